@@ -1,0 +1,13 @@
+"""Where the files that travel with the code lie: in the wheel and in a checkout alike. Reads nothing itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+_PACKAGE = Path(__file__).parent
+
+
+def folder(name: str) -> Path:
+    """The folder `stacks` or `templates`, installed or in a checkout."""
+    installed = _PACKAGE / "_bundled" / name
+    return installed if installed.is_dir() else _PACKAGE.parent / name

@@ -1,0 +1,72 @@
+"""Values to versioned JSON and back: `{"format": "hetops.plan", "format_version": "1.0", ...}`.
+
+Every document class names its `FORMAT` and `FORMAT_VERSION`. A reader accepts its own major version only. Decimals
+travel as strings, times as RFC 3339. Reads and writes no files.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any, ClassVar, Protocol, TypeVar
+
+import msgspec
+
+from hetops.errors import DocumentError
+
+
+class Document(Protocol):
+    """A frozen dataclass that travels as JSON on its own."""
+
+    FORMAT: ClassVar[str]
+    FORMAT_VERSION: ClassVar[str]
+
+
+D = TypeVar("D", bound=Document)
+
+
+def to_builtins(document: Document) -> dict[str, Any]:
+    """The document as plain JSON values, its format and version first."""
+    body = msgspec.to_builtins(document, order="deterministic")
+    return {"format": document.FORMAT, "format_version": document.FORMAT_VERSION, **body}
+
+
+def encode(document: Document) -> bytes:
+    """The document as indented JSON with a final newline."""
+    return msgspec.json.format(msgspec.json.encode(to_builtins(document)), indent=2) + b"\n"
+
+
+def digest(document: Document) -> str:
+    """SHA-256 of the document's canonical JSON, in hex: equal documents have equal digests."""
+    return hashlib.sha256(msgspec.json.encode(to_builtins(document), order="sorted")).hexdigest()
+
+
+def decode(kind: type[D], text: bytes | str, *, source: str) -> D:
+    """A document of `kind`; `source` names the file or stream in errors.
+
+    Raises:
+        DocumentError: not JSON, another format, another major version, or a field that does not fit.
+    """
+    try:
+        raw = msgspec.json.decode(text)
+    except (msgspec.DecodeError, UnicodeDecodeError) as fault:
+        raise DocumentError(f"{source}: not JSON: {fault}") from fault
+    return from_builtins(kind, raw, source=source)
+
+
+def from_builtins(kind: type[D], raw: object, *, source: str) -> D:
+    """A document of `kind` out of plain JSON values; errors as in `decode`."""
+    if not isinstance(raw, dict):
+        raise DocumentError(f"{source}: expected a JSON object with format {kind.FORMAT}")
+    found, version = raw.get("format"), str(raw.get("format_version", ""))
+    if found != kind.FORMAT:
+        raise DocumentError(f"{source}: format is {found!r}, expected {kind.FORMAT!r}")
+    if version.split(".", maxsplit=1)[0] != kind.FORMAT_VERSION.split(".")[0]:
+        raise DocumentError(
+            f"{source}: format_version {version!r} cannot be read, expected {kind.FORMAT_VERSION}",
+            hint="write the file again with this version of hetops",
+        )
+    body = {key: value for key, value in raw.items() if key not in ("format", "format_version")}
+    try:
+        return msgspec.convert(body, kind, strict=True, str_keys=True, builtin_types=())
+    except msgspec.ValidationError as fault:
+        raise DocumentError(f"{source}: {fault}") from fault

@@ -1,0 +1,41 @@
+"""GPU type: a kind of accelerator with its memory, bandwidth and speeds. Facts are data in `catalog/`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GpuType:
+    """A kind of accelerator. Speeds are dense peaks; None where the hardware lacks the format.
+
+    `name` is canonical and carries the form factor: H100-SXM is not H100-PCIe. The host core of the local provider
+    is the GPU type `CPU`.
+    """
+
+    name: str
+    vendor: str
+    architecture: str
+    compute_capability: str
+    form_factor: str
+    memory_gb: float
+    bandwidth_gb_per_second: float
+    fp16_tflops: float
+    bf16_tflops: float | None = None
+    fp8_tflops: float | None = None
+    int8_tops: float | None = None
+    fp4_tflops: float | None = None
+    interconnect: str
+    interconnect_gb_per_second: float
+    """Both directions together, per GPU."""
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        for field in ("memory_gb", "bandwidth_gb_per_second", "fp16_tflops", "interconnect_gb_per_second"):
+            if not getattr(self, field) > 0:
+                raise ValueError(f"GPU type {self.name}: {field} must be above zero")
+
+    @property
+    def nvlink(self) -> bool:
+        """Whether GPUs of this type talk over NVLink or Infinity Fabric rather than PCIe."""
+        return "PCIe" not in self.interconnect

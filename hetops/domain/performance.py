@@ -1,0 +1,146 @@
+"""Performance: step times of a replica, and the rates that it sustains per class within the targets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import ClassVar
+
+
+class EvidenceLayer(StrEnum):
+    """Where a number comes from, strongest first."""
+
+    MEASURED = "measured"
+    """The user's own benchmark of this configuration."""
+    SHIPPED = "shipped"
+    """A published measurement carried in the catalogue."""
+    CALIBRATED = "calibrated"
+    """The closed form with coefficients fitted on this GPU family and engine."""
+    PRIOR = "prior"
+    """The closed form with coefficients of another family."""
+    GIVEN = "given"
+    """Written by hand into an explicit problem."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What a number rests on: the layer, the source, and the margin taken off when planning (a share, 0 to 1)."""
+
+    layer: EvidenceLayer
+    source: str
+    margin: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepTimes:
+    """How long an engine's steps take in one configuration: all that the emulated engine and the closed form need.
+
+    With B sequences of `context` tokens each in a decode step,
+    seconds = max(weights_seconds, compute_seconds_per_sequence * B)
+              + kv_seconds_per_token * context * B + overhead_seconds + overhead_seconds_per_sequence * B.
+    Prefill of n tokens:
+    seconds = prefill_seconds_per_token * n + prefill_seconds_per_token_squared * n * n + overhead_seconds.
+    Source: the calibrated roofline of the performance model; all times are of one whole replica.
+    """
+
+    weights_seconds: float
+    compute_seconds_per_sequence: float
+    kv_seconds_per_token: float
+    overhead_seconds: float
+    overhead_seconds_per_sequence: float = 0.0
+    prefill_seconds_per_token: float
+    prefill_seconds_per_token_squared: float = 0.0
+    kv_capacity_tokens: int
+    """Tokens of all running sequences together that the KV cache holds."""
+    max_sequences: int
+    prefill_interference: float = 1.0
+    """Share of a prompt's prefill time by which running sequences are held up (chunked prefill hides the rest)."""
+    pipeline_stages: int = 1
+
+    def decode_seconds(self, sequences: float, context_tokens: float) -> float:
+        """One decode step of `sequences` sequences that hold `context_tokens` each on average."""
+        return (
+            max(self.weights_seconds, self.compute_seconds_per_sequence * sequences)
+            + self.kv_seconds_per_token * context_tokens * sequences
+            + self.overhead_seconds
+            + self.overhead_seconds_per_sequence * sequences
+        )
+
+    def prefill_seconds(self, tokens: float) -> float:
+        """Prefill of one prompt of `tokens` tokens on an idle replica."""
+        return (
+            self.prefill_seconds_per_token * tokens
+            + self.prefill_seconds_per_token_squared * tokens * tokens
+            + self.overhead_seconds
+        )
+
+
+class Binding(StrEnum):
+    """What keeps a rate from being larger."""
+
+    TPOT = "tpot"
+    TTFT = "ttft"
+    KV_MEMORY = "kv_memory"
+    SEQUENCES = "sequences"
+    COMPUTE = "compute"
+    MEASURED = "measured"
+    GIVEN = "given"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PerformanceRow:
+    """What one replica of a configuration does for one class, alone, within its targets.
+
+    `requests_per_second` is the largest rate (0 where the targets cannot be met at all) with its 80 % interval;
+    latencies are those at that rate, at the percentiles of the class's target.
+    """
+
+    configuration: str
+    """`Configuration.id`"""
+    workload_class: str
+    requests_per_second: float
+    requests_per_second_low: float
+    requests_per_second_high: float
+    ttft_seconds: float
+    tpot_seconds: float
+    concurrency: float
+    binding: Binding
+    evidence: Evidence
+    reason: str = ""
+    """Why the rate is zero, with the numbers."""
+
+    def __post_init__(self) -> None:
+        low, at, high = self.requests_per_second_low, self.requests_per_second, self.requests_per_second_high
+        if not 0 <= low <= at <= high:
+            raise ValueError(
+                f"performance of {self.configuration} on {self.workload_class}: 0 <= {low} <= {at} <= {high} fails"
+            )
+
+    @property
+    def planned_requests_per_second(self) -> float:
+        """The rate that a plan may count on: less the evidence's margin, never above the estimate."""
+        return self.requests_per_second * (1.0 - self.evidence.margin)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measurement:
+    """One benchmark result of a configuration and class, written by `hetops bench`: the top layer of evidence."""
+
+    FORMAT: ClassVar[str] = "hetops.measurement"
+    FORMAT_VERSION: ClassVar[str] = "1.0"
+
+    configuration: str
+    offer_sku: str
+    host: str
+    """What the measurement is valid for: for the local provider a fingerprint of the machine, else the GPU type."""
+    input_tokens: float
+    output_tokens: float
+    concurrency: int
+    requests: int
+    requests_per_second: float
+    ttft_seconds: tuple[float, ...]
+    """p50, p90, p95, p99"""
+    tpot_seconds: tuple[float, ...]
+    """p50, p90, p95, p99"""
+    measured_at: str
+    engine_version: str = ""

@@ -1,0 +1,144 @@
+"""Plan: the chosen fleet, each class's shares over pools, the cost, the evidence and the certificate."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import ClassVar
+
+from hetops.domain.configuration import Configuration
+from hetops.domain.offer import Offer
+from hetops.domain.performance import Evidence, PerformanceRow, StepTimes
+from hetops.domain.units import usd_per_month
+from hetops.domain.workload import Workload
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedPool:
+    """All replicas of one configuration on one offer."""
+
+    name: str
+    """Stable over plans: derived from offer and configuration, never an index. Resource names derive from it."""
+    offer: Offer
+    configuration: Configuration
+    nodes: int
+    replicas_per_node: int
+    step_times: StepTimes | None = None
+
+    def __post_init__(self) -> None:
+        if self.nodes < 1 or self.replicas_per_node < 1:
+            raise ValueError(f"pool {self.name}: nodes and replicas_per_node must be at least 1")
+
+    @property
+    def replicas(self) -> int:
+        """Running copies of the model in this pool."""
+        return self.nodes * self.replicas_per_node
+
+    @property
+    def usd_per_hour(self) -> Decimal:
+        """Cost of all nodes of the pool."""
+        return self.offer.total_usd_per_hour * self.nodes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassShare:
+    """The part of a class's requests that goes to a pool."""
+
+    workload_class: str
+    pool: str
+    share: float
+    requests_per_second: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassForecast:
+    """What the plan promises a class, at its target's percentiles, at the planned rates."""
+
+    workload_class: str
+    ttft_seconds: float
+    tpot_seconds: float
+    tokens_per_second: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Certificate:
+    """Proof that came with the answer.
+
+    `objective` and `bound` are in the problem's own unit (USD per hour, or requests per second when maximising);
+    `gap` is relative; `problem_digest` identifies the instance; `checks` names every rule that the independent
+    checker recomputed in exact arithmetic.
+    """
+
+    objective: float
+    bound: float
+    gap: float
+    problem_digest: str
+    checks: tuple[str, ...]
+    solver: str
+    solve_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alternative:
+    """The best fleet under one further restriction, and how much dearer it is; None where there is none."""
+
+    description: str
+    usd_per_hour: Decimal | None
+    difference_share: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """Something that was not considered, and why. `count` like ones are told together."""
+
+    subject: str
+    reason: str
+    count: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """The chosen fleet: contract between planning, provisioning and routing."""
+
+    FORMAT: ClassVar[str] = "hetops.plan"
+    FORMAT_VERSION: ClassVar[str] = "1.0"
+
+    deployment: str
+    model: str
+    created_at: datetime
+    hetops_version: str
+    spec_digest: str
+    workload: Workload
+    pools: tuple[PlannedPool, ...]
+    shares: tuple[ClassShare, ...]
+    forecasts: tuple[ClassForecast, ...]
+    performance: tuple[PerformanceRow, ...]
+    """The rows that the chosen pools rest on."""
+    certificate: Certificate
+    alternatives: tuple[Alternative, ...] = ()
+    refusals: tuple[Refusal, ...] = ()
+    offers_considered: int = 0
+    configurations_considered: int = 0
+    coverage: str = ""
+    """Where the offers came from and how old they are, in one line."""
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def usd_per_hour(self) -> Decimal:
+        """Cost of the whole fleet."""
+        return sum((p.usd_per_hour for p in self.pools), Decimal(0))
+
+    @property
+    def usd_per_month(self) -> Decimal:
+        """Cost of a month of 730 hours."""
+        return usd_per_month(self.usd_per_hour)
+
+    def pool(self, name: str) -> PlannedPool:
+        """The pool of that name; KeyError where there is none."""
+        return {p.name: p for p in self.pools}[name]
+
+    @property
+    def evidence(self) -> tuple[Evidence, ...]:
+        """The distinct evidence of the plan's numbers, in order of appearance."""
+        return tuple(dict.fromkeys(row.evidence for row in self.performance))

@@ -1,0 +1,48 @@
+"""Edge: files written whole or not at all. Every file of ours that must survive a kill or a full disk goes through here."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from pathlib import Path
+
+from hetops.errors import HetopsError
+
+
+def write_whole(path: Path, content: bytes, *, mode: int = 0o644) -> None:
+    """`content` in `path`, or the old file untouched: written beside it, synced, then renamed over it.
+
+    Raises:
+        HetopsError: the file cannot be written (full disk, no permission, no such folder).
+    """
+    temporary = ""
+    try:
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, mode)
+        os.replace(temporary, path)
+    except OSError as fault:
+        if temporary:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+        raise HetopsError(
+            f"{path} could not be written: {fault.strerror or fault}",
+            details=("the old file, if there was one, is unchanged",),
+            hint="free some space or choose another path",
+        ) from fault
+
+
+def read_bytes(path: Path, *, what: str) -> bytes:
+    """The content of `path`; `what` names the file's role in the error ("plan", "spec").
+
+    Raises:
+        HetopsError: missing or unreadable.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as fault:
+        raise HetopsError(f"{what} {path} cannot be read: {fault.strerror or fault}") from fault

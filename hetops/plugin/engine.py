@@ -1,0 +1,69 @@
+"""The `Engine` protocol: how a serving engine is started for a pool. Pure: it returns what to start, starts nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from hetops.domain.model import Checkpoint, Model
+from hetops.domain.plan import PlannedPool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Launch:
+    """One engine process or container.
+
+    `argv` runs as it is where the provider starts processes; elsewhere it is the container's arguments after
+    `image`. The engine serves on `host` and `port` (0: any free port, which it tells through the file named by the
+    environment variable HETOPS_ENDPOINT_FILE as one line, its base URL). No secret stands in any field.
+    """
+
+    argv: tuple[str, ...]
+    environment: tuple[tuple[str, str], ...] = ()
+    image: str = ""
+    host: str = "127.0.0.1"
+    port: int = 0
+    health_path: str = "/health"
+    ready_seconds: float = 600.0
+    """How long the engine may take until its health path answers 200."""
+    drain_seconds: float = 30.0
+    """How long running requests may take after SIGTERM."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineNeeds:
+    """What an engine wants of a configuration space: what it can run, before memory and targets are looked at."""
+
+    gpu_vendors: frozenset[str]
+    """`GpuType.vendor` values it runs on: nvidia, amd, cpu."""
+    precisions: frozenset[str]
+    max_sequences: tuple[int, ...]
+    """The concurrency limits worth trying."""
+    tensor_parallel: tuple[int, ...]
+    pipeline_parallel: tuple[int, ...] = (1,)
+
+
+class Engine(Protocol):
+    """One serving engine."""
+
+    name: str
+    needs: EngineNeeds
+
+    def checkpoints(self, model: Model, settings: Mapping[str, Any]) -> tuple[Checkpoint, ...]:
+        """Checkpoints that only this engine's settings know (a local GGUF); empty where the catalogue has them all."""
+        ...
+
+    def launch(self, context: LaunchContext) -> Launch:
+        """How one replica of the pool is started."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaunchContext:
+    """What an engine may look at to say how a replica is started."""
+
+    pool: PlannedPool
+    deployment: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """`[engine]` of the spec, plain values."""
