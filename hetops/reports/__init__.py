@@ -1,0 +1,1 @@
+"""Results of use cases as text and JSON: pure functions, no terminal, no file."""

@@ -1,0 +1,135 @@
+"""A plan as text and as JSON. Shows the losers as well as the winner, and what every number rests on."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from hetops.domain import codec
+from hetops.domain.performance import Evidence
+from hetops.domain.plan import Alternative, ClassForecast, Plan, PlannedPool
+from hetops.domain.workload import WorkloadClass
+from hetops.reports import quantities as q
+
+
+def as_json(plan: Plan) -> dict[str, Any]:
+    """The plan document with its totals: `usd_per_hour` and `usd_per_month` (730 h)."""
+    totals = {"usd_per_hour": str(plan.usd_per_hour), "usd_per_month": str(plan.usd_per_month)}
+    return {**codec.to_builtins(plan), **totals}
+
+
+def as_text(plan: Plan) -> str:
+    """The plan for a terminal: considered, fleet, classes, alternatives, certificate, evidence, warnings."""
+    sections = (
+        _head(plan),
+        _considered(plan),
+        fleet(plan),
+        _classes(plan),
+        _alternatives(plan.alternatives),
+        _proof(plan),
+        "\n".join(f"warning: {w}" for w in plan.warnings),
+    )
+    return "\n\n".join(s for s in sections if s) + "\n"
+
+
+def fleet(plan: Plan) -> str:
+    """The pools with their cost, and the total."""
+    rows = [_pool_row(pool, plan) for pool in plan.pools]
+    headers = ("pool", "nodes", "offer", "replicas", "configuration", "$/hour", "load")
+    total = f"Total {q.usd_both(plan.usd_per_hour)} (730 h)"
+    return f"{q.table(headers, rows, right=(1, 5, 6))}\n{total}"
+
+
+def _head(plan: Plan) -> str:
+    workload = plan.workload
+    classes = q.many(len(workload.classes), "class")
+    line = f"{plan.deployment}: {plan.model}, {classes}, {q.rate(workload.requests_per_second)} requests from {workload.source}"
+    notes = [f"  {note}" for note in workload.notes]
+    return "\n".join([line, *notes])
+
+
+def _considered(plan: Plan) -> str:
+    refused = sum(r.count for r in plan.refusals)
+    lines = [
+        f"Considered {q.many(plan.offers_considered, 'offer')} and {q.many(plan.configurations_considered, 'configuration')};"
+        f" {refused:,} refused",
+        *(
+            f"  {r.count:>5,}  {r.subject}: {r.reason}"
+            for r in sorted(plan.refusals, key=lambda r: -r.count)[:6]
+        ),
+    ]
+    return "\n".join([f"Offers: {plan.coverage}" if plan.coverage else "", *lines]).strip()
+
+
+def _pool_row(pool: PlannedPool, plan: Plan) -> tuple[str, ...]:
+    offer, configuration = pool.offer, pool.configuration
+    emulated = " (emulated)" if offer.emulated else ""
+    where = f"{offer.provider} {offer.sku} {offer.zone or offer.region} {offer.market}{emulated}"
+    parallel = f"tp{configuration.tensor_parallel}"
+    if configuration.pipeline_parallel > 1:
+        parallel += f" pp{configuration.pipeline_parallel}"
+    gpus = f"{pool.replicas} x {configuration.gpu_count} {configuration.gpu}"
+    how = f"{configuration.engine} {parallel} {configuration.weights} {configuration.max_sequences} sequences"
+    load = sum(s.requests_per_second for s in plan.shares if s.pool == pool.name)
+    whole = plan.workload.requests_per_second
+    return (
+        pool.name,
+        str(pool.nodes),
+        where,
+        gpus,
+        how,
+        q.usd(pool.usd_per_hour),
+        q.share(load / whole if whole else 0.0),
+    )
+
+
+def _classes(plan: Plan) -> str:
+    forecasts = {f.workload_class: f for f in plan.forecasts}
+    rows = [_class_row(c, forecasts.get(c.name), plan) for c in plan.workload.classes]
+    headers = ("class", "requests", "in", "out", "TTFT (target)", "TPOT (target)", "goes to")
+    return q.table(headers, rows, right=(1, 2, 3))
+
+
+def _class_row(c: WorkloadClass, forecast: ClassForecast | None, plan: Plan) -> tuple[str, ...]:
+    shares = sorted((s for s in plan.shares if s.workload_class == c.name), key=lambda s: -s.share)
+    to = ", ".join(f"{s.pool} {q.share(s.share)}" for s in shares)
+    target = c.target
+    ttft = _against(forecast.ttft_seconds if forecast else None, target.ttft_seconds, target.ttft_percentile)
+    tpot = _against(forecast.tpot_seconds if forecast else None, target.tpot_seconds, target.tpot_percentile)
+    lengths = q.tokens(c.input_tokens.mean), q.tokens(c.output_tokens.mean)
+    return c.name, q.rate(c.requests_per_second), *lengths, ttft, tpot, to
+
+
+def _against(value: float | None, bound: float | None, percentile: float) -> str:
+    limit = f"{q.seconds(bound)}" if bound is not None else "none"
+    return f"p{percentile:g} {q.seconds(value)} ({limit})"
+
+
+def _alternatives(alternatives: tuple[Alternative, ...]) -> str:
+    if not alternatives:
+        return ""
+    rows = [(a.description, _price(a.usd_per_hour), _difference(a)) for a in alternatives]
+    return q.table(("instead", "$/hour", "dearer by"), rows, right=(1, 2))
+
+
+def _price(usd_per_hour: Decimal | None) -> str:
+    return "none exists" if usd_per_hour is None else q.usd(usd_per_hour)
+
+
+def _difference(alternative: Alternative) -> str:
+    return "-" if alternative.difference_share is None else q.change(alternative.difference_share)
+
+
+def _proof(plan: Plan) -> str:
+    c = plan.certificate
+    lines = [
+        f"Proof: cost {c.objective:.4f}, bound {c.bound:.4f}, gap {c.gap:.2%}; {len(c.checks)} rules checked in exact arithmetic;"
+        f" {c.solver}, {c.solve_seconds:.2f} s; problem {c.problem_digest[:12]}",
+        *(f"Evidence: {_evidence(e)}" for e in plan.evidence),
+    ]
+    return "\n".join(lines)
+
+
+def _evidence(evidence: Evidence) -> str:
+    margin = f", planned with {q.share(evidence.margin)} taken off" if evidence.margin else ""
+    return f"{evidence.layer} ({evidence.source}){margin}"

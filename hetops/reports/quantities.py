@@ -1,0 +1,79 @@
+"""How quantities look in text: money, seconds, rates, shares, tables. Rounds for reading; JSON never passes here."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from decimal import Decimal
+
+from hetops.domain.units import usd_per_month
+
+
+def usd(amount: Decimal | float) -> str:
+    """`$6,877.20`; small amounts keep four decimals."""
+    value = float(amount)
+    return f"${value:,.2f}" if abs(value) >= 0.1 or value == 0 else f"${value:.4f}"
+
+
+def usd_both(usd_per_hour: Decimal) -> str:
+    """`$9.42 /h · $6,877 /month`; a month is 730 hours."""
+    return f"{usd(usd_per_hour)} /h · ${float(usd_per_month(usd_per_hour)):,.0f} /month"
+
+
+def seconds(value: float | None) -> str:
+    """`0.41 s`, `22 ms`, `-` where there is none."""
+    if value is None or math.isnan(value):
+        return "-"
+    if math.isinf(value):
+        return "never"
+    if value >= 100:
+        return f"{value:,.0f} s"
+    return f"{value:.2f} s" if value >= 0.1 else f"{value * 1000:.3g} ms"
+
+
+def rate(per_second: float) -> str:
+    """Requests or tokens a second with three digits: `3.2 /s`."""
+    return f"{per_second:,.0f} /s" if per_second >= 1000 else f"{per_second:.3g} /s"
+
+
+def share(value: float) -> str:
+    """A share as per cent without decimals, one decimal below 10 %."""
+    percent = value * 100
+    return f"{percent:.0f} %" if percent >= 9.95 or percent == 0 else f"{percent:.1f} %"
+
+
+def change(value: float) -> str:
+    """A relative change with its sign: `+22 %`, `-1.5 %`."""
+    percent = value * 100
+    return f"{percent:+.0f} %" if abs(percent) >= 9.95 else f"{percent:+.1f} %"
+
+
+def tokens(count: float) -> str:
+    """`1.2k`, `350`."""
+    return f"{count / 1000:.3g}k" if count >= 1000 else f"{count:.0f}"
+
+
+def many(count: int, noun: str) -> str:
+    """`1 pool`, `3 pools`, `2 replicas`, `2 classes`."""
+    if count == 1:
+        return f"1 {noun}"
+    return f"{count:,} {noun}es" if noun.endswith("s") else f"{count:,} {noun}s"
+
+
+def table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()) -> str:
+    """Columns two spaces apart, headers in capitals; columns of `right` are right-aligned. No trailing blanks."""
+    grid = [[h.upper() for h in headers], *[[str(cell) for cell in row] for row in rows]]
+    widths = [max(len(row[i]) for row in grid) for i in range(len(headers))]
+    aligned = (
+        "  ".join(
+            cell.rjust(w) if i in right else cell.ljust(w)
+            for i, (cell, w) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in grid
+    )
+    return "\n".join(line.rstrip() for line in aligned)
+
+
+def indent(text: str, by: str = "  ") -> str:
+    """Every non-empty line of `text` moved right."""
+    return "\n".join(by + line if line else line for line in text.splitlines())

@@ -1,0 +1,64 @@
+"""A plan's text says what was chosen, what lost, what it costs and what it rests on; its JSON reads back."""
+
+from __future__ import annotations
+
+import json
+
+from hetops.domain import codec
+from hetops.domain.plan import Plan
+from hetops.reports import plan as report
+from hetops.reports import quantities as q
+from tests.doubles import plans
+
+
+def test_text_shows_the_fleet_its_cost_per_hour_and_per_month_of_730_hours() -> None:
+    text = report.as_text(plans.plan())
+    assert "Total $3.50 /h · $2,555 /month (730 h)" in text
+    assert "local gcp/l4-fp8 local on_demand (emulated)" in text
+
+
+def test_text_shows_each_class_with_its_shares_targets_and_forecasts() -> None:
+    text = report.as_text(plans.plan())
+    line = next(line for line in text.splitlines() if line.startswith("chat "))
+    assert "l4-fp8 60 %, l40s-fp8 40 %" in line
+    assert "p90 0.41 s (1.00 s)" in line
+    assert "p90 22 ms (50 ms)" in line
+
+
+def test_text_shows_the_losers_and_by_how_much() -> None:
+    text = report.as_text(plans.plan())
+    assert "only L40S" in text
+    assert "+8.6 %" in text
+    assert "none exists" in text
+
+
+def test_text_names_evidence_gap_and_warnings() -> None:
+    text = report.as_text(plans.plan())
+    assert "calibrated (closed form), planned with 10 % taken off" in text
+    assert "gap 0.29%" in text
+    assert "warning: 8 offers have no known stock" in text
+
+
+def test_json_reads_back_as_the_same_plan() -> None:
+    plan = plans.plan()
+    raw = report.as_json(plan)
+    assert raw["usd_per_month"] == "2555.00"
+    assert codec.decode(Plan, json.dumps(raw), source="test") == plan
+
+
+def test_a_table_aligns_and_leaves_no_trailing_blanks() -> None:
+    text = q.table(("a", "number"), [("x", "1"), ("longer", "22")], right=(1,))
+    assert text == "A       NUMBER\nx            1\nlonger      22"
+
+
+def test_quantities_round_for_reading() -> None:
+    assert [q.seconds(v) for v in (0.41, 0.0221, 320.4, None, float("inf"))] == [
+        "0.41 s",
+        "22.1 ms",
+        "320 s",
+        "-",
+        "never",
+    ]
+    assert [q.share(v) for v in (1.0, 0.333, 0.051, 0.0)] == ["100 %", "33 %", "5.1 %", "0 %"]
+    assert [q.change(v) for v in (0.22, -0.015)] == ["+22 %", "-1.5 %"]
+    assert [q.many(n, "class") for n in (1, 2)] == ["1 class", "2 classes"]
