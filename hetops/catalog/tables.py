@@ -1,0 +1,133 @@
+"""Edge: reads the tables that travel with hetops and joins what plugins add. Decides nothing; never guesses a name."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from hetops.domain.gpu import GpuType
+from hetops.domain.model import Checkpoint, Model, Precision
+from hetops.errors import UnknownNameError
+
+DATA = Path(__file__).parent / "data"
+
+Row = Mapping[str, str]
+T = TypeVar("T", GpuType, Model)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Catalog:
+    """Every GPU type, model and checkpoint that is known, by canonical name."""
+
+    gpu_types: tuple[GpuType, ...]
+    models: tuple[Model, ...]
+    checkpoints: tuple[Checkpoint, ...]
+
+    def gpu(self, name: str, *, where: str = "") -> GpuType:
+        """The GPU type of exactly that name; a family name such as H100 is answered with its members.
+
+        Raises:
+            UnknownNameError: with the nearest names.
+        """
+        by_name = {g.name: g for g in self.gpu_types}
+        if name in by_name:
+            return by_name[name]
+        members = [n for n in by_name if n.lower().startswith(name.lower() + "-")]
+        raise UnknownNameError("GPU type", name, members or by_name, where=where)
+
+    def model(self, name: str, *, where: str = "") -> Model:
+        """The model of that name; UnknownNameError with the nearest names otherwise."""
+        by_name = {m.name: m for m in self.models}
+        if name not in by_name:
+            raise UnknownNameError("model", name, by_name, where=where)
+        return by_name[name]
+
+    def checkpoints_of(self, model: str) -> tuple[Checkpoint, ...]:
+        """The checkpoints known for a model."""
+        return tuple(c for c in self.checkpoints if c.model == model)
+
+
+def load(
+    gpu_types: Iterable[GpuType] = (), models: Iterable[Model] = (), checkpoints: Iterable[Checkpoint] = ()
+) -> Catalog:
+    """The shipped tables with what plugins registered; a plugin's row of the same name wins."""
+    return Catalog(
+        gpu_types=_joined((_gpu_type(row) for row in rows("gpus") if _has_speed(row)), gpu_types),
+        models=_joined((_model(row) for row in rows("models")), models),
+        checkpoints=(*(_checkpoint(row) for row in rows("checkpoints")), *checkpoints),
+    )
+
+
+def rows(table: str) -> list[dict[str, str]]:
+    """The rows of one shipped table (`gpus`, `models`, `checkpoints`, `instance_types`, `perf_calibration`)."""
+    with (DATA / f"{table}.csv").open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def _joined(shipped: Iterable[T], added: Iterable[T]) -> tuple[T, ...]:
+    by_name = {thing.name: thing for thing in shipped} | {thing.name: thing for thing in added}
+    return tuple(by_name.values())
+
+
+def _has_speed(row: Row) -> bool:
+    """A GPU whose 16-bit rate nobody published cannot be planned with: its offers are refused as unknown."""
+    return bool(row["fp16_tflops_dense"])
+
+
+def _gpu_type(row: Row) -> GpuType:
+    return GpuType(
+        name=row["gpu"],
+        vendor=row["vendor"],
+        architecture=row["arch"],
+        compute_capability=row["compute_capability"],
+        form_factor=row["form_factor"],
+        memory_gb=float(row["memory_gb"]),
+        bandwidth_gb_per_second=float(row["bandwidth_gbs"]),
+        fp16_tflops=float(row["fp16_tflops_dense"]),
+        bf16_tflops=_number(row["bf16_tflops_dense"]),
+        fp8_tflops=_number(row["fp8_tflops_dense"]),
+        int8_tops=_number(row["int8_tops_dense"]),
+        fp4_tflops=_number(row["fp4_tflops_dense"]),
+        interconnect=row["interconnect"],
+        interconnect_gb_per_second=float(row["interconnect_gbs_per_gpu_bidir"]),
+        source=f"{row['verification']}; {row['notes']}".strip("; "),
+    )
+
+
+def _model(row: Row) -> Model:
+    return Model(
+        name=row["model"],
+        hub_id=row["hub_id"],
+        parameters_b=float(row["params_b"]),
+        active_parameters_b=float(row["active_params_b"]),
+        layers=int(row["layers"]),
+        hidden=int(row["hidden"]),
+        heads=int(row["heads"]),
+        kv_heads=int(row["kv_heads"]),
+        head_size=int(row["head_dim"]),
+        vocabulary=int(row["vocab"]),
+        kv_bytes_per_token_16bit=float(row["kv_bytes_per_token_bf16"]),
+        context_tokens=int(row["context"]),
+        experts=int(row["moe_experts"] or 0),
+        active_experts=int(row["moe_active"] or 0),
+        licence=row["licence"],
+        source=row["source"],
+    )
+
+
+def _checkpoint(row: Row) -> Checkpoint:
+    return Checkpoint(
+        model=row["model"],
+        precision=Precision(row["precision"]),
+        reference=row["reference"],
+        gigabytes=_number(row["gigabytes"]),
+        licence=row["licence"],
+        source=row["source"],
+    )
+
+
+def _number(text: str) -> float | None:
+    return float(text) if text else None
