@@ -1,0 +1,228 @@
+"""Edge: trace files of several publishers to `Trace`. The columns decide the format; nothing is guessed or repaired.
+
+Read: CSV with `timestamp,input_tokens,output_tokens` in seconds; the Azure traces as published
+(`TIMESTAMP,ContextTokens,GeneratedTokens`, wall-clock times); BurstGPT (`Timestamp,...,Request tokens,Response tokens`);
+Mooncake JSON lines (`timestamp` in milliseconds, `input_length`, `output_length`); JSON lines of hetops
+(`at_seconds`, `input_tokens`, `output_tokens`). Gzipped files are read as they are.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+import math
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hetops.errors import TraceError
+from hetops.workloads.trace import Trace
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Format:
+    """Names of the three columns, and how a time becomes seconds."""
+
+    name: str
+    at: str
+    input_tokens: str
+    output_tokens: str
+    seconds: Callable[[Any], float]
+
+
+def _wall_clock(text: Any) -> float:
+    """`2023-11-16 18:15:46.6805900` to UNIX seconds; digits past the microsecond are kept."""
+    whole, _, fraction = str(text).partition(".")
+    return datetime.fromisoformat(whole + "+00:00").timestamp() + (
+        float("0." + fraction) if fraction else 0.0
+    )
+
+
+_CSV = (
+    _Format(
+        name="hetops CSV",
+        at="timestamp",
+        input_tokens="input_tokens",
+        output_tokens="output_tokens",
+        seconds=float,
+    ),
+    _Format(
+        name="Azure",
+        at="TIMESTAMP",
+        input_tokens="ContextTokens",
+        output_tokens="GeneratedTokens",
+        seconds=_wall_clock,
+    ),
+    _Format(
+        name="BurstGPT",
+        at="Timestamp",
+        input_tokens="Request tokens",
+        output_tokens="Response tokens",
+        seconds=float,
+    ),
+)
+_JSON = (
+    _Format(
+        name="Mooncake",
+        at="timestamp",
+        input_tokens="input_length",
+        output_tokens="output_length",
+        seconds=lambda milliseconds: float(milliseconds) / 1000.0,
+    ),
+    _Format(
+        name="hetops JSON lines",
+        at="at_seconds",
+        input_tokens="input_tokens",
+        output_tokens="output_tokens",
+        seconds=float,
+    ),
+)
+
+
+def read_trace(path: Path) -> Trace:
+    """The trace in a file, counted in seconds from its first request.
+
+    Raises:
+        TraceError: unreadable, no known columns, a length that is no positive number, times that go back,
+            fewer than two requests. Names file and line.
+    """
+    text = _text(path)
+    if not text.strip():
+        raise TraceError(f"{path}: the file is empty", hint="a trace needs at least two requests")
+    records = _json_records(path, text) if text.lstrip().startswith("{") else _csv_records(path, text)
+    columns = np.array(list(records), dtype=np.float64).reshape(-1, 3)
+    if len(columns) < 2 or columns[-1, 0] == columns[0, 0]:
+        raise TraceError(
+            f"{path}: {len(columns)} request{'s' * (len(columns) != 1)} at one moment make no rate",
+            hint="give at least two requests at different times, or state classes with rates in the spec",
+        )
+    return Trace(
+        name=path.name,
+        at_seconds=columns[:, 0] - columns[0, 0],
+        input_tokens=columns[:, 1],
+        output_tokens=columns[:, 2],
+    )
+
+
+def _text(path: Path) -> str:
+    try:
+        raw = path.read_bytes()
+        if raw[:2] == b"\x1f\x8b":
+            raw = gzip.decompress(raw)
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as fault:
+        raise TraceError(
+            f"{path}: not text in UTF-8 (byte {fault.start})", hint="give a CSV or JSON lines file"
+        ) from fault
+    except (OSError, EOFError) as fault:
+        raise TraceError(
+            f"trace {path} cannot be read: {getattr(fault, 'strerror', None) or fault}"
+        ) from fault
+
+
+def _csv_records(path: Path, text: str) -> Iterator[tuple[float, float, float]]:
+    reader = csv.reader(io.StringIO(text))
+    header = [name.strip() for name in next(reader)]
+    form = _matching(path, header, _CSV)
+    at, ins, outs = (header.index(name) for name in (form.at, form.input_tokens, form.output_tokens))
+    fields = ((reader.line_num, row) for row in reader if row)
+    return _checked(path, form, (_cells(path, line, row, (at, ins, outs)) for line, row in fields))
+
+
+def _cells(path: Path, line: int, row: list[str], wanted: tuple[int, ...]) -> tuple[int, tuple[str, ...]]:
+    if len(row) <= max(wanted):
+        raise TraceError(f"{path}:{line}: {len(row)} columns, the header has more")
+    return line, tuple(row[i] for i in wanted)
+
+
+def _json_records(path: Path, text: str) -> Iterator[tuple[float, float, float]]:
+    lines = [(number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
+    form = _matching(path, list(_object(path, *lines[0])), _JSON)
+    names = (form.at, form.input_tokens, form.output_tokens)
+    return _checked(
+        path, form, (_values(path, number, _object(path, number, line), names) for number, line in lines)
+    )
+
+
+def _object(path: Path, number: int, line: str) -> dict[str, Any]:
+    try:
+        found = json.loads(line)
+    except ValueError as fault:
+        raise TraceError(f"{path}:{number}: not JSON: {fault}") from fault
+    if not isinstance(found, dict):
+        raise TraceError(f"{path}:{number}: expected one JSON object a line")
+    return found
+
+
+def _values(
+    path: Path, number: int, record: dict[str, Any], names: tuple[str, ...]
+) -> tuple[int, tuple[Any, ...]]:
+    missing = [name for name in names if name not in record]
+    if missing:
+        raise TraceError(f"{path}:{number}: no {missing[0]!r}")
+    return number, tuple(record[name] for name in names)
+
+
+def _matching(path: Path, columns: list[str], formats: tuple[_Format, ...]) -> _Format:
+    """The format whose three columns are there; otherwise the nearest one's missing columns are named."""
+    for form in formats:
+        if {form.at, form.input_tokens, form.output_tokens} <= set(columns):
+            return form
+    nearest = min(formats, key=lambda f: len({f.at, f.input_tokens, f.output_tokens} - set(columns)))
+    missing = [c for c in (nearest.at, nearest.input_tokens, nearest.output_tokens) if c not in columns]
+    raise TraceError(
+        f"{path}:1: no column {' and no column '.join(repr(m) for m in missing)}",
+        details=(f"found: {', '.join(columns)[:200]}",),
+        hint="known: "
+        + "; ".join(f"{f.name} ({f.at}, {f.input_tokens}, {f.output_tokens})" for f in (*_CSV, *_JSON)),
+    )
+
+
+def _checked(
+    path: Path, form: _Format, records: Iterable[tuple[int, tuple[Any, ...]]]
+) -> Iterator[tuple[float, float, float]]:
+    """Seconds, tokens in, tokens out of each record; the first impossible one is an error with its line."""
+    before = -math.inf
+    for line, (at, input_tokens, output_tokens) in records:
+        seconds = _seconds(path, line, form, at)
+        if seconds < before:
+            raise TraceError(
+                f"{path}:{line}: the time goes back from {before:g} to {seconds:g}", hint="sort by time"
+            )
+        before = seconds
+        yield (
+            seconds,
+            _length(path, line, form.input_tokens, input_tokens),
+            _length(path, line, form.output_tokens, output_tokens),
+        )
+
+
+def _seconds(path: Path, line: int, form: _Format, at: Any) -> float:
+    if at in ("", None):
+        raise TraceError(
+            f"{path}:{line}: no time: lengths alone make no rates",
+            hint="state the rates: [[workload.classes]] with requests_per_second",
+        )
+    try:
+        seconds = form.seconds(at)
+    except ValueError as fault:
+        raise TraceError(f"{path}:{line}: {form.at} {at!r} is no time") from fault
+    if not math.isfinite(seconds):
+        raise TraceError(f"{path}:{line}: {form.at} {at!r} is no time")
+    return seconds
+
+
+def _length(path: Path, line: int, column: str, value: Any) -> float:
+    try:
+        tokens = float(value)
+    except (TypeError, ValueError) as fault:
+        raise TraceError(f"{path}:{line}: {column} {value!r} is no number") from fault
+    if not (math.isfinite(tokens) and tokens >= 0):
+        raise TraceError(f"{path}:{line}: {column} is {value}, a number of tokens is at least 0")
+    return max(tokens, 1.0)
