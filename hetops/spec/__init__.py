@@ -1,0 +1,1 @@
+"""hetops.toml: what the user wants, in fields that check themselves."""

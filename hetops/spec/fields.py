@@ -1,0 +1,220 @@
+"""The fields of hetops.toml. Each class is a table; its docstrings become the schema's descriptions. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+import msgspec
+from msgspec import Meta
+
+from hetops.domain.model import Precision
+from hetops.domain.offer import Market
+from hetops.domain.units import HOURS_PER_MONTH
+from hetops.domain.workload import Priority
+
+Positive = Annotated[float, Meta(gt=0)]
+Percentile = Annotated[float, Meta(gt=0, lt=100)]
+Share = Annotated[float, Meta(ge=0, lt=1)]
+Name = Annotated[str, Meta(pattern=r"^[a-z]([a-z0-9-]{0,38}[a-z0-9])?$")]
+Money = Annotated[Decimal, Meta(description="USD")]
+
+
+class Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A table of hetops.toml; keys it does not know are errors."""
+
+
+class DeploymentSpec(Table, frozen=True, kw_only=True):
+    """The deployment: its name is part of every resource's name."""
+
+    name: Name
+
+
+class ModelSpec(Table, frozen=True, kw_only=True):
+    """The model to serve, by its name in the catalogue."""
+
+    name: str
+    precisions: tuple[Precision, ...] = ()
+    """Precisions that may be chosen; empty leaves the choice to hetops' quality rules."""
+    max_context_tokens: Annotated[int, Meta(ge=16)] | None = None
+    """Longest input and output together; empty takes what the workload needs."""
+
+
+class ClassSpec(Table, frozen=True, kw_only=True):
+    """A workload class stated by hand."""
+
+    name: str
+    requests_per_second: Positive
+    input_tokens: Positive
+    output_tokens: Positive
+    priority: Priority = Priority.INTERACTIVE
+    task: str = ""
+    ttft_seconds: Positive | None = None
+    tpot_seconds: Positive | None = None
+
+
+class WorkloadSpec(Table, frozen=True, kw_only=True):
+    """A trace to make classes of, or the classes themselves."""
+
+    trace: str = ""
+    """Path of a trace file, relative to this file."""
+    class_count: Annotated[int, Meta(ge=1, le=64)] = 4
+    periods: Annotated[int, Meta(ge=1, le=288)] = 1
+    """Equal stretches of the trace whose rates are told apart; the busiest is planned for."""
+    rate_scale: Positive = 1.0
+    length_scale: Positive = 1.0
+    start_seconds: Annotated[float, Meta(ge=0)] = 0.0
+    duration_seconds: Positive | None = None
+    classes: tuple[ClassSpec, ...] = ()
+
+    def __post_init__(self) -> None:
+        if bool(self.trace) == bool(self.classes):
+            raise ValueError("give either trace or classes")
+        names = [c.name for c in self.classes]
+        if len(set(names)) != len(names):
+            raise ValueError("the names of classes must differ")
+
+
+class TargetOverride(Table, frozen=True, kw_only=True):
+    """Other targets for classes whose mean lengths lie in a range."""
+
+    min_input_tokens: float = 0.0
+    max_input_tokens: Positive | None = None
+    min_output_tokens: float = 0.0
+    max_output_tokens: Positive | None = None
+    ttft_seconds: Positive | None = None
+    tpot_seconds: Positive | None = None
+    priority: Priority | None = None
+
+
+class TargetsSpec(Table, frozen=True, kw_only=True):
+    """Latency targets: time to first token and time per output token, each at a percentile."""
+
+    ttft_seconds: Positive | None = None
+    ttft_percentile: Percentile = 90.0
+    tpot_seconds: Positive | None = None
+    tpot_percentile: Percentile = 90.0
+    overrides: tuple[TargetOverride, ...] = ()
+
+
+class BudgetSpec(Table, frozen=True, kw_only=True):
+    """The most that the fleet may cost. A month has 730 hours."""
+
+    usd_per_hour: Money | None = None
+    usd_per_month: Money | None = None
+
+    def __post_init__(self) -> None:
+        for limit in (self.usd_per_hour, self.usd_per_month):
+            if limit is not None and not limit > 0:
+                raise ValueError(
+                    "a budget must be above zero: with nothing to spend no fleet serves a request"
+                )
+
+    @property
+    def limit_usd_per_hour(self) -> Decimal | None:
+        """The tighter of both limits, per hour."""
+        monthly = None if self.usd_per_month is None else self.usd_per_month / HOURS_PER_MONTH
+        return min((limit for limit in (self.usd_per_hour, monthly) if limit is not None), default=None)
+
+
+class OffersSpec(Table, frozen=True, kw_only=True):
+    """Which offers may be chosen; an empty list allows all."""
+
+    gpus: tuple[str, ...] = ()
+    regions: tuple[str, ...] = ()
+    markets: tuple[Market, ...] = (Market.ON_DEMAND,)
+    max_usd_per_gpu_hour: Money | None = None
+    exclude: tuple[str, ...] = ()
+    """SKUs or offer ids that must not be chosen."""
+
+
+class EngineSpec(Table, frozen=True, kw_only=True):
+    """Serving engines: which may be chosen, and the settings of each."""
+
+    names: tuple[str, ...] = ()
+    settings: dict[str, dict[str, Any]] = {}
+    """`[engine.settings.NAME]`: handed to that engine as they are."""
+
+
+class RouterSpec(Table, frozen=True, kw_only=True):
+    """Where the router listens, and whose requests it takes."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Meta(ge=1, le=65535)] = 8080
+    api_keys_file: str = ""
+    """A file of one key a line, mode 0600; empty lets `up` make one."""
+
+
+class PolicySpec(Table, frozen=True, kw_only=True):
+    """How careful the plan is."""
+
+    headroom: Share = 0.15
+    """Share of every replica's capacity that the plan leaves unused for bursts."""
+    gap: Annotated[float, Meta(gt=0, lt=0.5)] = 1e-3
+    """Relative gap to the proven bound at which the solver stops."""
+    max_pools: Annotated[int, Meta(ge=1)] | None = None
+    max_nodes_per_offer: Annotated[int, Meta(ge=1)] = 64
+    """Taken where a provider does not say how many nodes it has: unknown is never unlimited."""
+
+
+class StateSpec(Table, frozen=True, kw_only=True):
+    """Where Pulumi keeps its state."""
+
+    backend: str = ""
+    """Any Pulumi backend URL; empty is a file backend in .hetops beside this file."""
+
+
+class PluginsSpec(Table, frozen=True, kw_only=True):
+    """Which plugins may be loaded."""
+
+    allow: tuple[str, ...] | None = None
+
+
+class Spec(Table, frozen=True, kw_only=True):
+    """hetops.toml."""
+
+    FILE_NAME: ClassVar[str] = "hetops.toml"
+
+    deployment: DeploymentSpec
+    model: ModelSpec
+    workload: WorkloadSpec
+    targets: TargetsSpec = TargetsSpec()
+    budget: BudgetSpec = BudgetSpec()
+    providers: dict[str, dict[str, Any]] = {}
+    """`[providers.NAME]`: the provider may be asked; its settings are its own, `enabled` and `usd_per_hour` are common."""
+    offers: OffersSpec = OffersSpec()
+    engine: EngineSpec = EngineSpec()
+    router: RouterSpec = RouterSpec()
+    policy: PolicySpec = PolicySpec()
+    state: StateSpec = StateSpec()
+    plugins: PluginsSpec = PluginsSpec()
+
+    def __post_init__(self) -> None:
+        stated = [(self.targets.ttft_seconds, self.targets.tpot_seconds)]
+        stated += [(o.ttft_seconds, o.tpot_seconds) for o in self.targets.overrides]
+        stated += [(c.ttft_seconds, c.tpot_seconds) for c in self.workload.classes]
+        if all(ttft is None and tpot is None for ttft, tpot in stated):
+            raise ValueError("no latency target: set targets.ttft_seconds, targets.tpot_seconds or both")
+        if not self.enabled_providers:
+            raise ValueError("no provider: add a table such as [providers.local]")
+
+    @property
+    def enabled_providers(self) -> Mapping[str, Mapping[str, Any]]:
+        """The providers that may be asked, with their settings."""
+        return {name: table for name, table in self.providers.items() if table.get("enabled", True)}
+
+
+class LoadedSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """A spec with where it came from."""
+
+    spec: Spec
+    path: Path
+    digest: str
+    """SHA-256 of the effective content, overrides and references applied."""
+
+    @property
+    def folder(self) -> Path:
+        """What relative paths in the spec are relative to."""
+        return self.path.parent

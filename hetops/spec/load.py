@@ -1,0 +1,250 @@
+"""Edge: reads hetops.toml into a `Spec`. Every mistake is an error with file, line, field and what to do next."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import tomli
+
+from hetops.errors import SpecError, UsageError, nearest
+from hetops.files import read_bytes
+from hetops.spec.fields import LoadedSpec, Spec, Table
+from hetops.spec.locate import line_of
+
+_REFERENCE = re.compile(r"\$\{env:([A-Za-z_][A-Za-z0-9_]*)\}")
+_SECRET = re.compile(r"KEY|TOKEN|SECRET|PASSW", re.IGNORECASE)
+_AT = re.compile(r" - at `\$(?P<path>[^`]*)`$")
+_STEP = re.compile(r"\.([A-Za-z0-9_-]+)|\[(\d+|\.\.\.)\]")
+
+
+def find(given: Path | None, start: Path) -> Path:
+    """The spec to use: the given one, else hetops.toml in `start`.
+
+    Raises:
+        SpecError: there is none.
+    """
+    path = given or start / Spec.FILE_NAME
+    if path.is_dir():
+        path = path / Spec.FILE_NAME
+    if not path.is_file():
+        raise SpecError(
+            f"no spec: {path} does not exist", hint="write one with `hetops init`, or name one with -f"
+        )
+    return path
+
+
+def load(
+    path: Path, overrides: Sequence[str] = (), environment: Mapping[str, str] = os.environ
+) -> LoadedSpec:
+    """The spec in a file; `overrides` are `key.path=value` with a TOML value, applied last.
+
+    Raises:
+        SpecError: unreadable, not TOML, an unknown key, a wrong type, an impossible value.
+        UsageError: an override that is none.
+    """
+    text = _text(path)
+    raw = _parsed(path, text)
+    for override in overrides:
+        _override(raw, override)
+    resolved = _resolved(raw, _Source(path=path, text=text, environment=environment))
+    return LoadedSpec(spec=_converted(path, text, resolved), path=path.resolve(), digest=_digest(resolved))
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema (draft 2020-12) of hetops.toml."""
+    schema = msgspec.json.schema(Spec)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": Spec.FILE_NAME, **schema}
+
+
+class _Source(msgspec.Struct, frozen=True, kw_only=True):
+    path: Path
+    text: str
+    environment: Mapping[str, str]
+
+    def error(self, where: Sequence[str | int], message: str, hint: str = "") -> SpecError:
+        return SpecError(f"{_place(self.path, self.text, where)}: {message}", hint=hint)
+
+
+def _text(path: Path) -> str:
+    try:
+        return read_bytes(path, what="spec").decode("utf-8")
+    except UnicodeDecodeError as fault:
+        raise SpecError(f"{path}: not text in UTF-8 (byte {fault.start})") from fault
+
+
+def _parsed(path: Path, text: str) -> dict[str, Any]:
+    try:
+        return tomli.loads(text, parse_float=Decimal)
+    except tomli.TOMLDecodeError as fault:
+        raise SpecError(
+            f"{path}:{fault.lineno}: not TOML: {fault.msg}", hint=f"look at column {fault.colno}"
+        ) from fault
+
+
+def _override(raw: dict[str, Any], override: str) -> None:
+    """Sets one field in the raw tables."""
+    key, sign, text = override.partition("=")
+    try:
+        value = tomli.loads(f"value = {text}", parse_float=Decimal)["value"] if sign else None
+    except tomli.TOMLDecodeError:
+        value = text
+    if not sign or not key.strip():
+        raise UsageError(
+            f"--set {override!r} is no key.path=value", hint="for example --set budget.usd_per_hour=40"
+        )
+    *tables, last = key.strip().split(".")
+    table = raw
+    for name in tables:
+        table = table.setdefault(name, {})
+        if not isinstance(table, dict):
+            raise UsageError(f"--set {key}: {name} is no table")
+    table[last] = value
+
+
+def _resolved(value: Any, source: _Source, where: tuple[str | int, ...] = ()) -> Any:
+    """The value with `${env:NAME}` replaced; whole amounts of money (`usd` stands in the name) become Decimals."""
+    if isinstance(value, dict):
+        return {k: _resolved(v, source, (*where, k)) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_resolved(v, source, (*where, i)) for i, v in enumerate(value)]
+    if isinstance(value, int) and not isinstance(value, bool) and "usd" in str(where[-1]):
+        return Decimal(value)
+    if isinstance(value, str):
+        return _REFERENCE.sub(lambda found: _environment(found.group(1), source, where), value)
+    return value
+
+
+def _environment(name: str, source: _Source, where: tuple[str | int, ...]) -> str:
+    if _SECRET.search(name):
+        raise source.error(
+            where,
+            f"${{env:{name}}} looks like a secret, and this value lands in plans and state",
+            "providers read their keys from the environment themselves; the router reads router.api_keys_file",
+        )
+    if name not in source.environment:
+        raise source.error(
+            where, f"the environment variable {name} is not set", f"export {name}=... or write the value"
+        )
+    return source.environment[name]
+
+
+def _converted(path: Path, text: str, raw: Mapping[str, Any]) -> Spec:
+    """The spec, or every unknown key of the file in one error, or the first other fault."""
+    unknown = tuple(_unknown(raw, Spec, ()))
+    if unknown:
+        first, *more = (_unknown_text(path, text, where, known) for where, known in unknown)
+        message, _, hint = first.partition("\n")
+        raise SpecError(message, details=[m.replace("\n", "; ") for m in more], hint=hint)
+    try:
+        return msgspec.convert(raw, Spec, builtin_types=(Decimal,), strict=True)
+    except msgspec.ValidationError as fault:
+        found = _AT.search(str(fault))
+        where = _steps(found.group("path")) if found else ()
+        said = _AT.sub("", str(fault)).replace("`", "")
+        raise SpecError(
+            f"{_place(path, text, where)}: {_plain(said, raw, where)}", hint=_choices(said, raw, where)
+        ) from fault
+
+
+def _unknown(
+    raw: Any, kind: Any, where: tuple[str | int, ...]
+) -> Iterator[tuple[tuple[str | int, ...], list[str]]]:
+    """Keys that no field takes, through tables and arrays of tables, with what would be known there."""
+    if not (isinstance(kind, type) and issubclass(kind, Table) and isinstance(raw, dict)):
+        return
+    fields = {f.encode_name: f.type for f in msgspec.structs.fields(kind)}
+    for key, value in raw.items():
+        if key not in fields:
+            yield (*where, key), list(fields)
+            continue
+        inner = _table_type(fields[key])
+        items = enumerate(value) if isinstance(value, list) else ()
+        yield from _unknown(value, inner, (*where, key))
+        for index, item in items:
+            yield from _unknown(item, inner, (*where, key, index))
+
+
+def _table_type(annotation: Any) -> Any:
+    """The Table class in an annotation such as `tuple[ClassSpec, ...]`, or the annotation itself."""
+    candidates = (annotation, *getattr(annotation, "__args__", ()))
+    return next((c for c in candidates if isinstance(c, type) and issubclass(c, Table)), annotation)
+
+
+def _unknown_text(path: Path, text: str, where: Sequence[str | int], known: list[str]) -> str:
+    near = difflib.get_close_matches(str(where[-1]), known, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(known)}"
+    return f"{_place(path, text, where)}: unknown key\n{hint}"
+
+
+def _place(path: Path, text: str, where: Sequence[str | int]) -> str:
+    line = line_of(text, where)
+    dotted = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in where).lstrip(".")
+    return f"{path}:{line}" * bool(line) + str(path) * (not line) + f": {dotted}" * bool(dotted)
+
+
+def _steps(path: str) -> tuple[str | int, ...]:
+    return tuple(name or (int(index) if index.isdigit() else 0) for name, index in _STEP.findall(path))
+
+
+def _plain(said: str, raw: Mapping[str, Any], where: Sequence[str | int]) -> str:
+    """msgspec's words in the user's."""
+    value = _at(raw, where)
+    shown = (
+        ""
+        if isinstance(value, dict | list) or value is None
+        else f", found {value!r}".replace("Decimal('", "").replace("')", "")
+    )
+    said = said.replace("Object missing required field", "missing").replace("Expected", "expected")
+    return said[:1].lower() + said[1:] + shown
+
+
+def _choices(said: str, raw: Mapping[str, Any], where: Sequence[str | int]) -> str:
+    """For a bad choice among names, the nearest good one."""
+    from_enum = re.search(r"Invalid enum value", said)
+    if not from_enum:
+        return ""
+    known = _enum_values(where)
+    near = nearest(str(_at(raw, where)), known)
+    return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
+
+
+def _enum_values(where: Sequence[str | int]) -> list[str]:
+    kind: Any = Spec
+    for step in (s for s in where if isinstance(s, str)):
+        fields = (
+            {f.name: f.type for f in msgspec.structs.fields(kind)}
+            if hasattr(kind, "__struct_fields__")
+            else {}
+        )
+        annotation = fields.get(step, kind)
+        candidates = (annotation, *getattr(annotation, "__args__", ()))
+        kind = next(
+            (
+                c
+                for c in candidates
+                if isinstance(c, type) and (issubclass(c, Table) or hasattr(c, "__members__"))
+            ),
+            kind,
+        )
+    return [str(member) for member in getattr(kind, "__members__", {}).values()]
+
+
+def _at(raw: Any, where: Sequence[str | int]) -> Any:
+    for step in where:
+        try:
+            raw = raw[step]
+        except (KeyError, IndexError, TypeError):
+            return None
+    return raw
+
+
+def _digest(resolved: Mapping[str, Any]) -> str:
+    return hashlib.sha256(msgspec.json.encode(resolved, order="sorted")).hexdigest()
