@@ -46,8 +46,8 @@ class MatrixModel:
 
 
 def assemble(*, cost: Floats, upper: Floats, integers: int, rows: Iterable[Row]) -> MatrixModel:
-    """One model of non-negative variables, the first `integers` of them whole numbers; empty rows are left out."""
-    kept = [row for row in rows if row.terms]
+    """One model of non-negative variables, the first `integers` of them whole numbers."""
+    kept = list(rows)
     starts = accumulate((len(row.terms) for row in kept), initial=0)
     return MatrixModel(
         cost=cost,

@@ -118,7 +118,9 @@ class Problem:
     def __post_init__(self) -> None:
         faults = list(_faults(self))
         if faults:
-            raise ValueError("; ".join(faults[:12]) + (f"; and {len(faults) - 12} more" if len(faults) > 12 else ""))
+            raise ValueError(
+                "; ".join(faults[:12]) + (f"; and {len(faults) - 12} more" if len(faults) > 12 else "")
+            )
 
     def offer(self, offer_id: str) -> PricedOffer:
         """The offer of that id; KeyError where there is none."""

@@ -1,0 +1,156 @@
+"""Edge: runs HiGHS on a matrix model, on one thread with a fixed seed so that the same model gives the same answer.
+
+The only module that imports highspy. Never import ortools in one process with it: their symbols clash.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from enum import StrEnum
+
+import highspy
+import numpy as np
+
+from hetops.errors import HetopsError
+from hetops.solver.matrix import Floats, MatrixModel
+
+NAME = f"HiGHS {highspy.HIGHS_VERSION_MAJOR}.{highspy.HIGHS_VERSION_MINOR}.{highspy.HIGHS_VERSION_PATCH}"
+
+FEASIBILITY_TOLERANCE = 1e-7
+"""Absolute violation of a row or of integrality that the solver may take for none."""
+
+WAIT_SECONDS = 0.1
+"""How late Ctrl-C may be noticed; the end of a search is noticed at once."""
+
+
+class Status(StrEnum):
+    """How a run ended."""
+
+    OPTIMAL = "optimal"
+    """Within the wanted gap."""
+    TIME_LIMIT = "time_limit"
+    """A solution was found, its gap is larger than wanted."""
+    INFEASIBLE = "infeasible"
+    NOTHING_FOUND = "nothing_found"
+    """The time ran out before a first solution."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Answer:
+    """What the solver said of a model, in the model's units. Without a solution the arrays are empty."""
+
+    status: Status
+    values: Floats
+    objective: float
+    bound: float
+    row_duals: Floats
+    """Empty for a model with integers."""
+    seconds: float
+
+    @property
+    def found(self) -> bool:
+        """Whether there are values."""
+        return self.status in (Status.OPTIMAL, Status.TIME_LIMIT)
+
+
+def run(model: MatrixModel, *, gap: float = 0.0, limit_seconds: float = 60.0) -> Answer:
+    """Minimise `model`; stop at a relative `gap` or after `limit_seconds`.
+
+    Raises:
+        HetopsError: the solver failed in a way that says nothing of the model.
+        KeyboardInterrupt: Ctrl-C; the search stops at once.
+    """
+    began = time.monotonic()
+    solver = _Quiet()
+    for option, value in _options(gap, limit_seconds).items():
+        solver.setOptionValue(option, value)
+    solver.passModel(_lp(model))
+    _search(solver)
+    return _answer(solver, model, time.monotonic() - began)
+
+
+class _Quiet(highspy.Highs):
+    """HiGHS that leaves standard output alone: 1.16 prints its banner while it enables callbacks, before any option."""
+
+    def enableCallbacks(self) -> None:  # noqa: N802 - the name is highspy's
+        self.silent()
+        super().enableCallbacks()
+
+
+def _search(solver: highspy.Highs) -> None:
+    """In a thread of its own, or Ctrl-C would wait for the end of the search."""
+    solver.HandleUserInterrupt = True
+    solver.startSolve()
+    try:
+        while not solver.wait(WAIT_SECONDS)[0]:
+            pass
+    except KeyboardInterrupt:
+        solver.cancelSolve()
+        solver.wait()
+        raise
+
+
+def _options(gap: float, limit_seconds: float) -> dict[str, object]:
+    return {
+        "output_flag": False,
+        "threads": 1,
+        "random_seed": 0,
+        "time_limit": limit_seconds,
+        "mip_rel_gap": gap,
+        "mip_abs_gap": 1e-9,
+        "mip_feasibility_tolerance": FEASIBILITY_TOLERANCE,
+        "primal_feasibility_tolerance": FEASIBILITY_TOLERANCE,
+    }
+
+
+def _lp(model: MatrixModel) -> highspy.HighsLp:
+    lp = highspy.HighsLp()
+    lp.num_col_ = len(model.cost)
+    lp.num_row_ = len(model.row_lower)
+    lp.col_cost_ = model.cost
+    lp.col_lower_ = model.lower
+    lp.col_upper_ = model.upper
+    lp.row_lower_ = model.row_lower
+    lp.row_upper_ = model.row_upper
+    lp.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
+    lp.a_matrix_.start_ = model.row_starts
+    lp.a_matrix_.index_ = model.row_indices
+    lp.a_matrix_.value_ = model.row_values
+    if model.integer.any():
+        kinds = (highspy.HighsVarType.kContinuous, highspy.HighsVarType.kInteger)
+        lp.integrality_ = [kinds[int(whole)] for whole in model.integer]
+    return lp
+
+
+def _answer(solver: highspy.Highs, model: MatrixModel, seconds: float) -> Answer:
+    info, status = solver.getInfo(), _status(solver)
+    solution = solver.getSolution()
+    whole = bool(model.integer.any())
+    found = status in (Status.OPTIMAL, Status.TIME_LIMIT)
+    return Answer(
+        status=status,
+        values=np.array(solution.col_value) if found else np.empty(0),
+        objective=float(info.objective_function_value) if found else float("inf"),
+        bound=float(info.mip_dual_bound if whole else info.objective_function_value),
+        row_duals=np.empty(0) if whole or not found else np.array(solution.row_dual),
+        seconds=seconds,
+    )
+
+
+def _status(solver: highspy.Highs) -> Status:
+    status = solver.getModelStatus()
+    known = highspy.HighsModelStatus
+    if status == known.kOptimal:
+        return Status.OPTIMAL
+    if status in (known.kInfeasible, known.kUnboundedOrInfeasible):
+        return Status.INFEASIBLE
+    if status == known.kTimeLimit:
+        feasible = solver.getInfo().primal_solution_status == highspy.SolutionStatus.kSolutionStatusFeasible
+        return Status.TIME_LIMIT if feasible else Status.NOTHING_FOUND
+    if status == known.kInterrupt:
+        raise KeyboardInterrupt
+    raise HetopsError(
+        f"the solver stopped with {solver.modelStatusToString(status)!r}",
+        hint="write the problem to a file and report it: hetops plan --write-problem FILE",
+    )

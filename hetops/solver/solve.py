@@ -1,0 +1,234 @@
+"""A problem to a certified solution: search, tidy, spread, bound, check. Holds no constraint of its own.
+
+1. search: the exact model of `formulate`, within the problem's gap;
+2. tidy: among fleets of the same columns' offers that cost no more, the one with fewest pools;
+3. spread: shares that leave every pool as much room as can be (`balance`);
+4. bound and check: weak duality and the independent checker of `certify`. A solution that fails is never returned.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+from hetops.domain import codec
+from hetops.errors import HetopsError, TimeoutExpiredError
+from hetops.solver import highs
+from hetops.solver.balance import Balance, Key, balance
+from hetops.solver.certify import ScarcityPrices, certify, relative_gap, weak_duality_bound
+from hetops.solver.formulate import Formulation, Limit, LimitKind, at_rate, formulate
+from hetops.solver.problem import Mode, Problem
+from hetops.solver.solution import Infeasible, SolvedPool, SolvedShare, Solution
+
+DEFAULT_LIMIT_SECONDS = 60.0
+"""Search time after which the best fleet so far is taken, its gap stated."""
+
+TIDY_SECONDS = 5.0
+"""Far more than tidying takes; reached, the fleet stays as the search left it."""
+
+RATE_SLACK = 1e-7
+"""Part of a maximal rate that tidying may give up; spreading wins it back. The solver's own tolerance."""
+
+
+def solve(problem: Problem, *, limit_seconds: float = DEFAULT_LIMIT_SECONDS) -> Solution | Infeasible:
+    """The best fleet for `problem`, certified; `Infeasible` where its limits allow none.
+
+    Raises:
+        TimeoutExpiredError: no fleet was found in `limit_seconds`, and none was ruled out.
+        HetopsError: the solver failed, or its answer did not pass the checker.
+    """
+    digest = codec.digest(problem)
+    unservable = unservable_classes(problem)
+    formulation = formulate(problem)
+    if unservable or not formulation.columns:
+        return Infeasible(problem_digest=digest, unservable=unservable)
+    answer = highs.run(formulation.model, gap=problem.gap, limit_seconds=limit_seconds)
+    if answer.status is highs.Status.NOTHING_FOUND:
+        raise TimeoutExpiredError(
+            f"no fleet was found within {limit_seconds:g} s",
+            hint="allow more time, or fewer offers and configurations",
+        )
+    nodes = _nodes(formulation, answer) if answer.found else {}
+    if not nodes:
+        return Infeasible(problem_digest=digest, solve_seconds=answer.seconds)
+    solution = _solution(problem, digest, _found(problem, formulation, answer, nodes))
+    _demand_sound(problem, solution)
+    return solution
+
+
+def unservable_classes(problem: Problem) -> tuple[str, ...]:
+    """Classes with demand that no column can serve, whatever is spent."""
+    able = {
+        name for column in problem.columns for name, rate in column.requests_per_second.items() if rate > 0
+    }
+    return tuple(c.name for c in problem.classes if c.requests_per_second > 0 and c.name not in able)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Found:
+    """What the search left: nodes, shares, the rate served, and the bound, in the problem's units."""
+
+    nodes: Mapping[Key, int]
+    balance: Balance
+    requests_per_second: float
+    bound: float
+    optimal: bool
+    seconds: float
+
+
+def _nodes(formulation: Formulation, answer: highs.Answer) -> dict[Key, int]:
+    counts = {column.key: round(float(answer.values[j])) for j, column in enumerate(formulation.columns)}
+    return {key: count for key, count in counts.items() if count > 0}
+
+
+def _found(
+    problem: Problem, formulation: Formulation, answer: highs.Answer, nodes: Mapping[Key, int]
+) -> _Found:
+    """The search's answer made tidy. When maximising, the rate is what the fleet serves when its fullest pool is full."""
+    bound = answer.bound * formulation.unit
+    if formulation.scale_index is None:
+        tidied = tidy(problem, nodes)
+        spread, rate = balance(problem, tidied), problem.requests_per_second
+    else:
+        reached = float(answer.values[formulation.scale_index]) * formulation.unit
+        served = at_rate(problem, reached * (1 - RATE_SLACK))
+        tidied = tidy(served, nodes)
+        spread = balance(served, tidied)
+        rate, bound = served.requests_per_second / spread.fullest, -bound
+    return _Found(
+        nodes=tidied,
+        balance=spread,
+        requests_per_second=rate,
+        bound=bound,
+        optimal=answer.status is highs.Status.OPTIMAL,
+        seconds=answer.seconds,
+    )
+
+
+def tidy(problem: Problem, nodes: Mapping[Key, int]) -> dict[Key, int]:
+    """Nodes that cost no more and make fewest pools, out of the columns of the offers in use; else `nodes`."""
+    offers = {offer for offer, _ in nodes}
+    spent = _cost(problem, nodes)
+    near = replace(
+        problem,
+        columns=tuple(column for column in problem.columns if column.offer in offers),
+        budget_usd_per_hour=spent,
+    )
+    cheaper = near if problem.mode is Mode.MIN_COST else replace(near, mode=Mode.MIN_COST)
+    formulation = formulate(cheaper, minimise=Limit(kind=LimitKind.POOLS))
+    answer = highs.run(formulation.model, limit_seconds=TIDY_SECONDS)
+    if answer.status is not highs.Status.OPTIMAL:
+        return dict(nodes)
+    return _nodes(formulation, answer)
+
+
+def _cost(problem: Problem, nodes: Mapping[Key, int]) -> Decimal:
+    prices = {offer.id: offer.usd_per_hour for offer in problem.offers}
+    return sum((prices[offer] * count for (offer, _), count in nodes.items()), Decimal(0))
+
+
+def _solution(problem: Problem, digest: str, found: _Found) -> Solution:
+    minimises = problem.mode is Mode.MIN_COST
+    usd_per_hour = _cost(problem, found.nodes)
+    objective = float(usd_per_hour) if minimises else found.requests_per_second
+    certified = float(weak_duality_bound(problem, scarcity_prices(problem)))
+    # No bound is worse than the other one, nor better than what was reached: only rounding makes it seem so.
+    better = max(found.bound, certified) if minimises else min(found.bound, certified)
+    bound = min(better, objective) if minimises else max(better, objective)
+    gap = relative_gap(objective, bound)
+    unknown = {offer.id for offer in problem.offers if offer.max_nodes is None}
+    return Solution(
+        mode=problem.mode,
+        problem_digest=digest,
+        pools=_pools(problem, found),
+        shares=_shares(problem, found),
+        usd_per_hour=usd_per_hour,
+        requests_per_second=found.requests_per_second,
+        objective=objective,
+        bound=bound,
+        certified_bound=certified,
+        gap=gap,
+        within_gap=found.optimal and gap <= problem.gap,
+        assumed_offers=tuple(sorted(unknown & {offer for offer, _ in found.nodes})),
+        solver=highs.NAME,
+        solve_seconds=found.seconds,
+    )
+
+
+def _pools(problem: Problem, found: _Found) -> tuple[SolvedPool, ...]:
+    prices = {offer.id: offer.usd_per_hour for offer in problem.offers}
+    loads = _loads(problem, found)
+    return tuple(
+        SolvedPool(
+            offer=column.offer,
+            configuration=column.configuration,
+            nodes=found.nodes[column.key],
+            replicas_per_node=column.replicas_per_node,
+            usd_per_hour=prices[column.offer] * found.nodes[column.key],
+            utilisation=loads[column.key] / found.nodes[column.key],
+        )
+        for column in sorted(problem.columns, key=lambda c: c.key)
+        if column.key in found.nodes
+    )
+
+
+def _loads(problem: Problem, found: _Found) -> dict[Key, float]:
+    """Nodes' worth of work on each column."""
+    columns = {column.key: column for column in problem.columns}
+    rates = _rates(problem, found)
+    parts: dict[Key, list[float]] = {key: [] for key in found.nodes}
+    for (name, key), share in found.balance.shares.items():
+        parts[key].append(share * rates[name] / columns[key].rate(name))
+    return {key: math.fsum(loads) for key, loads in parts.items()}
+
+
+def _shares(problem: Problem, found: _Found) -> tuple[SolvedShare, ...]:
+    rates = _rates(problem, found)
+    return tuple(
+        SolvedShare(
+            workload_class=name,
+            offer=key[0],
+            configuration=key[1],
+            share=share,
+            requests_per_second=share * rates[name],
+        )
+        for (name, key), share in sorted(found.balance.shares.items())
+    )
+
+
+def _rates(problem: Problem, found: _Found) -> dict[str, float]:
+    factor = found.requests_per_second / problem.requests_per_second
+    return {c.name: c.requests_per_second * factor for c in problem.classes}
+
+
+def scarcity_prices(problem: Problem) -> ScarcityPrices:
+    """What the linear relaxation says each limit is worth: good multipliers for `weak_duality_bound`, no explanation.
+
+    As explanations they mislead: exact re-solves often say 0 where a dual does not.
+    """
+    formulation = formulate(problem)
+    answer = highs.run(formulation.model.relaxation)
+    if not answer.found:
+        return ScarcityPrices()
+    worth: dict[LimitKind, dict[str, float]] = {kind: {} for kind in LimitKind}
+    for subject, dual in zip(formulation.model.subjects, answer.row_duals, strict=True):
+        if isinstance(subject, Limit):
+            worth[subject.kind][subject.subject] = max(-float(dual) * formulation.unit, 0.0)
+    return ScarcityPrices(
+        stock=worth[LimitKind.STOCK],
+        quota=worth[LimitKind.QUOTA],
+        provider_budget=worth[LimitKind.PROVIDER_BUDGET],
+        budget=worth[LimitKind.BUDGET].get("", 0.0),
+    )
+
+
+def _demand_sound(problem: Problem, solution: Solution) -> None:
+    violations = certify(problem, solution)
+    if violations:
+        raise HetopsError(
+            f"{highs.NAME} answered with a fleet that breaks {violations[0].rule}",
+            details=(f"{v.rule}: {v.subject}: {v.message}" for v in violations),
+            hint="report this with the problem file (hetops plan --write-problem FILE)",
+        )
