@@ -70,7 +70,7 @@ def run(model: MatrixModel, *, gap: float = 0.0, limit_seconds: float = 60.0) ->
     return _answer(solver, model, time.monotonic() - began)
 
 
-class _Quiet(highspy.Highs):
+class _Quiet(highspy.Highs):  # type: ignore[misc]  # highspy has no types
     """HiGHS that leaves standard output alone: 1.16 prints its banner while it enables callbacks, before any option."""
 
     def enableCallbacks(self) -> None:  # noqa: N802 - the name is highspy's

@@ -20,7 +20,7 @@ from hetops.solver.balance import Balance, Key, balance
 from hetops.solver.certify import ScarcityPrices, certify, relative_gap, weak_duality_bound
 from hetops.solver.formulate import Formulation, Limit, LimitKind, at_rate, formulate
 from hetops.solver.problem import Mode, Problem
-from hetops.solver.solution import Infeasible, SolvedPool, SolvedShare, Solution
+from hetops.solver.solution import Infeasible, Solution, SolvedPool, SolvedShare
 
 DEFAULT_LIMIT_SECONDS = 60.0
 """Search time after which the best fleet so far is taken, its gap stated."""

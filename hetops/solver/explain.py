@@ -1,0 +1,148 @@
+"""Why this fleet: what every other answer would cost, each found by solving again, never read off a dual.
+
+Decides which questions are worth asking; `solve` answers them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+from hetops.domain.plan import Alternative
+from hetops.errors import TimeoutExpiredError
+from hetops.solver.certify import certify, relative_gap
+from hetops.solver.problem import Mode, Problem
+from hetops.solver.solution import Solution
+from hetops.solver.solve import solve
+
+LEAST_SECONDS = 1.0
+"""Time that even one question of many gets."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Weighed:
+    """A solution and what it was held against.
+
+    `solution` is the best fleet that any question found: with a gap allowed, a restricted search can stumble on a
+    better fleet than the search that was allowed to stop early. So no alternative is ever better than it.
+    """
+
+    solution: Solution
+    alternatives: tuple[Alternative, ...]
+
+
+def weigh(problem: Problem, solution: Solution, *, limit_seconds: float = 20.0) -> Weighed:
+    """The best fleet of each GPU type alone, without each offer in use, and without each provider in use."""
+    questions = tuple(_questions(problem, solution))
+    each = max(limit_seconds / max(len(questions), 1), LEAST_SECONDS)
+    answers = [(words, _answer(_restricted(problem, offers), each)) for words, offers in questions]
+    best = _best(problem, solution, [answer for _, answer in answers if answer])
+    return Weighed(
+        solution=best,
+        alternatives=tuple(
+            _alternative(words, a, best) for words, a in answers if not a or a.pools != best.pools
+        ),
+    )
+
+
+def what_if(problem: Problem, solution: Solution, *, limit_seconds: float = 20.0) -> tuple[Alternative, ...]:
+    """What one more node of each exhausted offer, or a budget larger by a tenth when maximising, would change."""
+    changed = tuple(_loosened(problem, solution))
+    each = max(limit_seconds / max(len(changed), 1), LEAST_SECONDS)
+    answers = ((words, _answer(looser, each)) for words, looser in changed)
+    return tuple(
+        _alternative(words, answer if answer and _better(answer, solution) else solution, solution)
+        for words, answer in answers
+    )
+
+
+def _answer(problem: Problem | None, limit_seconds: float) -> Solution | None:
+    """The best fleet; None where there is none, or none in time."""
+    if problem is None:
+        return None
+    try:
+        outcome = solve(problem, limit_seconds=limit_seconds)
+    except TimeoutExpiredError:
+        return None
+    return outcome if isinstance(outcome, Solution) else None
+
+
+def _restricted(problem: Problem, offers: Collection[str]) -> Problem | None:
+    """The problem on some of its offers; None where no column is left."""
+    columns = tuple(column for column in problem.columns if column.offer in offers)
+    return replace(problem, columns=columns) if columns else None
+
+
+def _questions(problem: Problem, solution: Solution) -> Iterator[tuple[str, frozenset[str]]]:
+    """Restrictions in words, each with the offers that it leaves."""
+    with_columns = {column.offer for column in problem.columns}
+    offers = [offer for offer in problem.offers if offer.id in with_columns]
+    used = [offer for offer in offers if offer.id in {pool.offer for pool in solution.pools}]
+    for gpu in sorted({o.gpu for o in offers} - {""}):
+        if {o.gpu for o in used} != {gpu}:
+            yield f"only {gpu}", frozenset(o.id for o in offers if o.gpu == gpu)
+    for offer in used:
+        yield f"without {offer.id}", frozenset(o.id for o in offers if o.id != offer.id)
+    if len({o.provider for o in offers}) > 1:
+        for provider in sorted({o.provider for o in used}):
+            left = frozenset(o.id for o in offers if o.provider != provider)
+            yield f"without provider {provider or 'unnamed'}", left
+
+
+def _loosened(problem: Problem, solution: Solution) -> Iterator[tuple[str, Problem]]:
+    """Limits that the fleet exhausts, each a little wider."""
+    for offer in problem.offers:
+        rented = sum(pool.nodes for pool in solution.pools if pool.offer == offer.id)
+        if rented and rented == problem.max_nodes(offer):
+            wider = tuple(replace(o, max_nodes=rented + 1) if o.id == offer.id else o for o in problem.offers)
+            yield f"one more node of {offer.id}", replace(problem, offers=wider)
+    if problem.mode is Mode.MAX_THROUGHPUT and problem.budget_usd_per_hour:
+        budget = problem.budget_usd_per_hour * Decimal("1.1")
+        yield f"a budget of {budget:f} usd_per_hour", replace(problem, budget_usd_per_hour=budget)
+
+
+def _best(problem: Problem, solution: Solution, answers: Iterable[Solution]) -> Solution:
+    """The best of all, as a certified solution of `problem` itself: a fleet under a restriction is one without it."""
+    best = solution
+    for answer in answers:
+        if not _better(answer, best):
+            continue
+        better = min if problem.mode is Mode.MAX_THROUGHPUT else max
+        bound = solution.bound
+        if better(bound, answer.objective) == bound and bound != answer.objective:
+            bound = answer.objective  # only rounding puts a fleet beyond the bound
+        gap = relative_gap(answer.objective, bound)
+        adopted = replace(
+            answer,
+            problem_digest=solution.problem_digest,
+            bound=bound,
+            certified_bound=solution.certified_bound,
+            gap=gap,
+            within_gap=gap <= problem.gap,
+        )
+        best = adopted if not certify(problem, adopted) else best
+    return best
+
+
+def _better(answer: Solution, than: Solution) -> bool:
+    """Cheaper, or when maximising faster, by more than rounding."""
+    ahead = (
+        than.objective - answer.objective if than.mode is Mode.MIN_COST else answer.objective - than.objective
+    )
+    return ahead > 1e-9 * abs(than.objective)
+
+
+def _alternative(description: str, answer: Solution | None, best: Solution) -> Alternative:
+    """How much dearer an answer is than the best; when maximising, how much dearer a request is."""
+    if answer is None:
+        return Alternative(description=description, usd_per_hour=None, difference_share=None)
+    words = description if answer.within_gap else f"{description} (best found in time)"
+    if answer.mode is Mode.MAX_THROUGHPUT:
+        words += f", {answer.requests_per_second:.4g} requests per second"
+    per_request = _usd_per_request(answer) / _usd_per_request(best)
+    return Alternative(description=words, usd_per_hour=answer.usd_per_hour, difference_share=per_request - 1)
+
+
+def _usd_per_request(solution: Solution) -> float:
+    return float(solution.usd_per_hour) / solution.requests_per_second

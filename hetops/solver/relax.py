@@ -1,0 +1,247 @@
+"""Why there is no fleet: for each limit alone, the smallest change that lets one exist, found by solving for it.
+
+Decides what to suggest and in which order, never by how much: that is always a fleet somebody could rent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from decimal import ROUND_HALF_EVEN, Decimal
+from enum import StrEnum
+
+from hetops.errors import InfeasibleError, TimeoutExpiredError
+from hetops.solver import highs
+from hetops.solver.formulate import SMALLEST_UNIT, Limit, LimitKind, formulate
+from hetops.solver.matrix import INFINITY
+from hetops.solver.problem import Mode, Problem
+from hetops.solver.solution import Infeasible, Solution
+from hetops.solver.solve import scarcity_prices, solve, unservable_classes
+
+Loosen = Callable[[float], Problem]
+"""The problem with every latency target multiplied by a factor."""
+
+MOST_PROBED = 8
+"""Stocks and quotas that are solved for, the scarcest first: the tenth best suggestion helps nobody."""
+
+LOOSEST_FACTOR = 32.0
+"""Targets are loosened no further: a target of one second is then half a minute."""
+
+
+class RelaxationKind(StrEnum):
+    """What is changed."""
+
+    BUDGET = "budget"
+    PROVIDER_BUDGET = "provider budget"
+    STOCK = "stock"
+    QUOTA = "quota"
+    POOLS = "pools"
+    HEADROOM = "headroom"
+    DEMAND = "demand"
+    TARGETS = "targets"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Relaxation:
+    """A change of one limit that makes the problem solvable.
+
+    `current` and `needed` are in the limit's own unit (a factor of 1 for targets, a share of 1 for demand);
+    `change_share` is the relative change of the limit, `factor` how many times what can be planned with it grows or
+    the demand shrinks: what relaxations of different kinds are compared by. `smallest` is False where the time ran out before no smaller one was left.
+    """
+
+    kind: RelaxationKind
+    subject: str = ""
+    current: Decimal
+    needed: Decimal
+    change_share: float
+    factor: float
+    text: str
+    """What to do, in words with both numbers."""
+    smallest: bool = True
+
+
+def relaxations(
+    problem: Problem, *, loosen: Loosen | None = None, limit_seconds: float = 30.0
+) -> tuple[Relaxation, ...]:
+    """Every single change that makes an infeasible min_cost problem feasible, the smallest factor first.
+
+    `loosen` gives the problem with looser latency targets; without it targets are not considered.
+    """
+    each = limit_seconds / (MOST_PROBED + 4)
+    found = [
+        *(r for limit in _limits(problem) for r in _lifted(problem, limit, each)),
+        *_less_demand(problem, each),
+        *(_looser_targets(loosen, each) if loosen else ()),
+    ]
+    return tuple(sorted(found, key=lambda r: (r.factor, r.kind, r.subject)))
+
+
+def infeasible_error(
+    problem: Problem, infeasible: Infeasible, found: tuple[Relaxation, ...]
+) -> InfeasibleError:
+    """The error that names the smallest relaxation, and the others below it."""
+    rate = f"{problem.requests_per_second:.4g} requests per second"
+    if infeasible.unservable:
+        classes = ", ".join(infeasible.unservable)
+        message = f"no configuration on any offer serves {classes} within the targets"
+    elif problem.mode is Mode.MAX_THROUGHPUT:
+        message = "the limits leave no room for a single node of use"
+    else:
+        message = f"no fleet serves {rate} within the limits"
+    details = tuple(f"{r.text} ({_percent(r)})" for r in found)
+    hint = found[0].text if found else "no single limit is to blame: allow more offers, or ask for less"
+    return InfeasibleError(message, details=details[1:] and ("any one of:", *details), hint=hint)
+
+
+def _percent(relaxation: Relaxation) -> str:
+    change = relaxation.change_share
+    return (f"{change:+.1%}" if change < INFINITY else "from nothing") + (
+        "" if relaxation.smallest else ", maybe less"
+    )
+
+
+def _limits(problem: Problem) -> Iterator[Limit]:
+    """Limits worth lifting: budgets and pools always, stocks and quotas by how scarce the relaxation finds them."""
+    if problem.budget_usd_per_hour is not None:
+        yield Limit(kind=LimitKind.BUDGET)
+    if problem.max_pools is not None:
+        yield Limit(kind=LimitKind.POOLS)
+    for provider in sorted(problem.provider_budgets_usd_per_hour):
+        yield Limit(kind=LimitKind.PROVIDER_BUDGET, subject=provider)
+    prices = scarcity_prices(replace(problem, mode=Mode.MAX_THROUGHPUT))
+    worth = {o.id: prices.stock.get(o.id, 0.0) * max(problem.max_nodes(o), 1) for o in problem.offers}
+    stocks = [(worth[o.id], Limit(kind=LimitKind.STOCK, subject=o.id)) for o in problem.offers]
+    quotas = [
+        (prices.quota.get(g.id, 0.0) * float(g.limit), Limit(kind=LimitKind.QUOTA, subject=g.id))
+        for g in problem.quota_groups
+    ]
+    ranked = sorted([*stocks, *quotas], key=lambda pair: (-pair[0], pair[1].kind, pair[1].subject))
+    yield from (limit for _, limit in ranked[:MOST_PROBED])
+
+
+def _lifted(problem: Problem, limit: Limit, limit_seconds: float) -> Iterator[Relaxation]:
+    """The least of one limit that suffices; nothing where no amount of it does."""
+    formulation = formulate(problem, minimise=limit)
+    if unservable_classes(problem) or not formulation.columns:
+        return
+    answer = highs.run(formulation.model, gap=problem.gap, limit_seconds=limit_seconds)
+    if not answer.found:
+        return
+    whole = len(formulation.columns) * (2 if limit.kind is LimitKind.POOLS else 1)
+    amount = float(formulation.model.cost[:whole] @ answer.values[:whole].round()) * formulation.unit
+    needed = Decimal(amount).quantize(SMALLEST_UNIT, rounding=ROUND_HALF_EVEN)
+    current = _current(problem, limit)
+    if needed <= current:  # only rounding made the problem infeasible
+        return
+    yield Relaxation(
+        kind=RelaxationKind(limit.kind),
+        subject=limit.subject,
+        current=current,
+        needed=needed,
+        change_share=float(needed / current) - 1 if current else INFINITY,
+        factor=float(needed / current) if current else INFINITY,
+        text=_text(problem, limit, current, needed),
+        smallest=answer.status is highs.Status.OPTIMAL,
+    )
+
+
+def _current(problem: Problem, limit: Limit) -> Decimal:
+    match limit.kind:
+        case LimitKind.BUDGET:
+            return problem.budget_usd_per_hour or Decimal(0)
+        case LimitKind.PROVIDER_BUDGET:
+            return problem.provider_budgets_usd_per_hour[limit.subject]
+        case LimitKind.STOCK:
+            return Decimal(problem.max_nodes(problem.offer(limit.subject)))
+        case LimitKind.QUOTA:
+            return next(g.limit for g in problem.quota_groups if g.id == limit.subject)
+        case LimitKind.POOLS:
+            return Decimal(problem.max_pools or 0)
+
+
+def _text(problem: Problem, limit: Limit, current: Decimal, needed: Decimal) -> str:
+    """What to do about a limit; the texts of demand, headroom and targets are beside their numbers."""
+    least, now = _plain(needed), _plain(current)
+    match limit.kind:
+        case LimitKind.BUDGET:
+            return f"raise the budget from {now} to {least} usd_per_hour"
+        case LimitKind.PROVIDER_BUDGET:
+            return f"raise the budget of {limit.subject} from {now} to {least} usd_per_hour"
+        case LimitKind.STOCK:
+            known = problem.offer(limit.subject).max_nodes is not None
+            have = f"{now} to be had" if known else f"{now} assumed, its stock is unknown"
+            return f"find {least} nodes of {limit.subject} ({have})"
+        case LimitKind.QUOTA:
+            unit = next(g.unit for g in problem.quota_groups if g.id == limit.subject)
+            return f"raise the quota {limit.subject} from {now} to {least} {unit}".rstrip()
+        case LimitKind.POOLS:
+            return f"allow {least} pools instead of {now}"
+
+
+def _plain(amount: Decimal) -> str:
+    """Without exponent and without zeros at the end of decimals."""
+    return f"{amount.normalize():f}"
+
+
+def _less_demand(problem: Problem, limit_seconds: float) -> Iterator[Relaxation]:
+    """The largest part of the demand that can be served, and the headroom that would do for all of it."""
+    outcome = _within(replace(problem, mode=Mode.MAX_THROUGHPUT), limit_seconds)
+    if not isinstance(outcome, Solution):
+        return
+    served = min(outcome.requests_per_second / problem.requests_per_second, 1.0)
+    rates = f"{outcome.requests_per_second:.4g} of {problem.requests_per_second:.4g} requests per second"
+    yield Relaxation(
+        kind=RelaxationKind.DEMAND,
+        current=Decimal(1),
+        needed=Decimal(served).quantize(SMALLEST_UNIT),
+        change_share=served - 1,
+        factor=1 / served,
+        text=f"serve {served:.1%} of the demand ({rates})",
+        smallest=outcome.within_gap,
+    )
+    # Capacity is linear in the usable share, so a part s of the demand at usable share u is all of it at u / s.
+    usable = float(problem.usable_share)
+    if problem.headroom > 0 and usable <= served:
+        headroom = 1 - usable / served
+        yield Relaxation(
+            kind=RelaxationKind.HEADROOM,
+            current=Decimal(repr(problem.headroom)),
+            needed=Decimal(headroom).quantize(SMALLEST_UNIT),
+            change_share=headroom / problem.headroom - 1,
+            factor=1 / served,
+            text=f"lower the headroom from {problem.headroom:.1%} to {headroom:.1%}",
+            smallest=outcome.within_gap,
+        )
+
+
+def _looser_targets(loosen: Loosen, limit_seconds: float) -> Iterator[Relaxation]:
+    """The smallest factor on all latency targets, to two digits; more time for requests never makes a fleet dearer."""
+
+    def feasible(factor: float) -> bool:
+        return isinstance(_within(replace(loosen(factor), gap=0.999), limit_seconds), Solution)
+
+    low, high = 1.0, 1.25
+    while not feasible(high):
+        low, high = high, high * 2
+        if high > LOOSEST_FACTOR:
+            return
+    while high / low > 1.02:
+        middle = (low * high) ** 0.5
+        low, high = (low, middle) if feasible(middle) else (middle, high)
+    yield Relaxation(
+        kind=RelaxationKind.TARGETS,
+        current=Decimal(1),
+        needed=Decimal(high).quantize(Decimal("0.001")),
+        change_share=high - 1,
+        factor=high,
+        text=f"loosen the latency targets by a factor of {high:.3f}",
+    )
+
+
+def _within(problem: Problem, limit_seconds: float) -> Solution | Infeasible | None:
+    """The outcome, or None where there is none in time."""
+    try:
+        return solve(problem, limit_seconds=limit_seconds)
+    except TimeoutExpiredError:
+        return None
