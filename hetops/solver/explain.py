@@ -13,7 +13,7 @@ from hetops.domain.plan import Alternative
 from hetops.errors import TimeoutExpiredError
 from hetops.solver.certify import certify, relative_gap
 from hetops.solver.problem import Mode, Problem
-from hetops.solver.solution import Solution
+from hetops.solver.solution import Infeasible, Solution
 from hetops.solver.solve import solve
 
 LEAST_SECONDS = 1.0
@@ -37,13 +37,9 @@ def weigh(problem: Problem, solution: Solution, *, limit_seconds: float = 20.0) 
     questions = tuple(_questions(problem, solution))
     each = max(limit_seconds / max(len(questions), 1), LEAST_SECONDS)
     answers = [(words, _answer(_restricted(problem, offers), each)) for words, offers in questions]
-    best = _best(problem, solution, [answer for _, answer in answers if answer])
-    return Weighed(
-        solution=best,
-        alternatives=tuple(
-            _alternative(words, a, best) for words, a in answers if not a or a.pools != best.pools
-        ),
-    )
+    best = _best(problem, solution, (a for _, a in answers if isinstance(a, Solution)))
+    others = ((words, a) for words, a in answers if not isinstance(a, Solution) or a.nodes != best.nodes)
+    return Weighed(solution=best, alternatives=tuple(_alternative(words, a, best) for words, a in others))
 
 
 def what_if(problem: Problem, solution: Solution, *, limit_seconds: float = 20.0) -> tuple[Alternative, ...]:
@@ -52,20 +48,19 @@ def what_if(problem: Problem, solution: Solution, *, limit_seconds: float = 20.0
     each = max(limit_seconds / max(len(changed), 1), LEAST_SECONDS)
     answers = ((words, _answer(looser, each)) for words, looser in changed)
     return tuple(
-        _alternative(words, answer if answer and _better(answer, solution) else solution, solution)
+        _alternative(words, solution if _no_better(answer, solution) else answer, solution)
         for words, answer in answers
     )
 
 
-def _answer(problem: Problem | None, limit_seconds: float) -> Solution | None:
-    """The best fleet; None where there is none, or none in time."""
+def _answer(problem: Problem | None, limit_seconds: float) -> Solution | Infeasible | None:
+    """The outcome; None where there was none in time."""
     if problem is None:
-        return None
+        return Infeasible()
     try:
-        outcome = solve(problem, limit_seconds=limit_seconds)
+        return solve(problem, limit_seconds=limit_seconds)
     except TimeoutExpiredError:
         return None
-    return outcome if isinstance(outcome, Solution) else None
 
 
 def _restricted(problem: Problem, offers: Collection[str]) -> Problem | None:
@@ -133,10 +128,15 @@ def _better(answer: Solution, than: Solution) -> bool:
     return ahead > 1e-9 * abs(than.objective)
 
 
-def _alternative(description: str, answer: Solution | None, best: Solution) -> Alternative:
+def _no_better(answer: Solution | Infeasible | None, than: Solution) -> bool:
+    return isinstance(answer, Solution) and not _better(answer, than)
+
+
+def _alternative(description: str, answer: Solution | Infeasible | None, best: Solution) -> Alternative:
     """How much dearer an answer is than the best; when maximising, how much dearer a request is."""
-    if answer is None:
-        return Alternative(description=description, usd_per_hour=None, difference_share=None)
+    if not isinstance(answer, Solution):
+        words = description if answer else f"{description} (not found in time)"
+        return Alternative(description=words, usd_per_hour=None, difference_share=None)
     words = description if answer.within_gap else f"{description} (best found in time)"
     if answer.mode is Mode.MAX_THROUGHPUT:
         words += f", {answer.requests_per_second:.4g} requests per second"

@@ -91,6 +91,6 @@ class Solution:
 class Infeasible:
     """No fleet exists within the limits. `unservable` names the classes that no column can serve at any price."""
 
-    problem_digest: str
+    problem_digest: str = ""
     unservable: tuple[str, ...] = ()
     solve_seconds: float = 0.0

@@ -1,0 +1,1 @@
+"""Use cases: one a module. The only place that wires nouns together."""

@@ -1,0 +1,42 @@
+"""Use case: solve an explicit problem file. Wires the file to the solver; decides nothing of its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from hetops.domain import codec
+from hetops.files import read_bytes, write_whole
+from hetops.solver.problem import Problem
+from hetops.solver.relax import infeasible_error, relaxations
+from hetops.solver.solution import Infeasible, Solution
+from hetops.solver.solve import DEFAULT_LIMIT_SECONDS, solve
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Solved:
+    """A problem with its answer."""
+
+    problem: Problem
+    solution: Solution
+
+
+def solve_file(path: Path, *, limit_seconds: float = DEFAULT_LIMIT_SECONDS) -> Solved:
+    """The certified answer to the `hetops.problem` document in `path`.
+
+    Raises:
+        HetopsError: the file cannot be read.
+        DocumentError: it is not a sound problem.
+        InfeasibleError: no fleet exists; carries the smallest relaxation.
+        TimeoutExpiredError: nothing was found in time.
+    """
+    problem = codec.decode(Problem, read_bytes(path, what="problem"), source=str(path))
+    outcome = solve(problem, limit_seconds=limit_seconds)
+    if isinstance(outcome, Infeasible):
+        raise infeasible_error(problem, outcome, relaxations(problem))
+    return Solved(problem=problem, solution=outcome)
+
+
+def write_solution(solved: Solved, path: Path) -> None:
+    """The solution as a `hetops.solution` document in `path`, whole or not at all."""
+    write_whole(path, codec.encode(solved.solution))

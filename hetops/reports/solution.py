@@ -1,0 +1,128 @@
+"""A solution of an explicit problem as text and as JSON: the fleet, the shares, the cost and the proof."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hetops.domain import codec
+from hetops.domain.plan import Alternative
+from hetops.reports import quantities as q
+from hetops.solver.certify import CHECKS
+from hetops.solver.problem import Mode, Problem
+from hetops.solver.solution import Solution
+
+
+def as_json(solution: Solution) -> dict[str, Any]:
+    """The solution document with its price per month (730 h) and the rules checked."""
+    totals = {"usd_per_month": str(solution.usd_per_month), "checks": list(CHECKS)}
+    return {**codec.to_builtins(solution), **totals}
+
+
+def as_text(problem: Problem, solution: Solution) -> str:
+    """The solution for a terminal."""
+    sections = (
+        _head(problem, solution),
+        _fleet(solution),
+        _classes(problem, solution),
+        _proof(solution),
+        _warnings(problem, solution),
+    )
+    return "\n\n".join(section for section in sections if section) + "\n"
+
+
+def explained_as_json(
+    solution: Solution, alternatives: tuple[Alternative, ...], wider: tuple[Alternative, ...]
+) -> dict[str, Any]:
+    """The solution with what every other answer would cost, and what wider limits would save."""
+    told = {"alternatives": alternatives, "wider_limits": wider}
+    return {**as_json(solution), **{name: [_plain(a) for a in of] for name, of in told.items()}}
+
+
+def explained_as_text(
+    problem: Problem,
+    solution: Solution,
+    alternatives: tuple[Alternative, ...],
+    wider: tuple[Alternative, ...],
+) -> str:
+    """The solution, the losers and by how much, and what wider limits would save."""
+    tables = (_alternatives("instead", alternatives), _alternatives("with", wider))
+    return "\n".join([as_text(problem, solution), *(f"{table}\n" for table in tables if table)])
+
+
+def _plain(alternative: Alternative) -> dict[str, Any]:
+    usd = alternative.usd_per_hour
+    return {
+        "description": alternative.description,
+        "usd_per_hour": None if usd is None else str(usd),
+        "difference_share": alternative.difference_share,
+    }
+
+
+def _head(problem: Problem, solution: Solution) -> str:
+    asked = "at least cost" if solution.mode is Mode.MIN_COST else "as many requests as the limits allow"
+    sizes = (
+        q.many(len(problem.offers), "offer"),
+        q.many(len(problem.configurations), "configuration"),
+        q.many(len(problem.columns), "column"),
+    )
+    classes = q.many(len(problem.classes), "class")
+    return f"{q.rate(solution.requests_per_second)} requests of {classes}, {asked}; {', '.join(sizes)}"
+
+
+def _fleet(solution: Solution) -> str:
+    headers = ("offer", "configuration", "nodes", "replicas", "$/hour", "load")
+    rows = [
+        (
+            pool.offer,
+            pool.configuration,
+            str(pool.nodes),
+            str(pool.nodes * pool.replicas_per_node),
+            q.usd(pool.usd_per_hour),
+            q.share(pool.utilisation),
+        )
+        for pool in solution.pools
+    ]
+    return f"{q.table(headers, rows, right=(2, 3, 4, 5))}\nTotal {q.usd_both(solution.usd_per_hour)} (730 h)"
+
+
+def _classes(problem: Problem, solution: Solution) -> str:
+    headers = ("class", "requests", "goes to")
+    return q.table(headers, [_class_row(c.name, solution) for c in problem.classes], right=(1,))
+
+
+def _class_row(name: str, solution: Solution) -> tuple[str, str, str]:
+    shares = sorted((s for s in solution.shares if s.workload_class == name), key=lambda s: -s.share)
+    to = ", ".join(f"{s.configuration} on {s.offer} {q.share(s.share)}" for s in shares)
+    return name, q.rate(sum(s.requests_per_second for s in shares)), to or "no demand"
+
+
+def _alternatives(title: str, alternatives: tuple[Alternative, ...]) -> str:
+    rows = [
+        (
+            a.description,
+            "none exists" if a.usd_per_hour is None else q.usd(a.usd_per_hour),
+            "-" if a.difference_share is None else q.change(a.difference_share),
+        )
+        for a in alternatives
+    ]
+    return q.table((title, "$/hour", "dearer by"), rows, right=(1, 2)) if rows else ""
+
+
+def _proof(solution: Solution) -> str:
+    unit = "usd_per_hour" if solution.mode is Mode.MIN_COST else "requests per second"
+    return (
+        f"Proof: {solution.objective:.6g} {unit}, bound {solution.bound:.6g}, gap {solution.gap:.3%}"
+        f" (exact arithmetic alone proves {solution.certified_bound:.6g})\n"
+        f"       {len(CHECKS)} rules checked in exact arithmetic: {', '.join(CHECKS)}\n"
+        f"       {solution.solver}, {solution.solve_seconds:.2f} s; problem {solution.problem_digest[:12]}"
+    )
+
+
+def _warnings(problem: Problem, solution: Solution) -> str:
+    lines = []
+    if solution.assumed_offers:
+        offers = ", ".join(solution.assumed_offers)
+        lines.append(f"warning: stock unknown, {q.many(problem.assumed_max_nodes, 'node')} assumed: {offers}")
+    if not solution.within_gap:
+        lines.append(f"warning: the time ran out before the gap of {problem.gap:.3%} was reached")
+    return "\n".join(lines)
