@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 from enum import StrEnum
 
 from hetops.errors import InfeasibleError, TimeoutExpiredError
@@ -190,29 +190,36 @@ def _less_demand(problem: Problem, limit_seconds: float) -> Iterator[Relaxation]
     if not isinstance(outcome, Solution):
         return
     served = min(outcome.requests_per_second / problem.requests_per_second, 1.0)
-    rates = f"{outcome.requests_per_second:.4g} of {problem.requests_per_second:.4g} requests per second"
+    part = _floor(served)
+    if part == 0:
+        return
+    rates = f"{float(part) * problem.requests_per_second:.4g} of {problem.requests_per_second:.4g} requests per second"
     yield Relaxation(
         kind=RelaxationKind.DEMAND,
         current=Decimal(1),
-        needed=Decimal(served).quantize(SMALLEST_UNIT),
+        needed=part,
         change_share=served - 1,
         factor=1 / served,
-        text=f"serve {served:.1%} of the demand ({rates})",
+        text=f"serve {part:.1%} of the demand ({rates})",
         smallest=outcome.within_gap,
     )
     # Capacity is linear in the usable share, so a part s of the demand at usable share u is all of it at u / s.
-    usable = float(problem.usable_share)
-    if problem.headroom > 0 and usable <= served:
-        headroom = 1 - usable / served
+    headroom = _floor(1 - float(problem.usable_share) / served)
+    if problem.headroom > 0 and headroom >= 0:
         yield Relaxation(
             kind=RelaxationKind.HEADROOM,
             current=Decimal(repr(problem.headroom)),
-            needed=Decimal(headroom).quantize(SMALLEST_UNIT),
-            change_share=headroom / problem.headroom - 1,
+            needed=headroom,
+            change_share=float(headroom) / problem.headroom - 1,
             factor=1 / served,
             text=f"lower the headroom from {problem.headroom:.1%} to {headroom:.1%}",
             smallest=outcome.within_gap,
         )
+
+
+def _floor(share: float) -> Decimal:
+    """To the tenth of a percent that still suffices; rounding of the solver's does not cost one."""
+    return Decimal(share + highs.FEASIBILITY_TOLERANCE).quantize(Decimal("0.001"), rounding=ROUND_FLOOR)
 
 
 def _looser_targets(loosen: Loosen, limit_seconds: float) -> Iterator[Relaxation]:

@@ -79,6 +79,10 @@ class _Found:
 
 
 def _nodes(formulation: Formulation, answer: highs.Answer) -> dict[Key, int]:
+    """Nodes by column; none where they serve nothing."""
+    scale = formulation.scale_index
+    if scale is not None and answer.values[scale] <= highs.FEASIBILITY_TOLERANCE:
+        return {}
     counts = {column.key: round(float(answer.values[j])) for j, column in enumerate(formulation.columns)}
     return {key: count for key, count in counts.items() if count > 0}
 

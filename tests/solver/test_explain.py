@@ -1,0 +1,97 @@
+"""The losers and by how much: each figure is a fleet that somebody could rent, and none is better than the answer."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+from hypothesis import assume, given, settings
+
+from hetops.domain.plan import Alternative
+from hetops.solver.certify import certify
+from hetops.solver.explain import weigh, what_if
+from hetops.solver.problem import Mode, Problem
+from hetops.solver.solution import Solution
+from hetops.solver.solve import solve
+from tests.solver.problems import TOY, small, tiny
+
+
+def solved(problem: Problem) -> Solution:
+    """The solution, which must exist."""
+    outcome = solve(problem)
+    assert isinstance(outcome, Solution)
+    return outcome
+
+
+def told(alternatives: tuple[Alternative, ...]) -> dict[str, Decimal | None]:
+    """Cost by description."""
+    return {a.description: a.usd_per_hour for a in alternatives}
+
+
+def test_each_gpu_type_alone_and_each_offer_and_provider_left_out_are_weighed() -> None:
+    problem = small()
+    assert told(weigh(problem, solved(problem)).alternatives) == {
+        "only cheap": None,
+        "only fast": Decimal(8),
+        "without cheap": Decimal(8),
+        "without fast": None,
+        "without provider acme": Decimal(8),
+        "without provider other": None,
+    }
+
+
+def test_the_difference_is_relative_to_the_best() -> None:
+    problem = small()
+    only_fast = next(a for a in weigh(problem, solved(problem)).alternatives if a.description == "only fast")
+    assert only_fast.difference_share == pytest.approx(8 / 5 - 1)
+
+
+def test_when_maximising_the_difference_is_in_the_price_of_a_request() -> None:
+    weighed = weigh(TOY, solved(TOY))
+    without = next(a for a in weighed.alternatives if a.description.startswith("without t2-pair"))
+    assert without.description == "without t2-pair, 2.897 requests per second"
+    assert without.difference_share == pytest.approx(3.51724 / 2.897 - 1, abs=1e-3)
+
+
+@settings(max_examples=30, deadline=None)
+@given(tiny())
+def test_no_alternative_is_better_than_the_answer(problem: Problem) -> None:
+    outcome = solve(problem)
+    assume(isinstance(outcome, Solution))
+    assert isinstance(outcome, Solution)
+    weighed = weigh(problem, outcome)
+    assert all(a.difference_share is None or a.difference_share >= 0 for a in weighed.alternatives)
+
+
+def test_a_better_fleet_found_by_a_question_becomes_the_answer() -> None:
+    """A search that may stop 60 % above the bound can be beaten by one that was asked about less."""
+    problem = small(gap=0.6)
+    dear = solved(replace(problem, columns=problem.columns[1:]))
+    from hetops.domain import codec
+
+    stopped_early = replace(
+        dear, problem_digest=codec.digest(problem), bound=4.0, certified_bound=4.0, gap=0.5, within_gap=True
+    )
+    assert certify(problem, stopped_early) == ()
+    cheaper = replace(problem, offers=tuple(replace(o, max_nodes=9) for o in problem.offers))
+    stopped_early = replace(stopped_early, problem_digest=codec.digest(cheaper))
+    weighed = weigh(cheaper, stopped_early)
+    assert weighed.solution.usd_per_hour <= stopped_early.usd_per_hour
+    assert certify(cheaper, weighed.solution) == ()
+    assert all(a.difference_share is None or a.difference_share >= 0 for a in weighed.alternatives)
+
+
+def test_a_wider_limit_is_told_with_what_it_saves_even_when_that_is_nothing() -> None:
+    """The dual of the second `fast` node is above zero; what it really saves is what a new search says."""
+    problem = small(offers=tuple(replace(o, max_nodes=1) for o in small().offers))
+    assert told(what_if(problem, solved(problem))) == {
+        "one more node of cheap": Decimal(5),
+        "one more node of fast": Decimal(5),
+    }
+
+
+def test_when_maximising_a_tenth_more_budget_is_weighed() -> None:
+    problem = small(mode=Mode.MAX_THROUGHPUT, budget_usd_per_hour=Decimal(10))
+    wider = what_if(problem, solved(problem))
+    assert any(a.description.startswith("a budget of 11.0 usd_per_hour") for a in wider)
