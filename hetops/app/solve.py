@@ -30,7 +30,7 @@ def solve_file(path: Path, *, limit_seconds: float = DEFAULT_LIMIT_SECONDS) -> S
         InfeasibleError: no fleet exists; carries the smallest relaxation.
         TimeoutExpiredError: nothing was found in time.
     """
-    problem = codec.decode(Problem, read_bytes(path, what="problem"), source=str(path))
+    problem = codec.decode_strict(Problem, read_bytes(path, what="problem"), source=str(path))
     outcome = solve(problem, limit_seconds=limit_seconds)
     if isinstance(outcome, Infeasible):
         raise infeasible_error(problem, outcome, relaxations(problem))

@@ -7,11 +7,12 @@ travel as strings, times as RFC 3339. Reads and writes no files.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from typing import Any, ClassVar, Protocol, TypeVar
 
 import msgspec
 
-from hetops.errors import DocumentError
+from hetops.errors import DocumentError, nearest
 
 
 class Document(Protocol):
@@ -51,6 +52,40 @@ def decode(kind: type[D], text: bytes | str, *, source: str) -> D:
     except (msgspec.DecodeError, UnicodeDecodeError) as fault:
         raise DocumentError(f"{source}: not JSON: {fault}") from fault
     return from_builtins(kind, raw, source=source)
+
+
+def decode_strict(kind: type[D], text: bytes | str, *, source: str) -> D:
+    """As `decode`, for documents that people write: a field that `kind` does not have is an error too.
+
+    A misspelt optional field would otherwise be a limit that silently does not hold.
+    """
+    document = decode(kind, text, source=source)
+    unknown = tuple(_unknown_fields(msgspec.json.decode(text), to_builtins(document), "$"))
+    if unknown:
+        path, hint = unknown[0]
+        raise DocumentError(
+            f"{source}: unknown field {path}",
+            details=(f"unknown field {other}" for other, _ in unknown[1:]),
+            hint=hint,
+        )
+    return document
+
+
+def _unknown_fields(raw: object, known: object, path: str) -> Iterator[tuple[str, str]]:
+    """Paths in `raw` that the document does not have, each with what could have been meant."""
+    if isinstance(raw, dict) and isinstance(known, dict):
+        for key, value in raw.items():
+            if key in known:
+                yield from _unknown_fields(value, known[key], f"{path}.{key}")
+            else:
+                near = nearest(key, known, most=1)
+                yield (
+                    f"{path}.{key}",
+                    f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}",
+                )
+    elif isinstance(raw, list) and isinstance(known, list):
+        for index, (value, of) in enumerate(zip(raw, known, strict=True)):
+            yield from _unknown_fields(value, of, f"{path}[{index}]")
 
 
 def from_builtins(kind: type[D], raw: object, *, source: str) -> D:

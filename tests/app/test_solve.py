@@ -1,0 +1,86 @@
+"""A problem file to an answer, as a user meets it: good, broken, and impossible."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from hetops.app.explain import explain_file
+from hetops.app.solve import solve_file, write_solution
+from hetops.domain import codec
+from hetops.errors import DocumentError, HetopsError, InfeasibleError
+from hetops.solver.certify import certify
+from hetops.solver.problem import Problem
+from hetops.solver.solution import Solution
+from tests.solver.problems import TOY, small
+
+
+def written(problem: Problem, folder: Path) -> Path:
+    """The problem as a file."""
+    path = folder / "problem.json"
+    path.write_bytes(codec.encode(problem))
+    return path
+
+
+def test_a_file_is_solved_and_the_solution_file_can_be_checked_by_anyone(tmp_path: Path) -> None:
+    solved = solve_file(written(TOY, tmp_path))
+    write_solution(solved, tmp_path / "solution.json")
+    read = codec.decode(Solution, (tmp_path / "solution.json").read_bytes(), source="test")
+    assert read == solved.solution
+    assert certify(TOY, read) == ()
+
+
+def test_an_impossible_problem_names_the_smallest_relaxation(tmp_path: Path) -> None:
+    with pytest.raises(InfeasibleError) as caught:
+        solve_file(written(small(budget_usd_per_hour=Decimal("4.9")), tmp_path))
+    assert caught.value.exit_code == 6
+    assert caught.value.hint == "raise the budget from 4.9 to 5 usd_per_hour"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "not JSON"),
+        ("[]", "expected a JSON object with format hetops.problem"),
+        ('{"format": "hetops.plan"}', "format is 'hetops.plan', expected 'hetops.problem'"),
+        ('{"format": "hetops.problem", "format_version": "2.0"}', "format_version '2.0' cannot be read"),
+        ('{"format": "hetops.problem", "format_version": "1.0"}', "missing required field `offers`"),
+        (
+            '{"format": "hetops.problem", "format_version": "1.0", "offers": [{"id": 7}]}',
+            "Expected `str`, got `int` - at `$.offers[0].id`",
+        ),
+    ],
+)
+def test_a_broken_file_is_named_with_its_fault(text: str, says: str, tmp_path: Path) -> None:
+    path = tmp_path / "broken.json"
+    path.write_text(text)
+    with pytest.raises(DocumentError) as caught:
+        solve_file(path)
+    assert caught.value.message.startswith(str(path))
+    assert says in caught.value.message
+
+
+def test_a_field_of_the_wrong_kind_or_name_does_not_pass_silently(tmp_path: Path) -> None:
+    raw = json.loads(codec.encode(small()))
+    raw["max_pool"] = raw.pop("max_pools")
+    raw["columns"][1]["colour"] = "red"
+    path = tmp_path / "problem.json"
+    path.write_text(json.dumps(raw))
+    with pytest.raises(DocumentError, match=r"unknown field \$\.columns\[1\]\.colour$") as caught:
+        solve_file(path)
+    assert caught.value.hint == "known are offer, configuration, replicas_per_node, requests_per_second"
+    assert caught.value.details == ("unknown field $.max_pool",)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(HetopsError, match=r"problem .*nowhere\.json cannot be read: No such file"):
+        solve_file(tmp_path / "nowhere.json")
+
+
+def test_an_explanation_holds_the_losers_and_the_wider_limits(tmp_path: Path) -> None:
+    explained = explain_file(written(small(), tmp_path))
+    assert "only fast" in {a.description for a in explained.alternatives}
+    assert explained.wider == ()

@@ -1,0 +1,77 @@
+"""A solution's text says what was chosen, what it costs and how it is proven; its JSON reads back."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from decimal import Decimal
+
+from hetops.domain import codec
+from hetops.domain.plan import Alternative
+from hetops.reports import solution as report
+from hetops.solver.certify import CHECKS
+from hetops.solver.solution import Solution
+from hetops.solver.solve import solve
+from tests.solver.problems import TOY, offer, small
+
+
+def solved() -> Solution:
+    """One `cheap`, one `fast`."""
+    outcome = solve(small())
+    assert isinstance(outcome, Solution)
+    return outcome
+
+
+def test_text_shows_fleet_shares_cost_bound_and_checks() -> None:
+    text = report.as_text(small(), solved())
+    assert "6 /s requests of 2 classes, at least cost; 2 offers, 1 configuration, 2 columns" in text
+    assert "Total $5.00 /h · $3,650 /month (730 h)" in text
+    assert "tp1 on fast 100 %" in text
+    assert "Proof: 5 usd_per_hour, bound 5, gap 0.000% (exact arithmetic alone proves 5)" in text
+    assert all(check in text for check in CHECKS)
+    assert "warning" not in text
+
+
+def test_text_of_a_maximum_speaks_of_requests() -> None:
+    outcome = solve(TOY)
+    assert isinstance(outcome, Solution)
+    text = report.as_text(TOY, outcome)
+    assert "3.52 /s requests of 2 classes, as many requests as the limits allow" in text
+    assert "Proof: 3.51724 requests per second" in text
+
+
+def test_text_warns_of_assumed_stock_and_of_a_gap_not_reached() -> None:
+    problem = small(offers=(offer("cheap", "1", None), offer("fast", "4", 3)))
+    unsure = replace(solved(), assumed_offers=("cheap",), within_gap=False)
+    text = report.as_text(problem, unsure)
+    assert "warning: stock unknown, 16 nodes assumed: cheap" in text
+    assert "warning: the time ran out" in text
+
+
+def test_json_reads_back_as_the_same_solution() -> None:
+    raw = report.as_json(solved())
+    assert raw["usd_per_month"] == "3650"
+    assert codec.decode(Solution, json.dumps(raw), source="test") == solved_with_seconds(raw)
+
+
+def solved_with_seconds(raw: dict[str, object]) -> Solution:
+    """The solution with the search time of `raw`, the one field that differs from run to run."""
+    return replace(solved(), solve_seconds=float(str(raw["solve_seconds"])))
+
+
+def test_the_losers_are_told_with_their_cost() -> None:
+    losers = (
+        Alternative(description="only fast", usd_per_hour=Decimal(8), difference_share=0.6),
+        Alternative(description="only cheap", usd_per_hour=None, difference_share=None),
+    )
+    text = report.explained_as_text(small(), solved(), losers, ())
+    assert "only fast         $8.00      +60 %" in text
+    assert "only cheap  none exists          -" in text
+    assert "WITH" not in text
+    raw = report.explained_as_json(solved(), losers, ())
+    assert raw["alternatives"][1] == {
+        "description": "only cheap",
+        "usd_per_hour": None,
+        "difference_share": None,
+    }
+    assert raw["wider_limits"] == []
