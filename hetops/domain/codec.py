@@ -83,7 +83,7 @@ def _unknown_fields(raw: object, known: object, path: str) -> Iterator[tuple[str
                     f"{path}.{key}",
                     f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}",
                 )
-    elif isinstance(raw, list) and isinstance(known, list):
+    elif isinstance(raw, list) and isinstance(known, list | tuple):
         for index, (value, of) in enumerate(zip(raw, known, strict=True)):
             yield from _unknown_fields(value, of, f"{path}[{index}]")
 
