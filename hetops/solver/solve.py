@@ -1,7 +1,7 @@
 """A problem to a certified solution: search, tidy, spread, bound, check. Holds no constraint of its own.
 
 1. search: the exact model of `formulate`, within the problem's gap;
-2. tidy: among fleets of the same columns' offers that cost no more, the one with fewest pools;
+2. tidy: among fleets of the same columns that cost no more, the one with fewest pools;
 3. spread: shares that leave every pool as much room as can be (`balance`);
 4. bound and check: weak duality and the independent checker of `certify`. A solution that fails is never returned.
 """
@@ -22,10 +22,10 @@ from hetops.solver.formulate import Formulation, Limit, LimitKind, at_rate, form
 from hetops.solver.problem import Mode, Problem
 from hetops.solver.solution import Infeasible, Solution, SolvedPool, SolvedShare
 
-DEFAULT_LIMIT_SECONDS = 60.0
+DEFAULT_LIMIT_SECONDS = 30.0
 """Search time after which the best fleet so far is taken, its gap stated."""
 
-TIDY_SECONDS = 5.0
+TIDY_SECONDS = 1.0
 """Far more than tidying takes; reached, the fleet stays as the search left it."""
 
 RATE_SLACK = 1e-7
@@ -112,16 +112,10 @@ def _found(
 
 
 def tidy(problem: Problem, nodes: Mapping[Key, int]) -> dict[Key, int]:
-    """Nodes that cost no more and make fewest pools, out of the columns of the offers in use; else `nodes`."""
-    offers = {offer for offer, _ in nodes}
-    spent = _cost(problem, nodes)
-    near = replace(
-        problem,
-        columns=tuple(column for column in problem.columns if column.offer in offers),
-        budget_usd_per_hour=spent,
-    )
-    cheaper = near if problem.mode is Mode.MIN_COST else replace(near, mode=Mode.MIN_COST)
-    formulation = formulate(cheaper, minimise=Limit(kind=LimitKind.POOLS))
+    """Nodes that cost no more and make fewest pools, out of the columns in use; `nodes` where that takes too long."""
+    used = tuple(column for column in problem.columns if column.key in nodes)
+    no_dearer = replace(problem, columns=used, budget_usd_per_hour=_cost(problem, nodes))
+    formulation = formulate(no_dearer, minimise=Limit(kind=LimitKind.POOLS))
     answer = highs.run(formulation.model, limit_seconds=TIDY_SECONDS)
     if answer.status is not highs.Status.OPTIMAL:
         return dict(nodes)
