@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from decimal import Decimal
 from pathlib import Path
@@ -84,3 +85,18 @@ def test_an_explanation_holds_the_losers_and_the_wider_limits(tmp_path: Path) ->
     explained = explain_file(written(small(), tmp_path))
     assert "only fast" in {a.description for a in explained.alternatives}
     assert explained.wider == ()
+
+
+def test_the_example_of_the_documentation_is_solved_as_it_says(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "solver.md").read_text()
+    path = tmp_path / "problem.json"
+    path.write_text(page.split("```json\n")[1].split("```")[0])
+    solution = solve_file(path).solution
+    assert "one node of each offer, 5 USD per hour" in page.replace("\n", " ")
+    assert solution.usd_per_hour == 5
+    assert [pool.nodes for pool in solution.pools] == [1, 1]
+
+
+def test_the_documentation_names_every_field_of_a_problem() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "solver.md").read_text()
+    assert [f.name for f in dataclasses.fields(Problem) if f.name not in page] == []
