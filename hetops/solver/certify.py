@@ -16,8 +16,8 @@ from hetops.domain import codec
 from hetops.solver.problem import Mode, PricedOffer, Problem
 from hetops.solver.solution import Solution
 
-CAPACITY_TOLERANCE = Fraction(1, 10**6)
-"""Relative overload that counts as none: ten times the solver's tolerance, far below the error of any rate."""
+TOLERANCE = Fraction(1, 10**6)
+"""Relative overload, or distance from a wanted gap, that counts as none: ten times the solver's tolerance."""
 
 CHECKS = (
     "problem",
@@ -114,7 +114,7 @@ def _wrong_rates(problem: Problem, solution: Solution) -> Iterator[Violation]:
     demands = _demands(problem, solution)
     for share in solution.shares:
         due = demands.get(share.workload_class, Fraction(0)) * _exact(share.share)
-        if abs(_exact(share.requests_per_second) - due) > due * CAPACITY_TOLERANCE:
+        if abs(_exact(share.requests_per_second) - due) > due * TOLERANCE:
             yield Violation(
                 rule="demand",
                 subject=f"{share.workload_class} on {_name(share.key)}",
@@ -133,12 +133,12 @@ def _overloaded_pools(problem: Problem, solution: Solution) -> Iterator[Violatio
             loads[share.key] += part / Fraction(column.rate(share.workload_class))
     for pool in solution.pools:
         utilisation = loads[pool.key] / pool.nodes
-        if utilisation > problem.usable_share * (1 + CAPACITY_TOLERANCE):
+        if utilisation > problem.usable_share * (1 + TOLERANCE):
             message = (
                 f"uses {float(utilisation):.6%} of its capacity, may use {float(problem.usable_share):.2%}"
             )
             yield Violation(rule="capacity", subject=_name(pool.key), message=message)
-        if abs(_exact(pool.utilisation) - utilisation) > CAPACITY_TOLERANCE:
+        if abs(_exact(pool.utilisation) - utilisation) > TOLERANCE:
             message = f"says utilisation {pool.utilisation}, has {float(utilisation)}"
             yield Violation(rule="capacity", subject=_name(pool.key), message=message)
 
@@ -213,13 +213,13 @@ def _wrong_totals(problem: Problem, solution: Solution) -> Iterator[Violation]:
 def _impossible_bounds(problem: Problem, solution: Solution) -> Iterator[Violation]:
     sign = 1 if problem.mode is Mode.MIN_COST else -1
     for name, bound in (("bound", solution.bound), ("certified_bound", solution.certified_bound)):
-        if sign * (solution.objective - bound) < -abs(solution.objective) * float(CAPACITY_TOLERANCE):
+        if sign * (solution.objective - bound) < -abs(solution.objective) * float(TOLERANCE):
             message = f"{bound} is better than the objective {solution.objective} the wrong way round"
             yield Violation(rule="bounds", subject=name, message=message)
     gap = relative_gap(solution.objective, solution.bound)
-    if abs(gap - solution.gap) > float(CAPACITY_TOLERANCE):
+    if abs(gap - solution.gap) > float(TOLERANCE):
         yield Violation(rule="bounds", subject="gap", message=f"says {solution.gap}, is {gap}")
-    if solution.within_gap and gap > problem.gap + float(CAPACITY_TOLERANCE):
+    if solution.within_gap and gap > problem.gap + float(TOLERANCE):
         yield Violation(rule="bounds", subject="within_gap", message=f"gap {gap} is above {problem.gap}")
 
 

@@ -11,7 +11,7 @@ from decimal import Decimal
 
 from hetops.domain.plan import Alternative
 from hetops.errors import TimeoutExpiredError
-from hetops.solver.certify import certify, relative_gap
+from hetops.solver.certify import TOLERANCE, certify, relative_gap
 from hetops.solver.problem import Mode, Problem
 from hetops.solver.solution import Infeasible, Solution
 from hetops.solver.solve import solve
@@ -114,7 +114,7 @@ def _best(problem: Problem, solution: Solution, answers: Iterable[Solution]) -> 
             bound=bound,
             certified_bound=solution.certified_bound,
             gap=gap,
-            within_gap=gap <= problem.gap,
+            within_gap=gap <= problem.gap + float(TOLERANCE),
         )
         best = adopted if not certify(problem, adopted) else best
     return best

@@ -67,6 +67,12 @@ def run(model: MatrixModel, *, gap: float = 0.0, limit_seconds: float = 60.0) ->
         solver.setOptionValue(option, value)
     solver.passModel(_lp(model))
     _search(solver)
+    if solver.getModelStatus() == highspy.HighsModelStatus.kSolveError:
+        # A model that is infeasible by a hair can be solved in presolve and found wanting after it; the search itself
+        # uses one tolerance throughout.
+        solver.clearSolver()
+        solver.setOptionValue("presolve", "off")
+        _search(solver)
     return _answer(solver, model, time.monotonic() - began)
 
 

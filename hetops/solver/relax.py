@@ -12,7 +12,7 @@ from enum import StrEnum
 
 from hetops.errors import InfeasibleError, TimeoutExpiredError
 from hetops.solver import highs
-from hetops.solver.formulate import SMALLEST_UNIT, Limit, LimitKind, formulate
+from hetops.solver.formulate import SMALLEST_UNIT, Limit, LimitKind, at_rate, formulate
 from hetops.solver.matrix import INFINITY
 from hetops.solver.problem import Mode, Problem
 from hetops.solver.solution import Infeasible, Solution
@@ -64,14 +64,16 @@ class Relaxation:
 def relaxations(
     problem: Problem, *, loosen: Loosen | None = None, limit_seconds: float = 30.0
 ) -> tuple[Relaxation, ...]:
-    """Every single change that makes an infeasible min_cost problem feasible, the smallest factor first.
+    """Every single change that makes an infeasible problem feasible, the smallest factor first.
 
+    A problem of mode max_throughput is infeasible where it can serve nothing: the changes then let it serve a little.
     `loosen` gives the problem with looser latency targets; without it targets are not considered.
     """
     each = limit_seconds / (MOST_PROBED + 4)
+    fixed = problem if problem.mode is Mode.MIN_COST else _a_little(problem)
     found = [
-        *(r for limit in _limits(problem) for r in _lifted(problem, limit, each)),
-        *_less_demand(problem, each),
+        *(r for limit in _limits(fixed) for r in _lifted(fixed, limit, each)),
+        *(_less_demand(problem, each) if fixed is problem else ()),
         *(_looser_targets(loosen, each) if loosen else ()),
     ]
     return tuple(sorted(found, key=lambda r: (r.factor, r.kind, r.subject)))
@@ -92,6 +94,13 @@ def infeasible_error(
     details = tuple(f"{r.text} ({_percent(r)})" for r in found)
     hint = found[0].text if found else "no single limit is to blame: allow more offers, or ask for less"
     return InfeasibleError(message, details=details[1:] and ("any one of:", *details), hint=hint)
+
+
+def _a_little(problem: Problem) -> Problem:
+    """The mix at a rate that takes a hundredth of a node at most, or thereabouts."""
+    rates = [max((c.rate(d.name) for c in problem.columns), default=0.0) for d in problem.classes]
+    slowest = min((rate for rate in rates if rate > 0), default=1.0)
+    return at_rate(problem, slowest / 100)
 
 
 def _percent(relaxation: Relaxation) -> str:

@@ -17,8 +17,8 @@ from hetops.domain import codec
 from hetops.errors import HetopsError, TimeoutExpiredError
 from hetops.solver import highs
 from hetops.solver.balance import Balance, Key, balance
-from hetops.solver.certify import ScarcityPrices, certify, relative_gap, weak_duality_bound
-from hetops.solver.formulate import Formulation, Limit, LimitKind, at_rate, formulate
+from hetops.solver.certify import TOLERANCE, ScarcityPrices, certify, relative_gap, weak_duality_bound
+from hetops.solver.formulate import SMALLEST_UNIT, Formulation, Limit, LimitKind, at_rate, formulate
 from hetops.solver.problem import Mode, Problem
 from hetops.solver.solution import Infeasible, Solution, SolvedPool, SolvedShare
 
@@ -74,7 +74,6 @@ class _Found:
     balance: Balance
     requests_per_second: float
     bound: float
-    optimal: bool
     seconds: float
 
 
@@ -106,7 +105,6 @@ def _found(
         balance=spread,
         requests_per_second=rate,
         bound=bound,
-        optimal=answer.status is highs.Status.OPTIMAL,
         seconds=answer.seconds,
     )
 
@@ -114,12 +112,16 @@ def _found(
 def tidy(problem: Problem, nodes: Mapping[Key, int]) -> dict[Key, int]:
     """Nodes that cost no more and make fewest pools, out of the columns in use; `nodes` where that takes too long."""
     used = tuple(column for column in problem.columns if column.key in nodes)
-    no_dearer = replace(problem, columns=used, budget_usd_per_hour=_cost(problem, nodes))
-    formulation = formulate(no_dearer, minimise=Limit(kind=LimitKind.POOLS))
+    spent = _cost(problem, nodes)
+    # The model rounds every price up to a whole step; without the slack `nodes` itself could be over the budget.
+    slack = SMALLEST_UNIT * sum(nodes.values())
+    formulation = formulate(
+        replace(problem, columns=used, budget_usd_per_hour=spent + slack),
+        minimise=Limit(kind=LimitKind.POOLS),
+    )
     answer = highs.run(formulation.model, limit_seconds=TIDY_SECONDS)
-    if answer.status is not highs.Status.OPTIMAL:
-        return dict(nodes)
-    return _nodes(formulation, answer)
+    tidied = _nodes(formulation, answer) if answer.status is highs.Status.OPTIMAL else {}
+    return tidied if tidied and _cost(problem, tidied) <= spent else dict(nodes)
 
 
 def _cost(problem: Problem, nodes: Mapping[Key, int]) -> Decimal:
@@ -148,7 +150,7 @@ def _solution(problem: Problem, digest: str, found: _Found) -> Solution:
         bound=bound,
         certified_bound=certified,
         gap=gap,
-        within_gap=found.optimal and gap <= problem.gap,
+        within_gap=gap <= problem.gap + float(TOLERANCE),
         assumed_offers=tuple(sorted(unknown & {offer for offer, _ in found.nodes})),
         solver=highs.NAME,
         solve_seconds=found.seconds,

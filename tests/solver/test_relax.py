@@ -161,4 +161,6 @@ def test_a_maximum_of_nothing_is_infeasible_too() -> None:
     problem = small(mode=Mode.MAX_THROUGHPUT, budget_usd_per_hour=Decimal("0.5"))
     outcome = solve(problem)
     assert isinstance(outcome, Infeasible)
-    assert "single node of use" in infeasible_error(problem, outcome, ()).message
+    found = relaxations(problem)
+    assert [r.text for r in found] == ["raise the budget from 0.5 to 1 usd_per_hour"]
+    assert "single node of use" in infeasible_error(problem, outcome, found).message

@@ -225,3 +225,11 @@ def test_shares_survive_json_and_add_up_to_exactly_one() -> None:
 def test_a_search_without_time_says_so() -> None:
     with pytest.raises(TimeoutExpiredError, match="no fleet was found within 0 s"):
         solve(small(), limit_seconds=0.0)
+
+
+def test_prices_finer_than_the_solvers_steps_stay_exact() -> None:
+    problem = small(offers=(offer("cheap", "0.123456789", 3), offer("fast", "0.1000000004", 3)))
+    solution = solved(problem)
+    assert solution.usd_per_hour == sum(problem.offer(p.offer).usd_per_hour * p.nodes for p in solution.pools)
+    assert solution.nodes == {("fast", "tp1"): 2}
+    assert solution.within_gap
