@@ -1,0 +1,450 @@
+"""Decides when an engine with continuous batching gives each token. Pure: events and times in, events out.
+
+The engine works in steps. A step gives one token to every decoding sequence and prefills a chunk of the prompts that
+were admitted; first come, first served. Its length is that of `StepTimes`. Memory for a prompt is taken when it is
+admitted, memory for an output token by token; where that runs out, the newest sequence is preempted and later
+recomputed, as in vLLM (engine V1: preemption by recomputation, decodes before prefills within a token budget).
+
+A chunk that rides on a decode step lengthens it by `prefill_interference` of the chunk's own time, and is cut so that
+its own time fits into the step: overlapping with decodes never makes a prompt faster than an idle engine would.
+
+Steps in which nothing is admitted, finished or watched are taken many at a time in closed form, so the cost of a
+request does not depend on its length.
+
+Not modelled: prefix caching, speculative decoding, memory pages (room is counted in tokens).
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import math
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from hetops.domain.performance import StepTimes
+
+_WATERMARK = 0.01
+"""Share of the KV cache that admission leaves free while others run (vLLM: `watermark`), against thrashing."""
+
+
+class EventKind(StrEnum):
+    """What happened to a request."""
+
+    FIRST_TOKEN = "first_token"
+    TOKEN = "token"
+    FINISHED = "finished"
+    PREEMPTED = "preempted"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Generation:
+    """A request: so many tokens in, exactly so many out. `every_token` asks for an event for each of them."""
+
+    id: int
+    input_tokens: int
+    output_tokens: int
+    every_token: bool = False
+
+    def __post_init__(self) -> None:
+        if self.input_tokens < 1 or self.output_tokens < 1:
+            raise ValueError(f"generation {self.id}: input_tokens and output_tokens must be at least 1")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One event of one request. `tokens` is how many output tokens it has by then."""
+
+    kind: EventKind
+    request: int
+    at: float
+    tokens: int
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class _Sequence:
+    """A request inside the engine."""
+
+    generation: Generation
+    order: int
+    prompt: int
+    """Tokens to prefill: the input, and after a preemption also what was generated."""
+    prefilled: int = 0
+    generated: int = 0
+    """Output tokens when it last joined the decoding ones."""
+    joined_step: int = 0
+    finish_step: int = -1
+    admitted: bool = False
+    gone: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
+class _Step:
+    """The work in progress: `count` decode steps in a row, or one step with chunks."""
+
+    start: float
+    first_seconds: float
+    growth_seconds: float = 0.0
+    """Each step of a row is longer than the one before, as every context grows by a token."""
+    count: int = 1
+    chunks: list[tuple[_Sequence, int]] = field(default_factory=list)
+
+    def seconds(self, steps: int) -> float:
+        return steps * self.first_seconds + self.growth_seconds * steps * (steps - 1) / 2.0
+
+    @property
+    def end(self) -> float:
+        return self.start + self.seconds(self.count)
+
+    def whole_by(self, at: float) -> int:
+        """Steps of the row that are over at that time, the last one excepted."""
+        left = at - self.start
+        half, linear = self.growth_seconds / 2.0, self.first_seconds - self.growth_seconds / 2.0
+        if half > 0:
+            root = (math.sqrt(linear * linear + 4.0 * half * max(left, 0.0)) - linear) / (2.0 * half)
+        else:
+            root = left / linear if linear > 0 else self.count
+        return max(0, min(int(root), self.count - 1))
+
+
+class EngineCore:
+    """One replica. Times are seconds on any clock that never goes back; equal calls give equal answers."""
+
+    def __init__(self, step_times: StepTimes, *, prefill_tokens_per_step: int = 2048) -> None:
+        """`prefill_tokens_per_step`: the token budget of a step (vLLM's default is 2,048 on cards below 70 GB)."""
+        self._times = step_times
+        self._budget = prefill_tokens_per_step
+        self._now = -math.inf
+        self._waiting: deque[_Sequence] = deque()
+        self._prefilling: list[_Sequence] = []
+        self._ripening: list[tuple[float, int, _Sequence]] = []
+        """Prefilled; the first token is still in the pipeline's later stages."""
+        self._joining: list[_Sequence] = []
+        self._decoding: dict[int, _Sequence] = {}
+        self._finishing: list[tuple[int, int, _Sequence]] = []
+        self._sequences: dict[int, _Sequence] = {}
+        self._step: _Step | None = None
+        self._steps_done = 0
+        self._kv_tokens = 0
+        self._context = 0
+        self._watched = 0
+        self._numbers = itertools.count()
+        self._preemptions = 0
+        self._events: list[Event] = []
+
+    @property
+    def running(self) -> int:
+        """Sequences that hold memory."""
+        return len(self._sequences) - len(self._waiting)
+
+    @property
+    def waiting(self) -> int:
+        """Sequences that were submitted or preempted and hold no memory."""
+        return len(self._waiting)
+
+    @property
+    def kv_usage(self) -> float:
+        """Share of the KV cache in use, 0 to 1."""
+        return min(1.0, self._kv_tokens / self._times.kv_capacity_tokens)
+
+    @property
+    def preemptions(self) -> int:
+        """Preemptions so far."""
+        return self._preemptions
+
+    @property
+    def longest(self) -> int:
+        """Most tokens, input and output together, that one request may have."""
+        return self._times.kv_capacity_tokens
+
+    def submit(self, generation: Generation, at: float) -> None:
+        """A request arrives.
+
+        Raises:
+            ValueError: an id that is in the engine, more tokens than `longest`, or a time in the past.
+        """
+        if generation.id in self._sequences:
+            raise ValueError(f"generation {generation.id} is in the engine already")
+        if generation.input_tokens + generation.output_tokens > self.longest:
+            raise ValueError(
+                f"generation {generation.id} needs more than the KV cache of {self.longest} tokens"
+            )
+        self._run(at)
+        sequence = _Sequence(generation=generation, order=next(self._numbers), prompt=generation.input_tokens)
+        self._sequences[generation.id] = sequence
+        self._waiting.append(sequence)
+        self._begin_or_cut()
+
+    def abort(self, request: int, at: float) -> None:
+        """The client of a request went away; an unknown or finished one is no error. Nothing more is heard of it."""
+        self._run(at)
+        sequence = self._sequences.get(request)
+        if sequence is None:
+            return
+        self._cut()
+        self._drop(sequence)
+        self._begin_or_cut()
+
+    def advance(self, to: float) -> list[Event]:
+        """Everything that happened since the last call, up to and including the time `to`.
+
+        Raises:
+            ValueError: a time in the past.
+        """
+        self._run(to)
+        events, self._events = self._events, []
+        return events
+
+    def next_event_at(self) -> float | None:
+        """When `advance` should be called next: nothing happens before. None while the engine is idle."""
+        if self._events:
+            return self._events[0].at
+        return self._next_time()
+
+    def _next_time(self) -> float | None:
+        step_end = self._step.end if self._step else None
+        ripe = self._ripening[0][0] if self._ripening else None
+        if step_end is None or ripe is None:
+            return ripe if step_end is None else step_end
+        return min(step_end, ripe)
+
+    def _run(self, to: float) -> None:
+        """The engine's clock at `to`, with all steps before it done."""
+        if to < self._now:
+            raise ValueError(f"time {to} is before {self._now}")
+        while (at := self._next_time()) is not None and at <= to:
+            self._now = at
+            if self._step and self._step.end <= at:
+                self._complete()
+            self._ripen()
+            if self._step is None:
+                self._begin()
+        self._now = to
+
+    def _begin_or_cut(self) -> None:
+        """After a change from outside: the next step takes it in."""
+        if self._step is None:
+            self._begin()
+        else:
+            self._cut()
+
+    def _cut(self) -> None:
+        """A row of steps ends with the step that is under way."""
+        step = self._step
+        if step is None or step.count == 1:
+            return
+        done = step.whole_by(self._now)
+        self._count_decoded(done)
+        self._step = _Step(
+            start=step.start + step.seconds(done),
+            first_seconds=step.first_seconds + step.growth_seconds * done,
+        )
+
+    def _count_decoded(self, steps: int) -> None:
+        self._steps_done += steps
+        self._kv_tokens += steps * len(self._decoding)
+        self._context += steps * len(self._decoding)
+
+    # The start of a step
+
+    def _begin(self) -> None:
+        """Joins, makes room, admits, and sets the next step up; None where there is nothing to do."""
+        for sequence in self._joining:
+            self._join(sequence)
+        self._joining.clear()
+        preempted = self._make_room()
+        if not preempted:
+            self._admit()
+        decode_seconds = self._decode_seconds()
+        chunks, chunk_seconds = self._chunks(decode_seconds)
+        if self._decoding:
+            self._step = _Step(
+                start=self._now,
+                first_seconds=decode_seconds + self._times.prefill_interference * chunk_seconds,
+                growth_seconds=self._times.kv_seconds_per_token * len(self._decoding),
+                count=1 if chunks or preempted else self._steps_in_a_row(),
+                chunks=chunks,
+            )
+        elif chunks:
+            seconds = chunk_seconds + self._times.overhead_seconds
+            self._step = _Step(start=self._now, first_seconds=seconds, chunks=chunks)
+
+    def _join(self, sequence: _Sequence) -> None:
+        if sequence.gone:
+            return
+        sequence.joined_step = self._steps_done
+        sequence.finish_step = self._steps_done + sequence.generation.output_tokens - sequence.generated
+        heapq.heappush(self._finishing, (sequence.finish_step, next(self._numbers), sequence))
+        self._decoding[sequence.generation.id] = sequence
+        self._context += sequence.prompt
+        self._watched += sequence.generation.every_token
+
+    def _make_room(self) -> int:
+        """Preempts the newest until every decoding sequence has room for its next token; how many were."""
+        preempted = 0
+        while self._kv_tokens + len(self._decoding) > self._times.kv_capacity_tokens:
+            newest = max((*self._decoding.values(), *self._prefilling), key=lambda s: s.order)
+            self._preempt(newest)
+            preempted += 1
+        return preempted
+
+    def _preempt(self, sequence: _Sequence) -> None:
+        tokens = self._tokens_of(sequence)
+        self._release(sequence)
+        sequence.generated = tokens
+        sequence.prompt = sequence.generation.input_tokens + tokens
+        sequence.prefilled = 0
+        sequence.admitted = False
+        self._waiting.appendleft(sequence)
+        self._preemptions += 1
+        self._tell(EventKind.PREEMPTED, sequence, tokens)
+
+    def _admit(self) -> None:
+        """Waiting requests, in order, while there is a free slot and room for the whole prompt."""
+        spare = int(_WATERMARK * self._times.kv_capacity_tokens)
+        while self._waiting and self.running < self._times.max_sequences:
+            needed = self._waiting[0].prompt + (spare if self.running else 0)
+            if self._kv_tokens + needed > self._times.kv_capacity_tokens:
+                return
+            sequence = self._waiting.popleft()
+            sequence.admitted = True
+            self._kv_tokens += sequence.prompt
+            self._prefilling.append(sequence)
+
+    def _decode_seconds(self) -> float:
+        count = len(self._decoding)
+        return self._times.decode_seconds(count, self._context / count) if count else 0.0
+
+    def _chunks(self, decode_seconds: float) -> tuple[list[tuple[_Sequence, int]], float]:
+        """The prompts' parts that ride on the step, and the time that they would take alone."""
+        budget = max(1, self._budget - len(self._decoding))
+        hidden = 1.0 - self._times.prefill_interference
+        most_seconds = decode_seconds / hidden if self._decoding and hidden > 0 else math.inf
+        chunks: list[tuple[_Sequence, int]] = []
+        seconds = 0.0
+        for sequence in self._prefilling:
+            size = min(budget, sequence.prompt - sequence.prefilled)
+            if most_seconds < math.inf:
+                size = min(size, self._tokens_within(most_seconds - seconds, sequence.prefilled))
+            size = max(size, 0 if chunks else 1)
+            if size == 0:
+                break
+            chunks.append((sequence, size))
+            seconds += self._chunk_seconds(sequence.prefilled, size)
+            budget -= size
+        return chunks, seconds
+
+    def _chunk_seconds(self, done: int, size: int) -> float:
+        """Time of a prompt's tokens from `done` on, less the step's own overhead; stages work on chunks in turn."""
+        times = self._times
+        squares = times.prefill_seconds_per_token_squared * size * (size + 2 * done)
+        return (times.prefill_seconds_per_token * size + squares) / times.pipeline_stages
+
+    def _tokens_within(self, seconds: float, done: int) -> int:
+        """The largest chunk from `done` on that takes no longer than that."""
+        times = self._times
+        square = times.prefill_seconds_per_token_squared
+        linear = times.prefill_seconds_per_token + 2.0 * square * done
+        work = max(seconds, 0.0) * times.pipeline_stages
+        if square > 0:
+            return int((math.sqrt(linear * linear + 4.0 * square * work) - linear) / (2.0 * square))
+        return int(work / linear) if linear > 0 else self._budget
+
+    def _steps_in_a_row(self) -> int:
+        """Steps until a sequence finishes or memory runs out; one where somebody wants to see every token."""
+        if self._watched:
+            return 1
+        room = (self._times.kv_capacity_tokens - self._kv_tokens) // len(self._decoding)
+        return max(1, min(self._next_finish_step() - self._steps_done, room))
+
+    def _next_finish_step(self) -> int:
+        while True:
+            finish_step, _, sequence = self._finishing[0]
+            if self._decodes_until(sequence, finish_step):
+                return finish_step
+            heapq.heappop(self._finishing)
+
+    def _decodes_until(self, sequence: _Sequence, finish_step: int) -> bool:
+        """Whether an entry of the heap still holds: neither gone nor preempted since."""
+        return sequence.finish_step == finish_step and sequence.generation.id in self._decoding
+
+    # The end of a step
+
+    def _complete(self) -> None:
+        step, self._step = self._step, None
+        assert step is not None
+        if self._decoding:
+            self._count_decoded(step.count)
+            self._tell_decoded()
+        lag = 1.0 - 1.0 / self._times.pipeline_stages
+        for sequence, size in step.chunks:
+            sequence.prefilled += size
+            if sequence.gone or sequence.prefilled < sequence.prompt:
+                continue
+            self._prefilling.remove(sequence)
+            ripe_at = self._now + lag * self._times.prefill_seconds(sequence.prompt)
+            heapq.heappush(self._ripening, (ripe_at, sequence.order, sequence))
+
+    def _tell_decoded(self) -> None:
+        for sequence in self._watched_sequences():
+            self._tell(EventKind.TOKEN, sequence, self._tokens_of(sequence))
+        while self._finishing and self._finishing[0][0] <= self._steps_done:
+            finish_step, _, sequence = heapq.heappop(self._finishing)
+            if self._decodes_until(sequence, finish_step):
+                self._finish(sequence)
+
+    def _watched_sequences(self) -> Iterator[_Sequence]:
+        if self._watched:
+            yield from (s for s in self._decoding.values() if s.generation.every_token)
+
+    def _ripen(self) -> None:
+        """First tokens that come out now; their sequences decode from the next step on."""
+        while self._ripening and self._ripening[0][0] <= self._now:
+            _, _, sequence = heapq.heappop(self._ripening)
+            if sequence.gone:
+                continue
+            first = sequence.generated == 0
+            sequence.generated += 1
+            if first or sequence.generation.every_token:
+                kind = EventKind.FIRST_TOKEN if first else EventKind.TOKEN
+                self._tell(kind, sequence, sequence.generated)
+            if sequence.generated == sequence.generation.output_tokens:
+                self._finish(sequence)
+            else:
+                self._joining.append(sequence)
+            self._cut()
+
+    def _finish(self, sequence: _Sequence) -> None:
+        self._tell(EventKind.FINISHED, sequence, sequence.generation.output_tokens)
+        self._drop(sequence)
+
+    def _drop(self, sequence: _Sequence) -> None:
+        """The sequence leaves the engine, wherever in it it is."""
+        if sequence.admitted:
+            self._release(sequence)
+        else:
+            self._waiting.remove(sequence)
+        sequence.gone = True
+        del self._sequences[sequence.generation.id]
+
+    def _release(self, sequence: _Sequence) -> None:
+        """Gives back memory and slot."""
+        tokens = sequence.prompt
+        if self._decoding.pop(sequence.generation.id, None):
+            tokens += self._steps_done - sequence.joined_step
+            self._context -= tokens
+            self._watched -= sequence.generation.every_token
+        elif sequence in self._prefilling:
+            self._prefilling.remove(sequence)
+        self._kv_tokens -= tokens
+
+    def _tokens_of(self, sequence: _Sequence) -> int:
+        """Output tokens so far."""
+        if sequence.generation.id not in self._decoding:
+            return sequence.generated
+        return sequence.generated + self._steps_done - sequence.joined_step
+
+    def _tell(self, kind: EventKind, sequence: _Sequence, tokens: int) -> None:
+        self._events.append(Event(kind=kind, request=sequence.generation.id, at=self._now, tokens=tokens))
