@@ -1,0 +1,93 @@
+"""Edge: what was up when, at what cost: JSON lines that are only ever appended to and outlive their deployment."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from pathlib import Path
+from typing import ClassVar
+
+import msgspec
+
+from hetops.domain import codec
+from hetops.errors import DocumentError, HetopsError
+
+
+class Action(StrEnum):
+    """What a command did to a deployment."""
+
+    UP = "up"
+    FAILED = "failed"
+    """An `up` that stopped part-way."""
+    CANCELLED = "cancelled"
+    ROLLED_BACK = "rolled_back"
+    """A first `up` that failed and left nothing."""
+    DOWN = "down"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryEntry:
+    """One line: what runs from `at` on, as far as the command knows."""
+
+    FORMAT: ClassVar[str] = "hetops.history"
+    FORMAT_VERSION: ClassVar[str] = "1.0"
+
+    at: datetime
+    deployment: str
+    action: Action
+    usd_per_hour: Decimal
+    nodes: Mapping[str, int] = field(default_factory=dict)
+    """Nodes by pool."""
+    plan_digest: str = ""
+    message: str = ""
+
+
+def append(folder: Path, entry: HistoryEntry) -> None:
+    """Adds a line to the deployment's history; one write, so that lines of two commands never mix.
+
+    Raises:
+        HetopsError: it cannot be written.
+    """
+    line = msgspec.json.encode(codec.to_builtins(entry)) + b"\n"
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handle = os.open(_path(folder, entry.deployment), os.O_CREAT | os.O_RDWR | os.O_APPEND, 0o600)
+        try:
+            os.write(handle, line if _ends_clean(handle) else b"\n" + line)
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+    except OSError as fault:
+        raise HetopsError(f"history in {folder} cannot be written: {fault.strerror or fault}") from fault
+
+
+def read(folder: Path, deployment: str) -> tuple[HistoryEntry, ...]:
+    """The deployment's history, oldest first; empty where there is none. A torn line (a kill, a full disk) is left out."""
+    path = _path(folder, deployment)
+    try:
+        lines = path.read_bytes().splitlines()
+    except FileNotFoundError:
+        return ()
+    except OSError as fault:
+        raise HetopsError(f"history {path} cannot be read: {fault.strerror or fault}") from fault
+    return tuple(entry for line in lines if (entry := _entry(line, str(path))) is not None)
+
+
+def _entry(line: bytes, source: str) -> HistoryEntry | None:
+    try:
+        return codec.decode(HistoryEntry, line, source=source)
+    except DocumentError:
+        return None
+
+
+def _ends_clean(handle: int) -> bool:
+    size = os.fstat(handle).st_size
+    return size == 0 or os.pread(handle, 1, size - 1) == b"\n"
+
+
+def _path(folder: Path, deployment: str) -> Path:
+    return folder / f"{deployment}.jsonl"
