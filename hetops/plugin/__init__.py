@@ -5,7 +5,9 @@ from hetops.domain.model import Checkpoint, Model, Precision
 from hetops.domain.offer import Availability, AvailabilityState, Limits, Market, Offer, PriceBasis
 from hetops.domain.performance import Measurement, StepTimes
 from hetops.domain.plan import PlannedPool
-from hetops.errors import ErrorKind, ProviderError, Scope
+from hetops.domain.units import BYTES_PER_GIB
+from hetops.errors import ErrorKind, HetopsError, ProviderError, Scope
+from hetops.files import write_whole
 from hetops.plugin.engine import Engine, EngineNeeds, Launch, LaunchContext
 from hetops.plugin.hookspecs import hookimpl
 from hetops.plugin.provider import (
@@ -23,6 +25,7 @@ from hetops.plugin.provider import (
 )
 
 __all__ = [
+    "BYTES_PER_GIB",
     "Availability",
     "AvailabilityState",
     "Capability",
@@ -34,6 +37,7 @@ __all__ = [
     "EngineNeeds",
     "ErrorKind",
     "GpuType",
+    "HetopsError",
     "Launch",
     "LaunchContext",
     "Limits",
@@ -55,4 +59,5 @@ __all__ = [
     "Scope",
     "StepTimes",
     "hookimpl",
+    "write_whole",
 ]

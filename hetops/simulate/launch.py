@@ -14,12 +14,12 @@ from hetops.plugin.engine import Launch, LaunchContext
 from hetops.simulate.options import EmulatorOptions, Faults, to_arguments
 
 NAME = "emulator"
-"""Its settings stand under `[engine.emulator]`."""
+"""Its settings stand under `[engine.settings.emulator]`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EmulatorSettings:
-    """`[engine.emulator]` of the spec: the speed of time, and the faults to act out."""
+    """`[engine.settings.emulator]` of the spec: the speed of time, and the faults to act out."""
 
     speed: float = 1.0
     prefill_tokens_per_step: int = 2048
@@ -61,10 +61,10 @@ def _settings(given: Mapping[str, Any]) -> EmulatorSettings:
         if name not in known:
             near = nearest(name, known, most=1)
             raise SpecError(
-                f"engine.{NAME} has no field {name!r}",
+                f"engine.settings.{NAME} has no field {name!r}",
                 hint=f"did you mean {near[0]!r}?" if near else f"known are {', '.join(sorted(known))}",
             )
     try:
         return msgspec.convert(dict(given), EmulatorSettings, strict=True)
     except msgspec.ValidationError as fault:
-        raise SpecError(f"engine.{NAME}: {fault}") from fault
+        raise SpecError(f"engine.settings.{NAME}: {fault}") from fault
