@@ -1,0 +1,57 @@
+"""Edge: providers' last answers on disk. May be lost or removed at any time; never a reason for a command to fail.
+
+One file for a provider and its settings: other settings may mean other offers. Settings themselves are not written.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import msgspec
+
+from hetops.domain import codec
+from hetops.domain.offer import Offer
+from hetops.errors import HetopsError
+from hetops.files import read_bytes, write_whole
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CachedOffers:
+    """One answer of one provider; each offer says itself when it was observed and how long it holds."""
+
+    FORMAT: ClassVar[str] = "hetops.offer-cache"
+    FORMAT_VERSION: ClassVar[str] = "1.0"
+
+    provider: str
+    offers: tuple[Offer, ...]
+
+
+def read(folder: Path, provider: str, settings: Mapping[str, Any]) -> tuple[Offer, ...] | None:
+    """The last answer kept; None where there is none that can be read."""
+    path = _path(folder, provider, settings)
+    try:
+        cached = codec.decode(CachedOffers, read_bytes(path, what="cached offers"), source=str(path))
+    except HetopsError:
+        return None
+    sound = cached.provider == provider and all(o.provider == provider for o in cached.offers)
+    return cached.offers if sound else None
+
+
+def write(folder: Path, provider: str, settings: Mapping[str, Any], offers: tuple[Offer, ...]) -> None:
+    """Keeps an answer, whole or not at all; where the folder cannot be written nothing is kept."""
+    with contextlib.suppress(HetopsError, OSError):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        document = CachedOffers(provider=provider, offers=offers)
+        write_whole(_path(folder, provider, settings), codec.encode(document), mode=0o600)
+
+
+def _path(folder: Path, provider: str, settings: Mapping[str, Any]) -> Path:
+    told = msgspec.json.encode([provider, settings], order="sorted", enc_hook=str)
+    name = re.sub(r"[^a-z0-9-]+", "-", provider.lower())
+    return folder / f"{name}-{hashlib.sha256(told).hexdigest()[:16]}.json"
