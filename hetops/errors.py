@@ -60,10 +60,12 @@ class DocumentError(HetopsError):
 
 
 class UnknownNameError(HetopsError):
-    """A name that no table knows."""
+    """A name that no table knows. Where it names a whole family, `members` are what it could mean, all of them told."""
 
-    def __init__(self, kind: str, name: str, known: Iterable[str], *, where: str = "") -> None:
-        near = nearest(name, known)
+    def __init__(
+        self, kind: str, name: str, known: Iterable[str], *, where: str = "", members: Iterable[str] = ()
+    ) -> None:
+        near = tuple(members) or nearest(name, known)
         super().__init__(
             f"unknown {kind} {name!r}" + (f" at {where}" if where else ""),
             hint=f"did you mean {' or '.join(repr(n) for n in near)}?" if near else "",

@@ -3,17 +3,34 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 
-from hetops.catalog.tables import Catalog, rows
+from hetops.catalog.tables import Catalog, Row, rows
 from hetops.domain.offer import Availability, Market, Offer, PriceBasis
 from hetops.domain.plan import Refusal
 
-_NEVER_SOLD = re.compile(r"refuse|not for LLM serving|reservation only|capacity blocks only", re.IGNORECASE)
-_DAY = re.compile(r"(20\d\d)(?:-(0\d|1[0-2])(?!\d))?(?:-(\d\d))?")
+_NEVER_SOLD = re.compile(
+    r"refuse|not for LLM serving|reservation only|capacity blocks only|not generally available on-demand",
+    re.IGNORECASE,
+)
+_DAY = re.compile(r"(20\d\d)(?:-(0[1-9]|1[0-2])(?!\d)(?:-(\d\d))?)?")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnpricedRow:
+    """A row of the snapshot, or one of its prices, that is no offer."""
+
+    provider: str
+    subject: str
+    reason: str
+
+    @property
+    def refusal(self) -> Refusal:
+        """The row among everything else that was not considered."""
+        return Refusal(subject=f"{self.provider} {self.subject}", reason=self.reason)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,24 +38,31 @@ class ListPrices:
     """The offers of the snapshot, and the rows that are none."""
 
     offers: tuple[Offer, ...]
-    refusals: tuple[Refusal, ...]
+    refused: tuple[UnpricedRow, ...]
+
+    @property
+    def providers(self) -> tuple[str, ...]:
+        """The providers that have a list price."""
+        return tuple(dict.fromkeys(o.provider for o in self.offers))
 
 
 def list_prices(catalog: Catalog) -> ListPrices:
     """The snapshot. Its offers have basis LIST: good for a plan, never for provisioning."""
     known = {g.name for g in catalog.gpu_types}
     offers: list[Offer] = []
-    refusals: list[Refusal] = []
+    refused: list[UnpricedRow] = []
     for row in rows("instance_types"):
         reason = _refused(row, known)
-        if reason:
-            refusals.append(Refusal(subject=f"{row['provider']} {row['instance_type']}", reason=reason))
-        else:
-            offers.extend(_offers(row))
-    return ListPrices(offers=tuple(offers), refusals=tuple(refusals))
+        found = () if reason else tuple(_offers(row))
+        offers.extend(found)
+        refused.extend(_unpriced(row, reason, found))
+    return ListPrices(offers=tuple(offers), refused=tuple(refused))
 
 
-def _refused(row: Mapping[str, str], known: set[str]) -> str:
+_PRICES = {Market.ON_DEMAND: "list_price_usd_per_hour", Market.SPOT: "spot_price_if_known"}
+
+
+def _refused(row: Row, known: set[str]) -> str:
     """Why a row is no offer; empty where it is one."""
     if _NEVER_SOLD.search(row["notes"]):
         return row["notes"]
@@ -46,22 +70,32 @@ def _refused(row: Mapping[str, str], known: set[str]) -> str:
         return f"no speeds are known for the GPU {row['gpu']}"
     if not row["gpu_count"].isdigit():
         return "a fraction of a GPU, or an unknown count"
-    if _price(row["list_price_usd_per_hour"]) is None and _price(row["spot_price_if_known"]) is None:
+    if all(_price(row[column]) is None for column in _PRICES.values()):
         return "no price is known"
     if _observed_at(row["price_date"]) is None:
         return "the price has no date"
     return ""
 
 
-def _offers(row: Mapping[str, str]) -> Iterator[Offer]:
+def _unpriced(row: Row, reason: str, found: tuple[Offer, ...]) -> Iterator[UnpricedRow]:
+    """The row where it is no offer at all, else each of its prices that is only hearsay."""
+    if reason:
+        yield UnpricedRow(provider=row["provider"], subject=row["instance_type"], reason=reason)
+        return
+    markets = {o.market for o in found}
+    for market, column in _PRICES.items():
+        if row[column] and market not in markets:
+            subject = f"{row['instance_type']} {market}"
+            yield UnpricedRow(provider=row["provider"], subject=subject, reason=f"no price: {row[column]!r}")
+
+
+def _offers(row: Row) -> Iterator[Offer]:
     """The on-demand and the spot offer of a row, where it has a price for each."""
-    for market, column in (
-        (Market.ON_DEMAND, "list_price_usd_per_hour"),
-        (Market.SPOT, "spot_price_if_known"),
-    ):
+    for market, column in _PRICES.items():
         price, observed_at = _price(row[column]), _observed_at(row["price_date"])
         if price is None or observed_at is None:
             continue
+        plan_only = f"plan only, list price of {row['price_date']}"
         yield Offer(
             provider=row["provider"],
             sku=row["instance_type"],
@@ -78,7 +112,7 @@ def _offers(row: Mapping[str, str]) -> Iterator[Offer]:
             vcpu=float(row["vcpu"]) if row["vcpu"] else None,
             host_memory_gb=float(row["memory_gb"]) if row["memory_gb"] else None,
             availability=Availability(),
-            notes=f"plan only, list price of {row['price_date']}",
+            notes=f"{plan_only}; {row['notes']}" if row["notes"] else plan_only,
         )
 
 
@@ -87,12 +121,12 @@ def _region(text: str) -> str:
 
 
 def _price(text: str) -> Decimal | None:
-    """The number at the start of a price column; None where there is none or it is zero."""
+    """A price column; None where it is empty, zero, or not plainly a number ("50 (us-west-2, approx)" is hearsay)."""
     try:
-        price = Decimal(text.split(" ", maxsplit=1)[0])
-    except (InvalidOperation, IndexError):
+        price = Decimal(text)
+    except InvalidOperation:
         return None
-    return price if price > 0 else None
+    return price if price.is_finite() and price > 0 else None
 
 
 def _observed_at(text: str) -> datetime | None:

@@ -36,7 +36,7 @@ class Catalog:
         if name in by_name:
             return by_name[name]
         members = [n for n in by_name if n.lower().startswith(name.lower() + "-")]
-        raise UnknownNameError("GPU type", name, members or by_name, where=where)
+        raise UnknownNameError("GPU type", name, by_name, where=where, members=members)
 
     def model(self, name: str, *, where: str = "") -> Model:
         """The model of that name; UnknownNameError with the nearest names otherwise."""
@@ -85,6 +85,7 @@ def _gpu_type(row: Row) -> GpuType:
         compute_capability=row["compute_capability"],
         form_factor=row["form_factor"],
         memory_gb=float(row["memory_gb"]),
+        memory_type=row["memory_type"],
         bandwidth_gb_per_second=float(row["bandwidth_gbs"]),
         fp16_tflops=float(row["fp16_tflops_dense"]),
         bf16_tflops=_number(row["bf16_tflops_dense"]),

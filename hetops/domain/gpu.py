@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from hetops.domain.units import BYTES_PER_GB, BYTES_PER_GIB
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GpuType:
@@ -19,6 +21,8 @@ class GpuType:
     compute_capability: str
     form_factor: str
     memory_gb: float
+    """As the vendor prints it: GiB for HBM, GB for the rest."""
+    memory_type: str = ""
     bandwidth_gb_per_second: float
     fp16_tflops: float
     bf16_tflops: float | None = None
@@ -34,6 +38,12 @@ class GpuType:
         for field in ("memory_gb", "bandwidth_gb_per_second", "fp16_tflops", "interconnect_gb_per_second"):
             if not getattr(self, field) > 0:
                 raise ValueError(f"GPU type {self.name}: {field} must be above zero")
+
+    @property
+    def memory_bytes(self) -> float:
+        """Memory that programs see: cards with HBM hold their nominal figure in GiB, less 1 % (providers' APIs report
+        81,920 MiB for an 80 GB H100 and 22,888 MiB for a 24 GB L4)."""
+        return self.memory_gb * (BYTES_PER_GIB * 0.99 if self.memory_type.startswith("HBM") else BYTES_PER_GB)
 
     @property
     def nvlink(self) -> bool:

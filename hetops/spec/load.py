@@ -58,6 +58,11 @@ def load(
     return LoadedSpec(spec=_converted(path, text, resolved), path=path.resolve(), digest=_digest(resolved))
 
 
+def place(loaded: LoadedSpec, *where: str | int) -> str:
+    """Where a field stands, for errors that only its reader can find: `hetops.toml:12: offers.gpus[0]`."""
+    return _place(loaded.path, _text(loaded.path), where)
+
+
 def json_schema() -> dict[str, Any]:
     """The JSON Schema (draft 2020-12) of hetops.toml."""
     schema = msgspec.json.schema(Spec)

@@ -1,0 +1,133 @@
+"""Offers as text and as JSON. Every price says where it comes from and how old it is."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+from hetops.domain import codec
+from hetops.domain.offer import AvailabilityState, Offer, PriceBasis
+from hetops.domain.plan import Refusal
+from hetops.offers.listing import OfferListing
+from hetops.offers.rank import PricedOffer, grouped
+from hetops.reports import quantities as q
+
+_WIDEST_SKU = 34
+
+_HEADERS = ("provider", "sku", "gpu", "region", "market", "left", "$/hour")
+_PRICES = ("$/gpu", "$/gb", "$/tflops", "$/tb/s")
+_RIGHT = (5, 6, 7, 8, 9, 10)
+
+
+def as_json(listing: OfferListing) -> dict[str, Any]:
+    """The listing document."""
+    return codec.to_builtins(listing)
+
+
+def as_text(listing: OfferListing) -> str:
+    """All offers for a terminal, then where they came from."""
+    rows = [_row(priced, listing.created_at) for priced in listing.offers]
+    table = q.table((*_HEADERS, *_PRICES, "price"), rows, right=_RIGHT) if rows else _nothing(listing)
+    return _joined((table, _foot(listing)))
+
+
+def by_gpu_as_text(listing: OfferListing) -> str:
+    """One line for each GPU type: its cheapest offer, and how many there are."""
+    groups = grouped(listing.offers)
+    rows = [
+        (
+            group.gpu,
+            str(group.offers),
+            ", ".join(group.providers),
+            q.usd(group.cheapest.usd_per_gpu_hour),
+            q.usd(group.highest_usd_per_gpu_hour),
+            f"{group.cheapest.offer.provider} {_short(group.cheapest.offer.sku)}",
+            str(group.cheapest.offer.market),
+        )
+        for group in groups
+    ]
+    headers = ("gpu", "offers", "providers", "$/gpu", "at most", "cheapest", "market")
+    table = q.table(headers, rows, right=(1, 3, 4)) if rows else _nothing(listing)
+    return _joined((table, _foot(listing)))
+
+
+def refused_as_text(listing: OfferListing) -> str:
+    """Every offer that breaks a rule, and whatever is no offer, with the reason."""
+    broken = [(r.offer.provider, _short(r.offer.sku), _gpus(r.offer), r.detail) for r in listing.refused]
+    others = [(r.subject, "", "", _counted(r)) for r in listing.refusals]
+    rows = [*broken, *others]
+    table = q.table(("refused", "sku", "gpu", "reason"), rows) if rows else "Nothing was refused."
+    return _joined((table, _foot(listing)))
+
+
+def _nothing(listing: OfferListing) -> str:
+    """Why no offer is left: the commonest reasons."""
+    counts = Counter(r.detail for r in listing.refused).most_common(4)
+    reasons = "; ".join(f"{count:,} {detail}" for detail, count in counts)
+    return f"No offer is left: {reasons}" if reasons else "No offer is left."
+
+
+def _joined(sections: Iterable[str]) -> str:
+    return "\n\n".join(section for section in sections if section) + "\n"
+
+
+def _foot(listing: OfferListing) -> str:
+    refused = len(listing.refused) + sum(r.count for r in listing.refusals)
+    lines = (
+        f"{q.many(len(listing.offers), 'offer')}; {refused:,} refused (--refused says why)",
+        f"Sources: {listing.coverage}" if listing.coverage else "",
+        *(f"  {s.provider}: {s.hint}" for s in listing.sources if s.hint),
+        *(f"warning: {warning}" for warning in listing.warnings),
+    )
+    return "\n".join(line for line in lines if line)
+
+
+def _row(priced: PricedOffer, now: datetime) -> Sequence[str]:
+    offer = priced.offer
+    return (
+        offer.provider,
+        _short(offer.sku),
+        _gpus(offer),
+        offer.zone or offer.region,
+        str(offer.market),
+        _left(offer),
+        q.usd(offer.total_usd_per_hour),
+        q.usd(priced.usd_per_gpu_hour),
+        q.usd(priced.usd_per_gb_hour),
+        q.usd(priced.usd_per_tflops_hour),
+        q.usd(priced.usd_per_tb_per_second_hour),
+        _basis(offer, now),
+    )
+
+
+def _short(sku: str) -> str:
+    return sku if len(sku) <= _WIDEST_SKU else f"{sku[: _WIDEST_SKU - 1]}…"
+
+
+def _gpus(offer: Offer) -> str:
+    return f"{offer.gpu_count} x {offer.gpu}"
+
+
+def _left(offer: Offer) -> str:
+    """How many nodes can be had; `?` where the provider does not say, which is never unlimited."""
+    limits = offer.limits
+    if offer.availability.state is AvailabilityState.NONE:
+        return "0"
+    known = [] if limits.max_count is None else [limits.max_count]
+    if limits.quota_left is not None and limits.quota_per_node > 0:
+        known.append(int(limits.quota_left // limits.quota_per_node))
+    return str(min(known)) if known else "?"
+
+
+def _basis(offer: Offer, now: datetime) -> str:
+    if offer.basis is PriceBasis.LIST:
+        return f"list {offer.observed_at:%Y-%m-%d}" + (", emulated" if offer.emulated else "")
+    if offer.basis is PriceBasis.NOMINAL:
+        return "nominal"
+    return f"live, {q.seconds(max(0.0, offer.age_seconds(now)))} old" + " (stale)" * offer.stale(now)
+
+
+def _counted(refusal: Refusal) -> str:
+    return refusal.reason if refusal.count == 1 else f"{refusal.reason} ({refusal.count:,} times)"
