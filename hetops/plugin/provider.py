@@ -16,6 +16,7 @@ from typing import Any, Protocol, runtime_checkable
 from hetops.domain.gpu import GpuType
 from hetops.domain.offer import Offer
 from hetops.domain.plan import PlannedPool
+from hetops.errors import ErrorKind
 from hetops.plugin.engine import Launch
 
 
@@ -42,6 +43,8 @@ class CheckResult:
     ok: bool
     detail: str
     fix: str = ""
+    kind: ErrorKind = ErrorKind.INVALID
+    """What a failure means; AUTH where credentials are missing or refused. Says nothing where `ok`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -75,12 +75,7 @@ def choose_engine(environment: Mapping[str, str]) -> EngineChoice:
         return on_path
     cached = cached_engine(environment)
     if os.access(cached, os.X_OK):
-        return EngineChoice(
-            path=cached,
-            version=ENGINE_VERSION,
-            origin=EngineOrigin.CACHE,
-            reason=f"{refused}; {ENGINE_VERSION} is in the cache",
-        )
+        return _choice(cached, EngineOrigin.CACHE, f"{refused}; {ENGINE_VERSION} is in the cache")
     raise HetopsError(
         "no Pulumi engine to provision with",
         details=(refused, f"{cached} does not exist"),
@@ -125,18 +120,18 @@ def install(
         HetopsError: of `make`, or what it made is not the engine of ENGINE_VERSION, or the cache cannot be written.
     """
     engine = cached_engine(environment)
+    cache = engine.parent.parent.parent
     try:
-        with _alone(engine.parent.parent.parent, say):
-            if not os.access(engine, os.X_OK):
-                _make_beside(engine, environment, make)
+        with _alone(cache, say):
+            if os.access(engine, os.X_OK):
+                return _choice(engine, EngineOrigin.CACHE, f"{ENGINE_VERSION} was in the cache already")
+            _make_beside(engine, environment, make)
     except OSError as fault:
         raise HetopsError(
-            f"the engine cache {engine.parent.parent.parent} cannot be written: {fault.strerror or fault}",
+            f"the engine cache {cache} cannot be written: {fault.strerror or fault}",
             hint="make it writable or set XDG_CACHE_HOME; an engine takes some 120 MB",
         ) from fault
-    return EngineChoice(
-        path=engine, version=ENGINE_VERSION, origin=origin, reason=f"made by {origin} just now"
-    )
+    return _choice(engine, origin, f"{ENGINE_VERSION} came by {origin} just now")
 
 
 def engine_version(path: Path, environment: Mapping[str, str]) -> str:
@@ -184,6 +179,10 @@ def _misfit(version: str) -> str:
     if number >= (TOO_NEW_MAJOR, 0, 0):
         return f"of another major version than the SDK {ENGINE_VERSION}"
     return ""
+
+
+def _choice(path: Path, origin: EngineOrigin, reason: str) -> EngineChoice:
+    return EngineChoice(path=path, version=ENGINE_VERSION, origin=origin, reason=reason)
 
 
 def _cache(environment: Mapping[str, str]) -> Path:
