@@ -16,35 +16,27 @@ _GROUPS = ("environment", "engine", "plugins", "spec", "providers", "state", "cl
 @click.argument("groups", nargs=-1, type=click.Choice(_GROUPS), metavar="[GROUP]...")
 @click.option("-f", "--file", "spec", type=click.Path(path_type=Path), help="The spec, unless ./hetops.toml.")
 @click.option(
-    "--fix", is_flag=True, help="Build the Pulumi engine where there is none (needs Go; minutes, once)."
+    "--fix", "way", flag_value="build", help="Build the engine if there is none (Go, minutes, once)."
 )
-@click.option("--download", is_flag=True, help="Fetch the engine from its vendor instead of building it.")
+@click.option("--download", "way", flag_value="download", help="Fetch it from its vendor instead.")
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
-@click.pass_context
-def command(
-    ctx: click.Context, groups: tuple[str, ...], spec: Path | None, fix: bool, download: bool, as_json: bool
-) -> None:
+def command(groups: tuple[str, ...], spec: Path | None, way: str | None, as_json: bool) -> None:
     """Look at everything that hetops stands on: all of it, or the GROUPs named.
 
-    Groups: environment, engine, plugins, spec, providers, state, clock. Exit code 0 where nothing is in the way, 3 where
-    credentials that the spec needs are missing, else 1. Needs no network.
+    Groups: environment, engine, plugins, spec, providers, state, clock. Exit code 0 where nothing is in the way, 3
+    where credentials that the spec needs are missing, else 1. Needs no network but what providers ask themselves.
     """
-    from hetops.app import doctor
+    from hetops.app.doctor import Surroundings, examine
     from hetops.reports import doctor as report
 
-    def say(line: str) -> None:
-        click.echo(line, err=True)
+    if way:
+        from hetops.app.engine import Way, provide_engine
 
-    if download:
-        from hetops.app.doctor_download import download_engine
-
-        download_engine(os.environ, say)
-    elif fix:
-        doctor.build_engine(os.environ, say)
-    around = doctor.Surroundings(environment=os.environ, folder=Path.cwd(), now=datetime.now(UTC), spec=spec)
-    diagnosis = doctor.examine(around, tuple(report.Group(g) for g in groups))
+        provide_engine(os.environ, Way(way), lambda line: click.echo(line, err=True))
+    around = Surroundings(environment=os.environ, folder=Path.cwd(), now=datetime.now(UTC), spec=spec)
+    diagnosis = examine(around, tuple(report.Group(g) for g in groups))
     if as_json:
         click.echo(json.dumps(report.as_json(diagnosis), indent=2))
     else:
         click.echo(report.as_text(diagnosis), nl=False)
-    ctx.exit(diagnosis.exit_code)
+    click.get_current_context().exit(diagnosis.exit_code)
