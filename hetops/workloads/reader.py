@@ -13,9 +13,10 @@ import gzip
 import io
 import json
 import math
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,10 @@ import numpy as np
 
 from hetops.errors import TraceError
 from hetops.workloads.trace import Trace
+
+_GZIP = b"\x1f\x8b"
+_MOST_TOKENS = 1e9
+"""No request is longer; a larger number is a wrong column."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,14 +39,18 @@ class _Format:
     input_tokens: str
     output_tokens: str
     seconds: Callable[[Any], float]
+    no_output_means_failed: bool = False
+
+    @property
+    def columns(self) -> tuple[str, str, str]:
+        """The columns that must be there."""
+        return self.at, self.input_tokens, self.output_tokens
 
 
 def _wall_clock(text: Any) -> float:
-    """`2023-11-16 18:15:46.6805900` to UNIX seconds; digits past the microsecond are kept."""
-    whole, _, fraction = str(text).partition(".")
-    return datetime.fromisoformat(whole + "+00:00").timestamp() + (
-        float("0." + fraction) if fraction else 0.0
-    )
+    """`2023-11-16 18:15:46.6805900` or `2024-05-10 00:00:00.009930+00:00` to UNIX seconds; UTC where none is told."""
+    at = datetime.fromisoformat(text)
+    return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
 
 
 _CSV = (
@@ -65,6 +74,7 @@ _CSV = (
         input_tokens="Request tokens",
         output_tokens="Response tokens",
         seconds=float,
+        no_output_means_failed=True,  # HPMLL/BurstGPT, README: "Response tokens" is 0 for a failed request
     ),
 )
 _JSON = (
@@ -89,50 +99,55 @@ def read_trace(path: Path) -> Trace:
     """The trace in a file, counted in seconds from its first request.
 
     Raises:
-        TraceError: unreadable, no known columns, a length that is no positive number, times that go back,
+        TraceError: unreadable, no known columns, a length that is no number of tokens, times that go back,
             fewer than two requests. Names file and line.
     """
     text = _text(path)
     if not text.strip():
         raise TraceError(f"{path}: the file is empty", hint="a trace needs at least two requests")
-    records = _json_records(path, text) if text.lstrip().startswith("{") else _csv_records(path, text)
-    columns = np.array(list(records), dtype=np.float64).reshape(-1, 3)
-    if len(columns) < 2 or columns[-1, 0] == columns[0, 0]:
+    try:
+        records = _json_records(path, text) if text.lstrip().startswith("{") else _csv_records(path, text)
+        columns = np.array(list(records), dtype=np.float64).reshape(-1, 3)
+    except csv.Error as fault:
+        raise TraceError(f"{path}: not CSV: {fault}") from fault
+    served = columns[columns[:, 2] > 0]
+    if len(served) < 2 or served[-1, 0] == served[0, 0]:
         raise TraceError(
-            f"{path}: {len(columns)} request{'s' * (len(columns) != 1)} at one moment make no rate",
+            f"{path}: {len(served)} request{'s' * (len(served) != 1)} at one moment make no rate",
             hint="give at least two requests at different times, or state classes with rates in the spec",
         )
     return Trace(
         name=path.name,
-        at_seconds=columns[:, 0] - columns[0, 0],
-        input_tokens=columns[:, 1],
-        output_tokens=columns[:, 2],
+        at_seconds=served[:, 0] - served[0, 0],
+        input_tokens=served[:, 1],
+        output_tokens=served[:, 2],
+        failed_requests=len(columns) - len(served),
     )
 
 
 def _text(path: Path) -> str:
     try:
         raw = path.read_bytes()
-        if raw[:2] == b"\x1f\x8b":
+        if raw.startswith(_GZIP):
             raw = gzip.decompress(raw)
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as fault:
         raise TraceError(
             f"{path}: not text in UTF-8 (byte {fault.start})", hint="give a CSV or JSON lines file"
         ) from fault
-    except (OSError, EOFError) as fault:
-        raise TraceError(
-            f"trace {path} cannot be read: {getattr(fault, 'strerror', None) or fault}"
-        ) from fault
+    except (EOFError, zlib.error, gzip.BadGzipFile) as fault:
+        raise TraceError(f"{path}: a broken gzip file: {fault}", hint="fetch it again") from fault
+    except OSError as fault:
+        raise TraceError(f"trace {path} cannot be read: {fault.strerror or fault}") from fault
 
 
 def _csv_records(path: Path, text: str) -> Iterator[tuple[float, float, float]]:
     reader = csv.reader(io.StringIO(text))
     header = [name.strip() for name in next(reader)]
     form = _matching(path, header, _CSV)
-    at, ins, outs = (header.index(name) for name in (form.at, form.input_tokens, form.output_tokens))
+    wanted = tuple(header.index(name) for name in form.columns)
     fields = ((reader.line_num, row) for row in reader if row)
-    return _checked(path, form, (_cells(path, line, row, (at, ins, outs)) for line, row in fields))
+    return _checked(path, form, (_cells(path, line, row, wanted) for line, row in fields))
 
 
 def _cells(path: Path, line: int, row: list[str], wanted: tuple[int, ...]) -> tuple[int, tuple[str, ...]]:
@@ -144,10 +159,8 @@ def _cells(path: Path, line: int, row: list[str], wanted: tuple[int, ...]) -> tu
 def _json_records(path: Path, text: str) -> Iterator[tuple[float, float, float]]:
     lines = [(number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
     form = _matching(path, list(_object(path, *lines[0])), _JSON)
-    names = (form.at, form.input_tokens, form.output_tokens)
-    return _checked(
-        path, form, (_values(path, number, _object(path, number, line), names) for number, line in lines)
-    )
+    records = ((number, _object(path, number, line)) for number, line in lines)
+    return _checked(path, form, (_values(path, number, record, form.columns) for number, record in records))
 
 
 def _object(path: Path, number: int, line: str) -> dict[str, Any]:
@@ -172,15 +185,14 @@ def _values(
 def _matching(path: Path, columns: list[str], formats: tuple[_Format, ...]) -> _Format:
     """The format whose three columns are there; otherwise the nearest one's missing columns are named."""
     for form in formats:
-        if {form.at, form.input_tokens, form.output_tokens} <= set(columns):
+        if set(form.columns) <= set(columns):
             return form
-    nearest = min(formats, key=lambda f: len({f.at, f.input_tokens, f.output_tokens} - set(columns)))
-    missing = [c for c in (nearest.at, nearest.input_tokens, nearest.output_tokens) if c not in columns]
+    nearest = min(formats, key=lambda f: len(set(f.columns) - set(columns)))
+    missing = [repr(c) for c in nearest.columns if c not in columns]
     raise TraceError(
-        f"{path}:1: no column {' and no column '.join(repr(m) for m in missing)}",
-        details=(f"found: {', '.join(columns)[:200]}",),
-        hint="known: "
-        + "; ".join(f"{f.name} ({f.at}, {f.input_tokens}, {f.output_tokens})" for f in (*_CSV, *_JSON)),
+        f"{path}:1: no column {' and no column '.join(missing)}",
+        details=(f"found: {', '.join(map(repr, columns))[:200]}",),
+        hint="known: " + "; ".join(f"{f.name} ({', '.join(f.columns)})" for f in (*_CSV, *_JSON)),
     )
 
 
@@ -196,10 +208,11 @@ def _checked(
                 f"{path}:{line}: the time goes back from {before:g} to {seconds:g}", hint="sort by time"
             )
         before = seconds
+        least = 0 if form.no_output_means_failed else 1
         yield (
             seconds,
-            _length(path, line, form.input_tokens, input_tokens),
-            _length(path, line, form.output_tokens, output_tokens),
+            _length(f"{path}:{line}: {form.input_tokens}", input_tokens, 1),
+            _length(f"{path}:{line}: {form.output_tokens}", output_tokens, least),
         )
 
 
@@ -211,18 +224,21 @@ def _seconds(path: Path, line: int, form: _Format, at: Any) -> float:
         )
     try:
         seconds = form.seconds(at)
-    except ValueError as fault:
+    except (ValueError, TypeError) as fault:
         raise TraceError(f"{path}:{line}: {form.at} {at!r} is no time") from fault
     if not math.isfinite(seconds):
         raise TraceError(f"{path}:{line}: {form.at} {at!r} is no time")
     return seconds
 
 
-def _length(path: Path, line: int, column: str, value: Any) -> float:
+def _length(place: str, value: Any, least: int) -> float:
     try:
         tokens = float(value)
     except (TypeError, ValueError) as fault:
-        raise TraceError(f"{path}:{line}: {column} {value!r} is no number") from fault
-    if not (math.isfinite(tokens) and tokens >= 0):
-        raise TraceError(f"{path}:{line}: {column} is {value}, a number of tokens is at least 0")
-    return max(tokens, 1.0)
+        raise TraceError(f"{place} {value!r} is no number") from fault
+    if not least <= tokens <= _MOST_TOKENS:
+        raise TraceError(
+            f"{place} is {value}: a request has at least {least} token{'s' * (least != 1)}",
+            hint="leave out requests that failed",
+        )
+    return tokens

