@@ -1,0 +1,1 @@
+"""Load for OpenAI-compatible endpoints: when requests are sent, what they say, and what came back."""

@@ -1,0 +1,1 @@
+"""What the router measured: written, read back, summed up, held against the plan."""

@@ -1,0 +1,243 @@
+"""What a router is told: models, classes, pools with their endpoints, the plan's shares. Pure; opens no file.
+
+The document is written by the stack program and watched by the router. It carries no secret: keys stand in a file of
+their own, which it names.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import ClassVar
+from urllib.parse import urlsplit
+
+from hetops.domain import codec
+from hetops.domain.plan import Plan, PlannedPool
+from hetops.domain.workload import LatencyTarget, Priority, TokenLengths
+
+_SHARE_TOLERANCE = 1e-3
+"""How far a class's shares may be from 1 together: people round when they write them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What one client, request or engine may cost the router."""
+
+    head_bytes: int = 64 << 10
+    body_bytes: int = 32 << 20
+    head_seconds: float = 15.0
+    """From a request's first byte to the end of its head."""
+    body_seconds: float = 60.0
+    """Longest pause in a request's body."""
+    idle_seconds: float = 75.0
+    """How long a connection may be kept alive without a request."""
+    pipelined: int = 4
+    """Requests that a connection may have waiting behind the one that is answered."""
+    connections: int = 4096
+    connect_seconds: float = 2.0
+    """Until an engine must have taken a connection."""
+    silence_seconds: float = 120.0
+    """An answer that has begun is given up after so long without a byte."""
+    stalled_seconds: float = 120.0
+    """A client that takes no byte of its answer for so long is dropped."""
+    drain_seconds: float = 30.0
+    """How long running answers may take after SIGTERM."""
+
+    def __post_init__(self) -> None:
+        for name in self.__slots__:
+            if not getattr(self, name) > 0:
+                raise ValueError(f"limits: {name} must be above zero")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RouterSettings:
+    """What the plan does not say: where keys and observations lie (absolute paths, empty for none), and the limits."""
+
+    api_keys_file: str = ""
+    observations_file: str = ""
+    limits: Limits = field(default_factory=Limits)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoutedClass:
+    """A workload class as requests are recognised by: its typical lengths in tokens."""
+
+    name: str
+    input_tokens: float
+    output_tokens: float
+    requests_per_second: float = 0.0
+    """Planned; weighs the guess of an output length that nothing else tells."""
+    priority: Priority = Priority.INTERACTIVE
+    target: LatencyTarget = field(default_factory=LatencyTarget)
+
+    def __post_init__(self) -> None:
+        for name in ("input_tokens", "output_tokens"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise ValueError(f"class {self.name}: {name} must be a number above zero")
+        if not 0 <= self.requests_per_second < math.inf:
+            raise ValueError(f"class {self.name}: requests_per_second must be a number of at least 0")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoutedPool:
+    """A pool as the router sees it: where its replicas answer and how much they take."""
+
+    name: str
+    configuration: str
+    """`Configuration.id`"""
+    gpu: str
+    endpoints: tuple[str, ...]
+    """Base URL of each replica."""
+    max_sequences: int
+    """Requests that one replica works on at once."""
+    max_context_tokens: int
+    """Longest input and output together that a replica takes."""
+    requests_per_second: float = 0.0
+    """Planned, all classes and replicas together."""
+    usd_per_hour: Decimal = Decimal(0)
+    emulated: bool = False
+    serves: tuple[str, ...] = ()
+    """Classes that it can serve within their targets, planned here or not: where requests may be spilled to."""
+
+    def __post_init__(self) -> None:
+        if self.max_sequences < 1 or self.max_context_tokens < 1:
+            raise ValueError(f"pool {self.name}: max_sequences and max_context_tokens must be at least 1")
+        for endpoint in self.endpoints:
+            _check_endpoint(self.name, endpoint)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RouterConfig:
+    """Everything that a router goes by."""
+
+    FORMAT: ClassVar[str] = "hetops.router"
+    FORMAT_VERSION: ClassVar[str] = "1.0"
+
+    deployment: str
+    plan_digest: str = ""
+    models: tuple[str, ...]
+    """Names that requests may ask for; the engines serve under the same."""
+    classes: tuple[RoutedClass, ...]
+    pools: tuple[RoutedPool, ...]
+    shares: Mapping[str, Mapping[str, float]]
+    """By class, then pool: the part of the class's requests that goes to the pool."""
+    api_keys_file: str = ""
+    observations_file: str = ""
+    limits: Limits = field(default_factory=Limits)
+
+    def __post_init__(self) -> None:
+        fault = next(_faults(self), None)
+        if fault:
+            raise ValueError(fault)
+
+
+def from_plan(
+    plan: Plan, endpoints: Mapping[str, Sequence[str]], settings: RouterSettings | None = None
+) -> RouterConfig:
+    """The router of a plan; `endpoints` are the base URLs of each pool's replicas, those of all its nodes."""
+    settings = settings or RouterSettings()
+    rates: dict[str, dict[str, float]] = {}
+    shares: dict[str, dict[str, float]] = {}
+    for share in plan.shares:
+        rates.setdefault(share.pool, {})[share.workload_class] = share.requests_per_second
+        shares.setdefault(share.workload_class, {})[share.pool] = share.share
+    return RouterConfig(
+        deployment=plan.deployment,
+        plan_digest=codec.digest(plan),
+        models=(plan.model,),
+        classes=tuple(
+            RoutedClass(
+                name=c.name,
+                input_tokens=_typical(c.input_tokens),
+                output_tokens=_typical(c.output_tokens),
+                requests_per_second=c.requests_per_second,
+                priority=c.priority,
+                target=c.target,
+            )
+            for c in plan.workload.classes
+            if c.name in shares
+        ),
+        pools=tuple(
+            _pool(plan, p, tuple(endpoints.get(p.name, ())), rates.get(p.name, {})) for p in plan.pools
+        ),
+        shares=shares,
+        api_keys_file=settings.api_keys_file,
+        observations_file=settings.observations_file,
+        limits=settings.limits,
+    )
+
+
+def _pool(
+    plan: Plan, pool: PlannedPool, endpoints: tuple[str, ...], rates: Mapping[str, float]
+) -> RoutedPool:
+    able = (
+        row.workload_class
+        for row in plan.performance
+        if row.configuration == pool.configuration.id and row.requests_per_second > 0
+    )
+    return RoutedPool(
+        name=pool.name,
+        configuration=pool.configuration.id,
+        gpu=pool.configuration.gpu,
+        endpoints=endpoints,
+        max_sequences=pool.configuration.max_sequences,
+        max_context_tokens=pool.configuration.max_context_tokens,
+        requests_per_second=sum(rates.values()),
+        usd_per_hour=pool.usd_per_hour,
+        emulated=pool.offer.emulated,
+        serves=tuple(dict.fromkeys((*rates, *able))),
+    )
+
+
+def _typical(lengths: TokenLengths) -> float:
+    """The median: distances between requests and classes are taken in logarithms, where it is the middle."""
+    return lengths.p50 if lengths.p50 > 0 else lengths.mean
+
+
+def _check_endpoint(pool: str, endpoint: str) -> None:
+    try:
+        url = urlsplit(endpoint)
+        port = url.port
+    except ValueError as fault:
+        raise ValueError(f"pool {pool}: endpoint {endpoint!r} is no URL: {fault}") from fault
+    if url.scheme not in ("http", "https") or not url.hostname or port == 0:
+        raise ValueError(f"pool {pool}: endpoint {endpoint!r} is no http or https base URL")
+    if url.username or url.password or url.query or url.fragment:
+        raise ValueError(f"pool {pool}: an endpoint is a base URL, without user, query or fragment")
+
+
+def _faults(config: RouterConfig) -> Iterator[str]:
+    """What is wrong between the parts of a configuration."""
+    pools = [p.name for p in config.pools]
+    classes = [c.name for c in config.classes]
+    endpoints = [e.rstrip("/") for p in config.pools for e in p.endpoints]
+    for what, names in (
+        ("model", list(config.models)),
+        ("class", classes),
+        ("pool", pools),
+        ("endpoint", endpoints),
+    ):
+        if twice := sorted({n for n in names if names.count(n) > 1}):
+            yield f"{what} {twice[0]} stands there twice"
+        if not names and what != "endpoint":
+            yield f"there must be at least one {what}"
+    for name in classes:
+        if name not in config.shares:
+            yield f"shares: class {name} has none"
+    for name, shares in config.shares.items():
+        yield from _share_faults(name, shares, classes, pools)
+
+
+def _share_faults(
+    name: str, shares: Mapping[str, float], classes: Sequence[str], pools: Sequence[str]
+) -> Iterator[str]:
+    if name not in classes:
+        yield f"shares: there is no class {name}"
+    if unknown := [p for p in shares if p not in pools]:
+        yield f"shares of {name}: there is no pool {unknown[0]}"
+    if not all(0 <= s <= 1 for s in shares.values()):
+        yield f"shares of {name}: each must lie between 0 and 1"
+    elif abs(sum(shares.values()) - 1) > _SHARE_TOLERANCE:
+        yield f"shares of {name}: together they are {sum(shares.values()):g}, not 1"
