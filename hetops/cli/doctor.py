@@ -9,18 +9,20 @@ from pathlib import Path
 
 import click
 
+from hetops.cli import options
+
 _GROUPS = ("environment", "engine", "plugins", "spec", "providers", "state", "clock")
 
 
 @click.command("doctor")
 @click.argument("groups", nargs=-1, type=click.Choice(_GROUPS), metavar="[GROUP]...")
-@click.option("-f", "--file", "spec", type=click.Path(path_type=Path), help="The spec, unless ./hetops.toml.")
+@options.file_option
 @click.option(
     "--fix", "way", flag_value="build", help="Build the engine if there is none (Go, minutes, once)."
 )
 @click.option("--download", "way", flag_value="download", help="Fetch it from its vendor instead.")
-@click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
-def command(groups: tuple[str, ...], spec: Path | None, way: str | None, as_json: bool) -> None:
+@options.json_option
+def command(groups: tuple[str, ...], file: Path | None, way: str | None, as_json: bool) -> None:
     """Look at everything that hetops stands on: all of it, or the GROUPs named.
 
     Groups: environment, engine, plugins, spec, providers, state, clock. Exit code 0 where nothing is in the way, 3
@@ -32,8 +34,8 @@ def command(groups: tuple[str, ...], spec: Path | None, way: str | None, as_json
     if way:
         from hetops.app.engine import Way, provide_engine
 
-        provide_engine(os.environ, Way(way), lambda line: click.echo(line, err=True))
-    around = Surroundings(environment=os.environ, folder=Path.cwd(), now=datetime.now(UTC), spec=spec)
+        provide_engine(os.environ, Way(way), options.say)
+    around = Surroundings(environment=os.environ, folder=Path.cwd(), now=datetime.now(UTC), spec=file)
     diagnosis = examine(around, tuple(report.Group(g) for g in groups))
     if as_json:
         click.echo(json.dumps(report.as_json(diagnosis), indent=2))

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import click
 
+from hetops.cli import options
+
 
 @click.command("explain")
 @click.argument("problem", type=click.Path(path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="Print the explanation as JSON.")
+@options.json_option
 def command(problem: Path, as_json: bool) -> None:
     """Say why the answer to the hetops.problem document PROBLEM is what it is.
 

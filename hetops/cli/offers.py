@@ -11,6 +11,8 @@ from typing import Any
 
 import click
 
+from hetops.cli import options
+
 _MARKETS = ("on_demand", "spot", "reserved", "capacity_block", "token")
 _ORDERS = ("node", "gpu", "memory", "compute", "bandwidth")
 
@@ -32,9 +34,7 @@ class _Price(click.ParamType[Decimal]):
 
 
 @click.command("offers")
-@click.option(
-    "-f", "--file", type=click.Path(path_type=Path), help="The spec whose providers and rules count."
-)
+@options.file_option
 @click.option("--provider", "providers", multiple=True, metavar="NAME", help="Ask this provider. Repeatable.")
 @click.option("--gpu", "gpus", multiple=True, metavar="GPU[:COUNT]", help="H100-SXM, H100-SXM:8. Repeatable.")
 @click.option("--region", "regions", multiple=True, metavar="PATTERN", help="us-*, eu-west-1. Repeatable.")
@@ -46,11 +46,11 @@ class _Price(click.ParamType[Decimal]):
 @click.option("--by-gpu", is_flag=True, help="One line for each GPU type.")
 @click.option("--refused", is_flag=True, help="Show what was refused, and why.")
 @click.option("--refresh", is_flag=True, help="Ask every provider, whatever is still fresh.")
-@click.option("--offline", is_flag=True, help="Ask nobody: last answers and list prices.")
+@options.offline_option
 @click.option(
     "--deadline", type=click.FloatRange(min=0.1), default=10.0, show_default=True, help="Seconds to wait."
 )
-@click.option("--json", "as_json", is_flag=True, help="Print a hetops.offers document.")
+@options.json_option
 def command(file: Path | None, by_gpu: bool, refused: bool, as_json: bool, **asked: Any) -> None:
     """List what can be rented: GPU types, regions, markets, prices and what they buy.
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from hetops.cli import options
+
 
 @click.command("solve")
 @click.argument("problem", type=click.Path(path_type=Path))
@@ -19,7 +21,7 @@ import click
     show_default=True,
     help="Seconds after which the best fleet so far is taken, its gap stated.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the solution as JSON.")
+@options.json_option
 def command(problem: Path, output: Path | None, limit_seconds: float, as_json: bool) -> None:
     """Solve the hetops.problem document PROBLEM: offers, configurations, rates and limits of your own.
 

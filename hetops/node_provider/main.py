@@ -10,22 +10,19 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Callable
-from functools import cache
 from typing import NoReturn
 
 import grpc
 from pulumi.runtime.proto.provider_pb2_grpc import add_ResourceProviderServicer_to_server
 
 from hetops import __version__
-from hetops.errors import HetopsError
 from hetops.node_provider import file, node
 from hetops.node_provider.file import FileResource
 from hetops.node_provider.node import NodeResource
 from hetops.node_provider.servicer import HetopsServicer
 from hetops.plugin import manager
-from hetops.plugin.provider import DrivesNodes, NodeDriver
-from hetops.state.home import Home, home
+from hetops.state.drivers import drivers
+from hetops.state.home import home
 
 _WATCH_SECONDS = 0.25
 _MESSAGE_BYTES = 400 * 1024 * 1024
@@ -36,22 +33,6 @@ def main() -> NoReturn:
     """Serves until the engine is gone, then ends at once: a driver's threads may wait for nodes for minutes yet."""
     asyncio.run(_serve_and_exit(os.getppid()))
     raise AssertionError("the process has ended")
-
-
-def drivers(plugins: manager.Plugins, state: Home) -> Callable[[str, str], NodeDriver]:
-    """(provider, deployment) to its driver, made once each.
-
-    The callable raises UnknownNameError, or HetopsError for a provider that drives no nodes.
-    """
-
-    @cache
-    def driver(provider: str, deployment: str) -> NodeDriver:
-        found = plugins.provider(provider)
-        if not isinstance(found, DrivesNodes):
-            raise HetopsError(f"provider {provider} does not create single nodes")
-        return found.node_driver(state.deployment(deployment).path)
-
-    return driver
 
 
 async def _serve_and_exit(engine: int) -> NoReturn:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -17,12 +17,10 @@ from hetops.errors import ErrorKind, HetopsError, ProviderError
 from hetops.node_provider.resource import UNKNOWN, Difference, Existing, Properties, holds_unknown
 from hetops.plugin.provider import Node, NodeDriver, NodeRequest, NodeState
 from hetops.state import intents
+from hetops.state.drivers import DriverOf
 from hetops.state.home import Home
 
 TYPE = "hetops:index:Node"
-
-DriverOf = Callable[[str, str], NodeDriver]
-"""(provider, deployment) to its driver; raises HetopsError where there is none."""
 
 
 class NodeResource:

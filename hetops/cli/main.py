@@ -1,0 +1,180 @@
+"""The command line: finds the command, prints errors, sets the exit code. Knows no command's work.
+
+Exit codes: the errors' own (`hetops.errors`), 64 for a wrong command line, 8 for a cancelled one, 141 where nobody reads
+what is printed. With `--json` an error is a JSON document on stdout as well, so that what reads it always finds one.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
+import click
+
+from hetops import __version__
+from hetops.cli import options
+from hetops.errors import CancelledError, HetopsError, UsageError, nearest
+
+COMMANDS: Mapping[str, str] = {
+    "init": "Write a commented hetops.toml.",
+    "doctor": "Look at everything that hetops stands on.",
+    "schema": "Print the JSON Schema of a format.",
+    "plugins": "List plugins and what they bring.",
+    "offers": "List what can be rented.",
+    "bench": "Measure configurations of the local engine.",
+    "plan": "Find the cheapest fleet that meets the targets.",
+    "solve": "Solve an explicit problem file.",
+    "explain": "Say why a plan is what it is.",
+    "diff": "Show what an up would change.",
+    "up": "Bring the fleet up, or to what the spec says now.",
+    "status": "Hold what runs against the plan.",
+    "route": "Run a router.",
+    "down": "Remove a deployment.",
+}
+"""Every command with its line in the help; module `hetops.cli.NAME` has it as `command`. Read before any is loaded."""
+
+READER_GONE = 141
+"""As of a process that SIGPIPE ended."""
+
+
+class _Commands(click.Group):
+    """Loads a command when it is called, never for the help of all."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        del ctx
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        del ctx
+        if cmd_name not in COMMANDS:
+            return None
+        command = importlib.import_module(f"hetops.cli.{cmd_name}").command
+        assert isinstance(command, click.Command)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if name not in COMMANDS and not name.startswith("-"):
+            near = nearest(name, COMMANDS, most=1)
+            hint = f"did you mean {near[0]!r}?" if near else "hetops --help lists them"
+            raise UsageError(f"no such command {name!r}", hint=hint)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="hetops")
+@options.file_option
+@options.json_option
+@options.yes_option
+@options.offline_option
+@options.color_option
+@options.quiet_option
+@options.verbose_option
+@click.pass_context
+def hetops(ctx: click.Context, /, color: str, **_others: Any) -> None:
+    """Find, provision and route the cheapest mixed fleet of GPUs that serves an LLM within its latency targets.
+
+    stdout is data, stderr is talk. Options stand before or after the command.
+    """
+    plain = bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
+    ctx.color = {"always": True, "never": False}.get(color, False if plain else None)
+
+
+def main() -> NoReturn:
+    """The console script: runs the command named in `sys.argv` and ends the process with its exit code."""
+    signal.signal(signal.SIGTERM, _cancel)
+    code = _run(sys.argv[1:])
+    _end(code)
+
+
+def _cancel(number: int, frame: object) -> NoReturn:
+    del number, frame
+    raise KeyboardInterrupt
+
+
+def _run(arguments: list[str]) -> int:
+    try:
+        code = hetops.main(arguments, prog_name="hetops", standalone_mode=False)
+        sys.stdout.flush()
+    except click.exceptions.NoArgsIsHelpError as fault:
+        click.echo(fault.format_message(), err=True)
+        return UsageError.exit_code
+    except BrokenPipeError:
+        return READER_GONE
+    except (Exception, KeyboardInterrupt) as fault:
+        return _tell(_as_ours(fault), arguments)
+    return code if isinstance(code, int) else 0
+
+
+def _as_ours(fault: BaseException) -> HetopsError:
+    """Whatever ended the command, in our words. What nobody foresaw is called a bug."""
+    if isinstance(fault, HetopsError):
+        return fault
+    if isinstance(fault, click.ClickException):
+        ctx = getattr(fault, "ctx", None)
+        path = ctx.command_path if ctx else "hetops"
+        return UsageError(fault.format_message().rstrip("."), hint=f"{path} --help")
+    if isinstance(fault, click.Abort | KeyboardInterrupt):
+        return CancelledError("cancelled")
+    if isinstance(fault, OSError):
+        return HetopsError(f"{fault.filename or 'stdout'}: {fault.strerror or fault}")
+    if os.environ.get("HETOPS_TRACEBACK"):
+        raise fault
+    return HetopsError(
+        f"hetops failed in a way that it should not: {type(fault).__name__}: {fault}",
+        hint="this is a bug: run it again with HETOPS_TRACEBACK=1 and report what it prints",
+    )
+
+
+def _tell(fault: HetopsError, arguments: list[str]) -> int:
+    """The error for people on stderr and, where JSON was asked for, as a document on stdout."""
+    lines = (f"Error: {fault.message}", *(f"  {d}" for d in fault.details), *_try(fault))
+    try:
+        click.echo("\n".join(lines), err=True)
+        if "--json" in arguments or os.environ.get("HETOPS_JSON"):
+            click.echo(json.dumps(_document(fault), indent=2))
+    except OSError:
+        return READER_GONE
+    return fault.exit_code
+
+
+def _try(fault: HetopsError) -> tuple[str, ...]:
+    return (f"  try: {fault.hint}",) if fault.hint else ()
+
+
+def _document(fault: HetopsError) -> dict[str, Any]:
+    return {
+        "format": "hetops.error",
+        "format_version": "1.0",
+        "kind": type(fault).__name__,
+        "message": fault.message,
+        "details": list(fault.details),
+        "hint": fault.hint,
+        "exit_code": fault.exit_code,
+    }
+
+
+def _end(code: int) -> NoReturn:
+    """Ends the process; what cannot be printed any more is dropped without a word."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = code or READER_GONE
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,72 @@
+"""Options that mean the same everywhere: given before the command or after it, or by an environment variable."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from click.core import ParameterSource
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class GlobalOption(click.Option):
+    """An option that the group has as well: what stands after the command wins, then what stands before it."""
+
+    def consume_value(self, ctx: click.Context, opts: Mapping[str, Any]) -> tuple[Any, ParameterSource]:
+        """As click's, with the command line of the group before any environment variable."""
+        value, source = super().consume_value(ctx, opts)
+        above = ctx.parent
+        if source is ParameterSource.COMMANDLINE or above is None or self.name not in above.params:
+            return value, source
+        if above.get_parameter_source(self.name) is ParameterSource.COMMANDLINE:
+            return above.params[self.name], ParameterSource.COMMANDLINE
+        return value, source
+
+
+def _option(*names: str, variable: str, **settings: Any) -> Callable[[F], F]:
+    return click.option(*names, cls=GlobalOption, envvar=variable, show_envvar=True, **settings)
+
+
+file_option = _option(
+    *("-f", "--file"),
+    variable="HETOPS_FILE",
+    type=click.Path(path_type=Path),
+    help="The spec, unless ./hetops.toml.",
+)
+json_option = _option(
+    "--json", "as_json", variable="HETOPS_JSON", is_flag=True, help="Print JSON, errors too."
+)
+yes_option = _option("-y", "--yes", variable="HETOPS_YES", is_flag=True, help="Do it without asking.")
+offline_option = _option(
+    "--offline",
+    variable="HETOPS_OFFLINE",
+    is_flag=True,
+    help="Ask no provider: last answers and list prices.",
+)
+set_option = click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="KEY.PATH=VALUE",
+    help="Another value for a field of the spec. Repeatable.",
+)
+color_option = _option(
+    "--color",
+    variable="HETOPS_COLOR",
+    type=click.Choice(("auto", "always", "never")),
+    default="auto",
+    help="Colour and progress bars; auto: on a terminal only, never with NO_COLOR.",
+)
+quiet_option = _option(
+    "-q", "--quiet", variable="HETOPS_QUIET", is_flag=True, help="No talk: results and errors only."
+)
+verbose_option = _option("-v", "--verbose", variable="HETOPS_VERBOSE", is_flag=True, help="More talk.")
+
+
+def say(text: str) -> None:
+    """Talk: one line to stderr, unless the user wants quiet."""
+    if not click.get_current_context().find_root().params.get("quiet"):
+        click.echo(text, err=True)

@@ -1,0 +1,21 @@
+"""What the GPU engines can run, as facts for planning. How they are started belongs to their templates and plugins.
+
+Sources: engine flags of vLLM 0.33 and SGLang 0.5.23; both serve one to many GPUs of a node, tensor parallel first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from hetops.plugin.engine import EngineNeeds
+
+_GPU_ENGINE = EngineNeeds(
+    gpu_vendors=frozenset({"nvidia", "amd"}),
+    precisions=frozenset({"fp16", "bf16", "fp8", "int8", "int4", "fp4"}),
+    max_sequences=(256,),
+    tensor_parallel=(1, 2, 4, 8),
+    pipeline_parallel=(1, 2, 4),
+)
+
+BUILT_IN: Mapping[str, EngineNeeds] = {"vllm": _GPU_ENGINE, "sglang": _GPU_ENGINE}
+"""Engines that can be planned with though no plugin registers them."""

@@ -1,0 +1,194 @@
+"""All configurations of a model on the offered GPU types; what is refused is refused with a reason. Pure."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from hetops.domain.configuration import Configuration
+from hetops.domain.gpu import GpuType
+from hetops.domain.model import Checkpoint, Model, Precision
+from hetops.domain.plan import Refusal
+from hetops.plugin.engine import EngineNeeds
+
+LARGE_MODEL_B = 30.0
+"""Billions of parameters from which INT4 loses 1-3 % rather than 2-6 % (neuralmagic and ModelOpt model cards)."""
+LONG_INPUT_TOKENS = 32_000
+"""90th percentile of the input above which 4-bit weights are not chosen unasked (arXiv 2505.20276: up to 59 % lost)."""
+
+
+class Why(StrEnum):
+    """Why a configuration is not considered."""
+
+    VENDOR = "the engine does not run on this vendor's GPUs"
+    PRECISION_NOT_ALLOWED = "the spec allows other precisions"
+    PRECISION_ENGINE = "the engine cannot serve this precision"
+    PRECISION_HARDWARE = "the GPU has no way to run this precision"
+    QUALITY = "4-bit weights lose too much quality here unless model.precisions asks for them"
+    NO_CHECKPOINT = "no checkpoint is known"
+    PARALLELISM = "the model's heads or layers cannot be split so"
+    MEMORY = "does not fit into memory"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """What the spec and the workload ask of configurations."""
+
+    precisions: tuple[Precision, ...] = ()
+    max_context_tokens: int
+    input_tokens_p90: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Space:
+    """What there is to combine: engines by name, their checkpoints, and GPU types with the largest node of each."""
+
+    model: Model
+    checkpoints: tuple[Checkpoint, ...]
+    engines: Mapping[str, EngineNeeds]
+    gpus: Mapping[str, GpuType]
+    largest_node: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Enumeration:
+    """The configurations worth estimating, and how many were refused for what."""
+
+    configurations: tuple[Configuration, ...]
+    refusals: tuple[Refusal, ...] = field(default=())
+
+
+Fits = Callable[[Configuration, GpuType], str]
+"""Why a configuration does not fit into memory; empty where it does."""
+
+
+def enumerate_configurations(space: Space, rules: Rules, fits: Fits) -> Enumeration:
+    """Every combination of engine, GPU type, checkpoint and parallelism that can run."""
+    kept: dict[str, Configuration] = {}
+    refused: Counter[tuple[str, str]] = Counter()
+    examples: dict[tuple[str, str], str] = {}
+    for engine, gpu, checkpoint in _combinations(space):
+        why = _precision_refused(checkpoint.precision, space.engines[engine], gpu, space.model, rules)
+        if why:
+            refused[gpu.name, f"{checkpoint.precision}: {why}"] += 1
+            continue
+        for configuration in _layouts(space, engine, gpu, checkpoint, rules):
+            split = _splits(configuration, space.model)
+            lacking = "" if split else fits(configuration, gpu)
+            if split or lacking:
+                refused[gpu.name, split or Why.MEMORY] += 1
+                examples.setdefault((gpu.name, split or Why.MEMORY), lacking)
+            else:
+                kept.setdefault(configuration.id, configuration)
+    return Enumeration(configurations=tuple(kept.values()), refusals=_refusals(refused, examples))
+
+
+def _combinations(space: Space) -> Iterator[tuple[str, GpuType, Checkpoint]]:
+    """Engine, GPU type and checkpoint, where the engine runs on the GPU's vendor at all."""
+    for engine, gpu_name in itertools.product(space.engines, space.largest_node):
+        if space.gpus[gpu_name].vendor in space.engines[engine].gpu_vendors:
+            yield from ((engine, space.gpus[gpu_name], checkpoint) for checkpoint in _with_dynamic(space))
+
+
+def _with_dynamic(space: Space) -> Sequence[Checkpoint]:
+    """The known checkpoints, and FP8 made while loading (both GPU engines quantize 16-bit weights to FP8 on the fly)."""
+    known = {c.precision: c for c in reversed(space.checkpoints)}
+    if Precision.FP8 not in known and Precision.BF16 in known:
+        base = known[Precision.BF16]
+        made = Checkpoint(
+            model=base.model,
+            precision=Precision.FP8,
+            reference=base.reference,
+            source="quantized while loading",
+        )
+        known[Precision.FP8] = made
+    return tuple(known.values())
+
+
+def _precision_refused(
+    precision: Precision, needs: EngineNeeds, gpu: GpuType, model: Model, rules: Rules
+) -> str:
+    if rules.precisions and precision not in rules.precisions:
+        return Why.PRECISION_NOT_ALLOWED
+    if precision not in needs.precisions:
+        return Why.PRECISION_ENGINE
+    if gpu.vendor != "cpu" and not _runs(precision, gpu):
+        return Why.PRECISION_HARDWARE
+    four_bit = precision in (Precision.INT4, Precision.FP4)
+    lossy = model.parameters_b < LARGE_MODEL_B or rules.input_tokens_p90 > LONG_INPUT_TOKENS
+    return Why.QUALITY if four_bit and lossy and precision not in rules.precisions else ""
+
+
+def _runs(precision: Precision, gpu: GpuType) -> bool:
+    """vLLM's quantization table: FP8 natively from Ada on and weight-only from Turing on; INT8 W8A8 from Turing to Hopper;
+    INT4 kernels from Ampere to Hopper; FP4 on Blackwell. Blackwell rows for INT4 are not in the table: refused."""
+    if gpu.vendor == "amd":
+        return precision in (Precision.BF16, Precision.FP16, Precision.FP8)
+    capability = float(gpu.compute_capability)
+    return {
+        Precision.FP16: True,
+        Precision.BF16: True,  # served as FP16 where the hardware has no BF16
+        Precision.FP8: capability >= 7.5,
+        Precision.INT8: 7.5 <= capability < 10.0 and gpu.int8_tops is not None,
+        Precision.INT4: 8.0 <= capability < 10.0,
+        Precision.FP4: gpu.fp4_tflops is not None,
+    }.get(precision, False)
+
+
+def _layouts(
+    space: Space, engine: str, gpu: GpuType, checkpoint: Checkpoint, rules: Rules
+) -> Iterator[Configuration]:
+    """All parallel layouts within one node."""
+    needs, largest = space.engines[engine], space.largest_node[gpu.name]
+    kv = Precision.BF16 if gpu.bf16_tflops else Precision.FP16
+    weights = (
+        Precision.FP16
+        if checkpoint.precision is Precision.BF16 and not gpu.bf16_tflops
+        else checkpoint.precision
+    )
+    for tensor, pipeline, sequences in itertools.product(
+        needs.tensor_parallel, needs.pipeline_parallel, needs.max_sequences
+    ):
+        if tensor * pipeline <= largest:
+            yield Configuration(
+                model=space.model.name,
+                engine=engine,
+                gpu=gpu.name,
+                tensor_parallel=tensor,
+                pipeline_parallel=pipeline,
+                weights=weights,
+                kv=kv,
+                checkpoint=checkpoint.reference,
+                max_sequences=sequences,
+                max_context_tokens=rules.max_context_tokens,
+            )
+
+
+def _splits(configuration: Configuration, model: Model) -> str:
+    """Threads of a host core split anything; GPUs split whole heads and whole layers."""
+    if configuration.engine == "llamacpp":
+        return ""
+    uneven = model.heads % configuration.tensor_parallel or model.layers < configuration.pipeline_parallel
+    return Why.PARALLELISM if uneven else ""
+
+
+def _refusals(
+    refused: Counter[tuple[str, str]], examples: Mapping[tuple[str, str], str]
+) -> tuple[Refusal, ...]:
+    """Most frequent first; a reason with numbers shows those of its first case."""
+    return tuple(
+        Refusal(
+            subject=gpu, reason=f"{why}: {examples[gpu, why]}" if examples.get((gpu, why)) else why, count=n
+        )
+        for (gpu, why), n in refused.most_common()
+    )
+
+
+def context_needed(longest_tokens: Iterable[float], asked: int | None, model: Model) -> int:
+    """The context a replica must take: what the spec asks, else the longest requests rounded up to 256, never more than
+    the model has."""
+    wanted = asked or 256 * (int(max(longest_tokens)) // 256 + 1)
+    return min(wanted, model.context_tokens)

@@ -1,0 +1,60 @@
+"""The arithmetic bound: no plan may ask more of its GPUs than their peaks allow. Pure, and blind to the estimate.
+
+Of every request served, the whole prompt and output pass the weights (2 P_active operations a token), and each decode
+step of a batch reads the touched weights once. Peaks are the vendor's dense figures with no efficiency taken off, so a plan
+that breaks them is wrong whatever the engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from hetops.domain.gpu import GpuType
+from hetops.domain.model import Model
+from hetops.domain.plan import ClassShare, PlannedPool
+from hetops.domain.workload import WorkloadClass
+from hetops.performance.estimate import compute_tflops
+
+
+def violations(
+    pools: Sequence[PlannedPool],
+    shares: Sequence[ClassShare],
+    classes: Mapping[str, WorkloadClass],
+    model: Model,
+    gpus: Mapping[str, GpuType],
+) -> tuple[str, ...]:
+    """One sentence for each pool that is asked for more than its GPUs' compute or bandwidth; none for a sound plan."""
+    found: list[str] = []
+    for pool in pools:
+        load = [(classes[s.workload_class], s.requests_per_second) for s in shares if s.pool == pool.name]
+        gpu = gpus[pool.configuration.gpu]
+        for what, use in (
+            ("compute", compute_use(pool, load, model, gpu)),
+            ("bandwidth", bandwidth_use(pool, load, model, gpu)),
+        ):
+            if use > 1.0:
+                found.append(f"pool {pool.name} would need {use:.0%} of the {what} peak of its {gpu.name}")
+    return tuple(found)
+
+
+Load = Sequence[tuple[WorkloadClass, float]]
+
+
+def compute_use(pool: PlannedPool, load: Load, model: Model, gpu: GpuType) -> float:
+    """Share of the pool's peak operations a second that its requests take; prefill is shared work, never free."""
+    tokens = sum(rate * (c.input_tokens.mean + c.output_tokens.mean) for c, rate in load)
+    peak = compute_tflops(pool.configuration, gpu) * 1e12 * pool.configuration.gpu_count * pool.replicas
+    return tokens * 2.0 * model.active_parameters_b * 1e9 / peak
+
+
+def bandwidth_use(pool: PlannedPool, load: Load, model: Model, gpu: GpuType) -> float:
+    """Share of the pool's memory bandwidth that decoding takes when every step runs the largest batch allowed."""
+    configuration = pool.configuration
+    decoded = sum(rate * c.output_tokens.mean for c, rate in load)
+    kv = sum(
+        rate * c.output_tokens.mean * (c.input_tokens.mean + c.output_tokens.mean / 2.0) for c, rate in load
+    )
+    active_bytes = model.active_parameters_b * 1e9 * configuration.weights.bytes_per_value
+    kv_bytes = model.kv_bytes_per_token_16bit * configuration.kv.bytes_per_value / 2.0
+    read = decoded / configuration.max_sequences * active_bytes + kv * kv_bytes
+    return read / (gpu.bandwidth_gb_per_second * 1e9 * configuration.gpu_count * pool.replicas)

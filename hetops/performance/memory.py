@@ -1,0 +1,107 @@
+"""Memory model of one replica: weights, reserves and what is left for the KV cache. Explicit, in bytes per GPU. Pure.
+
+Sources: vLLM takes `--gpu-memory-utilization` 0.92 of the card by default since 0.33, SGLang about 0.88;
+non-torch memory 0.15 GiB alone and 0.6 GiB with tensor parallelism (inference-sim `kv_capacity.go`). Quantized
+checkpoints keep embeddings and output head in 16 bit. The tight case, 70 GB of FP8 weights on one 80 GB card, is known
+to run with a short context, so activations are reckoned from their shapes rather than as a flat reserve.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hetops.domain.configuration import Configuration
+from hetops.domain.gpu import GpuType
+from hetops.domain.model import Model, Precision
+from hetops.domain.units import BYTES_PER_GB, BYTES_PER_GIB
+
+UTILISATION = {"vllm": 0.92, "sglang": 0.88, "llamacpp": 0.90}
+"""Share of a GPU's memory that an engine takes for weights, activations and KV together."""
+
+_GGUF = (Precision.GGUF_Q4_K_M, Precision.GGUF_Q8_0)
+_BATCHED_TOKENS = 8192
+"""Tokens of one prefill step whose activations must fit (vLLM's default `--max-num-batched-tokens` for servers)."""
+_ACTIVATION_COPIES = 8
+"""Live 16-bit copies of the hidden state while a layer runs: residual, QKV, attention output, gate, up, down."""
+_GRAPHS_BYTES = 0.5 * BYTES_PER_GIB
+_CPU_RESERVE_BYTES = 0.2 * BYTES_PER_GIB
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryFit:
+    """What a replica needs of each GPU, in GB; `reason` says why it does not fit, empty where it does."""
+
+    weights_gb: float
+    reserve_gb: float
+    kv_gb: float
+    usable_gb: float
+    kv_capacity_tokens: int
+    """Tokens that the whole replica's KV cache holds."""
+    reason: str = ""
+
+
+def weight_bytes(model: Model, precision: Precision) -> float:
+    """Bytes of all weights; embeddings and head stay in 16 bit in quantized checkpoints other than GGUF."""
+    total = model.parameters_b * 1e9
+    if precision in _GGUF or precision.bytes_per_value >= 2:
+        return total * precision.bytes_per_value
+    kept = min(total, 2.0 * model.vocabulary * model.hidden)
+    return (total - kept) * precision.bytes_per_value + kept * 2.0
+
+
+def kv_bytes_per_token(model: Model, configuration: Configuration) -> float:
+    """Bytes that one token takes on each GPU of a stage. Fewer KV heads than ranks are held several times."""
+    shards = min(configuration.tensor_parallel, max(model.kv_heads, 1))
+    all_layers = model.kv_bytes_per_token_16bit * configuration.kv.bytes_per_value / 2.0
+    return all_layers / shards / configuration.pipeline_parallel
+
+
+def fit(configuration: Configuration, model: Model, gpu: GpuType) -> MemoryFit:
+    """Whether and how a replica lies in memory; at least one sequence of the longest context must fit."""
+    usable = gpu.memory_bytes * UTILISATION.get(configuration.engine, 0.9)
+    shards = configuration.gpu_count
+    on_cpu = gpu.vendor == "cpu"
+    if on_cpu:  # threads share one copy of the weights and one KV cache in the host's memory
+        usable, shards = usable * configuration.gpu_count, 1
+    weights = weight_bytes(model, configuration.weights) / shards
+    reserve = _CPU_RESERVE_BYTES if on_cpu else _reserve_bytes(configuration, model)
+    kv = usable - weights - reserve
+    per_token = model.kv_bytes_per_token_16bit if on_cpu else kv_bytes_per_token(model, configuration)
+    capacity = int(max(kv, 0.0) / per_token)
+    if on_cpu:  # llama.cpp takes memory for its slots only
+        capacity = min(capacity, configuration.max_sequences * configuration.max_context_tokens)
+    found = MemoryFit(
+        weights_gb=weights / BYTES_PER_GB,
+        reserve_gb=reserve / BYTES_PER_GB,
+        kv_gb=max(kv, 0.0) / BYTES_PER_GB,
+        usable_gb=usable / BYTES_PER_GB,
+        kv_capacity_tokens=capacity,
+    )
+    return found if capacity >= configuration.max_context_tokens else _refused(found, configuration, gpu)
+
+
+def _reserve_bytes(configuration: Configuration, model: Model) -> float:
+    """Activations, logits, graphs and what the driver and NCCL keep, per GPU."""
+    activations = _BATCHED_TOKENS * model.hidden * 2.0 * _ACTIVATION_COPIES / configuration.tensor_parallel
+    if model.experts:
+        activations *= 1.5  # routed copies of the hidden state
+    logits = configuration.max_sequences * model.vocabulary * 4.0 / configuration.tensor_parallel
+    non_torch = (0.15 if configuration.tensor_parallel == 1 else 0.6) * BYTES_PER_GIB
+    return activations + logits + non_torch + _GRAPHS_BYTES
+
+
+def _refused(found: MemoryFit, configuration: Configuration, gpu: GpuType) -> MemoryFit:
+    lacking = found.usable_gb - found.weights_gb - found.reserve_gb
+    room = f"{lacking:.1f} GB are left for KV" if lacking > 0 else f"{-lacking:.1f} GB are lacking"
+    reason = (
+        f"weights of {found.weights_gb:.1f} GB and {found.reserve_gb:.1f} GB of reserves per GPU in {found.usable_gb:.1f} GB"
+        f" usable of {gpu.name}: {room}, {configuration.max_context_tokens:,} tokens of context do not fit"
+    )
+    return MemoryFit(
+        weights_gb=found.weights_gb,
+        reserve_gb=found.reserve_gb,
+        kv_gb=found.kv_gb,
+        usable_gb=found.usable_gb,
+        kv_capacity_tokens=found.kv_capacity_tokens,
+        reason=reason,
+    )

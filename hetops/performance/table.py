@@ -1,0 +1,121 @@
+"""The performance table: requests per second each configuration sustains per class, and on what evidence. Pure."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from hetops.domain.configuration import Configuration
+from hetops.domain.gpu import GpuType
+from hetops.domain.model import Model
+from hetops.domain.performance import Evidence, EvidenceLayer, Measurement, PerformanceRow, StepTimes
+from hetops.domain.workload import WorkloadClass
+from hetops.performance import estimate, measured
+from hetops.performance.memory import fit
+from hetops.performance.rate import Sustained, sustained
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PerformanceTable:
+    """Rows by configuration and class, and the step times they come from."""
+
+    rows: Mapping[tuple[str, str], PerformanceRow]
+    step_times: Mapping[str, StepTimes]
+
+    def row(self, configuration: str, workload_class: str) -> PerformanceRow:
+        """The row of a configuration's id and a class's name."""
+        return self.rows[configuration, workload_class]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Basis:
+    """What a table is made from: the model, GPU types by name, and the user's measurements valid on this hardware."""
+
+    model: Model
+    gpus: Mapping[str, GpuType]
+    measurements: Sequence[Measurement] = field(default=())
+
+
+def build(
+    configurations: Sequence[Configuration], classes: Sequence[WorkloadClass], basis: Basis
+) -> PerformanceTable:
+    """The table of all configurations and classes; every configuration must fit into memory."""
+    founded = {c.id: _founded(c, basis) for c in configurations}
+    times = [founded[c.id][0] for c in configurations]
+    contexts = [c.max_context_tokens for c in configurations]
+    rows: dict[tuple[str, str], PerformanceRow] = {}
+    for workload_class in classes:
+        answers = sustained(times, workload_class, contexts)
+        for configuration, answer in zip(configurations, answers, strict=True):
+            evidence = founded[configuration.id][1]
+            rows[configuration.id, workload_class.name] = _row(
+                configuration, workload_class, answer, evidence
+            )
+    return PerformanceTable(rows=rows, step_times={key: times for key, (times, _) in founded.items()})
+
+
+def _founded(configuration: Configuration, basis: Basis) -> tuple[StepTimes, Evidence]:
+    """Step times from the strongest layer that knows the configuration."""
+    gpu = basis.gpus[configuration.gpu]
+    own = [m for m in basis.measurements if m.configuration == configuration.id]
+    if any(m.concurrency == 1 for m in own):
+        capacity = fit(configuration, basis.model, gpu).kv_capacity_tokens
+        latest = max(m.measured_at for m in own)
+        evidence = Evidence(
+            layer=EvidenceLayer.MEASURED,
+            source=f"{len(own)} benchmark runs on {own[0].host}, last {latest}",
+            margin=estimate.margin(EvidenceLayer.MEASURED),
+        )
+        return measured.step_times(configuration, own, capacity), evidence
+    return estimate.step_times(configuration, basis.model, gpu), estimate.coefficients(gpu).evidence
+
+
+def _row(
+    configuration: Configuration, of: WorkloadClass, answer: Sustained, evidence: Evidence
+) -> PerformanceRow:
+    rate = answer.requests_per_second
+    return PerformanceRow(
+        configuration=configuration.id,
+        workload_class=of.name,
+        requests_per_second=rate,
+        requests_per_second_low=rate * (1.0 - evidence.margin),
+        requests_per_second_high=rate * (1.0 + evidence.margin),
+        ttft_seconds=answer.ttft_seconds,
+        tpot_seconds=answer.tpot_seconds,
+        concurrency=answer.concurrency,
+        binding=answer.binding,
+        evidence=evidence,
+        reason=answer.reason,
+    )
+
+
+def best_of_each(
+    configurations: Sequence[Configuration], table: PerformanceTable
+) -> tuple[Configuration, ...]:
+    """The configurations that no other on the same GPU type beats: one is dropped only where another takes at most as
+    many GPUs and sustains at least as much of every class, never on an average."""
+    by_gpu: dict[str, list[Configuration]] = defaultdict(list)
+    for configuration in sorted(configurations, key=lambda c: (c.gpu_count, c.id)):
+        by_gpu[configuration.gpu].append(configuration)
+    return tuple(c for group in by_gpu.values() for c in _undominated(group, table))
+
+
+def _undominated(group: Sequence[Configuration], table: PerformanceTable) -> list[Configuration]:
+    classes = sorted({name for _, name in table.rows})
+    rates = {c.id: [table.row(c.id, name).planned_requests_per_second for name in classes] for c in group}
+    kept: list[Configuration] = []
+    for one in group:
+        beaten = any(
+            other.gpu_count <= one.gpu_count
+            and all(a >= b for a, b in zip(rates[other.id], rates[one.id], strict=True))
+            for other in kept
+        )
+        if any(rates[one.id]) and not beaten:
+            kept = [k for k in kept if not _beats(one, k, rates)] + [one]
+    return kept
+
+
+def _beats(one: Configuration, other: Configuration, rates: Mapping[str, Sequence[float]]) -> bool:
+    pairs = zip(rates[one.id], rates[other.id], strict=True)
+    return one.gpu_count <= other.gpu_count and all(a >= b for a, b in pairs)

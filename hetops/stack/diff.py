@@ -1,0 +1,233 @@
+"""What an `up` would change, as people and machines read it: pools, nodes, money, targets, drift. Pure.
+
+The plans say what is meant, the preview says which nodes change, the survey says what the real world did meanwhile.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from enum import StrEnum
+from typing import ClassVar
+
+from hetops.domain.plan import Plan, PlannedPool
+from hetops.domain.units import usd_per_month
+from hetops.domain.workload import LatencyTarget
+from hetops.stack.changes import Changes, Drift, StepKind
+from hetops.stack.render import ROUTER
+
+
+class PoolChange(StrEnum):
+    """What becomes of a pool."""
+
+    ADDED = "added"
+    CHANGED = "changed"
+    """More or fewer nodes, or failed ones made anew; the others stay."""
+    REPLACED = "replaced"
+    """Every node is made anew: what runs on it changes."""
+    REMOVED = "removed"
+    UNCHANGED = "unchanged"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolDiff:
+    """One pool before and after."""
+
+    name: str
+    change: PoolChange
+    gpu: str
+    configuration: str
+    nodes_before: int
+    nodes_after: int
+    usd_per_hour_before: Decimal
+    usd_per_hour_after: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetDiff:
+    """A class's targets before and after; None where the class is not served."""
+
+    workload_class: str
+    before: LatencyTarget | None
+    after: LatencyTarget | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetDiff:
+    """What an `up` would change."""
+
+    FORMAT: ClassVar[str] = "hetops.diff"
+    FORMAT_VERSION: ClassVar[str] = "1.0"
+
+    deployment: str
+    has_changes: bool
+    """Whether an `up` would do anything; drift that it mends counts."""
+    summary: str
+    pools: tuple[PoolDiff, ...]
+    router: PoolChange
+    routing_changed: bool
+    """Whether requests would be shared out in another way over pools."""
+    usd_per_hour_before: Decimal
+    usd_per_hour_after: Decimal
+    usd_per_month_before: Decimal
+    usd_per_month_after: Decimal
+    targets: tuple[TargetDiff, ...] = ()
+    """Classes whose targets differ."""
+    drift: tuple[Drift, ...] = ()
+
+
+def fleet_diff(
+    before: Plan | None, after: Plan | None, changes: Changes, drift: tuple[Drift, ...] = ()
+) -> FleetDiff:
+    """`before` is what is up (None: nothing), `after` what is wanted (None: nothing, a `down`).
+
+    Raises:
+        ValueError: both are None.
+    """
+    named = after or before
+    if named is None:
+        raise ValueError("a diff needs a plan on one side")
+    pools = _pools(before, after, changes)
+    router = _router(changes)
+    routing = _routing(before) != _routing(after)
+    targets = _targets(before, after)
+    money_before, money_after = _usd_per_hour(before), _usd_per_hour(after)
+    changed = any(p.change is not PoolChange.UNCHANGED for p in pools) or router is not PoolChange.UNCHANGED
+    diff = FleetDiff(
+        deployment=named.deployment,
+        has_changes=changed or routing or bool(targets) or bool(drift) or changes.any,
+        summary="",
+        pools=pools,
+        router=router,
+        routing_changed=routing,
+        usd_per_hour_before=money_before,
+        usd_per_hour_after=money_after,
+        usd_per_month_before=usd_per_month(money_before),
+        usd_per_month_after=usd_per_month(money_after),
+        targets=targets,
+        drift=drift,
+    )
+    return replace(diff, summary=_summary(diff))
+
+
+def settled(before: Plan | None, after: Plan) -> Plan:
+    """`before` where `after` means the same fleet, else `after`.
+
+    Two plans of one spec differ in when and how fast they were made; that alone must change no file and no stack.
+    """
+    return before if before is not None and _meaning(before) == _meaning(after) else after
+
+
+def _meaning(plan: Plan) -> object:
+    """What of a plan decides which nodes run, what they cost and how requests are shared out."""
+    pools = tuple(
+        (p.name, p.offer.id, p.usd_per_hour, p.configuration, p.nodes, p.replicas_per_node, p.step_times)
+        for p in plan.pools
+    )
+    return plan.deployment, plan.model, plan.workload, plan.shares, plan.forecasts, pools
+
+
+def _pools(before: Plan | None, after: Plan | None, changes: Changes) -> tuple[PoolDiff, ...]:
+    old = {p.name: p for p in before.pools} if before else {}
+    new = {p.name: p for p in after.pools} if after else {}
+    names = (*new, *(name for name in old if name not in new))
+    return tuple(_pool(name, old.get(name), new.get(name), changes) for name in names)
+
+
+def _pool(name: str, old: PlannedPool | None, new: PlannedPool | None, changes: Changes) -> PoolDiff:
+    shown = new or old
+    assert shown is not None
+    return PoolDiff(
+        name=name,
+        change=_pool_change(old, new, changes),
+        gpu=shown.offer.gpu,
+        configuration=shown.configuration.id,
+        nodes_before=old.nodes if old else 0,
+        nodes_after=new.nodes if new else 0,
+        usd_per_hour_before=old.usd_per_hour if old else Decimal(0),
+        usd_per_hour_after=new.usd_per_hour if new else Decimal(0),
+    )
+
+
+def _pool_change(old: PlannedPool | None, new: PlannedPool | None, changes: Changes) -> PoolChange:
+    if old is None or new is None:
+        return PoolChange.ADDED if old is None else PoolChange.REMOVED
+    kinds = [step.kind for step in changes.of(new.name)]
+    if kinds.count(StepKind.REPLACE) >= min(old.nodes, new.nodes):
+        return PoolChange.REPLACED
+    moved = {StepKind.CREATE, StepKind.DELETE, StepKind.REPLACE} & set(kinds)
+    return PoolChange.CHANGED if moved or old.nodes != new.nodes else PoolChange.UNCHANGED
+
+
+def _router(changes: Changes) -> PoolChange:
+    kinds = {step.kind for step in changes.of(ROUTER)}
+    if StepKind.REPLACE in kinds or {StepKind.CREATE, StepKind.DELETE} <= kinds:
+        return PoolChange.REPLACED
+    if StepKind.CREATE in kinds:
+        return PoolChange.ADDED
+    return PoolChange.REMOVED if StepKind.DELETE in kinds else PoolChange.UNCHANGED
+
+
+def _routing(plan: Plan | None) -> object:
+    """What the router goes by: shares, and the lengths that it knows classes by."""
+    if plan is None:
+        return None
+    shares = {(s.workload_class, s.pool): round(s.share, 9) for s in plan.shares}
+    lengths = {c.name: (c.input_tokens, c.output_tokens, c.priority) for c in plan.workload.classes}
+    return shares, lengths
+
+
+def _targets(before: Plan | None, after: Plan | None) -> tuple[TargetDiff, ...]:
+    old = {c.name: c.target for c in before.workload.classes} if before else {}
+    new = {c.name: c.target for c in after.workload.classes} if after else {}
+    return tuple(
+        TargetDiff(workload_class=name, before=old.get(name), after=new.get(name))
+        for name in dict.fromkeys((*new, *old))
+        if old.get(name) != new.get(name)
+    )
+
+
+def _usd_per_hour(plan: Plan | None) -> Decimal:
+    return plan.usd_per_hour if plan else Decimal(0)
+
+
+_VERBS = (
+    (PoolChange.ADDED, "add"),
+    (PoolChange.CHANGED, "change"),
+    (PoolChange.REPLACED, "replace"),
+    (PoolChange.REMOVED, "remove"),
+)
+
+
+def _summary(diff: FleetDiff) -> str:
+    """One line: "2 pools to add, 1 to change, 0 to remove · $9.42 → $8.08 /h ($6,877 → $5,900 /month, -14 %)"."""
+    parts = [_counts(diff), _money(diff)]
+    if diff.drift:
+        parts.append(f"{len(diff.drift)} {'node has' if len(diff.drift) == 1 else 'nodes have'} drifted")
+    return " · ".join(parts)
+
+
+def _counts(diff: FleetDiff) -> str:
+    if not diff.has_changes:
+        return "no changes"
+    counts = {change: sum(p.change is change for p in diff.pools) for change, _ in _VERBS}
+    if not any(counts.values()):
+        return "routing to change" if diff.routing_changed else "no pools to change"
+    # Replacing is rare; the other three are always told, as people look for the zero at "remove".
+    told = [
+        (counts[change], verb)
+        for change, verb in _VERBS
+        if counts[change] or change is not PoolChange.REPLACED
+    ]
+    (count, verb), *rest = told
+    first = f"{count} {'pool' if count == 1 else 'pools'} to {verb}"
+    return ", ".join((first, *(f"{n} to {v}" for n, v in rest)))
+
+
+def _money(diff: FleetDiff) -> str:
+    before, after = diff.usd_per_hour_before, diff.usd_per_hour_after
+    if before == after:
+        return f"${after:,.2f} /h (${diff.usd_per_month_after:,.0f} /month)"
+    share = f", {float((after - before) / before):+.0%}".replace("%", " %") if before else ""
+    months = f"${diff.usd_per_month_before:,.0f} → ${diff.usd_per_month_after:,.0f} /month"
+    return f"${before:,.2f} → ${after:,.2f} /h ({months}{share})"

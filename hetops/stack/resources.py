@@ -1,0 +1,39 @@
+"""The resources of the provider `hetops` as a Pulumi program declares them. Names properties, decides nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pulumi
+
+from hetops.stack.render import NodeDeclaration
+
+
+class Node(pulumi.CustomResource):  # type: ignore[misc]  # the SDK is untyped to us
+    """One node of any provider that drives nodes. `endpoints` are its replicas' base URLs, known once they answer."""
+
+    name: pulumi.Output[str]
+    endpoints: pulumi.Output[list[str]]
+
+    def __init__(self, node: NodeDeclaration, opts: pulumi.ResourceOptions | None = None) -> None:
+        inputs: dict[str, Any] = {
+            "provider": node.provider,
+            "request": msgspec.to_builtins(node.request),
+            "usd_per_hour": str(node.usd_per_hour),
+        }
+        computed = {"name": None, "state": None, "endpoints": None}
+        super().__init__("hetops:index:Node", node.logical_name, {**inputs, **computed}, opts)
+
+
+class File(pulumi.CustomResource):  # type: ignore[misc]  # the SDK is untyped to us
+    """A file on this host, changed in place. Its content stands in the state: never a secret."""
+
+    def __init__(
+        self,
+        logical_name: str,
+        path: str,
+        content: pulumi.Input[str],
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        super().__init__("hetops:index:File", logical_name, {"path": path, "content": content}, opts)

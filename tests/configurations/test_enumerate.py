@@ -1,0 +1,100 @@
+"""Every combination is kept or refused with a reason."""
+
+from __future__ import annotations
+
+import pytest
+
+from hetops.catalog import tables
+from hetops.configurations.engines import BUILT_IN
+from hetops.configurations.enumerate import (
+    Enumeration,
+    Rules,
+    Space,
+    Why,
+    context_needed,
+    enumerate_configurations,
+)
+from hetops.domain.configuration import Configuration
+from hetops.domain.gpu import GpuType
+from hetops.domain.model import Precision
+from hetops.plugin.engine import EngineNeeds
+
+CATALOG = tables.load()
+GPUS = {g.name: g for g in CATALOG.gpu_types}
+LLAMACPP = EngineNeeds(
+    gpu_vendors=frozenset({"cpu"}),
+    precisions=frozenset({"q4_k_m"}),
+    max_sequences=(1, 4),
+    tensor_parallel=(1, 2),
+)
+
+
+def found(model: str, gpus: dict[str, int], rules: Rules | None = None, fits: object = None) -> Enumeration:
+    space = Space(
+        model=CATALOG.model(model),
+        checkpoints=CATALOG.checkpoints_of(model),
+        engines={"vllm": BUILT_IN["vllm"], "llamacpp": LLAMACPP},
+        gpus=GPUS,
+        largest_node=gpus,
+    )
+    return enumerate_configurations(
+        space, rules or Rules(max_context_tokens=4096), fits or (lambda _c, _g: "")
+    )  # type: ignore[arg-type]
+
+
+def precisions(e: Enumeration) -> set[Precision]:
+    return {c.weights for c in e.configurations}
+
+
+@pytest.mark.parametrize(
+    ("gpu", "runs"),
+    [
+        ("H100-SXM", {"bf16", "fp8", "int8", "int4"}),
+        ("A100-80GB-SXM", {"bf16", "fp8", "int8", "int4"}),
+        ("T4", {"fp16", "fp8", "int8"}),
+        ("V100-32GB-SXM2", {"fp16"}),
+        ("B200", {"bf16", "fp8"}),
+        ("MI300X", {"bf16", "fp8"}),
+    ],
+)
+def test_precisions_follow_the_hardware(gpu: str, runs: set[str]) -> None:
+    assert {str(p) for p in precisions(found("llama-3.1-70b", {gpu: 8}))} == runs
+
+
+def test_int4_needs_a_large_model_or_the_users_word() -> None:
+    assert Precision.INT4 not in precisions(found("llama-3.1-8b", {"H100-SXM": 1}))
+    asked = Rules(max_context_tokens=4096, precisions=(Precision.INT4,))
+    assert precisions(found("llama-3.1-8b", {"H100-SXM": 1}, asked)) == {Precision.INT4}
+    long = Rules(max_context_tokens=65_536, input_tokens_p90=40_000)
+    assert Precision.INT4 not in precisions(found("llama-3.1-70b", {"H100-SXM": 8}, long))
+
+
+def test_parallelism_stays_within_a_node_and_divides_the_heads() -> None:
+    kept = found("llama-3.1-70b", {"H100-SXM": 4}).configurations
+    assert max(c.gpu_count for c in kept) == 4
+    qwen = found("qwen2.5-0.5b", {"H100-SXM": 8})  # 14 heads
+    assert {c.tensor_parallel for c in qwen.configurations} == {1, 2}
+    assert any(r.reason == Why.PARALLELISM for r in qwen.refusals)
+
+
+def test_refusals_for_memory_are_counted_with_one_case_and_its_numbers() -> None:
+    def fits(configuration: Configuration, gpu: GpuType) -> str:
+        return f"{gpu.name} lacks 5 GB" if configuration.weights is Precision.BF16 else ""
+
+    e = found("llama-3.1-70b", {"L4": 1}, fits=fits)
+    (memory,) = [r for r in e.refusals if r.reason.startswith(Why.MEMORY)]
+    assert memory.reason == "does not fit into memory: L4 lacks 5 GB"
+    assert memory.count == 1
+
+
+def test_threads_and_slots_make_unequal_configurations_of_a_host_core() -> None:
+    kept = found("gemma-3-270m", {"CPU": 2}).configurations
+    assert {(c.tensor_parallel, c.max_sequences) for c in kept} == {(1, 1), (1, 4), (2, 1), (2, 4)}
+    assert {c.engine for c in kept} == {"llamacpp"}
+
+
+def test_the_context_is_what_is_asked_else_what_the_longest_requests_need() -> None:
+    model = CATALOG.model("llama-3-8b")
+    assert context_needed([3000.0, 100.0], None, model) == 3072
+    assert context_needed([3000.0], 4096, model) == 4096
+    assert context_needed([30_000.0], None, model) == model.context_tokens
