@@ -1,0 +1,61 @@
+"""Edge: the user's own benchmarks, one file of JSON lines that is only ever appended to. The newest of a kind counts last.
+
+Must not judge them: which are valid on which hardware is for the performance table's makers to say.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from hetops.domain import codec
+from hetops.domain.performance import Measurement
+from hetops.errors import DocumentError, HetopsError
+
+_FILE = "measurements.jsonl"
+
+
+def append(folder: Path, measurements: Sequence[Measurement]) -> None:
+    """Adds the measurements; one write, so that lines of two commands never mix.
+
+    Raises:
+        HetopsError: they cannot be written.
+    """
+    lines = b"".join(msgspec.json.encode(codec.to_builtins(m)) + b"\n" for m in measurements)
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handle = os.open(folder / _FILE, os.O_CREAT | os.O_RDWR | os.O_APPEND, 0o600)
+        try:
+            os.write(handle, lines if _ends_clean(handle) else b"\n" + lines)
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+    except OSError as fault:
+        raise HetopsError(f"measurements in {folder} cannot be written: {fault.strerror or fault}") from fault
+
+
+def read(folder: Path) -> tuple[Measurement, ...]:
+    """Every measurement, oldest first; empty where there is none. A torn line (a kill, a full disk) is left out."""
+    path = folder / _FILE
+    try:
+        lines = path.read_bytes().splitlines()
+    except FileNotFoundError:
+        return ()
+    except OSError as fault:
+        raise HetopsError(f"measurements {path} cannot be read: {fault.strerror or fault}") from fault
+    return tuple(m for line in lines if (m := _measurement(line, str(path))) is not None)
+
+
+def _measurement(line: bytes, source: str) -> Measurement | None:
+    try:
+        return codec.decode(Measurement, line, source=source)
+    except DocumentError:
+        return None
+
+
+def _ends_clean(handle: int) -> bool:
+    size = os.fstat(handle).st_size
+    return size == 0 or os.pread(handle, 1, size - 1) == b"\n"
