@@ -8,7 +8,7 @@ from hetops.domain.plan import PlannedPool
 from hetops.domain.units import BYTES_PER_GIB
 from hetops.errors import ErrorKind, HetopsError, ProviderError, Scope
 from hetops.files import write_whole
-from hetops.plugin.engine import Engine, EngineNeeds, Launch, LaunchContext
+from hetops.plugin.engine import Download, Engine, EngineNeeds, FetchesWeights, Launch, LaunchContext
 from hetops.plugin.hookspecs import hookimpl
 from hetops.plugin.provider import (
     Capability,
@@ -32,10 +32,12 @@ __all__ = [
     "CheckResult",
     "Checkpoint",
     "DeclaresPools",
+    "Download",
     "DrivesNodes",
     "Engine",
     "EngineNeeds",
     "ErrorKind",
+    "FetchesWeights",
     "GpuType",
     "HetopsError",
     "Launch",

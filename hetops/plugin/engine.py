@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from hetops.domain.model import Checkpoint, Model
 from hetops.domain.plan import PlannedPool
@@ -56,6 +56,28 @@ class Engine(Protocol):
 
     def launch(self, context: LaunchContext) -> Launch:
         """How one replica of the pool is started."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Download:
+    """Weights that are not on this host: how much would be fetched, and on which terms. Nobody fetches them unasked."""
+
+    name: str
+    megabytes: int
+    licence: str
+
+
+@runtime_checkable
+class FetchesWeights(Protocol):
+    """An engine whose weights must lie on this host before a replica starts."""
+
+    def missing_weights(self, checkpoint: str) -> Download | None:
+        """What would have to be fetched for `Configuration.checkpoint`; None where it lies here, or is no package."""
+        ...
+
+    def fetch_weights(self, checkpoint: str) -> None:
+        """Fetches it, whole or not at all. Called only after the user agreed to its licence. Raises HetopsError."""
         ...
 
 

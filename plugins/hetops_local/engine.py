@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from hetops.plugin import Checkpoint, EngineNeeds, HetopsError, Launch, LaunchContext, Model
-from hetops_local import gguf
+from hetops.plugin import Checkpoint, Download, EngineNeeds, HetopsError, Launch, LaunchContext, Model
+from hetops_local import gguf, weights
 
 _SETTINGS = ("gguf", "ready_seconds", "drain_seconds")
 _READY_SECONDS = 120.0
@@ -57,6 +57,14 @@ class LlamaCpp:
         """
         path = _gguf(settings)
         return None if path is None else gguf.read(path).model(name)
+
+    def missing_weights(self, checkpoint: str) -> Download | None:
+        """As `FetchesWeights.missing_weights`."""
+        return weights.missing(checkpoint)
+
+    def fetch_weights(self, checkpoint: str) -> None:
+        """As `FetchesWeights.fetch_weights`."""
+        weights.fetch(checkpoint)
 
     def launch(self, context: LaunchContext) -> Launch:
         """How one replica of the pool is started."""

