@@ -1,0 +1,367 @@
+"""Use case: everything that a fleet can be chosen from: workload, offers, configurations. Wires; decides nothing.
+
+What `plan`, `bench` and every other command that starts from a spec share.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from hetops.app.offers import Gathered, Surroundings, gather, wanted_by
+from hetops.catalog import tables
+from hetops.catalog.tables import Catalog
+from hetops.configurations.engines import BUILT_IN
+from hetops.configurations.enumerate import (
+    Enumeration,
+    Rules,
+    Space,
+    context_needed,
+    enumerate_configurations,
+)
+from hetops.domain.configuration import Configuration
+from hetops.domain.gpu import GpuType
+from hetops.domain.model import Checkpoint, Model
+from hetops.domain.workload import LatencyTarget, TokenLengths, Workload, WorkloadClass
+from hetops.errors import HetopsError, UnknownNameError
+from hetops.offers.collect import DEADLINE_SECONDS, Freshness
+from hetops.performance.estimate import step_times
+from hetops.performance.memory import fit
+from hetops.performance.rate import gpu_seconds
+from hetops.plugin import manager
+from hetops.plugin.engine import Engine, EngineNeeds
+from hetops.plugin.manager import Plugins
+from hetops.spec.fields import ClassSpec, LoadedSpec, Spec
+from hetops.spec.load import find, load, place
+from hetops.state.home import Home, home
+from hetops.workloads.classes import Clustering, TargetRule, cluster, targeted
+from hetops.workloads.error import CostOf, advice, class_error
+from hetops.workloads.reader import read_trace
+from hetops.workloads.trace import Floats, Trace, scale, window
+
+_PRECIOUS = ("file:", "package:")
+"""Checkpoints that lie on one machine: no GPU of a cloud can fetch them by name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """A command's question about a spec."""
+
+    file: Path | None
+    """The spec that the user named; None takes hetops.toml in `folder`."""
+    folder: Path
+    environment: Mapping[str, str]
+    now: datetime
+    overrides: tuple[str, ...] = ()
+    """`key.path=value`, each in place of a field of the spec."""
+    exclude: tuple[str, ...] = ()
+    """Offer ids that may not be chosen, besides the spec's."""
+    freshness: Freshness = Freshness.CACHED
+    deadline_seconds: float = DEADLINE_SECONDS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidates:
+    """What there is to choose from."""
+
+    loaded: LoadedSpec
+    plugins: Plugins
+    catalog: Catalog
+    home: Home
+    model: Model
+    workload: Workload
+    gathered: Gathered
+    enumeration: Enumeration
+    now: datetime
+
+    @property
+    def spec(self) -> Spec:
+        """The spec itself."""
+        return self.loaded.spec
+
+    @property
+    def gpus(self) -> Mapping[str, GpuType]:
+        """GPU types by name."""
+        return {g.name: g for g in self.catalog.gpu_types}
+
+
+def load_spec(asked: Asked) -> LoadedSpec:
+    """The spec that is asked about.
+
+    Raises:
+        SpecError: there is none, or it says something impossible.
+        UsageError: an override that is none.
+    """
+    return load(find(asked.file, asked.folder), asked.overrides, asked.environment)
+
+
+def candidates(asked: Asked) -> Candidates:
+    """Reads the spec, asks the providers, makes classes, lists configurations.
+
+    Raises:
+        HetopsError: the spec, its trace or a name in it is wrong.
+        InfeasibleError: no offer or no configuration is left.
+    """
+    loaded = load_spec(asked)
+    plugins = manager.load(loaded.spec.plugins.allow)
+    engines = _engines(loaded, plugins)
+    catalog = tables.load(plugins.gpu_types, plugins.models, plugins.checkpoints)
+    state = home(asked.environment, beside=loaded.folder)
+    surroundings = Surroundings(
+        plugins=plugins,
+        catalog=catalog,
+        now=asked.now,
+        cache_folder=state.cache / "offers",
+        freshness=asked.freshness,
+        deadline_seconds=asked.deadline_seconds,
+    )
+    wanted = wanted_by(loaded, surroundings)
+    rules = replace(wanted.rules, exclude=(*wanted.rules.exclude, *asked.exclude))
+    gathered = gather(replace(wanted, rules=rules), surroundings)
+    found = _Found(loaded=loaded, catalog=catalog, engines=engines, gathered=gathered)
+    classes, traced = _classes(loaded)
+    model = _model(found)
+    enumeration = _configurations(found, model, classes)
+    return Candidates(
+        loaded=loaded,
+        plugins=plugins,
+        catalog=catalog,
+        home=state,
+        model=model,
+        workload=_workload(loaded, classes, traced, _costs(enumeration, model, found)),
+        gathered=gathered,
+        enumeration=enumeration,
+        now=asked.now,
+    )
+
+
+def engine_settings(loaded: LoadedSpec, engine: str) -> Mapping[str, Any]:
+    """`[engine.settings.NAME]`; a text that begins with `./` or `../` is a path beside the spec."""
+    settings = loaded.spec.engine.settings.get(engine, {})
+    return {key: _beside(value, loaded.folder) for key, value in settings.items()}
+
+
+def _beside(value: Any, folder: Path) -> Any:
+    if isinstance(value, str) and value.startswith(("./", "../")):
+        return str((folder / value).resolve())
+    return value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _EngineChoice:
+    """An engine that may be chosen; GPU engines that no plugin registers can be planned with all the same."""
+
+    name: str
+    needs: EngineNeeds
+    plugin: Engine | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Found:
+    loaded: LoadedSpec
+    catalog: Catalog
+    engines: tuple[_EngineChoice, ...]
+    gathered: Gathered
+
+
+def _engines(loaded: LoadedSpec, plugins: Plugins) -> tuple[_EngineChoice, ...]:
+    """The engines that the spec allows, all that are known where it names none."""
+    registered = {e.name: e for e in plugins.engines}
+    needs = {**BUILT_IN, **{name: engine.needs for name, engine in registered.items()}}
+    names = loaded.spec.engine.names or tuple(needs)
+    for index, name in enumerate(names):
+        if name not in needs:
+            raise UnknownNameError("engine", name, needs, where=place(loaded, "engine", "names", index))
+    return tuple(
+        _EngineChoice(
+            name=name,
+            needs=needs[name],
+            plugin=registered.get(name),
+            settings=engine_settings(loaded, name),
+        )
+        for name in names
+    )
+
+
+def _model(found: _Found) -> Model:
+    """The model of the catalogue or, for a name that it does not know, of an engine's own file."""
+    name = found.loaded.spec.model.name
+    if name not in {m.name for m in found.catalog.models}:
+        for engine in found.engines:
+            of_file = getattr(engine.plugin, "model", None)
+            own: Model | None = of_file(name, engine.settings) if of_file else None
+            if own is not None:
+                return own
+    return found.catalog.model(name, where=place(found.loaded, "model", "name"))
+
+
+def _classes(loaded: LoadedSpec) -> tuple[tuple[WorkloadClass, ...], _Traced | None]:
+    """The classes, with the trace and clustering that they come from where the spec does not state them."""
+    workload = loaded.spec.workload
+    if workload.classes:
+        return tuple(_stated(c, loaded.spec) for c in workload.classes), None
+    recorded = read_trace(loaded.folder / workload.trace)
+    part = window(recorded, workload.start_seconds, workload.duration_seconds)
+    trace = scale(part, rate=workload.rate_scale, length=workload.length_scale)
+    traced = _Traced(trace=trace, spec=loaded.spec)
+    return traced.clustered(workload.class_count).classes, traced
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Traced:
+    """A trace, and how the spec wants it made into classes."""
+
+    trace: Trace
+    spec: Spec
+
+    def clustered(self, count: int) -> Clustering:
+        """At most `count` classes of the trace."""
+        periods = self.spec.workload.periods
+        return cluster(
+            self.trace, count=count, periods=periods, target=_target(self.spec), rules=_rules(self.spec)
+        )
+
+
+def _target(spec: Spec) -> LatencyTarget:
+    targets = spec.targets
+    return LatencyTarget(
+        ttft_seconds=targets.ttft_seconds,
+        ttft_percentile=targets.ttft_percentile,
+        tpot_seconds=targets.tpot_seconds,
+        tpot_percentile=targets.tpot_percentile,
+    )
+
+
+def _rules(spec: Spec) -> tuple[TargetRule, ...]:
+    return tuple(
+        TargetRule(
+            min_input_tokens=o.min_input_tokens,
+            max_input_tokens=o.max_input_tokens or float("inf"),
+            min_output_tokens=o.min_output_tokens,
+            max_output_tokens=o.max_output_tokens or float("inf"),
+            ttft_seconds=o.ttft_seconds,
+            tpot_seconds=o.tpot_seconds,
+            priority=o.priority,
+        )
+        for o in spec.targets.overrides
+    )
+
+
+def _stated(stated: ClassSpec, spec: Spec) -> WorkloadClass:
+    """A class as the spec states it; its own targets come before those of the ranges that it lies in."""
+    workload = spec.workload
+    input_tokens, output_tokens = (
+        max(1.0, tokens * workload.length_scale) for tokens in (stated.input_tokens, stated.output_tokens)
+    )
+    target, _ = targeted(_target(spec), _rules(spec), input_tokens, output_tokens)
+    own = {"ttft_seconds": stated.ttft_seconds, "tpot_seconds": stated.tpot_seconds}
+    return WorkloadClass(
+        name=stated.name,
+        requests_per_second=stated.requests_per_second * workload.rate_scale,
+        input_tokens=TokenLengths.fixed(input_tokens),
+        output_tokens=TokenLengths.fixed(output_tokens),
+        target=replace(target, **{name: value for name, value in own.items() if value is not None}),
+        priority=stated.priority,
+        task=stated.task,
+    )
+
+
+def _configurations(found: _Found, model: Model, classes: Iterable[WorkloadClass]) -> Enumeration:
+    """Every configuration of every engine on the GPU types on offer."""
+    spec, classes = found.loaded.spec, tuple(classes)
+    longest = (c.input_tokens.p99 + c.output_tokens.p99 for c in classes)
+    rules = Rules(
+        precisions=spec.model.precisions,
+        max_context_tokens=context_needed(longest, spec.model.max_context_tokens, model),
+        input_tokens_p90=max(c.input_tokens.p90 for c in classes),
+    )
+    spaces = (_space(engine, found, model) for engine in found.engines)
+    each = [enumerate_configurations(space, rules, _fits(model)) for space in spaces]
+    return Enumeration(
+        configurations=tuple(c for e in each for c in e.configurations),
+        refusals=tuple(r for e in each for r in e.refusals),
+    )
+
+
+def _space(engine: _EngineChoice, found: _Found, model: Model) -> Space:
+    largest: dict[str, int] = {}
+    for offer in found.gathered.selection.offers:
+        largest[offer.gpu] = max(largest.get(offer.gpu, 0), offer.gpu_count)
+    return Space(
+        model=model,
+        checkpoints=_checkpoints(engine, found.catalog, model),
+        engines={engine.name: engine.needs},
+        gpus={g.name: g for g in found.catalog.gpu_types},
+        largest_node=largest,
+    )
+
+
+def _checkpoints(engine: _EngineChoice, catalog: Catalog, model: Model) -> tuple[Checkpoint, ...]:
+    """What the engine's own settings name, else what the catalogue knows and the engine can get at."""
+    own = engine.plugin.checkpoints(model, engine.settings) if engine.plugin else ()
+    on_this_machine = "cpu" in engine.needs.gpu_vendors
+    known = catalog.checkpoints_of(model.name)
+    return own or tuple(c for c in known if c.reference.startswith(_PRECIOUS) == on_this_machine)
+
+
+def _fits(model: Model) -> Callable[[Configuration, GpuType], str]:
+    return lambda configuration, gpu: fit(configuration, model, gpu).reason
+
+
+def _costs(enumeration: Enumeration, model: Model, found: _Found) -> Mapping[str, CostOf]:
+    """What requests cost on each GPU type, in its smallest configuration: what the classes' error is reckoned on."""
+    gpus = {g.name: g for g in found.catalog.gpu_types}
+    smallest: dict[str, Configuration] = {}
+    for configuration in sorted(enumeration.configurations, key=lambda c: (c.gpu_count, c.id)):
+        smallest.setdefault(configuration.gpu, configuration)
+
+    def cost(configuration: Configuration) -> CostOf:
+        times = step_times(configuration, model, gpus[configuration.gpu])
+
+        def of(input_tokens: Floats, output_tokens: Floats) -> Floats:
+            return gpu_seconds(times, input_tokens, output_tokens)
+
+        return of
+
+    return {name: cost(configuration) for name, configuration in smallest.items()}
+
+
+def _workload(
+    loaded: LoadedSpec,
+    classes: tuple[WorkloadClass, ...],
+    traced: _Traced | None,
+    costs: Mapping[str, CostOf],
+) -> Workload:
+    if traced is None:
+        return Workload(classes=classes, source=loaded.path.name)
+    clustering = traced.clustered(loaded.spec.workload.class_count)
+    error = class_error(traced.trace, clustering, costs)
+    said = (
+        f"{len(traced.trace):,} requests in {traced.trace.seconds:,.0f} s; "
+        f"classes misjudge its cost by {error.worst:.1%} at most",
+        advice(traced.trace, error, costs, traced.clustered),
+    )
+    return Workload(
+        classes=classes,
+        source=traced.trace.name,
+        class_error=error.worst,
+        notes=(*traced.trace.notes, *filter(None, said)),
+    )
+
+
+def trace_of(loaded: LoadedSpec) -> Trace:
+    """The trace that the spec plans for, cut and scaled as it says.
+
+    Raises:
+        HetopsError: the spec states classes, or the trace cannot be read.
+    """
+    _, traced = _classes(loaded)
+    if traced is None:
+        raise HetopsError(
+            f"{loaded.path} states its classes: there is no trace", hint="set workload.trace to a trace file"
+        )
+    return traced.trace
