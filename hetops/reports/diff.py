@@ -1,0 +1,165 @@
+"""What an `up` would change, as text and as JSON: pools, money, targets, routing, drift. Pure; decides nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from hetops.domain import codec
+from hetops.domain.plan import Plan
+from hetops.domain.units import usd_per_month
+from hetops.domain.workload import LatencyTarget
+from hetops.reports import quantities as q
+from hetops.stack.changes import Drift
+from hetops.stack.diff import FleetDiff, PoolChange, PoolDiff, TargetDiff
+
+SIGNS: Mapping[PoolChange, str] = {
+    PoolChange.ADDED: "+",
+    PoolChange.CHANGED: "~",
+    PoolChange.REPLACED: "-/+",
+    PoolChange.REMOVED: "-",
+    PoolChange.UNCHANGED: "",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShareChange:
+    """A class's share of requests that a pool gets, before and after."""
+
+    workload_class: str
+    pool: str
+    before: float
+    after: float
+
+
+def share_changes(before: Plan | None, after: Plan | None) -> tuple[ShareChange, ...]:
+    """Every share that differs by more than what floats lose."""
+    old, new = _shares(before), _shares(after)
+    return tuple(
+        ShareChange(workload_class=c, pool=p, before=old.get((c, p), 0.0), after=new.get((c, p), 0.0))
+        for c, p in dict.fromkeys((*new, *old))
+        if round(old.get((c, p), 0.0) - new.get((c, p), 0.0), 9) != 0
+    )
+
+
+def as_json(diff: FleetDiff, before: Plan | None, after: Plan | None) -> dict[str, Any]:
+    """The diff document, and `shares`: how each class's requests are shared out before and after, where that differs."""
+    changes = share_changes(before, after)
+    shares = [
+        {"workload_class": s.workload_class, "pool": s.pool, "before": s.before, "after": s.after}
+        for s in changes
+    ]
+    return {**codec.to_builtins(diff), "shares": shares}
+
+
+def as_text(diff: FleetDiff, before: Plan | None, after: Plan | None) -> str:
+    """One line that says it all, then pools, targets, routing and, apart, drift."""
+    sections = (
+        f"{diff.deployment}: {diff.summary}",
+        _pools(diff, _emulated(before) | _emulated(after)),
+        _targets(diff) if after else "",
+        _routing(diff, before, after),
+        _drift(diff.drift),
+    )
+    return "\n\n".join(s for s in sections if s) + "\n"
+
+
+def _shares(plan: Plan | None) -> dict[tuple[str, str], float]:
+    return {(s.workload_class, s.pool): s.share for s in plan.shares} if plan else {}
+
+
+def _emulated(plan: Plan | None) -> frozenset[str]:
+    return frozenset(p.name for p in plan.pools if p.offer.emulated) if plan else frozenset()
+
+
+def _pools(diff: FleetDiff, emulated: frozenset[str]) -> str:
+    if not diff.has_changes:
+        return ""
+    order = list(SIGNS)
+    pools = sorted(diff.pools, key=lambda p: order.index(p.change))
+    rows = [_pool_row(p, " (emulated)" if p.name in emulated else "") for p in pools]
+    if diff.router is not PoolChange.UNCHANGED:
+        rows.append((SIGNS[diff.router], "router", "", "", "", ""))
+    rows.append(
+        (
+            "",
+            "total",
+            "",
+            "",
+            _before_after(q.usd(diff.usd_per_hour_before), q.usd(diff.usd_per_hour_after)),
+            _before_after(_usd_month(diff.usd_per_month_before), _usd_month(diff.usd_per_month_after)),
+        )
+    )
+    return q.indent(q.table(("", "pool", "gpu", "nodes", "$/hour", "$/month"), rows, right=(0,)))
+
+
+def _pool_row(pool: PoolDiff, note: str) -> tuple[str, ...]:
+    before, after = pool.usd_per_hour_before, pool.usd_per_hour_after
+    return (
+        SIGNS[pool.change],
+        pool.name,
+        f"{pool.gpu}{note}",
+        _before_after(str(pool.nodes_before), str(pool.nodes_after)),
+        _before_after(q.usd(before), q.usd(after)),
+        _before_after(_usd_month(usd_per_month(before)), _usd_month(usd_per_month(after))),
+    )
+
+
+def _before_after(before: str, after: str) -> str:
+    return after if before == after else f"{before} → {after}"
+
+
+def _usd_month(amount: Decimal) -> str:
+    return f"${float(amount):,.0f}"
+
+
+def _targets(diff: FleetDiff) -> str:
+    rows = [line for t in diff.targets for line in _target_rows(t)]
+    return q.table(("targets", "", "before", "after"), rows) if rows else ""
+
+
+def _target_rows(target: TargetDiff) -> Iterator[tuple[str, str, str, str]]:
+    before, after = _bounds(target.before), _bounds(target.after)
+    for name in ("TTFT", "TPOT"):
+        if before[name] != after[name]:
+            yield target.workload_class, name, before[name], after[name]
+
+
+def _bounds(target: LatencyTarget | None) -> dict[str, str]:
+    if target is None:
+        return {"TTFT": "not served", "TPOT": "not served"}
+    return {
+        "TTFT": _bound(target.ttft_seconds, target.ttft_percentile),
+        "TPOT": _bound(target.tpot_seconds, target.tpot_percentile),
+    }
+
+
+def _bound(seconds: float | None, percentile: float) -> str:
+    return "none" if seconds is None else f"p{percentile:g} {q.seconds(seconds)}"
+
+
+def _routing(diff: FleetDiff, before: Plan | None, after: Plan | None) -> str:
+    """Only where a running router would share out in another way: all of a new fleet's shares are new."""
+    if not diff.routing_changed or before is None or after is None:
+        return ""
+    rows = [
+        (s.workload_class, s.pool, f"{q.share(s.before)} → {q.share(s.after)}")
+        for s in share_changes(before, after)
+    ]
+    if not rows:
+        return "Routing: requests are told apart by other lengths or priorities"
+    return q.table(("routing", "pool", "share"), rows)
+
+
+def _drift(drift: tuple[Drift, ...]) -> str:
+    if not drift:
+        return ""
+    rows = [(d.node, d.pool or "-", str(d.kind), d.message.partition("\n")[0]) for d in drift]
+    return "\n".join(
+        (
+            "Drift: what runs is not what the state says; an up mends it",
+            q.indent(q.table(("node", "pool", "is", ""), rows)),
+        )
+    )
