@@ -36,6 +36,12 @@ file_option = _option(
     type=click.Path(path_type=Path),
     help="The spec, unless ./hetops.toml.",
 )
+output_option = _option(
+    *("-o", "--output", "-f", "--file", "file"),
+    variable="HETOPS_FILE",
+    type=click.Path(path_type=Path),
+    help="Where to write it, unless ./hetops.toml.",
+)
 json_option = _option(
     "--json", "as_json", variable="HETOPS_JSON", is_flag=True, help="Print JSON, errors too."
 )
@@ -52,6 +58,14 @@ set_option = click.option(
     multiple=True,
     metavar="KEY.PATH=VALUE",
     help="Another value for a field of the spec. Repeatable.",
+)
+time_limit_option = click.option(
+    "--time-limit",
+    "limit_seconds",
+    type=click.FloatRange(min=0, min_open=True),
+    default=30.0,
+    show_default=True,
+    help="Seconds after which the best fleet so far is taken, its gap stated.",
 )
 color_option = _option(
     "--color",

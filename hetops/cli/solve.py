@@ -13,14 +13,7 @@ from hetops.cli import options
 @click.command("solve")
 @click.argument("problem", type=click.Path(path_type=Path))
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Also write the solution to this file.")
-@click.option(
-    "--time-limit",
-    "limit_seconds",
-    type=click.FloatRange(min=0, min_open=True),
-    default=30.0,
-    show_default=True,
-    help="Seconds after which the best fleet so far is taken, its gap stated.",
-)
+@options.time_limit_option
 @options.json_option
 def command(problem: Path, output: Path | None, limit_seconds: float, as_json: bool) -> None:
     """Solve the hetops.problem document PROBLEM: offers, configurations, rates and limits of your own.

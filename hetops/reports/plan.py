@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import Any
 
 from hetops.domain import codec
@@ -105,15 +104,20 @@ def _against(value: float | None, bound: float | None, percentile: float) -> str
     return f"p{percentile:g} {q.seconds(value)} ({limit})"
 
 
+_MOST_ALTERNATIVES = 10
+
+
 def _alternatives(alternatives: tuple[Alternative, ...]) -> str:
-    if not alternatives:
-        return ""
-    rows = [(a.description, _price(a.usd_per_hour), _difference(a)) for a in alternatives]
-    return q.table(("instead", "$/hour", "dearer by"), rows, right=(1, 2))
-
-
-def _price(usd_per_hour: Decimal | None) -> str:
-    return "none exists" if usd_per_hour is None else q.usd(usd_per_hour)
+    """The losers, cheapest first; what no fleet exists for is told together."""
+    found = sorted((a for a in alternatives if a.usd_per_hour is not None), key=lambda a: a.usd_per_hour or 0)
+    rows = [(a.description, q.usd(a.usd_per_hour or 0), _difference(a)) for a in found[:_MOST_ALTERNATIVES]]
+    told = [q.table(("instead", "$/hour", "dearer by"), rows, right=(1, 2))] if rows else []
+    if len(found) > len(rows):
+        told.append(f"and {len(found) - len(rows)} dearer ones (--json has them)")
+    none = [a.description for a in alternatives if a.usd_per_hour is None]
+    if none:
+        told.append(f"No fleet exists with: {', '.join(none)}")
+    return "\n".join(told)
 
 
 def _difference(alternative: Alternative) -> str:

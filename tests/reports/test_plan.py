@@ -29,7 +29,7 @@ def test_text_shows_the_losers_and_by_how_much() -> None:
     text = report.as_text(plans.plan())
     assert "only L40S" in text
     assert "+8.6 %" in text
-    assert "none exists" in text
+    assert "No fleet exists with: " in text
 
 
 def test_text_names_evidence_gap_and_warnings() -> None:

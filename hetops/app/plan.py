@@ -1,0 +1,386 @@
+"""Use case: the cheapest certified fleet for a spec. Wires table, problem, solver and bounds; decides nothing of its own."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from pathlib import Path
+
+from hetops import __version__
+from hetops.app.candidates import Asked, Candidates, candidates
+from hetops.domain import codec
+from hetops.domain.configuration import Configuration
+from hetops.domain.offer import Offer
+from hetops.domain.performance import Binding, EvidenceLayer, Measurement, PerformanceRow
+from hetops.domain.plan import Alternative, Certificate, ClassForecast, ClassShare, Plan, PlannedPool
+from hetops.domain.workload import LatencyTarget, WorkloadClass
+from hetops.errors import HetopsError, InfeasibleError
+from hetops.files import write_whole
+from hetops.performance import bounds
+from hetops.performance.rate import latencies
+from hetops.performance.table import Basis, PerformanceTable, best_of_each, build
+from hetops.solver.certify import CHECKS
+from hetops.solver.explain import weigh
+from hetops.solver.problem import Column, Demand, PricedOffer, Problem, QuotaGroup
+from hetops.solver.relax import infeasible_error, relaxations
+from hetops.solver.solution import Infeasible, Solution
+from hetops.solver.solve import DEFAULT_LIMIT_SECONDS, solve
+from hetops.state import host, measurements
+
+_WEIGH_SECONDS = 5.0
+"""Time for the losers: what they cost is told, the plan does not hang on it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Posed:
+    """A spec's question as the solver gets it, and what is needed to read the answer."""
+
+    candidates: Candidates
+    problem: Problem
+    table: PerformanceTable
+    configurations: Mapping[str, Configuration]
+    offers: Mapping[str, Offer]
+
+    def loosened(self, factor: float) -> Problem:
+        """The problem with every latency target multiplied by a factor."""
+        return _pose(self.candidates, factor).problem
+
+
+def make_plan(asked: Asked, *, limit_seconds: float = DEFAULT_LIMIT_SECONDS) -> Plan:
+    """The cheapest fleet that serves the spec's workload within its targets, certified.
+
+    Raises:
+        HetopsError: the spec, its trace or a name in it is wrong.
+        InfeasibleError: no fleet exists; carries the smallest relaxation.
+        TimeoutExpiredError: nothing was found in time.
+    """
+    return answer(pose(asked), limit_seconds=limit_seconds)
+
+
+def pose(asked: Asked) -> Posed:
+    """The spec's question, not yet answered; errors as `make_plan`, but for time."""
+    return _pose(candidates(asked), 1.0)
+
+
+def answer(posed: Posed, *, limit_seconds: float = DEFAULT_LIMIT_SECONDS) -> Plan:
+    """The plan for a question; errors as `make_plan`."""
+    outcome = solve(posed.problem, limit_seconds=limit_seconds)
+    if isinstance(outcome, Infeasible):
+        raise _infeasible(posed, outcome)
+    weighed = weigh(posed.problem, outcome, limit_seconds=_WEIGH_SECONDS)
+    plan = _plan(posed, weighed.solution, weighed.alternatives)
+    _hold_against_arithmetic(plan, posed.candidates)
+    return plan
+
+
+def write_plan(plan: Plan, path: Path) -> None:
+    """The plan as a `hetops.plan` document, whole or not at all."""
+    write_whole(path, codec.encode(plan))
+
+
+def write_problem(posed: Posed, path: Path) -> None:
+    """The problem as a `hetops.problem` document for `hetops solve`, whole or not at all."""
+    write_whole(path, codec.encode(posed.problem))
+
+
+def pool_name(offer: Offer, configuration: Configuration) -> str:
+    """Stable over plans: what the pool is in short, and a digest of offer and configuration."""
+    parallel = f"tp{configuration.tensor_parallel}"
+    if configuration.pipeline_parallel > 1:
+        parallel += f"pp{configuration.pipeline_parallel}"
+    words = f"{configuration.gpu}-{parallel}-{configuration.weights}".lower()
+    digest = hashlib.sha256(f"{offer.id} {configuration.id}".encode()).hexdigest()[:4]
+    return f"{re.sub(r'[^a-z0-9]+', '-', words)}-{digest}"
+
+
+def _pose(c: Candidates, target_factor: float) -> Posed:
+    classes = tuple(_with_targets(one, target_factor) for one in c.workload.classes)
+    basis = Basis(model=c.model, gpus=c.gpus, measurements=_measured(c))
+    table = build(c.enumeration.configurations, classes, basis)
+    kept = best_of_each(c.enumeration.configurations, table)
+    columns = tuple(_columns(c.gathered.selection.offers, kept, table, classes))
+    if not columns:
+        raise _nothing_to_choose(c, table)
+    offered = {column.offer for column in columns}
+    offers = {o.id: o for o in c.gathered.selection.offers if o.id in offered}
+    return Posed(
+        candidates=c,
+        problem=_problem(c, classes, columns, offers.values()),
+        table=table,
+        configurations={one.id: one for one in kept},
+        offers=offers,
+    )
+
+
+def _with_targets(c: WorkloadClass, factor: float) -> WorkloadClass:
+    target = c.target
+    seconds = {name: getattr(target, name) for name in ("ttft_seconds", "tpot_seconds")}
+    looser: LatencyTarget = replace(target, **{n: s * factor for n, s in seconds.items() if s is not None})
+    return replace(c, target=looser)
+
+
+def _measured(c: Candidates) -> tuple[Measurement, ...]:
+    """The user's own benchmarks that hold on the hardware they would be used for."""
+    here = host.fingerprint()
+    gpu_of = {one.id: one.gpu for one in c.enumeration.configurations}
+    valid = {one: here if c.gpus[gpu].vendor == "cpu" else gpu for one, gpu in gpu_of.items()}
+    own = measurements.read(c.home.measurements)
+    return tuple(m for m in own if valid.get(m.configuration) == m.host)
+
+
+def _columns(
+    offers: Iterable[Offer],
+    configurations: Sequence[Configuration],
+    table: PerformanceTable,
+    classes: Sequence[WorkloadClass],
+) -> Iterator[Column]:
+    """Every configuration on every offer of its GPU type, as many replicas as a node has room for."""
+    for offer in offers:
+        for one in configurations:
+            replicas = offer.gpu_count // one.gpu_count
+            if one.gpu != offer.gpu or replicas == 0:
+                continue
+            rates = {
+                c.name: table.row(one.id, c.name).planned_requests_per_second * replicas for c in classes
+            }
+            yield Column(
+                offer=offer.id,
+                configuration=one.id,
+                replicas_per_node=replicas,
+                requests_per_second={name: rate for name, rate in rates.items() if rate > 0},
+            )
+
+
+def _problem(
+    c: Candidates, classes: Sequence[WorkloadClass], columns: tuple[Column, ...], offers: Iterable[Offer]
+) -> Problem:
+    offers, policy = tuple(offers), c.spec.policy
+    configurations = dict.fromkeys(column.configuration for column in columns)
+    return Problem(
+        offers=tuple(_priced(offer) for offer in offers),
+        configurations=tuple(configurations),
+        classes=tuple(Demand(name=one.name, requests_per_second=one.requests_per_second) for one in classes),
+        columns=columns,
+        quota_groups=tuple(_quota_groups(offers)),
+        budget_usd_per_hour=c.spec.budget.limit_usd_per_hour,
+        provider_budgets_usd_per_hour=_provider_budgets(offers),
+        headroom=policy.headroom,
+        max_pools=policy.max_pools,
+        assumed_max_nodes=policy.max_nodes_per_offer,
+        gap=policy.gap,
+    )
+
+
+def _priced(offer: Offer) -> PricedOffer:
+    limits = offer.limits
+    grouped = limits.quota_group and limits.quota_left is not None
+    return PricedOffer(
+        id=offer.id,
+        usd_per_hour=offer.total_usd_per_hour,
+        max_nodes=limits.max_count,
+        quota_per_node={limits.quota_group: Decimal(repr(limits.quota_per_node))} if grouped else {},
+        provider=offer.provider,
+        gpu=offer.gpu,
+        gpu_count=offer.gpu_count,
+    )
+
+
+def _quota_groups(offers: Iterable[Offer]) -> Iterator[QuotaGroup]:
+    """One group a name; where its offers tell different amounts, the least counts."""
+    left: dict[str, tuple[float, str]] = {}
+    for limits in (o.limits for o in offers if o.limits.quota_group and o.limits.quota_left is not None):
+        amount = float(limits.quota_left or 0.0)
+        least, unit = left.get(limits.quota_group, (amount, limits.quota_unit))
+        left[limits.quota_group] = (min(amount, least), unit)
+    for name, (amount, unit) in left.items():
+        yield QuotaGroup(id=name, limit=Decimal(repr(amount)), unit=unit)
+
+
+def _provider_budgets(offers: Iterable[Offer]) -> dict[str, Decimal]:
+    budgets: dict[str, Decimal] = {}
+    for offer in offers:
+        limit = offer.limits.spend_usd_per_hour
+        if limit is not None:
+            budgets[offer.provider] = min(limit, budgets.get(offer.provider, limit))
+    return budgets
+
+
+def _plan(posed: Posed, solution: Solution, alternatives: tuple[Alternative, ...]) -> Plan:
+    c = posed.candidates
+    names = {
+        p.key: pool_name(posed.offers[p.offer], posed.configurations[p.configuration]) for p in solution.pools
+    }
+    shares = tuple(
+        ClassShare(
+            workload_class=s.workload_class,
+            pool=names[s.key],
+            share=s.share,
+            requests_per_second=s.requests_per_second,
+        )
+        for s in solution.shares
+    )
+    return Plan(
+        deployment=c.spec.deployment.name,
+        model=c.model.name,
+        created_at=c.now,
+        hetops_version=__version__,
+        spec_digest=c.loaded.digest,
+        workload=c.workload,
+        pools=tuple(
+            PlannedPool(
+                name=names[p.key],
+                offer=posed.offers[p.offer],
+                configuration=posed.configurations[p.configuration],
+                nodes=p.nodes,
+                replicas_per_node=p.replicas_per_node,
+                step_times=posed.table.step_times[p.configuration],
+            )
+            for p in solution.pools
+        ),
+        shares=shares,
+        forecasts=tuple(_forecasts(posed, solution)),
+        performance=tuple(_rows(posed, solution)),
+        certificate=_certificate(solution),
+        alternatives=alternatives,
+        refusals=(*c.gathered.refusals, *c.enumeration.refusals),
+        offers_considered=len(c.gathered.selection.offers),
+        configurations_considered=len(c.enumeration.configurations),
+        coverage=c.gathered.collected.coverage,
+        warnings=tuple(_warnings(posed, solution)),
+    )
+
+
+def _forecasts(posed: Posed, solution: Solution) -> Iterator[ClassForecast]:
+    """What each class gets in the slowest pool that it goes to, at that pool's load of all classes."""
+    used = {p.key: p.utilisation for p in solution.pools}
+    for one in posed.candidates.workload.classes:
+        found = []
+        for share in (s for s in solution.shares if s.workload_class == one.name and s.share > 0):
+            row = posed.table.row(share.configuration, one.name)
+            rate = row.planned_requests_per_second * used[share.key]
+            found.append(latencies(posed.table.step_times[share.configuration], one, rate))
+        if found:
+            yield ClassForecast(
+                workload_class=one.name,
+                ttft_seconds=max(f.ttft_seconds for f in found),
+                tpot_seconds=max(f.tpot_seconds for f in found),
+                tokens_per_second=one.requests_per_second * one.output_tokens.mean,
+            )
+
+
+def _rows(posed: Posed, solution: Solution) -> Iterator[PerformanceRow]:
+    for configuration in dict.fromkeys(p.configuration for p in solution.pools):
+        for one in posed.candidates.workload.classes:
+            yield posed.table.row(configuration, one.name)
+
+
+def _certificate(solution: Solution) -> Certificate:
+    return Certificate(
+        objective=solution.objective,
+        bound=solution.bound,
+        gap=solution.gap,
+        problem_digest=solution.problem_digest,
+        checks=CHECKS,
+        solver=solution.solver,
+        solve_seconds=solution.solve_seconds,
+    )
+
+
+def _warnings(posed: Posed, solution: Solution) -> Iterator[str]:
+    c = posed.candidates
+    yield from (f"plugin {p.name} {p.version} cannot be used: {p.error}" for p in c.plugins.broken)
+    yield from c.gathered.selection.warnings
+    chosen = [posed.offers[p.offer] for p in solution.pools]
+    if any(offer.plan_only for offer in chosen):
+        yield "list prices are for planning only: up needs live offers"
+    if not solution.within_gap:
+        yield f"the search ended at a gap of {solution.gap:.2%}, policy.gap asks for {c.spec.policy.gap:.2%}"
+    for offer in solution.assumed_offers:
+        most = posed.problem.assumed_max_nodes
+        yield f"nobody knows how many nodes of {offer} can be had: {most} are assumed (policy.max_nodes_per_offer)"
+    layers = {
+        posed.table.row(p.configuration, d.name).evidence.layer
+        for p in solution.pools
+        for d in posed.problem.classes
+    }
+    if EvidenceLayer.PRIOR in layers:
+        yield "some speeds are guesses from another GPU family: measure them with hetops bench"
+
+
+def _infeasible(posed: Posed, outcome: Infeasible) -> InfeasibleError:
+    """The error with the smallest relaxation and, for classes that nothing serves, what comes nearest."""
+    error = infeasible_error(posed.problem, outcome, relaxations(posed.problem, loosen=posed.loosened))
+    nearest = tuple(_nearest(name, posed.table) for name in outcome.unservable)
+    return InfeasibleError(error.message, details=(*nearest, *error.details), hint=error.hint)
+
+
+def _nothing_to_choose(c: Candidates, table: PerformanceTable) -> InfeasibleError:
+    """No column at all: the rules left no offer, nothing fits, or nothing is fast enough."""
+    selection = c.gathered.selection
+    if not selection.offers:
+        told = (f"{r.count} {r.subject}: {r.reason}" for r in selection.refusals[:6])
+        return InfeasibleError(
+            "no offer may be chosen",
+            details=(c.gathered.collected.coverage, *told),
+            hint="widen [offers] or [providers]; `hetops offers --refused` tells every reason",
+        )
+    if not c.enumeration.configurations:
+        told = (f"{r.subject}: {r.reason}" for r in c.enumeration.refusals[:6])
+        return InfeasibleError(
+            f"no configuration of {c.model.name} runs on any GPU type on offer",
+            details=told,
+            hint="allow larger GPUs, other precisions (model.precisions) or other engines (engine.names)",
+        )
+    names = {name for _, name in table.rows}
+    return InfeasibleError(
+        "no configuration on any offer serves a single class within the targets",
+        details=(_nearest(name, table) for name in sorted(names)),
+        hint=_loosest_hint(c),
+    )
+
+
+def _loosest_hint(c: Candidates) -> str:
+    """By how much the targets must be loosened until something can be chosen at all."""
+    factor = 1.25
+    while factor <= 64:
+        looser = tuple(_with_targets(one, factor) for one in c.workload.classes)
+        basis = Basis(model=c.model, gpus=c.gpus, measurements=_measured(c))
+        table = build(c.enumeration.configurations, looser, basis)
+        if all(any(r.requests_per_second > 0 for r in _of(table, one.name)) for one in looser):
+            return (
+                f"loosen the latency targets; a factor of {factor:g} is enough for one replica to serve them"
+            )
+        factor *= 1.25
+    return "allow faster GPUs or more of them: no looser target helps"
+
+
+def _nearest(workload_class: str, table: PerformanceTable) -> str:
+    """Why the configuration that comes nearest to a class's targets does not meet them."""
+    rows = [r for r in _of(table, workload_class) if r.binding is not Binding.KV_MEMORY] or _of(
+        table, workload_class
+    )
+    best = min(rows, key=lambda r: (r.ttft_seconds + 100 * r.tpot_seconds, r.configuration))
+    return f"{workload_class}: nearest is {best.configuration}: {best.reason}"
+
+
+def _of(table: PerformanceTable, workload_class: str) -> list[PerformanceRow]:
+    return [row for (_, name), row in table.rows.items() if name == workload_class]
+
+
+def _hold_against_arithmetic(plan: Plan, c: Candidates) -> None:
+    """No plan is shown that asks more of its GPUs than their peaks allow.
+
+    Raises:
+        HetopsError: it does; the numbers it rests on are wrong.
+    """
+    classes = {one.name: one for one in plan.workload.classes}
+    broken = bounds.violations(plan.pools, plan.shares, classes, c.model, c.gpus)
+    if broken:
+        raise HetopsError(
+            "the plan asks more of its GPUs than they can do: a measurement or a GPU's data is wrong",
+            details=broken,
+            hint="look at the measurements of these configurations, and measure again with hetops bench",
+        )
