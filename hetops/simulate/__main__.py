@@ -7,6 +7,7 @@ variable HETOPS_ENDPOINT_FILE names. SIGTERM lets running requests finish.
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import signal
 import socket
@@ -62,7 +63,7 @@ async def _serve(options: EmulatorOptions, listener: socket.socket) -> None:
         access_log=False,
         server_header=False,
         timeout_keep_alive=75,
-        timeout_graceful_shutdown=int(options.drain_seconds),
+        timeout_graceful_shutdown=math.ceil(options.drain_seconds),
     )
     await _Server(config).serve(sockets=[listener])
 

@@ -147,7 +147,7 @@ class EngineCore:
     @property
     def kv_usage(self) -> float:
         """Share of the KV cache in use, 0 to 1."""
-        return min(1.0, self._kv_tokens / self._times.kv_capacity_tokens)
+        return self._kv_tokens / self._times.kv_capacity_tokens
 
     @property
     def preemptions(self) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from enum import Enum, auto
@@ -39,7 +40,7 @@ class Faults:
     fail_status: int = 500
 
     def __post_init__(self) -> None:
-        if self.start_seconds < 0:
+        if not 0 <= self.start_seconds < math.inf:
             raise ValueError("start_seconds must not be negative")
         if self.fail_every is not None and self.fail_every < 1:
             raise ValueError("fail_every must be at least 1")
@@ -76,8 +77,10 @@ class EmulatorOptions:
     faults: Faults = field(default_factory=Faults)
 
     def __post_init__(self) -> None:
-        if not self.speed > 0:
+        if not 0 < self.speed < math.inf:
             raise ValueError("speed must be above zero")
+        if not 0 <= self.drain_seconds < math.inf:
+            raise ValueError("drain_seconds must not be negative")
         for name in ("max_context_tokens", "prefill_tokens_per_step", "default_output_tokens"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1")
