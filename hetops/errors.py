@@ -22,7 +22,9 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from dataclasses import dataclass
 from enum import StrEnum
+from typing import ClassVar
 
 
 class HetopsError(Exception):
@@ -39,6 +41,32 @@ class HetopsError(Exception):
         self.message = message
         self.details = tuple(details)
         self.hint = hint
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErrorDocument:
+    """An error as `--json` prints it: the last document on stdout of a command that failed."""
+
+    FORMAT: ClassVar[str] = "hetops.error"
+    FORMAT_VERSION: ClassVar[str] = "1.0"
+
+    kind: str
+    """The name of the error's class in the tree of errors."""
+    message: str
+    details: tuple[str, ...]
+    hint: str
+    exit_code: int
+
+    @classmethod
+    def of(cls, fault: HetopsError) -> ErrorDocument:
+        """The error's fields."""
+        return cls(
+            kind=type(fault).__name__,
+            message=fault.message,
+            details=fault.details,
+            hint=fault.hint,
+            exit_code=fault.exit_code,
+        )
 
 
 class UsageError(HetopsError):

@@ -12,13 +12,14 @@ import os
 import signal
 import sys
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any, NoReturn
 
 import click
 
 from hetops import __version__
 from hetops.cli import options
-from hetops.errors import CancelledError, HetopsError, UsageError, nearest
+from hetops.errors import CancelledError, ErrorDocument, HetopsError, UsageError, nearest
 
 COMMANDS: Mapping[str, str] = {
     "init": "Write a commented hetops.toml.",
@@ -155,15 +156,8 @@ def _try(fault: HetopsError) -> tuple[str, ...]:
 
 
 def _document(fault: HetopsError) -> dict[str, Any]:
-    return {
-        "format": "hetops.error",
-        "format_version": "1.0",
-        "kind": type(fault).__name__,
-        "message": fault.message,
-        "details": list(fault.details),
-        "hint": fault.hint,
-        "exit_code": fault.exit_code,
-    }
+    kind = ErrorDocument
+    return {"format": kind.FORMAT, "format_version": kind.FORMAT_VERSION, **asdict(kind.of(fault))}
 
 
 def _end(code: int) -> NoReturn:

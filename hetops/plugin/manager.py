@@ -7,7 +7,7 @@ plugin's name and version.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
 from typing import Any, TypeVar
@@ -36,6 +36,8 @@ class PluginStatus:
     version: str
     distribution: str
     hooks: tuple[str, ...] = ()
+    brings: tuple[str, ...] = ()
+    """What it handed over, each by its kind and name: `provider local`."""
     error: str = ""
 
 
@@ -86,7 +88,10 @@ def collect(sources: tuple[tuple[str, str, str, Callable[[], Any]], ...]) -> Plu
             error = fault.message
             statuses.append(PluginStatus(name=name, version=version, distribution=distribution, error=error))
             continue
-        statuses.append(PluginStatus(name=name, version=version, distribution=distribution, hooks=hooks))
+        brings = tuple(_brings(objects))
+        statuses.append(
+            PluginStatus(name=name, version=version, distribution=distribution, hooks=hooks, brings=brings)
+        )
         for hook, found in objects.items():
             handed[hook].extend(found)
     models = handed["register_models"]
@@ -129,6 +134,17 @@ def _ask(name: str, loader: Callable[[], Any]) -> tuple[tuple[str, ...], dict[st
         if not isinstance(provider, Provider):
             raise PluginError(f"register_providers handed over {provider!r}, which is no Provider")
     return tuple(sorted(objects)), objects
+
+
+def _brings(objects: dict[str, list[Any]]) -> Iterator[str]:
+    """What the hooks handed over: things with names by them, others by how many they are."""
+    for hook, found in sorted(objects.items()):
+        kind = hook.removeprefix("register_").removesuffix("s").replace("_", " ")
+        names = [str(getattr(each, "name", "")) for each in found]
+        yield from (f"{kind} {name}" for name in names if name)
+        nameless = names.count("")
+        if nameless:
+            yield f"{kind} ({nameless})"
 
 
 def _by_name(kind: str, name: str, among: tuple[T, ...]) -> T:

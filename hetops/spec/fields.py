@@ -19,7 +19,7 @@ Positive = Annotated[float, Meta(gt=0)]
 Percentile = Annotated[float, Meta(gt=0, lt=100)]
 Share = Annotated[float, Meta(ge=0, lt=1)]
 Name = Annotated[str, Meta(pattern=r"^[a-z]([a-z0-9-]{0,38}[a-z0-9])?$")]
-Money = Annotated[Decimal, Meta(description="USD")]
+Money = Annotated[Decimal, Meta(description="USD", extra_json_schema={"exclusiveMinimum": 0})]
 
 
 class Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 import tomli
 
+from hetops.domain import schema
 from hetops.errors import SpecError, UsageError, nearest
 from hetops.files import read_bytes
 from hetops.spec.fields import LoadedSpec, Spec, Table
@@ -65,8 +66,7 @@ def place(loaded: LoadedSpec, *where: str | int) -> str:
 
 def json_schema() -> dict[str, Any]:
     """The JSON Schema (draft 2020-12) of hetops.toml."""
-    schema = msgspec.json.schema(Spec)
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": Spec.FILE_NAME, **schema}
+    return {**schema.of_table(Spec), "title": Spec.FILE_NAME}
 
 
 class _Source(msgspec.Struct, frozen=True, kw_only=True):

@@ -4,6 +4,7 @@
     <root>/history/        <deployment>.jsonl, outlives the deployment
     <root>/measurements/   benchmarks of the user's own
     <root>/cache/          may be removed at any time
+    <root>/schema.json     the JSON Schema of hetops.toml, for editors
 
 Must not look into the files: each has a module of its own.
 """
@@ -19,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hetops.errors import HetopsError, UsageError
+from hetops.files import make_private
 
 STATE_ENVIRONMENT = "HETOPS_STATE"
 """Names the state root where it is not `.hetops` beside the spec."""
@@ -113,7 +115,7 @@ class DeploymentFolder:
         """
         try:
             for folder in (self.path, self.backend, self.pulumi_home, self.work, self.intents, self.router):
-                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                make_private(folder)
             _write_once(self.passphrase, secrets.token_hex(32))
         except OSError as fault:
             raise _unwritable(self.path, fault) from fault
@@ -154,6 +156,11 @@ class Home:
     def cache(self) -> Path:
         """May be removed at any time."""
         return self.root / "cache"
+
+    @property
+    def schema(self) -> Path:
+        """What editors check hetops.toml by; written anew by every `hetops init`."""
+        return self.root / "schema.json"
 
     def deployment(self, name: str) -> DeploymentFolder:
         """The folder of a deployment, made or not.

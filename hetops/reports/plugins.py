@@ -1,0 +1,41 @@
+"""The plugins that were found, as a document and as text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+from hetops.plugin.manager import PluginStatus
+from hetops.reports import quantities as q
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inventory:
+    """Every plugin that was looked for, broken ones too."""
+
+    FORMAT: ClassVar[str] = "hetops.plugins"
+    FORMAT_VERSION: ClassVar[str] = "1.0"
+
+    plugins: tuple[PluginStatus, ...]
+
+    @property
+    def broken(self) -> tuple[PluginStatus, ...]:
+        """Those that cannot be used."""
+        return tuple(each for each in self.plugins if each.error)
+
+
+def as_text(inventory: Inventory) -> str:
+    """The plugins for a terminal, then what is wrong with the broken ones."""
+    rows = [
+        (each.name, f"{each.distribution} {each.version}", "broken" if each.error else ", ".join(each.brings))
+        for each in inventory.plugins
+    ]
+    table = q.table(("plugin", "from", "brings"), rows) if rows else "no plugins"
+    return "\n".join((table, *_faults(inventory))) + "\n"
+
+
+def _faults(inventory: Inventory) -> Iterator[str]:
+    for each in inventory.broken:
+        yield f"\n{each.name} {each.version} cannot be used: {each.error}"
+        yield f"  try: pip install --upgrade {each.distribution}, or tell its authors"
