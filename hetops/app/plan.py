@@ -67,13 +67,19 @@ def pose(asked: Asked) -> Posed:
 
 def answer(posed: Posed, *, limit_seconds: float = DEFAULT_LIMIT_SECONDS) -> Plan:
     """The plan for a question; errors as `make_plan`."""
-    outcome = solve(posed.problem, limit_seconds=limit_seconds)
-    if isinstance(outcome, Infeasible):
-        raise _infeasible(posed, outcome)
-    weighed = weigh(posed.problem, outcome, limit_seconds=_WEIGH_SECONDS)
+    found = solved(posed, limit_seconds=limit_seconds)
+    weighed = weigh(posed.problem, found, limit_seconds=_WEIGH_SECONDS)
     plan = _plan(posed, weighed.solution, weighed.alternatives)
     _hold_against_arithmetic(plan, posed.candidates)
     return plan
+
+
+def solved(posed: Posed, *, limit_seconds: float = DEFAULT_LIMIT_SECONDS) -> Solution:
+    """The solver's certified answer; errors as `make_plan`."""
+    outcome = solve(posed.problem, limit_seconds=limit_seconds)
+    if isinstance(outcome, Infeasible):
+        raise _infeasible(posed, outcome)
+    return outcome
 
 
 def write_plan(plan: Plan, path: Path) -> None:
@@ -321,7 +327,7 @@ def _nothing_to_choose(c: Candidates, table: PerformanceTable) -> InfeasibleErro
     """No column at all: the rules left no offer, nothing fits, or nothing is fast enough."""
     selection = c.gathered.selection
     if not selection.offers:
-        told = (f"{r.count} {r.subject}: {r.reason}" for r in selection.refusals[:6])
+        told = (f"{r.subject}, {r.count} of them: {r.reason}" for r in selection.refusals[:6])
         return InfeasibleError(
             "no offer may be chosen",
             details=(c.gathered.collected.coverage, *told),
@@ -343,18 +349,22 @@ def _nothing_to_choose(c: Candidates, table: PerformanceTable) -> InfeasibleErro
 
 
 def _loosest_hint(c: Candidates) -> str:
-    """By how much the targets must be loosened until something can be chosen at all."""
-    factor = 1.25
-    while factor <= 64:
+    """By how much the targets must be loosened until one replica can serve every class."""
+
+    def enough(factor: float) -> bool:
         looser = tuple(_with_targets(one, factor) for one in c.workload.classes)
         basis = Basis(model=c.model, gpus=c.gpus, measurements=_measured(c))
         table = build(c.enumeration.configurations, looser, basis)
-        if all(any(r.requests_per_second > 0 for r in _of(table, one.name)) for one in looser):
-            return (
-                f"loosen the latency targets; a factor of {factor:g} is enough for one replica to serve them"
-            )
-        factor *= 1.25
-    return "allow faster GPUs or more of them: no looser target helps"
+        return all(any(r.requests_per_second > 0 for r in _of(table, one.name)) for one in looser)
+
+    high = next((2.0**power for power in range(1, 21) if enough(2.0**power)), None)
+    if high is None:
+        return "allow GPUs with more memory, or more of them: no looser target helps"
+    low = high / 2
+    while high / low > 1.02:
+        middle = (low * high) ** 0.5
+        low, high = (low, middle) if enough(middle) else (middle, high)
+    return f"loosen the latency targets by a factor of {high:.4g}, or allow faster GPUs"
 
 
 def _nearest(workload_class: str, table: PerformanceTable) -> str:

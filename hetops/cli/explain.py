@@ -1,8 +1,10 @@
-"""`hetops explain`: what every other answer to an explicit problem would cost."""
+"""`hetops explain`: what every other answer would cost."""
 
 from __future__ import annotations
 
 import json
+import os
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -11,18 +13,27 @@ from hetops.cli import options
 
 
 @click.command("explain")
-@click.argument("problem", type=click.Path(path_type=Path))
+@click.argument("problem", type=click.Path(path_type=Path), required=False)
+@options.file_option
+@options.set_option
 @options.json_option
-def command(problem: Path, as_json: bool) -> None:
-    """Say why the answer to the hetops.problem document PROBLEM is what it is.
+def command(problem: Path | None, file: Path | None, overrides: tuple[str, ...], as_json: bool) -> None:
+    """Say why a plan is what it is: the spec's, or the answer to the hetops.problem document PROBLEM.
 
     Shows the best fleet of each GPU type alone, without each offer and provider in use, and what wider limits would
     change. Every figure is found by solving again. `hetops plan --write-problem FILE` writes the problem of a plan.
     """
-    from hetops.app.explain import explain_file
+    from hetops.app.candidates import Asked
+    from hetops.app.explain import explain_file, explain_spec
     from hetops.reports import solution as report
 
-    told = explain_file(problem)
+    if problem:
+        told = explain_file(problem)
+    else:
+        now = datetime.now(UTC)
+        told = explain_spec(
+            Asked(file=file, folder=Path.cwd(), environment=os.environ, now=now, overrides=overrides)
+        )
     if as_json:
         raw = report.explained_as_json(told.solution, told.alternatives, told.wider)
         click.echo(json.dumps(raw, indent=2))

@@ -291,7 +291,7 @@ class _Found:
                 f"a decode step alone takes {tpot * 1e3:.1f} ms > target {(load.tpot_bound or 0) * 1e3:.1f} ms",
             )
         if self.in_flight[i] <= 0:
-            why = f"prefill of {load.input_high:,.0f} tokens and a step take {ttft:.2f} s > target {load.ttft_bound:.2f} s"
+            why = f"prefill of {load.input_high:,.0f} tokens and a step take {ttft:.3g} s > target {load.ttft_bound:.3g} s"
             return Binding.TTFT, f"{why}; a bigger batch will not help"
         if self.in_flight[i] >= self.most[i] * (1 - 1e-9):
             full = self.most[i] >= self.steps.max_sequences[i]
