@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import tempfile
 from pathlib import Path
@@ -34,6 +35,18 @@ def write_whole(path: Path, content: bytes, *, mode: int = 0o644) -> None:
             details=("the old file, if there was one, is unchanged",),
             hint="free some space or choose another path",
         ) from fault
+
+
+def make_private(folder: Path) -> None:
+    """The folder, and every parent that is missing, closed to others; what exists stays as it is.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    for missing in reversed([f for f in (folder, *folder.parents) if not f.exists()]):
+        missing.mkdir(mode=0o700, exist_ok=True)
+    if not folder.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
 
 
 def read_bytes(path: Path, *, what: str) -> bytes:

@@ -15,6 +15,7 @@ import msgspec
 
 from hetops.domain import codec
 from hetops.errors import DocumentError, HetopsError
+from hetops.files import make_private
 
 
 class Action(StrEnum):
@@ -54,7 +55,7 @@ def append(folder: Path, entry: HistoryEntry) -> None:
     """
     line = msgspec.json.encode(codec.to_builtins(entry)) + b"\n"
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(folder)
         handle = os.open(_path(folder, entry.deployment), os.O_CREAT | os.O_RDWR | os.O_APPEND, 0o600)
         try:
             os.write(handle, line if _ends_clean(handle) else b"\n" + line)

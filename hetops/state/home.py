@@ -15,6 +15,7 @@ import os
 import re
 import secrets
 import shutil
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -200,8 +201,7 @@ def _write_once(path: Path, text: str) -> None:
     """`text` in a file of its owner's alone, unless there is one; never half of it."""
     if path.exists():
         return
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    handle = os.open(temporary, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     with os.fdopen(handle, "w", encoding="utf-8") as file:
         file.write(text)
     try:
@@ -209,7 +209,7 @@ def _write_once(path: Path, text: str) -> None:
     except FileExistsError:
         pass  # another command was first: its passphrase counts
     finally:
-        temporary.unlink()
+        os.unlink(temporary)
 
 
 def _unwritable(path: Path, fault: OSError) -> HetopsError:

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import ClassVar
 
 from hetops.domain import codec
-from hetops.files import read_bytes, write_whole
+from hetops.errors import HetopsError
+from hetops.files import make_private, read_bytes, write_whole
 from hetops.plugin.provider import NodeRequest
 
 
@@ -38,13 +39,16 @@ def record(folder: Path, intent: Intent) -> None:
     Raises:
         HetopsError: it cannot be written; then nothing may be created.
     """
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    write_whole(_path(folder, intent.node), codec.encode(intent), mode=0o600)
-    handle = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        make_private(folder)
+        write_whole(_path(folder, intent.node), codec.encode(intent), mode=0o600)
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+    except OSError as fault:
+        raise HetopsError(f"intents in {folder} cannot be written: {fault.strerror or fault}") from fault
 
 
 def withdraw(folder: Path, node: str) -> None:

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from hetops.errors import HetopsError, LockError
+from hetops.files import make_private
 
 
 @contextlib.contextmanager
@@ -37,7 +38,7 @@ def _acquire(path: Path) -> int:
     """An open file that the kernel locks for us; opened again where a `down` removed it under our feet."""
     while True:
         try:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_private(path.parent)
             handle = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
         except FileNotFoundError:
             continue  # removed between the two calls
