@@ -98,7 +98,8 @@ class HetopsServicer(ResourceProviderServicer):
         wrong = resource.check(_plain(request.news))
         return messages.CheckResponse(
             inputs=request.news,
-            failures=[messages.CheckFailure(property=name, reason=reason) for name, reason in wrong],
+            # With a property of its own the engine would show the whole value of it.
+            failures=[messages.CheckFailure(reason=f"{name}: {reason}") for name, reason in wrong],
         )
 
     async def Diff(self, request: Any, context: Any) -> Any:  # noqa: N802
@@ -186,8 +187,17 @@ class HetopsServicer(ResourceProviderServicer):
 
 def _plain(struct: Any) -> Properties:
     """Properties as JSON values; whole numbers come back as int."""
-    plain: dict[str, Any] = json_format.MessageToDict(struct)
+    plain: dict[str, Any] = _whole(json_format.MessageToDict(struct))
     return plain
+
+
+def _whole(value: Any) -> Any:
+    """The value with numbers that are whole as int: on the wire all are doubles."""
+    if isinstance(value, dict):
+        return {key: _whole(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_whole(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _struct(properties: Properties) -> Any:

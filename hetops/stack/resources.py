@@ -10,6 +10,22 @@ import pulumi
 from hetops.stack.render import NodeDeclaration
 
 
+class Pool(pulumi.ComponentResource):  # type: ignore[misc]  # the SDK is untyped to us
+    """Parent of whatever makes up one pool; its name is the pool's."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__("hetops:index:Pool", name)
+        self.register_outputs({})
+
+
+class Router(pulumi.ComponentResource):  # type: ignore[misc]  # the SDK is untyped to us
+    """Parent of the router's node and of the files that it reads."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__("hetops:index:Router", name)
+        self.register_outputs({})
+
+
 class Node(pulumi.CustomResource):  # type: ignore[misc]  # the SDK is untyped to us
     """One node of any provider that drives nodes. `endpoints` are its replicas' base URLs, known once they answer."""
 

@@ -1,0 +1,331 @@
+"""Edge: the only user of Pulumi's Automation API. One stack a deployment: previews, changes and removes it.
+
+Decides nothing about the fleet: what is declared comes from `stack.program`, what a run means from `stack.events`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pulumi
+from pulumi import automation
+
+from hetops.errors import CancelledError, HetopsError, LockError
+from hetops.files import write_whole
+from hetops.stack import backend_locks
+from hetops.stack.changes import Changes, Happening, KnownNode, PoolEvent, StackOutputs
+from hetops.stack.engine import EngineChoice
+from hetops.stack.engine_process import EngineProcess, end_orphan
+from hetops.stack.events import Preview, Progress, Tell
+from hetops.stack.exported import Exported
+from hetops.stack.inputs import FleetInputs
+from hetops.stack.program import Endpoints, Program, declare
+from hetops.stack.render import render
+from hetops.state.home import STATE_ENVIRONMENT, DeploymentFolder, Home
+
+PROJECT = "hetops"
+"""The Pulumi project of all deployments; a stack is named after its deployment."""
+
+_PROJECT_FILE = f"name: {PROJECT}\nruntime: python\n"
+_PASSPHRASES = ("PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE")
+_DROPPED = frozenset({"PULUMI_IGNORE_AMBIENT_PLUGINS", "PULUMI_STACK", "PULUMI_BACKEND_URL", "PULUMI_DEV"})
+_ALWAYS = {
+    "PULUMI_SKIP_UPDATE_CHECK": "true",
+    "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
+    "PULUMI_DISABLE_REGISTRY_RESOLVE": "true",
+    "PULUMI_FALLBACK_TO_STATE_SECRETS_MANAGER": "true",
+    "PULUMI_AUTOMATION_API": "true",
+    "PULUMI_DEBUG_COMMANDS": "true",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StackPlace:
+    """Where a deployment's stack lies and which engine works on it."""
+
+    home: Home
+    folder: DeploymentFolder
+    engine: EngineChoice
+    backend: str = ""
+    """A Pulumi backend's URL; empty for the file backend in the deployment's folder."""
+    environment: Mapping[str, str]
+    """What engines and plugins get: PATH, credentials of providers."""
+
+
+class FleetStack:
+    """The stack of one deployment. Whoever changes it holds the deployment's lock."""
+
+    def __init__(self, place: StackPlace, program: Program) -> None:
+        self._place = place
+        self._program = program
+        self._process = EngineProcess(place.engine, _environment(place), place.folder.engine)
+        self._exported: Exported | None = None
+
+    def outputs(self) -> StackOutputs:
+        """What is up; no plan where nothing is.
+
+        Raises:
+            HetopsError: the state cannot be read.
+        """
+        exported = self._export()
+        return StackOutputs() if exported is None else exported.outputs
+
+    def known_nodes(self) -> tuple[KnownNode, ...]:
+        """The nodes that the state knows.
+
+        Raises:
+            HetopsError: the state cannot be read.
+        """
+        exported = self._export()
+        return () if exported is None else exported.nodes
+
+    def preview(self, inputs: FleetInputs) -> Changes:
+        """What an `up` would do, drift mended; nothing is changed.
+
+        Raises:
+            HetopsError: the plan cannot be declared, or the engine fails.
+        """
+        self._check(inputs)
+        preview, progress = Preview(), Progress(_to_nobody)
+        declaring = _Declaring(inputs, self._program)
+
+        def take(event: automation.EngineEvent) -> None:
+            preview.take(event)
+            progress.take(event)
+
+        with self._somewhere() as stack, self._errors(progress, declaring):
+            stack.preview(program=declaring, on_event=take, color="never", refresh=True)
+        return Changes(steps=preview.steps)
+
+    def up(self, inputs: FleetInputs, tell: Tell) -> StackOutputs:
+        """Brings the fleet up, or to what `inputs` say: new nodes first, then the routing, then old nodes go.
+
+        Raises:
+            ProvisioningError: some resources failed; the others stand and are in the state.
+            CancelledError: it was asked to stop.
+            LockError: another run holds the stack.
+            HetopsError: the plan cannot be declared.
+        """
+        self._check(inputs)
+        self._place.folder.create()
+        self.recover(tell)
+        progress, declaring = Progress(tell), _Declaring(inputs, self._program)
+        stack = self._stack() if self._export() is not None else self._created()
+        with self._changing(progress, declaring):
+            stack.up(
+                program=declaring,
+                on_event=progress.take,
+                color="never",
+                refresh=True,
+                show_secrets=False,
+                suppress_outputs=True,
+                suppress_progress=True,
+                continue_on_error=True,
+            )
+        return self.outputs()
+
+    def down(self, tell: Tell) -> None:
+        """Removes every resource, the router first, then the stack.
+
+        Raises:
+            ProvisioningError, CancelledError, LockError: as `up`.
+        """
+        self.recover(tell)
+        exported = self._export()
+        if exported is None:
+            return
+        progress = Progress(tell)
+        with self._changing(progress):
+            stack = self._stack()
+            if not exported.is_empty:
+                stack.destroy(
+                    on_event=progress.take,
+                    color="never",
+                    show_secrets=False,
+                    suppress_outputs=True,
+                    suppress_progress=True,
+                    continue_on_error=True,
+                )
+            stack.workspace.remove_stack(stack.name)
+
+    def recover(self, tell: Tell) -> None:
+        """Clears up after a killed command: its engine, its lock, the operations that it left open.
+
+        Raises:
+            LockError: a process that lives holds the stack.
+        """
+        ended = end_orphan(self._place.folder.engine)
+        notes = [ended] if ended else []
+        if not self._place.backend:
+            notes += backend_locks.clear_stale(self._place.folder.backend)
+        exported = self._export() if self._place.folder.work.is_dir() else None
+        if exported is not None and exported.has_open_operations:
+            with self._changing(Progress(tell)):
+                cleaned = exported.without_open_operations().deployment
+                self._stack().import_stack(automation.Deployment(version=3, deployment=dict(cleaned)))
+            notes.append("a killed command left operations open: its nodes are found by their names")
+        for note in notes:
+            tell(PoolEvent(what=Happening.NOTE, message=note))
+
+    def cancel(self) -> None:
+        """Asks a running operation to stop; called from a signal. Called twice, the engine stops at once."""
+        self._process.interrupt()
+
+    def _check(self, inputs: FleetInputs) -> None:
+        """Faults of the inputs come out here, before an engine runs."""
+        render(inputs, self._program.launcher, python=self._program.python)
+
+    def _export(self) -> Exported | None:
+        """The state; None where there is no stack. Read once until something changes."""
+        if self._exported is None and self._may_exist():
+            with self._errors(Progress(_to_nobody)):
+                try:
+                    state = self._stack().export_stack()
+                except automation.StackNotFoundError:
+                    return None
+            self._exported = Exported(deployment=state.deployment or {})
+        return self._exported
+
+    def _may_exist(self) -> bool:
+        """Saves an engine's start where a look at the file backend says enough."""
+        if self._place.backend:
+            self._place.folder.create()
+            return True
+        stacks = self._place.folder.backend / ".pulumi" / "stacks" / PROJECT
+        name = f"{self._place.folder.name}.json"
+        return any((stacks / file).exists() for file in (name, f"{name}.gz"))
+
+    def _stack(self) -> automation.Stack:
+        return automation.Stack.select(self._place.folder.name, _workspace(self._place.folder, self._process))
+
+    def _created(self) -> automation.Stack:
+        with self._errors(Progress(_to_nobody)):
+            return automation.Stack.create(
+                self._place.folder.name, _workspace(self._place.folder, self._process)
+            )
+
+    @contextlib.contextmanager
+    def _somewhere(self) -> Iterator[automation.Stack]:
+        """The stack; where there is none, an empty one that is gone afterwards."""
+        if self._export() is not None:
+            yield self._stack()
+            return
+        with tempfile.TemporaryDirectory(prefix="hetops-preview-") as scratch:
+            folder = DeploymentFolder(path=Path(scratch) / self._place.folder.name).create()
+            place = replace(self._place, folder=folder, backend="")
+            process = EngineProcess(place.engine, _environment(place), folder.engine)
+            self._process, kept = process, self._process
+            try:
+                yield automation.Stack.create(folder.name, _workspace(folder, process))
+            finally:
+                self._process = kept
+
+    @contextlib.contextmanager
+    def _changing(self, progress: Progress, declaring: _Declaring | None = None) -> Iterator[None]:
+        """As `_errors`; what was read of the state before no longer counts."""
+        try:
+            with self._errors(progress, declaring):
+                yield
+        finally:
+            self._exported = None
+
+    @contextlib.contextmanager
+    def _errors(self, progress: Progress, declaring: _Declaring | None = None) -> Iterator[None]:
+        """The one seam: whatever the engine or the SDK says becomes an error of ours."""
+        self._process.interrupted = False
+        try:
+            yield
+        except (HetopsError, automation.StackNotFoundError):
+            raise
+        except automation.ConcurrentUpdateError as fault:
+            raise LockError(
+                f"the stack {self._place.folder.name} is locked by another run",
+                details=backend_locks.holders(str(fault)),
+                hint="wait for it to finish; if it is dead, run `pulumi cancel` on its backend",
+            ) from fault
+        except Exception as fault:
+            if self._process.interrupted:
+                raise CancelledError(
+                    "stopped; what was done is in the state", hint="run up to go on, or down to remove it"
+                ) from fault
+            if declaring is not None and declaring.fault is not None:
+                raise declaring.fault from fault
+            raise progress.error(_last_words(fault)) from fault
+
+
+class _Declaring:
+    """The program as the SDK calls it; keeps what it raised, which the SDK would turn into text."""
+
+    def __init__(self, inputs: FleetInputs, program: Program) -> None:
+        self.fault: HetopsError | None = None
+        self._inputs = inputs
+        self._program = replace(program, router_config=self._router_config)
+        self._write = program.router_config
+
+    def __call__(self) -> None:
+        try:
+            declare(self._inputs, self._program)
+        except HetopsError as fault:
+            self.fault = fault
+            raise pulumi.RunError(fault.message) from fault
+
+    def _router_config(self, inputs: FleetInputs, endpoints: Endpoints) -> str:
+        try:
+            return self._write(inputs, endpoints)
+        except HetopsError as fault:
+            self.fault = fault
+            raise pulumi.RunError(fault.message) from fault
+
+
+class _Workspace(automation.LocalWorkspace):  # type: ignore[misc]  # the SDK is untyped to us
+    """A workspace whose stacks are named in each command. Selecting one would cost a process and write a file."""
+
+    def select_stack(self, stack_name: str) -> None:
+        """Nothing: see above."""
+
+
+def _workspace(folder: DeploymentFolder, process: EngineProcess) -> _Workspace:
+    settings = folder.work / "Pulumi.yaml"
+    if not settings.exists():
+        write_whole(settings, _PROJECT_FILE.encode(), mode=0o600)
+    return _Workspace(work_dir=str(folder.work), pulumi_command=process)
+
+
+def _environment(place: StackPlace) -> dict[str, str]:
+    """What the engine runs in. Its plugins are looked for beside our interpreter first; nothing is fetched."""
+    given = {name: value for name, value in place.environment.items() if name not in _DROPPED}
+    path = (str(Path(sys.executable).parent), str(place.engine.path.parent), given.get("PATH", ""))
+    ours = {
+        **_ALWAYS,
+        "PATH": ":".join(filter(None, path)),
+        STATE_ENVIRONMENT: str(place.home.root),
+        "PULUMI_BACKEND_URL": place.backend or f"file://{place.folder.backend}",
+    }
+    passphrase = {"PULUMI_CONFIG_PASSPHRASE_FILE": str(place.folder.passphrase)}
+    if place.backend:
+        # A backend that others use too: the user's own login, and the passphrase where one is set.
+        return {**({} if any(p in given for p in _PASSPHRASES) else passphrase), **given, **ours}
+    rest = {name: value for name, value in given.items() if name not in _PASSPHRASES}
+    local = {
+        "PULUMI_HOME": str(place.folder.pulumi_home),
+        "PULUMI_DIY_BACKEND_DISABLE_CHECKPOINT_BACKUPS": "true",
+    }
+    return {**rest, **ours, **passphrase, **local}
+
+
+def _last_words(fault: Exception) -> str:
+    """The one line that says most, where no event told what failed."""
+    lines = [line.strip() for line in str(fault).splitlines()]
+    errors = [line.partition("error: ")[2] for line in lines if "error: " in line]
+    return (
+        f"the Pulumi engine failed: {(errors or [line for line in lines if line] or ['no reason given'])[-1]}"
+    )
+
+
+def _to_nobody(event: PoolEvent) -> None:
+    del event

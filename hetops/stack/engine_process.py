@@ -1,0 +1,199 @@
+"""Edge: runs the Pulumi engine's commands for the Automation API, and ends what a killed client left running.
+
+Engines run in a session of their own, so that a terminal's Ctrl-C reaches the client alone, which asks the engine to
+stop. While an engine may change a stack it and its plugins hold a lock on the deployment's engine.json: the kernel says
+whether one still runs, whatever became of its client.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pulumi.automation import CommandResult, PulumiCommand
+from pulumi.automation.errors import create_command_error
+from semver import VersionInfo
+
+from hetops.errors import HetopsError, LockError
+from hetops.stack.engine import EngineChoice
+
+_CHANGING = frozenset({"up", "destroy", "refresh"})
+"""Commands that may change the world for longer than an instant."""
+_STOP_SECONDS = 15.0
+"""How long an engine that lost its client may take to end after SIGINT."""
+_GRACE_SECONDS = 5.0
+_POLL_SECONDS = 0.05
+
+
+class EngineProcess(PulumiCommand):  # type: ignore[misc]  # the SDK is untyped to us
+    """One engine for one deployment; `record` is the deployment's engine.json."""
+
+    def __init__(self, engine: EngineChoice, environment: Mapping[str, str], record: Path) -> None:
+        # The base class would ask the engine for its version; who chose it has done so.
+        self.command = str(engine.path)
+        self.version = VersionInfo.parse(engine.version)
+        self.interrupted = False
+        self._environment = dict(environment)
+        self._record = record
+        self._running: subprocess.Popen[str] | None = None
+
+    def run(
+        self,
+        args: list[str],
+        cwd: str,
+        additional_env: Mapping[str, str],
+        on_output: Any = None,
+        on_error: Any = None,
+    ) -> CommandResult:
+        """As the base class, in the deployment's environment and not in this process's."""
+        del on_output, on_error
+        recorded = _recorded(self._record) if args[0] in _CHANGING else contextlib.nullcontext(None)
+        with recorded as handle:
+            process = subprocess.Popen(
+                [self.command, "--non-interactive", *args],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                cwd=cwd,
+                env={**self._environment, **additional_env},
+                encoding="utf-8",
+                errors="replace",
+                start_new_session=True,
+                pass_fds=() if handle is None else (handle,),
+            )
+            self._running = process
+            if handle is not None:
+                _sign(handle, process.pid, args[0])
+            stdout, stderr = self._until_ended(process)
+        result = CommandResult(stdout=stdout, stderr=stderr, code=process.returncode)
+        if result.code != 0:
+            raise create_command_error(result)
+        return result
+
+    def interrupt(self) -> None:
+        """Asks the running command to stop, and lets it. Asked twice, the engine stops at once."""
+        self.interrupted = True
+        if self._running is not None and self._running.poll() is None:
+            self._running.send_signal(signal.SIGINT)
+
+    def _until_ended(self, process: subprocess.Popen[str]) -> tuple[str, str]:
+        try:
+            while True:
+                try:
+                    return process.communicate()
+                except KeyboardInterrupt:
+                    self.interrupt()
+        finally:
+            self._running = None
+
+
+def end_orphan(record: Path) -> str:
+    """Ends the engine whose client is gone, and its plugins; what there was to end, empty where nothing.
+
+    Must be called under the deployment's lock: an engine whose client lives would end too.
+
+    Raises:
+        LockError: it runs on another host, or does not end.
+    """
+    try:
+        handle = os.open(record, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return ""
+    try:
+        if _free(handle):
+            record.unlink(missing_ok=True)
+            return ""
+        pid = _orphan(handle, record)
+        if not (_ended(handle, pid, signal.SIGINT, _STOP_SECONDS) or _ended(handle, pid, signal.SIGKILL)):
+            raise LockError(f"the Pulumi engine of a killed command, process {pid}, does not end")
+        record.unlink(missing_ok=True)
+        return f"ended the Pulumi engine that a killed command had left running (process {pid})"
+    finally:
+        os.close(handle)
+
+
+@contextlib.contextmanager
+def _recorded(record: Path) -> Iterator[int]:
+    """A handle on the locked record, for the engine to inherit; the record goes with the engine."""
+    try:
+        handle = os.open(record, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as fault:
+        raise HetopsError(f"{record} cannot be written: {fault.strerror or fault}") from fault
+    try:
+        if not _free(handle):
+            raise LockError(
+                f"a Pulumi engine still runs for {record.parent.name} ({_told(handle)})",
+                hint="wait for it to finish, then run this command again",
+            )
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield handle
+        record.unlink(missing_ok=True)
+    finally:
+        os.close(handle)
+
+
+def _sign(handle: int, pid: int, command: str) -> None:
+    text = json.dumps({"pid": pid, "host": socket.gethostname(), "command": command}) + "\n"
+    os.ftruncate(handle, 0)
+    os.pwrite(handle, text.encode(), 0)
+
+
+def _free(handle: int) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    fcntl.flock(handle, fcntl.LOCK_UN)
+    return True
+
+
+def _told(handle: int) -> str:
+    return os.pread(handle, 4096, 0).decode("utf-8", "replace").strip() or "not yet signed"
+
+
+def _orphan(handle: int, record: Path) -> int:
+    """Its process id; written just after it starts, so that a client killed in between leaves none for ever."""
+    try:
+        told = json.loads(_told(handle))
+        pid, host = int(told["pid"]), str(told["host"])
+    except (ValueError, KeyError, TypeError) as fault:
+        raise LockError(
+            f"a Pulumi engine that nobody signed for runs for {record.parent.name}",
+            hint="wait for it to finish, or end the process `pulumi`, then run this command again",
+        ) from fault
+    if host != socket.gethostname():
+        raise LockError(f"a Pulumi engine runs for {record.parent.name} on {host}, process {pid}")
+    return pid
+
+
+def _ended(handle: int, pid: int, number: signal.Signals, seconds: float = _GRACE_SECONDS) -> bool:
+    """Whether the engine and its plugins were gone in time after the signal."""
+    for member in [pid] if number is signal.SIGINT else _session(pid):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(member, number)
+    deadline = time.monotonic() + seconds
+    while not _free(handle):
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(_POLL_SECONDS)
+    return True
+
+
+def _session(leader: int) -> list[int]:
+    """The processes of the engine's session: itself and its plugins, which have process groups of their own."""
+    numbers = [int(entry.name) for entry in Path("/proc").glob("[0-9]*")] or [leader]
+    members = []
+    for pid in numbers:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            if os.getsid(pid) == leader:
+                members.append(pid)
+    return members
