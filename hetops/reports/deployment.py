@@ -1,0 +1,113 @@
+"""What `up` and `down` did, as documents and as text. Pure."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, ClassVar
+
+from hetops.domain import codec
+from hetops.domain.units import usd_per_month
+from hetops.reports import quantities as q
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probe:
+    """The first request through the router, sent by `up` itself."""
+
+    pool: str
+    seconds: float
+    output_tokens: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Raised:
+    """A deployment that is up."""
+
+    FORMAT: ClassVar[str] = "hetops.up"
+    FORMAT_VERSION: ClassVar[str] = "1.0"
+
+    deployment: str
+    at: datetime
+    changed: bool
+    summary: str
+    endpoint: str
+    """Base URL of the router; OpenAI's paths stand below `/v1`."""
+    api_keys_file: str
+    """Holds the keys, one a line; no key stands in this document."""
+    model: str
+    nodes: Mapping[str, int]
+    """Nodes by pool."""
+    usd_per_hour: Decimal
+    emulated: bool
+    """Whether any of its engines is emulated: its answers are no model's."""
+    probe: Probe
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Removed:
+    """A deployment that is down."""
+
+    FORMAT: ClassVar[str] = "hetops.down"
+    FORMAT_VERSION: ClassVar[str] = "1.0"
+
+    deployment: str
+    at: datetime
+    changed: bool
+    """Whether there was anything to remove."""
+    nodes: tuple[str, ...] = ()
+    """Names of the nodes that were removed, strays among them."""
+    usd_per_hour_saved: Decimal = Decimal(0)
+
+
+def raised_as_json(raised: Raised) -> dict[str, Any]:
+    """The document, with the cost of a month of 730 hours and a command to try it with."""
+    extra = {"usd_per_month": str(usd_per_month(raised.usd_per_hour)), "curl": curl(raised)}
+    return {**codec.to_builtins(raised), **extra}
+
+
+def raised_as_text(raised: Raised) -> str:
+    """Where it answers, where the key lies, and a line to try it with."""
+    nodes = ", ".join(f"{pool} {count}" for pool, count in raised.nodes.items())
+    probe = raised.probe
+    lines = (
+        f"{raised.deployment} is up: {raised.model}" + (" (emulated)" if raised.emulated else ""),
+        f"  endpoint  {raised.endpoint}/v1",
+        f"  API key   {raised.api_keys_file}",
+        f"  nodes     {nodes}",
+        f"  cost      {q.usd_both(raised.usd_per_hour)}",
+        f"  probe     {q.many(probe.output_tokens, 'token')} from {probe.pool or '-'} in {q.seconds(probe.seconds)}",
+        *(f"  note      {note}" for note in raised.notes),
+        "",
+        curl(raised),
+    )
+    return "\n".join(lines) + "\n"
+
+
+def curl(raised: Raised) -> str:
+    """A shell line that asks the deployment something; the key is read from its file, so that it stands nowhere else."""
+    body = {"model": raised.model, "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 32}
+    key = f'-H "Authorization: Bearer $(head -n 1 {shlex.quote(raised.api_keys_file)})" '
+    return (
+        f"curl {raised.endpoint}/v1/chat/completions {key if raised.api_keys_file else ''}"
+        f"-H 'Content-Type: application/json' -d {shlex.quote(json.dumps(body))}"
+    )
+
+
+def removed_as_json(removed: Removed) -> dict[str, Any]:
+    """The document, with what a month of 730 hours would have cost."""
+    saved = str(usd_per_month(removed.usd_per_hour_saved))
+    return {**codec.to_builtins(removed), "usd_per_month_saved": saved}
+
+
+def removed_as_text(removed: Removed) -> str:
+    """What went, and what it saves."""
+    if not removed.changed:
+        return f"{removed.deployment}: nothing is up\n"
+    gone = q.many(len(removed.nodes), "node")
+    return f"{removed.deployment} is down: {gone} removed, saves {q.usd_both(removed.usd_per_hour_saved)}\n"
