@@ -70,7 +70,7 @@ def answer(posed: Posed, *, limit_seconds: float = DEFAULT_LIMIT_SECONDS) -> Pla
     found = solved(posed, limit_seconds=limit_seconds)
     weighed = weigh(posed.problem, found, limit_seconds=_WEIGH_SECONDS)
     plan = _plan(posed, weighed.solution, weighed.alternatives)
-    _hold_against_arithmetic(plan, posed.candidates)
+    hold_against_arithmetic(plan, posed.candidates)
     return plan
 
 
@@ -380,7 +380,7 @@ def _of(table: PerformanceTable, workload_class: str) -> list[PerformanceRow]:
     return [row for (_, name), row in table.rows.items() if name == workload_class]
 
 
-def _hold_against_arithmetic(plan: Plan, c: Candidates) -> None:
+def hold_against_arithmetic(plan: Plan, c: Candidates) -> None:
     """No plan is shown that asks more of its GPUs than their peaks allow.
 
     Raises:
