@@ -22,7 +22,7 @@ from hetops.stack.changes import Changes, Happening, KnownNode, PoolEvent, Stack
 from hetops.stack.engine import EngineChoice
 from hetops.stack.engine_process import EngineProcess, end_orphan
 from hetops.stack.events import Preview, Progress, Tell
-from hetops.stack.exported import Exported
+from hetops.stack.exported import Exported, from_checkpoint
 from hetops.stack.inputs import FleetInputs
 from hetops.stack.program import Endpoints, Program, declare
 from hetops.stack.render import render
@@ -33,7 +33,12 @@ PROJECT = "hetops"
 
 _PROJECT_FILE = f"name: {PROJECT}\nruntime: python\n"
 _PASSPHRASES = ("PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE")
-_DROPPED = frozenset({"PULUMI_IGNORE_AMBIENT_PLUGINS", "PULUMI_STACK", "PULUMI_BACKEND_URL", "PULUMI_DEV"})
+_DROPPED = frozenset(
+    {
+        *("PULUMI_IGNORE_AMBIENT_PLUGINS", "PULUMI_STACK", "PULUMI_BACKEND_URL", "PULUMI_DEV"),
+        *("PULUMI_DIY_BACKEND_GZIP", "PULUMI_DIY_BACKEND_ZSTD", "PULUMI_DIY_BACKEND_LEGACY_LAYOUT"),
+    }
+)
 _ALWAYS = {
     "PULUMI_SKIP_UPDATE_CHECK": "true",
     "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
@@ -41,6 +46,7 @@ _ALWAYS = {
     "PULUMI_FALLBACK_TO_STATE_SECRETS_MANAGER": "true",
     "PULUMI_AUTOMATION_API": "true",
     "PULUMI_DEBUG_COMMANDS": "true",
+    "PULUMI_LOG_ROTATION_MAX_TOTAL_MB": "20",
 }
 
 
@@ -112,7 +118,6 @@ class FleetStack:
             HetopsError: the plan cannot be declared.
         """
         self._check(inputs)
-        self._place.folder.create()
         self.recover(tell)
         progress, declaring = Progress(tell), _Declaring(inputs, self._program)
         stack = self._stack() if self._export() is not None else self._created()
@@ -163,7 +168,7 @@ class FleetStack:
         notes = [ended] if ended else []
         if not self._place.backend:
             notes += backend_locks.clear_stale(self._place.folder.backend)
-        exported = self._export() if self._place.folder.work.is_dir() else None
+        exported = self._export()
         if exported is not None and exported.has_open_operations:
             with self._changing(Progress(tell)):
                 cleaned = exported.without_open_operations().deployment
@@ -182,32 +187,39 @@ class FleetStack:
 
     def _export(self) -> Exported | None:
         """The state; None where there is no stack. Read once until something changes."""
-        if self._exported is None and self._may_exist():
-            with self._errors(Progress(_to_nobody)):
-                try:
-                    state = self._stack().export_stack()
-                except automation.StackNotFoundError:
-                    return None
-            self._exported = Exported(deployment=state.deployment or {})
+        if self._exported is None:
+            self._exported = self._ask() if self._place.backend else self._look()
         return self._exported
 
-    def _may_exist(self) -> bool:
-        """Saves an engine's start where a look at the file backend says enough."""
-        if self._place.backend:
-            self._place.folder.create()
-            return True
+    def _ask(self) -> Exported | None:
+        """The state as the engine gives it, whatever the backend."""
+        with self._errors(Progress(_to_nobody)):
+            try:
+                state = self._stack().export_stack()
+            except automation.StackNotFoundError:
+                return None
+        return Exported(deployment=state.deployment or {})
+
+    def _look(self) -> Exported | None:
+        """The state as it lies in the deployment's folder: the start of an engine takes longer than all else here."""
         stacks = self._place.folder.backend / ".pulumi" / "stacks" / PROJECT
-        name = f"{self._place.folder.name}.json"
-        return any((stacks / file).exists() for file in (name, f"{name}.gz"))
+        try:
+            return from_checkpoint((stacks / f"{self._place.folder.name}.json").read_bytes())
+        except FileNotFoundError:
+            return None
+        except OSError as fault:
+            raise HetopsError(f"the state in {stacks} cannot be read: {fault.strerror or fault}") from fault
+        except (ValueError, KeyError):
+            return self._ask()  # written by an engine of another version
 
     def _stack(self) -> automation.Stack:
-        return automation.Stack.select(self._place.folder.name, _workspace(self._place.folder, self._process))
+        folder = self._place.folder.create()
+        return automation.Stack.select(folder.name, _workspace(folder, self._process))
 
     def _created(self) -> automation.Stack:
         with self._errors(Progress(_to_nobody)):
-            return automation.Stack.create(
-                self._place.folder.name, _workspace(self._place.folder, self._process)
-            )
+            folder = self._place.folder.create()
+            return automation.Stack.create(folder.name, _workspace(folder, self._process))
 
     @contextlib.contextmanager
     def _somewhere(self) -> Iterator[automation.Stack]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from pulumi.automation import EngineEvent, OpType
 
-from hetops.errors import HetopsError, ProvisioningError
+from hetops.errors import ErrorKind, HetopsError, ProvisioningError
 from hetops.stack.changes import Happening, PoolEvent, Step, StepKind
 from hetops.stack.exported import OWN_TYPES, name_of, pool_of, type_of
 
@@ -53,6 +53,7 @@ _WRAPPING = re.compile(
 )
 _COLOUR = re.compile(r"<\{%.*?%\}>|\x1b\[[0-9;]*m")
 _HINT = "try: "
+_KIND = "kind: "
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +63,8 @@ class Failure:
     pool: str
     node: str
     lines: tuple[str, ...]
+    kind: ErrorKind | None = None
+    """What a provider's failure means; None where nobody said."""
 
 
 class Preview:
@@ -116,7 +119,15 @@ class Progress:
             f"{first.node}: {message}" if first.node else message,
             details=(*details, *more),
             hint=hints[0] if hints else _AGAIN,
+            short_of=self._short_of(),
         )
+
+    def _short_of(self) -> tuple[str, ...]:
+        """The pools that lack capacity, where nothing else went wrong with a resource."""
+        of_nodes = [f for f in self.failures if f.node]
+        if any(f.kind is not ErrorKind.CAPACITY for f in of_nodes):
+            return ()
+        return tuple(dict.fromkeys(f.pool for f in of_nodes))
 
     def _begin(self, step: Any) -> None:
         if not step.type.startswith(OWN_TYPES) or not _is_custom(step):
@@ -136,15 +147,25 @@ class Progress:
         if told.severity != "error":
             self._tell(PoolEvent(what=Happening.NOTE, message=text))
             return
-        lines = tuple(line for line in _WRAPPING.sub("", text).splitlines() if line.strip())
+        lines = [line for line in _WRAPPING.sub("", text).splitlines() if line.strip()]
+        kind = _kind(lines[-1])
+        lines = lines if kind is None else lines[:-1]
         urn = told.urn if told.urn in self._pools else ""
-        failure = Failure(pool=self._pools.get(urn, ""), node=name_of(urn) if urn else "", lines=lines)
+        failure = Failure(
+            pool=self._pools.get(urn, ""), node=name_of(urn) if urn else "", lines=tuple(lines), kind=kind
+        )
         self.failures.append(failure)
         if urn:
             self._say(Happening.FAILED, urn, "\n".join(lines))
 
     def _say(self, what: Happening, urn: str, message: str = "") -> None:
         self._tell(PoolEvent(what=what, pool=self._pools[urn], node=name_of(urn), message=message))
+
+
+def _kind(line: str) -> ErrorKind | None:
+    """What the last line of a failure says that it means (`node_provider.servicer`)."""
+    name = line.strip().removeprefix(_KIND)
+    return ErrorKind(name) if line.strip().startswith(_KIND) and name in set(ErrorKind) else None
 
 
 _AGAIN = "run the same command again: it goes on from here"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,6 +13,7 @@ from hetops.stack.changes import KnownNode, PoolOutputs, StackOutputs
 
 NODE_TYPE = "hetops:index:Node"
 OWN_TYPES = "hetops:index:"
+_FORMAT_VERSION = 3
 _STACK_TYPE = "pulumi:pulumi:Stack"
 
 
@@ -62,6 +64,18 @@ class Exported:
     @property
     def _resources(self) -> list[Mapping[str, Any]]:
         return self.deployment.get("resources") or []
+
+
+def from_checkpoint(text: bytes) -> Exported:
+    """The state as the file backend keeps it.
+
+    Raises:
+        ValueError, KeyError: it is none.
+    """
+    stored = json.loads(text)
+    if stored["version"] != _FORMAT_VERSION:
+        raise ValueError(f"format version {stored['version']} is not {_FORMAT_VERSION}")
+    return Exported(deployment=stored["checkpoint"].get("latest") or {})
 
 
 def name_of(urn: str) -> str:
