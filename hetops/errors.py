@@ -117,9 +117,18 @@ class CredentialsError(HetopsError):
 
 
 class ProvisioningError(HetopsError):
-    """Provisioning stopped part-way. State is saved and a second run continues."""
+    """Provisioning stopped part-way. State is saved and a second run continues.
+
+    `short_of` are the pools whose offers have no capacity left, where that alone stopped it: another plan may do without.
+    """
 
     exit_code = 4
+
+    def __init__(
+        self, message: str, *, details: Iterable[str] = (), hint: str = "", short_of: Iterable[str] = ()
+    ) -> None:
+        super().__init__(message, details=details, hint=hint)
+        self.short_of = tuple(short_of)
 
 
 class PolicyError(HetopsError):

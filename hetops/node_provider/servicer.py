@@ -220,5 +220,7 @@ def _status(fault: HetopsError) -> grpc.StatusCode:
 
 
 def _text(fault: HetopsError) -> str:
+    """The error as text; its last line says what a provider's failure means, for `stack.events` to read."""
     hint = (f"try: {fault.hint}",) if fault.hint else ()
-    return "\n".join((fault.message, *fault.details, *hint))
+    kind = (f"kind: {fault.kind}",) if isinstance(fault, ProviderError) else ()
+    return "\n".join((fault.message, *fault.details, *hint, *kind))
