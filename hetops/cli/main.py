@@ -6,6 +6,7 @@ what is printed. With `--json` an error is a JSON document on stdout as well, so
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 import os
@@ -42,6 +43,9 @@ COMMANDS: Mapping[str, str] = {
 READER_GONE = 141
 """As of a process that SIGPIPE ended."""
 
+_OFF = frozenset({"", "0", "f", "false", "n", "no", "off"})
+"""What click takes for no in an environment variable."""
+
 
 class _Commands(click.Group):
     """Loads a command when it is called, never for the help of all."""
@@ -56,7 +60,7 @@ class _Commands(click.Group):
             return None
         command = importlib.import_module(f"hetops.cli.{cmd_name}").command
         assert isinstance(command, click.Command)
-        return command
+        return options.with_global_options(command)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -76,28 +80,29 @@ class _Commands(click.Group):
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="hetops")
-@options.file_option
-@options.json_option
-@options.yes_option
-@options.offline_option
-@options.color_option
-@options.quiet_option
-@options.verbose_option
-@click.pass_context
-def hetops(ctx: click.Context, /, color: str, **_others: Any) -> None:
+@options.global_options
+def hetops(**_options: Any) -> None:
     """Find, provision and route the cheapest mixed fleet of GPUs that serves an LLM within its latency targets.
 
     stdout is data, stderr is talk. Options stand before or after the command.
     """
-    plain = bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
-    ctx.color = {"always": True, "never": False}.get(color, False if plain else None)
 
 
 def main() -> NoReturn:
     """The console script: runs the command named in `sys.argv` and ends the process with its exit code."""
     signal.signal(signal.SIGTERM, _cancel)
+    _open_streams()
     code = _run(sys.argv[1:])
     _end(code)
+
+
+def _open_streams() -> None:
+    """Streams that were closed by who started us lead nowhere: a file opened later must not take their numbers."""
+    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(number)
+    sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - open as long as we are
+    sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
 
 
 def _cancel(number: int, frame: object) -> NoReturn:
@@ -112,7 +117,10 @@ def _run(arguments: list[str]) -> int:
     except click.exceptions.NoArgsIsHelpError as fault:
         click.echo(fault.format_message(), err=True)
         return UsageError.exit_code
-    except BrokenPipeError:
+    except (
+        BrokenPipeError,
+        SystemExit,
+    ):  # click's own answer to a broken pipe is to exit; no command of ours does
         return READER_GONE
     except (Exception, KeyboardInterrupt) as fault:
         return _tell(_as_ours(fault), arguments)
@@ -142,12 +150,11 @@ def _as_ours(fault: BaseException) -> HetopsError:
 def _tell(fault: HetopsError, arguments: list[str]) -> int:
     """The error for people on stderr and, where JSON was asked for, as a document on stdout."""
     lines = (f"Error: {fault.message}", *(f"  {d}" for d in fault.details), *_try(fault))
-    try:
+    with contextlib.suppress(OSError):
         click.echo("\n".join(lines), err=True)
-        if "--json" in arguments or os.environ.get("HETOPS_JSON"):
+    if "--json" in arguments or os.environ.get("HETOPS_JSON", "").lower() not in _OFF:
+        with contextlib.suppress(OSError):
             click.echo(json.dumps(_document(fault), indent=2))
-    except OSError:
-        return READER_GONE
     return fault.exit_code
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -67,9 +68,19 @@ time_limit_option = click.option(
     show_default=True,
     help="Seconds after which the best fleet so far is taken, its gap stated.",
 )
+
+
+def _paint(ctx: click.Context, _param: click.Parameter, value: str) -> str:
+    """What is printed in this context is coloured as it was asked for; without a word, as the terminal is."""
+    plain = bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
+    ctx.color = {"always": True, "never": False}.get(value, False if plain else None)
+    return value
+
+
 color_option = _option(
     "--color",
     variable="HETOPS_COLOR",
+    callback=_paint,
     type=click.Choice(("auto", "always", "never")),
     default="auto",
     help="Colour and progress bars; auto: on a terminal only, never with NO_COLOR.",
@@ -78,6 +89,31 @@ quiet_option = _option(
     "-q", "--quiet", variable="HETOPS_QUIET", is_flag=True, help="No talk: results and errors only."
 )
 verbose_option = _option("-v", "--verbose", variable="HETOPS_VERBOSE", is_flag=True, help="More talk.")
+
+
+_GLOBAL = (file_option, json_option, yes_option, offline_option, color_option, quiet_option, verbose_option)
+
+
+def global_options(function: F) -> F:
+    """All global options on the group, in the order of its help."""
+    for option in reversed(_GLOBAL):
+        function = option(function)
+    return function
+
+
+def with_global_options(command: click.Command) -> click.Command:
+    """The command, taking after its name the global options too that mean nothing to it or are the group's work."""
+    taken = {spelling for param in command.params for spelling in param.opts}
+    for param in click.command()(global_options(lambda: None)).params:
+        if isinstance(param, click.Option) and taken.isdisjoint(param.opts):
+            param.hidden, param.expose_value, param.callback = True, False, param.callback or _tell_group
+            command.params.append(param)
+    return command
+
+
+def _tell_group(ctx: click.Context, param: click.Parameter, value: Any) -> None:
+    if param.name and ctx.get_parameter_source(param.name) is ParameterSource.COMMANDLINE:
+        ctx.find_root().params[param.name] = value
 
 
 def say(text: str) -> None:

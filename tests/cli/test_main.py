@@ -1,0 +1,263 @@
+"""The command line as a shell meets it: exit codes, streams, options anywhere, errors for people and for programs."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from hetops.cli.main import COMMANDS
+from tests.cli.process import HETOPS, environment, hetops, spec, told
+from tests.cli.test_plugins import installed
+
+SLOW = """
+import asyncio
+from pathlib import Path
+from hetops.plugin import hookimpl
+
+class Slow:
+    name = "slow"
+    capabilities = frozenset()
+
+    def check(self, settings):
+        return ()
+
+    async def fetch_offers(self, query):
+        Path("asked").touch()
+        await asyncio.sleep(60)
+        return ()
+
+    async def quota(self):
+        return ()
+
+@hookimpl
+def register_providers():
+    return [Slow()]
+"""
+
+FAULTS = {
+    "no such command": (("ofers",), 64, "did you mean 'offers'?"),
+    "nothing like a command": (("xyzzy",), 64, "hetops --help lists them"),
+    "no such option": (("offers", "--gpus", "L4"), 64, "--gpus"),
+    "an option without its value": (("offers", "--gpu"), 64, "requires an argument"),
+    "a value that is no choice": (("offers", "--market", "gray"), 64, "'gray' is not one of"),
+    "too many arguments": (("doctor", "clock", "moon"), 64, "'moon' is not one of"),
+    "no spec": (("offers", "-f", "none.toml"), 1, "no spec: none.toml does not exist"),
+    "no file": (("solve", "none.json"), 1, "problem none.json cannot be read: No such file or directory"),
+    "a folder for a file": (("solve", "."), 1, "problem . cannot be read: Is a directory"),
+    "unknown GPU type": (("offers", "--gpu", "H100-SMX"), 1, "did you mean 'H100-SXM'"),
+    "unknown provider": (("offers", "--provider", "awss"), 1, "did you mean 'aws'"),
+    "unknown model": (("init", "--model", "llama-3.1-8"), 1, "did you mean 'llama-3.1-8b'"),
+    "unknown format": (("schema", "plam"), 1, "did you mean 'plan'"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_every_mistake_has_its_exit_code_and_says_what_to_do(fault: str, tmp_path: Path) -> None:
+    arguments, code, says = FAULTS[fault]
+    run = hetops(tmp_path, *arguments)
+    assert run.returncode == code
+    assert run.stderr.startswith("Error: ")
+    assert says in run.stderr
+    assert run.stdout == ""
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_every_mistake_is_a_document_where_json_was_asked_for(fault: str, tmp_path: Path) -> None:
+    arguments, code, says = FAULTS[fault]
+    run = hetops(tmp_path, "--json", *arguments)
+    document = told(run)
+    assert run.returncode == document["exit_code"] == code
+    assert says in f"{document['message']} {document['hint']}"
+    assert document["format"] == "hetops.error"
+    assert f"Error: {document['message']}" in run.stderr
+
+
+def test_a_bare_call_prints_the_help_as_an_error(tmp_path: Path) -> None:
+    run = hetops(tmp_path)
+    assert (run.returncode, run.stdout) == (64, "")
+    assert run.stderr == hetops(tmp_path, "--help").stdout
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_a_help_that_begins_as_the_list_says(name: str, tmp_path: Path) -> None:
+    run = hetops(tmp_path, name, "--help")
+    assert run.returncode == 0
+    assert run.stdout.startswith(f"Usage: hetops {name} ")
+    listed, sentence = COMMANDS[name], re.split(r"\n\s*\n", run.stdout)[1]
+    verb = listed.split()[0]
+    assert " ".join(sentence.split()).startswith(verb), f"the list says: {listed}"
+    assert listed in hetops(tmp_path, "--help").stdout
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--json", "--offline", "offers"),
+        ("offers", "--json", "--offline"),
+        ("--json", "offers", "--offline"),
+        ("--offline", "offers", "--json"),
+    ],
+    ids=" ".join,
+)
+def test_global_options_mean_the_same_before_and_after_the_command(
+    arguments: tuple[str, ...], tmp_path: Path
+) -> None:
+    assert told(hetops(tmp_path, *arguments))["format"] == "hetops.offers"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_takes_every_global_option(name: str, tmp_path: Path) -> None:
+    given = ("-f", "some.toml", "-q", "-v", "-y", "--color=never", "--offline", "--json")
+    assert hetops(tmp_path, name, *given, "--help").returncode == 0
+    assert hetops(tmp_path, name, "--no-such-option", "--help").returncode == 64
+
+
+def test_what_stands_after_the_command_wins_then_what_stands_before_then_the_environment(
+    tmp_path: Path,
+) -> None:
+    told_by = {"HETOPS_FILE": "environment.toml"}
+    for arguments, named in (
+        (("offers",), "environment"),
+        (("-f", "before.toml", "offers"), "before"),
+        (("-f", "before.toml", "offers", "-f", "after.toml"), "after"),
+    ):
+        run = hetops(tmp_path, *arguments, variables=told_by)
+        assert f"no spec: {named}.toml does not exist" in run.stderr
+
+
+@pytest.mark.parametrize(("value", "document"), [("1", True), ("yes", True), ("0", False), ("", False)])
+def test_json_can_be_asked_for_by_the_environment(value: str, document: bool, tmp_path: Path) -> None:
+    run = hetops(tmp_path, "xyzzy", variables={"HETOPS_JSON": value})
+    assert run.stdout.startswith("{") is document
+    told_of_success = hetops(tmp_path, "plugins", variables={"HETOPS_JSON": value})
+    assert told_of_success.stdout.startswith("{") is document
+
+
+@pytest.mark.parametrize("arguments", [("-q", "init"), ("init", "-q"), ("init",)], ids=" ".join)
+def test_talk_goes_to_stderr_and_quiet_ends_it(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    run = hetops(tmp_path, *arguments)
+    assert run.stdout == f"{tmp_path / 'hetops.toml'}\n"
+    assert (run.stderr == "") is ("-q" in arguments)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("--version",), ("--help",), ("plugins",), ("schema",), ("offers", "--offline")],
+    ids=" ".join,
+)
+def test_nothing_is_coloured_where_it_is_piped_or_not_wanted(
+    arguments: tuple[str, ...], tmp_path: Path
+) -> None:
+    for variables in ({}, {"NO_COLOR": "1"}, {"TERM": "dumb"}):
+        assert "\x1b" not in hetops(tmp_path, *arguments, variables=variables).stdout
+
+
+@pytest.mark.parametrize(
+    "arguments", [("offers", "--offline"), ("schema",), ("--help",), ("xyzzy", "--json")], ids=" ".join
+)
+def test_who_stops_reading_early_sees_no_traceback(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        run = hetops(tmp_path, *arguments, stdout=writer)
+    finally:
+        os.close(writer)
+    assert run.returncode == (64 if "xyzzy" in arguments else 141)
+    assert run.stderr == "" or "xyzzy" in arguments
+
+
+def test_a_closed_stdout_is_no_fault(tmp_path: Path) -> None:
+    run = hetops(tmp_path, "init", under=("sh", "-c", 'exec "$@" >&-', "sh"))
+    assert (run.returncode, run.stdout) == (0, "")
+    assert (tmp_path / "hetops.toml").read_text().startswith("#:schema")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [(("offers", "--offline"), 1), (("schema",), 1), (("--help",), 1), (("xyzzy", "--json"), 64)],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else str(value),
+)
+def test_a_full_disk_behind_stdout_is_an_error(arguments: tuple[str, ...], code: int, tmp_path: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        run = hetops(tmp_path, *arguments, stdout=full)
+    assert run.returncode == code
+    assert "Error: " in run.stderr
+    assert code == 64 or "No space left on device" in run.stderr
+
+
+@pytest.mark.parametrize(("number", "when"), [(signal.SIGINT, "Ctrl-C"), (signal.SIGTERM, "terminated")])
+def test_a_cancelled_command_ends_at_once_with_its_exit_code(
+    number: signal.Signals, when: str, tmp_path: Path
+) -> None:
+    del when
+    installed(tmp_path, "slow", SLOW)
+    process = subprocess.Popen(
+        [*HETOPS, "offers", "--provider", "slow", "--deadline", "60", "--json"],
+        cwd=tmp_path,
+        env=environment(PYTHONPATH=str(tmp_path)),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while not (tmp_path / "asked").exists():
+        assert process.poll() is None, process.communicate()
+    process.send_signal(number)
+    stdout, stderr = process.communicate(timeout=20)
+    assert process.returncode == json.loads(stdout)["exit_code"] == 8
+    assert stderr.strip() == "Error: cancelled"
+
+
+TOML_FAULTS = {
+    "not TOML": ("[model]", "[model", "hetops.toml:8: not TOML"),
+    "unknown key": (
+        "requests_per_second = 12",
+        "request_per_second = 12",
+        "did you mean 'requests_per_second'?",
+    ),
+    "unknown table": ("[policy]", "[polcy]", "did you mean 'policy'?"),
+    "a wrong type": ("port = 8080", 'port = "8080"', "router.port: expected int, got str, found '8080'"),
+    "an impossible value": ("headroom = 0.15", "headroom = 1.5", "policy.headroom: expected float < 1.0"),
+    "no choice": ('markets = ["on_demand"]', 'markets = ["on-demand"]', "did you mean 'on_demand'?"),
+    "a budget of zero": ("# [budget]", "[budget]\nusd_per_hour = 0 #", "a budget must be above zero"),
+    "unknown GPU type": ('# gpus = ["L4", ', 'gpus = ["L44", ', "offers.gpus[0]"),
+    "unknown provider": ("# [providers.aws]", "[providers.awz]", "did you mean 'aws'"),
+    "a secret": ('name = "chat"', 'name = "${env:API_KEY}"', "looks like a secret"),
+    "a variable that is not set": ('name = "chat"', 'name = "${env:NOT_SET}"', "NOT_SET is not set"),
+}
+
+
+@pytest.mark.parametrize("fault", TOML_FAULTS)
+def test_every_mistake_in_the_spec_names_its_place(fault: str, tmp_path: Path) -> None:
+    old, new, says = TOML_FAULTS[fault]
+    path = spec(tmp_path, (old, new))
+    line = 1 + path.read_text().partition(new.partition("\n")[0])[0].count("\n")
+    run = hetops(tmp_path, "offers", "--offline", "--json")
+    assert run.returncode == 1
+    assert says in run.stderr
+    assert re.search(rf"hetops\.toml:({line}|{line + 1})\b", run.stderr), run.stderr
+    assert told(run)["exit_code"] == 1
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\xff\xfe\x00", b"[deployment]\nname = 'x'"], ids=["empty", "not text", "half"]
+)
+def test_a_spec_that_is_none_is_an_error(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "hetops.toml").write_bytes(content)
+    run = hetops(tmp_path, "offers", "--offline")
+    assert run.returncode == 1
+    assert "hetops.toml" in run.stderr
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
+def test_an_unreadable_spec_is_an_error(tmp_path: Path) -> None:
+    spec(tmp_path).chmod(0)
+    run = hetops(tmp_path, "offers", "--offline")
+    assert run.returncode == 1
+    assert "cannot be read: Permission denied" in run.stderr
