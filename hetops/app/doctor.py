@@ -155,13 +155,16 @@ def _engine(environment: Mapping[str, str]) -> Iterator[Finding]:
 
 def _plugins(plugins: manager.Plugins) -> Iterator[Finding]:
     for status in plugins.statuses:
-        of = f"{status.distribution} {status.version}"
+        of = f"{status.distribution} {status.version}".strip()
+        fix = f"pip install --upgrade {status.distribution}, or remove it"
         yield Finding(
             group=Group.PLUGINS,
             subject=status.name,
             verdict=Verdict.FAULT if status.error else Verdict.OK,
-            detail=f"{of}: {status.error or ', '.join(status.hooks)}",
-            fix=f"pip install --upgrade {status.distribution}, or remove it" if status.error else "",
+            detail=": ".join(part for part in (of, status.error or ", ".join(status.hooks)) if part),
+            fix=(fix if of else "correct plugins.allow of the spec, or HETOPS_PLUGINS")
+            if status.error
+            else "",
         )
 
 

@@ -167,7 +167,7 @@ def list_offers(question: Question) -> OfferListing:
     gathered = gather(_narrowed(wanted, question, surroundings), surroundings)
     collected, selection = gathered.collected, gathered.selection
     gpu_types = {g.name: g for g in surroundings.catalog.gpu_types}
-    broken = (f"plugin {p.name} {p.version} cannot be used: {p.error}" for p in plugins.broken)
+    broken = (f"plugin {p.name} {p.version}".strip() + f" cannot be used: {p.error}" for p in plugins.broken)
     return OfferListing(
         created_at=question.now,
         coverage=collected.coverage,

@@ -14,12 +14,9 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
-
-import msgspec
 
 from hetops.domain.offer import Offer, PriceBasis
 from hetops.domain.plan import Refusal
@@ -27,10 +24,9 @@ from hetops.errors import ErrorKind, HetopsError, ProviderError
 from hetops.offers import cache
 from hetops.offers.sources import Collected, SourceReport, SourceState
 from hetops.plugin.provider import Capability, OfferQuery, Provider
+from hetops.plugin.soundness import sound_offer
 
 DEADLINE_SECONDS = 10.0
-_CLOCK_TOLERANCE = timedelta(hours=1)
-"""How far a provider's clock may run ahead of ours before its times are nonsense."""
 
 
 class Freshness(StrEnum):
@@ -243,24 +239,7 @@ def _sifted(
     reasons: Counter[str] = Counter()
     for thing in answer:
         try:
-            offers.append(_sound(name, thing, query))
-        except (ValueError, TypeError, ArithmeticError, AttributeError, msgspec.MsgspecError) as fault:
+            offers.append(sound_offer(name, thing, now=query.now))
+        except ValueError as fault:
             reasons[str(fault)] += 1
     return tuple(offers), reasons
-
-
-def _sound(name: str, thing: object, query: OfferQuery) -> Offer:
-    """`thing` as an offer of that provider with every field of its declared type; ValueError says what is wrong.
-
-    A dataclass takes any value for any field, so the types are checked here, where foreign values come in.
-    """
-    if not isinstance(thing, Offer):
-        raise TypeError(f"of type {type(thing).__name__}")
-    offer = msgspec.convert(msgspec.to_builtins(thing), Offer, strict=True)
-    if offer.provider != name:
-        raise ValueError(f"belongs to provider {offer.provider!r}")
-    if not offer.total_usd_per_hour.is_finite() or offer.extra_usd_per_hour < 0:
-        raise ValueError(f"its price is {offer.total_usd_per_hour}")
-    if offer.observed_at > query.now + _CLOCK_TOLERANCE:
-        raise ValueError(f"its price is of {offer.observed_at:%Y-%m-%d %H:%M %Z}, which is to come")
-    return offer

@@ -44,6 +44,7 @@ class EngineNeeds:
     pipeline_parallel: tuple[int, ...] = (1,)
 
 
+@runtime_checkable
 class Engine(Protocol):
     """One serving engine."""
 

@@ -1,5 +1,8 @@
 """Loads plugins one by one from the entry-point group `hetops`. A broken plugin costs only itself.
 
+Names of providers and engines are the user's words: two plugins cannot bring the same one. Our own plugins come first,
+then the others by name; the later one is refused.
+
 What must not happen here: work. Hooks hand over objects; this module checks them and reports what failed by the
 plugin's name and version.
 """
@@ -7,8 +10,8 @@ plugin's name and version.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from importlib import metadata
 from typing import Any, TypeVar
 
@@ -26,6 +29,8 @@ T = TypeVar("T")
 
 ONLY_ENVIRONMENT = "HETOPS_PLUGINS"
 """Comma-separated names; where set, no other plugin is loaded."""
+
+_OURS = "hetops"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,10 +76,23 @@ class Plugins:
 def load(allowed: Iterable[str] | None = None) -> Plugins:
     """All plugins of the entry-point group, or the allowed ones; never raises for a broken plugin."""
     only = _only(allowed)
-    points = [p for p in metadata.entry_points(group=hookspecs.GROUP) if only is None or p.name in only]
-    return collect(
-        tuple((p.name, _version(p), _distribution(p), p.load) for p in sorted(points, key=lambda p: p.name))
+    points = sorted(
+        metadata.entry_points(group=hookspecs.GROUP), key=lambda p: (_distribution(p) != _OURS, p.name)
     )
+    wanted = [p for p in points if only is None or p.name in only]
+    found = collect(tuple((p.name, _version(p), _distribution(p), p.load) for p in wanted))
+    absent = sorted((only or frozenset()) - {p.name for p in points})
+    known = ", ".join(p.name for p in points)
+    statuses = (
+        PluginStatus(
+            name=n,
+            version="",
+            distribution="",
+            error=f"no plugin of that name is installed; there is {known}",
+        )
+        for n in absent
+    )
+    return replace(found, statuses=(*found.statuses, *statuses))
 
 
 def collect(sources: tuple[tuple[str, str, str, Callable[[], Any]], ...]) -> Plugins:
@@ -84,6 +102,7 @@ def collect(sources: tuple[tuple[str, str, str, Callable[[], Any]], ...]) -> Plu
     for name, version, distribution, loader in sources:
         try:
             hooks, objects = _ask(name, loader)
+            _refuse_taken(objects, handed)
         except HetopsError as fault:
             error = fault.message
             statuses.append(PluginStatus(name=name, version=version, distribution=distribution, error=error))
@@ -109,31 +128,60 @@ def collect(sources: tuple[tuple[str, str, str, Callable[[], Any]], ...]) -> Plu
 
 _HOOKS = tuple(n for n in vars(hookspecs) if n.startswith("register_"))
 
+_KINDS: Mapping[str, tuple[type, ...]] = {
+    "register_providers": (Provider,),
+    "register_engines": (Engine,),
+    "register_gpu_types": (GpuType,),
+    "register_models": (Model, Checkpoint),
+    "register_performance_rows": (Measurement,),
+}
+"""What each hook may hand over."""
+
+_UNIQUE = ("register_providers", "register_engines")
+
 
 def _ask(name: str, loader: Callable[[], Any]) -> tuple[tuple[str, ...], dict[str, list[Any]]]:
     """The hooks that one plugin implements and what they hand over; each plugin in a manager of its own."""
     try:
         module = loader()
-    except Exception as fault:
+    except (Exception, SystemExit) as fault:
         raise PluginError(f"cannot be loaded: {type(fault).__name__}: {fault}") from fault
     manager = pluggy.PluginManager(hookspecs.GROUP)
     manager.add_hookspecs(hookspecs)
     try:
         manager.register(module, name)
         manager.check_pending()
-    except pluggy.PluginValidationError as fault:
+    except (pluggy.PluginValidationError, ValueError) as fault:
         raise PluginError(f"unknown or misspelt hook: {fault}") from fault
     callers = manager.get_hookcallers(manager.get_plugin(name)) or []
-    objects: dict[str, list[Any]] = {}
-    for caller in callers:
-        try:
-            objects[caller.name] = [o for answer in caller() for o in answer]
-        except Exception as fault:
-            raise PluginError(f"{caller.name} failed: {type(fault).__name__}: {fault}") from fault
-    for provider in objects.get("register_providers", []):
-        if not isinstance(provider, Provider):
-            raise PluginError(f"register_providers handed over {provider!r}, which is no Provider")
+    objects = {caller.name: _handed(caller) for caller in callers}
     return tuple(sorted(objects)), objects
+
+
+def _handed(caller: Callable[[], Any]) -> list[Any]:
+    """What one hook hands over, all of it of the right kind."""
+    hook = str(getattr(caller, "name", ""))
+    try:
+        objects = [o for answer in caller() for o in answer]
+    except (Exception, SystemExit) as fault:
+        raise PluginError(f"{hook} failed: {type(fault).__name__}: {fault}") from fault
+    kinds = _KINDS.get(hook, (object,))
+    for thing in objects:
+        if not isinstance(thing, kinds):
+            wanted = " or ".join(kind.__name__ for kind in kinds)
+            raise PluginError(f"{hook} handed over {thing!r}, which is no {wanted}")
+    return objects
+
+
+def _refuse_taken(objects: Mapping[str, list[Any]], handed: Mapping[str, list[Any]]) -> None:
+    """A second provider or engine of one name is an error of whoever comes later."""
+    for hook in _UNIQUE:
+        taken = {thing.name for thing in handed[hook]}
+        for thing in objects.get(hook, ()):
+            if thing.name in taken:
+                kind = hook.removeprefix("register_").removesuffix("s")
+                raise PluginError(f"brings a second {kind} {thing.name!r}; the first one counts")
+            taken.add(thing.name)
 
 
 def _brings(objects: dict[str, list[Any]]) -> Iterator[str]:

@@ -37,5 +37,8 @@ def as_text(inventory: Inventory) -> str:
 
 def _faults(inventory: Inventory) -> Iterator[str]:
     for each in inventory.broken:
-        yield f"\n{each.name} {each.version} cannot be used: {each.error}"
-        yield f"  try: pip install --upgrade {each.distribution}, or tell its authors"
+        yield f"\n{' '.join((each.name, each.version)).strip()} cannot be used: {each.error}"
+        if each.distribution:
+            yield f"  try: pip install --upgrade {each.distribution}, or tell its authors"
+        else:
+            yield "  try: correct plugins.allow of the spec, or HETOPS_PLUGINS"

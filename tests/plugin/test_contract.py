@@ -1,0 +1,286 @@
+"""The contract suite passes what holds to it and finds out what does not."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from hetops.catalog import tables
+from hetops.domain.offer import Limits, Offer, PriceBasis
+from hetops.errors import ErrorKind, ProviderError
+from hetops.plugin.engine import Launch
+from hetops.plugin.provider import CheckResult, Node, NodeRequest, NodeState, OfferQuery, Quota
+from hetops.plugin.testing import CHECK_SECONDS, NodeDriverContract, ProviderContract
+from tests.doubles.drivers import NAME, Cloud, MemoryDriver, MemoryProvider
+from tests.doubles.providers import answering, failing, live_offer
+
+
+def request(name: str, sku: str = "one-h100") -> NodeRequest:
+    return NodeRequest(
+        name=name,
+        deployment="contract",
+        pool="p",
+        sku=sku,
+        region="us-east-1",
+        zone="",
+        market="on_demand",
+        launches=(Launch(argv=("engine",)), Launch(argv=("engine",))),
+    )
+
+
+class TestAProviderThatHolds(ProviderContract):
+    """The cloud in memory, with the catalogue's GPU types."""
+
+    def provider(self) -> MemoryProvider:
+        return MemoryProvider()
+
+    def query(self) -> OfferQuery:
+        return replace(super().query(), gpu_types=tables.load().gpu_types)
+
+
+class TestATellingProviderThatHolds(ProviderContract):
+    """The double that other tests speak to."""
+
+    def provider(self) -> Any:
+        return answering("cloud", live_offer("cloud"))
+
+    def wrong_settings(self) -> Mapping[str, Any] | None:
+        return None
+
+
+class TestADriverThatHolds(NodeDriverContract):
+    """The driver in memory."""
+
+    provider_name = NAME
+    request = staticmethod(request)
+
+    @pytest.fixture(autouse=True)
+    def _cloud(self) -> None:
+        self.cloud = Cloud()
+
+    def driver(self) -> MemoryDriver:
+        return MemoryDriver(self.cloud)
+
+    def impossible_request(self, name: str) -> NodeRequest:
+        return request(name, sku="sold-out")
+
+
+def broken_offers(*offers: Any) -> type[MemoryProvider]:
+    class Broken(MemoryProvider):
+        async def fetch_offers(self, query: OfferQuery) -> tuple[Offer, ...]:
+            await super().fetch_offers(query)
+            return offers
+
+    return Broken
+
+
+def checking(check: Callable[[], tuple[CheckResult, ...]]) -> type[MemoryProvider]:
+    class Broken(MemoryProvider):
+        def check(self, settings: Mapping[str, Any]) -> tuple[CheckResult, ...]:  # noqa: ARG002
+            return check()
+
+    return Broken
+
+
+def named(name: str) -> type[MemoryProvider]:
+    class Broken(MemoryProvider):
+        pass
+
+    Broken.name = name
+    return Broken
+
+
+class _OtherIdsEachTime(MemoryProvider):
+    async def fetch_offers(self, query: OfferQuery) -> tuple[Offer, ...]:
+        del query
+        return (live_offer(NAME, sku=f"sku-{time.monotonic_ns()}"),)
+
+
+class _RaisesWhatItLikes(MemoryProvider):
+    async def fetch_offers(self, query: OfferQuery) -> tuple[Offer, ...]:
+        if query.settings:
+            raise KeyError("region")
+        return ()
+
+
+class _RefusesAsTransient(MemoryProvider):
+    async def fetch_offers(self, query: OfferQuery) -> tuple[Offer, ...]:
+        if query.settings:
+            raise ProviderError("no", provider=NAME, kind=ErrorKind.TRANSIENT)
+        return ()
+
+
+class _RefusesForAnother(MemoryProvider):
+    async def fetch_offers(self, query: OfferQuery) -> tuple[Offer, ...]:
+        if query.settings:
+            raise ProviderError("no", provider="other", kind=ErrorKind.INVALID)
+        return ()
+
+
+class _OwesQuota(MemoryProvider):
+    async def quota(self) -> tuple[Quota, ...]:
+        return (Quota(group="nodes", limit=-1, used=0, unit="nodes"),)
+
+
+class _ChecksSlowly(MemoryProvider):
+    def check(self, settings: Mapping[str, Any]) -> tuple[CheckResult, ...]:
+        time.sleep(0 if settings else CHECK_SECONDS + 0.1)
+        return super().check(settings)
+
+
+OTHER_GROUP = live_offer(NAME, limits=Limits(quota_group="vcpus", quota_left=1, quota_per_node=1))
+
+
+@pytest.mark.parametrize(
+    ("broken", "said"),
+    [
+        (named("My Cloud"), "may hold a-z, 0-9 and '-' only"),
+        (broken_offers("cheap"), "no offer: of type str"),
+        (broken_offers(live_offer("other")), "belongs to provider 'other'"),
+        (broken_offers(live_offer(NAME, extra_usd_per_hour=Decimal(-1))), "its price is 2.00"),
+        (broken_offers(live_offer(NAME) , live_offer(NAME)), "two offers have one id"),
+        (broken_offers(live_offer(NAME, gpu="H100")), "not in the catalogue: ['H100']"),
+        (broken_offers(live_offer(NAME, ttl_seconds=0)), "is live and holds no second"),
+        (broken_offers(live_offer(NAME, source="", basis=PriceBasis.LIST)), "does not say where"),
+        (broken_offers(OTHER_GROUP), "quota() knows nothing of ['vcpus']"),
+        (_OtherIdsEachTime, "asked twice, the ids differ"),
+        (_RaisesWhatItLikes, "KeyError is no ProviderError"),
+        (_RefusesAsTransient, "the kind is transient, not invalid"),
+        (_RefusesForAnother, "the error is of provider 'other'"),
+        (_OwesQuota, "nodes: a limit below zero"),
+        (checking(lambda: ()), "check finds nothing wrong with wrong settings"),
+        (checking(lambda: (CheckResult(subject="key", ok=False, detail="none"),)), "key: a fault without a fix"),
+        (_ChecksSlowly, "check took 2.1 s"),
+    ],
+)  # fmt: skip
+def test_a_provider_that_breaks_the_contract_is_found_out(broken: type[MemoryProvider], said: str) -> None:
+    class Contract(TestAProviderThatHolds):
+        def provider(self) -> MemoryProvider:
+            return broken()
+
+    assert said in faults(Contract())
+
+
+def test_a_price_that_is_to_come_is_found_out() -> None:
+    class Contract(TestAProviderThatHolds):
+        def provider(self) -> MemoryProvider:
+            ahead = self.query().now + timedelta(days=1)
+            return broken_offers(live_offer(NAME, observed_at=ahead))()
+
+    assert "which is to come" in faults(Contract())
+
+
+def test_a_provider_that_cannot_be_asked_fails_with_its_own_words() -> None:
+    class Contract(ProviderContract):
+        def provider(self) -> Any:
+            return failing("cloud", RuntimeError("socket closed"))
+
+    with pytest.raises(RuntimeError, match="socket closed"):
+        Contract().test_its_offers_are_sound()
+
+
+class _Doubles(MemoryDriver):
+    async def create(self, request: NodeRequest) -> Node:
+        node = await super().create(request)
+        if node.name + "-2" in self.cloud.nodes or node.id != request.name:
+            return node
+        again = replace(node, id=node.id + "-2")
+        self.cloud.nodes[again.id] = again
+        return again
+
+
+class _ForgetsLaunches(MemoryDriver):
+    async def create(self, request: NodeRequest) -> Node:
+        return await super().create(replace(request, launches=request.launches[:1]))
+
+
+class _RaisesForGone(MemoryDriver):
+    async def read(self, node_id: str) -> Node:
+        return self.cloud.nodes[node_id]
+
+
+class _CannotDeleteTwice(MemoryDriver):
+    async def delete(self, node_id: str) -> None:
+        del self.cloud.nodes[node_id]
+
+
+class _ListsEverything(MemoryDriver):
+    async def list(self, deployment: str) -> tuple[Node, ...]:
+        del deployment
+        return tuple(self.cloud.nodes.values())
+
+
+class _ListsOnlyItsOwn(MemoryDriver):
+    def __init__(self, cloud: Cloud) -> None:
+        super().__init__(cloud)
+        self.mine: set[str] = set()
+
+    async def create(self, request: NodeRequest) -> Node:
+        self.mine.add(request.name)
+        return await super().create(request)
+
+    async def list(self, deployment: str) -> tuple[Node, ...]:
+        return tuple(n for n in await super().list(deployment) if n.name in self.mine)
+
+
+class _LeavesWhatFailed(MemoryDriver):
+    async def create(self, request: NodeRequest) -> Node:
+        try:
+            return await super().create(request)
+        except ProviderError:
+            left = Node(id=request.name, name=request.name, deployment="contract", state=NodeState.FAILED)
+            self.cloud.nodes[left.id] = left
+            raise
+
+
+class _OverlapsItself(MemoryDriver):
+    async def create(self, request: NodeRequest) -> Node:
+        if request.name in self.cloud.nodes:
+            return self.cloud.nodes[request.name]
+        await asyncio.sleep(0)
+        second = "-2" if request.name in self.cloud.nodes else ""
+        return await super().create(replace(request, name=request.name + second))
+
+
+@pytest.mark.parametrize(
+    ("broken", "said"),
+    [
+        (_Doubles, "create made a second node"),
+        (_ForgetsLaunches, "endpoints are"),
+        (_RaisesForGone, "contract-never-was"),
+        (_CannotDeleteTwice, "contract-never-was"),
+        (_ListsEverything, "found in another deployment too"),
+        (_ListsOnlyItsOwn, "test_list_finds_the_nodes_of_its_deployment_alone"),
+        (_LeavesWhatFailed, "contract-impossible was left behind"),
+        (_OverlapsItself, "two creates at once made two nodes"),
+    ],
+)
+def test_a_driver_that_breaks_the_contract_is_found_out(broken: type[MemoryDriver], said: str) -> None:
+    class Contract(TestADriverThatHolds):
+        def driver(self) -> MemoryDriver:
+            return broken(self.cloud)
+
+    contract = Contract()
+    contract.cloud = Cloud()
+    assert said in faults(contract)
+
+
+def faults(contract: ProviderContract | NodeDriverContract) -> str:
+    """What the whole suite says is wrong."""
+    found = []
+    for name, test in inspect.getmembers(contract, inspect.ismethod):
+        if name.startswith("test_"):
+            try:
+                test()
+            except Exception as fault:
+                found.append(f"{name}: {type(fault).__name__}: {fault}")
+    assert found, "the suite found nothing"
+    return "\n".join(found)
