@@ -1,0 +1,171 @@
+"""Edge: sends the requests of a schedule to an endpoint, as many at a time as it says, and collects the samples.
+
+Cancelled, it leaves no request behind: their connections are closed, which frees the engine's places.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import random
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+from hetops.errors import EngineError
+from hetops.load import client, prompts
+from hetops.load.client import Target
+from hetops.load.prompts import PROBE_WORDS, Fit, fit
+from hetops.load.samples import Failure, Sample
+from hetops.load.schedule import Arrival, Lengths, closed
+from hetops.load.stopping import Stop, StopRule, stop
+
+OnSample = Callable[[Sample], None]
+"""Told of each request when it ends."""
+
+_MOST_IN_FLIGHT = 4096
+"""Requests of an open loop that may be unanswered: beyond it, the loop waits and its samples say how late they were."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tuned:
+    """An endpoint, and how it counts the tokens of our prompts."""
+
+    target: Target
+    fit: Fit = field(default_factory=Fit)
+    exact: bool = True
+    """Answers are as long as asked. False where the endpoint refuses the fields that make them so."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """What a load measured. `counted` are the samples after the warm-up and before the end, all at full concurrency."""
+
+    samples: tuple[Sample, ...]
+    counted: tuple[Sample, ...]
+    seconds: float
+    stopped: Stop | None = None
+
+
+async def tune(target: Target) -> Tuned:
+    """Two probes: which fields the endpoint takes, and how many tokens our prompts have there.
+
+    Raises:
+        EngineError: it answers neither, with its reason.
+    """
+    tuned = Tuned(target=target)
+    short = await _probe(target, PROBE_WORDS[0])
+    if short.failure is Failure.REFUSED and target.extra:
+        tuned = Tuned(target=replace(target, extra={}), exact=False)
+        short = await _probe(tuned.target, PROBE_WORDS[0])
+    long = short if short.failure else await _probe(tuned.target, PROBE_WORDS[1])
+    if long.failure is not None:
+        raise EngineError(
+            f"{target.url} does not answer for model {target.model!r}: {long.failure}",
+            details=(long.message,) if long.message else (),
+            hint="check the endpoint, the model's name and the API key",
+        )
+    exact = tuned.exact and long.output_tokens == long.asked.output_tokens
+    return replace(tuned, fit=fit(short.input_tokens, long.input_tokens), exact=exact)
+
+
+async def closed_loop(
+    tuned: Tuned, lengths: Lengths, concurrency: int, rule: StopRule, *, on_sample: OnSample | None = None
+) -> Loaded:
+    """Keeps `concurrency` requests in flight until the rule says to stop; those in flight then are not counted. The first
+    of each place is the warm-up."""
+    loop = _ClosedLoop(tuned, rule, on_sample)
+    places = (loop.place(closed(lengths, place, concurrency)) for place in range(concurrency))
+    async with asyncio.TaskGroup() as group:
+        for place in places:
+            group.create_task(place)
+    return loop.result()
+
+
+async def open_loop(
+    tuned: Tuned, arrivals: Sequence[Arrival], *, on_sample: OnSample | None = None
+) -> Loaded:
+    """Sends each request when it is due, whatever became of those before, and waits for the last answer."""
+    began, texts = time.monotonic(), _texts(tuned)
+    free = asyncio.Semaphore(_MOST_IN_FLIGHT)
+    samples: list[Sample] = []
+
+    async def send(arrival: Arrival) -> None:
+        try:
+            text = texts(arrival.lengths)
+            sample = await client.ask(
+                tuned.target, arrival.lengths, text, due=arrival.at_seconds, began=began
+            )
+        finally:
+            free.release()
+        samples.append(sample)
+        if on_sample is not None:
+            on_sample(sample)
+
+    async with asyncio.TaskGroup() as group:
+        for arrival in arrivals:
+            await asyncio.sleep(max(0.0, began + arrival.at_seconds - time.monotonic()))
+            await free.acquire()
+            group.create_task(send(arrival))
+    ordered = tuple(sorted(samples, key=lambda s: s.due))
+    return Loaded(samples=ordered, counted=ordered, seconds=time.monotonic() - began)
+
+
+class _ClosedLoop:
+    """What the places of one closed loop share."""
+
+    def __init__(self, tuned: Tuned, rule: StopRule, on_sample: OnSample | None) -> None:
+        self._tuned, self._rule, self._on_sample = tuned, rule, on_sample
+        self._began = time.monotonic()
+        self._texts = _texts(tuned)
+        self._samples: list[Sample] = []
+        self._counted: list[Sample] = []
+        self._failures_in_a_row = 0
+        self._stopped: Stop | None = None
+
+    async def place(self, requests: Iterator[Lengths]) -> None:
+        """Sends its requests one after the other."""
+        for number, lengths in enumerate(requests):
+            self._stopped = self._stopped or self._stop()
+            if self._stopped is not None:
+                return
+            sample = await self._ask(lengths)
+            self._take(sample, number)
+
+    def result(self) -> Loaded:
+        """What was measured."""
+        return Loaded(
+            samples=tuple(self._samples),
+            counted=tuple(self._counted),
+            seconds=time.monotonic() - self._began,
+            stopped=self._stopped,
+        )
+
+    async def _ask(self, lengths: Lengths) -> Sample:
+        due = time.monotonic() - self._began
+        return await client.ask(self._tuned.target, lengths, self._texts(lengths), due=due, began=self._began)
+
+    def _take(self, sample: Sample, number: int) -> None:
+        self._samples.append(sample)
+        self._failures_in_a_row = self._failures_in_a_row + 1 if sample.failure else 0
+        if number > 0 and self._stopped is None and sample.failure is None:
+            self._counted.append(sample)
+        self._stopped = self._stopped or self._stop()
+        if self._on_sample is not None:
+            self._on_sample(sample)
+
+    def _stop(self) -> Stop | None:
+        durations = [s.seconds for s in self._counted]
+        return stop(self._rule, time.monotonic() - self._began, durations, self._failures_in_a_row)
+
+
+def _texts(tuned: Tuned) -> Callable[[Lengths], str]:
+    """Prompts of the lengths asked for, each its own; another run has others."""
+    seeds = itertools.count(random.SystemRandom().getrandbits(48))
+    return lambda lengths: prompts.prompt(tuned.fit.words(lengths.input_tokens), next(seeds))
+
+
+async def _probe(target: Target, words: int) -> Sample:
+    text = prompts.prompt(words, random.SystemRandom().getrandbits(48))
+    asked = Lengths(input_tokens=words, output_tokens=2)
+    return await client.ask(target, asked, text, due=0.0, began=time.monotonic())

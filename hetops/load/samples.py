@@ -1,0 +1,95 @@
+"""What one request of the generator measured, and many of them as figures. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+
+from hetops.load.schedule import Lengths
+from hetops.load.stopping import Interval, interval
+
+PERCENTS = (50, 90, 95, 99)
+"""Which percentiles of latencies are told, in this order."""
+
+
+class Failure(StrEnum):
+    """What went wrong with a request."""
+
+    CONNECT = "no connection"
+    REFUSED = "refused (4xx)"
+    THROTTLED = "throttled (429)"
+    ENGINE = "engine error (5xx)"
+    TORN = "answer broken off"
+    EMPTY = "no token in the answer"
+    SILENT = "no answer in time"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """One request. Times are seconds from the start of the load; a failed one has no latencies."""
+
+    due: float
+    """When it was to be sent; the generator itself was late by the rest."""
+    started: float
+    ended: float
+    asked: Lengths
+    input_tokens: int = 0
+    output_tokens: int = 0
+    ttft_seconds: float | None = None
+    tpot_seconds: float | None = None
+    failure: Failure | None = None
+    message: str = ""
+
+    @property
+    def seconds(self) -> float:
+        """From its start to its end."""
+        return self.ended - self.started
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figures:
+    """Many requests together. Percentiles are those of `PERCENTS`; NaN where nothing was measured."""
+
+    requests: int
+    input_tokens: float
+    """Mean of what the engine counted."""
+    output_tokens: float
+    seconds: Interval
+    """Of a whole request."""
+    ttft_seconds: tuple[float, ...]
+    tpot_seconds: tuple[float, ...]
+    failures: Mapping[Failure, int]
+
+
+def figures(samples: Sequence[Sample]) -> Figures:
+    """The figures of the answered requests; the others are counted by what went wrong.
+
+    Raises:
+        ValueError: none was answered.
+    """
+    good = [s for s in samples if s.failure is None]
+    return Figures(
+        requests=len(good),
+        seconds=interval([s.seconds for s in good]),
+        input_tokens=float(np.mean([s.input_tokens for s in good])),
+        output_tokens=float(np.mean([s.output_tokens for s in good])),
+        ttft_seconds=_percentiles(s.ttft_seconds for s in good),
+        tpot_seconds=_percentiles(s.tpot_seconds for s in good),
+        failures=failures(samples),
+    )
+
+
+def failures(samples: Iterable[Sample]) -> Mapping[Failure, int]:
+    """How often what went wrong."""
+    return dict(sorted(Counter(s.failure for s in samples if s.failure).items()))
+
+
+def _percentiles(values: Iterable[float | None]) -> tuple[float, ...]:
+    known = [v for v in values if v is not None]
+    if not known:
+        return (float("nan"),) * len(PERCENTS)
+    return tuple(float(v) for v in np.percentile(known, PERCENTS))

@@ -1,0 +1,83 @@
+"""When requests are sent and how long they are: open loops from records or a Poisson process, closed loops. Pure.
+
+An open loop sends whatever the engine does, as users do; a closed loop keeps so many requests in flight, as benchmarks
+of a configuration need. Lengths are in tokens.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lengths:
+    """How long one request is."""
+
+    input_tokens: int
+    output_tokens: int
+
+    def __post_init__(self) -> None:
+        if self.input_tokens < 1 or self.output_tokens < 1:
+            raise ValueError("a request has at least one token in and out")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrival:
+    """A request of an open loop: when it comes, in seconds from the start, and how long it is."""
+
+    at_seconds: float
+    lengths: Lengths
+
+
+def recorded(
+    at_seconds: Sequence[float], input_tokens: Sequence[float], output_tokens: Sequence[float]
+) -> tuple[Arrival, ...]:
+    """The requests of a record as they came, counted from its start."""
+    rows = zip(at_seconds, input_tokens, output_tokens, strict=True)
+    return tuple(
+        Arrival(at_seconds=float(at), lengths=_lengths(wanted_in, wanted_out))
+        for at, wanted_in, wanted_out in rows
+    )
+
+
+def poisson(
+    requests_per_second: float, seconds: float, lengths: Lengths, seed: int = 0
+) -> tuple[Arrival, ...]:
+    """Independent arrivals at a mean rate for so long; the same seed gives the same arrivals.
+
+    Raises:
+        ValueError: a rate that is not above zero.
+    """
+    if not 0 < requests_per_second < math.inf:
+        raise ValueError(f"a rate of {requests_per_second} requests a second is none")
+    source = random.Random(seed)
+    gaps = (source.expovariate(requests_per_second) for _ in itertools.count())
+    times = itertools.takewhile(lambda at: at < seconds, itertools.accumulate(gaps))
+    return tuple(Arrival(at_seconds=at, lengths=lengths) for at in times)
+
+
+def closed(lengths: Lengths, place: int, concurrency: int) -> Iterator[Lengths]:
+    """The requests that one of `concurrency` places sends one after the other. The first are of different lengths, so
+    that the places do not go in step for ever after.
+
+    Raises:
+        ValueError: a place that there is not.
+    """
+    if not 0 <= place < concurrency:
+        raise ValueError(f"{concurrency} requests in flight have no place {place}")
+    first = max(1, round(lengths.output_tokens * (place + 1) / concurrency))
+    yield Lengths(input_tokens=lengths.input_tokens, output_tokens=first)
+    yield from itertools.repeat(lengths)
+
+
+def levels(most: int) -> tuple[int, ...]:
+    """The concurrencies at which a replica of `most` sequences is measured: alone, a few, full."""
+    return tuple(sorted({1, max(1, round(math.sqrt(most))), most}))
+
+
+def _lengths(input_tokens: float, output_tokens: float) -> Lengths:
+    return Lengths(input_tokens=max(1, round(input_tokens)), output_tokens=max(1, round(output_tokens)))

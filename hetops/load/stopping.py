@@ -1,0 +1,100 @@
+"""When a measurement is long enough: bounds on time and number, and how well the mean is known. Pure."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+CONFIDENCE = 0.95
+
+
+class Stop(StrEnum):
+    """Why no further request is sent."""
+
+    SECONDS = "the time is over"
+    REQUESTS = "enough requests were sent"
+    PRECISE = "the mean is known well enough"
+    FAILURES = "request after request failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interval:
+    """A mean, and between what it lies with 95 % confidence; without bounds where there were fewer than two values."""
+
+    mean: float
+    low: float
+    high: float
+
+    @property
+    def half_width_share(self) -> float:
+        """Half the interval's width as a share of the mean."""
+        return (self.high - self.low) / 2.0 / self.mean if self.mean else math.inf
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopRule:
+    """What is asked of a measurement. The first bound that is reached ends it, once `min_requests` were counted or
+    three times `max_seconds` have gone by."""
+
+    max_seconds: float
+    max_requests: int = 1_000_000
+    min_requests: int = 2
+    precision: float = 0.0
+    """Relative half width of the mean's interval that is good enough; 0 measures for the whole time."""
+    max_failures: int = 5
+    """So many requests failing one after the other end the measurement."""
+
+    def __post_init__(self) -> None:
+        if not self.max_seconds > 0 or self.max_requests < 1 or self.min_requests < 1 or self.precision < 0:
+            raise ValueError("a measurement needs some time, some requests and a precision of at least 0")
+
+
+_PATIENCE = 3.0
+_FEWEST_FOR_PRECISION = 5
+
+
+def stop(rule: StopRule, seconds: float, durations: Sequence[float], failures_in_a_row: int) -> Stop | None:
+    """Why to send no more after `seconds` and these durations of counted requests; None to go on."""
+    if failures_in_a_row >= rule.max_failures:
+        return Stop.FAILURES
+    if len(durations) >= rule.max_requests:
+        return Stop.REQUESTS
+    few = len(durations) < min(rule.min_requests, rule.max_requests)
+    if seconds >= rule.max_seconds * (_PATIENCE if few else 1.0):
+        return Stop.SECONDS
+    if few or not rule.precision or len(durations) < _FEWEST_FOR_PRECISION:
+        return None
+    return Stop.PRECISE if interval(durations).half_width_share <= rule.precision else None
+
+
+def interval(values: Sequence[float]) -> Interval:
+    """The mean with Student's interval.
+
+    Raises:
+        ValueError: no value at all.
+    """
+    if not values:
+        raise ValueError("nothing was measured")
+    mean = math.fsum(values) / len(values)
+    if len(values) == 1:
+        return Interval(mean=mean, low=-math.inf, high=math.inf)
+    half = _student(len(values) - 1) * statistics.stdev(values) / math.sqrt(len(values))
+    return Interval(mean=mean, low=mean - half, high=mean + half)
+
+
+_STUDENT_FEW = (12.706, 4.303, 3.182)
+"""97.5 % points for one to three degrees of freedom, where the expansion below is off."""
+
+
+def _student(freedom: int) -> float:
+    """The two-sided 95 % point: Cornish-Fisher expansion (Abramowitz and Stegun 26.7.5), good to 1 % from 4 on."""
+    if freedom <= len(_STUDENT_FEW):
+        return _STUDENT_FEW[freedom - 1]
+    z = statistics.NormalDist().inv_cdf(0.5 + CONFIDENCE / 2.0)
+    first = (z**3 + z) / 4.0
+    second = (5.0 * z**5 + 16.0 * z**3 + 3.0 * z) / 96.0
+    third = (3.0 * z**7 + 19.0 * z**5 + 17.0 * z**3 - 15.0 * z) / 384.0
+    return z + first / freedom + second / freedom**2 + third / freedom**3

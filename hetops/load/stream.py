@@ -1,0 +1,83 @@
+"""What an answer of OpenAI's streaming API says, event by event. Pure: bytes in, what they mean out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+_DATA = b"data:"
+_DONE = b"[DONE]"
+
+
+class _Usage(msgspec.Struct):
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+
+class _Chunk(msgspec.Struct):
+    choices: list[dict[str, Any]] = msgspec.field(default_factory=list)
+    usage: _Usage | None = None
+    error: Any = None
+
+
+_CHUNK = msgspec.json.Decoder(_Chunk)
+
+
+@dataclass(slots=True, kw_only=True)
+class Answer:
+    """A streamed answer as far as it has come."""
+
+    first_at: float | None = None
+    last_at: float | None = None
+    pieces: int = 0
+    """Events with text in them: tokens, where the engine does not count them."""
+    input_tokens: int = 0
+    output_tokens: int = 0
+    whole: bool = False
+    """It has ended as it should."""
+    error: str = ""
+    _rest: bytes = field(default=b"")
+
+    @property
+    def tokens(self) -> int:
+        """Output tokens: what the engine says, else the events."""
+        return self.output_tokens or self.pieces
+
+    @property
+    def tpot_seconds(self) -> float | None:
+        """From the first token to the last, per token; None for fewer than two."""
+        if self.first_at is None or self.last_at is None or self.tokens < 2:
+            return None
+        return (self.last_at - self.first_at) / (self.tokens - 1)
+
+    def feed(self, data: bytes, at: float) -> None:
+        """More bytes of the body, received at a moment; what is no event of ours is passed over."""
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        for line in lines:
+            if line.startswith(_DATA):
+                self._event(line.removeprefix(_DATA).strip(), at)
+
+    def _event(self, data: bytes, at: float) -> None:
+        if data == _DONE:
+            self.whole = True
+            return
+        try:
+            chunk = _CHUNK.decode(data)
+        except msgspec.DecodeError:
+            return
+        if chunk.error is not None:
+            self.error = str(chunk.error)
+        if chunk.usage is not None:
+            self.input_tokens = chunk.usage.prompt_tokens
+            self.output_tokens = chunk.usage.completion_tokens
+        if any(_text(choice) for choice in chunk.choices):
+            self.first_at = at if self.first_at is None else self.first_at
+            self.last_at = at
+            self.pieces += 1
+
+
+def _text(choice: dict[str, Any]) -> str:
+    delta = choice.get("delta") or {}
+    return delta.get("content") or delta.get("reasoning_content") or choice.get("text") or ""
