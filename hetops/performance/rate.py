@@ -1,11 +1,12 @@
 """The largest request rate of one replica that keeps a class's targets at their percentiles. Pure and vectorised.
 
-A replica that always has B requests in flight completes lambda(B) = 1 / (prefill / stages + output * step(B) / B)
-requests a second: prompts of a batch share the compute, decoding shares one reading of the weights. Under Poisson
-arrivals the number in flight varies by its square root, so TPOT is held at B + z sqrt(B). TTFT is the prefill of the
-prompt at the target's percentile, one decode step, and two waits: for prefills ahead of it, an M/G/1 queue
-(Pollaczek-Khinchine mean, exponential tail) over prefill times whose spread comes from the class's lengths; and for a
-free sequence, an M/G/c queue (Sakasegawa 1977, An approximation formula Lq = a rho^b / (1 - rho)).
+A replica with n requests in flight completes mu(n) = 1 / (prefill / stages + output * step(n) / n) requests a second:
+prompts of a batch share the compute, decoding shares one reading of the weights. Under Poisson arrivals at rate r the
+number in flight is that of a queue with load-dependent processor sharing, pi(n) ~ r^n / (mu(1) ... mu(n)), whatever the
+distribution of lengths (Kelly 1979, Reversibility and Stochastic Networks, ch. 3); beyond the places requests wait.
+TPOT is held with as many in flight as an arrival finds at the target's percentile. TTFT is the prefill of the prompt at
+that percentile, one decode step, and the longer of two waits: for a place, and for the prompts ahead, an M/G/1 queue
+(Pollaczek-Khinchine mean, exponential tail). Who waited for a place finds few prompts ahead: the waits do not add.
 """
 
 from __future__ import annotations
@@ -23,11 +24,11 @@ from hetops.domain.workload import TokenLengths, WorkloadClass
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
-_HALVINGS = 40
-_ALMOST_IDLE = 1e-3
-"""Requests in flight, on average, of a replica that is idle but for one request now and then."""
+_HALVINGS = 34
+_IDLE = 1e-6
+"""Part of the highest rate at which a replica is as good as idle."""
 _HIGHEST_USE = 0.98
-"""Utilisation of the prefill queue above which its wait is taken as endless."""
+"""Utilisation above which a wait is taken as endless."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,10 +55,9 @@ def sustained(
     replicas: Sequence[StepTimes], workload_class: WorkloadClass, max_context: Sequence[int]
 ) -> list[Sustained]:
     """For each replica the largest rate of the class within its targets; element i for replicas[i]."""
-    steps, load = _Steps.of(replicas), _Load.of(workload_class)
-    most = np.maximum(np.minimum(steps.max_sequences, steps.kv_capacity / load.context), 0.0)
-    in_flight = _largest(lambda b: _kept(steps, load, b), np.minimum(_ALMOST_IDLE, most), most)
-    found = _Found(steps=steps, load=load, most=most, in_flight=in_flight)
+    queue = _Queue.of(_Steps.of(replicas), _Load.of(workload_class))
+    rate = _largest(queue.kept, _IDLE * queue.most, _HIGHEST_USE * queue.most)
+    found = _Found(queue=queue, rate=rate)
     longest = workload_class.input_tokens.p99 + workload_class.output_tokens.p50
     return [
         found.at(i) if longest <= max_context[i] else _too_long(longest, max_context[i])
@@ -67,16 +67,10 @@ def sustained(
 
 def latencies(replica: StepTimes, workload_class: WorkloadClass, requests_per_second: float) -> Latencies:
     """What one replica gives the class, alone, at a rate that it sustains, at the target's percentiles."""
-    steps, load = _Steps.of([replica]), _Load.of(workload_class)
-    most = np.maximum(np.minimum(steps.max_sequences, steps.kv_capacity / load.context), _ALMOST_IDLE)
-    in_flight = _largest(
-        lambda b: _rate(steps, load, b) <= requests_per_second, np.full_like(most, _ALMOST_IDLE), most
-    )
-    in_flight = np.maximum(in_flight, _ALMOST_IDLE)
-    return Latencies(
-        ttft_seconds=float(_ttft(steps, load, in_flight)[0]),
-        tpot_seconds=float(_tpot_high(steps, load, in_flight)[0]),
-    )
+    queue = _Queue.of(_Steps.of([replica]), _Load.of(workload_class))
+    rate = np.clip(requests_per_second, _IDLE * queue.most, _HIGHEST_USE * queue.most)
+    ttft, tpot = queue.latencies(rate)
+    return Latencies(ttft_seconds=float(ttft[0]), tpot_seconds=float(tpot[0]))
 
 
 def gpu_seconds(replica: StepTimes, input_tokens: Floats, output_tokens: Floats) -> Floats:
@@ -129,13 +123,13 @@ class _Steps:
         )
 
     def decode(self, in_flight: Floats, context: float) -> Floats:
-        """As `StepTimes.decode_seconds`."""
-        return (
-            np.maximum(self.weights, self.compute * in_flight)
-            + self.kv * context * in_flight
-            + self.overhead
-            + self.per_sequence * in_flight
+        """As `StepTimes.decode_seconds`, for one number in flight a replica, or a row of numbers each."""
+        over = (slice(None),) + (None,) * (in_flight.ndim - 1)
+        each = self.compute[over], self.kv[over] * context + self.per_sequence[over]
+        seconds: Floats = (
+            np.maximum(self.weights[over], each[0] * in_flight) + each[1] * in_flight + self.overhead[over]
         )
+        return seconds
 
     def prefill_seconds(self, tokens: float) -> Floats:
         """As `StepTimes.prefill_seconds`."""
@@ -154,7 +148,8 @@ class _Load:
     output_mean: float
     context: float
     """Mean tokens that a running request holds: its input and half its output."""
-    z: float
+    tpot_share: float
+    """Share of requests whose TPOT must keep the bound."""
     ttft_bound: float | None
     tail: float
     """Share of requests that may be slower to their first token than the bound."""
@@ -169,7 +164,7 @@ class _Load:
             output_spread=_spread(c.output_tokens),
             output_mean=c.output_tokens.mean,
             context=c.input_tokens.mean + c.output_tokens.mean / 2.0,
-            z=max(0.0, NormalDist().inv_cdf(c.target.tpot_percentile / 100.0)),
+            tpot_share=c.target.tpot_percentile / 100.0,
             ttft_bound=c.target.ttft_seconds,
             tail=1.0 - c.target.ttft_percentile / 100.0,
             tpot_bound=c.target.tpot_seconds,
@@ -184,57 +179,97 @@ def _spread(lengths: TokenLengths) -> float:
     return float(np.expm1(min(sigma**2, 4.0)))
 
 
-def _rate(steps: _Steps, load: _Load, in_flight: Floats) -> Floats:
-    """Requests a second with so many always in flight; less than one in flight is a share of the time."""
-    busy = np.maximum(in_flight, 1.0)
-    work = (
-        steps.prefill_seconds(load.input_mean) / steps.stages
-        + load.output_mean * steps.decode(busy, load.context) / busy
-    )
-    return np.minimum(in_flight, 1.0) / work
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Queue:
+    """Replicas as queues of one class: rows are replicas, columns numbers of requests in flight from 1 on."""
 
+    steps: _Steps
+    load: _Load
+    places: Floats
+    """Requests that can be in flight at once: sequences allowed, or what the KV cache has room for."""
+    in_flight: Floats
+    """1, 2, 3, ..."""
+    log_completed: Floats
+    """Logarithm of mu(1) ... mu(n); mu stays that of all places beyond them."""
+    most: Floats
+    """Completions a second with all places taken."""
 
-def _tpot_high(steps: _Steps, load: _Load, in_flight: Floats) -> Floats:
-    """TPOT at the target's percentile: the step of a batch that is larger than its mean by z standard deviations."""
-    high = np.minimum(in_flight + load.z * np.sqrt(in_flight), np.maximum(steps.max_sequences, 1.0))
-    stalls = steps.interference * np.maximum(high - 1.0, 0.0) / load.output_mean
-    return (
-        steps.decode(np.maximum(high, 1.0), load.context)
-        + stalls * steps.prefill_seconds(load.input_mean) / steps.stages
-    )
+    @classmethod
+    def of(cls, steps: _Steps, load: _Load) -> _Queue:
+        places = np.floor(np.minimum(steps.max_sequences, steps.kv_capacity / load.context))
+        served = np.maximum(places, 1.0)
+        numbers = np.arange(1.0, served.max() + 1.0)
+        busy = np.minimum(numbers[None, :], served[:, None])
+        work = (steps.prefill_seconds(load.input_mean) / steps.stages)[:, None] + (
+            load.output_mean * steps.decode(busy, load.context) / busy
+        )
+        return cls(
+            steps=steps,
+            load=load,
+            places=places,
+            in_flight=numbers,
+            log_completed=np.cumsum(-np.log(work), axis=1),
+            most=1.0 / work[:, -1],
+        )
 
+    def latencies(self, rate: Floats) -> tuple[Floats, Floats]:
+        """TTFT and TPOT at the target's percentiles at these rates; endless where the queue would be."""
+        found, waiting = self._found(rate)
+        return self._ttft(rate, found, waiting), self._tpot(found)
 
-def _ttft(steps: _Steps, load: _Load, in_flight: Floats) -> Floats:
-    """TTFT at the target's percentile with so many in flight, and so at the rate that they make."""
-    service = steps.prefill_seconds(load.input_mean) / steps.stages
-    asked = _rate(steps, load, in_flight) * service
-    use = np.minimum(asked, _HIGHEST_USE)
-    mean_wait = use * service * (1.0 + load.input_spread) / (2.0 * (1.0 - use))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        high_wait = np.where(use > load.tail, mean_wait / use * np.log(use / load.tail), 0.0)
-    high_wait = high_wait + _sequence_wait(steps, load, in_flight)
-    own = steps.prefill_seconds(load.input_high) + steps.decode(np.maximum(in_flight, 1.0), load.context)
-    return np.where(asked > _HIGHEST_USE, np.inf, own + high_wait)
+    def kept(self, rate: Floats) -> Bools:
+        """Where both targets hold; a higher rate never mends a broken one."""
+        ttft, tpot = self.latencies(rate)
+        kept: Bools = (
+            (tpot <= _bound(self.load.tpot_bound))
+            & (ttft <= _bound(self.load.ttft_bound))
+            & (self.places >= 1)
+        )
+        return kept
 
+    def _found(self, rate: Floats) -> tuple[Floats, Floats]:
+        """In flight at the TPOT percentile as a request runs, itself counted; and the chance that all places are taken."""
+        places = np.maximum(self.places, 1.0)[:, None]
+        weight = self.in_flight[None, :] * np.log(rate)[:, None] - self.log_completed
+        weight = np.where(self.in_flight[None, :] <= places, weight, -np.inf)
+        top = np.maximum(weight.max(axis=1), 0.0)
+        mass = np.exp(weight - top[:, None])
+        use = np.minimum(rate / self.most, _HIGHEST_USE)
+        last = np.take_along_axis(mass, places.astype(np.int64) - 1, axis=1)[:, 0]
+        idle, beyond = np.exp(-top), last * use / (1.0 - use)
+        whole = idle + mass.sum(axis=1) + beyond
+        below = (idle[:, None] + np.cumsum(mass, axis=1)) / whole[:, None]
+        found = np.minimum(
+            (below < self.load.tpot_share).sum(axis=1) + 1.0 + (idle / whole < self.load.tpot_share),
+            places[:, 0],
+        )
+        return found, (last + beyond) / whole
 
-def _sequence_wait(steps: _Steps, load: _Load, in_flight: Floats) -> Floats:
-    """The wait for one of the sequences that a replica can run at once, at the TTFT target's percentile."""
-    places = np.maximum(np.minimum(steps.max_sequences, steps.kv_capacity / load.context), 1.0)
-    asked = in_flight / places
-    use = np.minimum(asked, _HIGHEST_USE)
-    waits = use ** (np.sqrt(2.0 * (places + 1.0)) - 1.0)
-    service = in_flight / _rate(steps, load, in_flight)
-    mean_of_waiting = service * (1.0 + load.output_spread) / (2.0 * places * (1.0 - use))
-    wait: Floats = np.where(waits > load.tail, mean_of_waiting * np.log(waits / load.tail), 0.0)
-    return np.where(asked > _HIGHEST_USE, np.inf, wait)
+    def _tpot(self, found: Floats) -> Floats:
+        stalls = self.steps.interference * (found - 1.0) / self.load.output_mean
+        return (
+            self.steps.decode(found, self.load.context)
+            + stalls * self.steps.prefill_seconds(self.load.input_mean) / self.steps.stages
+        )
 
-
-def _kept(steps: _Steps, load: _Load, in_flight: Floats) -> Bools:
-    """Where both targets hold with so many in flight; more in flight never mends a broken one."""
-    kept: Bools = (_tpot_high(steps, load, in_flight) <= _bound(load.tpot_bound)) & (
-        _ttft(steps, load, in_flight) <= _bound(load.ttft_bound)
-    )
-    return kept
+    def _ttft(self, rate: Floats, found: Floats, waiting: Floats) -> Floats:
+        """The prompt's own prefill, a step, and the longer wait."""
+        load, tail = self.load, self.load.tail
+        step = self.steps.decode(found, load.context)
+        service = (
+            self.steps.prefill_seconds(load.input_mean) / self.steps.stages + self.steps.interference * step
+        )
+        use = np.minimum(rate * service, _HIGHEST_USE)
+        behind = service * (1.0 + load.input_spread) / (2.0 * (1.0 - use))
+        free = (1.0 + load.output_spread) / (2.0 * (self.most - np.minimum(rate, _HIGHEST_USE * self.most)))
+        with np.errstate(divide="ignore"):
+            for_prompts = np.where(use > tail, behind * np.log(use / tail), 0.0)
+            for_a_place = np.where(waiting > tail, free * np.log(waiting / tail), 0.0)
+        own = self.steps.prefill_seconds(load.input_high) + step
+        ttft: Floats = own + np.maximum(for_prompts, for_a_place)
+        return np.where(
+            (rate * service > _HIGHEST_USE) | (rate > _HIGHEST_USE * self.most * (1 + 1e-9)), np.inf, ttft
+        )
 
 
 def _bound(seconds: float | None) -> float:
@@ -256,49 +291,42 @@ def _largest(holds: Callable[[Floats], Bools], low: Floats, high: Floats) -> Flo
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Found:
-    """The arrays of an answer, read one replica at a time."""
+    """The rates found, read one replica at a time."""
 
-    steps: _Steps
-    load: _Load
-    most: Floats
-    in_flight: Floats
+    queue: _Queue
+    rate: Floats
 
     def at(self, i: int) -> Sustained:
         """The answer for replica i."""
-        held = np.maximum(self.in_flight, _ALMOST_IDLE)
-        tpot = float(_tpot_high(self.steps, self.load, held)[i])
-        ttft = float(_ttft(self.steps, self.load, held)[i])
-        binding, reason = self._binding(i, tpot, ttft)
+        queue = self.queue
+        rate = np.maximum(self.rate, _IDLE * queue.most)
+        ttft, tpot = (float(values[i]) for values in queue.latencies(rate))
+        binding, reason = self._binding(i, ttft, tpot)
         return Sustained(
-            requests_per_second=0.0 if reason else float(_rate(self.steps, self.load, held)[i]),
+            requests_per_second=0.0 if reason else float(rate[i]),
             ttft_seconds=ttft,
             tpot_seconds=tpot,
-            concurrency=float(self.in_flight[i]),
+            concurrency=float(rate[i] * (ttft + queue.load.output_mean * tpot)),
             binding=binding,
             reason=reason,
         )
 
-    def _binding(self, i: int, tpot: float, ttft: float) -> tuple[Binding, str]:
-        load = self.load
-        if self.most[i] < 1.0:
-            return (
-                Binding.KV_MEMORY,
-                f"KV for {self.steps.kv_capacity[i]:,.0f} tokens, a request holds {load.context:,.0f}",
-            )
-        if self.in_flight[i] <= 0 and tpot > _bound(load.tpot_bound):
-            return (
-                Binding.TPOT,
-                f"a decode step alone takes {tpot * 1e3:.1f} ms > target {(load.tpot_bound or 0) * 1e3:.1f} ms",
-            )
-        if self.in_flight[i] <= 0:
+    def _binding(self, i: int, ttft: float, tpot: float) -> tuple[Binding, str]:
+        queue, load = self.queue, self.queue.load
+        if queue.places[i] < 1.0:
+            capacity = queue.steps.kv_capacity[i]
+            return Binding.KV_MEMORY, f"KV for {capacity:,.0f} tokens, a request holds {load.context:,.0f}"
+        if self.rate[i] <= 0 and tpot > _bound(load.tpot_bound):
+            step, target = tpot * 1e3, (load.tpot_bound or 0) * 1e3
+            return Binding.TPOT, f"a decode step alone takes {step:.1f} ms > target {target:.1f} ms"
+        if self.rate[i] <= 0:
             why = f"prefill of {load.input_high:,.0f} tokens and a step take {ttft:.3g} s > target {load.ttft_bound:.3g} s"
             return Binding.TTFT, f"{why}; a bigger batch will not help"
-        if self.in_flight[i] >= self.most[i] * (1 - 1e-9):
-            full = self.most[i] >= self.steps.max_sequences[i]
+        if self.rate[i] >= _HIGHEST_USE * queue.most[i] * (1 - 1e-6):
+            full = queue.places[i] >= queue.steps.max_sequences[i]
             return (Binding.SEQUENCES if full else Binding.KV_MEMORY), ""
-        more = self.in_flight * (1 + 1e-6)
-        slow = bool(_tpot_high(self.steps, load, more)[i] > _bound(load.tpot_bound))
-        return (Binding.TPOT if slow else Binding.TTFT), ""
+        _, slower = queue.latencies(self.rate * (1 + 1e-6))
+        return (Binding.TPOT if slower[i] > _bound(load.tpot_bound) else Binding.TTFT), ""
 
 
 def _too_long(longest: float, context: int) -> Sustained:

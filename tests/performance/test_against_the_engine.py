@@ -1,0 +1,104 @@
+"""The closed form held against the emulated engine's core: what is promised at a planned rate is what a replay gives."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from hetops.catalog import tables
+from hetops.domain.configuration import Configuration
+from hetops.domain.model import Precision
+from hetops.domain.performance import StepTimes
+from hetops.domain.workload import LatencyTarget, WorkloadClass
+from hetops.performance.estimate import step_times
+from hetops.performance.rate import latencies, sustained
+from hetops.simulate.core import EngineCore, Event, EventKind, Generation
+from hetops.workloads.classes import lengths
+
+CATALOG = tables.load()
+PLANNED = 0.85
+"""Part of the sustained rate that plans use: the rest is headroom."""
+
+Floats = NDArray[np.float64]
+
+
+def replica(model: str, gpu: str, tensor: int, sequences: int) -> StepTimes:
+    configuration = Configuration(
+        model=model,
+        engine="llamacpp" if gpu == "CPU" else "vllm",
+        gpu=gpu,
+        tensor_parallel=tensor,
+        weights=Precision.GGUF_Q4_K_M if gpu == "CPU" else Precision.FP8,
+        kv=Precision.BF16,
+        checkpoint="hub",
+        max_sequences=sequences,
+        max_context_tokens=12_000,
+    )
+    return step_times(configuration, CATALOG.model(model), CATALOG.gpu(gpu))
+
+
+def replayed(
+    steps: StepTimes, rate: float, inputs: Floats, outputs: Floats, seed: int = 7
+) -> tuple[Floats, Floats]:
+    """TTFT and TPOT of requests that arrive at random, the first fifth left out."""
+    count = len(inputs)
+    arrivals = np.cumsum(np.random.default_rng(seed).exponential(1 / rate, count))
+    core, first, done = EngineCore(steps), np.zeros(count), np.zeros(count)
+
+    def note(events: list[Event]) -> None:
+        for event in events:
+            if event.kind is EventKind.FIRST_TOKEN:
+                first[event.request] = event.at
+            elif event.kind is EventKind.FINISHED:
+                done[event.request] = event.at
+
+    for i, at in enumerate(arrivals):
+        core.submit(Generation(id=i, input_tokens=int(inputs[i]), output_tokens=int(outputs[i])), float(at))
+        note(core.advance(float(at)))
+    while (after := core.next_event_at()) is not None:
+        note(core.advance(after))
+    settled = slice(count // 5, None)
+    return (first - arrivals)[settled], ((done - first) / (outputs - 1))[settled]
+
+
+@pytest.mark.parametrize(
+    ("model", "gpu", "tensor", "sequences", "typical", "target"),
+    [
+        ("llama-3.1-8b", "L4", 1, 256, (300, 150), (1.0, 0.1)),
+        ("llama-3.1-8b", "L4", 1, 256, (1000, 400), (2.0, 0.2)),
+        ("llama-3.1-8b", "H100-SXM", 1, 256, (4000, 60), (1.0, 0.1)),
+        ("llama-3.1-70b", "H100-SXM", 4, 256, (1000, 400), (2.0, 0.1)),
+        ("llama-3.1-70b", "B200", 1, 256, (1000, 400), (2.0, 0.1)),
+        ("gemma-3-270m", "CPU", 1, 1, (30, 15), (6.0, 0.4)),
+    ],
+)
+def test_planned_latencies_are_those_of_a_replay_and_rarely_better(
+    model: str,
+    gpu: str,
+    tensor: int,
+    sequences: int,
+    typical: tuple[int, int],
+    target: tuple[float, float],
+) -> None:
+    steps = replica(model, gpu, tensor, sequences)
+    random = np.random.default_rng(1)
+    inputs, outputs = (
+        np.clip(np.round(random.lognormal(np.log(mean), 0.5, 2500)), 2, 8000) for mean in typical
+    )
+    c = WorkloadClass(
+        name="c",
+        requests_per_second=1.0,
+        input_tokens=lengths(inputs),
+        output_tokens=lengths(outputs),
+        target=LatencyTarget(ttft_seconds=target[0], tpot_seconds=target[1]),
+    )
+    found = sustained([steps], c, [12_000])[0]
+    assert found.requests_per_second > 0
+    rate = found.requests_per_second * PLANNED
+    promised = latencies(steps, c, rate)
+    ttft, tpot = (float(np.percentile(v, 90)) for v in replayed(steps, rate, inputs, outputs))
+    assert ttft <= target[0]
+    assert tpot <= target[1]
+    assert 0.9 * ttft <= promised.ttft_seconds <= 2.0 * ttft
+    assert 0.9 * tpot <= promised.tpot_seconds <= 2.5 * tpot
