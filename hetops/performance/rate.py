@@ -57,7 +57,7 @@ def sustained(
     """For each replica the largest rate of the class within its targets; element i for replicas[i]."""
     queue = _Queue.of(_Steps.of(replicas), _Load.of(workload_class))
     rate = _largest(queue.kept, _IDLE * queue.most, _HIGHEST_USE * queue.most)
-    found = _Found(queue=queue, rate=rate)
+    found = _Found.of(queue, rate)
     longest = workload_class.input_tokens.p99 + workload_class.output_tokens.p50
     return [
         found.at(i) if longest <= max_context[i] else _too_long(longest, max_context[i])
@@ -291,22 +291,31 @@ def _largest(holds: Callable[[Floats], Bools], low: Floats, high: Floats) -> Flo
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Found:
-    """The rates found, read one replica at a time."""
+    """The rates found and what they give, read one replica at a time."""
 
     queue: _Queue
     rate: Floats
+    ttft: Floats
+    tpot: Floats
+    tpot_beyond: Floats
+    """TPOT at a rate that is a little higher."""
+
+    @classmethod
+    def of(cls, queue: _Queue, rate: Floats) -> _Found:
+        held = np.maximum(rate, _IDLE * queue.most)
+        ttft, tpot = queue.latencies(held)
+        _, beyond = queue.latencies(held * (1 + 1e-6))
+        return cls(queue=queue, rate=rate, ttft=ttft, tpot=tpot, tpot_beyond=beyond)
 
     def at(self, i: int) -> Sustained:
         """The answer for replica i."""
-        queue = self.queue
-        rate = np.maximum(self.rate, _IDLE * queue.most)
-        ttft, tpot = (float(values[i]) for values in queue.latencies(rate))
+        rate, ttft, tpot = float(self.rate[i]), float(self.ttft[i]), float(self.tpot[i])
         binding, reason = self._binding(i, ttft, tpot)
         return Sustained(
-            requests_per_second=0.0 if reason else float(rate[i]),
+            requests_per_second=0.0 if reason else rate,
             ttft_seconds=ttft,
             tpot_seconds=tpot,
-            concurrency=float(rate[i] * (ttft + queue.load.output_mean * tpot)),
+            concurrency=rate * (ttft + self.queue.load.output_mean * tpot),
             binding=binding,
             reason=reason,
         )
@@ -325,8 +334,8 @@ class _Found:
         if self.rate[i] >= _HIGHEST_USE * queue.most[i] * (1 - 1e-6):
             full = queue.places[i] >= queue.steps.max_sequences[i]
             return (Binding.SEQUENCES if full else Binding.KV_MEMORY), ""
-        _, slower = queue.latencies(self.rate * (1 + 1e-6))
-        return (Binding.TPOT if slower[i] > _bound(load.tpot_bound) else Binding.TTFT), ""
+        slow = self.tpot_beyond[i] > _bound(load.tpot_bound)
+        return (Binding.TPOT if slow else Binding.TTFT), ""
 
 
 def _too_long(longest: float, context: int) -> Sustained:
