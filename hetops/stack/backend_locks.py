@@ -62,10 +62,10 @@ def _engine_lives(pid: int) -> bool:
         return False
     except PermissionError:
         return True
-    return all("pulumi" in name for name in _names(pid))
+    return all(b"pulumi" in command for command in _commands(pid))
 
 
-def _names(pid: int) -> Iterator[str]:
-    """The name of the process, where this system tells."""
+def _commands(pid: int) -> Iterator[bytes]:
+    """The command line of the process, where this system tells; that of a dead one nobody waited for is empty."""
     with contextlib.suppress(OSError):
-        yield Path(f"/proc/{pid}/comm").read_text(encoding="utf-8", errors="replace")
+        yield Path(f"/proc/{pid}/cmdline").read_bytes()

@@ -274,7 +274,7 @@ class _Declaring:
     """The program as the SDK calls it; keeps what it raised, which the SDK would turn into text."""
 
     def __init__(self, inputs: FleetInputs, program: Program) -> None:
-        self.fault: HetopsError | None = None
+        self.fault: Exception | None = None
         self._inputs = inputs
         self._program = replace(program, router_config=self._router_config)
         self._write = program.router_config
@@ -282,16 +282,16 @@ class _Declaring:
     def __call__(self) -> None:
         try:
             declare(self._inputs, self._program)
-        except HetopsError as fault:
+        except Exception as fault:
             self.fault = fault
-            raise pulumi.RunError(fault.message) from fault
+            raise pulumi.RunError(str(fault)) from fault
 
     def _router_config(self, inputs: FleetInputs, endpoints: Endpoints) -> str:
         try:
             return self._write(inputs, endpoints)
-        except HetopsError as fault:
+        except Exception as fault:
             self.fault = fault
-            raise pulumi.RunError(fault.message) from fault
+            raise pulumi.RunError(str(fault)) from fault
 
 
 class _Workspace(automation.LocalWorkspace):  # type: ignore[misc]  # the SDK is untyped to us

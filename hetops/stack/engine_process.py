@@ -26,8 +26,13 @@ from semver import VersionInfo
 from hetops.errors import HetopsError, LockError
 from hetops.stack.engine import EngineChoice
 
-_CHANGING = frozenset({"up", "destroy", "refresh"})
-"""Commands that may change the world for longer than an instant."""
+_READING = (["preview"], ["stack", "export"], ["stack", "output"], ["stack", "history"])
+"""Beginnings of the commands that change nothing; several may run at once."""
+_SIGNED = (
+    """printf '{"pid": %d, "host": "%s", "command": "%s"}\\n' "$$" "$2" "$3" >"$1"; shift 3; exec "$@\""""
+)
+"""Signs the record with its own process id before it becomes the engine: a client may be killed at any instant."""
+_SIGN_SECONDS = 5.0
 _STOP_SECONDS = 15.0
 """How long an engine that lost its client may take to end after SIGINT."""
 _GRACE_SECONDS = 5.0
@@ -56,10 +61,12 @@ class EngineProcess(PulumiCommand):  # type: ignore[misc]  # the SDK is untyped 
     ) -> CommandResult:
         """As the base class, in the deployment's environment and not in this process's."""
         del on_output, on_error
-        recorded = _recorded(self._record) if args[0] in _CHANGING else contextlib.nullcontext(None)
+        reads = any(args[: len(beginning)] == beginning for beginning in _READING)
+        recorded = contextlib.nullcontext(None) if reads else _recorded(self._record)
         with recorded as handle:
+            command = [self.command, "--non-interactive", *args]
             process = subprocess.Popen(
-                [self.command, "--non-interactive", *args],
+                command if handle is None else self._signing(command, args[0]),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
@@ -71,8 +78,6 @@ class EngineProcess(PulumiCommand):  # type: ignore[misc]  # the SDK is untyped 
                 pass_fds=() if handle is None else (handle,),
             )
             self._running = process
-            if handle is not None:
-                _sign(handle, process.pid, args[0])
             stdout, stderr = self._until_ended(process)
         result = CommandResult(stdout=stdout, stderr=stderr, code=process.returncode)
         if result.code != 0:
@@ -84,6 +89,9 @@ class EngineProcess(PulumiCommand):  # type: ignore[misc]  # the SDK is untyped 
         self.interrupted = True
         if self._running is not None and self._running.poll() is None:
             self._running.send_signal(signal.SIGINT)
+
+    def _signing(self, command: list[str], what: str) -> list[str]:
+        return ["/bin/sh", "-c", _SIGNED, "sh", str(self._record), socket.gethostname(), what, *command]
 
     def _until_ended(self, process: subprocess.Popen[str]) -> tuple[str, str]:
         try:
@@ -135,16 +143,11 @@ def _recorded(record: Path) -> Iterator[int]:
                 hint="wait for it to finish, then run this command again",
             )
         fcntl.flock(handle, fcntl.LOCK_EX)
+        os.ftruncate(handle, 0)
         yield handle
         record.unlink(missing_ok=True)
     finally:
         os.close(handle)
-
-
-def _sign(handle: int, pid: int, command: str) -> None:
-    text = json.dumps({"pid": pid, "host": socket.gethostname(), "command": command}) + "\n"
-    os.ftruncate(handle, 0)
-    os.pwrite(handle, text.encode(), 0)
 
 
 def _free(handle: int) -> bool:
@@ -161,18 +164,23 @@ def _told(handle: int) -> str:
 
 
 def _orphan(handle: int, record: Path) -> int:
-    """Its process id; written just after it starts, so that a client killed in between leaves none for ever."""
-    try:
-        told = json.loads(_told(handle))
-        pid, host = int(told["pid"]), str(told["host"])
-    except (ValueError, KeyError, TypeError) as fault:
-        raise LockError(
-            f"a Pulumi engine that nobody signed for runs for {record.parent.name}",
-            hint="wait for it to finish, or end the process `pulumi`, then run this command again",
-        ) from fault
-    if host != socket.gethostname():
-        raise LockError(f"a Pulumi engine runs for {record.parent.name} on {host}, process {pid}")
-    return pid
+    """Its process id, which it writes as soon as it starts."""
+    deadline = time.monotonic() + _SIGN_SECONDS
+    while True:
+        try:
+            told = json.loads(_told(handle))
+            break
+        except ValueError as fault:
+            if time.monotonic() >= deadline:
+                raise LockError(
+                    f"a Pulumi engine that signed nothing runs for {record.parent.name}",
+                    hint="wait for it to finish, or end the process `pulumi`, then run this command again",
+                ) from fault
+            time.sleep(_POLL_SECONDS)
+    if told["host"] != socket.gethostname():
+        where = f"on {told['host']}, process {told['pid']}"
+        raise LockError(f"a Pulumi engine runs for {record.parent.name} {where}")
+    return int(told["pid"])
 
 
 def _ended(handle: int, pid: int, number: signal.Signals, seconds: float = _GRACE_SECONDS) -> bool:

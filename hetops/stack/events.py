@@ -63,6 +63,13 @@ class Failure:
     pool: str
     node: str
     lines: tuple[str, ...]
+
+    @property
+    def headline(self) -> str:
+        """Its first line, with the node's name."""
+        named = not self.node or self.node in self.lines[0]
+        return self.lines[0] if named else f"{self.node}: {self.lines[0]}"
+
     kind: ErrorKind | None = None
     """What a provider's failure means; None where nobody said."""
 
@@ -109,25 +116,18 @@ class Progress:
 
     def error(self, otherwise: str) -> HetopsError:
         """All failures as one error; `otherwise` is what is known where the engine told none."""
-        if not self.failures:
+        # A program that fails after a resource did fails because of it, and says it in the engine's words.
+        failures = [f for f in self.failures if f.node] or self.failures
+        if not failures:
             return ProvisioningError(otherwise, hint=_AGAIN)
-        first, *others = self.failures
+        first, *others = failures
         hints = [line.removeprefix(_HINT) for line in first.lines if line.startswith(_HINT)]
-        message, *details = (line for line in first.lines if not line.startswith(_HINT))
-        more = (f"{f.node or 'also'}: {f.lines[0]}" for f in others)
+        _, *details = (line for line in first.lines if not line.startswith(_HINT))
         return ProvisioningError(
-            f"{first.node}: {message}" if first.node else message,
-            details=(*details, *more),
+            first.headline,
+            details=(*details, *(f"also: {f.headline}" for f in others)),
             hint=hints[0] if hints else _AGAIN,
-            short_of=self._short_of(),
         )
-
-    def _short_of(self) -> tuple[str, ...]:
-        """The pools that lack capacity, where nothing else went wrong with a resource."""
-        of_nodes = [f for f in self.failures if f.node]
-        if any(f.kind is not ErrorKind.CAPACITY for f in of_nodes):
-            return ()
-        return tuple(dict.fromkeys(f.pool for f in of_nodes))
 
     def _begin(self, step: Any) -> None:
         if not step.type.startswith(OWN_TYPES) or not _is_custom(step):
