@@ -55,6 +55,8 @@ def sustained(
     replicas: Sequence[StepTimes], workload_class: WorkloadClass, max_context: Sequence[int]
 ) -> list[Sustained]:
     """For each replica the largest rate of the class within its targets; element i for replicas[i]."""
+    if not replicas:
+        return []
     queue = _Queue.of(_Steps.of(replicas), _Load.of(workload_class))
     rate = _largest(queue.kept, _IDLE * queue.most, _HIGHEST_USE * queue.most)
     found = _Found.of(queue, rate)
