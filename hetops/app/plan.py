@@ -104,8 +104,7 @@ def pool_name(offer: Offer, configuration: Configuration) -> str:
 
 def _pose(c: Candidates, target_factor: float) -> Posed:
     classes = tuple(_with_targets(one, target_factor) for one in c.workload.classes)
-    basis = Basis(model=c.model, gpus=c.gpus, measurements=_measured(c))
-    table = build(c.enumeration.configurations, classes, basis)
+    table = build(c.enumeration.configurations, classes, _basis(c))
     kept = best_of_each(c.enumeration.configurations, table)
     columns = tuple(_columns(c.gathered.selection.offers, kept, table, classes))
     if not columns:
@@ -128,13 +127,21 @@ def _with_targets(c: WorkloadClass, factor: float) -> WorkloadClass:
     return replace(c, target=looser)
 
 
-def _measured(c: Candidates) -> tuple[Measurement, ...]:
-    """The user's own benchmarks that hold on the hardware they would be used for."""
+def _basis(c: Candidates) -> Basis:
+    """What speeds are known: measurements count on the hardware that they were made on, and on no other."""
     here = host.fingerprint()
     gpu_of = {one.id: one.gpu for one in c.enumeration.configurations}
     valid = {one: here if c.gpus[gpu].vendor == "cpu" else gpu for one, gpu in gpu_of.items()}
-    own = measurements.read(c.home.measurements)
-    return tuple(m for m in own if valid.get(m.configuration) == m.host)
+
+    def holding(measured: Iterable[Measurement]) -> tuple[Measurement, ...]:
+        return tuple(m for m in measured if valid.get(m.configuration) == m.host)
+
+    return Basis(
+        model=c.model,
+        gpus=c.gpus,
+        measurements=holding(measurements.read(c.home.measurements)),
+        shipped=holding(c.plugins.measurements),
+    )
 
 
 def _columns(
@@ -350,10 +357,10 @@ def _nothing_to_choose(c: Candidates, table: PerformanceTable) -> InfeasibleErro
 
 def _loosest_hint(c: Candidates) -> str:
     """By how much the targets must be loosened until one replica can serve every class."""
+    basis = _basis(c)
 
     def enough(factor: float) -> bool:
         looser = tuple(_with_targets(one, factor) for one in c.workload.classes)
-        basis = Basis(model=c.model, gpus=c.gpus, measurements=_measured(c))
         table = build(c.enumeration.configurations, looser, basis)
         return all(any(r.requests_per_second > 0 for r in _of(table, one.name)) for one in looser)
 

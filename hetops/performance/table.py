@@ -30,11 +30,14 @@ class PerformanceTable:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Basis:
-    """What a table is made from: the model, GPU types by name, and the user's measurements valid on this hardware."""
+    """What a table is made from: the model, GPU types by name, and measurements valid on the hardware that they name."""
 
     model: Model
     gpus: Mapping[str, GpuType]
     measurements: Sequence[Measurement] = field(default=())
+    """The user's own."""
+    shipped: Sequence[Measurement] = field(default=())
+    """Those that plugins bring."""
 
 
 def build(
@@ -58,17 +61,22 @@ def build(
 def _founded(configuration: Configuration, basis: Basis) -> tuple[StepTimes, Evidence]:
     """Step times from the strongest layer that knows the configuration."""
     gpu = basis.gpus[configuration.gpu]
-    own = [m for m in basis.measurements if m.configuration == configuration.id]
-    if any(m.concurrency == 1 for m in own):
-        capacity = fit(configuration, basis.model, gpu).kv_capacity_tokens
-        latest = max(m.measured_at for m in own)
-        evidence = Evidence(
-            layer=EvidenceLayer.MEASURED,
-            source=f"{len(own)} benchmark runs on {own[0].host}, last {latest}",
-            margin=estimate.margin(EvidenceLayer.MEASURED),
-        )
-        return measured.step_times(configuration, own, capacity), evidence
+    layers = ((EvidenceLayer.MEASURED, basis.measurements), (EvidenceLayer.SHIPPED, basis.shipped))
+    for layer, measurements in layers:
+        own = [m for m in measurements if m.configuration == configuration.id]
+        if any(m.concurrency == 1 for m in own):
+            capacity = fit(configuration, basis.model, gpu).kv_capacity_tokens
+            return measured.step_times(configuration, own, capacity), _of_measurements(layer, own)
     return estimate.step_times(configuration, basis.model, gpu), estimate.coefficients(gpu).evidence
+
+
+def _of_measurements(layer: EvidenceLayer, own: Sequence[Measurement]) -> Evidence:
+    latest = max(m.measured_at for m in own)
+    return Evidence(
+        layer=layer,
+        source=f"{len(own)} benchmark runs on {own[0].host}, last {latest}",
+        margin=estimate.margin(layer),
+    )
 
 
 def _row(

@@ -220,3 +220,29 @@ def test_what_binds_is_named() -> None:
     assert sustained(steps, a_class(tpot_seconds=0.012), [8192])[0].binding is Binding.TPOT
     assert sustained(steps, a_class(ttft_seconds=0.035), [8192])[0].binding is Binding.TTFT
     assert sustained(steps, a_class(), [8192])[0].binding in (Binding.SEQUENCES, Binding.KV_MEMORY)
+
+
+def test_a_plugins_measurements_come_before_the_closed_form_and_after_the_users_own() -> None:
+    one = configuration("H100-SXM", Precision.FP8, model="llama-3.1-8b")
+    shipped = Measurement(
+        configuration=one.id,
+        offer_sku="",
+        host="H100-SXM",
+        input_tokens=1000,
+        output_tokens=200,
+        concurrency=1,
+        requests=50,
+        requests_per_second=0.5,
+        ttft_seconds=(0.03,) * 4,
+        tpot_seconds=(0.006,) * 4,
+        measured_at="2026-11-01T00:00:00Z",
+    )
+    own = replace(shipped, tpot_seconds=(0.012,) * 4)
+    basis = Basis(model=LLAMA_8B, gpus=GPUS, shipped=[shipped])
+    for known, layer, seconds in (
+        (basis, EvidenceLayer.SHIPPED, 0.006),
+        (replace(basis, measurements=[own]), EvidenceLayer.MEASURED, 0.012),
+    ):
+        table = build([one], [a_class()], known)
+        assert table.row(one.id, "c").evidence.layer is layer
+        assert table.step_times[one.id].decode_seconds(1, 1000) == pytest.approx(seconds)
