@@ -96,6 +96,7 @@ class FleetStack:
         Raises:
             HetopsError: the plan cannot be declared, or the engine fails.
         """
+        self._process.interrupted = False
         self._check(inputs)
         preview, progress = Preview(), Progress(_to_nobody)
         declaring = _Declaring(inputs, self._program)
@@ -117,6 +118,7 @@ class FleetStack:
             LockError: another run holds the stack.
             HetopsError: the plan cannot be declared.
         """
+        self._process.interrupted = False
         self._check(inputs)
         self.recover(tell)
         progress, declaring = Progress(tell), _Declaring(inputs, self._program)
@@ -140,6 +142,7 @@ class FleetStack:
         Raises:
             ProvisioningError, CancelledError, LockError: as `up`.
         """
+        self._process.interrupted = False
         self.recover(tell)
         exported = self._export()
         if exported is None:
@@ -249,7 +252,6 @@ class FleetStack:
     @contextlib.contextmanager
     def _errors(self, progress: Progress, declaring: _Declaring | None = None) -> Iterator[None]:
         """The one seam: whatever the engine or the SDK says becomes an error of ours."""
-        self._process.interrupted = False
         try:
             yield
         except (HetopsError, automation.StackNotFoundError):

@@ -23,13 +23,14 @@ from pulumi.automation import CommandResult, PulumiCommand
 from pulumi.automation.errors import create_command_error
 from semver import VersionInfo
 
-from hetops.errors import HetopsError, LockError
+from hetops.errors import CancelledError, HetopsError, LockError
 from hetops.stack.engine import EngineChoice
 
 _READING = (["preview"], ["stack", "export"], ["stack", "output"], ["stack", "history"])
 """Beginnings of the commands that change nothing; several may run at once."""
 _SIGNED = (
-    """printf '{"pid": %d, "host": "%s", "command": "%s"}\\n' "$$" "$2" "$3" >"$1"; shift 3; exec "$@\""""
+    """printf '{"pid": %d, "client": %d, "host": "%s", "command": "%s"}\\n' "$$" "$PPID" "$2" "$3" >"$1";"""
+    """ shift 3; exec "$@\""""
 )
 """Signs the record with its own process id before it becomes the engine: a client may be killed at any instant."""
 _SIGN_SECONDS = 5.0
@@ -47,6 +48,7 @@ class EngineProcess(PulumiCommand):  # type: ignore[misc]  # the SDK is untyped 
         self.command = str(engine.path)
         self.version = VersionInfo.parse(engine.version)
         self.interrupted = False
+        """Whether it was asked to stop: nothing starts any more."""
         self._environment = dict(environment)
         self._record = record
         self._running: subprocess.Popen[str] | None = None
@@ -61,6 +63,8 @@ class EngineProcess(PulumiCommand):  # type: ignore[misc]  # the SDK is untyped 
     ) -> CommandResult:
         """As the base class, in the deployment's environment and not in this process's."""
         del on_output, on_error
+        if self.interrupted:
+            raise CancelledError("stopped before the engine started")
         reads = any(args[: len(beginning)] == beginning for beginning in _READING)
         recorded = contextlib.nullcontext(None) if reads else _recorded(self._record)
         with recorded as handle:
@@ -107,10 +111,8 @@ class EngineProcess(PulumiCommand):  # type: ignore[misc]  # the SDK is untyped 
 def end_orphan(record: Path) -> str:
     """Ends the engine whose client is gone, and its plugins; what there was to end, empty where nothing.
 
-    Must be called under the deployment's lock: an engine whose client lives would end too.
-
     Raises:
-        LockError: it runs on another host, or does not end.
+        LockError: its client lives, it runs on another host, or it does not end.
     """
     try:
         handle = os.open(record, os.O_RDWR | os.O_CLOEXEC)
@@ -177,10 +179,31 @@ def _orphan(handle: int, record: Path) -> int:
                     hint="wait for it to finish, or end the process `pulumi`, then run this command again",
                 ) from fault
             time.sleep(_POLL_SECONDS)
-    if told["host"] != socket.gethostname():
-        where = f"on {told['host']}, process {told['pid']}"
-        raise LockError(f"a Pulumi engine runs for {record.parent.name} {where}")
+    if told["host"] != socket.gethostname() or _is_child(told["pid"], told["client"]):
+        raise LockError(
+            f"{record.parent.name} is being changed by process {told['client']} on {told['host']}",
+            hint="wait for it to finish, then run this command again",
+        )
     return int(told["pid"])
+
+
+def _is_child(pid: int, parent: int) -> bool:
+    """Whether the engine still has its client. Where a system has no /proc the client's id must do."""
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return not Path("/proc/self").exists() and _lives(parent)
+    return int(status.rpartition(")")[2].split()[1]) == parent
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def _ended(handle: int, pid: int, number: signal.Signals, seconds: float = _GRACE_SECONDS) -> bool:

@@ -65,6 +65,11 @@ class Failure:
     lines: tuple[str, ...]
 
     @property
+    def told(self) -> tuple[str, ...]:
+        """What happened, without what to do about it."""
+        return tuple(line for line in self.lines if not line.startswith(_HINT))
+
+    @property
     def headline(self) -> str:
         """Its first line, with the node's name."""
         named = not self.node or self.node in self.lines[0]
@@ -122,10 +127,9 @@ class Progress:
             return ProvisioningError(otherwise, hint=_AGAIN)
         first, *others = failures
         hints = [line.removeprefix(_HINT) for line in first.lines if line.startswith(_HINT)]
-        _, *details = (line for line in first.lines if not line.startswith(_HINT))
         return ProvisioningError(
             first.headline,
-            details=(*details, *(f"also: {f.headline}" for f in others)),
+            details=(*first.told[1:], *(f"also: {f.headline}" for f in others)),
             hint=hints[0] if hints else _AGAIN,
         )
 
@@ -156,7 +160,7 @@ class Progress:
         )
         self.failures.append(failure)
         if urn:
-            self._say(Happening.FAILED, urn, "\n".join(lines))
+            self._say(Happening.FAILED, urn, "\n".join(failure.told))
 
     def _say(self, what: Happening, urn: str, message: str = "") -> None:
         self._tell(PoolEvent(what=what, pool=self._pools[urn], node=name_of(urn), message=message))

@@ -49,7 +49,7 @@ class Exported:
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing that a destroy would remove."""
-        return not any(r.get("custom") for r in self._resources)
+        return not self._resources
 
     @property
     def has_open_operations(self) -> bool:
