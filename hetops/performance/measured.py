@@ -2,8 +2,8 @@
 
 A benchmark keeps B requests in flight and gives, per class lengths and B, the rate and percentiles of TTFT and TPOT.
 * Prefill: the TTFT of lone requests is a line in the input length (through the origin where only one was measured).
-* Decode: with `lambda(B) = 1 / (prefill + output * step(B) / B)`, the equation that rates are planned with, each rate gives
-  the step of B sequences; the step is a line in B, neither part below zero, so a plan gives the measured rates back.
+* Decode: the median TPOT with B in flight is the step of B sequences and the prompts of the others that fall between two
+  tokens: a share (B-1)/B * lambda * prefill of the time. Without it, the step is a line in B, neither part below zero.
 * Interference 1: a prompt holds up the running sequences for as long as it takes, as engines do that batch the prompt
   with them (llama.cpp: measured TPOT at 4 sequences 119 ms, so reckoned 130 ms).
 What was not varied on its own (context length, the prompts' squared term) stays inside these terms. Only the latest
@@ -16,9 +16,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hetops.domain.configuration import Configuration
 from hetops.domain.performance import Measurement, StepTimes
+
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,24 +95,19 @@ def _decode_line(measurements: Sequence[Measurement], around: float, per_token: 
 
 
 def _step(m: Measurement, prefill_seconds: float) -> float:
-    """The step that makes the measured rate; where prefill alone would take longer, no less than the measured gap
-    between tokens without the other prompts' share."""
-    by_rate = (1.0 / m.requests_per_second - prefill_seconds) * m.concurrency / m.output_tokens
-    waiting = (m.concurrency - 1) / m.concurrency * m.requests_per_second * prefill_seconds
-    by_gap = m.tpot_seconds[0] * max(0.0, 1.0 - waiting) if np.isfinite(m.tpot_seconds[0]) else 0.0
-    return max(by_rate, by_gap if by_rate <= 0 else 0.0, 1e-6)
+    """The step between two tokens without the prompts of others; where answers had one token, what the rate leaves."""
+    if not np.isfinite(m.tpot_seconds[0]):
+        left = (1.0 / m.requests_per_second - prefill_seconds) * m.concurrency / m.output_tokens
+        return max(left, 0.0)
+    prompts = (m.concurrency - 1) / m.concurrency * m.requests_per_second * prefill_seconds
+    return m.tpot_seconds[0] * max(0.0, 1.0 - prompts)
 
 
-def _line(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
-    """Least squares of y = a + b x with neither below zero; relative errors, so that small values count as much."""
-    weight = 1.0 / y
+def _line(x: Floats, y: Floats) -> tuple[float, float]:
+    """Least squares of y = a + b x with neither below zero."""
     if len(set(x)) == 1:
         return 0.0, float((y / x).mean())
-    design = np.column_stack([np.ones_like(x), x]) * weight[:, None]
-    (a, b), *_ = np.linalg.lstsq(design, y * weight, rcond=None)
+    b, a = (float(v) for v in np.polyfit(x, y, 1))
     if a < 0:
-        scaled = x * weight
-        return 0.0, float(scaled.sum() / (scaled * scaled).sum())
-    if b < 0:
-        return float(weight.sum() / (weight * weight).sum()), 0.0
-    return float(a), float(b)
+        return 0.0, float((x * y).sum() / (x * x).sum())
+    return (float(y.mean()), 0.0) if b < 0 else (a, b)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hetops.catalog import tables
 from hetops.domain.configuration import Configuration
 from hetops.domain.model import Precision
-from hetops.domain.performance import Binding, EvidenceLayer, Measurement
+from hetops.domain.performance import Binding, EvidenceLayer, Measurement, StepTimes
 from hetops.domain.plan import ClassShare
 from hetops.domain.workload import LatencyTarget, TokenLengths, WorkloadClass
 from hetops.performance import bounds, measured
@@ -140,6 +140,24 @@ def test_prompts_of_a_batch_share_the_compute() -> None:
     assert rate * steps.prefill_seconds(4000) <= 1.0
 
 
+def _benchmark(of: Configuration, true: StepTimes, input_tokens: float, concurrency: int) -> Measurement:
+    """What a benchmark of an engine with these very step times measures."""
+    loop = measured.closed_loop(true, input_tokens, 20, concurrency)
+    return Measurement(
+        configuration=of.id,
+        offer_sku="cpu-1",
+        host="this",
+        input_tokens=input_tokens,
+        output_tokens=20,
+        concurrency=concurrency,
+        requests=10,
+        requests_per_second=loop.requests_per_second,
+        ttft_seconds=(true.prefill_seconds(input_tokens),) * 4,
+        tpot_seconds=(loop.tpot_seconds,) * 4,
+        measured_at="2026-11-24T00:00:00Z",
+    )
+
+
 def test_measurements_are_reproduced_and_come_first() -> None:
     cpu = Configuration(
         model="gemma-3-270m",
@@ -151,25 +169,24 @@ def test_measurements_are_reproduced_and_come_first() -> None:
         max_sequences=4,
         max_context_tokens=512,
     )
-    own = [
-        Measurement(
-            configuration=cpu.id,
-            offer_sku="cpu-1",
-            host="this",
-            input_tokens=100,
-            output_tokens=20,
-            concurrency=c,
-            requests=10,
-            requests_per_second=1.0,
-            ttft_seconds=(0.5 * c,) * 4,
-            tpot_seconds=(0.05 + 0.02 * c,) * 4,
-            measured_at="2026-11-24T00:00:00Z",
-        )
-        for c in (1, 2, 4)
-    ]
+    true = StepTimes(
+        weights_seconds=0.0,
+        compute_seconds_per_sequence=0.0,
+        kv_seconds_per_token=0.0,
+        overhead_seconds=0.05,
+        overhead_seconds_per_sequence=0.02,
+        prefill_seconds_per_token=0.005,
+        kv_capacity_tokens=2048,
+        max_sequences=4,
+    )
+    own = [_benchmark(cpu, true, tokens, c) for tokens in (50, 100) for c in (1, 2, 4)]
     steps = measured.step_times(cpu, own, 2048)
-    assert steps.prefill_seconds(100) == pytest.approx(0.5)
-    assert [steps.decode_seconds(n, 100) for n in (1, 2, 4)] == pytest.approx([0.07, 0.09, 0.13])
+    assert steps.prefill_seconds(100) == pytest.approx(true.prefill_seconds(100), rel=0.15)
+    assert [steps.decode_seconds(n, 100) for n in (1, 2, 4)] == pytest.approx([0.07, 0.09, 0.13], rel=0.1)
+    for m in own:
+        again = measured.closed_loop(steps, m.input_tokens, m.output_tokens, m.concurrency)
+        assert again.requests_per_second == pytest.approx(m.requests_per_second, rel=0.1)
+        assert again.tpot_seconds == pytest.approx(m.tpot_seconds[0], rel=0.2)
     basis = Basis(model=CATALOG.model("gemma-3-270m"), gpus=GPUS, measurements=own)
     row = build([cpu], [a_class(100, 20)], basis).row(cpu.id, "c")
     assert row.evidence.layer is EvidenceLayer.MEASURED
