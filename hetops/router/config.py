@@ -100,12 +100,16 @@ class RoutedPool:
     emulated: bool = False
     serves: tuple[str, ...] = ()
     """Classes that it can serve within their targets, planned here or not: where requests may be spilled to."""
+    draining: tuple[str, ...] = ()
+    """Those of the endpoints that get no new requests."""
 
     def __post_init__(self) -> None:
         if self.max_sequences < 1 or self.max_context_tokens < 1:
             raise ValueError(f"pool {self.name}: max_sequences and max_context_tokens must be at least 1")
         for endpoint in self.endpoints:
             _check_endpoint(self.name, endpoint)
+        if unknown := [e for e in self.draining if e not in self.endpoints]:
+            raise ValueError(f"pool {self.name}: {unknown[0]} drains and is none of its endpoints")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,256 @@
+"""Decides which replica a request goes to. Pure: events and times in, decisions out; no socket, no clock, no chance.
+
+The plan decides first: each class's requests go to its pools in the planned shares, exactly (`apportion`). What is live
+corrects it: a pool without a healthy replica has no turn, and neither has one whose context the request does not fit in,
+where another's does. A pool that is full gives the request away to a pool that serves the class and has room, emptiest
+first, then cheapest; the turn counts as had, so that nobody makes up for it later. Within a pool the replica with the
+fewest requests takes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from hetops.router import health as states
+from hetops.router.apportion import Apportionment
+from hetops.router.config import RoutedPool, RouterConfig
+from hetops.router.health import Circuit, Fault, Health, HealthPolicy
+
+
+class Unroutable(Enum):
+    """Why a request goes nowhere."""
+
+    NO_ENDPOINTS = auto()
+    """No pool that serves the class has an endpoint yet."""
+    NONE_HEALTHY = auto()
+    """None of their endpoints is healthy."""
+    NONE_LEFT = auto()
+    """All that are healthy were tried."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """Where a request goes. `planned` is the pool whose turn it was."""
+
+    pool: str
+    endpoint: str
+    planned: str
+
+    @property
+    def spilled(self) -> bool:
+        """Whether another pool than the planned one takes it."""
+        return self.pool != self.planned
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndpointState:
+    """One replica as the dispatcher sees it."""
+
+    url: str
+    pool: str
+    circuit: Circuit
+    in_flight: int
+    draining: bool
+
+
+class _Endpoint:
+    """A replica and what is live about it."""
+
+    __slots__ = ("draining", "health", "in_flight", "last_turn", "pool", "url")
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.pool = ""
+        self.health = Health()
+        self.in_flight = 0
+        self.last_turn = 0
+        self.draining = False
+
+    @property
+    def usable(self) -> bool:
+        return not self.draining and self.health.usable
+
+
+class _Pool:
+    """A pool and its replicas."""
+
+    __slots__ = ("endpoints", "facts")
+
+    def __init__(self, facts: RoutedPool, endpoints: Sequence[_Endpoint]) -> None:
+        self.facts = facts
+        self.endpoints = tuple(endpoints)
+
+    def usable(self, tried: Collection[str]) -> list[_Endpoint]:
+        return [e for e in self.endpoints if e.usable and e.url not in tried]
+
+    @property
+    def load(self) -> float:
+        """Requests in flight for each that its usable replicas work on at once; 1 and more is full."""
+        usable = self.usable(())
+        room = len(usable) * self.facts.max_sequences
+        return sum(e.in_flight for e in usable) / room if room else float("inf")
+
+    @property
+    def full(self) -> bool:
+        return all(e.in_flight >= self.facts.max_sequences for e in self.usable(()))
+
+
+class Dispatcher:
+    """The router's mind: what is in flight where, what is healthy, whose turn it is."""
+
+    def __init__(self, config: RouterConfig, policy: HealthPolicy | None = None) -> None:
+        self._policy = policy or HealthPolicy()
+        self._endpoints: dict[str, _Endpoint] = {}
+        self._pools: dict[str, _Pool] = {}
+        self._shares: dict[str, dict[str, float]] = {}
+        self._turns: dict[str, Apportionment] = {}
+        self._count = 0
+        self.reconfigure(config)
+
+    def reconfigure(self, config: RouterConfig) -> frozenset[str]:
+        """Goes by another configuration from now on. Returns the classes whose shares are others: their count begins anew.
+
+        Endpoints that stay keep their health. Those that go get nothing more, and are forgotten with their last request.
+        """
+        old, self._endpoints = self._endpoints, {}
+        self._pools = {}
+        for pool in config.pools:
+            urls = [url.rstrip("/") for url in pool.endpoints]
+            members = [old.pop(url) if url in old else _Endpoint(url) for url in urls]
+            away = {url.rstrip("/") for url in pool.draining}
+            for endpoint in members:
+                endpoint.pool, endpoint.draining = pool.name, endpoint.url in away
+                self._endpoints[endpoint.url] = endpoint
+            self._pools[pool.name] = _Pool(pool, members)
+        for endpoint in old.values():
+            endpoint.draining = True
+            if endpoint.in_flight:
+                self._endpoints[endpoint.url] = endpoint
+        return self._apportion(config)
+
+    def _apportion(self, config: RouterConfig) -> frozenset[str]:
+        shares = {name: dict(of) for name, of in config.shares.items()}
+        changed = frozenset(name for name in shares if shares[name] != self._shares.get(name))
+        self._turns = {
+            name: Apportionment(of) if name in changed else self._turns[name] for name, of in shares.items()
+        }
+        self._shares = shares
+        return changed
+
+    def choose(self, workload_class: str, tokens: int) -> Choice | Unroutable:
+        """Where a request of so many tokens goes. It counts as in flight there until `release`."""
+        planned = self._turn(workload_class, tokens)
+        if planned is None:
+            return self._elsewhere(workload_class, tokens, (), planned="")
+        pool = self._pools[planned]
+        if pool.full:
+            roomy = (p for p in self._serving(workload_class, tokens, ()) if not p.full)
+            pool = min(roomy, key=_emptiest, default=pool)
+        return self._take(pool, (), planned)
+
+    def choose_again(
+        self, first: Choice, workload_class: str, tokens: int, tried: Collection[str]
+    ) -> Choice | Unroutable:
+        """Where a request goes whose endpoints so far failed it: the same pool as long as it has others. Costs no turn."""
+        pool = self._pools.get(first.pool)
+        if pool is not None and pool.usable(tried):
+            return self._take(pool, tried, first.planned)
+        return self._elsewhere(workload_class, tokens, tried, planned=first.planned)
+
+    def release(self, endpoint: str) -> None:
+        """A request is no longer in flight there."""
+        there = self._endpoints[endpoint]
+        there.in_flight -= 1
+        gone = there.draining and not any(there in p.endpoints for p in self._pools.values())
+        if gone and not there.in_flight:
+            del self._endpoints[endpoint]
+
+    def answered(self, endpoint: str) -> None:
+        """The endpoint answered a request."""
+        if there := self._endpoints.get(endpoint):
+            there.health = states.answered(there.health)
+
+    def failed(self, endpoint: str, fault: Fault, at: float) -> None:
+        """A request failed at the endpoint, or a probe did."""
+        if there := self._endpoints.get(endpoint):
+            there.health = states.failed(there.health, fault, at, self._policy)
+
+    def probed(self, endpoint: str, at: float) -> None:
+        """A probe was answered."""
+        if there := self._endpoints.get(endpoint):
+            there.health = states.probed(there.health, at, self._policy)
+
+    def due_probes(self, at: float) -> tuple[str, ...]:
+        """Endpoints to probe now; each is told once."""
+        due = [e for pool in self._pools.values() for e in pool.endpoints if e.health.probe_at <= at]
+        for endpoint in due:
+            endpoint.health = states.probing(endpoint.health, at, self._policy)
+        return tuple(e.url for e in due)
+
+    @property
+    def healthy(self) -> bool:
+        """Whether at least one endpoint is known to answer and may be given requests."""
+        return any(e.usable and e.health.circuit is Circuit.HEALTHY for e in self._endpoints.values())
+
+    def failing(self, endpoint: str) -> bool:
+        """Whether the endpoint is out."""
+        there = self._endpoints.get(endpoint)
+        return there is not None and not there.health.usable
+
+    def endpoints(self) -> Iterator[EndpointState]:
+        """Every endpoint, those that are going away too."""
+        for e in self._endpoints.values():
+            yield EndpointState(
+                url=e.url, pool=e.pool, circuit=e.health.circuit, in_flight=e.in_flight, draining=e.draining
+            )
+
+    def _turn(self, workload_class: str, tokens: int) -> str | None:
+        """The pool whose turn it is; None where no planned pool can take the request now."""
+        turns, pools = self._turns[workload_class], self._pools
+
+        def fits(name: str) -> bool:
+            return pools[name].facts.max_context_tokens >= tokens and bool(pools[name].usable(()))
+
+        return turns.next(fits)
+
+    def _serving(self, workload_class: str, tokens: int, tried: Collection[str]) -> list[_Pool]:
+        """Pools that serve the class, planned or not, whose context the request fits in and that have a replica."""
+        able = self._able(workload_class)
+        return [p for p in able if p.facts.max_context_tokens >= tokens and p.usable(tried)]
+
+    def _able(self, workload_class: str) -> list[_Pool]:
+        planned = self._shares[workload_class]
+        return [
+            p
+            for name, p in self._pools.items()
+            if planned.get(name, 0) > 0 or workload_class in p.facts.serves
+        ]
+
+    def _elsewhere(
+        self, workload_class: str, tokens: int, tried: Collection[str], *, planned: str
+    ) -> Choice | Unroutable:
+        """A pool that serves the class though no share says so now.
+
+        A request that fits nowhere by the estimate goes where the context is largest: only an engine can count tokens.
+        """
+        if serving := self._serving(workload_class, tokens, tried):
+            return self._take(min(serving, key=_emptiest), tried, planned)
+        able = self._able(workload_class)
+        if usable := [p for p in able if p.usable(tried)]:
+            return self._take(max(usable, key=lambda p: p.facts.max_context_tokens), tried, planned)
+        if tried:
+            return Unroutable.NONE_LEFT
+        return Unroutable.NONE_HEALTHY if any(p.facts.endpoints for p in able) else Unroutable.NO_ENDPOINTS
+
+    def _take(self, pool: _Pool, tried: Collection[str], planned: str) -> Choice:
+        endpoint = min(pool.usable(tried), key=lambda e: (e.in_flight, e.last_turn))
+        self._count += 1
+        endpoint.last_turn = self._count
+        endpoint.in_flight += 1
+        return Choice(pool=pool.facts.name, endpoint=endpoint.url, planned=planned or pool.facts.name)
+
+
+def _emptiest(pool: _Pool) -> tuple[float, float, str]:
+    return pool.load, float(pool.facts.usd_per_hour), pool.facts.name

@@ -1,0 +1,379 @@
+"""Edge: the router as a whole: what it goes by, what it counts, its connections on both sides.
+
+Wires the deciders (`decide`, `classify`, `auth`) to the connections (`client`, `engines`, `exchange`); decides itself only
+which of its own answers a path gets.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import secrets
+import time
+from functools import partial
+
+import orjson
+
+from hetops.domain import codec
+from hetops.domain.observation import Observation, Outcome
+from hetops.router import asks, heads, metrics
+from hetops.router.auth import allowed
+from hetops.router.classify import LearntLengths, Lengths, classify
+from hetops.router.client import Answering, ClientConnection, Request, RequestHead
+from hetops.router.config import Limits
+from hetops.router.decide import Choice, Dispatcher, Unroutable
+from hetops.router.engines import Call, Engines, Listener, Probe
+from hetops.router.exchange import Exchange, Job
+from hetops.router.heads import Header
+from hetops.router.health import Fault
+from hetops.router.observe import Observer
+from hetops.router.refusals import Refusal, unauthorised, unavailable
+from hetops.router.status import Moment, RouterStatus, router_status
+from hetops.router.tally import Tally
+from hetops.router.watch import Orders
+
+TICK_SECONDS = 0.25
+"""How often deadlines are looked at and probes sent."""
+
+_JSON: Header = (b"content-type", b"application/json")
+_FORWARDED = frozenset({"/v1/chat/completions", "/v1/completions"})
+_OWN = frozenset({"/v1/models", "/health", "/metrics", "/hetops/status"})
+_OPEN = frozenset({"/health"})
+"""Answered without a key: whoever watches over the router has none."""
+
+_BUSY_RETRIES_SHARE = 0.1
+"""Requests that may be sent again because an engine was busy, as a part of all: more would multiply an overload."""
+
+_BUSY_RETRIES_KEPT = 20.0
+_TIDY_SECONDS = 2.0
+
+
+class Router:
+    """One router. Must be made inside a running event loop."""
+
+    def __init__(self, orders: Orders) -> None:
+        self._loop = asyncio.get_running_loop()
+        self.config = orders.config
+        self._keys = orders.keys
+        self._classes = {c.name: c for c in orders.config.classes}
+        self._dispatcher = Dispatcher(orders.config)
+        self._learnt = LearntLengths()
+        self._tally = Tally()
+        self._observer = Observer(orders.config.observations_file)
+        self._retired: list[Observer] = []
+        self._engines = Engines(lambda: self.limits.connect_seconds)
+        self._clients: set[ClientConnection] = set()
+        self._exchanges: set[Exchange] = set()
+        self._busy_retries = _BUSY_RETRIES_KEPT
+        self._draining = False
+        self._started_at = time.time()
+        self._ids = map(partial("{}-{:x}".format, secrets.token_hex(6)), itertools.count(1))
+        self.warnings: tuple[str, ...] = ()
+
+    # What holds now.
+
+    @property
+    def limits(self) -> Limits:
+        """What clients, requests and engines may cost."""
+        return self.config.limits
+
+    @property
+    def draining(self) -> bool:
+        """Whether the router takes no further requests."""
+        return self._draining
+
+    @property
+    def busy(self) -> bool:
+        """Whether a request is being answered."""
+        return bool(self._exchanges) or any(c.answering for c in self._clients)
+
+    def client(self) -> ClientConnection:
+        """The protocol of a new connection."""
+        return ClientConnection(self)
+
+    def obey(self, orders: Orders) -> None:
+        """Goes by other orders from now on; requests under way go on as they are."""
+        self.config, self._keys = orders.config, orders.keys
+        self._classes = {c.name: c for c in orders.config.classes}
+        self._tally.begin_anew(self._dispatcher.reconfigure(orders.config))
+        self._engines.forget(frozenset(e.url for e in self._dispatcher.endpoints()))
+        if orders.config.observations_file != self._observer.path:
+            self._retired.append(self._observer)
+            self._observer = Observer(orders.config.observations_file)
+        self.tick()
+
+    def tick(self) -> None:
+        """A moment has passed: deadlines, probes, observations."""
+        now = time.monotonic()
+        for client in tuple(self._clients):
+            client.tick(now)
+        for endpoint in self._dispatcher.due_probes(now):
+            self._probe(endpoint)
+        self._engines.tick(now)
+        self._observer.flush()
+
+    def drain(self) -> None:
+        """Takes no further request; connections that are not answering one are closed."""
+        self._draining = True
+        for client in tuple(self._clients):
+            if client.idle:
+                client.close()
+
+    async def close(self) -> None:
+        """Ends every connection and writes what was observed."""
+        for client in tuple(self._clients):
+            client.cut()
+        self._engines.close()
+        for observer in (*self._retired, self._observer):
+            await observer.close()
+
+    # What client connections ask.
+
+    def admit(self, connection: ClientConnection) -> Refusal | None:
+        """Counts a connection in; a refusal where it is one too many."""
+        self._clients.add(connection)
+        if len(self._clients) > self.limits.connections:
+            return unavailable("too many connections", code="too_many_connections")
+        return None
+
+    def closed(self, connection: ClientConnection) -> None:
+        """A connection is gone."""
+        self._clients.discard(connection)
+
+    def screen(self, head: RequestHead) -> Refusal | None:
+        """Why a request is refused before its body is read; None where it is not."""
+        path = head.path
+        keys = None if path in _OPEN else self._keys
+        if keys is not None and not allowed(head.fields.get(b"authorization", b""), keys):
+            return unauthorised()
+        known = path in _FORWARDED or path in _OWN or path.startswith("/v1/models/")
+        if not known:
+            return Refusal(404, f"no such path: {path}", code="unknown_url")
+        methods = (b"POST",) if path in _FORWARDED else (b"GET", b"HEAD")
+        if head.method not in methods:
+            allow = b", ".join(methods)
+            return Refusal(
+                405,
+                f"{path} takes {allow.decode()}, not {head.method.decode('latin-1')}",
+                code="method_not_allowed",
+                headers=((b"allow", allow),),
+            )
+        return None
+
+    def begin(self, connection: ClientConnection, request: Request) -> Answering | None:
+        """Answers a request; None where that is done already."""
+        assert request.head
+        if request.head.path not in _FORWARDED:
+            status, body, kind = self._own_answer(request.head.path)
+            connection.reply(status, body, (kind,))
+            return None
+        at = time.time()
+        try:
+            job = self._job(request)
+        except Refusal as refusal:
+            self._observe_refusal(refusal, at)
+            connection.refuse(refusal)
+            return None
+        exchange = Exchange(self, connection, job, at)
+        self._exchanges.add(exchange)
+        exchange.start()
+        return exchange
+
+    # What exchanges ask.
+
+    def now(self) -> float:
+        """Seconds on the loop's clock."""
+        return time.monotonic()
+
+    def choose(self, job: Job) -> Choice | Unroutable:
+        """Where a request goes."""
+        self._busy_retries = min(self._busy_retries + _BUSY_RETRIES_SHARE, _BUSY_RETRIES_KEPT)
+        choice = self._dispatcher.choose(job.workload_class, job.lengths.most_tokens)
+        if isinstance(choice, Choice):
+            self._tally.spot(job.workload_class, choice.pool).decided += 1
+            self._tally.spills[job.workload_class] += choice.spilled
+        return choice
+
+    def choose_again(self, job: Job, first: Choice, tried: set[str]) -> Choice | Unroutable:
+        """Where it goes next, where a replica could not be reached or broke."""
+        return self._dispatcher.choose_again(first, job.workload_class, job.lengths.most_tokens, tried)
+
+    def choose_another(self, job: Job, first: Choice, tried: set[str]) -> Choice | Unroutable:
+        """Where it goes next, where a replica was busy: within the budget for such retries."""
+        if self._busy_retries < 1:
+            return Unroutable.NONE_LEFT
+        choice = self.choose_again(job, first, tried)
+        self._busy_retries -= isinstance(choice, Choice)
+        return choice
+
+    def send(self, job: Job, endpoint: str, listener: Listener) -> Call:
+        """Sends a request to a replica."""
+        address = self._engines.address(endpoint)
+        request, body = job.request, job.ask.body
+        assert request.head
+        target = address.prefix + request.head.path.encode("latin-1")
+        head = heads.request_head(target, address.header, request.head.headers, len(body), job.request_id)
+        return self._engines.call(endpoint, head + body, listener)
+
+    def release(self, endpoint: str) -> None:
+        """A request is there no more."""
+        self._dispatcher.release(endpoint)
+
+    def answered(self, endpoint: str) -> None:
+        """A replica answered."""
+        self._dispatcher.answered(endpoint)
+
+    def failed(self, endpoint: str, fault: Fault) -> None:
+        """A replica failed."""
+        self._dispatcher.failed(endpoint, fault, self.now())
+
+    def learn(self, job: Job, input_tokens: int, output_tokens: int) -> None:
+        """Takes note of the lengths that an answer showed."""
+        if input_tokens and job.ask.text_bytes:
+            self._learnt.learn_ratio(job.ask.text_bytes, input_tokens)
+        if output_tokens:
+            self._learnt.learn_output(job.lengths, output_tokens)
+
+    def ended(self, exchange: Exchange, observation: Observation) -> None:
+        """An exchange is over."""
+        self._exchanges.discard(exchange)
+        self._tally.ended(observation)
+        self._observer.add(observation)
+
+    # What it tells about itself.
+
+    def status(self) -> RouterStatus:
+        """What `hetops status` shows."""
+        return router_status(self.config, self._tally, self._moment())
+
+    def _moment(self) -> Moment:
+        fault = self._observer.fault
+        return Moment(
+            at=time.time(),
+            started_at=self._started_at,
+            healthy=self._dispatcher.healthy,
+            draining=self._draining,
+            connections=len(self._clients),
+            observations_dropped=self._observer.dropped,
+            endpoints=tuple(self._dispatcher.endpoints()),
+            warnings=(*self.warnings, fault) if fault else self.warnings,
+        )
+
+    def _own_answer(self, path: str) -> tuple[int, bytes, Header]:
+        if path == "/health":
+            return *self._health(), _JSON
+        if path == "/metrics":
+            text = metrics.metrics(self.config, self._tally, self._moment())
+            return 200, text.encode(), (b"content-type", metrics.CONTENT_TYPE)
+        if path == "/hetops/status":
+            return 200, codec.encode(self.status()), _JSON
+        entries = [_model(name, int(self._started_at)) for name in self.config.models]
+        if path == "/v1/models":
+            return 200, orjson.dumps({"object": "list", "data": entries}), _JSON
+        for entry in entries:
+            if path == f"/v1/models/{entry['id']}":
+                return 200, orjson.dumps(entry), _JSON
+        missing = _no_model(path.removeprefix("/v1/models/"))
+        return missing.status, missing.body, _JSON
+
+    def _health(self) -> tuple[int, bytes]:
+        endpoints = [e for e in self._dispatcher.endpoints() if not e.draining]
+        healthy = sum(e.circuit.value == "healthy" for e in endpoints)
+        good = self._dispatcher.healthy and not self._draining
+        status = "draining" if self._draining else "ok" if good else "no healthy endpoint"
+        body = {"status": status, "healthy_endpoints": healthy, "endpoints": len(endpoints)}
+        return 200 if good else 503, orjson.dumps(body)
+
+    # Private.
+
+    def _job(self, request: Request) -> Job:
+        """The request as it is understood.
+
+        Raises:
+            Refusal: it is not.
+        """
+        assert request.head
+        ask = asks.read(request.body, request.head.fields)
+        if ask.model not in self.config.models:
+            raise _no_model(ask.model)
+        exact = ask.input_tokens
+        lengths = Lengths(
+            input_tokens=self._learnt.input_tokens(ask.text_bytes) if exact is None else exact,
+            output_limit=ask.output_limit,
+            output_tokens=ask.output_tokens,
+        )
+        if ask.workload_class and ask.workload_class not in self._classes:
+            known = ", ".join(self._classes)
+            raise Refusal(
+                400,
+                f"there is no workload class {ask.workload_class!r}; known are {known}",
+                code="unknown_class",
+                param=asks.CLASS_HEADER.decode(),
+            )
+        return Job(
+            request=request,
+            ask=ask,
+            workload_class=ask.workload_class or classify(lengths, self.config.classes, self._learnt),
+            lengths=lengths,
+            request_id=_given_id(request) or next(self._ids).encode(),
+        )
+
+    def _observe_refusal(self, refusal: Refusal, at: float) -> None:
+        observation = Observation(
+            at=at,
+            workload_class="",
+            pool="",
+            endpoint="",
+            outcome=Outcome.REFUSED,
+            status=refusal.status,
+            input_tokens=0,
+            output_tokens=0,
+            ttft_seconds=None,
+            tpot_seconds=None,
+            total_seconds=time.time() - at,
+        )
+        self._tally.ended(observation)
+        self._observer.add(observation)
+
+    def _probe(self, endpoint: str) -> None:
+        address = self._engines.address(endpoint)
+        request = heads.probe_head(address.prefix + b"/health", address.header)
+        timer: asyncio.TimerHandle | None = None
+
+        def tell(fault: Fault | None) -> None:
+            assert timer
+            timer.cancel()
+            self._probed(endpoint, fault)
+
+        call = self._engines.call(endpoint, request, Probe(tell))
+        timer = self._loop.call_later(
+            _TIDY_SECONDS + self.limits.connect_seconds, partial(self._unanswered, call, endpoint)
+        )
+
+    def _unanswered(self, call: Call, endpoint: str) -> None:
+        call.cancel()
+        self._probed(endpoint, Fault.BROKEN)
+
+    def _probed(self, endpoint: str, fault: Fault | None) -> None:
+        """A probe has ended. Requests that wait for the first byte of an engine that is dead go elsewhere."""
+        if fault is None:
+            self._dispatcher.probed(endpoint, self.now())
+            return
+        self._dispatcher.failed(endpoint, fault, self.now())
+        if self._dispatcher.failing(endpoint):
+            for exchange in [e for e in self._exchanges if e.endpoint == endpoint]:
+                exchange.move()
+
+
+def _model(name: str, created: int) -> dict[str, object]:
+    return {"id": name, "object": "model", "created": created, "owned_by": "hetops"}
+
+
+def _no_model(name: str) -> Refusal:
+    return Refusal(404, f"the model `{name}` does not exist", code="model_not_found", param="model")
+
+
+def _given_id(request: Request) -> bytes:
+    assert request.head
+    given = request.head.fields.get(b"x-request-id", b"")
+    return given if 0 < len(given) <= 128 else b""
