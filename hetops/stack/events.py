@@ -12,7 +12,7 @@ from typing import Any
 
 from pulumi.automation import EngineEvent, OpType
 
-from hetops.errors import ErrorKind, HetopsError, ProvisioningError
+from hetops.errors import ErrorKind, ProvisioningError
 from hetops.stack.changes import Happening, PoolEvent, Step, StepKind
 from hetops.stack.exported import OWN_TYPES, name_of, pool_of, type_of
 
@@ -54,6 +54,7 @@ _WRAPPING = re.compile(
 _COLOUR = re.compile(r"<\{%.*?%\}>|\x1b\[[0-9;]*m")
 _HINT = "try: "
 _KIND = "kind: "
+_KIND = "kind: "
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,8 +67,18 @@ class Failure:
 
     @property
     def told(self) -> tuple[str, ...]:
-        """What happened, without what to do about it."""
-        return tuple(line for line in self.lines if not line.startswith(_HINT))
+        """What happened, without what it means and what to do about it."""
+        return tuple(line for line in self.lines if not line.startswith((_HINT, _KIND)))
+
+    @property
+    def hint(self) -> str:
+        """What to do next, empty where nobody knows."""
+        return next((line.removeprefix(_HINT) for line in self.lines if line.startswith(_HINT)), "")
+
+    @property
+    def is_shortage(self) -> bool:
+        """Whether the provider has no more of what was asked for."""
+        return f"{_KIND}{ErrorKind.CAPACITY}" in self.lines
 
     @property
     def headline(self) -> str:
@@ -119,18 +130,19 @@ class Progress:
         elif event.diagnostic_event is not None:
             self._diagnose(event.diagnostic_event)
 
-    def error(self, otherwise: str) -> HetopsError:
+    def error(self, otherwise: str) -> ProvisioningError:
         """All failures as one error; `otherwise` is what is known where the engine told none."""
         # A program that fails after a resource did fails because of it, and says it in the engine's words.
         failures = [f for f in self.failures if f.node] or self.failures
         if not failures:
             return ProvisioningError(otherwise, hint=_AGAIN)
         first, *others = failures
-        hints = [line.removeprefix(_HINT) for line in first.lines if line.startswith(_HINT)]
+        short = {f.pool: None for f in failures} if all(f.is_shortage for f in failures) else ()
         return ProvisioningError(
             first.headline,
             details=(*first.told[1:], *(f"also: {f.headline}" for f in others)),
-            hint=hints[0] if hints else _AGAIN,
+            hint=first.hint or _AGAIN,
+            short_of=short,
         )
 
     def _begin(self, step: Any) -> None:

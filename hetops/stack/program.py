@@ -20,6 +20,9 @@ from hetops.stack.resources import File, Node, Pool, Router
 ROUTER_CONFIG = "router-config"
 """Logical name of the file that the router watches."""
 
+_NOTICE_SECONDS = 1.0
+"""Old nodes go no earlier than this after a change of the configuration; the router looks at it four times a second."""
+
 Endpoints = Mapping[str, Sequence[str]]
 """Base URLs of all replicas, by pool."""
 
@@ -63,7 +66,8 @@ def _pool(declared: PoolDeclaration) -> list[Node]:
 
 def _router(inputs: RouterInputs, declared: NodeDeclaration, content: pulumi.Input[str]) -> None:
     parent = Router(ROUTER)
-    config = File(ROUTER_CONFIG, inputs.config_path, content, pulumi.ResourceOptions(parent=parent))
+    properties = {"path": inputs.config_path, "content": content, "notice_seconds": _NOTICE_SECONDS}
+    config = File(ROUTER_CONFIG, properties, pulumi.ResourceOptions(parent=parent))
     # A changed router listens where the old one does: the old one has to go first.
     Node(declared, pulumi.ResourceOptions(parent=parent, depends_on=[config], delete_before_replace=True))
 

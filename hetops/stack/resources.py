@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -46,10 +47,7 @@ class File(pulumi.CustomResource):  # type: ignore[misc]  # the SDK is untyped t
     """A file on this host, changed in place. Its content stands in the state: never a secret."""
 
     def __init__(
-        self,
-        logical_name: str,
-        path: str,
-        content: pulumi.Input[str],
-        opts: pulumi.ResourceOptions | None = None,
+        self, logical_name: str, properties: Mapping[str, Any], opts: pulumi.ResourceOptions | None = None
     ) -> None:
-        super().__init__("hetops:index:File", logical_name, {"path": path, "content": content}, opts)
+        """Properties are `path`, `content` and `notice_seconds`: how long readers take to notice a change."""
+        super().__init__("hetops:index:File", logical_name, dict(properties), opts)
