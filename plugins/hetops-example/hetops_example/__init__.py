@@ -1,0 +1,1 @@
+"""A provider of hetops in a distribution of its own."""

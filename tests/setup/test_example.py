@@ -1,0 +1,102 @@
+"""The third-party example: its own tests pass, it stays out of ours, and its offers reach a plan."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from importlib import metadata
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.process import hetops, spec, told
+from tests.setup.wheels import EXAMPLE, ROOT
+
+PROJECT = tomllib.loads((EXAMPLE / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+
+@pytest.fixture
+def cloud() -> Iterator[Any]:
+    """The example's own cloud, answering."""
+    found = spec_from_file_location("example_cloud", EXAMPLE / "tests" / "cloud.py")
+    assert found is not None
+    assert found.loader is not None
+    module = module_from_spec(found)
+    found.loader.exec_module(module)
+    with module.running() as answering:
+        answering.token = module.TOKEN
+        yield answering
+
+
+def on_path(folder: Path) -> str:
+    """A path on which the example lies as pip would have installed it."""
+    information = folder / "hetops_example-0.1.0.dist-info"
+    information.mkdir()
+    (information / "METADATA").write_text(
+        f"Metadata-Version: 2.1\nName: {PROJECT['name']}\nVersion: {PROJECT['version']}\n"
+    )
+    (point,) = PROJECT["entry-points"]["hetops"].items()
+    (information / "entry_points.txt").write_text(f"[hetops]\n{point[0]} = {point[1]}\n")
+    return os.pathsep.join((str(folder), str(EXAMPLE)))
+
+
+def test_its_own_tests_pass_with_the_contract_suite_among_them() -> None:
+    run = subprocess.run(
+        [
+            *(sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-rA"),
+            *("-c", ROOT / "pyproject.toml", "--rootdir", EXAMPLE, EXAMPLE / "tests"),
+        ],
+        cwd=EXAMPLE,
+        env={**os.environ, "PYTHONPATH": str(EXAMPLE)},
+        capture_output=True,
+        text=True,
+        timeout=170,
+        check=False,
+    )
+    assert run.returncode == 0, run.stdout[-4000:]
+    passed = [line for line in run.stdout.splitlines() if line.startswith("PASSED ")]
+    assert any(line.endswith("TestDriver::test_creates_of_one_name_at_once_make_one_node") for line in passed)
+    assert any(line.endswith("TestProvider::test_its_offers_are_sound") for line in passed)
+
+
+def test_it_is_no_part_of_ours() -> None:
+    assert "hetops-example" not in {d.name for d in metadata.distributions()}
+    assert "example" not in {p.name for p in metadata.entry_points(group="hetops")}
+
+
+def test_it_imports_the_public_door_of_hetops_alone() -> None:
+    lines = (EXAMPLE / "hetops_example" / "provider.py").read_text(encoding="utf-8").splitlines()
+    assert {line for line in lines if line.startswith(("from hetops", "import hetops"))} == {
+        "from hetops.plugin import ("
+    }
+
+
+def test_what_it_offers_is_listed_and_planned_with(cloud: Any, tmp_path: Path) -> None:
+    (tmp_path / "path").mkdir()
+    variables = {
+        "PYTHONPATH": on_path(tmp_path / "path"),
+        "EXAMPLE_CLOUD_URL": cloud.url,
+        "EXAMPLE_CLOUD_TOKEN": cloud.token,
+    }
+    spec(tmp_path, ("[providers.local]\nemulate = true", '[providers.example]\nregion = "south"'))
+    offers = told(hetops(tmp_path, "offers", "--json", variables=variables))
+    assert [o["offer"]["sku"] for o in offers["offers"]] == ["one-h100"]
+    plan = told(hetops(tmp_path, "plan", "--json", variables=variables))
+    assert [(p["offer"]["provider"], p["offer"]["gpu"]) for p in plan["pools"]] == [("example", "H100-SXM")]
+
+
+def test_a_cloud_that_refuses_its_token_costs_its_own_offers_only(cloud: Any, tmp_path: Path) -> None:
+    (tmp_path / "path").mkdir()
+    variables = {
+        "PYTHONPATH": on_path(tmp_path / "path"),
+        "EXAMPLE_CLOUD_URL": cloud.url,
+        "EXAMPLE_CLOUD_TOKEN": "stolen",
+    }
+    offers = told(hetops(tmp_path, "offers", "--json", variables=variables))
+    assert {o["offer"]["provider"] for o in offers["offers"]} >= {"local", "aws"}
+    assert [s["provider"] for s in offers["sources"] if "the token is not ours" in str(s)] == ["example"]
