@@ -6,7 +6,7 @@ from hetops.domain.offer import Availability, AvailabilityState, Limits, Market,
 from hetops.domain.performance import Measurement, StepTimes
 from hetops.domain.plan import PlannedPool
 from hetops.domain.units import BYTES_PER_GIB
-from hetops.errors import ErrorKind, HetopsError, ProviderError, Scope
+from hetops.errors import ErrorKind, HetopsError, ProviderError, Scope, nearest
 from hetops.files import write_whole
 from hetops.plugin.engine import Download, Engine, EngineNeeds, FetchesWeights, Launch, LaunchContext
 from hetops.plugin.hookspecs import hookimpl
@@ -61,5 +61,6 @@ __all__ = [
     "Scope",
     "StepTimes",
     "hookimpl",
+    "nearest",
     "write_whole",
 ]

@@ -17,7 +17,8 @@ import json
 import os
 import shutil
 import signal
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+import time
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
@@ -158,8 +159,7 @@ class LocalDriver:
                         started.add(replica)
                         replica.start(launch, self._mark(request, index))
         except (HetopsError, OSError):
-            for replica in started:
-                replica.kill()
+            _end_at_once(started)
             if not any(replica.alive for replica in replicas):
                 shutil.rmtree(folder, ignore_errors=True)
             raise
@@ -218,10 +218,10 @@ class LocalDriver:
     def _asked(self, name: str) -> _Asked | None:
         try:
             stored = json.loads((self._nodes / name / "node.json").read_text(encoding="utf-8"))
-            return _Asked(name=name, deployment=stored["deployment"], replicas=stored["replicas"])
+            return _Asked(name=name, deployment=str(stored["deployment"]), replicas=int(stored["replicas"]))
         except FileNotFoundError:
             return None
-        except (ValueError, KeyError) as fault:
+        except (ValueError, KeyError, TypeError) as fault:
             raise _error(f"{self._nodes / name / 'node.json'} cannot be understood: {fault}") from fault
 
     def _node(self, asked: _Asked) -> Node:
@@ -286,6 +286,15 @@ async def _healthy(endpoint: str, path: str) -> bool:
             finally:
                 writer.close()
     return False
+
+
+def _end_at_once(replicas: Collection[Replica]) -> None:
+    """SIGKILL; back when the processes are gone, or have not gone for longer than that can take."""
+    for replica in replicas:
+        replica.kill()
+    deadline = time.monotonic() + _GRACE_SECONDS
+    while any(replica.alive for replica in replicas) and time.monotonic() < deadline:
+        time.sleep(_POLL_SECONDS)
 
 
 async def _end(replica: Replica) -> None:

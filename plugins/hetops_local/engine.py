@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from hetops.plugin import Checkpoint, Download, EngineNeeds, HetopsError, Launch, LaunchContext, Model
+from hetops.plugin import (
+    Checkpoint,
+    Download,
+    EngineNeeds,
+    HetopsError,
+    Launch,
+    LaunchContext,
+    Model,
+    nearest,
+)
 from hetops_local import gguf, weights
 
 _SETTINGS = ("gguf", "ready_seconds", "drain_seconds")
@@ -98,7 +108,7 @@ def _gguf(settings: Mapping[str, Any]) -> Path | None:
 def _seconds(settings: Mapping[str, Any], name: str, default: float) -> float:
     _known(settings)
     value = settings.get(name, default)
-    if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
         raise HetopsError(
             f"engine.settings.llamacpp.{name} must be a number of seconds above zero, not {value!r}"
         )
@@ -108,6 +118,8 @@ def _seconds(settings: Mapping[str, Any], name: str, default: float) -> float:
 def _known(settings: Mapping[str, Any]) -> None:
     unknown = sorted(settings.keys() - set(_SETTINGS))
     if unknown:
+        near = nearest(unknown[0], _SETTINGS, most=1)
         raise HetopsError(
-            f"engine.settings.llamacpp has no field {unknown[0]!r}", hint=f"known are {', '.join(_SETTINGS)}"
+            f"engine.settings.llamacpp has no field {unknown[0]!r}",
+            hint=f"did you mean {near[0]!r}?" if near else f"known are {', '.join(_SETTINGS)}",
         )

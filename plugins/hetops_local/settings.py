@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from hetops.plugin import ErrorKind, ProviderError
+from hetops.plugin import ErrorKind, ProviderError, nearest
 
 PROVIDER = "local"
 _DEFAULT_USD_PER_CORE_HOUR = Decimal("0.04")
@@ -33,7 +33,9 @@ def read_settings(given: Mapping[str, Any], machine_cores: int) -> LocalSettings
     """
     unknown = sorted(given.keys() - {*_OWN, *_OF_EVERY_PROVIDER})
     if unknown:
-        raise _invalid(unknown[0], "no such field", f"known are {', '.join(_OWN)}")
+        near = nearest(unknown[0], _OWN, most=1)
+        known = f"known are {', '.join(_OWN)}"
+        raise _invalid(unknown[0], "no such field", f"did you mean {near[0]!r}?" if near else known)
     cores = given.get("cores", machine_cores)
     if type(cores) is not int or cores < 1:
         raise _invalid("cores", f"must be a whole number above zero, not {cores!r}")
