@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -47,6 +48,24 @@ class Raised:
     """Whether any of its engines is emulated: its answers are no model's."""
     probe: Probe
     notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Removal:
+    """What a `down` would remove."""
+
+    deployment: str
+    nodes: tuple[tuple[str, str], ...]
+    """(pool, name) of each node that the state knows."""
+    strays: tuple[str, ...] = ()
+    """Names of nodes that run and that no state knows."""
+    usd_per_hour: Decimal | None = None
+    """What the nodes cost; None where no plan tells their price."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every node, strays among them."""
+        return (*(name for _, name in self.nodes), *self.strays)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +116,18 @@ def curl(raised: Raised) -> str:
         f"curl {raised.endpoint}/v1/chat/completions {key if raised.api_keys_file else ''}"
         f"-H 'Content-Type: application/json' -d {shlex.quote(json.dumps(body))}"
     )
+
+
+def removal_as_text(removal: Removal) -> str:
+    """What goes and what that saves."""
+    counts = Counter(pool for pool, _ in removal.nodes)
+    saved = "" if removal.usd_per_hour is None else f" · saves {q.usd_both(removal.usd_per_hour)}"
+    lines = (
+        f"{removal.deployment}: {q.many(len(removal.names), 'node')} to remove{saved}",
+        *(f"  -  {pool or '-'}: {q.many(count, 'node')}" for pool, count in counts.items()),
+        *(f"  -  {name}: no state knows it" for name in removal.strays),
+    )
+    return "\n".join(lines) + "\n"
 
 
 def removed_as_json(removed: Removed) -> dict[str, Any]:

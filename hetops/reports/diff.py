@@ -59,7 +59,7 @@ def as_text(diff: FleetDiff, before: Plan | None, after: Plan | None) -> str:
     sections = (
         f"{diff.deployment}: {diff.summary}",
         _pools(diff, _emulated(before) | _emulated(after)),
-        _targets(diff) if after else "",
+        _targets(diff) if before and after else "",
         _routing(diff, before, after),
         _drift(diff.drift),
     )

@@ -13,14 +13,14 @@ from hetops.stack.changes import Happening, PoolEvent
 _BAR_CELLS = 10
 
 _SAID: Mapping[Happening, str] = {
-    Happening.CREATING: "is starting",
+    Happening.CREATING: "is being made",
     Happening.UPDATING: "is changing",
     Happening.DELETING: "is draining and going",
     Happening.DONE: "is done",
     Happening.FAILED: "failed",
 }
 _DONE: Mapping[Happening, str] = {
-    Happening.CREATING: "is up",
+    Happening.CREATING: "is ready",
     Happening.UPDATING: "is changed",
     Happening.DELETING: "is gone",
 }
@@ -94,7 +94,7 @@ def _pool_line(progress: Progress, pool: str, width: int) -> str:
 
 
 def _under_way(steps: list[NodeStep]) -> str:
-    doing = Counter(_SAID[s.doing].partition(" ")[2] for s in steps if not s.over)
+    doing = Counter(_SAID[s.doing].removeprefix("is ") for s in steps if not s.over)
     failed = sum(s.failed for s in steps)
     told = [f"{count} {what}" for what, count in doing.items()] + [f"{failed} failed"] * bool(failed)
     return "".join(f", {part}" for part in told)

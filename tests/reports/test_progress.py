@@ -23,7 +23,7 @@ def after(*events: PoolEvent, expected: int = 2) -> Progress:
 def test_the_end_of_a_step_is_told_in_the_words_of_what_began() -> None:
     started, going = after(event(Happening.CREATING)), after(event(Happening.DELETING))
     done = event(Happening.DONE)
-    assert report.line(started, done, NOW) == "12:00:00  a: a-0 is up"
+    assert report.line(started, done, NOW) == "12:00:00  a: a-0 is ready"
     assert report.line(going, done, NOW) == "12:00:00  a: a-0 is gone"
 
 
@@ -48,7 +48,7 @@ def test_a_pool_s_line_counts_what_is_over_under_way_and_failed() -> None:
         expected=4,
     )
     assert report.table(progress, 3.0).splitlines() == [
-        "a  ██░░░░░░░░  1 of 4, 1 starting, 1 failed",
+        "a  ██░░░░░░░░  1 of 4, 1 being made, 1 failed",
         "3.00 s",
     ]
     assert progress.unfinished == ("a-1",)

@@ -1,0 +1,37 @@
+"""Use case: what an `up` would change. Changes nothing."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from hetops.app.candidates import Asked
+from hetops.app.deployment import Proposal, of_plan, of_spec, propose, read_plan
+from hetops.app.plan import make_plan
+from hetops.state.lock import hold
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiffAsked:
+    """`hetops diff` as it was asked."""
+
+    spec: Asked
+    plan_file: Path | None = None
+    """A plan made before; None plans anew."""
+
+
+def diff(asked: DiffAsked) -> Proposal:
+    """What an `up` would change: the real preview of the stack, and the drift of what runs.
+
+    Raises:
+        HetopsError: the spec or the plan is wrong, or the preview fails.
+        InfeasibleError: no fleet meets the targets.
+        LockError: another command changes the deployment.
+    """
+    given = read_plan(asked.plan_file) if asked.plan_file else None
+    deployment = of_plan(asked.spec, given) if given else of_spec(asked.spec)
+    folder = deployment.folder
+    alone = hold(folder.lock, command="hetops diff") if folder.exists else contextlib.nullcontext()
+    with alone:
+        return propose(deployment, given or make_plan(asked.spec))

@@ -1,0 +1,126 @@
+"""What must hold before an `up` changes anything: prices that can be paid, the budget, a free port, keys.
+
+Looks at prices, the port and the keys' file; starts nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import secrets
+import socket
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from pathlib import Path
+
+from hetops.domain.plan import Plan
+from hetops.errors import HetopsError, PolicyError
+from hetops.files import read_bytes, write_whole
+from hetops.reports import quantities as q
+from hetops.spec.fields import BudgetSpec
+from hetops.stack.inputs import RouterInputs
+
+_KEY_BYTES = 24
+
+
+def check_prices(plan: Plan, now: datetime) -> None:
+    """Every offer of the plan has a price that it can be rented at now.
+
+    Raises:
+        PolicyError: a list price is for planning only, or a live price is older than it holds.
+    """
+    offers = {pool.offer.id: pool.offer for pool in plan.pools}.values()
+    if listed := [o for o in offers if o.plan_only]:
+        raise PolicyError(
+            "list prices are for planning only, nothing is rented at them",
+            details=(f"{o.id}: {o.source}" for o in listed),
+            hint="enable a provider with live prices, or rehearse here: emulate = true under [providers.local]",
+        )
+    if stale := [o for o in offers if o.stale(now)]:
+        raise PolicyError(
+            "prices of this plan are out of date",
+            details=(
+                f"{o.id}: seen {q.seconds(o.age_seconds(now))} ago, holds {o.ttl_seconds} s" for o in stale
+            ),
+            hint="plan again: run up without the plan file and without --offline",
+        )
+
+
+def check_budget(plan: Plan, budget: BudgetSpec) -> None:
+    """The fleet costs no more than the spec allows.
+
+    Raises:
+        PolicyError: it does.
+    """
+    limit = budget.limit_usd_per_hour
+    if limit is not None and plan.usd_per_hour > limit:
+        raise PolicyError(
+            f"the fleet costs {q.usd_both(plan.usd_per_hour)}, the budget is {q.usd_both(limit)}",
+            hint="raise budget.usd_per_hour, or plan again",
+        )
+
+
+def check_port(router: RouterInputs, own_endpoints: Iterable[str]) -> None:
+    """The router's port is free, or taken by this deployment's own router.
+
+    Raises:
+        HetopsError: another process listens there, or the host is none of this machine's addresses.
+    """
+    if router.url in {endpoint.rstrip("/") for endpoint in own_endpoints}:
+        return
+    try:
+        with socket.create_server((router.host, router.port), family=_family(router.host)):
+            return
+    except OSError as fault:
+        raise HetopsError(
+            f"the router cannot listen on {router.host} port {router.port}: {_reason(fault)}",
+            hint=f"set router.port to a free one, for example {_free_port(router)}",
+        ) from fault
+
+
+def ensure_keys(path: Path, own: Path) -> None:
+    """There is a file with the router's API keys; one of ours is made, for its owner alone, where it is missing.
+
+    Raises:
+        HetopsError: a file that the spec names is not there, holds no key, or can be read by others.
+    """
+    if path == own and not path.exists():
+        write_whole(path, f"sk-hetops-{secrets.token_urlsafe(_KEY_BYTES)}\n".encode(), mode=0o600)
+        return
+    if not any(_keys(path)):
+        raise HetopsError(
+            f"API keys {path} holds no key", hint="write one key a line, or remove router.api_keys_file"
+        )
+    if path.stat().st_mode & 0o077:
+        raise HetopsError(f"API keys {path} can be read by others", hint=f"chmod 600 {path}")
+
+
+def first_key(path: Path) -> str:
+    """The first key of the file; empty where there is none."""
+    return next(_keys(path), "")
+
+
+def _keys(path: Path) -> Iterator[str]:
+    lines = (
+        line.strip() for line in read_bytes(path, what="API keys").decode("utf-8", "replace").splitlines()
+    )
+    return (line for line in lines if line and not line.startswith("#"))
+
+
+def _family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
+
+
+def _reason(fault: OSError) -> str:
+    return "another process does" if fault.errno == errno.EADDRINUSE else fault.strerror or str(fault)
+
+
+def _free_port(router: RouterInputs) -> int:
+    """A port above the wanted one that nobody listens on; the wanted one's neighbour where none is found."""
+    for port in range(router.port + 1, min(router.port + 50, 65536)):
+        with (
+            contextlib.suppress(OSError),
+            socket.create_server((router.host, port), family=_family(router.host)),
+        ):
+            return port
+    return router.port + 1
