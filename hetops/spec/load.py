@@ -115,16 +115,22 @@ def _override(raw: dict[str, Any], override: str) -> None:
 
 
 def _resolved(value: Any, source: _Source, where: tuple[str | int, ...] = ()) -> Any:
-    """The value with `${env:NAME}` replaced; whole amounts of money (`usd` stands in the name) become Decimals."""
+    """The value with `${env:NAME}` replaced. Money (`usd` stands in the name) is Decimal, every other fraction float."""
     if isinstance(value, dict):
         return {k: _resolved(v, source, (*where, k)) for k, v in value.items()}
     if isinstance(value, list):
         return [_resolved(v, source, (*where, i)) for i, v in enumerate(value)]
-    if isinstance(value, int) and not isinstance(value, bool) and "usd" in str(where[-1]):
-        return Decimal(value)
+    if isinstance(value, int | Decimal) and not isinstance(value, bool):
+        return _number(value, str(where[-1]))
     if isinstance(value, str):
         return _REFERENCE.sub(lambda found: _environment(found.group(1), source, where), value)
     return value
+
+
+def _number(value: int | Decimal, field: str) -> int | Decimal | float:
+    if "usd" in field:
+        return Decimal(value)
+    return value if isinstance(value, int) else float(value)
 
 
 def _environment(name: str, source: _Source, where: tuple[str | int, ...]) -> str:

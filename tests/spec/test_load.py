@@ -65,6 +65,14 @@ def test_a_good_spec_keeps_money_exact(tmp_path: Path) -> None:
     assert loaded.folder == tmp_path
 
 
+def test_settings_that_are_handed_on_hold_floats_and_money_alone_is_decimal(tmp_path: Path) -> None:
+    own = "usd_per_core_hour = 0.05\nshare = 0.5\n[engine.settings.llamacpp]\ndrain_seconds = 4.5\n"
+    spec = load(written(tmp_path, GOOD + own)).spec
+    assert spec.providers["local"] == {"emulate": True, "usd_per_core_hour": Decimal("0.05"), "share": 0.5}
+    assert type(spec.engine.settings["llamacpp"]["drain_seconds"]) is float
+    assert type(spec.providers["local"]["usd_per_core_hour"]) is Decimal
+
+
 def test_whole_dollars_are_money_too_and_the_tighter_budget_counts(tmp_path: Path) -> None:
     text = GOOD.replace("usd_per_hour = 4.25", "usd_per_hour = 40\nusd_per_month = 730")
     assert load(written(tmp_path, text)).spec.budget.limit_usd_per_hour == 1
