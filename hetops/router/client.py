@@ -88,6 +88,9 @@ class Front(Protocol):
     def screen(self, head: RequestHead) -> Refusal | None:
         """Why a request is refused before its body is read; None where it is not."""
 
+    def refused(self) -> None:
+        """A request is refused before its body was read."""
+
     def begin(self, connection: ClientConnection, request: Request) -> Answering | None:
         """Answers a request; None where that is done already."""
 
@@ -211,7 +214,7 @@ class ClientConnection(asyncio.Protocol):
             self._refuse_now(fatal)
             return
         self._refusal = self._front.screen(head)
-        if head.fields.get(b"expect", b"").lower() != b"100-continue":
+        if head.version == "1.0" or b"expect" not in head.fields:
             return
         if self._refusal:
             self._refuse_now(self._refusal)
@@ -359,6 +362,7 @@ class ClientConnection(asyncio.Protocol):
         while self._queue and self._answering is None and not self._transport.is_closing():
             request = self._answering = self._queue.popleft()
             if request.refusal:
+                self._front.refused()
                 self.refuse(request.refusal)
                 continue
             current = self._front.begin(self, request)

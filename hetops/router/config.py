@@ -225,6 +225,8 @@ def _faults(config: RouterConfig) -> Iterator[str]:
     ):
         if twice := sorted({n for n in names if names.count(n) > 1}):
             yield f"{what} {twice[0]} stands there twice"
+        if unprintable := [n for n in names if not n.isprintable()]:
+            yield f"{what} {unprintable[0]!r} has characters that cannot stand in a header"
         if not names and what != "endpoint":
             yield f"there must be at least one {what}"
     for name in classes:

@@ -173,7 +173,7 @@ class Dispatcher:
             there.health = states.answered(there.health)
 
     def failed(self, endpoint: str, fault: Fault, at: float) -> None:
-        """A request failed at the endpoint, or a probe did."""
+        """A request failed at the endpoint."""
         if there := self._endpoints.get(endpoint):
             there.health = states.failed(there.health, fault, at, self._policy)
 
@@ -181,6 +181,11 @@ class Dispatcher:
         """A probe was answered."""
         if there := self._endpoints.get(endpoint):
             there.health = states.probed(there.health, at, self._policy)
+
+    def probe_failed(self, endpoint: str, fault: Fault, at: float) -> None:
+        """A probe failed, or was not answered in time."""
+        if there := self._endpoints.get(endpoint):
+            there.health = states.probe_failed(there.health, fault, at, self._policy)
 
     def due_probes(self, at: float) -> tuple[str, ...]:
         """Endpoints to probe now; each is told once."""
@@ -221,7 +226,7 @@ class Dispatcher:
         return [p for p in able if p.facts.max_context_tokens >= tokens and p.usable(tried)]
 
     def _able(self, workload_class: str) -> list[_Pool]:
-        planned = self._shares[workload_class]
+        planned = self._shares.get(workload_class, {})
         return [
             p
             for name, p in self._pools.items()

@@ -173,7 +173,7 @@ class Engines:
                 _, connection = await self._loop.create_connection(
                     lambda: _Connection(self, call.endpoint), address.host, address.port, ssl=address.tls
                 )
-        except (OSError, TimeoutError):
+        except (OSError, ValueError):  # ValueError: a host name that cannot be one
             if listener := call.over():
                 listener.broken(Fault.UNREACHABLE)
             return

@@ -25,6 +25,7 @@ from hetops.router.refusals import Refusal, error_event, unavailable
 _PUSHED_BACK = frozenset({429, 503})
 """An engine that is busy, or not ready: another one may take the request."""
 
+_WITHOUT_BODY = frozenset({204, 304})
 _MOST_RETRIES = 3
 _ERRORS, _SERVER_ERRORS = 400, 500
 _CLIENT_GONE = 499
@@ -152,16 +153,30 @@ class Exchange:
         good = Outcome.REFUSED if refused else Outcome.OK
         bad = broken or self._head.status >= _SERVER_ERRORS
         self._end(Outcome.ENGINE_ERROR if bad else good, self._head.status)
-        self._client.finished()
+        if self._framing is Framing.CLOSE:
+            self._client.close_after_writes()
+        else:
+            self._client.finished()
 
     def broken(self, fault: Fault) -> None:
         """No answer, or not to its end."""
         assert self._choice
         self._desk.failed(self._choice.endpoint, fault)
         if self._sent:
-            self._break_off("the engine's answer broke off")
+            self._break_off("the engine's answer broke off", Outcome.ENGINE_ERROR)
         elif not self._retry(self._desk.choose_again):
             self._refuse(Refusal(502, "the engine gave no answer", code="engine_error"), Outcome.ENGINE_ERROR)
+
+    def stop(self) -> None:
+        """The router ends before the answer does."""
+        if self._over:
+            return
+        if self._call:
+            self._call.cancel()
+        if self._sent:
+            self._break_off("the router was stopped", Outcome.ABORTED)
+        else:
+            self._refuse(unavailable("the router was stopped", code="stopping"), Outcome.ABORTED)
 
     def move(self) -> None:
         """The replica is taken for dead: to another one, if nothing was sent and there is one."""
@@ -231,7 +246,7 @@ class Exchange:
         else:
             self._whole = WholeMeter()
         old = request.head is not None and request.head.version == "1.0"
-        if head.length is not None and not self._stream:
+        if head.status in _WITHOUT_BODY or (head.length is not None and not self._stream):
             self._framing = Framing.LENGTH
         else:
             self._framing = Framing.CLOSE if old else Framing.CHUNKED
@@ -256,11 +271,11 @@ class Exchange:
         self._end(outcome, refusal.status)
         self._client.refuse(refusal)
 
-    def _break_off(self, message: str) -> None:
+    def _break_off(self, message: str, outcome: Outcome) -> None:
         """The answer has no end: a stream says so in an event, and the connection goes without a proper end."""
         stream, chunked = self._stream, self._framing is Framing.CHUNKED
         assert self._head
-        self._end(Outcome.ENGINE_ERROR, self._head.status)
+        self._end(outcome, self._head.status)
         if stream:
             event = error_event(message, code="engine_error")
             self._client.write(heads.chunk(event) if chunked else event)

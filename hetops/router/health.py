@@ -68,13 +68,20 @@ def answered(health: Health) -> Health:
 
 
 def failed(health: Health, fault: Fault, at: float, policy: HealthPolicy) -> Health:
-    """A request or a probe failed."""
+    """A request failed. Those that were under way when the endpoint went out say nothing new."""
+    return _worse(health, fault, at, policy) if health.usable else health
+
+
+def probe_failed(health: Health, fault: Fault, at: float, policy: HealthPolicy) -> Health:
+    """A probe failed."""
+    return _worse(health, fault, at, policy)
+
+
+def _worse(health: Health, fault: Fault, at: float, policy: HealthPolicy) -> Health:
     failures = health.failures + 1
     out = fault is Fault.UNREACHABLE or failures >= policy.failures_to_open or not health.usable
     if not out:
         return replace(health, failures=failures, probe_at=min(health.probe_at, at + policy.doubt_seconds))
-    if not health.usable and at < health.probe_at:
-        return health  # requests that were under way when it went out say nothing new
     pause = min(policy.first_pause_seconds * 2**health.pauses, policy.longest_pause_seconds)
     return Health(
         circuit=Circuit.FAILING,

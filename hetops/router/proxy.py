@@ -121,6 +121,9 @@ class Router:
 
     async def close(self) -> None:
         """Ends every connection and writes what was observed."""
+        for exchange in tuple(self._exchanges):
+            exchange.stop()
+        await asyncio.sleep(0)
         for client in tuple(self._clients):
             client.cut()
         self._engines.close()
@@ -159,6 +162,10 @@ class Router:
                 headers=((b"allow", allow),),
             )
         return None
+
+    def refused(self) -> None:
+        """A request was refused unread. It is counted, but no observation: strangers write no files."""
+        self._tally.outcomes[Outcome.REFUSED] += 1
 
     def begin(self, connection: ClientConnection, request: Request) -> Answering | None:
         """Answers a request; None where that is done already."""
@@ -359,7 +366,7 @@ class Router:
         if fault is None:
             self._dispatcher.probed(endpoint, self.now())
             return
-        self._dispatcher.failed(endpoint, fault, self.now())
+        self._dispatcher.probe_failed(endpoint, fault, self.now())
         if self._dispatcher.failing(endpoint):
             for exchange in [e for e in self._exchanges if e.endpoint == endpoint]:
                 exchange.move()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
+import resource
 import signal
 import socket
 from collections.abc import Callable
@@ -46,8 +48,13 @@ def serve(post: Post, say: Say) -> None:
     orders = read_orders(post.config, post.host)
     watcher.changed(orders.config.api_keys_file)
     listener = _listen(post)
+
+    def talk(text: str) -> None:
+        with contextlib.suppress(OSError):  # nobody reads it any more: no reason to stop routing
+            say(text)
+
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
-        runner.run(_serve(post, orders, watcher, listener, say))
+        runner.run(_serve(post, orders, watcher, listener, talk))
 
 
 async def _serve(post: Post, orders: Orders, watcher: Watcher, listener: socket.socket, say: Say) -> None:
@@ -61,7 +68,7 @@ async def _serve(post: Post, orders: Orders, watcher: Watcher, listener: socket.
     if post.endpoint_file:
         write_whole(Path(post.endpoint_file), f"{url}\n".encode())
     say(f"router of {orders.config.deployment} on {url}")
-    gc.freeze()
+    _settle()
     while not stop.asked:
         if watcher.changed(router.config.api_keys_file):
             _reread(post, router, say)
@@ -101,6 +108,14 @@ async def _drain(router: Router, stop: _Stop, say: Say) -> None:
         await stop.wait(TICK_SECONDS / 5)
     if router.busy:
         say("running answers were cut")
+
+
+def _settle() -> None:
+    """What is there now stays: the collector need not look at it. Each request may take two open files."""
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 class _Stop:
