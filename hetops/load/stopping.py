@@ -37,7 +37,7 @@ class Interval:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StopRule:
     """What is asked of a measurement. The first bound that is reached ends it, once `min_requests` were counted or
-    three times `max_seconds` have gone by."""
+    ten times `max_seconds` have gone by."""
 
     max_seconds: float
     max_requests: int = 1_000_000
@@ -52,7 +52,7 @@ class StopRule:
             raise ValueError("a measurement needs some time, some requests and a precision of at least 0")
 
 
-_PATIENCE = 3.0
+_PATIENCE = 10.0
 _FEWEST_FOR_PRECISION = 5
 
 

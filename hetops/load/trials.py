@@ -104,11 +104,20 @@ def trials(family: Family, classes: Sequence[WorkloadClass]) -> tuple[Trial, ...
     )
 
 
+def worth_it(trial: Trial, done: Sequence[TrialResult]) -> bool:
+    """Whether to measure it still: not where the last two fuller loads of its class brought no higher rate than the best
+    before them. A replica that full only answers later, and a line through what is known says how much."""
+    rates = [r.requests_per_second.mean for r in done if r.trial.workload_class == trial.workload_class]
+    return len(rates) < 3 or max(rates[-2:]) > _RISE * max(rates[:-2])
+
+
+_RISE = 1.05
+
+
 def rule(trial: Trial, seconds: float, requests: int) -> StopRule:
-    """When a trial has measured enough: a fuller replica answers later, so it is given one round at least."""
-    return StopRule(
-        max_seconds=seconds, max_requests=requests, min_requests=min(requests, max(2, trial.concurrency // 2))
-    )
+    """When a trial has measured enough: a fuller replica answers later, so it is given time for half a round at least."""
+    fewest = min(requests, max(2, trial.concurrency // 2))
+    return StopRule(max_seconds=seconds, max_requests=requests, min_requests=fewest)
 
 
 def rate(figures: Figures, concurrency: int) -> Interval:

@@ -254,7 +254,7 @@ def test_a_plugins_measurements_come_before_the_closed_form_and_after_the_users_
         tpot_seconds=(0.006,) * 4,
         measured_at="2026-11-01T00:00:00Z",
     )
-    own = replace(shipped, requests_per_second=1 / (0.03 + 200 * 0.012))
+    own = replace(shipped, requests_per_second=1 / (0.03 + 200 * 0.012), tpot_seconds=(0.012,) * 4)
     basis = Basis(model=LLAMA_8B, gpus=GPUS, shipped=[shipped])
     for known, layer, seconds in (
         (basis, EvidenceLayer.SHIPPED, 0.006),

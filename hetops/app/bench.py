@@ -1,0 +1,366 @@
+"""Use case: measures what a plan would otherwise guess. Starts each configuration of this host's engines, loads it, records.
+
+The engines are nodes of a provider's own driver, under a deployment of their own in the cache folder: they are removed
+again whatever happens, by the next benchmark where this one was killed. Replicas of one configuration are measured all at
+once, as many as the host has room for: a plan fills the host, and neighbours slow each other down.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Protocol
+
+from hetops.app.candidates import Asked, Candidates, candidates, engine_settings
+from hetops.app.weights import ensure_weights
+from hetops.domain.configuration import Configuration
+from hetops.domain.offer import Offer
+from hetops.domain.performance import Measurement
+from hetops.domain.plan import PlannedPool
+from hetops.errors import EngineError, HetopsError, LockError, UnknownNameError
+from hetops.load import drive, trials
+from hetops.load.client import Target
+from hetops.load.drive import Tuned
+from hetops.load.samples import Sample, failures, figures
+from hetops.load.trials import BenchResult, Family, Trial, TrialResult
+from hetops.performance import estimate, measured
+from hetops.plugin.engine import Download, Launch, LaunchContext
+from hetops.plugin.provider import Capability, DrivesNodes, NodeDriver, NodeRequest
+from hetops.state import host, lock, measurements
+from hetops.state.home import Home
+
+_DEPLOYMENT = "bench"
+_START_SECONDS = 3.0
+"""What starting and ending the engines of a family takes, about."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Effort:
+    """How much is measured: for each trial so many seconds, or so many requests where they are done sooner."""
+
+    seconds: float = 3.0
+    requests: int = 40
+
+
+class Talk(Protocol):
+    """How a benchmark talks with whoever asked for it."""
+
+    def say(self, text: str) -> None:
+        """One thing worth knowing."""
+        ...
+
+    def accepts(self, download: Download) -> bool:
+        """Shows a licence and asks; HetopsError where there is nobody to ask."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """An engine that runs already, and what it is."""
+
+    url: str
+    configuration: str
+    """`Configuration.id`: one that the spec allows."""
+    api_key: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Bench:
+    """One family, the offer that it is measured on, and how many nodes of it at once."""
+
+    family: Family
+    offer: Offer
+    nodes: int
+    trials: tuple[Trial, ...]
+
+    @property
+    def replicas_per_node(self) -> int:
+        """As a plan would lay them."""
+        return self.offer.gpu_count // self.family.started.gpu_count
+
+
+def bench(asked: Asked, effort: Effort, talk: Talk) -> BenchResult:
+    """Measures every configuration that this host can run, and records what it measured for planning.
+
+    Raises:
+        HetopsError: the spec is wrong, nothing here can be measured, a licence was not accepted, or an engine fails.
+        LockError: another benchmark runs.
+    """
+    found = candidates(asked)
+    planned = tuple(_benches(found))
+    if not planned:
+        raise HetopsError(
+            "no configuration of the spec runs on this host, so there is nothing to measure",
+            hint="allow a provider whose nodes are processes here: [providers.local]; or measure an endpoint: --endpoint",
+        )
+    ensure_weights((b.family.started for b in planned), found.plugins, talk.accepts)
+    talk.say(_announcement(planned, effort))
+    run = _Run(found, effort, talk)
+    with _alone(found.home):
+        results = asyncio.run(run.all(planned))
+    return _recorded(found, run, results, host.fingerprint())
+
+
+def bench_endpoint(asked: Asked, endpoint: Endpoint, effort: Effort, talk: Talk) -> BenchResult:
+    """Measures an engine that runs already as one replica of a configuration, and records what it measured.
+
+    Raises:
+        HetopsError: the spec is wrong, the configuration is none of its own, or the endpoint does not answer.
+    """
+    found = candidates(asked)
+    known = {c.id: c for c in found.enumeration.configurations}
+    if endpoint.configuration not in known:
+        raise UnknownNameError("configuration", endpoint.configuration, known)
+    configuration = known[endpoint.configuration]
+    offer = min(
+        (o for o in found.gathered.selection.offers if o.gpu == configuration.gpu), key=lambda o: o.id
+    )
+    one = _Bench(
+        family=Family(members=(configuration,)),
+        offer=offer,
+        nodes=1,
+        trials=trials.trials(Family(members=(configuration,)), found.workload.classes),
+    )
+    talk.say(_announcement((one,), effort))
+    run = _Run(found, effort, talk)
+    target = Target(url=endpoint.url, model=configuration.model, api_key=endpoint.api_key)
+    results = asyncio.run(run.of_endpoint(one, target))
+    gpu = found.gpus[configuration.gpu]
+    valid_for = host.fingerprint() if gpu.vendor == "cpu" else gpu.name
+    return _recorded(found, run, results, valid_for)
+
+
+def _recorded(
+    found: Candidates, run: _Run, results: Sequence[tuple[_Bench, TrialResult]], valid_for: str
+) -> BenchResult:
+    """The results, recorded for planning."""
+    made = tuple(_measurements(results, found.now, valid_for))
+    measurements.append(found.home.measurements, made)
+    return BenchResult(
+        measured_at=found.now,
+        host=valid_for,
+        results=tuple(result for _, result in results),
+        measurements=made,
+        warnings=tuple(run.warnings),
+    )
+
+
+def _benches(found: Candidates) -> Iterator[_Bench]:
+    """What can be measured here: engines of plugins, on offers whose nodes are processes of this host."""
+    engines = {e.name for e in found.plugins.engines}
+    own = [c for c in found.enumeration.configurations if c.engine in engines]
+    for family in trials.families(own):
+        offer = _offer(family.started, found)
+        if offer is not None:
+            yield _Bench(
+                family=family,
+                offer=offer,
+                nodes=offer.limits.max_count or 1,
+                trials=trials.trials(family, found.workload.classes),
+            )
+
+
+def _offer(configuration: Configuration, found: Candidates) -> Offer | None:
+    """The smallest real offer of this host with room for a replica."""
+    here = {p.name for p in found.plugins.providers if Capability.PROCESS in p.capabilities}
+    roomy = (
+        o
+        for o in found.gathered.selection.offers
+        if o.provider in here
+        and not o.emulated
+        and o.gpu == configuration.gpu
+        and o.gpu_count >= configuration.gpu_count
+    )
+    return min(roomy, key=lambda o: (o.gpu_count, o.id), default=None)
+
+
+def _announcement(planned: Sequence[_Bench], effort: Effort) -> str:
+    count = sum(len(b.trials) for b in planned)
+    members = sum(len(b.family.members) for b in planned)
+    seconds = count * effort.seconds + len(planned) * _START_SECONDS
+    return (
+        f"{members} configurations in {len(planned)} engines, {count} measurements of {effort.seconds:g} s at most where"
+        f" requests are short: about {seconds:.0f} s"
+    )
+
+
+@contextlib.contextmanager
+def _alone(state: Home) -> Iterator[None]:
+    """One benchmark at a time: two would measure each other."""
+    try:
+        with lock.hold(state.cache / "bench" / "lock", command="hetops bench"):
+            yield
+    except LockError as fault:
+        raise LockError(
+            "another benchmark runs here", details=(fault.message,), hint="wait for it"
+        ) from fault
+
+
+class _Run:
+    """A benchmark while it runs."""
+
+    def __init__(self, found: Candidates, effort: Effort, talk: Talk) -> None:
+        self._found, self._effort, self._talk = found, effort, talk
+        self.warnings: list[str] = []
+
+    async def all(self, planned: Sequence[_Bench]) -> list[tuple[_Bench, TrialResult]]:
+        """The results of all families, one after the other."""
+        results: list[tuple[_Bench, TrialResult]] = []
+        for one in planned:
+            async with self._engines(one) as targets:
+                results += await self._of_targets(one, targets)
+        return results
+
+    async def of_endpoint(self, one: _Bench, target: Target) -> list[tuple[_Bench, TrialResult]]:
+        """The results of a replica that runs already."""
+        return await self._of_targets(one, (target,))
+
+    async def _of_targets(self, one: _Bench, targets: Sequence[Target]) -> list[tuple[_Bench, TrialResult]]:
+        tuned = await asyncio.gather(*(drive.tune(t) for t in targets))
+        self._note_lengths(one, tuned)
+        done: list[TrialResult] = []
+        for trial in one.trials:
+            if trials.worth_it(trial, done):
+                done.append(await self._trial(one, trial, tuned))
+        return [(one, result) for result in done]
+
+    @contextlib.asynccontextmanager
+    async def _engines(self, one: _Bench) -> AsyncIterator[Sequence[Target]]:
+        """The endpoints of a family's replicas, for as long as the block runs."""
+        driver = self._driver(one.offer.provider)
+        await _clear(driver)
+        self._talk.say(f"starting {one.nodes} x {one.family.started.id}")
+        try:
+            asks = (driver.create(self._request(one, number)) for number in range(one.nodes))
+            nodes = await asyncio.gather(*asks)
+            endpoints = [endpoint for node in nodes for endpoint in node.endpoints]
+            yield [Target(url=url, model=one.family.started.model) for url in endpoints]
+        finally:
+            await _clear(driver)
+
+    def _driver(self, provider: str) -> NodeDriver:
+        found = self._found.plugins.provider(provider)
+        if not isinstance(found, DrivesNodes):
+            raise HetopsError(f"provider {provider} does not create single nodes")
+        return found.node_driver(self._found.home.cache / "bench")
+
+    def _request(self, one: _Bench, number: int) -> NodeRequest:
+        return NodeRequest(
+            name=f"{_DEPLOYMENT}-{one.offer.sku}-{number}",
+            deployment=_DEPLOYMENT,
+            pool=_DEPLOYMENT,
+            sku=one.offer.sku,
+            region=one.offer.region,
+            zone=one.offer.zone,
+            market=one.offer.market,
+            launches=(self._launch(one),) * one.replicas_per_node,
+        )
+
+    def _launch(self, one: _Bench) -> Launch:
+        configuration = one.family.started
+        pool = PlannedPool(
+            name=_DEPLOYMENT,
+            offer=one.offer,
+            configuration=configuration,
+            nodes=one.nodes,
+            replicas_per_node=one.replicas_per_node,
+        )
+        settings = engine_settings(self._found.loaded, configuration.engine)
+        context = LaunchContext(pool=pool, deployment=_DEPLOYMENT, settings=settings)
+        return self._found.plugins.engine(configuration.engine).launch(context)
+
+    async def _trial(self, one: _Bench, trial: Trial, tuned: Sequence[Tuned]) -> TrialResult:
+        """One trial on all replicas at once."""
+        rule = trials.rule(trial, self._effort.seconds, self._effort.requests)
+        loads = (drive.closed_loop(t, trial.lengths, trial.concurrency, rule) for t in tuned)
+        loaded = await asyncio.gather(*loads)
+        counted = [s for load in loaded for s in load.counted]
+        samples = [s for load in loaded for s in load.samples]
+        if not counted:
+            raise _nothing_answered(one, trial, samples)
+        self._note_failures(trial, samples)
+        result = _result(one, trial, counted, len(tuned))
+        self._talk.say(_progress(result))
+        return self._with_estimate(one, result)
+
+    def _with_estimate(self, one: _Bench, result: TrialResult) -> TrialResult:
+        """The result beside what the closed form says of the same load."""
+        configuration = one.family.started
+        gpu = self._found.gpus[configuration.gpu]
+        times = estimate.step_times(configuration, self._found.model, gpu)
+        found, concurrency = result.figures, result.trial.concurrency
+        expected = measured.closed_loop(times, found.input_tokens, found.output_tokens, concurrency)
+        return replace(
+            result,
+            estimated_requests_per_second=expected.requests_per_second,
+            estimated_tpot_seconds=expected.tpot_seconds,
+        )
+
+    def _note_lengths(self, one: _Bench, tuned: Sequence[Tuned]) -> None:
+        if not all(t.exact for t in tuned):
+            self.warnings.append(
+                f"{one.family.started.engine} does not take a wanted output length: answers end as the model likes"
+            )
+
+    def _note_failures(self, trial: Trial, samples: Sequence[Sample]) -> None:
+        counts = failures(samples)
+        if counts:
+            told = ", ".join(f"{n} x {what}" for what, n in counts.items())
+            self.warnings.append(
+                f"{trial.workload_class} at {trial.concurrency}: of {len(samples)} requests failed {told}"
+            )
+
+
+async def _clear(driver: NodeDriver) -> None:
+    """No node of a benchmark is left, of this one or of one that was killed. Finishes though it is cancelled."""
+
+    async def delete_all() -> None:
+        nodes = await driver.list(_DEPLOYMENT)
+        await asyncio.gather(*(driver.delete(node.id) for node in nodes))
+
+    deleting = asyncio.ensure_future(delete_all())
+    try:
+        await asyncio.shield(deleting)
+    except asyncio.CancelledError:
+        await deleting
+        raise
+
+
+def _result(one: _Bench, trial: Trial, counted: Sequence[Sample], replicas: int) -> TrialResult:
+    found = figures(counted)
+    return TrialResult(
+        trial=trial,
+        configuration=one.family.started.id,
+        replicas=replicas,
+        figures=found,
+        requests_per_second=trials.rate(found, trial.concurrency),
+    )
+
+
+def _nothing_answered(one: _Bench, trial: Trial, samples: Sequence[Sample]) -> EngineError:
+    told = {f"{s.failure}: {s.message}" for s in samples if s.failure}
+    where = (
+        f"{one.family.started.id} answered none of {len(samples)} requests at {trial.concurrency} in flight"
+    )
+    return EngineError(where, details=sorted(told)[:5], hint="give it more time: --seconds")
+
+
+def _progress(result: TrialResult) -> str:
+    found, trial = result.figures, result.trial
+    return (
+        f"  {trial.workload_class} at {trial.concurrency}: {result.requests_per_second.mean:.3g} requests/s a replica,"
+        f" TTFT {found.ttft_seconds[0] * 1e3:.0f} ms, TPOT {found.tpot_seconds[0] * 1e3:.0f} ms"
+        f" ({found.requests} requests)"
+    )
+
+
+def _measurements(
+    results: Sequence[tuple[_Bench, TrialResult]], at: datetime, valid_for: str
+) -> Iterator[Measurement]:
+    for one, result in results:
+        yield from trials.measurements(
+            one.family, result, offer_sku=one.offer.sku, host=valid_for, measured_at=at
+        )

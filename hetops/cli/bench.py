@@ -1,0 +1,69 @@
+"""`hetops bench`: measures configurations, so that plans rest on numbers instead of estimates."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import click
+
+from hetops.cli import asked, options
+from hetops.cli.progress import Terminal
+
+_KEY_VARIABLE = "HETOPS_API_KEY"
+
+
+@click.command("bench")
+@options.file_option
+@options.set_option
+@click.option(
+    "--seconds",
+    type=click.FloatRange(min=0.1, max=3600),
+    default=3.0,
+    show_default=True,
+    help="How long each load is kept up.",
+)
+@click.option(
+    "--requests",
+    type=click.IntRange(min=1),
+    default=40,
+    show_default=True,
+    help="Requests that are enough for a load, where they are done sooner.",
+)
+@click.option("--endpoint", metavar="URL", help=f"Measure this engine instead. Its key: {_KEY_VARIABLE}.")
+@click.option("--configuration", metavar="ID", help="What runs at the endpoint.")
+@options.yes_option
+@options.json_option
+def command(
+    file: Path | None,
+    overrides: tuple[str, ...],
+    seconds: float,
+    requests: int,
+    endpoint: str | None,
+    configuration: str | None,
+    yes: bool,
+    as_json: bool,
+) -> None:
+    """Measure the configurations that this host can run, and record it: plans rest on it from then on.
+
+    Starts each engine, keeps 1, some and as many requests as it has places in flight with the lengths of each class,
+    and removes it again. With --endpoint, measures an OpenAI-compatible engine that runs already.
+    """
+    from hetops.app.bench import Effort, Endpoint, bench, bench_endpoint
+    from hetops.reports import bench as report
+
+    if bool(endpoint) != bool(configuration):
+        raise click.UsageError("--endpoint and --configuration go together")
+    question, effort = asked.about(file, overrides), Effort(seconds=seconds, requests=requests)
+    talk = Terminal("bench", yes=yes)
+    if endpoint and configuration:
+        key = os.environ.get(_KEY_VARIABLE, "")
+        where = Endpoint(url=endpoint, configuration=configuration, api_key=key)
+        measured = bench_endpoint(question, where, effort, talk)
+    else:
+        measured = bench(question, effort, talk)
+    if as_json:
+        click.echo(json.dumps(report.as_json(measured), indent=2))
+    else:
+        click.echo(report.as_text(measured), nl=False)

@@ -1,0 +1,79 @@
+"""A benchmark as text and as JSON: what was measured, how well it is known, and how far the estimate was off."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from hetops.domain import codec
+from hetops.load.stopping import Interval
+from hetops.load.trials import BenchResult, TrialResult
+from hetops.reports import quantities as q
+
+_HEADERS = (
+    *("configuration", "class", "in", "out", "in flight", "requests", "rate", "95 %", "TTFT p50", "p90"),
+    *("TPOT p50", "p90", "estimate was"),
+)
+
+
+def as_json(result: BenchResult) -> dict[str, Any]:
+    """The `hetops.bench` document. What was not measured is null."""
+    found: dict[str, Any] = _finite(codec.to_builtins(result))
+    return found
+
+
+def as_text(result: BenchResult) -> str:
+    """The results for a terminal."""
+    rows = [_row(r) for r in result.results]
+    head = f"Measured on {result.host}; rates are of one replica that always has so many requests in flight"
+    planned = len({m.configuration for m in result.measurements})
+    recorded = f"Recorded for planning: {q.many(len(result.measurements), 'measurement')} of {q.many(planned, 'configuration')}"
+    sections = (
+        head,
+        q.table(_HEADERS, rows, right=tuple(range(2, len(_HEADERS)))),
+        recorded,
+        "\n".join(f"warning: {w}" for w in result.warnings),
+    )
+    return "\n\n".join(s for s in sections if s) + "\n"
+
+
+def _row(result: TrialResult) -> tuple[str, ...]:
+    found, trial = result.figures, result.trial
+    times = f" x {result.replicas}" if result.replicas > 1 else ""
+    return (
+        result.configuration + times,
+        trial.workload_class,
+        q.tokens(found.input_tokens),
+        q.tokens(found.output_tokens),
+        str(trial.concurrency),
+        str(found.requests),
+        q.rate(result.requests_per_second.mean),
+        _known(result.requests_per_second),
+        *(q.seconds(v) for v in found.ttft_seconds[:2]),
+        *(q.seconds(v) for v in found.tpot_seconds[:2]),
+        _off(result),
+    )
+
+
+def _known(interval: Interval) -> str:
+    """How well a mean is known: half its interval as a share."""
+    low, high = max(0.0, interval.low), interval.high
+    if not math.isfinite(high):
+        return "unknown"
+    return f"{low:.3g}-{high:.3g}"
+
+
+def _off(result: TrialResult) -> str:
+    """How the estimated rate stands to the measured one: `1.8x`, 1x where it was right."""
+    if result.estimated_requests_per_second is None:
+        return "-"
+    return f"{result.estimated_requests_per_second / result.requests_per_second.mean:.2g}x"
+
+
+def _finite(value: Any) -> Any:
+    """JSON knows neither NaN nor infinity."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
