@@ -13,12 +13,12 @@ import shutil
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, wait
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from hetops import __version__
 from hetops.catalog import tables
@@ -217,12 +217,20 @@ def _answer(provider: Provider, settings: Mapping[str, Any]) -> Future[tuple[Che
 
     def ask() -> None:
         try:
-            answer.set_result(tuple(provider.check(settings)))
-        except Exception as fault:  # a plugin's code: whatever it raises is its finding
+            answer.set_result(_results(provider.check(settings)))
+        except (Exception, SystemExit) as fault:  # a plugin's code: whatever it raises is its finding
             answer.set_exception(fault)
 
     threading.Thread(target=ask, daemon=True, name=f"check {provider.name}").start()
     return answer
+
+
+def _results(told: Iterable[object]) -> tuple[CheckResult, ...]:
+    results = tuple(told)
+    for thing in results:
+        if not isinstance(thing, CheckResult):
+            raise TypeError(f"check gave {thing!r}, which is no CheckResult")
+    return cast(tuple[CheckResult, ...], results)
 
 
 def _said(provider: str, answer: Future[tuple[CheckResult, ...]]) -> Iterator[Finding]:

@@ -41,12 +41,12 @@ class _Reading:
             path = (*path, part)
             if path in self.counts and path != tuple(parts):
                 path = (*path, self.counts[path])
+            self.lines.setdefault(path, line)
         if double:
             self.counts[path] = self.counts.get(path, -1) + 1
-            self.lines.setdefault(path, line)
             path = (*path, self.counts[path])
         self.table = path
-        self.lines.setdefault(path, line)
+        self.lines[path] = line
 
 
 def _lines_by_path(text: str) -> dict[Path, int]:
