@@ -144,7 +144,8 @@ class _Run:
             self._remember(Action.CANCELLED, plan, str(stopped))
             raise
         except HetopsError as fault:
-            self._remember(Action.FAILED, plan, fault.message)
+            nothing = proposal.before is None and not self.deployment.stack.known_nodes()
+            self._remember(Action.ROLLED_BACK if nothing else Action.FAILED, plan, fault.message)
             raise self._with_what_stands(fault) from fault
         self._remember(Action.UP, plan, proposal.diff.summary)
 
