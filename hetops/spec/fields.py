@@ -18,7 +18,7 @@ from hetops.domain.workload import Priority
 Positive = Annotated[float, Meta(gt=0)]
 Percentile = Annotated[float, Meta(gt=0, lt=100)]
 Share = Annotated[float, Meta(ge=0, lt=1)]
-Name = Annotated[str, Meta(pattern=r"^[a-z]([a-z0-9-]{0,38}[a-z0-9])?$")]
+Name = Annotated[str, Meta(pattern=r"^[a-z]([a-z0-9-]{0,30}[a-z0-9])?$")]
 Money = Annotated[Decimal, Meta(description="USD", extra_json_schema={"exclusiveMinimum": 0})]
 
 
@@ -30,12 +30,14 @@ class DeploymentSpec(Table, frozen=True, kw_only=True):
     """The deployment: its name is part of every resource's name."""
 
     name: Name
+    """At most 32 of a-z, 0-9 and `-`, the first a letter."""
 
 
 class ModelSpec(Table, frozen=True, kw_only=True):
     """The model to serve, by its name in the catalogue."""
 
     name: str
+    """As `hetops init --model` takes it."""
     precisions: tuple[Precision, ...] = ()
     """Precisions that may be chosen; empty leaves the choice to hetops' quality rules."""
     max_context_tokens: Annotated[int, Meta(ge=16)] | None = None
@@ -46,13 +48,21 @@ class ClassSpec(Table, frozen=True, kw_only=True):
     """A workload class stated by hand."""
 
     name: str
+    """What the class is called in plans, in the router's answers and in observations."""
     requests_per_second: Positive
+    """Rate to plan for: that of the busiest stretch."""
     input_tokens: Positive
+    """Length of a prompt."""
     output_tokens: Positive
+    """Length of an answer."""
     priority: Priority = Priority.INTERACTIVE
+    """Batch work waits for interactive work."""
     task: str = ""
+    """What the requests are for, in a word (chat, code, ...)."""
     ttft_seconds: Positive | None = None
+    """Another target than that of `[targets]`."""
     tpot_seconds: Positive | None = None
+    """Another target than that of `[targets]`."""
 
 
 class WorkloadSpec(Table, frozen=True, kw_only=True):
@@ -61,12 +71,17 @@ class WorkloadSpec(Table, frozen=True, kw_only=True):
     trace: str = ""
     """Path of a trace file, relative to this file."""
     class_count: Annotated[int, Meta(ge=1, le=64)] = 4
+    """How many classes a trace is made into; the plan says what error on cost they make."""
     periods: Annotated[int, Meta(ge=1, le=288)] = 1
     """Equal stretches of the trace whose rates are told apart; the busiest is planned for."""
     rate_scale: Positive = 1.0
+    """Every rate of the trace times this."""
     length_scale: Positive = 1.0
+    """Every length of the trace times this."""
     start_seconds: Annotated[float, Meta(ge=0)] = 0.0
+    """Where in the trace to begin."""
     duration_seconds: Positive | None = None
+    """How much of the trace to take; empty takes the rest."""
     classes: tuple[ClassSpec, ...] = ()
 
     def __post_init__(self) -> None:
@@ -81,29 +96,43 @@ class TargetOverride(Table, frozen=True, kw_only=True):
     """Other targets for classes whose mean lengths lie in a range."""
 
     min_input_tokens: float = 0.0
+    """Classes whose prompts are at least so long on average."""
     max_input_tokens: Positive | None = None
+    """And at most so long."""
     min_output_tokens: float = 0.0
+    """Classes whose answers are at least so long on average."""
     max_output_tokens: Positive | None = None
+    """And at most so long."""
     ttft_seconds: Positive | None = None
+    """Their target."""
     tpot_seconds: Positive | None = None
+    """Their target."""
     priority: Priority | None = None
+    """Their priority."""
 
 
 class TargetsSpec(Table, frozen=True, kw_only=True):
     """Latency targets: time to first token and time per output token, each at a percentile."""
 
     ttft_seconds: Positive | None = None
+    """Time to first token at most; empty sets no bound."""
     ttft_percentile: Percentile = 90.0
+    """For so many of a hundred requests."""
     tpot_seconds: Positive | None = None
+    """Time per output token at most; empty sets no bound."""
     tpot_percentile: Percentile = 90.0
+    """For so many of a hundred requests."""
     overrides: tuple[TargetOverride, ...] = ()
+    """Of those that fit a class the last counts, field by field."""
 
 
 class BudgetSpec(Table, frozen=True, kw_only=True):
     """The most that the fleet may cost. A month has 730 hours."""
 
     usd_per_hour: Money | None = None
+    """For the whole fleet."""
     usd_per_month: Money | None = None
+    """For the whole fleet; where both are given the tighter counts."""
 
     def __post_init__(self) -> None:
         for limit in (self.usd_per_hour, self.usd_per_month):
@@ -123,9 +152,13 @@ class OffersSpec(Table, frozen=True, kw_only=True):
     """Which offers may be chosen; an empty list allows all."""
 
     gpus: tuple[str, ...] = ()
+    """GPU types by their names in the catalogue, with a number of them in a node if need be: `L4`, `H100-SXM:8`."""
     regions: tuple[str, ...] = ()
+    """Patterns: `us-*`, `eu-west-1`."""
     markets: tuple[Market, ...] = (Market.ON_DEMAND,)
+    """The terms that may be rented on."""
     max_usd_per_gpu_hour: Money | None = None
+    """Offers dearer than this are left out."""
     exclude: tuple[str, ...] = ()
     """SKUs or offer ids that must not be chosen."""
 
@@ -134,6 +167,7 @@ class EngineSpec(Table, frozen=True, kw_only=True):
     """Serving engines: which may be chosen, and the settings of each."""
 
     names: tuple[str, ...] = ()
+    """`vllm`, `sglang`, or what a plugin brings; empty allows all."""
     settings: dict[str, dict[str, Any]] = {}
     """`[engine.settings.NAME]`: handed to that engine as they are."""
 
@@ -142,7 +176,9 @@ class RouterSpec(Table, frozen=True, kw_only=True):
     """Where the router listens, and whose requests it takes."""
 
     host: str = "127.0.0.1"
+    """Beyond this machine only with keys."""
     port: Annotated[int, Meta(ge=1, le=65535)] = 8080
+    """Taken by nobody else when `up` begins."""
     api_keys_file: str = ""
     """A file of one key a line, mode 0600; empty lets `up` make one."""
 
@@ -155,6 +191,7 @@ class PolicySpec(Table, frozen=True, kw_only=True):
     gap: Annotated[float, Meta(gt=0, lt=0.5)] = 1e-3
     """Relative gap to the proven bound at which the solver stops."""
     max_pools: Annotated[int, Meta(ge=1)] | None = None
+    """Most pools that a fleet may have; empty allows any number."""
     max_nodes_per_offer: Annotated[int, Meta(ge=1)] = 64
     """Taken where a provider does not say how many nodes it has: unknown is never unlimited."""
 
@@ -170,6 +207,7 @@ class PluginsSpec(Table, frozen=True, kw_only=True):
     """Which plugins may be loaded."""
 
     allow: tuple[str, ...] | None = None
+    """Names as `hetops plugins` tells them; empty allows all."""
 
 
 class Spec(Table, frozen=True, kw_only=True):

@@ -26,7 +26,7 @@ def validator(name: str) -> jsonschema.Draft202012Validator:
 
 def test_every_class_that_names_a_format_is_found() -> None:
     text = "\n".join(p.read_text(encoding="utf-8") for p in PACKAGE.rglob("*.py"))
-    named = re.findall(r'^ +FORMAT: ClassVar\[str\] = "(hetops\.[a-z-]+)"$', text, flags=re.MULTILINE)
+    named = re.findall(r'^ +FORMAT: ClassVar\[str\] = "(hetops\.[a-z_-]+)"$', text, flags=re.MULTILINE)
     assert [kind.FORMAT for kind in documents()] == sorted(named)
     assert {"hetops.plan", "hetops.problem", "hetops.router", "hetops.error"} <= set(named)
 

@@ -1,0 +1,114 @@
+"""Docstrings as documentation: the words of the domain, the door for plugins, what each module decides."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import pkgutil
+import re
+from collections.abc import Iterator
+from enum import Enum
+from pathlib import Path
+from types import ModuleType
+
+import hetops.domain
+from hetops.errors import ErrorKind, Scope
+from hetops.plugin import engine, hookspecs, provider, testing
+from hetops.plugin.provider import Capability, NodeState
+
+ROOT = Path(__file__).parents[2]
+FOLDERS = ("hetops", "plugins/hetops_local", "stacks")
+
+
+def glossary() -> str:
+    """Every word of the domain with its definition, by name."""
+    words = {_spaced(kind.__name__): kind for module in _domain() for kind in _own_classes(module)}
+    lines = [f"**{word}** ({_where(kind)}): {_prose(kind)}" for word, kind in sorted(words.items())]
+    return "\n\n".join(lines)
+
+
+def hooks() -> str:
+    """The hooks."""
+    found = {n: h for n, h in vars(hookspecs).items() if n.startswith("register_")}
+    rows = [f"| `{name}` | {_prose(hook)} |" for name, hook in found.items()]
+    return "\n".join(("| hook | hands over |", "|---|---|", *rows))
+
+
+def protocols() -> str:
+    """What a plugin implements, and the suites that hold it to it."""
+    kinds = (
+        provider.Provider,
+        provider.DrivesNodes,
+        provider.NodeDriver,
+        provider.DeclaresPools,
+        engine.Engine,
+        testing.ProviderContract,
+        testing.NodeDriverContract,
+    )
+    return "\n\n".join(f"### {kind.__name__}\n\n{_prose(kind)}\n\n{_methods(kind)}" for kind in kinds)
+
+
+def enumerations() -> str:
+    """The values that a plugin may use."""
+    kinds: tuple[type[Enum], ...] = (Capability, NodeState, ErrorKind, Scope)
+    rows = [f"| `{k.__name__}` | {_prose(k)} | {', '.join(f'`{v.value}`' for v in k)} |" for k in kinds]
+    return "\n".join(("| enumeration | meaning | values |", "|---|---|---|", *rows))
+
+
+def modules() -> str:
+    """Every module with the first sentence of its docstring, by folder."""
+    sections = []
+    for folder in sorted({path.parent for path in _sources()}):
+        rows = [f"| `{p.name}` | {_first_sentence(p)} |" for p in _sources() if p.parent == folder]
+        purpose = _first_sentence(folder / "__init__.py") if (folder / "__init__.py").exists() else ""
+        title = f"### `{folder.relative_to(ROOT)}/`"
+        rows = [row for row in rows if "| `__init__.py` |" not in row]
+        table = "\n".join(("| module | decides |", "|---|---|", *rows)) if rows else ""
+        sections.append("\n\n".join(filter(None, (title, purpose, table))))
+    return "\n\n".join(sections)
+
+
+def _sources() -> list[Path]:
+    found = (path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
+    return sorted(path for path in found if "__pycache__" not in path.parts)
+
+
+def _first_sentence(path: Path) -> str:
+    docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    return docstring.split("\n\n")[0].replace("\n", " ").replace("|", "\\|")
+
+
+def _domain() -> Iterator[ModuleType]:
+    for found in pkgutil.iter_modules(hetops.domain.__path__):
+        if found.name not in ("codec", "schema"):
+            yield importlib.import_module(f"hetops.domain.{found.name}")
+
+
+def _own_classes(module: ModuleType) -> Iterator[type]:
+    for name, kind in vars(module).items():
+        if inspect.isclass(kind) and kind.__module__ == module.__name__ and not name.startswith("_"):
+            yield kind
+
+
+def _where(kind: type) -> str:
+    return f"`{kind.__module__.replace('.', '/')}.py`"
+
+
+def _methods(kind: type) -> str:
+    own = ((n, m) for n, m in vars(kind).items() if inspect.isfunction(m) and not n.startswith("_"))
+    return "\n".join(f"* `{_signature(name, method)}`: {_prose(method)}" for name, method in own)
+
+
+def _signature(name: str, method: object) -> str:
+    assert inspect.isfunction(method)
+    signature = str(inspect.signature(method)).replace("self, ", "").replace("(self)", "()").replace("'", "")
+    return ("async " if inspect.iscoroutinefunction(method) else "") + name + signature
+
+
+def _prose(thing: object) -> str:
+    return " ".join((inspect.getdoc(thing) or "").split())
+
+
+def _spaced(name: str) -> str:
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).capitalize()
