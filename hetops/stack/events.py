@@ -54,7 +54,6 @@ _WRAPPING = re.compile(
 _COLOUR = re.compile(r"<\{%.*?%\}>|\x1b\[[0-9;]*m")
 _HINT = "try: "
 _KIND = "kind: "
-_KIND = "kind: "
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,11 +63,13 @@ class Failure:
     pool: str
     node: str
     lines: tuple[str, ...]
+    kind: ErrorKind | None = None
+    """What a provider's failure means; None where nobody said."""
 
     @property
     def told(self) -> tuple[str, ...]:
-        """What happened, without what it means and what to do about it."""
-        return tuple(line for line in self.lines if not line.startswith((_HINT, _KIND)))
+        """What happened, without what to do about it."""
+        return tuple(line for line in self.lines if not line.startswith(_HINT))
 
     @property
     def hint(self) -> str:
@@ -76,18 +77,10 @@ class Failure:
         return next((line.removeprefix(_HINT) for line in self.lines if line.startswith(_HINT)), "")
 
     @property
-    def is_shortage(self) -> bool:
-        """Whether the provider has no more of what was asked for."""
-        return f"{_KIND}{ErrorKind.CAPACITY}" in self.lines
-
-    @property
     def headline(self) -> str:
         """Its first line, with the node's name."""
         named = not self.node or self.node in self.lines[0]
         return self.lines[0] if named else f"{self.node}: {self.lines[0]}"
-
-    kind: ErrorKind | None = None
-    """What a provider's failure means; None where nobody said."""
 
 
 class Preview:
@@ -137,12 +130,12 @@ class Progress:
         if not failures:
             return ProvisioningError(otherwise, hint=_AGAIN)
         first, *others = failures
-        short = {f.pool: None for f in failures} if all(f.is_shortage for f in failures) else ()
+        capacity_alone = all(f.kind is ErrorKind.CAPACITY for f in failures)
         return ProvisioningError(
             first.headline,
             details=(*first.told[1:], *(f"also: {f.headline}" for f in others)),
             hint=first.hint or _AGAIN,
-            short_of=short,
+            short_of=dict.fromkeys(f.pool for f in failures) if capacity_alone else (),
         )
 
     def _begin(self, step: Any) -> None:
