@@ -33,7 +33,7 @@ def seconds(value: float | None) -> str:
 
 def rate(per_second: float) -> str:
     """Requests or tokens a second with three digits: `3.2 /s`."""
-    return f"{per_second:,.0f} /s" if per_second >= 1000 else f"{per_second:.3g} /s"
+    return f"{per_second:,.0f} /s" if per_second >= 999.5 else f"{per_second:.3g} /s"
 
 
 def share(value: float) -> str:
@@ -49,8 +49,10 @@ def change(value: float) -> str:
 
 
 def tokens(count: float) -> str:
-    """`1.2k`, `350`."""
-    return f"{count / 1000:.3g}k" if count >= 1000 else f"{count:.0f}"
+    """`1.5M`, `1.2k`, `350`."""
+    if count >= 999_500:
+        return f"{count / 1e6:.3g}M"
+    return f"{count / 1000:.3g}k" if count >= 999.5 else f"{count:.0f}"
 
 
 def many(count: int, noun: str) -> str:
