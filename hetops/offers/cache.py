@@ -17,6 +17,7 @@ import msgspec
 
 from hetops.domain import codec
 from hetops.domain.offer import Offer
+from hetops.domain.plan import Refusal
 from hetops.errors import HetopsError
 from hetops.files import read_bytes, write_whole
 
@@ -30,9 +31,13 @@ class CachedOffers:
 
     provider: str
     offers: tuple[Offer, ...]
+    missing: str = ""
+    """What failed of the provider when it was asked, with the fix in `hint`."""
+    hint: str = ""
+    refusals: tuple[Refusal, ...] = ()
 
 
-def read(folder: Path, provider: str, settings: Mapping[str, Any]) -> tuple[Offer, ...] | None:
+def read(folder: Path, provider: str, settings: Mapping[str, Any]) -> CachedOffers | None:
     """The last answer kept; None where there is none that can be read."""
     path = _path(folder, provider, settings)
     try:
@@ -40,15 +45,14 @@ def read(folder: Path, provider: str, settings: Mapping[str, Any]) -> tuple[Offe
     except HetopsError:
         return None
     sound = cached.provider == provider and all(o.provider == provider for o in cached.offers)
-    return cached.offers if sound else None
+    return cached if sound else None
 
 
-def write(folder: Path, provider: str, settings: Mapping[str, Any], offers: tuple[Offer, ...]) -> None:
+def write(folder: Path, settings: Mapping[str, Any], answer: CachedOffers) -> None:
     """Keeps an answer, whole or not at all; where the folder cannot be written nothing is kept."""
     with contextlib.suppress(HetopsError, OSError):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        document = CachedOffers(provider=provider, offers=offers)
-        write_whole(_path(folder, provider, settings), codec.encode(document), mode=0o600)
+        write_whole(_path(folder, answer.provider, settings), codec.encode(answer), mode=0o600)
 
 
 def _path(folder: Path, provider: str, settings: Mapping[str, Any]) -> Path:

@@ -28,6 +28,9 @@ from hetops.plugin.soundness import sound_offer
 
 DEADLINE_SECONDS = 10.0
 
+_PASSING = (ErrorKind.TRANSIENT, ErrorKind.THROTTLED)
+"""Failures that say nothing about the next time."""
+
 
 class Freshness(StrEnum):
     """What may answer in a provider's place."""
@@ -85,6 +88,8 @@ class _Found:
     report: SourceReport
     offers: tuple[Offer, ...] = ()
     refusals: tuple[Refusal, ...] = ()
+    may_mend: bool = False
+    """Whether a part failed that may not fail the next time."""
 
 
 _Answer = tuple[object, ...] | HetopsError
@@ -99,21 +104,33 @@ def _may_ask(provider: Provider, terms: Terms) -> bool:
     return terms.freshness is not Freshness.OFFLINE or _on_this_host(provider)
 
 
-def _kept(source: Source, query: OfferQuery, terms: Terms) -> tuple[Offer, ...] | None:
+def _kept(source: Source, query: OfferQuery, terms: Terms) -> cache.CachedOffers | None:
     """The earlier answer that may stand in for asking; None where there is none."""
     folder = terms.cache_folder
     if folder is None or source.provider is None or terms.freshness is Freshness.ASKED:
         return None
-    offers = cache.read(folder, source.name, source.settings)
+    kept = cache.read(folder, source.name, source.settings)
+    offers = kept.offers if kept else ()
     holds = offers and not any(o.stale(query.now) or o.observed_at > query.now for o in offers)
-    return offers if holds or terms.freshness is Freshness.OFFLINE else None
+    return kept if holds or terms.freshness is Freshness.OFFLINE else None
 
 
 def _keep(source: Source, found: _Found, terms: Terms) -> None:
-    """Remembers an answer whose prices hold for a while; prices of this host or from a list are never remembered."""
+    """Remembers an answer whose prices hold for a while, with what it lacks, unless that may mend.
+
+    Prices of this host or from a list are never remembered.
+    """
     live = found.report.state is SourceState.LIVE and any(o.basis is PriceBasis.LIVE for o in found.offers)
-    if terms.cache_folder is not None and live:
-        cache.write(terms.cache_folder, source.name, source.settings, found.offers)
+    if terms.cache_folder is None or not live or found.may_mend:
+        return
+    answer = cache.CachedOffers(
+        provider=source.name,
+        offers=found.offers,
+        missing=found.report.detail,
+        hint=found.report.hint,
+        refusals=found.refusals,
+    )
+    cache.write(terms.cache_folder, source.settings, answer)
 
 
 def _ask_all(sources: Sequence[Source], query: OfferQuery, deadline_seconds: float) -> dict[str, _Answer]:
@@ -121,7 +138,8 @@ def _ask_all(sources: Sequence[Source], query: OfferQuery, deadline_seconds: flo
     answers: queue.SimpleQueue[tuple[str, _Answer]] = queue.SimpleQueue()
     end = time.monotonic() + deadline_seconds
     for source in sources:
-        asking = (source, replace(query, settings=source.settings), deadline_seconds, answers)
+        asked = replace(query, settings=source.settings, deadline_seconds=deadline_seconds)
+        asking = (source, asked, deadline_seconds, answers)
         threading.Thread(target=_ask, args=asking, name=f"offers of {source.name}", daemon=True).start()
     got: dict[str, _Answer] = {s.name: _silent(s, deadline_seconds) for s in sources}
     for _ in sources:
@@ -178,11 +196,13 @@ def _silent(source: Source, seconds: float) -> ProviderError:
 
 
 def _found(
-    source: Source, kept: tuple[Offer, ...] | None, answer: _Answer | None, query: OfferQuery
+    source: Source, kept: cache.CachedOffers | None, answer: _Answer | None, query: OfferQuery
 ) -> _Found:
     """The earlier answer, else the answer, else the list prices of a source that nobody could ask."""
     if kept is not None:
-        return _Found(report=_report(source, SourceState.CACHED, kept), offers=kept)
+        report = _report(source, SourceState.CACHED, kept.offers)
+        report = replace(report, detail=kept.missing, hint=kept.hint)
+        return _Found(report=report, offers=kept.offers, refusals=kept.refusals)
     if answer is not None:
         return _from_answer(source, answer, query)
     listed = _listed(source, query)
@@ -193,15 +213,27 @@ def _from_answer(source: Source, answer: _Answer, query: OfferQuery) -> _Found:
     """An answer, sorted into offers and what is none; a failure falls back on list prices."""
     if isinstance(answer, HetopsError):
         return _refused(source, answer, query)
-    offers, reasons = _sifted(source.name, answer, query)
-    report = _report(source, SourceState.LIVE, offers)
-    if reasons:
-        first = next(iter(reasons))
-        report = replace(
-            report, detail=f"{reasons.total()} of {len(answer)} answers are no offers, the first {first}"
-        )
-    refusals = (Refusal(subject=f"offers of {source.name}", reason=r, count=n) for r, n in reasons.items())
-    return _Found(report=report, offers=offers, refusals=tuple(refusals))
+    failures = tuple(thing for thing in answer if isinstance(thing, ProviderError))
+    refusals = tuple(thing for thing in answer if isinstance(thing, Refusal))
+    things = tuple(thing for thing in answer if not isinstance(thing, ProviderError | Refusal))
+    offers, reasons = _sifted(source.name, things, query)
+    nonsense = (
+        f"{reasons.total()} of {len(things)} answers are no offers, the first {next(iter(reasons), '')}"
+    )
+    missing = (*dict.fromkeys(f.message for f in failures), *((nonsense,) if reasons else ()))
+    report = replace(
+        _report(source, SourceState.LIVE, offers),
+        detail="; ".join(missing),
+        hint=next((f.hint for f in failures if f.hint), ""),
+    )
+    unsound = (Refusal(subject=f"offers of {source.name}", reason=r, count=n) for r, n in reasons.items())
+    failed = (Refusal(subject=f"part of {source.name}", reason=f.message) for f in failures)
+    return _Found(
+        report=report,
+        offers=offers,
+        refusals=(*failed, *unsound, *refusals),
+        may_mend=any(f.kind in _PASSING for f in failures),
+    )
 
 
 def _refused(source: Source, fault: HetopsError, query: OfferQuery) -> _Found:

@@ -37,7 +37,7 @@ class SourceReport:
     error_kind: ErrorKind | None = None
     """What a refusal means; None where the provider did not refuse, or failed in a way it does not name."""
     detail: str = ""
-    """Why a source refused, in the provider's words, or what is wrong with part of its answer."""
+    """Why a source refused, in the provider's words, or what failed of it, or is wrong with part of its answer."""
     hint: str = ""
 
 
@@ -55,7 +55,7 @@ class Collected:
         """One line: how many sources are live, which refused and why, what stands on list prices or a cache."""
         parts = (
             self._live(),
-            *(f"{s.provider} {_age(self.collected_at, s)}" for s in self._in(SourceState.CACHED)),
+            *(_cached(self.collected_at, s) for s in self._in(SourceState.CACHED)),
             *(f"{s.provider} refused: {s.detail}" for s in self._in(SourceState.REFUSED)),
             *(f"{s.provider}: {s.detail}" for s in self._in(SourceState.LIVE) if s.detail),
             self._listed(),
@@ -80,6 +80,10 @@ class Collected:
         names = ", ".join(s.provider for s in listed)
         dates = f"{oldest:%Y-%m-%d}" + (f" to {newest:%Y-%m-%d}" if newest > oldest else "")
         return f"{names} at list prices of {dates}, plan only"
+
+
+def _cached(now: datetime, source: SourceReport) -> str:
+    return f"{source.provider} {_age(now, source)}" + (f": {source.detail}" if source.detail else "")
 
 
 def _age(now: datetime, source: SourceReport) -> str:

@@ -4,7 +4,7 @@ from hetops.domain.gpu import GpuType
 from hetops.domain.model import Checkpoint, Model, Precision
 from hetops.domain.offer import Availability, AvailabilityState, Limits, Market, Offer, PriceBasis
 from hetops.domain.performance import Measurement, StepTimes
-from hetops.domain.plan import PlannedPool
+from hetops.domain.plan import PlannedPool, Refusal
 from hetops.domain.units import BYTES_PER_GIB
 from hetops.errors import ErrorKind, HetopsError, ProviderError, Scope, nearest
 from hetops.files import write_whole
@@ -19,6 +19,7 @@ from hetops.plugin.provider import (
     NodeDriver,
     NodeRequest,
     NodeState,
+    OfferOrReason,
     OfferQuery,
     Provider,
     Quota,
@@ -51,6 +52,7 @@ __all__ = [
     "NodeRequest",
     "NodeState",
     "Offer",
+    "OfferOrReason",
     "OfferQuery",
     "PlannedPool",
     "Precision",
@@ -58,6 +60,7 @@ __all__ = [
     "Provider",
     "ProviderError",
     "Quota",
+    "Refusal",
     "Scope",
     "StepTimes",
     "hookimpl",

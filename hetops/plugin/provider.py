@@ -15,8 +15,8 @@ from typing import Any, Protocol, runtime_checkable
 
 from hetops.domain.gpu import GpuType
 from hetops.domain.offer import Offer
-from hetops.domain.plan import PlannedPool
-from hetops.errors import ErrorKind
+from hetops.domain.plan import PlannedPool, Refusal
+from hetops.errors import ErrorKind, ProviderError
 from hetops.plugin.engine import Launch
 
 
@@ -59,6 +59,16 @@ class OfferQuery:
     gpu_types: tuple[GpuType, ...]
     settings: Mapping[str, Any] = field(default_factory=dict)
     list_prices: tuple[Offer, ...] = ()
+    deadline_seconds: float = 10.0
+    """When nobody listens any more. Who asks in several places hands over before then what has come."""
+
+
+OfferOrReason = Offer | Refusal | ProviderError
+"""One thing that `fetch_offers` hands over: an offer, or in its place why there is none.
+
+A `Refusal` is something that the provider lists and does not sell (a price of zero, another currency); a
+`ProviderError` is a part of the provider that failed, a region say, whose message names it.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,8 +154,8 @@ class Provider(Protocol):
         """Credentials and permissions, each with the fix. No network beyond the provider's own API; under 2 s."""
         ...
 
-    async def fetch_offers(self, query: OfferQuery) -> tuple[Offer, ...]:
-        """What the provider rents out now. Raises ProviderError."""
+    async def fetch_offers(self, query: OfferQuery) -> tuple[OfferOrReason, ...]:
+        """What the provider rents out now, and what failed of it. Raises ProviderError where all of it failed."""
         ...
 
     async def quota(self) -> tuple[Quota, ...]:

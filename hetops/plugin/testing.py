@@ -21,6 +21,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from hetops.domain.offer import Offer, PriceBasis
+from hetops.domain.plan import Refusal
 from hetops.errors import ErrorKind, ProviderError
 from hetops.plugin.provider import (
     Capability,
@@ -29,6 +30,7 @@ from hetops.plugin.provider import (
     NodeDriver,
     NodeRequest,
     NodeState,
+    OfferOrReason,
     OfferQuery,
     Provider,
 )
@@ -260,10 +262,12 @@ class NodeDriverContract:
 
 
 def _offers(provider: Provider, query: OfferQuery) -> tuple[Offer, ...]:
-    return tuple(asyncio.run(_fetched(provider, query)))
+    """What it hands over, less the reasons for what it does not."""
+    answer = asyncio.run(_fetched(provider, query))
+    return tuple(thing for thing in answer if not isinstance(thing, Refusal | ProviderError))
 
 
-async def _fetched(provider: Provider, query: OfferQuery) -> tuple[Offer, ...]:
+async def _fetched(provider: Provider, query: OfferQuery) -> tuple[OfferOrReason, ...]:
     return await provider.fetch_offers(query)
 
 
