@@ -1,0 +1,74 @@
+"""A provider whose cheapest machines are sold out when one is asked for: a real plugin, found by its entry point.
+
+What it rents out are emulated GPUs on this machine, so that what another plan chooses instead does run.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+_PLUGIN = '''
+"""Emulated L40S of two regions; in the cheap one none is left."""
+
+from dataclasses import replace
+from decimal import Decimal
+
+from hetops_local.driver import LocalDriver
+
+from hetops.plugin import (
+    Availability, AvailabilityState, Capability, ErrorKind, Limits, NodeRequest, Offer, PriceBasis, ProviderError,
+    Scope, hookimpl,
+)
+
+PRICES = {"cheap": "0.50", "dear": "0.90"}
+
+
+class Driver(LocalDriver):
+    async def create(self, request: NodeRequest):
+        if request.region == "cheap":
+            raise ProviderError(
+                "no L40S is left in cheap", provider="scarce", kind=ErrorKind.CAPACITY, scope=Scope.REGION
+            )
+        return await super().create(request)
+
+
+class Scarce:
+    name = "scarce"
+    capabilities = frozenset({Capability.PROCESS})
+
+    def check(self, settings):
+        return ()
+
+    async def fetch_offers(self, query):
+        return tuple(
+            Offer(
+                provider="scarce", sku="l40s", gpu="L40S", gpu_count=1, region=region, usd_per_hour=Decimal(price),
+                basis=PriceBasis.LIVE, observed_at=query.now, source="test", emulated=True,
+                availability=Availability(state=AvailabilityState.AVAILABLE), limits=Limits(max_count=4),
+            )
+            for region, price in PRICES.items()
+            if region in query.settings.get("regions", PRICES)
+        )
+
+    async def quota(self):
+        return ()
+
+    def node_driver(self, state_folder):
+        return Driver(state_folder)
+
+
+@hookimpl
+def register_providers():
+    return (Scarce(),)
+'''
+
+
+def installed(folder: Path) -> dict[str, str]:
+    """The plugin as an installed distribution; the environment that a person needs to have it."""
+    site = folder / "site"
+    info = site / "scarce-1.0.dist-info"
+    info.mkdir(parents=True)
+    (site / "scarce_plugin.py").write_text(_PLUGIN, encoding="utf-8")
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: scarce\nVersion: 1.0\n", encoding="utf-8")
+    (info / "entry_points.txt").write_text("[hetops]\nscarce = scarce_plugin\n", encoding="utf-8")
+    return {"PYTHONPATH": str(site), "HETOPS_PLUGINS": "local,scarce"}

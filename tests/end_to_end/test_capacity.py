@@ -1,0 +1,59 @@
+"""Where an offer has no capacity left, `up` plans without it and says so; where nothing else will do, it says that."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.end_to_end import scarcity, specs
+from tests.end_to_end.person import Person, free_port
+
+pytestmark = pytest.mark.road
+
+
+@pytest.fixture
+def person(tmp_path: Path) -> Iterator[Person]:
+    """Somebody who rents from a provider that is short of its cheap machines."""
+    work = tmp_path / "work"
+    work.mkdir()
+    person = Person(work, scarcity.installed(tmp_path))
+    yield person
+    assert person.hetops("down", "-y").code == 0
+    assert person.processes == {}
+
+
+def spec(settings: str = "") -> str:
+    """A workload for one L40S of that provider."""
+    return specs.emulated(free_port(), rate=2).replace(
+        "[providers.local]\nemulate = true", f"[providers.scarce]\n{settings}"
+    )
+
+
+def test_without_capacity_another_fleet_is_planned_and_brought_up(person: Person) -> None:
+    person.write(spec())
+    assert person.hetops("plan", "--json").document["usd_per_hour"] == "0.50"
+    done = person.hetops("up", "-y", "--json")
+    assert done.code == 0, done.stderr
+    assert "no capacity left for scarce/cheap/l40s/on_demand: planning without" in done.stderr
+    assert done.document["usd_per_hour"] == "0.90"
+    assert set(person.processes.values()) == person.known("road")
+
+
+def test_where_no_other_fleet_exists_the_shortage_and_the_reason_are_told(person: Person) -> None:
+    person.write(spec('regions = ["cheap"]'))
+    done = person.hetops("up", "-y", "--json")
+    assert done.code == 4
+    assert "no L40S is left in cheap" in done.document["message"]
+    assert any(d.startswith("without it: no offer may be chosen") for d in done.document["details"])
+    assert person.processes == {}
+
+
+def test_a_plan_of_the_user_s_own_is_never_replaced_by_another(person: Person) -> None:
+    person.write(spec())
+    assert person.hetops("plan", "-o", "plan.json").code == 0
+    done = person.hetops("up", "plan.json", "-y", "--json")
+    assert done.code == 4
+    assert "no L40S is left in cheap" in done.document["message"]
+    assert "planning without" not in done.stderr
