@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from hetops.router.auth import Keys
 from hetops.router.config import Limits, RoutedClass, RoutedPool, RouterConfig
 from hetops.router.proxy import Router
+from hetops.router.serve import new_event_loop
 from hetops.router.watch import Orders
 
 MODEL = "tiny"
@@ -70,7 +71,7 @@ class RunningRouter:
     def __init__(self, orders: Orders, tick_seconds: float = 0.02) -> None:
         self.port = 0
         self._ready = threading.Event()
-        self._loop = asyncio.new_event_loop()
+        self._loop = new_event_loop()
         self._tick_seconds = tick_seconds
         self._thread = threading.Thread(target=self._run, args=(orders,), daemon=True)
         self._thread.start()
@@ -236,6 +237,7 @@ class Engine:
                 connection, _ = self._listener.accept()
             except OSError:
                 return
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._open.append(connection)
             self.connections += 1
             threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
@@ -316,13 +318,15 @@ class Client:
 
     def until(self, mark: bytes) -> bytes:
         """What comes up to and including a mark."""
-        while mark not in self.read:
-            more = self._socket.recv(65536)
-            assert more, f"closed before {mark!r}: {self.read!r}"
-            self.read += more
-        end = self.read.index(mark) + len(mark)
-        found, self.read = self.read[:end], self.read[end:]
-        return found
+        read, seen = bytearray(self.read), 0
+        while (at := read.find(mark, max(seen - len(mark), 0))) < 0:
+            seen = len(read)
+            more = self._socket.recv(1 << 20)
+            assert more, f"closed before {mark!r}: {bytes(read[-1000:])!r}"
+            read += more
+        end = at + len(mark)
+        self.read = bytes(read[end:])
+        return bytes(read[:end])
 
     def rest(self) -> bytes:
         """What comes until the router closes, or resets, the connection."""
