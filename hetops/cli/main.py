@@ -35,6 +35,7 @@ COMMANDS: Mapping[str, str] = {
     "diff": "Show what an up would change.",
     "up": "Bring the fleet up, or to what the spec says now.",
     "status": "Hold what runs against the plan.",
+    "replay": "Send a slice of the trace through the router, held against the plan.",
     "route": "Run a router.",
     "down": "Remove a deployment.",
 }
@@ -45,6 +46,16 @@ READER_GONE = 141
 
 _OFF = frozenset({"", "0", "f", "false", "n", "no", "off"})
 """What click takes for no in an environment variable."""
+
+
+_EXTRAS: Mapping[str, str] = {
+    "httptools": "router",
+    "orjson": "router",
+    "uvloop": "router",
+    "uvicorn": "local",
+    "xllamacpp": "local",
+}
+"""Modules that come with an extra only."""
 
 
 class _Commands(click.Group):
@@ -139,6 +150,10 @@ def _as_ours(fault: BaseException) -> HetopsError:
         return CancelledError("cancelled")
     if isinstance(fault, OSError):
         return HetopsError(f"{fault.filename or 'stdout'}: {fault.strerror or fault}")
+    if isinstance(fault, ModuleNotFoundError) and fault.name in _EXTRAS:
+        return HetopsError(
+            f"{fault.name} is not installed", hint=f"pip install 'hetops[{_EXTRAS[fault.name]}]'"
+        )
     if os.environ.get("HETOPS_TRACEBACK"):
         raise fault
     return HetopsError(

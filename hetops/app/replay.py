@@ -1,0 +1,136 @@
+"""Use case: sends a slice of the spec's trace through a deployment's router, as it was recorded, and holds what the router
+measured against the plan."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from hetops.app.candidates import Asked, load_spec, trace_of
+from hetops.app.deployment import saved_plan
+from hetops.app.preconditions import first_key
+from hetops.domain.observation import Observation
+from hetops.errors import HetopsError
+from hetops.load import drive, schedule
+from hetops.load.client import Target
+from hetops.load.drive import Loaded
+from hetops.load.samples import Sample, failures
+from hetops.load.schedule import Arrival
+from hetops.observations.fetch import read
+from hetops.observations.merge import latency, summarize
+from hetops.reports import quantities as q
+from hetops.reports.ledger import Ledger, ledger
+from hetops.spec.fields import LoadedSpec
+from hetops.state.home import DeploymentFolder, home
+from hetops.workloads.trace import window
+
+_FLUSH_SECONDS = 5.0
+"""How long a router may take to write what it measured."""
+_POLL_SECONDS = 0.1
+_TELL_SECONDS = 10.0
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slice:
+    """Which part of the trace is sent, in seconds of the scaled trace."""
+
+    start_seconds: float = 0.0
+    seconds: float = 60.0
+
+
+def replay(asked: Asked, part: Slice, say: Say) -> Ledger:
+    """The ledger of a slice, sent in real time and answered to the last request.
+
+    Raises:
+        HetopsError: nothing is up, the spec has no trace, or no request of the slice was answered.
+        EngineError: the router does not answer.
+    """
+    loaded = load_spec(asked)
+    folder = home(asked.environment, beside=loaded.folder).deployment(loaded.spec.deployment.name)
+    plan = saved_plan(folder)
+    if plan is None or not folder.router_config.exists():
+        raise HetopsError(f"{folder.name}: nothing is up", hint="hetops up")
+    arrivals = _arrivals(loaded, part)
+    target = Target(url=_url(loaded), model=plan.model, api_key=first_key(_keys(loaded, folder)))
+    say(
+        f"{q.many(len(arrivals), 'request')} of {loaded.spec.workload.trace} in {part.seconds:g} s"
+        f" ({q.rate(len(arrivals) / part.seconds)}) to {target.url}"
+    )
+    began, sent = asyncio.run(_send(target, arrivals, say))
+    seen = _observed(folder.observations, began, len(sent.samples))
+    if not seen:
+        raise HetopsError(
+            f"the router observed none of {len(sent.samples)} requests", details=_failures(sent)
+        )
+    return ledger(plan, summarize(seen, since=began, until=began + part.seconds), _notes(sent))
+
+
+def _arrivals(loaded: LoadedSpec, part: Slice) -> tuple[Arrival, ...]:
+    cut = window(trace_of(loaded), part.start_seconds, part.seconds)
+    return schedule.recorded(cut.at_seconds.tolist(), cut.input_tokens.tolist(), cut.output_tokens.tolist())
+
+
+def _url(loaded: LoadedSpec) -> str:
+    router = loaded.spec.router
+    host = "127.0.0.1" if router.host in ("0.0.0.0", "::", "") else router.host
+    return f"http://{f'[{host}]' if ':' in host else host}:{router.port}"
+
+
+def _keys(loaded: LoadedSpec, folder: DeploymentFolder) -> Path:
+    own = loaded.spec.router.api_keys_file
+    return loaded.folder / own if own else folder.api_keys
+
+
+async def _send(target: Target, arrivals: tuple[Arrival, ...], say: Say) -> tuple[float, Loaded]:
+    """When the first was due (UNIX seconds), and what the generator itself measured."""
+    tuned = await drive.tune(target)
+    progress = _Progress(len(arrivals), say)
+    began = time.time()
+    return began, await drive.open_loop(tuned, arrivals, on_sample=progress.take)
+
+
+class _Progress:
+    """Says now and then how far it is."""
+
+    def __init__(self, whole: int, say: Say) -> None:
+        self._whole, self._say = whole, say
+        self._ended = 0
+        self._told = time.monotonic()
+
+    def take(self, sample: Sample) -> None:
+        """One more has ended."""
+        del sample
+        self._ended += 1
+        if time.monotonic() - self._told >= _TELL_SECONDS:
+            self._told = time.monotonic()
+            self._say(f"  {self._ended} of {self._whole} answered")
+
+
+def _observed(path: Path, began: float, expected: int) -> tuple[Observation, ...]:
+    """What the router wrote of requests since, once it wrote all or its time is over."""
+    deadline = time.monotonic() + _FLUSH_SECONDS
+    while True:
+        seen = read(path, since=began)
+        if len(seen) >= expected or time.monotonic() >= deadline:
+            return seen
+        time.sleep(_POLL_SECONDS)
+
+
+def _notes(sent: Loaded) -> tuple[str, ...]:
+    """What the clients saw, and what went wrong."""
+    late = max(s.started - s.due for s in sent.samples)
+    ttft = latency(s.ttft_seconds for s in sent.samples)
+    seen = f"as the clients saw it: TTFT p50 {q.seconds(ttft.p50)}, p90 {q.seconds(ttft.p90)}" if ttft else ""
+    told = (seen, f"requests were sent up to {q.seconds(late)} late" if late > 0.05 else "")
+    return (*filter(None, told), *_failures(sent))
+
+
+def _failures(sent: Loaded) -> tuple[str, ...]:
+    counts = failures(sent.samples)
+    messages = {s.failure: s.message for s in sent.samples if s.failure}
+    return tuple(f"failed: {n} x {what}: {messages[what]}" for what, n in counts.items())

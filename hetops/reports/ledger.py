@@ -1,0 +1,176 @@
+"""Planned against measured over a stretch of time: rates, latencies, shares, and what a million tokens cost. Pure.
+
+Whatever was planned and not measured, or the other way round, is told as such, never filled in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, ClassVar
+
+from hetops.domain import codec
+from hetops.domain.observation import Outcome
+from hetops.domain.plan import Plan
+from hetops.domain.units import usd_per_million_tokens
+from hetops.domain.workload import LatencyTarget, WorkloadClass
+from hetops.observations.merge import Latency, Summary, Tally
+from hetops.reports import quantities as q
+from hetops.reports.status import Measured
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassLedger:
+    """One class, planned and measured; latencies at the percentiles of its target."""
+
+    name: str
+    target: LatencyTarget
+    requests: int
+    requests_per_second: Measured
+    input_tokens: Measured
+    output_tokens: Measured
+    ttft_seconds: Measured
+    tpot_seconds: Measured
+    shares: Mapping[str, Measured]
+    """By pool."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ledger:
+    """A deployment over a stretch of time, held against its plan."""
+
+    FORMAT: ClassVar[str] = "hetops.ledger"
+    FORMAT_VERSION: ClassVar[str] = "1.0"
+
+    deployment: str
+    seconds: float
+    requests: int
+    outcomes: Mapping[Outcome, int]
+    classes: tuple[ClassLedger, ...]
+    usd_per_hour: Decimal
+    tokens_per_second: Measured
+    """Input and output together."""
+    usd_per_million_tokens: Measured
+    emulated: bool
+    notes: tuple[str, ...] = ()
+
+
+def ledger(plan: Plan, summary: Summary, notes: tuple[str, ...] = ()) -> Ledger:
+    """The plan and what was measured of it, side by side."""
+    planned = sum(
+        c.requests_per_second * (c.input_tokens.mean + c.output_tokens.mean) for c in plan.workload.classes
+    )
+    measured = summary.total.tokens_per_second
+    return Ledger(
+        deployment=plan.deployment,
+        seconds=summary.seconds,
+        requests=summary.total.requests,
+        outcomes=summary.total.outcomes,
+        classes=tuple(_class(c, plan, summary) for c in plan.workload.classes),
+        usd_per_hour=plan.usd_per_hour,
+        tokens_per_second=Measured(planned=planned, measured=measured),
+        usd_per_million_tokens=Measured(
+            planned=_cost(plan, planned), measured=_cost(plan, measured) if measured else None
+        ),
+        emulated=any(p.offer.emulated for p in plan.pools),
+        notes=notes,
+    )
+
+
+def as_json(found: Ledger) -> dict[str, Any]:
+    """The `hetops.ledger` document."""
+    return codec.to_builtins(found)
+
+
+def as_text(found: Ledger) -> str:
+    """The ledger for a terminal."""
+    rows = [row for c in found.classes for row in _rows(c)]
+    what = " of emulated engines" if found.emulated else ""
+    head = (
+        f"{found.deployment}: {q.many(found.requests, 'request')} in {q.seconds(found.seconds)}{what}"
+        f" ({', '.join(f'{n} {outcome}' for outcome, n in found.outcomes.items()) or 'none'})"
+    )
+    money = [
+        ("tokens per second", *_pair(found.tokens_per_second, lambda v: f"{v:,.0f}")),
+        ("USD per million tokens", *_pair(found.usd_per_million_tokens, q.usd)),
+    ]
+    sections = (
+        head,
+        q.table(("class", "", "planned", "measured", "target"), rows, right=(2, 3, 4)),
+        q.table((f"at {q.usd(found.usd_per_hour)} /h", "planned", "measured"), money, right=(1, 2)),
+        "\n".join(found.notes),
+    )
+    return "\n\n".join(s for s in sections if s) + "\n"
+
+
+def _cost(plan: Plan, tokens_per_second: float) -> float | None:
+    cost = usd_per_million_tokens(plan.usd_per_hour, tokens_per_second)
+    return None if cost == float("inf") else cost
+
+
+def _class(c: WorkloadClass, plan: Plan, summary: Summary) -> ClassLedger:
+    tally = summary.workload_class(c.name)
+    forecast = next((f for f in plan.forecasts if f.workload_class == c.name), None)
+    return ClassLedger(
+        name=c.name,
+        target=c.target,
+        requests=tally.requests if tally else 0,
+        requests_per_second=Measured(
+            planned=c.requests_per_second, measured=tally.requests_per_second if tally else 0.0
+        ),
+        input_tokens=Measured(planned=c.input_tokens.mean, measured=_mean(tally, "input_tokens_per_second")),
+        output_tokens=Measured(
+            planned=c.output_tokens.mean, measured=_mean(tally, "output_tokens_per_second")
+        ),
+        ttft_seconds=Measured(
+            planned=forecast.ttft_seconds if forecast else None,
+            measured=_at(tally.ttft_seconds if tally else None, c.target.ttft_percentile),
+        ),
+        tpot_seconds=Measured(
+            planned=forecast.tpot_seconds if forecast else None,
+            measured=_at(tally.tpot_seconds if tally else None, c.target.tpot_percentile),
+        ),
+        shares=_shares(c, plan, summary),
+    )
+
+
+def _shares(c: WorkloadClass, plan: Plan, summary: Summary) -> Mapping[str, Measured]:
+    """By pool, those that were not planned too."""
+    planned = {s.pool: s.share for s in plan.shares if s.workload_class == c.name and s.share > 0}
+    given = [s for s in summary.shares if s.workload_class == c.name]
+    pools = dict.fromkeys((*planned, *(s.pool for s in given)))
+    return {
+        pool: Measured(
+            planned=planned.get(pool, 0.0), measured=summary.share(c.name, pool) if given else None
+        )
+        for pool in pools
+    }
+
+
+def _mean(tally: Tally | None, per_second: str) -> float | None:
+    """Mean tokens of an answered request."""
+    if tally is None or not tally.answered:
+        return None
+    return float(getattr(tally, per_second)) / tally.answered_per_second
+
+
+def _at(latency: Latency | None, percentile: float) -> float | None:
+    return latency.percentile(percentile) if latency else None
+
+
+def _rows(c: ClassLedger) -> Iterator[tuple[str, ...]]:
+    target = c.target
+    yield c.name, "requests", *_pair(c.requests_per_second, q.rate), ""
+    yield "", "tokens in", *_pair(c.input_tokens, q.tokens), ""
+    yield "", "tokens out", *_pair(c.output_tokens, q.tokens), ""
+    ttft, tpot = f"TTFT p{target.ttft_percentile:g}", f"TPOT p{target.tpot_percentile:g}"
+    yield "", ttft, *_pair(c.ttft_seconds, q.seconds), q.seconds(target.ttft_seconds)
+    yield "", tpot, *_pair(c.tpot_seconds, q.seconds), q.seconds(target.tpot_seconds)
+    for pool, share in c.shares.items():
+        yield "", f"to {pool}", *_pair(share, q.share), ""
+
+
+def _pair(figure: Measured, shown: Callable[[float], str]) -> tuple[str, str]:
+    planned, measured = figure.planned, figure.measured
+    return "-" if planned is None else shown(planned), "-" if measured is None else shown(measured)
