@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -94,7 +95,7 @@ class Offer:
     notes: str = ""
 
     def __post_init__(self) -> None:
-        if not self.usd_per_hour > 0:
+        if math.isnan(self.usd_per_hour) or not self.usd_per_hour > 0:
             raise ValueError(
                 f"offer {self.sku}: a price of {self.usd_per_hour} means 'not sold', never 'free'"
             )
