@@ -1,4 +1,11 @@
-"""The door for third parties: everything that a plugin imports from hetops is named here, and nothing else is stable."""
+"""The door for third parties: everything that a plugin imports from hetops is named here, and nothing else is stable.
+
+The kit for clouds over HTTP needs httpx, which takes longer to load than all the rest together: it is loaded when one of
+its names is first asked for.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from hetops.domain.gpu import GpuType
 from hetops.domain.model import Checkpoint, Model, Precision
@@ -8,6 +15,7 @@ from hetops.domain.plan import PlannedPool, Refusal
 from hetops.domain.units import BYTES_PER_GIB
 from hetops.errors import ErrorKind, HetopsError, ProviderError, Scope, nearest
 from hetops.files import write_whole
+from hetops.plugin.checks import finding, invalid_setting, refuse_unknown
 from hetops.plugin.engine import Download, Engine, EngineNeeds, FetchesWeights, Launch, LaunchContext
 from hetops.plugin.hookspecs import hookimpl
 from hetops.plugin.provider import (
@@ -24,14 +32,33 @@ from hetops.plugin.provider import (
     Provider,
     Quota,
 )
+from hetops.plugin.surroundings import (
+    Clock,
+    Credential,
+    KeyFile,
+    Secret,
+    Surroundings,
+    read_credential,
+)
+
+if TYPE_CHECKING:
+    from hetops.plugin.boot import ROUTER_NETWORKS, Boot, boot_script, container_problem, router_networks
+    from hetops.plugin.http import Api, HttpError, Meaning, Pace, RealClock, Refused, Repeat, Service
+    from hetops.plugin.nodes import CloudDriver, NodeCloud, Waits
 
 __all__ = [
     "BYTES_PER_GIB",
+    "ROUTER_NETWORKS",
+    "Api",
     "Availability",
     "AvailabilityState",
+    "Boot",
     "Capability",
     "CheckResult",
     "Checkpoint",
+    "Clock",
+    "CloudDriver",
+    "Credential",
     "DeclaresPools",
     "Download",
     "DrivesNodes",
@@ -41,29 +68,71 @@ __all__ = [
     "FetchesWeights",
     "GpuType",
     "HetopsError",
+    "HttpError",
+    "KeyFile",
     "Launch",
     "LaunchContext",
     "Limits",
     "Market",
+    "Meaning",
     "Measurement",
     "Model",
     "Node",
+    "NodeCloud",
     "NodeDriver",
     "NodeRequest",
     "NodeState",
     "Offer",
     "OfferOrReason",
     "OfferQuery",
+    "Pace",
     "PlannedPool",
     "Precision",
     "PriceBasis",
     "Provider",
     "ProviderError",
     "Quota",
+    "RealClock",
     "Refusal",
+    "Refused",
+    "Repeat",
     "Scope",
+    "Secret",
+    "Service",
     "StepTimes",
+    "Surroundings",
+    "Waits",
+    "boot_script",
+    "container_problem",
+    "finding",
     "hookimpl",
+    "invalid_setting",
     "nearest",
+    "read_credential",
+    "refuse_unknown",
+    "router_networks",
     "write_whole",
 ]
+
+_ON_DEMAND = {
+    "hetops.plugin.boot": ("ROUTER_NETWORKS", "Boot", "boot_script", "container_problem", "router_networks"),
+    "hetops.plugin.http": (
+        "Api",
+        "HttpError",
+        "Meaning",
+        "Pace",
+        "RealClock",
+        "Refused",
+        "Repeat",
+        "Service",
+    ),
+    "hetops.plugin.nodes": ("CloudDriver", "NodeCloud", "Waits"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Names of the kit for clouds over HTTP, loaded now."""
+    for module, names in _ON_DEMAND.items():
+        if name in names:
+            return getattr(import_module(module), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
