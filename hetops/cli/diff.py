@@ -37,8 +37,8 @@ def command(
 
     proposal = diff(DiffAsked(spec=asked.about(file, overrides, offline=offline), plan_file=plan))
     if as_json:
-        click.echo(json.dumps(report.as_json(proposal.diff, proposal.before, proposal.after), indent=2))
+        click.echo(json.dumps(report.as_json(proposal.diff), indent=2))
     else:
-        click.echo(report.as_text(proposal.diff, proposal.before, proposal.after), nl=False)
+        click.echo(report.as_text(proposal.diff), nl=False)
     if detailed_exitcode and proposal.diff.has_changes:
         click.get_current_context().exit(CHANGES)

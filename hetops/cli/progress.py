@@ -37,7 +37,7 @@ class Terminal:
         """Shows the diff and asks; `d` shows the whole plan."""
         from hetops.reports import diff, plan
 
-        shown = diff.as_text(proposal.diff, proposal.before, proposal.after)
+        shown = diff.as_text(proposal.diff)
         return self._asked(shown, "Bring it up?", lambda: plan.as_text(proposal.after))
 
     def lets_go(self, removal: Any) -> bool:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
 from hetops.domain import codec
-from hetops.domain.plan import Plan
 from hetops.domain.units import usd_per_month
 from hetops.domain.workload import LatencyTarget
 from hetops.reports import quantities as q
@@ -24,62 +22,34 @@ SIGNS: Mapping[PoolChange, str] = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ShareChange:
-    """A class's share of requests that a pool gets, before and after."""
-
-    workload_class: str
-    pool: str
-    before: float
-    after: float
+def as_json(diff: FleetDiff) -> dict[str, Any]:
+    """The diff document."""
+    return codec.to_builtins(diff)
 
 
-def share_changes(before: Plan | None, after: Plan | None) -> tuple[ShareChange, ...]:
-    """Every share that differs by more than what floats lose."""
-    old, new = _shares(before), _shares(after)
-    return tuple(
-        ShareChange(workload_class=c, pool=p, before=old.get((c, p), 0.0), after=new.get((c, p), 0.0))
-        for c, p in dict.fromkeys((*new, *old))
-        if round(old.get((c, p), 0.0) - new.get((c, p), 0.0), 9) != 0
-    )
-
-
-def as_json(diff: FleetDiff, before: Plan | None, after: Plan | None) -> dict[str, Any]:
-    """The diff document, and `shares`: how each class's requests are shared out before and after, where that differs."""
-    changes = share_changes(before, after)
-    shares = [
-        {"workload_class": s.workload_class, "pool": s.pool, "before": s.before, "after": s.after}
-        for s in changes
-    ]
-    return {**codec.to_builtins(diff), "shares": shares}
-
-
-def as_text(diff: FleetDiff, before: Plan | None, after: Plan | None) -> str:
+def as_text(diff: FleetDiff) -> str:
     """One line that says it all, then pools, targets, routing and, apart, drift."""
     sections = (
         f"{diff.deployment}: {diff.summary}",
-        _pools(diff, _emulated(before) | _emulated(after)),
-        _targets(diff) if before and after else "",
-        _routing(diff, before, after),
+        _pools(diff),
+        _targets(diff) if _has_both_sides(diff) else "",
+        _routing(diff) if _has_both_sides(diff) else "",
         _drift(diff.drift),
     )
     return "\n\n".join(s for s in sections if s) + "\n"
 
 
-def _shares(plan: Plan | None) -> dict[tuple[str, str], float]:
-    return {(s.workload_class, s.pool): s.share for s in plan.shares} if plan else {}
+def _has_both_sides(diff: FleetDiff) -> bool:
+    """Whether a fleet becomes another: of a new fleet, or one that goes, all targets and shares would differ."""
+    return any(p.nodes_before for p in diff.pools) and any(p.nodes_after for p in diff.pools)
 
 
-def _emulated(plan: Plan | None) -> frozenset[str]:
-    return frozenset(p.name for p in plan.pools if p.offer.emulated) if plan else frozenset()
-
-
-def _pools(diff: FleetDiff, emulated: frozenset[str]) -> str:
+def _pools(diff: FleetDiff) -> str:
     if not diff.has_changes:
         return ""
     order = list(SIGNS)
     pools = sorted(diff.pools, key=lambda p: order.index(p.change))
-    rows = [_pool_row(p, " (emulated)" if p.name in emulated else "") for p in pools]
+    rows = [_pool_row(p) for p in pools]
     if diff.router is not PoolChange.UNCHANGED:
         rows.append((SIGNS[diff.router], "router", "", "", "", ""))
     rows.append(
@@ -95,12 +65,12 @@ def _pools(diff: FleetDiff, emulated: frozenset[str]) -> str:
     return q.indent(q.table(("", "pool", "gpu", "nodes", "$/hour", "$/month"), rows, right=(0,)))
 
 
-def _pool_row(pool: PoolDiff, note: str) -> tuple[str, ...]:
+def _pool_row(pool: PoolDiff) -> tuple[str, ...]:
     before, after = pool.usd_per_hour_before, pool.usd_per_hour_after
     return (
         SIGNS[pool.change],
         pool.name,
-        f"{pool.gpu}{note}",
+        f"{pool.gpu}{' (emulated)' if pool.emulated else ''}",
         _before_after(str(pool.nodes_before), str(pool.nodes_after)),
         _before_after(q.usd(before), q.usd(after)),
         _before_after(_usd_month(usd_per_month(before)), _usd_month(usd_per_month(after))),
@@ -140,16 +110,12 @@ def _bound(seconds: float | None, percentile: float) -> str:
     return "none" if seconds is None else f"p{percentile:g} {q.seconds(seconds)}"
 
 
-def _routing(diff: FleetDiff, before: Plan | None, after: Plan | None) -> str:
-    """Only where a running router would share out in another way: all of a new fleet's shares are new."""
-    if not diff.routing_changed or before is None or after is None:
+def _routing(diff: FleetDiff) -> str:
+    if not diff.routing_changed:
         return ""
-    rows = [
-        (s.workload_class, s.pool, f"{q.share(s.before)} → {q.share(s.after)}")
-        for s in share_changes(before, after)
-    ]
-    if not rows:
+    if not diff.shares:
         return "Routing: requests are told apart by other lengths or priorities"
+    rows = [(s.workload_class, s.pool, f"{q.share(s.before)} → {q.share(s.after)}") for s in diff.shares]
     return q.table(("routing", "pool", "share"), rows)
 
 

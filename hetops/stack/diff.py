@@ -36,6 +36,7 @@ class PoolDiff:
     name: str
     change: PoolChange
     gpu: str
+    emulated: bool
     configuration: str
     nodes_before: int
     nodes_after: int
@@ -50,6 +51,16 @@ class TargetDiff:
     workload_class: str
     before: LatencyTarget | None
     after: LatencyTarget | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShareDiff:
+    """The part of a class's requests that a pool gets, before and after."""
+
+    workload_class: str
+    pool: str
+    before: float
+    after: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +84,8 @@ class FleetDiff:
     usd_per_month_after: Decimal
     targets: tuple[TargetDiff, ...] = ()
     """Classes whose targets differ."""
+    shares: tuple[ShareDiff, ...] = ()
+    """Shares that differ; without a fleet on one side, all of the other's."""
     drift: tuple[Drift, ...] = ()
 
 
@@ -105,6 +118,7 @@ def fleet_diff(
         usd_per_month_before=usd_per_month(money_before),
         usd_per_month_after=usd_per_month(money_after),
         targets=targets,
+        shares=_shares(before, after),
         drift=drift,
     )
     return replace(diff, summary=_summary(diff))
@@ -141,6 +155,7 @@ def _pool(name: str, old: PlannedPool | None, new: PlannedPool | None, changes: 
         name=name,
         change=_pool_change(old, new, changes),
         gpu=shown.offer.gpu,
+        emulated=shown.offer.emulated,
         configuration=shown.configuration.id,
         nodes_before=old.nodes if old else 0,
         nodes_after=new.nodes if new else 0,
@@ -175,6 +190,18 @@ def _routing(plan: Plan | None) -> object:
     shares = {(s.workload_class, s.pool): round(s.share, 9) for s in plan.shares}
     lengths = {c.name: (c.input_tokens, c.output_tokens, c.priority) for c in plan.workload.classes}
     return shares, lengths
+
+
+def _shares(before: Plan | None, after: Plan | None) -> tuple[ShareDiff, ...]:
+    """Every share that differs by more than what floats lose."""
+    old, new = (
+        {(s.workload_class, s.pool): s.share for s in plan.shares} if plan else {} for plan in (before, after)
+    )
+    return tuple(
+        ShareDiff(workload_class=c, pool=p, before=old.get((c, p), 0.0), after=new.get((c, p), 0.0))
+        for c, p in dict.fromkeys((*new, *old))
+        if round(old.get((c, p), 0.0) - new.get((c, p), 0.0), 9) != 0
+    )
 
 
 def _targets(before: Plan | None, after: Plan | None) -> tuple[TargetDiff, ...]:
@@ -212,7 +239,14 @@ def _counts(diff: FleetDiff) -> str:
         return "no changes"
     counts = {change: sum(p.change is change for p in diff.pools) for change, _ in _VERBS}
     if not any(counts.values()):
-        return "routing to change" if diff.routing_changed else "no pools to change"
+        router = diff.router is not PoolChange.UNCHANGED
+        return (
+            "router to replace"
+            if router
+            else "routing to change"
+            if diff.routing_changed
+            else "no pools to change"
+        )
     # Replacing is rare; the other three are always told, as people look for the zero at "remove".
     told = [
         (counts[change], verb)

@@ -32,7 +32,7 @@ def with_shares(plan: Plan, l4: float) -> Plan:
 
 def lines_of(before: Plan | None, after: Plan | None, changes: Changes = NOTHING, *drift: Drift) -> list[str]:
     """The text of a diff."""
-    return report.as_text(fleet_diff(before, after, changes, drift), before, after).splitlines()
+    return report.as_text(fleet_diff(before, after, changes, drift)).splitlines()
 
 
 def test_the_first_line_says_it_all() -> None:
@@ -97,7 +97,7 @@ def test_drift_is_told_apart_with_its_first_line_of_reason() -> None:
 def test_json_reads_back_as_the_same_diff_and_names_the_shares_that_change() -> None:
     before, after = plans.plan(), with_shares(plans.plan(), 0.5)
     diff = fleet_diff(before, after, NOTHING)
-    raw = json.loads(json.dumps(report.as_json(diff, before, after)))
+    raw = json.loads(json.dumps(report.as_json(diff)))
     assert codec.from_builtins(FleetDiff, raw, source="test") == diff
     assert raw["shares"][0] == {"workload_class": "chat", "pool": "l4-fp8", "before": 0.6, "after": 0.5}
 
