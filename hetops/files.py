@@ -14,11 +14,16 @@ from hetops.errors import HetopsError
 def write_whole(path: Path, content: bytes, *, mode: int = 0o644) -> None:
     """`content` in `path`, or the old file untouched: written beside it, synced, then renamed over it.
 
+    What is no file is written to as it is: a device or a pipe (`/dev/stdout`) is never replaced.
+
     Raises:
         HetopsError: the file cannot be written (full disk, no permission, no such folder).
     """
     temporary = ""
     try:
+        if path.exists() and not path.is_file():
+            path.write_bytes(content)
+            return
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         with os.fdopen(handle, "wb") as file:
             file.write(content)

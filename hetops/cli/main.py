@@ -7,6 +7,7 @@ what is printed. With `--json` an error is a JSON document on stdout as well, so
 from __future__ import annotations
 
 import contextlib
+import errno
 import importlib
 import json
 import os
@@ -46,16 +47,6 @@ READER_GONE = 141
 
 _OFF = frozenset({"", "0", "f", "false", "n", "no", "off"})
 """What click takes for no in an environment variable."""
-
-
-_EXTRAS: Mapping[str, str] = {
-    "httptools": "router",
-    "orjson": "router",
-    "uvloop": "router",
-    "uvicorn": "local",
-    "xllamacpp": "local",
-}
-"""Modules that come with an extra only."""
 
 
 class _Commands(click.Group):
@@ -149,11 +140,8 @@ def _as_ours(fault: BaseException) -> HetopsError:
     if isinstance(fault, click.Abort | KeyboardInterrupt):
         return CancelledError("cancelled")
     if isinstance(fault, OSError):
-        return HetopsError(f"{fault.filename or 'stdout'}: {fault.strerror or fault}")
-    if isinstance(fault, ModuleNotFoundError) and fault.name in _EXTRAS:
-        return HetopsError(
-            f"{fault.name} is not installed", hint=f"pip install 'hetops[{_EXTRAS[fault.name]}]'"
-        )
+        where = fault.filename or ("stdout" if fault.errno in (errno.ENOSPC, errno.EIO) else "")
+        return HetopsError(f"{where}: " * bool(where) + (fault.strerror or str(fault)))
     if os.environ.get("HETOPS_TRACEBACK"):
         raise fault
     return HetopsError(

@@ -92,7 +92,7 @@ def test_every_command_has_a_help_that_begins_as_the_list_says(name: str, tmp_pa
     listed, sentence = COMMANDS[name], re.split(r"\n\s*\n", run.stdout)[1]
     verb = listed.split()[0]
     assert " ".join(sentence.split()).startswith(verb), f"the list says: {listed}"
-    assert listed in hetops(tmp_path, "--help").stdout
+    assert listed in " ".join(hetops(tmp_path, "--help").stdout.split())
 
 
 @pytest.mark.parametrize(
@@ -261,3 +261,119 @@ def test_an_unreadable_spec_is_an_error(tmp_path: Path) -> None:
     run = hetops(tmp_path, "offers", "--offline")
     assert run.returncode == 1
     assert "cannot be read: Permission denied" in run.stderr
+
+
+SPACE = ("sh", "-c", 'ulimit -f 2; exec "$@"', "sh")
+"""A disk on which no file can grow beyond 2 blocks, as a full one would have it."""
+
+
+@pytest.mark.parametrize("old", [b"the old plan", None], ids=["over an old plan", "where there was none"])
+def test_a_full_disk_while_the_plan_is_written_leaves_the_old_file_whole(
+    old: bytes | None, tmp_path: Path
+) -> None:
+    spec(tmp_path)
+    target = tmp_path / "plan.json"
+    if old is not None:
+        target.write_bytes(old)
+    before = sorted(p.name for p in tmp_path.iterdir())
+    run = hetops(tmp_path, "plan", "-o", "plan.json", "--json", under=SPACE)
+    assert run.returncode == told(run)["exit_code"] == 1
+    assert "plan.json could not be written: File too large" in run.stderr
+    assert "the old file, if there was one, is unchanged" in run.stderr
+    assert sorted(p.name for p in tmp_path.iterdir()) == before
+    assert (target.read_bytes() if target.exists() else None) == old
+
+
+def test_a_plan_can_be_written_to_a_pipe_and_no_device_is_replaced(tmp_path: Path) -> None:
+    spec(tmp_path)
+    (tmp_path / "pipe").symlink_to("/dev/stdout")
+    run = hetops(tmp_path, "-q", "plan", "-o", "pipe")
+    assert run.returncode == 0
+    assert '"format": "hetops.plan"' in run.stdout
+    assert (tmp_path / "pipe").is_symlink()
+
+
+PLAN_FAULTS = {
+    "unknown model": (
+        ("--set", "model.name=llama-3.1-8"),
+        1,
+        ["unknown model 'llama-3.1-8' at", "hetops.toml:", "did you mean"],
+    ),
+    "unknown engine": (("--set", 'engine.names=["vlm"]'), 1, ["unknown engine 'vlm'", "did you mean 'vllm'"]),
+    "targets that nothing meets": (
+        ("--set", "targets.ttft_seconds=0.001"),
+        6,
+        ["try: loosen the latency targets by a factor of"],
+    ),
+    "a budget that is too small": (
+        ("--set", "budget.usd_per_hour=0.1"),
+        6,
+        ["try: raise the budget from 0.1 to"],
+    ),
+    "a budget of zero": (("--set", "budget.usd_per_hour=0"), 1, ["a budget must be above zero"]),
+    "nothing but what is not sold": (
+        ("--set", 'offers.gpus=["H100-SXM"]', "--set", 'offers.regions=["mars-*"]'),
+        6,
+        ["no offer may be chosen", "hetops offers --refused"],
+    ),
+    "an override that is none": (("--set", "budget"), 64, ["is no key.path=value"]),
+    "a trace that is not there": (
+        ("--set", "workload.classes=[]", "--set", "workload.trace=none.csv"),
+        1,
+        ["none.csv"],
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", PLAN_FAULTS)
+def test_every_plan_that_cannot_be_made_says_why_and_what_would_do(fault: str, tmp_path: Path) -> None:
+    options, code, says = PLAN_FAULTS[fault]
+    spec(tmp_path)
+    run = hetops(tmp_path, "plan", *options, "--json")
+    assert run.returncode == told(run)["exit_code"] == code, run.stderr
+    for words in says:
+        assert words in run.stderr
+    assert "  try: " in run.stderr or "override" in fault or "zero" in fault or "not there" in fault
+
+
+def test_the_smallest_relaxation_that_is_named_does_make_a_plan(tmp_path: Path) -> None:
+    spec(tmp_path)
+    refused = hetops(tmp_path, "plan", "--set", "budget.usd_per_hour=0.1")
+    enough = re.search(r"raise the budget from 0\.1 to ([0-9.]+) usd_per_hour", refused.stderr)
+    assert enough
+    assert hetops(tmp_path, "plan", "--set", f"budget.usd_per_hour={enough.group(1)}").returncode == 0
+
+
+TRACES = {
+    "one request": ("TIMESTAMP,ContextTokens,GeneratedTokens\n2026-01-01 00:00:00,100,20\n", 1),
+    "no request": ("TIMESTAMP,ContextTokens,GeneratedTokens\n", 1),
+    "empty": ("", 1),
+    "a column is missing": ("TIMESTAMP,ContextTokens\n2026-01-01 00:00:00,100\n", 1),
+    "a negative length": (
+        "TIMESTAMP,ContextTokens,GeneratedTokens\n2026-01-01 00:00:00,-1,20\n2026-01-01 00:00:01,5,5\n",
+        1,
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", TRACES)
+def test_a_trace_that_no_rate_can_be_made_of_is_an_error_with_its_file(fault: str, tmp_path: Path) -> None:
+    content, code = TRACES[fault]
+    path = spec(tmp_path)
+    text = path.read_text()
+    head, _, rest = text.partition("[[workload.classes]]")
+    path.write_text(head + '[workload]\ntrace = "requests.csv"\n\n' + rest[rest.index("[targets]") :])
+    (tmp_path / "requests.csv").write_text(content)
+    run = hetops(tmp_path, "plan", "--json")
+    assert run.returncode == told(run)["exit_code"] == code, run.stdout
+    assert "requests.csv" in run.stderr
+    assert told(run)["kind"] == "TraceError"
+
+
+def test_a_package_of_an_extra_that_is_missing_is_named_with_the_extra(tmp_path: Path) -> None:
+    missing = tmp_path / "httptools.py"
+    missing.write_text("raise ModuleNotFoundError(\"No module named 'httptools'\", name='httptools')\n")
+    (tmp_path / "router.json").write_text("{}")
+    run = hetops(tmp_path, "route", "--config", "router.json", variables={"PYTHONPATH": str(tmp_path)})
+    assert run.returncode == 1
+    assert "not installed: httptools\n  try: pip install 'hetops[router]'\n" in run.stderr
