@@ -223,8 +223,9 @@ class _Run:
         self._note_lengths(one, tuned)
         done: list[TrialResult] = []
         for trial in one.trials:
-            if trials.worth_it(trial, done):
-                done.append(await self._trial(one, trial, tuned))
+            found = await self._trial(one, trial, tuned) if trials.worth_it(trial, done) else None
+            if found is not None:
+                done.append(found)
         return [(one, result) for result in done]
 
     @contextlib.asynccontextmanager
@@ -272,15 +273,16 @@ class _Run:
         context = LaunchContext(pool=pool, deployment=_DEPLOYMENT, settings=settings)
         return self._found.plugins.engine(configuration.engine).launch(context)
 
-    async def _trial(self, one: _Bench, trial: Trial, tuned: Sequence[Tuned]) -> TrialResult:
-        """One trial on all replicas at once."""
+    async def _trial(self, one: _Bench, trial: Trial, tuned: Sequence[Tuned]) -> TrialResult | None:
+        """One trial on all replicas at once; None where it was full and too slow to be measured in the time allowed."""
         rule = trials.rule(trial, self._effort.seconds, self._effort.requests)
         loads = (drive.closed_loop(t, trial.lengths, trial.concurrency, rule) for t in tuned)
         loaded = await asyncio.gather(*loads)
         counted = [s for load in loaded for s in load.counted]
         samples = [s for load in loaded for s in load.samples]
         if not counted:
-            raise _nothing_answered(one, trial, samples)
+            self._note_silence(one, trial, samples)
+            return None
         self._note_failures(trial, samples)
         result = _result(one, trial, counted, len(tuned))
         self._talk.say(_progress(result))
@@ -304,6 +306,18 @@ class _Run:
             self.warnings.append(
                 f"{one.family.started.engine} does not take a wanted output length: answers end as the model likes"
             )
+
+    def _note_silence(self, one: _Bench, trial: Trial, samples: Sequence[Sample]) -> None:
+        """A warning; EngineError where a lone request is not answered either."""
+        where = f"{one.family.started.id}, {trial.workload_class} at {trial.concurrency}"
+        told = {f"{s.failure}: {s.message}" for s in samples if s.failure}
+        if trial.concurrency == 1 or told:
+            raise EngineError(
+                f"{where}: none of {len(samples)} requests could be measured",
+                details=sorted(told)[:5],
+                hint="give it more time: --seconds",
+            )
+        self.warnings.append(f"{where}: too slow to be measured in this time: --seconds gives it more")
 
     def _note_failures(self, trial: Trial, samples: Sequence[Sample]) -> None:
         counts = failures(samples)
@@ -338,14 +352,6 @@ def _result(one: _Bench, trial: Trial, counted: Sequence[Sample], replicas: int)
         figures=found,
         requests_per_second=trials.rate(found, trial.concurrency),
     )
-
-
-def _nothing_answered(one: _Bench, trial: Trial, samples: Sequence[Sample]) -> EngineError:
-    told = {f"{s.failure}: {s.message}" for s in samples if s.failure}
-    where = (
-        f"{one.family.started.id} answered none of {len(samples)} requests at {trial.concurrency} in flight"
-    )
-    return EngineError(where, details=sorted(told)[:5], hint="give it more time: --seconds")
 
 
 def _progress(result: TrialResult) -> str:

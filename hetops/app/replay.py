@@ -25,7 +25,7 @@ from hetops.reports import quantities as q
 from hetops.reports.ledger import Ledger, ledger
 from hetops.spec.fields import LoadedSpec
 from hetops.state.home import DeploymentFolder, home
-from hetops.workloads.trace import window
+from hetops.workloads.trace import Trace, window
 
 _FLUSH_SECONDS = 5.0
 """How long a router may take to write what it measured."""
@@ -39,7 +39,8 @@ Say = Callable[[str], None]
 class Slice:
     """Which part of the trace is sent, in seconds of the scaled trace."""
 
-    start_seconds: float = 0.0
+    start_seconds: float | None = None
+    """None takes the slice that is most like the whole trace."""
     seconds: float = 60.0
 
 
@@ -55,11 +56,11 @@ def replay(asked: Asked, part: Slice, say: Say) -> Ledger:
     plan = saved_plan(folder)
     if plan is None or not folder.router_config.exists():
         raise HetopsError(f"{folder.name}: nothing is up", hint="hetops up")
-    arrivals = _arrivals(loaded, part)
+    start, arrivals = _arrivals(loaded, part)
     target = Target(url=_url(loaded), model=plan.model, api_key=first_key(_keys(loaded, folder)))
     say(
-        f"{q.many(len(arrivals), 'request')} of {loaded.spec.workload.trace} in {part.seconds:g} s"
-        f" ({q.rate(len(arrivals) / part.seconds)}) to {target.url}"
+        f"{q.many(len(arrivals), 'request')} of {loaded.spec.workload.trace}, {part.seconds:g} s from {start:,.0f} s on"
+        f" ({q.rate(len(arrivals) / part.seconds)}), to {target.url}"
     )
     began, sent = asyncio.run(_send(target, arrivals, say))
     seen = _observed(folder.observations, began, len(sent.samples))
@@ -70,9 +71,26 @@ def replay(asked: Asked, part: Slice, say: Say) -> Ledger:
     return ledger(plan, summarize(seen, since=began, until=began + part.seconds), _notes(sent))
 
 
-def _arrivals(loaded: LoadedSpec, part: Slice) -> tuple[Arrival, ...]:
-    cut = window(trace_of(loaded), part.start_seconds, part.seconds)
-    return schedule.recorded(cut.at_seconds.tolist(), cut.input_tokens.tolist(), cut.output_tokens.tolist())
+def _arrivals(loaded: LoadedSpec, part: Slice) -> tuple[float, tuple[Arrival, ...]]:
+    """Where the slice begins, and its requests."""
+    trace = trace_of(loaded)
+    start = part.start_seconds
+    if start is None:
+        start = _typical(trace, part.seconds)
+    cut = window(trace, start, part.seconds)
+    return start, _recorded(cut)
+
+
+def _typical(trace: Trace, seconds: float) -> float:
+    try:
+        return schedule.typical_start(_recorded(trace), seconds)
+    except ValueError:
+        return 0.0  # the whole is sent
+
+
+def _recorded(trace: Trace) -> tuple[Arrival, ...]:
+    columns = (trace.at_seconds, trace.input_tokens, trace.output_tokens)
+    return schedule.recorded(*(column.tolist() for column in columns))
 
 
 def _url(loaded: LoadedSpec) -> str:

@@ -24,13 +24,11 @@ from hetops.cli import asked, options
     "--start",
     "start_seconds",
     type=click.FloatRange(min=0),
-    default=0.0,
-    show_default=True,
-    help="Where the slice begins, in seconds of the trace as the spec scales it.",
+    help="Where the slice begins, in seconds of the trace as the spec scales it; else where it is most like the whole.",
 )
 @options.json_option
 def command(
-    file: Path | None, overrides: tuple[str, ...], seconds: float, start_seconds: float, as_json: bool
+    file: Path | None, overrides: tuple[str, ...], seconds: float, start_seconds: float | None, as_json: bool
 ) -> None:
     """Send a slice of the spec's trace through the router and hold what it measured against the plan.
 

@@ -6,6 +6,7 @@ of a configuration need. Lengths are in tokens.
 
 from __future__ import annotations
 
+import bisect
 import itertools
 import math
 import random
@@ -44,6 +45,41 @@ def recorded(
     )
 
 
+def typical_start(arrivals: Sequence[Arrival], seconds: float) -> float:
+    """Where a slice of that length begins that is most like the whole in rate, tokens in and tokens out: the one whose
+    largest relative deviation is smallest. Slices that would end after the last arrival are not looked at.
+
+    Raises:
+        ValueError: the whole is no longer than the slice.
+    """
+    whole = arrivals[-1].at_seconds if arrivals else 0.0
+    if whole < seconds:
+        raise ValueError(f"{whole:.0f} s of arrivals have no slice of {seconds:.0f} s")
+    step = seconds / _STARTS_PER_SLICE
+    starts = [number * step for number in range(int((whole - seconds) / step) + 1)]
+    wanted = [total * seconds / whole for total in _totals(arrivals)]
+
+    def deviation(start: float) -> float:
+        first, last = (bisect.bisect_left(arrivals, at, key=_at) for at in (start, start + seconds))
+        found = _totals(arrivals[first:last])
+        return max(abs(f / w - 1.0) for f, w in zip(found, wanted, strict=True))
+
+    return min(starts, key=deviation)
+
+
+_STARTS_PER_SLICE = 4
+
+
+def _at(arrival: Arrival) -> float:
+    return arrival.at_seconds
+
+
+def _totals(arrivals: Sequence[Arrival]) -> tuple[float, float, float]:
+    """Requests, tokens in, tokens out."""
+    lengths = [a.lengths for a in arrivals]
+    return len(lengths), sum(n.input_tokens for n in lengths), sum(n.output_tokens for n in lengths)
+
+
 def poisson(
     requests_per_second: float, seconds: float, lengths: Lengths, seed: int = 0
 ) -> tuple[Arrival, ...]:
@@ -72,11 +108,6 @@ def closed(lengths: Lengths, place: int, concurrency: int) -> Iterator[Lengths]:
     first = max(1, round(lengths.output_tokens * (place + 1) / concurrency))
     yield Lengths(input_tokens=lengths.input_tokens, output_tokens=first)
     yield from itertools.repeat(lengths)
-
-
-def levels(most: int) -> tuple[int, ...]:
-    """The concurrencies at which a replica of `most` sequences is measured: alone, a few, full."""
-    return tuple(sorted({1, max(1, round(math.sqrt(most))), most}))
 
 
 def _lengths(input_tokens: float, output_tokens: float) -> Lengths:
