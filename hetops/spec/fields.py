@@ -14,6 +14,7 @@ from hetops.domain.model import Precision
 from hetops.domain.offer import Market
 from hetops.domain.units import HOURS_PER_MONTH
 from hetops.domain.workload import Priority
+from hetops.state.home import RESERVED
 
 Positive = Annotated[float, Meta(gt=0)]
 Percentile = Annotated[float, Meta(gt=0, lt=100)]
@@ -30,6 +31,11 @@ class DeploymentSpec(Table, frozen=True, kw_only=True):
     """The deployment: its name is part of every resource's name."""
 
     name: Name
+
+    def __post_init__(self) -> None:
+        if self.name in RESERVED:
+            raise ValueError(f"{self.name!r} names a folder of hetops' own: choose another name")
+
     """At most 32 of a-z, 0-9 and `-`, the first a letter."""
 
 

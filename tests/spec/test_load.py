@@ -104,6 +104,7 @@ def test_whole_dollars_are_money_too_and_the_tighter_budget_counts(tmp_path: Pat
         ('"fp8"', '"fp9"', ":7: model.precisions[0]: invalid enum value 'fp9'", "did you mean 'fp8'"),
         ("4.25", "0", ":29: budget: a budget must be above zero", ""),
         ('"chat"', '"Chat X"', ":3: deployment.name: expected str matching regex", ""),
+        ('"chat"', '"cache"', ":2: deployment: 'cache' names a folder of hetops' own", ""),
         ('name = "chat"', "name = = 3", ":3: not TOML", "column 8"),
         ('name = "llama-3.1-8b"', "", ":5: model: missing", ""),
         (
