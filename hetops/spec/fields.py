@@ -31,6 +31,7 @@ class DeploymentSpec(Table, frozen=True, kw_only=True):
     """The deployment: its name is part of every resource's name."""
 
     name: Name
+    """At most 32 of a-z, 0-9 and `-`, the first a letter."""
 
     def __post_init__(self) -> None:
         if self.name in RESERVED:
