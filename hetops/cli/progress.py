@@ -91,7 +91,7 @@ class Terminal:
     def _needs_terminal(self) -> None:
         from hetops.errors import HetopsError
 
-        if not (sys.stdin and sys.stdin.isatty()):
+        if not (sys.stdin and sys.stdin.isatty() and sys.stderr.isatty()):
             raise HetopsError(
                 "this needs an answer, and there is no terminal to ask on",
                 hint=f"agree beforehand: hetops {self._command} --yes",

@@ -17,6 +17,9 @@ from typing import Any
 
 PATIENCE_SECONDS = 60.0
 _POLL_SECONDS = 0.02
+_HETOPS = str(Path(sys.executable).with_name("hetops"))
+"""The console script, not `python -m`: under that CPython ends a process by SIGINT, whatever its exit code, where a
+KeyboardInterrupt came while an import executed generated code (a dataclass), handled or not."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +120,7 @@ class Person:
         return {r["outputs"]["name"] for r in resources if r["type"] == "hetops:index:Node"}
 
     def _command(self, arguments: tuple[str, ...]) -> list[str]:
-        return [sys.executable, "-m", "hetops.cli.main", *arguments]
+        return [_HETOPS, *arguments]
 
     def _environment(self) -> dict[str, str]:
         kept = {n: os.environ[n] for n in ("PATH", "HOME", "XDG_CACHE_HOME", "LANG") if n in os.environ}

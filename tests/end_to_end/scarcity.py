@@ -20,7 +20,7 @@ from hetops.plugin import (
     Scope, hookimpl,
 )
 
-PRICES = {"cheap": "0.50", "dear": "0.90"}
+PRICES = {"cheap": "0.95", "dear": "1.05"}
 
 
 class Driver(LocalDriver):

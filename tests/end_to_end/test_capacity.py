@@ -24,20 +24,20 @@ def person(tmp_path: Path) -> Iterator[Person]:
     assert person.processes == {}
 
 
-def spec(settings: str = "") -> str:
+def spec(settings: str = "", *, rate: float = 2) -> str:
     """A workload for one L40S of that provider."""
-    return specs.emulated(free_port(), rate=2).replace(
+    return specs.emulated(free_port(), rate=rate).replace(
         "[providers.local]\nemulate = true", f"[providers.scarce]\n{settings}"
     )
 
 
 def test_without_capacity_another_fleet_is_planned_and_brought_up(person: Person) -> None:
     person.write(spec())
-    assert person.hetops("plan", "--json").document["usd_per_hour"] == "0.50"
+    assert person.hetops("plan", "--json").document["usd_per_hour"] == "0.95"
     done = person.hetops("up", "-y", "--json")
     assert done.code == 0, done.stderr
     assert "no capacity left for scarce/cheap/l40s/on_demand: planning without" in done.stderr
-    assert done.document["usd_per_hour"] == "0.90"
+    assert done.document["usd_per_hour"] == "1.05"
     assert set(person.processes.values()) == person.known("road")
 
 
@@ -57,3 +57,24 @@ def test_a_plan_of_the_user_s_own_is_never_replaced_by_another(person: Person) -
     assert done.code == 4
     assert "no L40S is left in cheap" in done.document["message"]
     assert "planning without" not in done.stderr
+
+
+def test_what_a_first_up_made_before_it_failed_is_kept_named_and_gone_on_with(person: Person) -> None:
+    person.write(spec("[providers.local]\nemulate = true", rate=16))
+    assert person.hetops("plan", "-o", "plan.json").code == 0
+    failed = person.hetops("up", "plan.json", "-y", "--json")
+    assert failed.code == 4
+    (kept,) = person.processes.values()
+    assert kept.startswith("road-l4-")
+    assert f"made and kept in the state: {kept}" in failed.document["details"]
+    assert person.known("road") == {kept}
+    status = person.hetops("status", "--json")
+    assert (status.code, status.document["health"]) == (1, "down")
+    assert any("an up stopped part-way" in note for note in status.document["notes"])
+    diff = person.hetops("diff", "plan.json", "--json").document
+    assert {p["change"] for p in diff["pools"]} == {"added", "unchanged"}
+    assert 0 < float(diff["usd_per_hour_before"]) < float(diff["usd_per_hour_after"])
+    again = person.hetops("up", "-y", "--json")
+    assert again.code == 0, again.stderr
+    assert kept in person.processes.values()
+    assert set(person.processes.values()) == person.known("road")

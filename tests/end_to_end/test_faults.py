@@ -94,6 +94,15 @@ def test_a_plan_of_another_deployment_is_refused(person: Person) -> None:
     assert (done.code, done.document["message"]) == (64, "the plan is for other, the spec for road")
 
 
+def test_a_plan_needs_no_spec_beside_it(person: Person) -> None:
+    person.write(specs.emulated(free_port()))
+    assert person.hetops("plan", "-o", "plan.json").code == 0
+    (person.folder / "hetops.toml").unlink()
+    diff = person.hetops("diff", "plan.json", "--json")
+    assert (diff.code, diff.document["deployment"]) == (0, "road")
+    assert {p["change"] for p in diff.document["pools"]} == {"added"}
+
+
 @pytest.mark.parametrize("command", ["diff", "up", "down", "status"])
 def test_every_command_tells_of_a_missing_or_broken_spec_as_json(person: Person, command: str) -> None:
     missing = person.hetops(command, "--json")
