@@ -37,8 +37,6 @@ class DeploymentSpec(Table, frozen=True, kw_only=True):
         if self.name in RESERVED:
             raise ValueError(f"{self.name!r} names a folder of hetops' own: choose another name")
 
-    """At most 32 of a-z, 0-9 and `-`, the first a letter."""
-
 
 class ModelSpec(Table, frozen=True, kw_only=True):
     """The model to serve, by its name in the catalogue."""
