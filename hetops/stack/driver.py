@@ -6,70 +6,40 @@ Decides nothing about the fleet: what is declared comes from `stack.program`, wh
 from __future__ import annotations
 
 import contextlib
-import sys
+import logging
 import tempfile
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
-import pulumi
 from pulumi import automation
 
 from hetops.errors import CancelledError, HetopsError, LockError
-from hetops.files import write_whole
 from hetops.stack import backend_locks
 from hetops.stack.changes import Changes, Happening, KnownNode, PoolEvent, StackOutputs
-from hetops.stack.engine import EngineChoice
+from hetops.stack.declaring import Declaring
 from hetops.stack.engine_process import EngineProcess, end_orphan
 from hetops.stack.events import Preview, Progress, Tell
 from hetops.stack.exported import Exported, from_checkpoint
 from hetops.stack.inputs import FleetInputs
-from hetops.stack.program import Endpoints, Program, declare
+from hetops.stack.program import Program
 from hetops.stack.render import render
-from hetops.state.home import STATE_ENVIRONMENT, DeploymentFolder, Home
+from hetops.stack.workspace import PROJECT, StackPlace, environment, workspace
+from hetops.state.home import DeploymentFolder
 
-PROJECT = "hetops"
-"""The Pulumi project of all deployments; a stack is named after its deployment."""
+__all__ = ["FleetStack", "StackPlace", "Tell"]
 
-_PROJECT_FILE = f"name: {PROJECT}\nruntime: python\n"
-_PASSPHRASES = ("PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE")
-_DROPPED = frozenset(
-    {
-        *("PULUMI_IGNORE_AMBIENT_PLUGINS", "PULUMI_STACK", "PULUMI_BACKEND_URL", "PULUMI_DEV"),
-        *("PULUMI_DIY_BACKEND_GZIP", "PULUMI_DIY_BACKEND_ZSTD", "PULUMI_DIY_BACKEND_LEGACY_LAYOUT"),
-    }
-)
-_ALWAYS = {
-    "PULUMI_SKIP_UPDATE_CHECK": "true",
-    "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
-    "PULUMI_DISABLE_REGISTRY_RESOLVE": "true",
-    "PULUMI_FALLBACK_TO_STATE_SECRETS_MANAGER": "true",
-    "PULUMI_AUTOMATION_API": "true",
-    "PULUMI_DEBUG_COMMANDS": "true",
-    "PULUMI_LOG_ROTATION_MAX_TOTAL_MB": "20",
-}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StackPlace:
-    """Where a deployment's stack lies and which engine works on it."""
-
-    home: Home
-    folder: DeploymentFolder
-    engine: EngineChoice
-    backend: str = ""
-    """A Pulumi backend's URL; empty for the file backend in the deployment's folder."""
-    environment: Mapping[str, str]
-    """What engines and plugins get: PATH, credentials of providers."""
+_SDK_SERVERS = logging.getLogger("grpc._server")
 
 
 class FleetStack:
     """The stack of one deployment. Whoever changes it holds the deployment's lock."""
 
     def __init__(self, place: StackPlace, program: Program) -> None:
+        _SDK_SERVERS.addFilter(_is_worth_telling)
         self._place = place
         self._program = program
-        self._process = EngineProcess(place.engine, _environment(place), place.folder.engine)
+        self._process = EngineProcess(place.engine, environment(place), place.folder.engine)
         self._exported: Exported | None = None
 
     def outputs(self) -> StackOutputs:
@@ -99,7 +69,7 @@ class FleetStack:
         self._process.interrupted = False
         self._check(inputs)
         preview, progress = Preview(), Progress(_to_nobody)
-        declaring = _Declaring(inputs, self._program)
+        declaring = Declaring(inputs, self._program)
 
         def take(event: automation.EngineEvent) -> None:
             preview.take(event)
@@ -121,7 +91,7 @@ class FleetStack:
         self._process.interrupted = False
         self._check(inputs)
         self.recover(tell)
-        progress, declaring = Progress(tell), _Declaring(inputs, self._program)
+        progress, declaring = Progress(tell), Declaring(inputs, self._program)
         stack = self._stack() if self._export() is not None else self._created()
         with self._changing(progress, declaring):
             stack.up(
@@ -217,12 +187,12 @@ class FleetStack:
 
     def _stack(self) -> automation.Stack:
         folder = self._place.folder.create()
-        return automation.Stack.select(folder.name, _workspace(folder, self._process))
+        return automation.Stack.select(folder.name, workspace(folder, self._process))
 
     def _created(self) -> automation.Stack:
         with self._errors(Progress(_to_nobody)):
             folder = self._place.folder.create()
-            return automation.Stack.create(folder.name, _workspace(folder, self._process))
+            return automation.Stack.create(folder.name, workspace(folder, self._process))
 
     @contextlib.contextmanager
     def _somewhere(self) -> Iterator[automation.Stack]:
@@ -233,15 +203,15 @@ class FleetStack:
         with tempfile.TemporaryDirectory(prefix="hetops-preview-") as scratch:
             folder = DeploymentFolder(path=Path(scratch) / self._place.folder.name).create()
             place = replace(self._place, folder=folder, backend="")
-            process = EngineProcess(place.engine, _environment(place), folder.engine)
+            process = EngineProcess(place.engine, environment(place), folder.engine)
             self._process, kept = process, self._process
             try:
-                yield automation.Stack.create(folder.name, _workspace(folder, process))
+                yield automation.Stack.create(folder.name, workspace(folder, process))
             finally:
                 self._process = kept
 
     @contextlib.contextmanager
-    def _changing(self, progress: Progress, declaring: _Declaring | None = None) -> Iterator[None]:
+    def _changing(self, progress: Progress, declaring: Declaring | None = None) -> Iterator[None]:
         """As `_errors`; what was read of the state before no longer counts."""
         try:
             with self._errors(progress, declaring):
@@ -250,7 +220,7 @@ class FleetStack:
             self._exported = None
 
     @contextlib.contextmanager
-    def _errors(self, progress: Progress, declaring: _Declaring | None = None) -> Iterator[None]:
+    def _errors(self, progress: Progress, declaring: Declaring | None = None) -> Iterator[None]:
         """The one seam: whatever the engine or the SDK says becomes an error of ours."""
         try:
             yield
@@ -263,6 +233,8 @@ class FleetStack:
                 hint="wait for it to finish; if it is dead, run `pulumi cancel` on its backend",
             ) from fault
         except Exception as fault:
+            if declaring is not None:
+                declaring.close()
             if self._process.interrupted:
                 raise CancelledError(
                     "stopped; what was done is in the state", hint="run up to go on, or down to remove it"
@@ -272,66 +244,6 @@ class FleetStack:
             raise progress.error(_last_words(fault)) from fault
 
 
-class _Declaring:
-    """The program as the SDK calls it; keeps what it raised, which the SDK would turn into text."""
-
-    def __init__(self, inputs: FleetInputs, program: Program) -> None:
-        self.fault: Exception | None = None
-        self._inputs = inputs
-        self._program = replace(program, router_config=self._router_config)
-        self._write = program.router_config
-
-    def __call__(self) -> None:
-        try:
-            declare(self._inputs, self._program)
-        except Exception as fault:
-            self.fault = fault
-            raise pulumi.RunError(str(fault)) from fault
-
-    def _router_config(self, inputs: FleetInputs, endpoints: Endpoints) -> str:
-        try:
-            return self._write(inputs, endpoints)
-        except Exception as fault:
-            self.fault = fault
-            raise pulumi.RunError(str(fault)) from fault
-
-
-class _Workspace(automation.LocalWorkspace):  # type: ignore[misc]  # the SDK is untyped to us
-    """A workspace whose stacks are named in each command. Selecting one would cost a process and write a file."""
-
-    def select_stack(self, stack_name: str) -> None:
-        """Nothing: see above."""
-
-
-def _workspace(folder: DeploymentFolder, process: EngineProcess) -> _Workspace:
-    settings = folder.work / "Pulumi.yaml"
-    if not settings.exists():
-        write_whole(settings, _PROJECT_FILE.encode(), mode=0o600)
-    return _Workspace(work_dir=str(folder.work), pulumi_command=process)
-
-
-def _environment(place: StackPlace) -> dict[str, str]:
-    """What the engine runs in. Its plugins are looked for beside our interpreter first; nothing is fetched."""
-    given = {name: value for name, value in place.environment.items() if name not in _DROPPED}
-    path = (str(Path(sys.executable).parent), str(place.engine.path.parent), given.get("PATH", ""))
-    ours = {
-        **_ALWAYS,
-        "PATH": ":".join(filter(None, path)),
-        STATE_ENVIRONMENT: str(place.home.root),
-        "PULUMI_BACKEND_URL": place.backend or f"file://{place.folder.backend}",
-    }
-    passphrase = {"PULUMI_CONFIG_PASSPHRASE_FILE": str(place.folder.passphrase)}
-    if place.backend:
-        # A backend that others use too: the user's own login, and the passphrase where one is set.
-        return {**({} if any(p in given for p in _PASSPHRASES) else passphrase), **given, **ours}
-    rest = {name: value for name, value in given.items() if name not in _PASSPHRASES}
-    local = {
-        "PULUMI_HOME": str(place.folder.pulumi_home),
-        "PULUMI_DIY_BACKEND_DISABLE_CHECKPOINT_BACKUPS": "true",
-    }
-    return {**rest, **ours, **passphrase, **local}
-
-
 def _last_words(fault: Exception) -> str:
     """The one line that says most, where no event told what failed."""
     lines = [line.strip() for line in str(fault).splitlines()]
@@ -339,6 +251,11 @@ def _last_words(fault: Exception) -> str:
     return (
         f"the Pulumi engine failed: {(errors or [line for line in lines if line] or ['no reason given'])[-1]}"
     )
+
+
+def _is_worth_telling(record: logging.LogRecord) -> bool:
+    """Not that the SDK could not reach an engine that has ended: how it ended is told by events and its exit."""
+    return not str(record.msg).startswith("Exception calling application")
 
 
 def _to_nobody(event: PoolEvent) -> None:

@@ -157,8 +157,8 @@ class Progress:
             self._tell(PoolEvent(what=Happening.NOTE, message=text))
             return
         lines = [line for line in _WRAPPING.sub("", text).splitlines() if line.strip()]
-        kind = _kind(lines[-1])
-        lines = lines if kind is None else lines[:-1]
+        kind = _kind(lines[-1]) if lines else None
+        lines = (lines if kind is None else lines[:-1]) or ["no reason given"]
         urn = told.urn if told.urn in self._pools else ""
         failure = Failure(
             pool=self._pools.get(urn, ""), node=name_of(urn) if urn else "", lines=tuple(lines), kind=kind

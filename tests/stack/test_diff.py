@@ -22,7 +22,9 @@ def changes(**kinds: str) -> Changes:
     pools = {"l4": "l4-fp8", "l40s": "l40s-fp8", "router": ROUTER}
     return Changes(
         steps=tuple(
-            Step(kind=StepKind(kind), resource_type="hetops:index:Node", name=f"{short}-{i}", pool=pools[short])
+            Step(
+                kind=StepKind(kind), resource_type="hetops:index:Node", name=f"{short}-{i}", pool=pools[short]
+            )
             for short, words in kinds.items()
             for i, kind in enumerate(words.split())
         )
