@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import configparser
 import json
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -11,6 +12,10 @@ import pytest
 
 from hetops import __version__
 from tests.setup.wheels import EXAMPLE, ROOT, Fresh, built, fresh
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+PACKAGES = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
+PLUGINS = PROJECT["project"]["entry-points"]["hetops"]
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +42,7 @@ def files(*folders: str) -> set[str]:
 
 def test_everything_that_hetops_reads_travels_in_the_wheel(wheel: Path) -> None:
     held = set(zipfile.ZipFile(wheel).namelist())
-    code = files("hetops") | {name.removeprefix("plugins/") for name in files("plugins/hetops_local")}
+    code = {name.removeprefix("plugins/") for name in files(*PACKAGES)}
     bundled = {f"hetops/_bundled/{name}" for name in files("templates", "stacks")}
     assert (code | bundled) - held == set()
     assert "hetops/_bundled/templates/project/hetops.toml" in held
@@ -46,7 +51,9 @@ def test_everything_that_hetops_reads_travels_in_the_wheel(wheel: Path) -> None:
 
 def test_nothing_else_travels_in_the_wheel(wheel: Path) -> None:
     tops = {name.split("/")[0] for name in zipfile.ZipFile(wheel).namelist()}
-    assert tops == {"hetops", "hetops_local", f"hetops-{__version__}.dist-info"}
+    ours = {Path(package).name for package in PACKAGES}
+    assert tops == {*ours, f"hetops-{__version__}.dist-info"}
+    assert {module.partition(".")[0] for module in PLUGINS.values()} == ours - {"hetops"}
 
 
 def test_the_wheel_says_its_licence_its_programs_and_its_plugins(wheel: Path) -> None:
@@ -59,7 +66,8 @@ def test_the_wheel_says_its_licence_its_programs_and_its_plugins(wheel: Path) ->
     assert "License-Expression: Apache-2.0" in metadata
     assert "Apache License" in licence
     assert set(points["console_scripts"]) == {"hetops", "pulumi-resource-hetops"}
-    assert dict(points["hetops"]) == {"local": "hetops_local.plugin"}
+    assert dict(points["hetops"]) == PLUGINS
+    assert "local" in PLUGINS
     assert "# hetops" in metadata, "the README is its description"
 
 
@@ -73,7 +81,7 @@ def test_the_wheel_alone_writes_a_spec_and_plans_it(installed: Fresh, tmp_path: 
     assert plan["deployment"] == "alone"
     assert plan["pools"]
     plugins = json.loads(installed.run("hetops", "plugins", "--json", cwd=tmp_path).stdout)["plugins"]
-    assert [(p["name"], p["error"]) for p in plugins] == [("local", "")]
+    assert {p["name"]: p["error"] for p in plugins} == dict.fromkeys(PLUGINS, "")
 
 
 @pytest.mark.road
