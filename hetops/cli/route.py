@@ -22,11 +22,15 @@ from hetops.cli import options
     "--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="0: any free one."
 )
 @options.quiet_option
-def command(config: Path, host: str, port: int, **_others: object) -> None:
+def command(config: Path, host: str, port: int, quiet: bool) -> None:
     """Run a router: an OpenAI-compatible server that sends each request where the plan says.
 
     Stops on SIGTERM or Ctrl-C, once running answers are finished. `hetops up` starts one by itself.
     """
     from hetops.app.route import route
 
-    route(config.absolute(), host, port, os.environ, options.say)
+    route(config.absolute(), host, port, os.environ, _silent if quiet else options.say)
+
+
+def _silent(text: str) -> None:
+    del text

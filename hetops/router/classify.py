@@ -85,25 +85,43 @@ class LearntLengths:
         return min(math.exp(mean), lengths.output_limit or math.inf)
 
 
-def classify(lengths: Lengths, classes: Sequence[RoutedClass], learnt: LearntLengths) -> str:
-    """The name of the class that the request is of."""
-    if len(classes) == 1:
-        return classes[0].name
-    at_input = math.log(max(lengths.input_tokens, 1))
-    output = learnt.output_tokens(lengths)
-    if output is None:
-        return min(classes, key=lambda c: _unlikeliness(at_input, c)).name
-    at_output = math.log(max(output, 1.0))
-    return min(classes, key=lambda c: _distance(at_input, at_output, c)).name
+class Classifier:
+    """Recognises the classes of a configuration."""
+
+    def __init__(self, classes: Sequence[RoutedClass]) -> None:
+        self._classes = tuple(
+            _Centre(c.name, math.log(c.input_tokens), math.log(c.output_tokens), c.requests_per_second)
+            for c in classes
+        )
+
+    def classify(self, lengths: Lengths, learnt: LearntLengths) -> str:
+        """The name of the class that the request is of."""
+        classes = self._classes
+        if len(classes) == 1:
+            return classes[0].name
+        at_input = math.log(max(lengths.input_tokens, 1))
+        output = learnt.output_tokens(lengths)
+        if output is None:
+            return min(classes, key=lambda c: c.unlikeliness(at_input)).name
+        at_output = math.log(max(output, 1.0))
+        return min(classes, key=lambda c: c.distance(at_input, at_output)).name
 
 
-def _distance(at_input: float, at_output: float, known: RoutedClass) -> float:
-    return (at_input - math.log(known.input_tokens)) ** 2 + (at_output - math.log(known.output_tokens)) ** 2
+class _Centre:
+    """The middle of a class, in logarithms."""
 
+    __slots__ = ("at_input", "at_output", "name", "rarity")
 
-def _unlikeliness(at_input: float, known: RoutedClass) -> float:
-    away = (at_input - math.log(known.input_tokens)) / _SPREAD
-    return away * away / 2 - math.log(max(known.requests_per_second, 1e-9))
+    def __init__(self, name: str, at_input: float, at_output: float, requests_per_second: float) -> None:
+        self.name, self.at_input, self.at_output = name, at_input, at_output
+        self.rarity = -math.log(max(requests_per_second, 1e-9))
+
+    def distance(self, at_input: float, at_output: float) -> float:
+        return (at_input - self.at_input) ** 2 + (at_output - self.at_output) ** 2
+
+    def unlikeliness(self, at_input: float) -> float:
+        away = (at_input - self.at_input) / _SPREAD
+        return away * away / 2 + self.rarity
 
 
 def _kind(lengths: Lengths) -> tuple[int, int]:

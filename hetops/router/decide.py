@@ -58,7 +58,7 @@ class EndpointState:
 class _Endpoint:
     """A replica and what is live about it."""
 
-    __slots__ = ("draining", "health", "in_flight", "last_turn", "pool", "url")
+    __slots__ = ("draining", "health", "in_flight", "last_turn", "pool", "url", "usable")
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -67,10 +67,11 @@ class _Endpoint:
         self.in_flight = 0
         self.last_turn = 0
         self.draining = False
+        self.usable = True
 
-    @property
-    def usable(self) -> bool:
-        return not self.draining and self.health.usable
+    def become(self, health: Health, *, draining: bool) -> None:
+        self.health, self.draining = health, draining
+        self.usable = not draining and health.usable
 
 
 class _Pool:
@@ -82,19 +83,25 @@ class _Pool:
         self.facts = facts
         self.endpoints = tuple(endpoints)
 
-    def usable(self, tried: Collection[str]) -> list[_Endpoint]:
-        return [e for e in self.endpoints if e.usable and e.url not in tried]
+    def fits(self, tokens: int) -> bool:
+        return tokens <= self.facts.max_context_tokens
+
+    def emptiest(self, tried: Collection[str] = ()) -> _Endpoint | None:
+        """The replica that takes the next request; None where none is usable."""
+        best = None
+        for e in self.endpoints:
+            if not e.usable or e.url in tried:
+                continue
+            if best is None or (e.in_flight, e.last_turn) < (best.in_flight, best.last_turn):
+                best = e
+        return best
 
     @property
     def load(self) -> float:
         """Requests in flight for each that its usable replicas work on at once; 1 and more is full."""
-        usable = self.usable(())
+        usable = [e for e in self.endpoints if e.usable]
         room = len(usable) * self.facts.max_sequences
         return sum(e.in_flight for e in usable) / room if room else float("inf")
-
-    @property
-    def full(self) -> bool:
-        return all(e.in_flight >= self.facts.max_sequences for e in self.usable(()))
 
 
 class Dispatcher:
@@ -121,11 +128,12 @@ class Dispatcher:
             members = [old.pop(url) if url in old else _Endpoint(url) for url in urls]
             away = {url.rstrip("/") for url in pool.draining}
             for endpoint in members:
-                endpoint.pool, endpoint.draining = pool.name, endpoint.url in away
+                endpoint.pool = pool.name
+                endpoint.become(endpoint.health, draining=endpoint.url in away)
                 self._endpoints[endpoint.url] = endpoint
             self._pools[pool.name] = _Pool(pool, members)
         for endpoint in old.values():
-            endpoint.draining = True
+            endpoint.become(endpoint.health, draining=True)
             if endpoint.in_flight:
                 self._endpoints[endpoint.url] = endpoint
         return self._apportion(config)
@@ -145,18 +153,22 @@ class Dispatcher:
         if planned is None:
             return self._elsewhere(workload_class, tokens, (), planned="")
         pool = self._pools[planned]
-        if pool.full:
-            roomy = (p for p in self._serving(workload_class, tokens, ()) if not p.full)
-            pool = min(roomy, key=_emptiest, default=pool)
-        return self._take(pool, (), planned)
+        endpoint = pool.emptiest()
+        assert endpoint is not None
+        if endpoint.in_flight < pool.facts.max_sequences:
+            return self._take(endpoint, planned)
+        roomy = (p for p in self._serving(workload_class, tokens, ()) if p.load < 1)
+        spilled = min(roomy, key=_emptiest, default=pool).emptiest()
+        return self._take(spilled or endpoint, planned)
 
     def choose_again(
         self, first: Choice, workload_class: str, tokens: int, tried: Collection[str]
     ) -> Choice | Unroutable:
         """Where a request goes whose endpoints so far failed it: the same pool as long as it has others. Costs no turn."""
         pool = self._pools.get(first.pool)
-        if pool is not None and pool.usable(tried):
-            return self._take(pool, tried, first.planned)
+        endpoint = pool.emptiest(tried) if pool else None
+        if endpoint:
+            return self._take(endpoint, first.planned)
         return self._elsewhere(workload_class, tokens, tried, planned=first.planned)
 
     def release(self, endpoint: str) -> None:
@@ -170,22 +182,24 @@ class Dispatcher:
     def answered(self, endpoint: str) -> None:
         """The endpoint answered a request."""
         if there := self._endpoints.get(endpoint):
-            there.health = states.answered(there.health)
+            there.become(states.answered(there.health), draining=there.draining)
 
     def failed(self, endpoint: str, fault: Fault, at: float) -> None:
         """A request failed at the endpoint."""
         if there := self._endpoints.get(endpoint):
-            there.health = states.failed(there.health, fault, at, self._policy)
+            health = states.failed(there.health, fault, at, self._policy)
+            there.become(health, draining=there.draining)
 
     def probed(self, endpoint: str, at: float) -> None:
         """A probe was answered."""
         if there := self._endpoints.get(endpoint):
-            there.health = states.probed(there.health, at, self._policy)
+            there.become(states.probed(there.health, at, self._policy), draining=there.draining)
 
     def probe_failed(self, endpoint: str, fault: Fault, at: float) -> None:
         """A probe failed, or was not answered in time."""
         if there := self._endpoints.get(endpoint):
-            there.health = states.probe_failed(there.health, fault, at, self._policy)
+            health = states.probe_failed(there.health, fault, at, self._policy)
+            there.become(health, draining=there.draining)
 
     def due_probes(self, at: float) -> tuple[str, ...]:
         """Endpoints to probe now; each is told once."""
@@ -213,17 +227,17 @@ class Dispatcher:
 
     def _turn(self, workload_class: str, tokens: int) -> str | None:
         """The pool whose turn it is; None where no planned pool can take the request now."""
-        turns, pools = self._turns[workload_class], self._pools
+        pools = self._pools
 
-        def fits(name: str) -> bool:
-            return pools[name].facts.max_context_tokens >= tokens and bool(pools[name].usable(()))
+        def able(name: str) -> bool:
+            pool = pools[name]
+            return pool.fits(tokens) and any(e.usable for e in pool.endpoints)
 
-        return turns.next(fits)
+        return self._turns[workload_class].next(able)
 
     def _serving(self, workload_class: str, tokens: int, tried: Collection[str]) -> list[_Pool]:
         """Pools that serve the class, planned or not, whose context the request fits in and that have a replica."""
-        able = self._able(workload_class)
-        return [p for p in able if p.facts.max_context_tokens >= tokens and p.usable(tried)]
+        return [p for p in self._able(workload_class) if p.fits(tokens) and p.emptiest(tried)]
 
     def _able(self, workload_class: str) -> list[_Pool]:
         planned = self._shares.get(workload_class, {})
@@ -240,21 +254,22 @@ class Dispatcher:
 
         A request that fits nowhere by the estimate goes where the context is largest: only an engine can count tokens.
         """
-        if serving := self._serving(workload_class, tokens, tried):
-            return self._take(min(serving, key=_emptiest), tried, planned)
         able = self._able(workload_class)
-        if usable := [p for p in able if p.usable(tried)]:
-            return self._take(max(usable, key=lambda p: p.facts.max_context_tokens), tried, planned)
+        usable = [p for p in able if p.emptiest(tried)]
+        best = min((p for p in usable if p.fits(tokens)), key=_emptiest, default=None)
+        best = best or max(usable, key=lambda p: p.facts.max_context_tokens, default=None)
+        endpoint = best.emptiest(tried) if best else None
+        if endpoint:
+            return self._take(endpoint, planned)
         if tried:
             return Unroutable.NONE_LEFT
         return Unroutable.NONE_HEALTHY if any(p.facts.endpoints for p in able) else Unroutable.NO_ENDPOINTS
 
-    def _take(self, pool: _Pool, tried: Collection[str], planned: str) -> Choice:
-        endpoint = min(pool.usable(tried), key=lambda e: (e.in_flight, e.last_turn))
+    def _take(self, endpoint: _Endpoint, planned: str) -> Choice:
         self._count += 1
         endpoint.last_turn = self._count
         endpoint.in_flight += 1
-        return Choice(pool=pool.facts.name, endpoint=endpoint.url, planned=planned or pool.facts.name)
+        return Choice(pool=endpoint.pool, endpoint=endpoint.url, planned=planned or endpoint.pool)
 
 
 def _emptiest(pool: _Pool) -> tuple[float, float, str]:

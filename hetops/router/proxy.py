@@ -11,6 +11,7 @@ import itertools
 import secrets
 import time
 from functools import partial
+from urllib.parse import unquote
 
 import orjson
 
@@ -18,7 +19,7 @@ from hetops.domain import codec
 from hetops.domain.observation import Observation, Outcome
 from hetops.router import asks, heads, metrics
 from hetops.router.auth import allowed
-from hetops.router.classify import LearntLengths, Lengths, classify
+from hetops.router.classify import Classifier, LearntLengths, Lengths
 from hetops.router.client import Answering, ClientConnection, Request, RequestHead
 from hetops.router.config import Limits
 from hetops.router.decide import Choice, Dispatcher, Unroutable
@@ -45,7 +46,8 @@ _BUSY_RETRIES_SHARE = 0.1
 """Requests that may be sent again because an engine was busy, as a part of all: more would multiply an overload."""
 
 _BUSY_RETRIES_KEPT = 20.0
-_TIDY_SECONDS = 2.0
+_PROBE_SECONDS = 2.0
+"""How long an engine may take to say how it is."""
 
 
 class Router:
@@ -55,7 +57,8 @@ class Router:
         self._loop = asyncio.get_running_loop()
         self.config = orders.config
         self._keys = orders.keys
-        self._classes = {c.name: c for c in orders.config.classes}
+        self._classes = frozenset(c.name for c in orders.config.classes)
+        self._classifier = Classifier(orders.config.classes)
         self._dispatcher = Dispatcher(orders.config)
         self._learnt = LearntLengths()
         self._tally = Tally()
@@ -94,7 +97,8 @@ class Router:
     def obey(self, orders: Orders) -> None:
         """Goes by other orders from now on; requests under way go on as they are."""
         self.config, self._keys = orders.config, orders.keys
-        self._classes = {c.name: c for c in orders.config.classes}
+        self._classes = frozenset(c.name for c in orders.config.classes)
+        self._classifier = Classifier(orders.config.classes)
         self._tally.begin_anew(self._dispatcher.reconfigure(orders.config))
         self._engines.forget(frozenset(e.url for e in self._dispatcher.endpoints()))
         if orders.config.observations_file != self._observer.path:
@@ -110,7 +114,8 @@ class Router:
         for endpoint in self._dispatcher.due_probes(now):
             self._probe(endpoint)
         self._engines.tick(now)
-        self._observer.flush()
+        for observer in (*self._retired, self._observer):
+            observer.flush()
 
     def drain(self) -> None:
         """Takes no further request; connections that are not answering one are closed."""
@@ -278,9 +283,9 @@ class Router:
         if path == "/v1/models":
             return 200, orjson.dumps({"object": "list", "data": entries}), _JSON
         for entry in entries:
-            if path == f"/v1/models/{entry['id']}":
+            if unquote(path) == f"/v1/models/{entry['id']}":
                 return 200, orjson.dumps(entry), _JSON
-        missing = _no_model(path.removeprefix("/v1/models/"))
+        missing = _no_model(unquote(path).removeprefix("/v1/models/"))
         return missing.status, missing.body, _JSON
 
     def _health(self) -> tuple[int, bytes]:
@@ -310,7 +315,7 @@ class Router:
             output_tokens=ask.output_tokens,
         )
         if ask.workload_class and ask.workload_class not in self._classes:
-            known = ", ".join(self._classes)
+            known = ", ".join(c.name for c in self.config.classes)
             raise Refusal(
                 400,
                 f"there is no workload class {ask.workload_class!r}; known are {known}",
@@ -320,7 +325,7 @@ class Router:
         return Job(
             request=request,
             ask=ask,
-            workload_class=ask.workload_class or classify(lengths, self.config.classes, self._learnt),
+            workload_class=ask.workload_class or self._classifier.classify(lengths, self._learnt),
             lengths=lengths,
             request_id=_given_id(request) or next(self._ids).encode(),
         )
@@ -353,9 +358,7 @@ class Router:
             self._probed(endpoint, fault)
 
         call = self._engines.call(endpoint, request, Probe(tell))
-        timer = self._loop.call_later(
-            _TIDY_SECONDS + self.limits.connect_seconds, partial(self._unanswered, call, endpoint)
-        )
+        timer = self._loop.call_later(_PROBE_SECONDS, partial(self._unanswered, call, endpoint))
 
     def _unanswered(self, call: Call, endpoint: str) -> None:
         call.cancel()

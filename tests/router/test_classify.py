@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hetops.router.classify import LearntLengths, Lengths, classify
+from hetops.router.classify import Classifier, LearntLengths, Lengths
 from hetops.router.config import RoutedClass
 
 CLASSES = (
@@ -18,7 +18,7 @@ CLASSES = (
 def name(input_tokens: int, limit: int | None = None, learnt: LearntLengths | None = None) -> str:
     """The class of a request."""
     lengths = Lengths(input_tokens=input_tokens, output_limit=limit)
-    return classify(lengths, CLASSES, learnt or LearntLengths())
+    return Classifier(CLASSES).classify(lengths, learnt or LearntLengths())
 
 
 def test_lengths_at_the_centre_of_a_class_are_of_that_class() -> None:
@@ -50,7 +50,7 @@ def test_no_answer_is_expected_to_be_longer_than_its_limit() -> None:
 
 def test_the_authors_word_counts_for_more_than_what_was_learnt() -> None:
     lengths = Lengths(input_tokens=300, output_limit=4096, output_tokens=10)
-    assert classify(lengths, CLASSES, LearntLengths()) == "terse"
+    assert Classifier(CLASSES).classify(lengths, LearntLengths()) == "terse"
 
 
 def test_bytes_per_token_follow_the_answers() -> None:
