@@ -377,3 +377,23 @@ def test_a_package_of_an_extra_that_is_missing_is_named_with_the_extra(tmp_path:
     run = hetops(tmp_path, "route", "--config", "router.json", variables={"PYTHONPATH": str(tmp_path)})
     assert run.returncode == 1
     assert "not installed: httptools\n  try: pip install 'hetops[router]'\n" in run.stderr
+
+
+OF_A_SPEC = ("offers", "bench", "plan", "explain", "diff", "up", "status", "replay", "down", "plugins")
+
+
+@pytest.mark.parametrize("name", OF_A_SPEC)
+def test_a_spec_that_is_not_there_is_said_by_every_command_that_reads_one(name: str, tmp_path: Path) -> None:
+    run = hetops(tmp_path, name, "-f", "none.toml", "--json")
+    assert run.returncode == told(run)["exit_code"] == 1
+    assert told(run)["message"] == "no spec: none.toml does not exist"
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["status", "down"])
+def test_where_nothing_is_up_commands_say_so_in_text_and_as_a_document(name: str, tmp_path: Path) -> None:
+    spec(tmp_path)
+    as_text, as_json = (hetops(tmp_path, name, *option) for option in ((), ("--json",)))
+    assert as_text.returncode == as_json.returncode
+    assert "chat" in as_text.stdout + as_text.stderr
+    assert told(as_json)["format"].startswith("hetops.")

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import ModuleType
 
 import hetops.domain
+from hetops.domain.schema import field_docs
 from hetops.errors import ErrorKind, Scope
 from hetops.plugin import engine, hookspecs, provider, testing
 from hetops.plugin.provider import Capability, NodeState
@@ -97,7 +98,14 @@ def _where(kind: type) -> str:
 
 def _methods(kind: type) -> str:
     own = ((n, m) for n, m in vars(kind).items() if inspect.isfunction(m) and not n.startswith("_"))
-    return "\n".join(f"* `{_signature(name, method)}`: {_prose(method)}" for name, method in own)
+    docs = field_docs(kind)
+    attributes = (
+        f"* `{n}: {a}`" + (f": {docs[n]}" if n in docs else "")
+        for n, a in vars(kind).get("__annotations__", {}).items()
+    )
+    return "\n".join(
+        (*attributes, *(f"* `{_signature(name, method)}`: {_prose(method)}" for name, method in own))
+    )
 
 
 def _signature(name: str, method: object) -> str:
@@ -111,4 +119,4 @@ def _prose(thing: object) -> str:
 
 
 def _spaced(name: str) -> str:
-    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).capitalize()
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).capitalize().replace("Gpu", "GPU")
