@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hetops.domain.observation import Outcome
@@ -67,6 +67,7 @@ def test_an_empty_window_is_refused() -> None:
         summarize([], since=1.0, until=1.0)
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0.0, 1e3), min_size=2, max_size=50))
 def test_percentiles_are_those_of_the_inclusive_method(values: list[float]) -> None:
     found = latency(values)
@@ -75,6 +76,7 @@ def test_percentiles_are_those_of_the_inclusive_method(values: list[float]) -> N
     assert (found.p50, found.p90, found.p99) == pytest.approx((cuts[49], cuts[89], cuts[98]), abs=1e-6)
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from(["a", "b", "c"]), min_size=1, max_size=40))
 def test_shares_of_a_class_add_up_to_one(pools: list[str]) -> None:
     found = summarize([observation(float(i), pool=p) for i, p in enumerate(pools)], since=0.0, until=1e3)

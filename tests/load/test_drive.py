@@ -1,0 +1,131 @@
+"""Loads on emulated engines: real servers whose timing is known."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from hetops.errors import EngineError, UsageError
+from hetops.load import drive
+from hetops.load.client import Target
+from hetops.load.samples import Failure, figures
+from hetops.load.schedule import Arrival, Lengths, recorded
+from hetops.load.stopping import Stop, StopRule
+from hetops.simulate.options import Faults
+from tests.load.engines import MODEL, STEP_TIMES, emulated
+
+LENGTHS = Lengths(input_tokens=200, output_tokens=10)
+RULE = StopRule(max_seconds=5.0, max_requests=20)
+
+
+def test_a_closed_loop_measures_the_engines_own_times(tmp_path: Path) -> None:
+    with emulated(tmp_path) as url:
+        tuned = asyncio.run(drive.tune(Target(url=url, model=MODEL)))
+        loaded = asyncio.run(drive.closed_loop(tuned, LENGTHS, 1, RULE))
+    found = figures(loaded.counted)
+    prefill = STEP_TIMES.prefill_seconds(200)
+    assert loaded.stopped is Stop.REQUESTS
+    assert found.input_tokens == pytest.approx(200, abs=6)
+    assert found.output_tokens == 10
+    assert found.tpot_seconds[0] == pytest.approx(STEP_TIMES.decode_seconds(1, 200), rel=0.5)
+    assert found.ttft_seconds[0] >= prefill * 0.9
+    assert not found.failures
+
+
+def test_a_closed_loop_keeps_its_places_full_and_counts_no_warm_up(tmp_path: Path) -> None:
+    with emulated(tmp_path) as url:
+        tuned = asyncio.run(drive.tune(Target(url=url, model=MODEL)))
+        loaded = asyncio.run(drive.closed_loop(tuned, LENGTHS, 4, RULE))
+    edges = sorted([(s.started, 1) for s in loaded.samples] + [(s.ended, -1) for s in loaded.samples])
+    in_flight = peak = 0
+    for _, change in edges:
+        in_flight += change
+        peak = max(peak, in_flight)
+    assert peak == 4
+    assert len(loaded.counted) <= len(loaded.samples) - 4
+    alone, full = STEP_TIMES.decode_seconds(1, 200), STEP_TIMES.decode_seconds(4, 200)
+    assert figures(loaded.counted).tpot_seconds[0] > (alone + full) / 2
+
+
+def test_an_open_loop_sends_when_it_is_due_whatever_is_unanswered(tmp_path: Path) -> None:
+    slow = replace(STEP_TIMES, weights_seconds=0.1)
+    arrivals = recorded([0.0, 0.05, 0.1, 0.15], [50] * 4, [10] * 4)
+    with emulated(tmp_path, step_times=slow) as url:
+        loaded = asyncio.run(drive.open_loop(drive.Tuned(target=Target(url=url, model=MODEL)), arrivals))
+    assert [s.due for s in loaded.samples] == [0.0, 0.05, 0.1, 0.15]
+    assert all(s.started - s.due < 0.5 for s in loaded.samples)
+    assert min(s.ended for s in loaded.samples) > 0.15
+    assert not any(s.failure for s in loaded.samples)
+
+
+def test_failed_requests_are_counted_by_kind_and_measure_nothing(tmp_path: Path) -> None:
+    with emulated(tmp_path, Faults(fail_every=3, fail_status=503)) as url:
+        tuned = drive.Tuned(target=Target(url=url, model=MODEL))
+        loaded = asyncio.run(drive.closed_loop(tuned, LENGTHS, 2, RULE))
+    found = figures(loaded.samples)
+    assert set(found.failures) == {Failure.ENGINE}
+    assert len(loaded.samples) // 4 <= found.failures[Failure.ENGINE] <= len(loaded.samples) // 3 + 1
+    assert all(s.ttft_seconds is None for s in loaded.samples if s.failure)
+
+
+def test_an_engine_that_dies_ends_the_load_and_is_told(tmp_path: Path) -> None:
+    with emulated(tmp_path, Faults(die_after_requests=3)) as url:
+        tuned = drive.Tuned(target=Target(url=url, model=MODEL))
+        loaded = asyncio.run(drive.closed_loop(tuned, LENGTHS, 1, RULE))
+    assert loaded.stopped is Stop.FAILURES
+    kinds = {s.failure for s in loaded.samples if s.failure}
+    assert kinds <= {Failure.TORN, Failure.CONNECT}
+    assert len(loaded.samples) == 8
+
+
+def test_an_engine_that_hangs_is_given_up_after_silence(tmp_path: Path) -> None:
+    with emulated(tmp_path, Faults(hang_after_requests=0)) as url:
+        tuned = drive.Tuned(target=Target(url=url, model=MODEL, silence_seconds=0.2))
+        loaded = asyncio.run(drive.open_loop(tuned, [Arrival(at_seconds=0.0, lengths=LENGTHS)]))
+    assert [s.failure for s in loaded.samples] == [Failure.SILENT]
+
+
+def test_a_cancelled_load_leaves_no_request_in_the_engine(tmp_path: Path) -> None:
+    slow = replace(STEP_TIMES, weights_seconds=0.2)
+    with emulated(tmp_path, step_times=slow) as url:
+        tuned = drive.Tuned(target=Target(url=url, model=MODEL))
+        asyncio.run(_cancelled(tuned))
+        alone = asyncio.run(drive.tune(Target(url=url, model=MODEL)))
+    assert alone.exact
+
+
+async def _cancelled(tuned: drive.Tuned) -> None:
+    long = Lengths(input_tokens=10, output_tokens=1000)
+    load = asyncio.ensure_future(drive.closed_loop(tuned, long, 4, StopRule(max_seconds=600)))
+    await asyncio.sleep(0.3)
+    began = time.monotonic()
+    load.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await load
+    assert time.monotonic() - began < 2
+
+
+@pytest.mark.parametrize("model", ["another-model"])
+def test_an_endpoint_that_does_not_serve_the_model_says_so(tmp_path: Path, model: str) -> None:
+    with emulated(tmp_path) as url, pytest.raises(EngineError, match="does not answer for model") as fault:
+        asyncio.run(drive.tune(Target(url=url, model=model)))
+    assert "does not exist" in fault.value.details[0]
+
+
+def test_nobody_listening_says_so() -> None:
+    with pytest.raises(EngineError, match="no connection"):
+        asyncio.run(drive.tune(Target(url="http://127.0.0.1:9", model=MODEL)))
+
+
+@pytest.mark.parametrize("url", ["localhost:8000", "ftp://a", "http://", ""])
+def test_an_address_that_is_none_is_refused(url: str) -> None:
+    with pytest.raises(UsageError, match="is no endpoint"):
+        Target(url=url, model=MODEL)
+
+
+def test_a_key_is_never_shown() -> None:
+    assert "secret" not in repr(Target(url="http://a", model=MODEL, api_key="secret"))

@@ -1,0 +1,61 @@
+"""What a streamed answer says, however the network cuts it."""
+
+from __future__ import annotations
+
+import itertools
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hetops.load.stream import Answer
+
+BODY = (
+    b'data: {"choices":[{"delta":{"role":"assistant","content":""}}]}\n\n'
+    b": ping\n\n"
+    b'data: {"choices":[{"delta":{"content":"a"}}]}\n\n'
+    b'data: {"choices":[{"delta":{"content":" b"}}]}\r\n\r\n'
+    b'data: {"choices":[{"delta":{},"finish_reason":"length"}]}\n\n'
+    b'data: {"choices":[],"usage":{"prompt_tokens":7,"completion_tokens":3}}\n\n'
+    b"data: [DONE]\n\n"
+)
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(0, len(BODY)), max_size=8))
+def test_an_answer_reads_alike_however_it_is_cut(cuts: list[int]) -> None:
+    edges = [0, *sorted(cuts), len(BODY)]
+    answer = Answer()
+    for number, (start, end) in enumerate(itertools.pairwise(edges)):
+        answer.feed(BODY[start:end], at=float(number))
+    assert (answer.input_tokens, answer.tokens, answer.pieces, answer.whole) == (7, 3, 2, True)
+
+
+def test_the_role_is_no_first_token() -> None:
+    answer = Answer()
+    first, _, rest = BODY.partition(b": ping")
+    answer.feed(first, at=1.0)
+    assert answer.first_at is None
+    answer.feed(rest, at=2.0)
+    assert answer.first_at == 2.0
+
+
+def test_the_gap_between_tokens_is_from_the_first_to_the_last() -> None:
+    answer = Answer()
+    for at, word in enumerate(("a", "b", "c")):
+        answer.feed(b'data: {"choices":[{"delta":{"content":"%s"}}]}\n' % word.encode(), at=float(at))
+    assert answer.tpot_seconds == 1.0
+    assert not answer.whole
+
+
+def test_an_error_in_a_stream_is_kept() -> None:
+    answer = Answer()
+    answer.feed(b'data: {"error":{"message":"out of memory"}}\n', at=0.0)
+    assert "out of memory" in answer.error
+
+
+def test_completions_and_reasoning_count_as_text() -> None:
+    answer = Answer()
+    answer.feed(
+        b'data: {"choices":[{"text":"a"}]}\ndata: {"choices":[{"delta":{"reasoning_content":"b"}}]}\n', at=0.0
+    )
+    assert answer.pieces == 2
