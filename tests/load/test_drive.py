@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from hetops.domain.performance import StepTimes
 from hetops.errors import EngineError, UsageError
 from hetops.load import drive
 from hetops.load.client import Target
@@ -16,10 +19,28 @@ from hetops.load.samples import Failure, figures
 from hetops.load.schedule import Arrival, Lengths, recorded
 from hetops.load.stopping import Stop, StopRule
 from hetops.simulate.options import Faults
-from tests.load.engines import MODEL, STEP_TIMES, emulated
+from tests.simulate.engines import MODEL, engine
 
+STEP_TIMES = StepTimes(
+    weights_seconds=0.004,
+    compute_seconds_per_sequence=0.0,
+    kv_seconds_per_token=0.0,
+    overhead_seconds=0.0,
+    overhead_seconds_per_sequence=0.002,
+    prefill_seconds_per_token=0.0002,
+    kv_capacity_tokens=100_000,
+    max_sequences=4,
+)
+"""Slow enough that a machine full of other tests changes little, fast enough for a test."""
 LENGTHS = Lengths(input_tokens=200, output_tokens=10)
 RULE = StopRule(max_seconds=5.0, max_requests=20)
+
+
+@contextlib.contextmanager
+def emulated(folder: Path, faults: Faults | None = None, step_times: StepTimes = STEP_TIMES) -> Iterator[str]:
+    """The base URL of an engine that answers."""
+    with engine(folder, step_times=step_times, faults=faults or Faults()) as running:
+        yield running.url
 
 
 def test_a_closed_loop_measures_the_engines_own_times(tmp_path: Path) -> None:
