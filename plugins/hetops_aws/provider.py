@@ -1,0 +1,82 @@
+"""Amazon EC2 as a provider: what it rents out in every region, on which terms, and how much of it the account may have.
+
+For planning only: it declares no pools yet, so `up` refuses its offers. Imports the SDK when it is asked something, so
+that a plan of other clouds does not wait for it.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Mapping
+from typing import Any
+
+from hetops.plugin import (
+    Capability,
+    CheckResult,
+    ErrorKind,
+    OfferOrReason,
+    OfferQuery,
+    ProviderError,
+    Quota,
+)
+from hetops_aws.settings import PROVIDER, read_settings
+
+_SDK = "boto3"
+_INSTALL = "pip install 'hetops[aws]'"
+_QUOTA_SECONDS = 10.0
+
+
+class AwsProvider:
+    """EC2 of one account, over all regions that it has enabled or the settings name."""
+
+    name = PROVIDER
+    capabilities = frozenset(
+        {
+            Capability.USER_DATA,
+            Capability.SPOT,
+            Capability.STOP,
+            Capability.TAGS,
+            Capability.FIREWALL,
+            Capability.AUTOSCALING_GROUP,
+            Capability.MULTI_GPU_NVLINK,
+        }
+    )
+
+    def check(self, settings: Mapping[str, Any]) -> tuple[CheckResult, ...]:
+        """The settings, the SDK, the credentials and each permission, asked by dry runs that change nothing."""
+        try:
+            read = read_settings(settings)
+        except ProviderError as fault:
+            return (CheckResult(subject="settings", ok=False, detail=fault.message, fix=fault.hint),)
+        understood = CheckResult(subject="settings", ok=True, detail="understood")
+        if not importlib.util.find_spec(_SDK):
+            missing = f"{_SDK} is not installed"
+            return (understood, CheckResult(subject="SDK", ok=False, detail=missing, fix=_INSTALL))
+        from hetops_aws.checks import checked
+
+        return (understood, *checked(read))
+
+    async def fetch_offers(self, query: OfferQuery) -> tuple[OfferOrReason, ...]:
+        """Offers of all regions, one for each zone on the spot market, with what failed of AWS among them.
+
+        Blocks the loop that it runs on: every caller of ours gives it a thread and a loop of its own.
+        """
+        read = read_settings(query.settings)
+        _require_sdk()
+        from hetops_aws.fetch import fetch_offers
+
+        return fetch_offers(query, read)
+
+    async def quota(self) -> tuple[Quota, ...]:
+        """The vCPU quotas of every region that boto3's own configuration leads to."""
+        _require_sdk()
+        from hetops_aws.fetch import fetch_quotas
+
+        return tuple(fetch_quotas(read_settings({}), seconds=_QUOTA_SECONDS))
+
+
+def _require_sdk() -> None:
+    if not importlib.util.find_spec(_SDK):
+        raise ProviderError(
+            f"{_SDK} is not installed", provider=PROVIDER, kind=ErrorKind.INVALID, hint=_INSTALL
+        )

@@ -1,0 +1,72 @@
+"""Edge: boto3's session and its clients. The only module that reads credentials, all of them through boto3's own chain.
+
+Decides how long a request may take and how often it is tried; what failed means is decided in `failures`.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import boto3
+import botocore.session
+from botocore.config import Config
+
+from hetops_aws.settings import AwsSettings
+
+_CONNECT_SECONDS = 3.0
+_LEAST_READ_SECONDS = 0.5
+_ATTEMPTS = 4
+_METADATA_SECONDS = 0.5
+"""An instance answers in milliseconds; elsewhere nobody does, and boto3 would wait a second for it."""
+
+
+class NoCredentialsFoundError(Exception):
+    """Boto3's chain ended without credentials."""
+
+
+class Session:
+    """Clients by service and region, made once each. They may be used from any thread."""
+
+    def __init__(self, settings: AwsSettings, *, seconds: float) -> None:
+        core = botocore.session.Session(profile=settings.profile or None)
+        core.set_config_variable("metadata_service_timeout", _METADATA_SECONDS)
+        self._boto3 = boto3.Session(botocore_session=core)
+        self._settings = settings
+        self._clients: dict[tuple[str, str], Any] = {}
+        self._making = threading.Lock()
+        self._config = Config(
+            connect_timeout=min(_CONNECT_SECONDS, seconds),
+            read_timeout=max(_LEAST_READ_SECONDS, seconds),
+            retries={"mode": "adaptive", "total_max_attempts": _ATTEMPTS},
+            user_agent_extra="hetops",
+        )
+
+    def require_credentials(self) -> str:
+        """Where the credentials are from, by boto3's word for it (`env`, `sso`, `iam-role`, ...).
+
+        Raises:
+            NoCredentialsFoundError: there are none. Boto3's own errors where there are half of them, or expired ones.
+        """
+        credentials = self._boto3.get_credentials()
+        if credentials is None:
+            raise NoCredentialsFoundError("no AWS credentials were found")
+        credentials.get_frozen_credentials()
+        return str(credentials.method)
+
+    def known_regions(self) -> tuple[str, ...]:
+        """The regions that boto3 knows."""
+        return tuple(self._boto3.get_available_regions("ec2"))
+
+    def client(self, service: str, region: str) -> Any:
+        """The client, at the endpoint of the settings or of the environment where one is named."""
+        with self._making:
+            key = (service, region)
+            if key not in self._clients:
+                self._clients[key] = self._boto3.client(
+                    service,
+                    region_name=region,
+                    endpoint_url=self._settings.endpoints.get(service),
+                    config=self._config,
+                )
+            return self._clients[key]
