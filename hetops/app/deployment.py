@@ -17,7 +17,7 @@ from hetops.app.candidates import Asked, engine_settings, load_spec
 from hetops.app.launchers import program
 from hetops.domain import codec
 from hetops.domain.plan import Plan
-from hetops.errors import DocumentError, SpecError, UsageError
+from hetops.errors import DocumentError, HetopsError, UsageError
 from hetops.files import read_bytes
 from hetops.plugin import manager
 from hetops.plugin.engine import Download
@@ -138,7 +138,7 @@ def by_name(asked: Asked, name: str) -> Deployment:
     """
     try:
         loaded = load_spec(asked)
-    except SpecError:
+    except HetopsError:
         loaded = None
     state = home(asked.environment, beside=loaded.folder if loaded else _beside(asked))
     own = loaded if loaded and loaded.spec.deployment.name == name else None

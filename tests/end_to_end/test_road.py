@@ -229,6 +229,17 @@ def test_an_engine_that_dies_is_drift_that_up_mends(road: Road) -> None:
     assert road.person.hetops("diff", "--detailed-exitcode").code == 0
 
 
+def test_an_update_that_fails_leaves_the_fleet_serving_as_it_was(road: Road) -> None:
+    before = road.person.processes
+    road.person.write(specs.emulated(road.port, faults='exit_at_start = "no driver"'))
+    failed = road.person.hetops("up", "-y", "--json")
+    road.person.write(specs.emulated(road.port))
+    assert failed.code == 4
+    assert road.person.processes == before
+    assert ask(road.url, road.key, model=MODEL)[0] == 200
+    assert road.person.hetops("diff", "--detailed-exitcode").code == 0
+
+
 def test_a_plan_file_is_brought_up_and_requests_run_on_meanwhile(road: Road) -> None:
     plan = road.person.folder / "plan.json"
     smaller = ("--set", "workload.classes=" + one_class(8))
@@ -248,7 +259,7 @@ def test_a_plan_file_is_brought_up_and_requests_run_on_meanwhile(road: Road) -> 
 def test_the_history_tells_each_up_with_its_cost_and_nodes(road: Road) -> None:
     lines = (road.person.folder / ".hetops/history/road.jsonl").read_text(encoding="utf-8").splitlines()
     entries = [json.loads(line) for line in lines]
-    assert {e["action"] for e in entries} == {"up"}
+    assert [e["action"] for e in entries] == ["up", "up", "failed", "up"]
     assert entries[0]["usd_per_hour"] == road.first.document["usd_per_hour"]
     assert sum(entries[-1]["nodes"].values()) == 1
 
