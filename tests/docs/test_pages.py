@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from hetops.cli.main import COMMANDS
 from tests.docs.pages import PARTS, ROOT, SCHEMAS, pages, parts_of, schemas
 
 STANDING = [(page, name) for page in pages() for name, _ in parts_of(page)]
@@ -67,6 +68,20 @@ def test_every_link_leads_somewhere(page: Path) -> None:
 def test_every_file_that_is_named_exists(page: Path) -> None:
     named = FILE.findall(page.read_text(encoding="utf-8"))
     assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+COMMAND = re.compile(r"(?:^ {4}|`)hetops ((?!-)[a-z]+)", re.MULTILINE)
+TARGET = re.compile(r"(?:^ {4}|`)make ([a-z-]+)", re.MULTILINE)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_command_and_target_that_is_named_exists(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    (targets,) = re.findall(
+        r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE
+    )
+    assert set(COMMAND.findall(text)) <= set(COMMANDS)
+    assert set(TARGET.findall(text)) <= set(targets.split())
 
 
 def test_the_readme_is_short() -> None:
