@@ -137,6 +137,17 @@ def test_creating_a_failed_node_again_starts_what_died_and_keeps_what_lives(
     assert (tmp_path / "nodes" / "a" / "1" / "log.1").read_text() == "light engine starts\n"
 
 
+def test_a_mend_that_fails_ends_nothing_that_it_did_not_start(driver: LocalDriver, tmp_path: Path) -> None:
+    created(driver, "a", launch(), launch())
+    lives = pid_of(tmp_path, "a", 0)
+    os.kill(pid_of(tmp_path, "a", 1), signal.SIGKILL)
+    until(lambda: asyncio.run(driver.read("a")).state is NodeState.FAILED)
+    with pytest.raises(ProviderError, match="could not be started"):
+        created(driver, "a", launch(), launch(argv=("no-such-program",)))
+    assert [m.pid for m in marked(tmp_path)] == [lives]
+    assert [n.state for n in asyncio.run(driver.list("test"))] == [NodeState.FAILED]
+
+
 def test_an_engine_that_dies_at_its_start_leaves_nothing_but_its_log(
     driver: LocalDriver, tmp_path: Path
 ) -> None:

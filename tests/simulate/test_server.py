@@ -19,6 +19,13 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningEngine]
         yield found
 
 
+@pytest.fixture(scope="module")
+def slow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningEngine]:
+    """One engine as fast as time: 8,000 tokens take longer than any test waits."""
+    with engine(tmp_path_factory.mktemp("slow")) as found:
+        yield found
+
+
 def streamed(running: RunningEngine, path: str = "/v1/chat/completions", **fields: object) -> list[str]:
     """What stands after `data:` in each event."""
     body = chat_body(stream=True, **fields)
@@ -156,22 +163,22 @@ def until(running: RunningEngine, name: str, value: float) -> None:
         time.sleep(0.02)
 
 
-def test_a_client_that_goes_away_frees_its_slot(running: RunningEngine) -> None:
-    aborted = running.metric("vllm:request_success_total", 'finished_reason="abort"')
+def test_a_client_that_goes_away_frees_its_slot(slow: RunningEngine) -> None:
+    aborted = slow.metric("vllm:request_success_total", 'finished_reason="abort"')
     body = chat_body(stream=True, max_tokens=8000)
-    with running.client.stream("POST", "/v1/chat/completions", json=body) as answer:
+    with slow.client.stream("POST", "/v1/chat/completions", json=body) as answer:
         lines = answer.iter_lines()  # held: a generator that is dropped closes the connection
         next(lines)
-        until(running, "vllm:num_requests_running", 1)
-    until(running, "vllm:num_requests_running", 0)
-    assert running.metric("vllm:kv_cache_usage_perc") == 0
-    assert running.metric("vllm:request_success_total", 'finished_reason="abort"') == aborted + 1
+        until(slow, "vllm:num_requests_running", 1)
+    until(slow, "vllm:num_requests_running", 0)
+    assert slow.metric("vllm:kv_cache_usage_perc") == 0
+    assert slow.metric("vllm:request_success_total", 'finished_reason="abort"') == aborted + 1
 
 
-def test_a_client_that_goes_away_before_a_whole_answer_frees_its_slot(running: RunningEngine) -> None:
-    with httpx.Client(base_url=running.url, timeout=0.2) as hasty, pytest.raises(httpx.ReadTimeout):
+def test_a_client_that_goes_away_before_a_whole_answer_frees_its_slot(slow: RunningEngine) -> None:
+    with httpx.Client(base_url=slow.url, timeout=0.2) as hasty, pytest.raises(httpx.ReadTimeout):
         hasty.post("/v1/chat/completions", json=chat_body(max_tokens=8000))
-    until(running, "vllm:num_requests_running", 0)
+    until(slow, "vllm:num_requests_running", 0)
 
 
 def test_the_timing_is_that_of_the_step_times_divided_by_the_speed(running: RunningEngine) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import shutil
 import threading
 from pathlib import Path
 
@@ -98,6 +100,20 @@ def test_removing_leaves_nothing_of_a_deployment_and_everything_of_the_others(tm
     assert (outside / "kept").exists()
     assert root.deployment("code").passphrase.exists()
     folder.remove()
+
+
+def test_what_cannot_be_removed_leaves_the_lock_for_the_next_try(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = Home(root=tmp_path).deployment("chat").create()
+
+    def busy(_path: Path) -> None:
+        raise OSError(errno.EBUSY, "Device or resource busy")
+
+    monkeypatch.setattr(shutil, "rmtree", busy)
+    with lock.hold(folder.lock), pytest.raises(HetopsError, match="Device or resource busy"):
+        folder.remove()
+    assert folder.exists
 
 
 def test_a_root_that_cannot_be_written_says_what_to_do(tmp_path: Path) -> None:

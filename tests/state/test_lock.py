@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import signal
 import subprocess
@@ -82,6 +83,23 @@ def test_a_lock_file_that_is_removed_while_held_does_not_lock_two_commands_on_tw
         path.unlink()
         with lock.hold(path):  # the old file is nobody's any more
             assert path.exists()
+
+
+def test_a_lock_file_that_is_removed_before_it_is_locked_is_opened_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "lock"
+    flock, removed = fcntl.flock, []
+
+    def after_a_down(handle: int, operation: int) -> None:
+        if not removed:
+            removed.append(path.unlink())
+        flock(handle, operation)
+
+    monkeypatch.setattr(fcntl, "flock", after_a_down)
+    with lock.hold(path), pytest.raises(LockError), lock.hold(path):
+        pass
+    assert removed
 
 
 def test_what_another_program_wrote_into_the_file_is_no_reason_to_fail(tmp_path: Path) -> None:
