@@ -37,8 +37,8 @@ class Terminal:
         """Shows the diff and asks; `d` shows the whole plan."""
         from hetops.reports import diff, plan
 
-        shown = diff.as_text(proposal.diff)
-        return self._asked(shown, "Bring it up?", lambda: plan.as_text(proposal.after))
+        self._show(diff.as_text(proposal.diff))
+        return self._asked("Bring it up?", lambda: plan.as_text(proposal.after))
 
     def lets_go(self, removal: Any) -> bool:
         """Shows what goes; the deployment's own name is the answer that removes it."""
@@ -51,9 +51,9 @@ class Terminal:
         return bool(self._line(f"Type {removal.deployment} to remove it: ") == removal.deployment)
 
     def accepts(self, download: Any) -> bool:
-        """Shows the licence and the size; `-y` agrees to them."""
-        shown = f"{download.licence}\n"
-        return self._asked(shown, f"Fetch {download.name} ({download.megabytes} MB) under these terms?")
+        """Shows the licence and the size, quiet or not; `-y` agrees to them."""
+        click.echo(f"{download.licence}\n", err=True)
+        return self._asked(f"Fetch {download.name} ({download.megabytes} MB) under these terms?")
 
     @contextlib.contextmanager
     def watching(self, expected: Mapping[str, int]) -> Iterator[Callable[[Any], None]]:
@@ -67,8 +67,7 @@ class Terminal:
         with _live(board.text):
             yield board.tell_faults
 
-    def _asked(self, shown: str, question: str, details: Callable[[], str] | None = None) -> bool:
-        self._show(shown)
+    def _asked(self, question: str, details: Callable[[], str] | None = None) -> bool:
         if self._yes:
             return True
         self._needs_terminal()

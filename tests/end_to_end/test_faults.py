@@ -171,6 +171,23 @@ def test_a_kill_while_nodes_start_is_cleared_up_by_down(person: Person) -> None:
     assert not person.state("road").exists()
 
 
+def test_what_a_killed_up_began_for_another_plan_is_removed_by_the_next_up(person: Person) -> None:
+    port = free_port()
+    person.write(specs.emulated(port, faults=SLOW_START))
+    process = person.start("up", "-y")
+    assert until(lambda: len(person.processes) == 2)
+    process.kill()
+    process.communicate(timeout=30)
+    begun = marks(person)
+    person.write(specs.emulated(port))
+    up = person.hetops("up", "-y")
+    assert up.code == 0, up.stderr
+    for node in begun:
+        assert f"removed {node}, which no state knew" in up.stderr
+    assert marks(person) == person.known("road")
+    assert marks(person).isdisjoint(begun)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL, signal.SIGTERM], ids=lambda n: n.name)
 @pytest.mark.parametrize("after", [0.1, 0.4, 0.8, 1.2, 1.6, 2.0, 2.4, 3.0, 4.0], ids="{}s".format)
