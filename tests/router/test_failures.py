@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import random
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -300,3 +303,63 @@ def test_a_router_that_is_stopped_tells_those_it_cuts_off() -> None:
         client.until(b"one")
         router.close()
         assert b"the router was stopped" in client.rest()
+
+
+def test_whatever_clients_and_engines_do_every_request_ends_once(tmp_path: Path) -> None:
+    """Nothing stays in flight, every request that was read leaves one observation, and the router still works."""
+    dice = random.Random(7)
+    file = tmp_path / "observations"
+
+    def moody(asked: Asked) -> object:
+        mood = dice.choice(
+            ("answer", "answer", "stream", "stream", "cut", "cut in stream", "busy", "error", "slow")
+        )
+        if mood == "cut":
+            return False
+        if mood == "cut in stream":
+            return cut_in_stream(asked)
+        if mood in ("busy", "error"):
+            return refuse(503 if mood == "busy" else 500)(asked)
+        if mood == "slow":
+            time.sleep(0.05)
+        if mood != "stream":
+            return answer(asked)
+        asked.begin_stream()
+        for _ in range(10):
+            asked.token("x")
+        return asked.end_stream()
+
+    sent = Counter[str]()
+
+    def client(seed: int) -> None:
+        mine = random.Random(seed)
+        with contextlib.suppress(OSError, AssertionError), Client(router.port) as one:
+            for _ in range(mine.randrange(1, 4)):
+                sent["requests"] += 1
+                one.send(request(chat(stream=mine.random() < 0.5)))
+                if mine.random() < 0.3:
+                    time.sleep(mine.random() * 0.02)
+                    return
+                one.answer()
+
+    dead = Engine()
+    dead.close()
+    with engines(moody, moody, moody) as (a, b, c):
+        pools = {"a": (a.url, b.url), "b": (c.url, dead.url)}
+        with running(config(pools, max_sequences=2, observations_file=str(file))) as router:
+            for batch in range(10):
+                threads = [threading.Thread(target=client, args=(batch * 100 + n,)) for n in range(12)]
+                for thread in threads:
+                    thread.start()
+                for thread in threads:
+                    thread.join(10)
+            until(lambda: router.do(lambda r: not r.busy and r.status().connections == 0))
+            assert router.in_flight == 0
+            outcomes = router.do(lambda r: r.status().outcomes)
+            router.do(lambda r: r.tick())
+            until(lambda: file.read_text().count("\n") == sum(outcomes.values()))
+            a.script = b.script = c.script = answer
+            until(lambda: ask(router)[0] == 200)
+    # A client that leaves with its request may be gone before the request is read.
+    assert 0 < sum(outcomes.values()) <= sent["requests"]
+    assert {name for name, count in outcomes.items() if count} >= {"ok", "aborted", "engine_error"}
