@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
@@ -24,7 +24,7 @@ class Terminal:
         self._command = command
         self._yes = yes
         self._quiet = bool(context.find_root().params.get("quiet"))
-        self._draws = context.color is not False and not self._quiet and sys.stderr.isatty()
+        self._draws = context.color is not False and not self._quiet and _is_terminal(sys.stderr)
         self._writing = threading.Lock()
 
     def say(self, text: str) -> None:
@@ -90,11 +90,16 @@ class Terminal:
     def _needs_terminal(self) -> None:
         from hetops.errors import HetopsError
 
-        if not (sys.stdin and sys.stdin.isatty() and sys.stderr.isatty()):
+        if not (_is_terminal(sys.stdin) and _is_terminal(sys.stderr)):
             raise HetopsError(
                 "this needs an answer, and there is no terminal to ask on",
                 hint=f"agree beforehand: hetops {self._command} --yes",
             )
+
+
+def _is_terminal(stream: TextIO | None) -> bool:
+    """Whether somebody sits there; a stream that was closed before the start is None."""
+    return stream is not None and stream.isatty()
 
 
 class _Board:

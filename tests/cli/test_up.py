@@ -66,6 +66,15 @@ def test_without_a_terminal_it_shows_what_it_would_ask_about_and_names_the_flag(
     assert "Read it aloud." in capsys.readouterr().err, f"shown although quiet is {quiet}"
 
 
+@pytest.mark.usefixtures("quiet")
+def test_streams_that_were_closed_before_the_start_are_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("stdin", "stderr"):
+        monkeypatch.setattr(f"sys.{name}", None)
+    assert Terminal("up", yes=True).agrees(PROPOSAL)
+    with pytest.raises(HetopsError, match="no terminal to ask on"):
+        Terminal("up", yes=False).agrees(PROPOSAL)
+
+
 def test_each_state_change_is_a_line_with_its_time_unless_quiet(
     quiet: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
