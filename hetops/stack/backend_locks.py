@@ -25,7 +25,8 @@ def clear_stale(backend: Path) -> list[str]:
         LockError: a process that lives, or one on another host, holds a lock.
     """
     notes = []
-    for path in sorted((backend / ".pulumi" / "locks").rglob("*.json")):
+    locks = (path for path in (backend / ".pulumi" / "locks").rglob("*") if path.is_file())
+    for path in sorted(locks):
         with contextlib.suppress(FileNotFoundError):
             pid, host = _holder(path)
             if host != socket.gethostname() or _engine_lives(pid):
@@ -34,7 +35,7 @@ def clear_stale(backend: Path) -> list[str]:
                     hint=f"wait for it to finish; if it is dead, remove {path}",
                 )
             path.unlink()
-            notes.append(f"cleared the lock of process {pid}, which is dead")
+            notes += [f"cleared the lock of process {pid}, which is dead"] if pid else []
     return notes
 
 

@@ -18,6 +18,9 @@ PROJECT = "hetops"
 """The Pulumi project of all deployments; a stack is named after its deployment."""
 
 _PROJECT_FILE = f"name: {PROJECT}\nruntime: python\n"
+_NO_SIDECARS = "?metadata=skip"
+"""Files of attributes beside each file are not written whole: one torn by a kill makes its state unreadable ("EOF")."""
+
 _PASSPHRASES = ("PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE")
 _DROPPED = frozenset(
     {
@@ -72,7 +75,7 @@ def environment(place: StackPlace) -> dict[str, str]:
         **_ALWAYS,
         "PATH": ":".join(filter(None, path)),
         STATE_ENVIRONMENT: str(place.home.root),
-        "PULUMI_BACKEND_URL": place.backend or f"file://{place.folder.backend}",
+        "PULUMI_BACKEND_URL": place.backend or place.folder.backend.as_uri() + _NO_SIDECARS,
     }
     passphrase = {"PULUMI_CONFIG_PASSPHRASE_FILE": str(place.folder.passphrase)}
     if place.backend:

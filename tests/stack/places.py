@@ -39,7 +39,7 @@ class Place:
     """One deployment in a folder of its own; what it starts is ended by `clean`."""
 
     def __init__(self, root: Path, *, backend: str = "", **environment: str) -> None:
-        self.home = Home(root=root / "state")
+        self.home = Home(root=root / "my state, 100% ü#1")
         self.folder: DeploymentFolder = self.home.deployment("chat")
         self.plugins = manager.load(["local"])
         self.program: Program = program(self.plugins)
