@@ -18,6 +18,7 @@ from hetops.files import write_whole
 from hetops.plugin.checks import finding, invalid_setting, refuse_unknown
 from hetops.plugin.engine import Download, Engine, EngineNeeds, FetchesWeights, Launch, LaunchContext
 from hetops.plugin.hookspecs import hookimpl
+from hetops.plugin.prices import CENTS, usd
 from hetops.plugin.provider import (
     Capability,
     CheckResult,
@@ -36,6 +37,7 @@ from hetops.plugin.surroundings import (
     Clock,
     Credential,
     KeyFile,
+    Patience,
     Secret,
     Surroundings,
     read_credential,
@@ -43,11 +45,22 @@ from hetops.plugin.surroundings import (
 
 if TYPE_CHECKING:
     from hetops.plugin.boot import ROUTER_NETWORKS, Boot, boot_script, container_problem, router_networks
-    from hetops.plugin.http import Api, HttpError, Meaning, Pace, RealClock, Refused, Repeat, Service
+    from hetops.plugin.http import (
+        Api,
+        HttpError,
+        Meaning,
+        Pace,
+        RealClock,
+        Refused,
+        Repeat,
+        Service,
+        understood,
+    )
     from hetops.plugin.nodes import CloudDriver, NodeCloud, Waits
 
 __all__ = [
     "BYTES_PER_GIB",
+    "CENTS",
     "ROUTER_NETWORKS",
     "Api",
     "Availability",
@@ -86,6 +99,7 @@ __all__ = [
     "OfferOrReason",
     "OfferQuery",
     "Pace",
+    "Patience",
     "PlannedPool",
     "Precision",
     "PriceBasis",
@@ -111,6 +125,8 @@ __all__ = [
     "read_credential",
     "refuse_unknown",
     "router_networks",
+    "understood",
+    "usd",
     "write_whole",
 ]
 
@@ -125,6 +141,7 @@ _ON_DEMAND = {
         "Refused",
         "Repeat",
         "Service",
+        "understood",
     ),
     "hetops.plugin.nodes": ("CloudDriver", "NodeCloud", "Waits"),
 }

@@ -8,25 +8,29 @@ had an effect, or let a secret into a message.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import json
 import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from http import HTTPStatus
-from typing import Any, NoReturn, Self
+from typing import Any, NoReturn, Self, TypeVar
 from urllib.parse import urlsplit
 
 import httpx
+import msgspec
 
 from hetops.errors import ErrorKind, ProviderError, Scope
-from hetops.plugin.surroundings import Clock, Secret
+from hetops.plugin.surroundings import Clock, Patience, Secret
+
+T = TypeVar("T")
 
 MOST_BYTES = 64 << 20
 """An answer beyond this is none: a price list of everything is no page of an API."""
@@ -37,6 +41,7 @@ _MOST_WORDS = 300
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 _FIRST_WAIT_SECONDS = 0.5
+_TURN_POLL_SECONDS = 0.01
 
 _UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
 """Failures before a byte of the request was on its way."""
@@ -93,11 +98,7 @@ class Service:
     base_url: str
     token: Secret
     meaning: MeaningOf = lambda _: None
-    timeout_seconds: float = 5.0
-    """For one attempt, from the first byte sent to the last received."""
-    patience_seconds: float = 8.0
-    """For one request with all its repeats. A wait that would end later is not begun."""
-    attempts: int = 3
+    patience: Patience = field(default_factory=Patience)
     url_hint: str = "is the address of the API right? A proxy or a captive network may answer in its place"
 
 
@@ -121,23 +122,43 @@ class RealClock:
         await asyncio.sleep(max(0.0, seconds))
 
 
+def understood(said: Any, kind: type[T], *, provider: str, what: str) -> T:
+    """JSON as a value of that type.
+
+    Raises:
+        HttpError: of kind invalid; says where in `what` it is something else.
+    """
+    try:
+        return msgspec.convert(said, kind)
+    except msgspec.ValidationError as fault:
+        message = f"{what} cannot be understood: {fault}"
+        raise HttpError(message, provider=provider, kind=ErrorKind.INVALID) from fault
+
+
 class Pace:
-    """No more than one request in so many seconds, whoever asks: loops, threads and clients share one."""
+    """One request at a time, and so many seconds from the end of one to the next: `async with pace: ...`.
+
+    From the end, because a request may arrive late. Loops, threads and clients share one pace.
+    """
 
     def __init__(self, seconds_between: float, clock: Clock | None = None) -> None:
         self._seconds = seconds_between
         self._clock = clock or RealClock()
-        self._lock = threading.Lock()
-        self._next = float("-inf")
+        self._taken = threading.Lock()
+        self._free_at = float("-inf")
 
-    async def turn(self) -> None:
-        """Back when it is the caller's turn."""
-        with self._lock:
-            now = self._clock.now()
-            at = max(now, self._next)
-            self._next = at + self._seconds
-        if at > now:
-            await self._clock.sleep(at - now)
+    async def __aenter__(self) -> None:
+        while not self._taken.acquire(blocking=False):
+            await asyncio.sleep(_TURN_POLL_SECONDS)
+        try:
+            await self._clock.sleep(max(0.0, self._free_at - self._clock.now()))
+        except BaseException:
+            self._taken.release()
+            raise
+
+    async def __aexit__(self, *_: object) -> None:
+        self._free_at = self._clock.now() + self._seconds
+        self._taken.release()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,7 +187,7 @@ class Api:
         self._client = httpx.AsyncClient(
             base_url=service.base_url,
             headers={"Authorization": f"Bearer {service.token.reveal()}", "Accept": "application/json"},
-            timeout=service.timeout_seconds,
+            timeout=service.patience.timeout_seconds,
             verify=_tls(),
         )
 
@@ -206,21 +227,19 @@ class Api:
         attempt, end = 0, float("inf")
         while True:
             attempt += 1
-            if self._pace:
-                await self._pace.turn()
-            if attempt == 1:
-                end = self._clock.now() + self._service.patience_seconds
             try:
-                return await self._once(asked)
+                async with self._pace or contextlib.nullcontext():
+                    end = min(end, self._clock.now() + self._service.patience.seconds)
+                    return await self._once(asked)
             except HttpError as fault:
                 wait = _wait(fault, attempt)
-                again = attempt < self._service.attempts and _may_repeat(fault, asked)
+                again = attempt < self._service.patience.attempts and _may_repeat(fault, asked)
                 if not again or self._clock.now() + wait > end:
                     raise
             await self._clock.sleep(wait)
 
     async def _once(self, asked: _Asked) -> Any:
-        seconds = self._service.timeout_seconds
+        seconds = self._service.patience.timeout_seconds
         try:
             async with asyncio.timeout(seconds):
                 async with self._client.stream(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NoReturn, Protocol
 from urllib.parse import quote
@@ -63,12 +63,30 @@ class Clock(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How long a provider's API is waited for."""
+
+    timeout_seconds: float = 5.0
+    """For one attempt, from the first byte sent to the last received."""
+    seconds: float = 8.0
+    """For one request with all its repeats. A wait that would end later is not begun."""
+    attempts: int = 3
+
+    def within(self, seconds: float) -> Patience:
+        """As patient, but done within so many seconds."""
+        return replace(
+            self, timeout_seconds=min(self.timeout_seconds, seconds), seconds=min(self.seconds, seconds)
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
-    """Where a provider finds its credentials and addresses, and the clock it waits by."""
+    """Where a provider finds its credentials and addresses, the clock it waits by, and for how long."""
 
     environment: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)
     clock: Clock | None = None
     """None: the clock of this machine."""
+    patience: Patience = field(default_factory=Patience)
 
     @property
     def home(self) -> Path:

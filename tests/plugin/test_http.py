@@ -24,6 +24,7 @@ from hetops.plugin import (
     KeyFile,
     Meaning,
     Pace,
+    Patience,
     Refused,
     Repeat,
     Secret,
@@ -86,7 +87,7 @@ def asked(api: Counter, method: str, path: str, *arguments: Any, token: str = TO
         base_url=api.url,
         token=Secret(token),
         meaning=meaning,
-        timeout_seconds=TIMEOUT_SECONDS,
+        patience=Patience(timeout_seconds=TIMEOUT_SECONDS),
     )
 
     async def ask() -> Any:
@@ -269,7 +270,9 @@ def test_a_key_is_not_sent_over_an_open_line(url: str) -> None:
 def test_requests_of_one_pace_are_never_closer_than_it_allows(fake: Callable[..., Counter]) -> None:
     api = fake(seconds_between_requests=1.0)
     pace = Pace(1.0, api.clock)
-    service = Service(provider="counter", base_url=api.url, token=Secret(TOKEN), attempts=1)
+    service = Service(
+        provider="counter", base_url=api.url, token=Secret(TOKEN), patience=Patience(attempts=1)
+    )
 
     async def ask() -> list[Any]:
         async with (

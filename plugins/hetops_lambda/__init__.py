@@ -1,0 +1,1 @@
+"""Lambda Cloud: its instance types as offers, its instances as nodes."""
