@@ -182,7 +182,7 @@ class FleetStack:
             return None
         except OSError as fault:
             raise HetopsError(f"the state in {stacks} cannot be read: {fault.strerror or fault}") from fault
-        except (ValueError, KeyError):
+        except (ValueError, KeyError, TypeError):
             return self._ask()  # written by an engine of another version
 
     def _stack(self) -> automation.Stack:

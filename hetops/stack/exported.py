@@ -70,7 +70,7 @@ def from_checkpoint(text: bytes) -> Exported:
     """The state as the file backend keeps it.
 
     Raises:
-        ValueError, KeyError: it is none.
+        ValueError, KeyError, TypeError: it is none.
     """
     stored = json.loads(text)
     if stored["version"] != _FORMAT_VERSION:
