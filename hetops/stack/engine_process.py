@@ -34,7 +34,7 @@ _SIGNED = (
 )
 """Signs the record with its own process id before it becomes the engine: a client may be killed at any instant."""
 _SIGN_SECONDS = 5.0
-_STOP_SECONDS = 15.0
+STOP_SECONDS = 15.0
 """How long an engine that lost its client may take to end after SIGINT."""
 _GRACE_SECONDS = 5.0
 _POLL_SECONDS = 0.05
@@ -108,8 +108,10 @@ class EngineProcess(PulumiCommand):  # type: ignore[misc]  # the SDK is untyped 
             self._running = None
 
 
-def end_orphan(record: Path) -> str:
+def end_orphan(record: Path, stop_seconds: float = STOP_SECONDS) -> str:
     """Ends the engine whose client is gone, and its plugins; what there was to end, empty where nothing.
+
+    It is asked first, and killed where it has not ended `stop_seconds` later.
 
     Raises:
         LockError: its client lives, it runs on another host, or it does not end.
@@ -123,7 +125,7 @@ def end_orphan(record: Path) -> str:
             record.unlink(missing_ok=True)
             return ""
         pid = _orphan(handle, record)
-        if not (_ended(handle, pid, signal.SIGINT, _STOP_SECONDS) or _ended(handle, pid, signal.SIGKILL)):
+        if not (_ended(handle, pid, signal.SIGINT, stop_seconds) or _ended(handle, pid, signal.SIGKILL)):
             raise LockError(f"the Pulumi engine of a killed command, process {pid}, does not end")
         record.unlink(missing_ok=True)
         return f"ended the Pulumi engine that a killed command had left running (process {pid})"
