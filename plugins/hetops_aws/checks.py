@@ -5,6 +5,7 @@ EC2 is asked by dry runs, which it answers with whether they would have been all
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -18,7 +19,7 @@ from hetops_aws.inquiry import Action
 from hetops_aws.session import Session
 from hetops_aws.settings import AwsSettings
 
-CHECK_SECONDS = 1.2
+CHECK_SECONDS = 1.1
 """All of it: `hetops doctor` waits little longer."""
 
 _ALLOWED = frozenset({"DryRunOperation"})
@@ -40,18 +41,24 @@ _WITHOUT: Mapping[str, str] = {
 
 
 def checked(settings: AwsSettings) -> tuple[CheckResult, ...]:
-    """The credentials, and where there are some, the account and each permission that the settings need."""
+    """The credentials, and where there are some, the account and each permission that the settings need.
+
+    What stands in the way of the identity would be said again of each permission, and is not.
+    """
+    end = time.monotonic() + CHECK_SECONDS
     try:
         session = Session(settings, seconds=CHECK_SECONDS)
         method = session.require_credentials()
     except Exception as fault:
         return (_result("credentials", meaning_of(fault, _IDENTITY, settings)),)
-    fan: FanOut[str] = FanOut(threads=len(_WITHOUT) + 1, deadline_seconds=CHECK_SECONDS)
+    fan: FanOut[str] = FanOut(threads=len(_WITHOUT) + 1, deadline_seconds=end - time.monotonic())
     asked = _questions(session, settings)
     for action, question in asked.items():
         fan.submit(action, question)
     answers = dict(fan.outcomes())
-    return tuple(_answered(action, answers, settings, method) for action in asked)
+    identity, *permissions = (_answered(action, answers, settings, method) for action in asked)
+    same = [p for p in permissions if not (identity.ok or p.ok) and p.kind is identity.kind]
+    return (identity, *(p for p in permissions if p not in same))
 
 
 def _questions(session: Session, settings: AwsSettings) -> dict[str, Callable[[], object]]:
@@ -85,7 +92,7 @@ def _questions(session: Session, settings: AwsSettings) -> dict[str, Callable[[]
 
 
 def _answered(action: str, answers: Mapping[str, Any], settings: AwsSettings, method: str) -> CheckResult:
-    subject = "credentials" if action == _IDENTITY else action
+    subject = "credentials" if action == _IDENTITY else str(action)
     if action not in answers:
         return CheckResult(
             subject=subject,
@@ -107,10 +114,11 @@ def _would_have_run(fault: Exception) -> bool:
 
 def _result(subject: str, meaning: Meaning, without: str = "") -> CheckResult:
     error: ProviderError = provider_error(meaning)
+    parts = (error.message, without if meaning.kind is ErrorKind.AUTH else "")
     return CheckResult(
         subject=subject,
         ok=False,
-        detail="; without it, ".join(part for part in (error.message, without) if part),
+        detail="; without it, ".join(part for part in parts if part),
         fix=error.hint or "see what the message names",
         kind=error.kind,
     )

@@ -202,9 +202,9 @@ class Inquiry:
 
         blocks = [
             block
-            for request, (found, _) in self._told.items()
+            for request, told_blocks in self._told.items()
             if (request.action, request.region) == (Action.BLOCKS, name)
-            for block in found
+            for block in told_blocks[0]
             if block.instance_type in shapes
         ]
         wanted = self._settings.markets

@@ -9,7 +9,6 @@ import threading
 from typing import Any
 
 import boto3
-import botocore.session
 from botocore.config import Config
 
 from hetops_aws.settings import AwsSettings
@@ -17,8 +16,6 @@ from hetops_aws.settings import AwsSettings
 _CONNECT_SECONDS = 3.0
 _LEAST_READ_SECONDS = 0.5
 _ATTEMPTS = 4
-_METADATA_SECONDS = 0.5
-"""An instance answers in milliseconds; elsewhere nobody does, and boto3 would wait a second for it."""
 
 
 class NoCredentialsFoundError(Exception):
@@ -29,9 +26,7 @@ class Session:
     """Clients by service and region, made once each. They may be used from any thread."""
 
     def __init__(self, settings: AwsSettings, *, seconds: float) -> None:
-        core = botocore.session.Session(profile=settings.profile or None)
-        core.set_config_variable("metadata_service_timeout", _METADATA_SECONDS)
-        self._boto3 = boto3.Session(botocore_session=core)
+        self._boto3 = boto3.Session(profile_name=settings.profile or None)
         self._settings = settings
         self._clients: dict[tuple[str, str], Any] = {}
         self._making = threading.Lock()
