@@ -219,7 +219,8 @@ class _Run:
         return await self._of_targets(one, (target,))
 
     async def _of_targets(self, one: _Bench, targets: Sequence[Target]) -> list[tuple[_Bench, TrialResult]]:
-        tuned = await asyncio.gather(*(drive.tune(t) for t in targets))
+        longest = max(trial.lengths.input_tokens for trial in one.trials)
+        tuned = await asyncio.gather(*(drive.tune(t, longest) for t in targets))
         self._note_lengths(one, tuned)
         done: list[TrialResult] = []
         for trial in one.trials:
@@ -291,8 +292,7 @@ class _Run:
     def _with_estimate(self, one: _Bench, result: TrialResult) -> TrialResult:
         """The result beside what the closed form says of the same load."""
         configuration = one.family.started
-        gpu = self._found.gpus[configuration.gpu]
-        times = estimate.step_times(configuration, self._found.model, gpu)
+        times = estimate.step_times((configuration,), self._found.model, self._found.gpus)[0]
         found, concurrency = result.figures, result.trial.concurrency
         expected = measured.closed_loop(times, found.input_tokens, found.output_tokens, concurrency)
         return replace(

@@ -106,7 +106,7 @@ def _keys(loaded: LoadedSpec, folder: DeploymentFolder) -> Path:
 
 async def _send(target: Target, arrivals: tuple[Arrival, ...], say: Say) -> tuple[float, Loaded]:
     """When the first was due (UNIX seconds), and what the generator itself measured."""
-    tuned = await drive.tune(target)
+    tuned = await drive.tune(target, max(a.lengths.input_tokens for a in arrivals))
     progress = _Progress(len(arrivals), say)
     began = time.time()
     return began, await drive.open_loop(tuned, arrivals, on_sample=progress.take)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from hetops.errors import EngineError
 from hetops.load import client, prompts
 from hetops.load.client import Target
-from hetops.load.prompts import PROBE_WORDS, Fit, fit
+from hetops.load.prompts import SHORT_PROBE_WORDS, Fit, fit, long_probe_words
 from hetops.load.samples import Failure, Sample
 from hetops.load.schedule import Arrival, Lengths, closed
 from hetops.load.stopping import Stop, StopRule, stop
@@ -47,26 +47,30 @@ class Loaded:
     stopped: Stop | None = None
 
 
-async def tune(target: Target) -> Tuned:
-    """Two probes: which fields the endpoint takes, and how many tokens our prompts have there.
+async def tune(target: Target, most_tokens: int) -> Tuned:
+    """Two probes of at most so many input tokens: which fields the endpoint takes, how many tokens our prompts have there.
 
     Raises:
         EngineError: it answers neither, with its reason.
     """
-    tuned = Tuned(target=target)
-    short = await _probe(target, PROBE_WORDS[0])
+    exact = True
+    short = await _probe(target, SHORT_PROBE_WORDS)
     if short.failure is Failure.REFUSED and target.extra:
-        tuned = Tuned(target=replace(target, extra={}), exact=False)
-        short = await _probe(tuned.target, PROBE_WORDS[0])
-    long = short if short.failure else await _probe(tuned.target, PROBE_WORDS[1])
+        target, exact = replace(target, extra={}), False
+        short = await _probe(target, SHORT_PROBE_WORDS)
+    words = long_probe_words(short.input_tokens, most_tokens)
+    long = short if short.failure or words <= SHORT_PROBE_WORDS else await _probe(target, words)
     if long.failure is not None:
         raise EngineError(
             f"{target.url} does not answer for model {target.model!r}: {long.failure}",
             details=(long.message,) if long.message else (),
             hint="check the endpoint, the model's name and the API key",
         )
-    exact = tuned.exact and long.output_tokens == long.asked.output_tokens
-    return replace(tuned, fit=fit(short.input_tokens, long.input_tokens), exact=exact)
+    return Tuned(
+        target=target,
+        fit=fit(short.input_tokens, words, long.input_tokens),
+        exact=exact and long.output_tokens == long.asked.output_tokens,
+    )
 
 
 async def closed_loop(

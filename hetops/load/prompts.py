@@ -103,8 +103,8 @@ _WORDS = [
     "air",
     "teacher",
 ]
-PROBE_WORDS = (8, 72)
-"""Lengths of the two probes."""
+SHORT_PROBE_WORDS = 4
+_LONG_PROBE_WORDS = 72
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,11 +119,17 @@ class Fit:
         return max(1, round((tokens - self.tokens_around) / self.tokens_per_word))
 
 
-def fit(short_tokens: int, long_tokens: int) -> Fit:
-    """The fit through what an engine counted for both probes; the plain one where that makes no sense."""
-    short, long = PROBE_WORDS
-    per_word = (long_tokens - short_tokens) / (long - short)
-    around = short_tokens - per_word * short
+def long_probe_words(short_tokens: int, most_tokens: int) -> int:
+    """Words of a second probe that has no more tokens than allowed, going by what the first had."""
+    return min(_LONG_PROBE_WORDS, SHORT_PROBE_WORDS * most_tokens // max(1, short_tokens))
+
+
+def fit(short_tokens: int, long_words: int, long_tokens: int) -> Fit:
+    """The fit through what an engine counted for both probes; where there was room for one only, through that one."""
+    if long_words <= SHORT_PROBE_WORDS:
+        return Fit(tokens_per_word=max(1, short_tokens) / SHORT_PROBE_WORDS)
+    per_word = (long_tokens - short_tokens) / (long_words - SHORT_PROBE_WORDS)
+    around = short_tokens - per_word * SHORT_PROBE_WORDS
     return Fit(tokens_per_word=per_word, tokens_around=max(0.0, around)) if per_word > 0 else Fit()
 
 

@@ -45,21 +45,24 @@ def emulated(folder: Path, faults: Faults | None = None, step_times: StepTimes =
 
 def test_a_closed_loop_measures_the_engines_own_times(tmp_path: Path) -> None:
     with emulated(tmp_path) as url:
-        tuned = asyncio.run(drive.tune(Target(url=url, model=MODEL)))
+        tuned = asyncio.run(drive.tune(Target(url=url, model=MODEL), 200))
         loaded = asyncio.run(drive.closed_loop(tuned, LENGTHS, 1, RULE))
     found = figures(loaded.counted)
-    prefill = STEP_TIMES.prefill_seconds(200)
     assert loaded.stopped is Stop.REQUESTS
     assert found.input_tokens == pytest.approx(200, abs=6)
     assert found.output_tokens == 10
-    assert found.tpot_seconds[0] == pytest.approx(STEP_TIMES.decode_seconds(1, 200), rel=0.5)
-    assert found.ttft_seconds[0] >= prefill * 0.9
+    fastest = min(loaded.counted, key=lambda s: s.seconds)
+    assert fastest.tpot_seconds is not None
+    assert fastest.ttft_seconds is not None
+    step, prefill = STEP_TIMES.decode_seconds(1, 200), STEP_TIMES.prefill_seconds(200)
+    assert 0.8 * step < fastest.tpot_seconds < 4 * step
+    assert 0.9 * prefill < fastest.ttft_seconds < 4 * prefill + 0.1
     assert not found.failures
 
 
 def test_a_closed_loop_keeps_its_places_full_and_counts_no_warm_up(tmp_path: Path) -> None:
     with emulated(tmp_path) as url:
-        tuned = asyncio.run(drive.tune(Target(url=url, model=MODEL)))
+        tuned = asyncio.run(drive.tune(Target(url=url, model=MODEL), 200))
         loaded = asyncio.run(drive.closed_loop(tuned, LENGTHS, 4, RULE))
     edges = sorted([(s.started, 1) for s in loaded.samples] + [(s.ended, -1) for s in loaded.samples])
     in_flight = peak = 0
@@ -115,7 +118,7 @@ def test_a_cancelled_load_leaves_no_request_in_the_engine(tmp_path: Path) -> Non
     with emulated(tmp_path, step_times=slow) as url:
         tuned = drive.Tuned(target=Target(url=url, model=MODEL))
         asyncio.run(_cancelled(tuned))
-        alone = asyncio.run(drive.tune(Target(url=url, model=MODEL)))
+        alone = asyncio.run(drive.tune(Target(url=url, model=MODEL), 200))
     assert alone.exact
 
 
@@ -133,13 +136,13 @@ async def _cancelled(tuned: drive.Tuned) -> None:
 @pytest.mark.parametrize("model", ["another-model"])
 def test_an_endpoint_that_does_not_serve_the_model_says_so(tmp_path: Path, model: str) -> None:
     with emulated(tmp_path) as url, pytest.raises(EngineError, match="does not answer for model") as fault:
-        asyncio.run(drive.tune(Target(url=url, model=model)))
+        asyncio.run(drive.tune(Target(url=url, model=model), 200))
     assert "does not exist" in fault.value.details[0]
 
 
 def test_nobody_listening_says_so() -> None:
     with pytest.raises(EngineError, match="no connection"):
-        asyncio.run(drive.tune(Target(url="http://127.0.0.1:9", model=MODEL)))
+        asyncio.run(drive.tune(Target(url="http://127.0.0.1:9", model=MODEL), 200))
 
 
 @pytest.mark.parametrize("url", ["localhost:8000", "ftp://a", "http://", ""])
