@@ -1,0 +1,45 @@
+"""A benchmark's table."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from hetops.load.stopping import Interval
+from hetops.load.trials import BenchResult
+from hetops.reports import bench as report
+from tests.load.test_trials import result
+
+MEASURED = replace(result(2, 0.5), replicas=2, estimated_requests_per_second=8.0)
+BENCH = BenchResult(
+    measured_at=datetime(2026, 11, 24, tzinfo=UTC),
+    host="a machine",
+    results=(MEASURED,),
+    measurements=(),
+    warnings=("something",),
+)
+
+
+def test_a_row_says_how_far_the_estimate_was_off() -> None:
+    (row,) = (line for line in report.as_text(BENCH).splitlines() if line.startswith("any"))
+    assert row.split() == [
+        *("any", "x", "2", "chat", "40", "8", "2", "2", "4", "/s", "4-4"),
+        *("0.12", "s", "0.12", "s", "31.2", "ms", "31.2", "ms", "2x"),
+    ]
+
+
+def test_a_rate_that_one_request_told_is_called_unknown() -> None:
+    rate = Interval(mean=4.0, low=0.0, high=float("inf"))
+    assert "unknown" in report.as_text(replace(BENCH, results=(replace(MEASURED, requests_per_second=rate),)))
+
+
+def test_the_json_has_neither_nan_nor_infinity() -> None:
+    figures = replace(MEASURED.figures, tpot_seconds=(float("nan"),) * 4)
+    found = report.as_json(replace(BENCH, results=(replace(MEASURED, figures=figures),)))
+    json.dumps(found, allow_nan=False)
+    assert found["results"][0]["figures"]["tpot_seconds"] == [None] * 4
+
+
+def test_warnings_are_told() -> None:
+    assert "warning: something" in report.as_text(BENCH)

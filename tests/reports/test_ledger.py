@@ -1,0 +1,75 @@
+"""Planned against measured."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from hetops.domain.observation import Observation, Outcome
+from hetops.observations.merge import summarize
+from hetops.reports import ledger as report
+from tests.doubles.plans import plan
+from tests.observations.records import observation
+
+CHAT = {"workload_class": "chat", "input_tokens": 1000, "output_tokens": 200}
+
+
+def seen() -> list[Observation]:
+    """Ten requests of `chat` in ten seconds: four, not six of ten, to the pool of L4s; one fails, one is refused."""
+    given = [
+        observation(float(i), pool="l4-fp8" if i < 4 else "l40s-fp8", ttft_seconds=0.1 * (i + 1), **CHAT)
+        for i in range(9)
+    ]
+    failed = observation(
+        9.0, pool="l40s-fp8", outcome=Outcome.ENGINE_ERROR, ttft_seconds=None, tpot_seconds=None, **CHAT
+    )
+    refused = observation(
+        9.5, workload_class="", pool="", outcome=Outcome.REFUSED, ttft_seconds=None, tpot_seconds=None
+    )
+    return [*given, failed, refused]
+
+
+LEDGER = report.ledger(plan(), summarize(seen(), since=0.0, until=10.0))
+
+
+def test_planned_and_measured_stand_side_by_side() -> None:
+    chat = LEDGER.classes[0]
+    assert (chat.requests_per_second.planned, chat.requests_per_second.measured) == (3.0, 1.0)
+    assert chat.ttft_seconds.planned == 0.41
+    assert chat.ttft_seconds.measured == pytest.approx(0.82)  # the 90th percentile of 0.1 ... 0.9
+    assert {pool: (s.planned, s.measured) for pool, s in chat.shares.items()} == {
+        "l4-fp8": (0.6, 0.4),
+        "l40s-fp8": (0.4, 0.6),
+    }
+    assert chat.output_tokens.measured == pytest.approx(200)
+
+
+def test_a_million_tokens_cost_what_the_fleet_costs_over_what_was_answered() -> None:
+    measured = 9 * 1200 / 10
+    assert LEDGER.tokens_per_second.measured == pytest.approx(measured)
+    assert LEDGER.usd_per_million_tokens.measured == pytest.approx(
+        float(plan().usd_per_hour) / (measured * 3600) * 1e6
+    )
+    assert LEDGER.usd_per_million_tokens.planned == pytest.approx(
+        float(plan().usd_per_hour) / ((3 * 1200 + 2030) * 3600) * 1e6
+    )
+
+
+def test_a_class_without_requests_measures_nothing() -> None:
+    code = LEDGER.classes[1]
+    assert (code.requests, code.requests_per_second.measured) == (0, 0.0)
+    assert (code.ttft_seconds.measured, code.shares["l40s-fp8"].measured) == (None, None)
+
+
+def test_nothing_answered_costs_no_known_price_a_token() -> None:
+    empty = report.ledger(plan(), summarize([], since=0.0, until=1.0))
+    assert empty.usd_per_million_tokens.measured is None
+    json.dumps(report.as_json(empty), allow_nan=False)
+
+
+def test_the_text_says_what_it_is_and_what_failed() -> None:
+    text = report.as_text(LEDGER)
+    assert "11 requests in 10.00 s of emulated engines (1 engine_error, 9 ok, 1 refused)" in text
+    assert "TTFT p90" in text
+    assert report.as_json(LEDGER)["format"] == "hetops.ledger"
