@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from hetops_lambda.provider import LambdaProvider
+from hetops_runpod.provider import RunPodProvider
 
 from hetops.catalog import tables
 from hetops.catalog.list_prices import list_prices
@@ -32,6 +33,7 @@ from hetops.plugin import (
 )
 from tests.doubles.fake_api import FakeApi, Scenario, started
 from tests.doubles.lambda_cloud import LambdaCloud
+from tests.doubles.runpod import RunPod
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 PATIENCE = Patience(timeout_seconds=0.4)
@@ -74,6 +76,17 @@ KINDS = {
         launches=2,
         create_path="/api/v1/instance-operations/launch",
         list_path="/api/v1/instances",
+    ),
+    "runpod": Kind(
+        name="runpod",
+        fake=RunPod,
+        provider=RunPodProvider,
+        sku="NVIDIA L40S x2",
+        region="US-KS-2",
+        sold_out="NVIDIA B200",
+        launches=1,
+        create_path="/v2/pods",
+        list_path="/v2/pods",
     ),
 }
 
