@@ -24,8 +24,8 @@ Loosen = Callable[[float], Problem]
 MOST_PROBED = 8
 """Stocks and quotas that are solved for, the scarcest first: the tenth best suggestion helps nobody."""
 
-LOOSEST_FACTOR = 32.0
-"""Targets are loosened no further: a target of one second is then half a minute."""
+LOOSEST_FACTOR = 4096.0
+"""Targets are loosened no further: milliseconds that were written for seconds are found out, a mistake beyond is not."""
 
 
 class RelaxationKind(StrEnum):
