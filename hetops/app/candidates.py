@@ -25,6 +25,7 @@ from hetops.configurations.enumerate import (
 from hetops.domain.configuration import Configuration
 from hetops.domain.gpu import GpuType
 from hetops.domain.model import Checkpoint, Model
+from hetops.domain.performance import StepTimes
 from hetops.domain.workload import LatencyTarget, TokenLengths, Workload, WorkloadClass
 from hetops.errors import HetopsError, UnknownNameError
 from hetops.offers.collect import DEADLINE_SECONDS, Freshness
@@ -319,15 +320,14 @@ def _costs(enumeration: Enumeration, model: Model, found: _Found) -> Mapping[str
     for configuration in sorted(enumeration.configurations, key=lambda c: (c.gpu_count, c.id)):
         smallest.setdefault(configuration.gpu, configuration)
 
-    def cost(configuration: Configuration) -> CostOf:
-        times = step_times(configuration, model, gpus[configuration.gpu])
-
+    def cost(times: StepTimes) -> CostOf:
         def of(input_tokens: Floats, output_tokens: Floats) -> Floats:
             return gpu_seconds(times, input_tokens, output_tokens)
 
         return of
 
-    return {name: cost(configuration) for name, configuration in smallest.items()}
+    times = step_times(tuple(smallest.values()), model, gpus)
+    return {name: cost(found) for name, found in zip(smallest, times, strict=True)}
 
 
 def _workload(

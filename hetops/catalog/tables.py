@@ -94,6 +94,7 @@ def _gpu_type(row: Row) -> GpuType:
         fp4_tflops=_number(row["fp4_tflops_dense"]),
         interconnect=row["interconnect"],
         interconnect_gb_per_second=float(row["interconnect_gbs_per_gpu_bidir"]),
+        board_watts=_number(row["tdp_w"]),
         source=f"{row['verification']}; {row['notes']}".strip("; "),
     )
 
@@ -114,6 +115,7 @@ def _model(row: Row) -> Model:
         context_tokens=int(row["context"]),
         experts=int(row["moe_experts"] or 0),
         active_experts=int(row["moe_active"] or 0),
+        latent_kv=bool(_number(row["mla_kv_lora"])),
         licence=row["licence"],
         source=row["source"],
     )

@@ -32,6 +32,8 @@ class GpuType:
     interconnect: str
     interconnect_gb_per_second: float
     """Both directions together, per GPU."""
+    board_watts: float | None = None
+    """Power that one GPU may take; None where it is not known."""
     source: str = ""
 
     def __post_init__(self) -> None:

@@ -56,6 +56,8 @@ class Model:
     context_tokens: int
     experts: int = 0
     active_experts: int = 0
+    latent_kv: bool = False
+    """Multi-head latent attention: one compressed KV entry a token, which every rank holds whole."""
     licence: str = ""
     source: str = ""
 

@@ -35,21 +35,30 @@ class Evidence:
 class StepTimes:
     """How long an engine's steps take in one configuration: all that the emulated engine and the closed form need.
 
-    With B sequences of `context` tokens each in a decode step,
-    seconds = max(weights_seconds, compute_seconds_per_sequence * B)
-              + kv_seconds_per_token * context * B + overhead_seconds + overhead_seconds_per_sequence * B.
-    Prefill of n tokens:
-    seconds = prefill_seconds_per_token * n + prefill_seconds_per_token_squared * n * n + overhead_seconds.
-    Source: the calibrated roofline of the performance model; all times are of one whole replica.
+    With B sequences of `context` tokens each in a decode step, seconds = weights | compute * B + kv * context * B
+    + overhead + overhead_per_sequence * B. Of the weights, a step reads the shared part and those experts that B tokens
+    choose. `a | b` is (a^s + b^s)^(1/s) with the sharpness s, the larger of both where there is none.
+    Prefill of n tokens: prefill_per_token * n + prefill_per_token_squared * n * n + overhead.
+    Source: the closed form of the performance model, or a benchmark; all times are of one whole replica.
     """
 
     weights_seconds: float
+    """Reading all weights once."""
+    shared_weights: float = 1.0
+    """Share of the weights that every token passes; 1 for dense models."""
+    expert_share: float = 1.0
+    """Chance that a token passes a given expert."""
+    sharpness: float | None = None
     compute_seconds_per_sequence: float
     kv_seconds_per_token: float
     overhead_seconds: float
     overhead_seconds_per_sequence: float = 0.0
     prefill_seconds_per_token: float
     prefill_seconds_per_token_squared: float = 0.0
+    first_token_seconds: float = 0.0
+    """What a request takes until its first token besides its prefill and a step."""
+    first_token_factor: float = 1.0
+    """How many times its own prefill that prefill takes beside others' work."""
     kv_capacity_tokens: int
     """Tokens of all running sequences together that the KV cache holds."""
     max_sequences: int
@@ -59,8 +68,14 @@ class StepTimes:
 
     def decode_seconds(self, sequences: float, context_tokens: float) -> float:
         """One decode step of `sequences` sequences that hold `context_tokens` each on average."""
+        each = sequences / self.pipeline_stages
+        experts: float = (1.0 - self.shared_weights) * (1.0 - (1.0 - self.expert_share) ** each)
+        read = self.weights_seconds * (self.shared_weights + experts)
+        done = self.compute_seconds_per_sequence * sequences
+        s = self.sharpness
+        both: float = max(read, done) if s is None else (read**s + done**s) ** (1.0 / s)
         return (
-            max(self.weights_seconds, self.compute_seconds_per_sequence * sequences)
+            both
             + self.kv_seconds_per_token * context_tokens * sequences
             + self.overhead_seconds
             + self.overhead_seconds_per_sequence * sequences
@@ -73,6 +88,10 @@ class StepTimes:
             + self.prefill_seconds_per_token_squared * tokens * tokens
             + self.overhead_seconds
         )
+
+    def first_token_delay(self, tokens: float) -> float:
+        """What a prompt's first token takes beyond its prefill, whatever else the replica does."""
+        return self.first_token_seconds + (self.first_token_factor - 1.0) * self.prefill_seconds(tokens)
 
 
 class Binding(StrEnum):

@@ -13,7 +13,7 @@ from hetops.domain.gpu import GpuType
 from hetops.domain.model import Model
 from hetops.domain.plan import ClassShare, PlannedPool
 from hetops.domain.workload import WorkloadClass
-from hetops.performance.estimate import compute_tflops
+from hetops.performance.physics import peak_tflops
 
 
 def violations(
@@ -43,7 +43,7 @@ Load = Sequence[tuple[WorkloadClass, float]]
 def compute_use(pool: PlannedPool, load: Load, model: Model, gpu: GpuType) -> float:
     """Share of the pool's peak operations a second that its requests take; prefill is shared work, never free."""
     tokens = sum(rate * (c.input_tokens.mean + c.output_tokens.mean) for c, rate in load)
-    peak = compute_tflops(pool.configuration, gpu) * 1e12 * pool.configuration.gpu_count * pool.replicas
+    peak = peak_tflops(gpu, pool.configuration.weights) * 1e12 * pool.configuration.gpu_count * pool.replicas
     return tokens * 2.0 * model.active_parameters_b * 1e9 / peak
 
 

@@ -1,19 +1,10 @@
-"""The closed form: step times of a configuration from the model's shape and the GPU's speeds. Pure after its data is read.
-
-Per replica with tensor parallel degree k and S pipeline stages (formulas in docs/performance.md):
-weights  = bytes of the weights touched / (k W eta_w)            W memory bandwidth
-compute  = 2 P_active / (k F eta_c) a token                      F peak of the precision the kernels use
-KV       = bytes a context token / (min(k, kv heads) W eta_kv)
-links    = 2 all-reduces a layer of 2 (k-1)/k * hidden * 2 bytes / (N eta_N)
-overhead = alpha * layers
-Coefficients are data with their source in coefficients.json.
-"""
+"""The closed form for planning: step times of configurations, and what they are founded on. Pure after its data is read."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -21,119 +12,129 @@ from typing import Any
 
 from hetops.domain.configuration import Configuration
 from hetops.domain.gpu import GpuType
-from hetops.domain.model import Model, Precision
+from hetops.domain.model import Model
 from hetops.domain.performance import Evidence, EvidenceLayer, StepTimes
-from hetops.performance.memory import fit, weight_bytes
+from hetops.performance.form import Terms, terms
+from hetops.performance.generation import Generation, generation
+from hetops.performance.memory import fit
+from hetops.performance.physics import Replica, family, physics
 
-_FILE = Path(__file__).with_name("coefficients.json")
-_TERA = 1e12
-_TYPICAL_BATCH = 16
-"""Sequences in flight when the share of experts that a step touches is reckoned."""
+COEFFICIENTS = Path(__file__).with_name("coefficients.json")
+"""Fitted values, what they were fitted on, and how far off they are on what they were not."""
+
+_GIVEN_MARGIN = {EvidenceLayer.MEASURED: 0.05, EvidenceLayer.SHIPPED: 0.05, EvidenceLayer.GIVEN: 0.0}
+"""Repeats of one benchmark differ by some 3 %; a number written by hand is taken at its word."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Coefficients:
-    """Efficiencies (shares of a peak) of one GPU family, and how well they are founded."""
+class Calibration:
+    """Coefficients and their record: 80 % of the errors on GPU types, or publishers, left out lie within the half widths.
 
-    weight_bandwidth: float
-    compute: float
-    kv_bandwidth: float
-    seconds_per_layer: float
-    link: float
-    interference: float
-    evidence: Evidence
+    `half_width` is by layer and metric (`throughput`, `tpot`, `ttft`), in natural logarithms.
+    """
 
+    source: str
+    values: Mapping[str, float]
+    half_width: Mapping[str, Mapping[str, float]]
+    families: tuple[str, ...]
+    """GPU families that were measured, AMD's with `old` or `new` software."""
 
-def coefficients(gpu: GpuType) -> Coefficients:
-    """The coefficients of a GPU's family; families without a fit of their own take the default as a prior."""
-    data = _data()
-    families: Mapping[str, Mapping[str, Any]] = data["families"]
-    family = families.get(gpu.architecture) or families.get(gpu.form_factor) or {}
-    values = {**families["default"], **family}
-    layer = EvidenceLayer(values.pop("layer"))
-    evidence = Evidence(layer=layer, source=_SOURCE[layer], margin=margin(layer))
-    return Coefficients(**values, evidence=evidence)
+    def layer(self, replica: Replica) -> EvidenceLayer:
+        """Calibrated where the GPU's family was measured with software like this; formats that none had are a prior."""
+        native_fp4 = replica.weights.bytes_per_value < 0.7 and replica.gpu.fp4_tflops is not None
+        known = measured_as(replica) in self.families and not native_fp4
+        return EvidenceLayer.CALIBRATED if known else EvidenceLayer.PRIOR
+
+    def evidence(self, replica: Replica) -> Evidence:
+        """What an estimate of the replica rests on; the margin takes it to the lower end of its 80 % interval."""
+        layer = self.layer(replica)
+        return Evidence(
+            layer=layer, source=_SOURCE[layer], margin=-math.expm1(-self.half_width[layer]["throughput"])
+        )
 
 
 _SOURCE = {
     EvidenceLayer.CALIBRATED: "closed form fitted on published measurements of this GPU family",
-    EvidenceLayer.PRIOR: "closed form with coefficients of another GPU family",
+    EvidenceLayer.PRIOR: "closed form carried to a GPU family that was not measured",
 }
 
 
+def measured_as(replica: Replica) -> str:
+    """The family under which a replica's measurements count; AMD's software of 2024 is another matter than today's."""
+    name = family(replica.gpu)
+    if replica.gpu.vendor != "amd":
+        return name
+    today = replica.generation in (Generation.VLLM_NEW, Generation.SGLANG, Generation.TRTLLM_NEW)
+    return f"{name} {'new' if today else 'old'}"
+
+
 def margin(layer: EvidenceLayer) -> float:
-    """Share taken off an estimate of this layer when planning; also half the width of its 80 % interval."""
-    return float(_data()["margins"][layer])
+    """Share taken off a measured or given rate when planning; also half the width of its 80 % interval."""
+    return _GIVEN_MARGIN[layer]
 
 
-def step_times(configuration: Configuration, model: Model, gpu: GpuType) -> StepTimes:
-    """Step times of one replica.
-
-    Raises:
-        ValueError: the configuration does not fit into memory.
-    """
-    lying = fit(configuration, model, gpu)
-    if lying.reason:
-        raise ValueError(lying.reason)
-    c = coefficients(gpu)
-    degree, stages = configuration.tensor_parallel, configuration.pipeline_parallel
-    bandwidth = gpu.bandwidth_gb_per_second * 1e9 * degree
-    flops = compute_tflops(configuration, gpu) * _TERA * c.compute * degree
-    kv_shards = degree if gpu.vendor == "cpu" else min(degree, max(model.kv_heads, 1))
-    kv_bytes = model.kv_bytes_per_token_16bit * configuration.kv.bytes_per_value / 2.0
-    per_token = 2.0 * model.active_parameters_b * 1e9 / flops
-    link = _link_seconds_per_token(configuration, model, gpu, c)
-    return StepTimes(
-        weights_seconds=weight_bytes(model, configuration.weights)
-        * touched_share(model)
-        / (bandwidth * c.weight_bandwidth),
-        compute_seconds_per_sequence=per_token / stages,
-        kv_seconds_per_token=kv_bytes
-        / (gpu.bandwidth_gb_per_second * 1e9 * kv_shards * c.kv_bandwidth)
-        / stages,
-        overhead_seconds=c.seconds_per_layer * model.layers,
-        overhead_seconds_per_sequence=link / stages,
-        prefill_seconds_per_token=per_token + link,
-        prefill_seconds_per_token_squared=2.0 * model.layers * model.heads * model.head_size / flops,
-        kv_capacity_tokens=lying.kv_capacity_tokens,
-        max_sequences=configuration.max_sequences,
-        prefill_interference=c.interference,
-        pipeline_stages=stages,
+def replica_of(configuration: Configuration, model: Model, gpu: GpuType) -> Replica:
+    """A configuration's replica, on today's version of its engine."""
+    return Replica(
+        gpu=gpu,
+        model=model,
+        tensor_parallel=configuration.tensor_parallel,
+        pipeline_parallel=configuration.pipeline_parallel,
+        weights=configuration.weights,
+        kv=configuration.kv,
+        generation=generation(configuration.engine),
     )
 
 
-def compute_tflops(configuration: Configuration, gpu: GpuType) -> float:
-    """Dense peak of the format that the matrix kernels run in; weight-only formats compute in 16 bit."""
-    native: dict[Precision, float | None] = {
-        Precision.FP8: gpu.fp8_tflops,
-        Precision.INT8: gpu.int8_tops,
-        Precision.FP4: gpu.fp4_tflops,
-    }
-    return native.get(configuration.weights) or gpu.bf16_tflops or gpu.fp16_tflops
+def step_times(
+    configurations: Sequence[Configuration], model: Model, gpus: Mapping[str, GpuType]
+) -> tuple[StepTimes, ...]:
+    """Step times of one replica of each configuration.
+
+    Raises:
+        ValueError: a configuration does not fit into memory.
+    """
+    if not configurations:
+        return ()
+    found = terms(physics([replica_of(c, model, gpus[c.gpu]) for c in configurations]), calibration().values)
+    return tuple(_step_times(c, found, i, _capacity(c, model, gpus)) for i, c in enumerate(configurations))
 
 
-def touched_share(model: Model, sequences: float = _TYPICAL_BATCH) -> float:
-    """Share of the weights that one decode step reads: all of a dense model, of a mixture the experts that
-    `sequences` tokens choose when each picks its experts at random, and everything that is no expert."""
-    if not model.experts:
-        return 1.0
-    one = model.active_experts / model.experts
-    expert_share = 1.0 - math.pow(1.0 - one, sequences)
-    shared = (model.active_parameters_b / model.parameters_b - one) / (1.0 - one)
-    return max(0.0, shared) + (1.0 - max(0.0, shared)) * expert_share
+def _capacity(configuration: Configuration, model: Model, gpus: Mapping[str, GpuType]) -> int:
+    lying = fit(configuration, model, gpus[configuration.gpu])
+    if lying.reason:
+        raise ValueError(lying.reason)
+    return lying.kv_capacity_tokens
 
 
-def _link_seconds_per_token(
-    configuration: Configuration, model: Model, gpu: GpuType, c: Coefficients
-) -> float:
-    degree = configuration.tensor_parallel
-    if degree == 1 or gpu.vendor == "cpu":
-        return 0.0
-    volume = 2 * model.layers * 2.0 * (degree - 1) / degree * model.hidden * 2.0
-    return volume / (gpu.interconnect_gb_per_second * 1e9 * c.link)
+def _step_times(configuration: Configuration, found: Terms, i: int, capacity: int) -> StepTimes:
+    return StepTimes(
+        weights_seconds=float(found.weights[i]),
+        shared_weights=float(found.shared[i]),
+        expert_share=float(found.expert_share[i]),
+        sharpness=float(found.sharpness[i]),
+        compute_seconds_per_sequence=float(found.compute[i]),
+        kv_seconds_per_token=float(found.kv[i]),
+        overhead_seconds=float(found.overhead[i] + found.step_link[i]),
+        overhead_seconds_per_sequence=float(found.link[i] + found.per_sequence[i]),
+        prefill_seconds_per_token=float(found.prefill[i] + found.link[i] * found.stages[i]),
+        prefill_seconds_per_token_squared=float(found.prefill_squared[i]),
+        first_token_seconds=float(found.first_token[i]),
+        first_token_factor=float(found.first_token_factor[i]),
+        kv_capacity_tokens=capacity,
+        max_sequences=configuration.max_sequences,
+        prefill_interference=float(found.interference[i]),
+        pipeline_stages=configuration.pipeline_parallel,
+    )
 
 
 @cache
-def _data() -> dict[str, Any]:
-    loaded: dict[str, Any] = json.loads(_FILE.read_text(encoding="utf-8"))
-    return loaded
+def calibration() -> Calibration:
+    """The shipped calibration."""
+    loaded: dict[str, Any] = json.loads(COEFFICIENTS.read_text(encoding="utf-8"))
+    return Calibration(
+        source=loaded["source"],
+        values=loaded["values"],
+        half_width=loaded["half_width"],
+        families=tuple(loaded["families"]),
+    )

@@ -25,6 +25,10 @@ Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
 _HALVINGS = 34
+_NOTHING = 1e-12
+"""Seconds that count as none."""
+_HARD = 64.0
+"""A sharpness at which the larger of two times is all of both, to 1 %."""
 _IDLE = 1e-6
 """Part of the highest rate at which a replica is as good as idle."""
 _HIGHEST_USE = 0.98
@@ -78,14 +82,14 @@ def latencies(replica: StepTimes, workload_class: WorkloadClass, requests_per_se
 def gpu_seconds(replica: StepTimes, input_tokens: Floats, output_tokens: Floats) -> Floats:
     """What requests of these lengths cost in time of the replica when it is full; element by element."""
     context = input_tokens + output_tokens / 2.0
-    batch = np.clip(replica.kv_capacity_tokens / context.mean(), 1.0, replica.max_sequences)
-    shared = max(replica.weights_seconds / batch, replica.compute_seconds_per_sequence)
-    fixed = replica.overhead_seconds / batch + replica.overhead_seconds_per_sequence
+    mean = float(context.mean())
+    batch = min(max(replica.kv_capacity_tokens / mean, 1.0), replica.max_sequences)
+    fixed = (replica.decode_seconds(batch, mean) - replica.kv_seconds_per_token * mean * batch) / batch
     prefill = (
         replica.prefill_seconds_per_token * input_tokens
         + replica.prefill_seconds_per_token_squared * input_tokens**2
     )
-    cost: Floats = prefill + output_tokens * (shared + replica.kv_seconds_per_token * context + fixed)
+    cost: Floats = prefill + output_tokens * (fixed + replica.kv_seconds_per_token * context)
     return cost
 
 
@@ -104,6 +108,11 @@ class _Steps:
     max_sequences: Floats
     interference: Floats
     stages: Floats
+    shared: Floats
+    expert_share: Floats
+    sharpness: Floats
+    first_token: Floats
+    first_token_factor: Floats
 
     @classmethod
     def of(cls, replicas: Sequence[StepTimes]) -> _Steps:
@@ -122,15 +131,23 @@ class _Steps:
             max_sequences=column("max_sequences"),
             interference=column("prefill_interference"),
             stages=column("pipeline_stages"),
+            shared=column("shared_weights"),
+            expert_share=column("expert_share"),
+            sharpness=np.array([_HARD if r.sharpness is None else r.sharpness for r in replicas]),
+            first_token=column("first_token_seconds"),
+            first_token_factor=column("first_token_factor"),
         )
 
     def decode(self, in_flight: Floats, context: float) -> Floats:
         """As `StepTimes.decode_seconds`, for one number in flight a replica, or a row of numbers each."""
         over = (slice(None),) + (None,) * (in_flight.ndim - 1)
-        each = self.compute[over], self.kv[over] * context + self.per_sequence[over]
-        seconds: Floats = (
-            np.maximum(self.weights[over], each[0] * in_flight) + each[1] * in_flight + self.overhead[over]
-        )
+        unchosen = (1.0 - self.expert_share[over]) ** (in_flight / self.stages[over])
+        touched = self.shared[over] + (1.0 - self.shared[over]) * (1.0 - unchosen)
+        read, done, s = self.weights[over] * touched, self.compute[over] * in_flight, self.sharpness[over]
+        larger = np.maximum(np.maximum(read, done), _NOTHING)
+        both = larger * ((read / larger) ** s + (done / larger) ** s) ** (1.0 / s)
+        each = self.kv[over] * context + self.per_sequence[over]
+        seconds: Floats = both + each * in_flight + self.overhead[over]
         return seconds
 
     def prefill_seconds(self, tokens: float) -> Floats:
@@ -267,8 +284,8 @@ class _Queue:
         with np.errstate(divide="ignore"):
             for_prompts = np.where(use > tail, behind * np.log(use / tail), 0.0)
             for_a_place = np.where(waiting > tail, free * np.log(waiting / tail), 0.0)
-        own = self.steps.prefill_seconds(load.input_high) + step
-        ttft: Floats = own + np.maximum(for_prompts, for_a_place)
+        own = self.steps.first_token_factor * self.steps.prefill_seconds(load.input_high) + step
+        ttft: Floats = own + self.steps.first_token + np.maximum(for_prompts, for_a_place)
         return np.where(
             (rate * service > _HIGHEST_USE) | (rate > _HIGHEST_USE * self.most * (1 + 1e-9)), np.inf, ttft
         )

@@ -44,7 +44,7 @@ def build(
     configurations: Sequence[Configuration], classes: Sequence[WorkloadClass], basis: Basis
 ) -> PerformanceTable:
     """The table of all configurations and classes; every configuration must fit into memory."""
-    founded = {c.id: _founded(c, basis) for c in configurations}
+    founded = _founded(configurations, basis)
     times = [founded[c.id][0] for c in configurations]
     contexts = [c.max_context_tokens for c in configurations]
     rows: dict[tuple[str, str], PerformanceRow] = {}
@@ -58,16 +58,31 @@ def build(
     return PerformanceTable(rows=rows, step_times={key: times for key, (times, _) in founded.items()})
 
 
-def _founded(configuration: Configuration, basis: Basis) -> tuple[StepTimes, Evidence]:
-    """Step times from the strongest layer that knows the configuration."""
-    gpu = basis.gpus[configuration.gpu]
+def _founded(
+    configurations: Sequence[Configuration], basis: Basis
+) -> Mapping[str, tuple[StepTimes, Evidence]]:
+    """Step times of each configuration from the strongest layer that knows it."""
+    known = {c.id: found for c in configurations if (found := _measured(c, basis)) is not None}
+    others = [c for c in configurations if c.id not in known]
+    times = estimate.step_times(others, basis.model, basis.gpus)
+    calibration = estimate.calibration()
+    for configuration, steps in zip(others, times, strict=True):
+        gpu = basis.gpus[configuration.gpu]
+        replica = estimate.replica_of(configuration, basis.model, gpu)
+        known[configuration.id] = steps, calibration.evidence(replica)
+    return known
+
+
+def _measured(configuration: Configuration, basis: Basis) -> tuple[StepTimes, Evidence] | None:
+    """Step times from benchmarks of the configuration itself; None where there is none."""
     layers = ((EvidenceLayer.MEASURED, basis.measurements), (EvidenceLayer.SHIPPED, basis.shipped))
     for layer, measurements in layers:
         own = [m for m in measurements if m.configuration == configuration.id]
         if any(m.concurrency == 1 for m in own):
+            gpu = basis.gpus[configuration.gpu]
             capacity = fit(configuration, basis.model, gpu).kv_capacity_tokens
             return measured.step_times(configuration, own, capacity), _of_measurements(layer, own)
-    return estimate.step_times(configuration, basis.model, gpu), estimate.coefficients(gpu).evidence
+    return None
 
 
 def _of_measurements(layer: EvidenceLayer, own: Sequence[Measurement]) -> Evidence:

@@ -385,6 +385,7 @@ class EngineCore:
                 continue
             self._prefilling.remove(sequence)
             ripe_at = self._now + lag * self._times.prefill_seconds(sequence.prompt)
+            ripe_at += self._times.first_token_delay(sequence.prompt)
             heapq.heappush(self._ripening, (ripe_at, sequence.order, sequence))
 
     def _tell_decoded(self) -> None:

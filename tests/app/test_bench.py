@@ -11,7 +11,7 @@ import pytest
 
 from hetops.app.bench import Effort, Endpoint, bench, bench_endpoint
 from hetops.app.candidates import Asked
-from hetops.app.plan import make_plan
+from hetops.app.plan import make_plan, pose
 from hetops.domain.performance import EvidenceLayer
 from hetops.errors import EngineError, HetopsError, LockError, UnknownNameError
 from hetops.plugin.engine import Download
@@ -122,8 +122,8 @@ def test_an_endpoint_is_measured_as_the_configuration_that_it_is_said_to_be(fore
     assert {m.host for m in found.measurements} == {"L40S"}
     assert {m.concurrency for m in found.measurements} >= {1}
     assert measurements.read(foreign / ".hetops" / "measurements") == found.measurements
-    plan = make_plan(asked(foreign))
-    assert EvidenceLayer.MEASURED in {row.evidence.layer for row in plan.performance}
+    rows = pose(asked(foreign)).table.rows.items()
+    assert {row.evidence.layer for (of, _), row in rows if of == LOCAL} == {EvidenceLayer.MEASURED}
 
 
 def test_an_endpoint_of_an_unknown_configuration_is_refused_with_the_nearest(foreign: Path) -> None:

@@ -35,7 +35,7 @@ def replica(model: str, gpu: str, tensor: int, sequences: int) -> StepTimes:
         max_sequences=sequences,
         max_context_tokens=12_000,
     )
-    return step_times(configuration, CATALOG.model(model), CATALOG.gpu(gpu))
+    return step_times([configuration], CATALOG.model(model), {gpu: CATALOG.gpu(gpu)})[0]
 
 
 def replayed(

@@ -15,7 +15,7 @@ from hetops.domain.performance import Binding, EvidenceLayer, Measurement, StepT
 from hetops.domain.plan import ClassShare
 from hetops.domain.workload import LatencyTarget, TokenLengths, WorkloadClass
 from hetops.performance import bounds, measured
-from hetops.performance.estimate import step_times, touched_share
+from hetops.performance.estimate import step_times
 from hetops.performance.memory import fit, weight_bytes
 from hetops.performance.rate import sustained
 from hetops.performance.table import Basis, best_of_each, build
@@ -52,6 +52,11 @@ def a_class(input_tokens: float = 1000, output_tokens: float = 200, **target: fl
     )
 
 
+def one(asked: Configuration) -> StepTimes:
+    """Step times of an 8B model's configuration."""
+    return step_times([asked], LLAMA_8B, GPUS)[0]
+
+
 def test_70_gb_of_fp8_weights_run_on_one_80_gb_card_with_a_short_context_only() -> None:
     assert fit(configuration("H100-SXM", Precision.FP8), LLAMA_70B, GPUS["H100-SXM"]).reason == ""
     long = fit(configuration("H100-SXM", Precision.FP8, context=128_000), LLAMA_70B, GPUS["H100-SXM"])
@@ -86,9 +91,16 @@ def test_fewer_kv_heads_than_ranks_are_held_several_times() -> None:
 
 
 def test_a_mixture_reads_more_experts_the_larger_the_batch() -> None:
-    mixtral = CATALOG.model("mixtral-8x7b")
-    assert touched_share(LLAMA_70B) == 1.0
-    assert 0.2 < touched_share(mixtral, 1) < touched_share(mixtral, 8) < touched_share(mixtral, 64) <= 1.0
+    mixtral, dense = CATALOG.model("mixtral-8x7b"), LLAMA_8B
+    asked = configuration("H100-SXM", Precision.FP8, tensor=2, model=mixtral.name)
+    mixture = step_times([asked], mixtral, GPUS)[0]
+
+    def reading(sequences: float) -> float:
+        alone = replace(mixture, compute_seconds_per_sequence=0.0, overhead_seconds_per_sequence=0.0)
+        return alone.decode_seconds(sequences, 0.0) - mixture.overhead_seconds
+
+    assert 0.2 * mixture.weights_seconds < reading(1) < reading(4) < reading(64) <= mixture.weights_seconds
+    assert one(configuration("H100-SXM", Precision.FP8, model=dense.name)).shared_weights == 1.0
 
 
 @settings(max_examples=60, deadline=None)
@@ -102,7 +114,7 @@ def test_a_mixture_reads_more_experts_the_larger_the_batch() -> None:
 def test_looser_targets_and_shorter_requests_never_lower_the_rate(
     gpu: str, input_tokens: float, output_tokens: float, ttft: float, tpot: float
 ) -> None:
-    steps = [step_times(configuration(gpu, Precision.FP8, model="llama-3.1-8b"), LLAMA_8B, GPUS[gpu])]
+    steps = [one(configuration(gpu, Precision.FP8, model="llama-3.1-8b"))]
 
     def rate(i: float, o: float, t: float, p: float) -> float:
         return sustained(steps, a_class(i, o, ttft_seconds=t, tpot_seconds=p), [8192])[0].requests_per_second
@@ -115,7 +127,7 @@ def test_looser_targets_and_shorter_requests_never_lower_the_rate(
 
 def test_rates_are_nonzero_only_where_their_latencies_keep_the_targets() -> None:
     for gpu in ("L4", "L40S", "H100-SXM"):
-        steps = step_times(configuration(gpu, Precision.FP8, model="llama-3.1-8b"), LLAMA_8B, GPUS[gpu])
+        steps = one(configuration(gpu, Precision.FP8, model="llama-3.1-8b"))
         for ttft, tpot in ((0.02, 0.05), (0.5, 0.05), (0.5, 0.002), (3.0, 0.2)):
             found = sustained([steps], a_class(ttft_seconds=ttft, tpot_seconds=tpot), [8192])[0]
             if found.requests_per_second > 0:
@@ -126,16 +138,14 @@ def test_rates_are_nonzero_only_where_their_latencies_keep_the_targets() -> None
 
 
 def test_a_rate_of_zero_says_why_with_the_numbers() -> None:
-    steps = [step_times(configuration("L4", Precision.FP8, model="llama-3.1-8b"), LLAMA_8B, GPUS["L4"])]
+    steps = [one(configuration("L4", Precision.FP8, model="llama-3.1-8b"))]
     assert "a bigger batch will not help" in sustained(steps, a_class(ttft_seconds=0.001), [8192])[0].reason
     assert "a decode step alone takes" in sustained(steps, a_class(tpot_seconds=0.001), [8192])[0].reason
     assert "exceed the context of 1,000 tokens" in sustained(steps, a_class(), [1000])[0].reason
 
 
 def test_prompts_of_a_batch_share_the_compute() -> None:
-    steps = step_times(
-        configuration("H100-SXM", Precision.FP8, model="llama-3.1-8b"), LLAMA_8B, GPUS["H100-SXM"]
-    )
+    steps = one(configuration("H100-SXM", Precision.FP8, model="llama-3.1-8b"))
     rate = sustained([steps], a_class(4000, 1), [8192])[0].requests_per_second
     assert rate * steps.prefill_seconds(4000) <= 1.0
 
@@ -231,9 +241,7 @@ def test_a_plan_above_the_arithmetic_peak_is_found() -> None:
 
 
 def test_what_binds_is_named() -> None:
-    steps = [
-        step_times(configuration("H100-SXM", Precision.FP8, model="llama-3.1-8b"), LLAMA_8B, GPUS["H100-SXM"])
-    ]
+    steps = [one(configuration("H100-SXM", Precision.FP8, model="llama-3.1-8b"))]
     assert sustained(steps, a_class(tpot_seconds=0.012), [8192])[0].binding is Binding.TPOT
     assert sustained(steps, a_class(ttft_seconds=0.035), [8192])[0].binding is Binding.TTFT
     assert sustained(steps, a_class(), [8192])[0].binding in (Binding.SEQUENCES, Binding.KV_MEMORY)

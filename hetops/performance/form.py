@@ -1,0 +1,168 @@
+"""The closed form: seconds of decode steps and prefills of many replicas, given coefficients. Pure and vectorised.
+
+With tensor degree k, S stages, bandwidth W, peak F, link N, B sequences of c tokens of context each:
+
+    weights    bytes touched by B tokens / (k W eta_w)
+    compute    2 P_active B / (k F eta_c delta)              delta: decoding is less efficient than prefill
+    KV         B c bytes a token / (shards W eta_kv)
+    links      2 all-reduces a layer: latency + 2 (k-1)/k hidden x 2 bytes x B / (N/2 eta_N)
+    overhead   of the engine's generation, alpha a layer, and sigma a sequence
+    step     = (weights^s + compute^s)^(1/s) + KV + links + overhead
+
+eta_c is that of the GPU's family, times (power of the board / what its peak would take)^p: a part that is short of power
+does not hold its peak. Formulas and fit: docs/performance.md. Coefficients: `coefficients.json`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from hetops.performance.physics import Bools, Floats, Names, Physics
+
+MOST_COMPUTE = 0.9
+"""No GPU's matrix kernels were seen above this share of the dense peak."""
+MOST_BANDWIDTH = 0.95
+
+Values = Mapping[str, float]
+"""Coefficients by name, as `coefficients.json` has them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Terms:
+    """Seconds per unit of each part of a step, of one whole replica each; arrays of one length."""
+
+    weights: Floats
+    """Reading all weights once."""
+    shared: Floats
+    expert_share: Floats
+    sharpness: Floats
+    compute: Floats
+    """Per sequence and step."""
+    kv: Floats
+    """Per token of context and step."""
+    step_link: Floats
+    """Latency of a step's all-reduces."""
+    link: Floats
+    """Per token through all layers."""
+    overhead: Floats
+    per_sequence: Floats
+    prefill: Floats
+    """Per token."""
+    prefill_squared: Floats
+    first_token: Floats
+    """What the engine takes for a request besides its prefill, until its first token is out."""
+    first_token_factor: Floats
+    """How many times its own prefill a request waits when others are being served."""
+    interference: Floats
+    stages: Floats
+
+    def step(self, sequences: Floats, context: Floats) -> Floats:
+        """A decode step of so many sequences with so many tokens of context each."""
+        each = sequences / self.stages
+        touched = self.shared + (1.0 - self.shared) * (1.0 - (1.0 - self.expert_share) ** each)
+        read, done = self.weights * touched, self.compute * sequences
+        both: Floats = (read**self.sharpness + done**self.sharpness) ** (1.0 / self.sharpness)
+        return (
+            both
+            + self.kv * context * sequences
+            + self.step_link
+            + self.overhead
+            + (self.link + self.per_sequence) * sequences
+        )
+
+    def prefill_seconds(self, tokens: Floats) -> Floats:
+        """Prefill of one prompt: its operations, or the weights that they pass where it is short."""
+        done = self.prefill * tokens + self.prefill_squared * tokens**2
+        read = self.weights * (
+            self.shared + (1.0 - self.shared) * (1.0 - (1.0 - self.expert_share) ** tokens)
+        )
+        both: Floats = (read**self.sharpness + done**self.sharpness) ** (1.0 / self.sharpness)
+        return both + self.step_link + self.link * self.stages * tokens
+
+
+def terms(p: Physics, values: Values) -> Terms:
+    """The parts of a step for every replica."""
+    sharpness = np.full(len(p), 1.0 + values["sharpness"])
+    bandwidth = p.bandwidth * p.tensor * _weight_bandwidth(p, values)
+    efficiency = compute_efficiency(p, values)
+    flops = p.flops * efficiency * p.tensor
+    slower = _vendor(p, values, "weight_bandwidth") / values["weight_bandwidth"]
+    kv_bandwidth = p.bandwidth * p.kv_shards * values["kv_bandwidth"] * np.where(p.amd, slower, 1.0)
+    attention_flops = p.flops_16 * p.tensor * values["attention"] * np.where(p.amd, 0.6, 1.0)
+    volume = 2.0 * (p.tensor - 1.0) / p.tensor * p.hidden * 2.0
+    linked = (p.tensor > 1) & ~p.host
+    link = 2.0 * p.layers * volume / (p.link / 2.0 * values["link"])
+    return Terms(
+        weights=p.weight_bytes / bandwidth,
+        shared=p.shared,
+        expert_share=p.expert_share,
+        sharpness=sharpness,
+        compute=2.0 * p.active / (flops * values["decode"]) / p.stages,
+        kv=p.kv_bytes / kv_bandwidth / p.stages,
+        step_link=np.where(linked, 2.0 * p.layers * _latency(p, values), 0.0)
+        + (p.stages - 1.0) * values["hop"],
+        link=np.where(linked, link, 0.0) / p.stages,
+        overhead=_of(p, values, "overhead") + values["layer"] * p.layers,
+        per_sequence=_of(p, values, "sequence"),
+        prefill=2.0 * (p.active - p.embedding) / flops,
+        prefill_squared=2.0 * p.layers * p.attention / attention_flops,
+        first_token=_of(p, values, "first_token"),
+        first_token_factor=_of(p, values, "first_token_factor"),
+        interference=np.where(p.host, 1.0, values["interference"]),
+        stages=p.stages,
+    )
+
+
+def compute_efficiency(p: Physics, values: Values) -> Floats:
+    """Share of the format's dense peak that matrix kernels reach in prefill."""
+    families = _by_name(p.family, {f: values.get(f"family.{f}", 1.0) for f in np.unique(p.family)})
+    families = np.where(
+        p.amd & _today(p), 1.0, families
+    )  # AMD's families were measured with software of 2024 alone
+    formats = (
+        np.where(p.fp8, values["fp8"], 1.0)
+        * np.where(p.weight_only_4bit, values["weight_only_4bit"], 1.0)
+        * np.where(p.mixture, values["mixture"], 1.0)
+        * np.where(p.fp4, values["fp4"], 1.0)
+    )
+    efficiency = _vendor(p, values, "compute") * families * p.power ** values["power"] * formats
+    held: Floats = np.minimum(efficiency, MOST_COMPUTE)
+    return held
+
+
+def _weight_bandwidth(p: Physics, values: Values) -> Floats:
+    share = _vendor(p, values, "weight_bandwidth") * np.where(
+        p.graphics_memory, values["graphics_memory"], 1.0
+    )
+    held: Floats = np.minimum(share * np.where(p.mixture, values["mixture_bandwidth"], 1.0), MOST_BANDWIDTH)
+    return held
+
+
+def _vendor(p: Physics, values: Values, name: str) -> Floats:
+    """A share of a peak: AMD's kernels of 2024 and those of today are told apart."""
+    amd = np.where(_today(p), values[f"{name}.amd_new"], values[f"{name}.amd"])
+    found: Floats = np.where(p.amd, amd, values[name])
+    return found
+
+
+def _today(p: Physics) -> Bools:
+    return np.isin(p.generation, ("vllm_new", "sglang", "trtllm_new"))
+
+
+def _latency(p: Physics, values: Values) -> Floats:
+    fast = np.where(p.amd, values["all_reduce.infinity_fabric"], values["all_reduce.nvlink"])
+    found: Floats = np.where(p.fast_link, fast, values["all_reduce.pcie"])
+    return found
+
+
+def _of(p: Physics, values: Values, name: str) -> Floats:
+    """A coefficient of the engine's generation."""
+    return _by_name(p.generation, {g: values[f"{name}.{g}"] for g in np.unique(p.generation)})
+
+
+def _by_name(names: Names, found: Mapping[str, float]) -> Floats:
+    known, where = np.unique(names, return_inverse=True)
+    return np.array([found[name] for name in known])[where]

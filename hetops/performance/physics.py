@@ -1,0 +1,187 @@
+"""Physics: what the formulas need of replicas, as arrays of one length. Pure; holds no coefficient.
+
+One place turns a GPU type, a model and a layout into numbers, for planning, for scoring cases and for fitting alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hetops.domain.gpu import GpuType
+from hetops.domain.model import Model, Precision
+from hetops.performance.generation import Generation
+from hetops.performance.memory import weight_bytes
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+Names = NDArray[np.str_]
+
+WATT_PER_TFLOP = {
+    "Volta": 2.4,
+    "Turing": 2.0,
+    "Ampere": 1.28,
+    "Ada": 0.97,
+    "Hopper": 0.708,
+    "Blackwell": 0.444,
+    "CDNA2": 1.55,
+    "CDNA3": 0.574,
+    "CDNA4": 0.556,
+}
+"""Board power over dense 16-bit peak of each family's best-supplied part, from the vendors' datasheets: V100 SXM2 300/125,
+Quadro RTX 8000 260/130, A100 SXM 400/312, L40S 350/362, H100 SXM 700/989, B200 1000/2250, MI250 560/362, MI300X 750/1307,
+MI355X 1400/2516. A part with less power for its peak (PCIe and NVL boards, L4, T4) cannot hold that peak."""
+
+_MEMORY_SHARE = 0.9
+_RESERVE_BYTES = 3.0e9
+"""What engines keep of each GPU beside weights and KV: aiconfigurator reserves 3.5 GB, less what its NCCL share is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replica:
+    """One copy of a model on GPUs, as far as speed goes."""
+
+    gpu: GpuType
+    model: Model
+    tensor_parallel: int = 1
+    pipeline_parallel: int = 1
+    weights: Precision
+    kv: Precision = Precision.BF16
+    generation: Generation = Generation.VLLM_NEW
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Physics:
+    """Replicas as columns. Bytes, bytes/s, operations/s, counts; peaks are the vendors' dense ones."""
+
+    bandwidth: Floats
+    flops: Floats
+    """Of the format that the matrix kernels run in."""
+    flops_16: Floats
+    power: Floats
+    """Board power over what the family's best-supplied part would have for this peak; at most 1."""
+    memory: Floats
+    link: Floats
+    fast_link: Bools
+    amd: Bools
+    host: Bools
+    """Cores of a host: threads share one memory."""
+    graphics_memory: Bools
+    """GDDR rather than HBM."""
+    family: Names
+    generation: Names
+    tensor: Floats
+    stages: Floats
+    active: Floats
+    """Parameters that a token passes."""
+    embedding: Floats
+    """Parameters of the embedding table: looked up, never streamed."""
+    layers: Floats
+    hidden: Floats
+    attention: Floats
+    """Heads times head size."""
+    weight_bytes: Floats
+    """All weights, read once."""
+    shared: Floats
+    """Share of the weights that every token passes."""
+    expert_share: Floats
+    """Chance that a token passes a given expert; 1 for dense models."""
+    kv_bytes: Floats
+    """Of one token, all layers."""
+    kv_shards: Floats
+    """Ranks that the KV cache is divided over."""
+    fp8: Bools
+    fp4: Bools
+    weight_only_4bit: Bools
+    mixture: Bools
+
+    def __len__(self) -> int:
+        return len(self.bandwidth)
+
+    def rows(self, which: NDArray[np.bool_] | NDArray[np.int64]) -> Physics:
+        """Some of the replicas."""
+        return Physics(**{f.name: getattr(self, f.name)[which] for f in fields(self)})
+
+    @property
+    def kv_capacity_tokens(self) -> Floats:
+        """Tokens of all sequences that the KV cache of a replica holds; may be below zero."""
+        gpus = self.tensor * self.stages
+        left = gpus * (self.memory * _MEMORY_SHARE - _RESERVE_BYTES) - self.weight_bytes
+        held_once = self.kv_bytes * self.tensor / self.kv_shards
+        capacity: Floats = left / held_once
+        return capacity
+
+
+def physics(replicas: Sequence[Replica]) -> Physics:
+    """Replicas as arrays, in their order."""
+    columns = [_column(r) for r in replicas]
+    return Physics(**{f.name: np.array([c[f.name] for c in columns]) for f in fields(Physics)})
+
+
+def family(gpu: GpuType) -> str:
+    """The GPU's family: `Blackwell Ultra` is Blackwell."""
+    return gpu.architecture.partition(" ")[0]
+
+
+def _column(r: Replica) -> dict[str, object]:
+    gpu, model, host = r.gpu, r.model, r.gpu.vendor == "cpu"
+    peak_16 = (gpu.bf16_tflops or gpu.fp16_tflops) * 1e12
+    embedding = float(model.vocabulary * model.hidden)
+    all_bytes = weight_bytes(model, r.weights)
+    quantized = r.weights.bytes_per_value < 2
+    streamed = all_bytes - embedding * (2.0 if quantized else r.weights.bytes_per_value)
+    native_fp4 = r.weights is Precision.FP4 and gpu.fp4_tflops is not None
+    one = model.active_experts / model.experts if model.experts else 1.0
+    shared = (
+        max(0.0, (model.active_parameters_b / model.parameters_b - one) / (1.0 - one)) if one < 1 else 1.0
+    )
+    return {
+        "bandwidth": gpu.bandwidth_gb_per_second * 1e9,
+        "flops": peak_tflops(gpu, r.weights) * 1e12,
+        "flops_16": peak_16,
+        "power": _power(gpu),
+        "memory": gpu.memory_bytes,
+        "link": gpu.interconnect_gb_per_second * 1e9,
+        "fast_link": gpu.nvlink,
+        "amd": gpu.vendor == "amd",
+        "host": host,
+        "graphics_memory": gpu.memory_type.startswith("GDDR"),
+        "family": family(gpu),
+        "generation": str(r.generation),
+        "tensor": float(r.tensor_parallel),
+        "stages": float(r.pipeline_parallel),
+        "active": model.active_parameters_b * 1e9,
+        "embedding": embedding,
+        "layers": float(model.layers),
+        "hidden": float(model.hidden),
+        "attention": float(model.heads * model.head_size),
+        "weight_bytes": max(streamed, 0.2 * all_bytes),
+        "shared": shared,
+        "expert_share": one,
+        "kv_bytes": model.kv_bytes_per_token_16bit * r.kv.bytes_per_value / 2.0,
+        "kv_shards": float(r.tensor_parallel if host else _kv_shards(r)),
+        "fp8": r.weights is Precision.FP8,
+        "fp4": native_fp4,
+        "weight_only_4bit": r.weights.bytes_per_value < 0.7 and not native_fp4,
+        "mixture": model.experts > 0,
+    }
+
+
+def _kv_shards(r: Replica) -> int:
+    return 1 if r.model.latent_kv else min(r.tensor_parallel, max(r.model.kv_heads, 1))
+
+
+def peak_tflops(gpu: GpuType, weights: Precision) -> float:
+    """Dense peak, in tera-operations a second, of the format that the kernels compute in; weight-only formats use 16 bit."""
+    native = {Precision.FP8: gpu.fp8_tflops, Precision.INT8: gpu.int8_tops, Precision.FP4: gpu.fp4_tflops}
+    return native.get(weights) or gpu.bf16_tflops or gpu.fp16_tflops
+
+
+def _power(gpu: GpuType) -> float:
+    reference = WATT_PER_TFLOP.get(family(gpu))
+    if gpu.board_watts is None or reference is None:
+        return 1.0
+    return min(1.0, gpu.board_watts / (gpu.bf16_tflops or gpu.fp16_tflops) / reference)
