@@ -23,6 +23,9 @@ ANYWHERE = "any"
 _IMPLAUSIBLE_FACTOR = 10
 """A live price this many times off the list price of the same thing is taken for a wrong unit or a wrong field."""
 
+_IMPLAUSIBLE_SPOT_FACTOR = 20
+"""How far below the on-demand list price a spot price without a list price of its own may lie: discounts reach 90 %."""
+
 
 class Reason(StrEnum):
     """Why an offer may not be chosen."""
@@ -225,15 +228,17 @@ def _stale_price(offer: Offer, rules: OfferRules, context: _Context) -> str:
 
 def _implausible(offer: Offer, _rules: OfferRules, context: _Context) -> str:
     """A wrong price is worse than none: the optimum would be built on it."""
-    listed = context.listed.get((offer.provider, offer.sku, offer.market))
+    below, listed = _IMPLAUSIBLE_FACTOR, context.listed.get((offer.provider, offer.sku, offer.market))
+    if listed is None and offer.market is Market.SPOT:
+        below = _IMPLAUSIBLE_SPOT_FACTOR
+        listed = context.listed.get((offer.provider, offer.sku, Market.ON_DEMAND))
     if listed is None or offer.basis is not PriceBasis.LIVE:
         return ""
-    if (
-        listed < offer.usd_per_hour * _IMPLAUSIBLE_FACTOR
-        and offer.usd_per_hour < listed * _IMPLAUSIBLE_FACTOR
-    ):
+    price = offer.usd_per_hour
+    if listed < price * below and price < listed * _IMPLAUSIBLE_FACTOR:
         return ""
-    return f"{offer.usd_per_hour} usd_per_hour is {_IMPLAUSIBLE_FACTOR} times off the list price of {listed}"
+    factor = below if price < listed else _IMPLAUSIBLE_FACTOR
+    return f"{price} usd_per_hour is {factor} times off the list price of {listed}"
 
 
 _Rule = Callable[[Offer, OfferRules, _Context], str]

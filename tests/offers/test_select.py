@@ -99,6 +99,17 @@ def test_a_live_price_ten_times_off_its_list_price_is_refused(price: str, plausi
         assert found.refused[0].detail == f"{price} usd_per_hour is 10 times off the list price of 3.00"
 
 
+@pytest.mark.parametrize(
+    ("price", "plausible"), [("0.15", False), ("0.16", True), ("29.99", True), ("30.00", False)]
+)
+def test_a_spot_price_nobody_listed_is_held_against_the_on_demand_price(price: str, plausible: bool) -> None:
+    offer = live_offer("a", usd_per_hour=price, market=Market.SPOT)
+    listed = (list_offer("a", usd_per_hour="3.00"),)
+    assert bool(chosen(offer, listed=listed).offers) is plausible
+    its_own = list_offer("a", usd_per_hour="1.00", market=Market.SPOT)
+    assert chosen(live_offer("a", usd_per_hour="0.15", market=Market.SPOT), listed=(*listed, its_own)).offers
+
+
 def test_a_price_is_held_against_the_list_price_of_the_same_thing_only() -> None:
     listed = (
         list_offer("b", usd_per_hour="99"),
