@@ -244,6 +244,24 @@ def test_an_engine_that_dies_costs_nobody_an_answer_that_had_not_begun(
     assert sum(e["in_flight"] for p in status["pools"] for e in p["endpoints"]) == 0
 
 
+@pytest.mark.slow
+def test_an_engine_that_hangs_is_noticed_and_those_who_wait_for_it_are_served_elsewhere(
+    tmp_path: Path,
+) -> None:
+    with emulator(tmp_path, "hangs") as bad, emulator(tmp_path, "lives") as good:
+        config = from_plan(PLAN, {"l4-fp8": [bad.url, good.url], "l40s-fp8": []})
+        with router(tmp_path, config) as started:
+            until(lambda: get(started.port, "/health")[1].get("healthy_endpoints") == 2)
+            bad.popen.send_signal(signal.SIGSTOP)
+            with Client(started.port, 25) as one, Client(started.port, 25) as two:
+                for client in (one, two):
+                    client.send(request(chat(100)))
+                assert [client.answer()[0] for client in (one, two)] == [200, 200]
+            assert [ask(started.port, 100)[0] for _ in range(4)] == [200] * 4
+            bad.popen.send_signal(signal.SIGCONT)
+            until(lambda: get(started.port, "/health")[1]["healthy_endpoints"] == 2, 15)
+
+
 def test_keys_are_asked_for_and_read_again(tmp_path: Path, replicas: Mapping[str, list[str]]) -> None:
     keys = tmp_path / "keys"
     keys.write_text("# the first\nsk-1\n")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import random
+import socket
 import threading
 import time
 from collections import Counter
@@ -55,6 +56,23 @@ def test_an_engine_that_is_not_there_costs_no_client_an_error() -> None:
     dead.close()
     with engines(answer) as (alive,), running(config({"a": (dead.url,), "b": (alive.url,)})) as router:
         assert [ask(router)[0] for _ in range(10)] == [200] * 10
+        assert router.in_flight == 0
+
+
+def test_an_engine_that_takes_no_connection_in_time_is_not_waited_for() -> None:
+    """Its queue of connections is full, so the kernel drops what knocks, as a machine does that is gone."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as deaf, contextlib.ExitStack() as stack:
+        port = deaf.getsockname()[1]
+        for _ in range(3):
+            knocking = stack.enter_context(socket.socket())
+            knocking.setblocking(False)
+            knocking.connect_ex(("127.0.0.1", port))
+        (alive,) = stack.enter_context(engines(answer))
+        of = config({"a": (f"http://127.0.0.1:{port}", alive.url)}, limits=Limits(connect_seconds=0.2))
+        router = stack.enter_context(running(of))
+        began = time.monotonic()
+        assert [ask(router)[0] for _ in range(4)] == [200] * 4
+        assert time.monotonic() - began < 2
         assert router.in_flight == 0
 
 
