@@ -23,6 +23,12 @@ from tests.doubles.providers import NOW, TellingProvider, answering, failing, li
 CATALOG = tables.load()
 
 
+@pytest.fixture(autouse=True)
+def _nobody_far_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    """This machine alone is asked, whatever clouds are installed and whatever keys the tester has."""
+    monkeypatch.setenv("HETOPS_PLUGINS", "local")
+
+
 def question(folder: Path, **fields) -> Question:
     """Asked in a folder whose state lies beside it."""
     told = {

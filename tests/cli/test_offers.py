@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from hetops.domain import codec
 from hetops.offers.listing import OfferListing
-from tests.cli.process import hetops, spec, told
+from tests.cli import process
+from tests.cli.process import spec, told
+
+ALONE = {"HETOPS_PLUGINS": "local"}
+"""This machine alone is asked, whatever clouds are installed and whatever keys the tester has."""
+
+
+def hetops(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Runs hetops with the local plugin only."""
+    return process.hetops(folder, *arguments, variables=ALONE)
 
 
 def listing(folder: Path, *options: str) -> OfferListing:

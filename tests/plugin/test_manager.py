@@ -60,6 +60,12 @@ def raising(name: str, fault: BaseException) -> Source:
     return (name, "1.2.3", f"{name}-dist", load)
 
 
+@pytest.fixture(autouse=True)
+def _all_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The shell that runs the tests says nothing of plugins."""
+    monkeypatch.delenv(manager.ONLY_ENVIRONMENT, raising=False)
+
+
 GOOD = plugin("good", register_providers=[LocalProvider()], register_engines=(LlamaCpp(),))
 
 
