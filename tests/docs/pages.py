@@ -27,6 +27,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "hooks": words.hooks,
     "protocols": words.protocols,
     "enumerations": words.enumerations,
+    "providers": words.providers,
     "modules": words.modules,
 }
 

@@ -15,11 +15,11 @@ from types import ModuleType
 import hetops.domain
 from hetops.domain.schema import field_docs
 from hetops.errors import ErrorKind, Scope
-from hetops.plugin import engine, hookspecs, provider, testing
+from hetops.plugin import engine, hookspecs, manager, provider, testing
 from hetops.plugin.provider import Capability, NodeState
 
 ROOT = Path(__file__).parents[2]
-FOLDERS = ("hetops", "plugins/hetops_local", "stacks")
+FOLDERS = ("hetops", *sorted(str(p.relative_to(ROOT)) for p in (ROOT / "plugins").glob("hetops_*")), "stacks")
 
 
 def glossary() -> str:
@@ -48,6 +48,19 @@ def protocols() -> str:
         testing.NodeDriverContract,
     )
     return "\n\n".join(f"### {kind.__name__}\n\n{_prose(kind)}\n\n{_methods(kind)}" for kind in kinds)
+
+
+def providers() -> str:
+    """The providers that come with hetops, and how each one's nodes are made."""
+    found = sorted(manager.load().providers, key=lambda p: p.name)
+    rows = [f"| `{p.name}` | {_prose(type(p))} | {_provisioned(p)} |" for p in found]
+    return "\n".join(("| provider | what it is | its nodes |", "|---|---|---|", *rows))
+
+
+def _provisioned(of: provider.Provider) -> str:
+    if isinstance(of, provider.DrivesNodes):
+        return "one by one"
+    return "in groups" if isinstance(of, provider.DeclaresPools) else "none: for planning only"
 
 
 def enumerations() -> str:
