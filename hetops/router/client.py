@@ -111,6 +111,7 @@ class ClientConnection(asyncio.Protocol):
     def __init__(self, front: Front) -> None:
         self._front = front
         self._loop = asyncio.get_running_loop()
+        self._limits = front.limits
         self._parser = httptools.HttpRequestParser(self)
         self._queue: deque[Request] = deque()
         self._current: Answering | None = None
@@ -140,6 +141,7 @@ class ClientConnection(asyncio.Protocol):
         if self._phase is _Phase.DEAF:
             return
         self._heard = time.monotonic()
+        self._limits = self._front.limits
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -193,7 +195,7 @@ class ClientConnection(asyncio.Protocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         """httptools: one header."""
         self._head_size += len(name) + len(value) + 4
-        if self._head_size <= self._front.limits.head_bytes:
+        if self._head_size <= self._limits.head_bytes:
             self._headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
@@ -208,7 +210,7 @@ class ClientConnection(asyncio.Protocol):
             fields=dict(self._headers),
             version=self._parser.get_http_version(),
         )
-        limits = self._front.limits
+        limits = self._limits
         large = _large_head(limits) if self._head_size > limits.head_bytes else None
         if fatal := large or _ambiguous(head) or _large_body(head, limits):
             self._refuse_now(fatal)
@@ -229,8 +231,8 @@ class ClientConnection(asyncio.Protocol):
             return
         self._body_size += len(body)
         self._fed = 0
-        if self._body_size > self._front.limits.body_bytes:
-            self._refuse_now(_too_large(self._front.limits))
+        if self._body_size > self._limits.body_bytes:
+            self._refuse_now(_too_large(self._limits))
         elif not self._refusal:
             self._body.append(body)
 
@@ -240,7 +242,7 @@ class ClientConnection(asyncio.Protocol):
             return
         self._phase, self._since = _Phase.IDLE, self._heard
         keep_alive = self._parser.should_keep_alive()
-        if len(self._queue) >= self._front.limits.pipelined:
+        if len(self._queue) >= self._limits.pipelined:
             # More in one read than may wait: those that were taken are answered, the others can be sent again.
             self._phase, keep_alive = _Phase.DEAF, False
             self._queue[-1] = _last(self._queue[-1])
@@ -388,7 +390,7 @@ class ClientConnection(asyncio.Protocol):
     def _weigh(self, size: int) -> None:
         """A head that never ends is refused, and so is a body in which nothing comes but coding and trailers."""
         self._fed, self._began = (0, False) if self._began else (self._fed + size, False)
-        limits = self._front.limits
+        limits = self._limits
         if (self._phase is _Phase.HEAD and self._fed > limits.head_bytes) or (
             self._phase is _Phase.BODY and self._fed > limits.head_bytes + _READ_BYTES
         ):

@@ -115,7 +115,8 @@ def _settle() -> None:
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    with contextlib.suppress(ValueError, OSError):  # a system that takes no such number: the limit stays
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 class _Stop:

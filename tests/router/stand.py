@@ -25,7 +25,7 @@ CHAT = "/v1/chat/completions"
 T = TypeVar("T")
 
 
-def until(holds: Callable[[], object], seconds: float = 5.0) -> None:
+def until(holds: Callable[[], object], seconds: float = 15.0) -> None:
     """Waits, in short steps, until something holds; fails where it does not within the time."""
     deadline = time.monotonic() + seconds
     while not holds():
@@ -75,7 +75,7 @@ class RunningRouter:
         self._tick_seconds = tick_seconds
         self._thread = threading.Thread(target=self._run, args=(orders,), daemon=True)
         self._thread.start()
-        assert self._ready.wait(5)
+        assert self._ready.wait(15)
 
     def _run(self, orders: Orders) -> None:
         asyncio.set_event_loop(self._loop)
@@ -101,7 +101,7 @@ class RunningRouter:
         """Does something with the router in its own thread."""
         done: Future[T] = Future()
         self._loop.call_soon_threadsafe(lambda: done.set_result(action(self.router)))
-        return done.result(5)
+        return done.result(15)
 
     @property
     def in_flight(self) -> int:
@@ -121,7 +121,7 @@ class RunningRouter:
         """Ends it."""
         if self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._stop.set)
-            self._thread.join(5)
+            self._thread.join(15)
         assert not self._thread.is_alive()
 
 
@@ -189,7 +189,7 @@ class Asked:
         self.event(b"[DONE]")
         self.send(b"0\r\n\r\n")
 
-    def gone(self, seconds: float = 5.0) -> bool:
+    def gone(self, seconds: float = 15.0) -> bool:
         """Whether the router closes the connection within the time."""
         self.connection.settimeout(seconds)
         try:
@@ -298,7 +298,7 @@ def _read(connection: socket.socket) -> Asked | None:
 class Client:
     """A connection to a router, byte by byte."""
 
-    def __init__(self, port: int, seconds: float = 5.0) -> None:
+    def __init__(self, port: int, seconds: float = 15.0) -> None:
         self._socket = socket.create_connection(("127.0.0.1", port), seconds)
         self.read = b""
 

@@ -72,7 +72,7 @@ def test_an_engine_that_takes_no_connection_in_time_is_not_waited_for() -> None:
         router = stack.enter_context(running(of))
         began = time.monotonic()
         assert [ask(router)[0] for _ in range(4)] == [200] * 4
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 5
         assert router.in_flight == 0
 
 
@@ -172,7 +172,7 @@ def test_an_engine_that_comes_back_is_used_again_soon() -> None:
         began = time.monotonic()
         back = Engine(port=dead.port)
         until(lambda: ask(router)[1]["x-hetops-pool"] == "b")
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 8
         back.close()
 
 
@@ -233,7 +233,7 @@ def test_an_answer_that_falls_silent_is_given_up() -> None:
         Client(router.port) as client,
     ):
         assert b'"code":"engine_error"' in client.send(request(chat(stream=True))).rest()
-        assert released.wait(5)
+        assert released.wait(15)
         assert router.in_flight == 0
 
 
@@ -253,7 +253,7 @@ def test_requests_that_wait_for_a_dead_engines_first_byte_move_to_another() -> N
             Client(router.port) as client,
         ):
             client.send(request(chat()))
-            assert hung.wait(5)
+            assert hung.wait(15)
             router.do(lambda r: [r._probed(bad.url, Fault.BROKEN) for _ in range(3)])
             status, headers, _ = client.answer()
     assert (status, headers["x-hetops-pool"]) == (200, "b")
@@ -286,7 +286,7 @@ def test_a_changed_configuration_moves_new_requests_and_leaves_running_ones_alon
     def slow(asked: Asked) -> None:
         asked.begin_stream()
         asked.token("one")
-        assert go.wait(5)
+        assert go.wait(15)
         asked.token("two")
         asked.end_stream()
 

@@ -147,7 +147,7 @@ def test_a_request_that_does_not_get_on_is_ended(sent: str, limit: str, status: 
     with limited(**{limit: 0.2}) as router:
         began = time.monotonic()
         assert refused(router, sent.encode())[0] == status
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 5
 
 
 def test_dribbling_a_head_does_not_win_time() -> None:
@@ -155,10 +155,10 @@ def test_dribbling_a_head_does_not_win_time() -> None:
         client.send(HEAD.encode())
         began = time.monotonic()
         with contextlib.suppress(OSError):
-            while time.monotonic() - began < 3:
+            while time.monotonic() - began < 10:
                 client.send(b"x")
                 time.sleep(0.05)
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < 8
 
 
 def test_an_idle_connection_is_closed_without_a_word() -> None:

@@ -66,7 +66,7 @@ def test_a_stream_arrives_token_by_token_and_without_a_usage_event_nobody_asked_
     def rest(asked: Asked) -> None:
         asked.begin_stream()
         asked.token("one")
-        assert go.wait(5)
+        assert go.wait(15)
         asked.token("two")
         asked.event({"choices": [], "usage": {"prompt_tokens": 9, "completion_tokens": 2}})
         asked.end_stream()
@@ -245,7 +245,7 @@ def test_a_client_that_goes_away_frees_the_engine_at_once(stream: bool, tmp_path
             asked.begin_stream()
             asked.token("one")
         began.set()
-        left.wait(5)
+        left.wait(15)
         start = time.monotonic()
         assert asked.gone()
         took.append(time.monotonic() - start)
@@ -258,13 +258,13 @@ def test_a_client_that_goes_away_frees_the_engine_at_once(stream: bool, tmp_path
     ):
         with Client(router.port) as client:
             client.send(request(chat(stream=stream)))
-            assert began.wait(5)
+            assert began.wait(15)
             if stream:
                 client.until(b"one")
         left.set()
         until(lambda: took)
         until(lambda: router.in_flight == 0)
-        assert took[0] < 0.5
+        assert took[0] < 2
         until(lambda: observations(file))
     (seen,) = observations(file)
     assert seen["outcome"] == Outcome.ABORTED
