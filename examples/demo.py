@@ -140,7 +140,7 @@ def rehearsal(here: Stage) -> None:
     here.run("up", "--yes")
     here.run("replay", "--seconds", "40")
     here.run("status")
-    here.change("rate_scale = ", "rate_scale = 0.6          # half as many requests again")
+    here.change("rate_scale = ", "rate_scale = 1.0          # half as many requests again")
     here.run("diff")
     here.run("down", "--yes")
 
