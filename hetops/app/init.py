@@ -15,7 +15,7 @@ import msgspec
 from hetops import bundled
 from hetops.catalog import tables
 from hetops.errors import HetopsError, UsageError
-from hetops.files import write_whole
+from hetops.files import make_private, write_whole
 from hetops.plugin import manager
 from hetops.spec import load as specs
 from hetops.spec.fields import Spec
@@ -117,6 +117,6 @@ def _rendered(**values: str) -> str:
 
 def _make_folder(folder: Path) -> None:
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(folder)
     except OSError as fault:
         raise HetopsError(f"{folder} cannot be made: {fault.strerror or fault}") from fault
