@@ -19,7 +19,7 @@ from hetops.stack import backend_locks
 from hetops.stack.changes import Changes, Happening, KnownNode, PoolEvent, StackOutputs
 from hetops.stack.declaring import Declaring
 from hetops.stack.engine_process import EngineProcess, end_orphan
-from hetops.stack.events import Preview, Progress, Tell
+from hetops.stack.events import Preview, Progress, Silence, Tell
 from hetops.stack.exported import Exported, from_checkpoint
 from hetops.stack.inputs import FleetInputs
 from hetops.stack.program import Program
@@ -68,7 +68,7 @@ class FleetStack:
         """
         self._process.interrupted = False
         self._check(inputs)
-        preview, progress = Preview(), Progress(_to_nobody)
+        preview, progress = Preview(), Silence()
         declaring = Declaring(inputs, self._program)
 
         def take(event: automation.EngineEvent) -> None:
@@ -166,7 +166,7 @@ class FleetStack:
 
     def _ask(self) -> Exported | None:
         """The state as the engine gives it, whatever the backend."""
-        with self._errors(Progress(_to_nobody)):
+        with self._errors(Silence()):
             try:
                 state = self._stack().export_stack()
             except automation.StackNotFoundError:
@@ -190,7 +190,7 @@ class FleetStack:
         return automation.Stack.select(folder.name, workspace(folder, self._process))
 
     def _created(self) -> automation.Stack:
-        with self._errors(Progress(_to_nobody)):
+        with self._errors(Silence()):
             folder = self._place.folder.create()
             return automation.Stack.create(folder.name, workspace(folder, self._process))
 
@@ -200,13 +200,15 @@ class FleetStack:
         if self._export() is not None:
             yield self._stack()
             return
-        with tempfile.TemporaryDirectory(prefix="hetops-preview-") as scratch:
-            folder = DeploymentFolder(path=Path(scratch) / self._place.folder.name).create()
+        with _scratch() as scratch:
+            folder = DeploymentFolder(path=scratch / self._place.folder.name).create()
             place = replace(self._place, folder=folder, backend="")
             process = EngineProcess(place.engine, environment(place), folder.engine)
             self._process, kept = process, self._process
             try:
-                yield automation.Stack.create(folder.name, workspace(folder, process))
+                with self._errors(Silence()):
+                    stack = automation.Stack.create(folder.name, workspace(folder, process))
+                yield stack
             finally:
                 self._process = kept
 
@@ -244,6 +246,20 @@ class FleetStack:
             raise progress.error(_last_words(fault)) from fault
 
 
+@contextlib.contextmanager
+def _scratch() -> Iterator[Path]:
+    """A folder that is gone afterwards."""
+    try:
+        folder = tempfile.TemporaryDirectory(prefix="hetops-preview-", ignore_cleanup_errors=True)
+    except OSError as fault:
+        raise HetopsError(
+            f"no temporary folder can be made: {fault.strerror or fault}",
+            hint="free some space, or set TMPDIR",
+        ) from fault
+    with folder as path:
+        yield Path(path)
+
+
 def _last_words(fault: Exception) -> str:
     """The one line that says most, where no event told what failed."""
     lines = [line.strip() for line in str(fault).splitlines()]
@@ -256,7 +272,3 @@ def _last_words(fault: Exception) -> str:
 def _is_worth_telling(record: logging.LogRecord) -> bool:
     """Not that the SDK could not reach an engine that has ended: how it ended is told by events and its exit."""
     return not str(record.msg).startswith("Exception calling application")
-
-
-def _to_nobody(event: PoolEvent) -> None:
-    del event

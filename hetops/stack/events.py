@@ -12,7 +12,7 @@ from typing import Any
 
 from pulumi.automation import EngineEvent, OpType
 
-from hetops.errors import ErrorKind, ProvisioningError
+from hetops.errors import ErrorKind, HetopsError, ProvisioningError
 from hetops.stack.changes import Happening, PoolEvent, Step, StepKind
 from hetops.stack.exported import OWN_TYPES, name_of, pool_of, type_of
 
@@ -123,7 +123,7 @@ class Progress:
         elif event.diagnostic_event is not None:
             self._diagnose(event.diagnostic_event)
 
-    def error(self, otherwise: str) -> ProvisioningError:
+    def error(self, otherwise: str) -> HetopsError:
         """All failures as one error; `otherwise` is what is known where the engine told none."""
         # A program that fails after a resource did fails because of it, and says it in the engine's words.
         failures = [f for f in self.failures if f.node] or self.failures
@@ -169,6 +169,24 @@ class Progress:
 
     def _say(self, what: Happening, urn: str, message: str = "") -> None:
         self._tell(PoolEvent(what=what, pool=self._pools[urn], node=name_of(urn), message=message))
+
+
+class Silence(Progress):
+    """Tells nobody: a run that changes nothing, whose failure leaves nothing to go on with."""
+
+    def __init__(self) -> None:
+        super().__init__(_to_nobody)
+
+    def error(self, otherwise: str) -> HetopsError:
+        """As `Progress.error`, and no failure of provisioning."""
+        fault = super().error(otherwise)
+        return HetopsError(
+            fault.message, details=fault.details, hint="" if fault.hint == _AGAIN else fault.hint
+        )
+
+
+def _to_nobody(event: PoolEvent) -> None:
+    del event
 
 
 def _kind(line: str) -> ErrorKind | None:

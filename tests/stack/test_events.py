@@ -6,8 +6,9 @@ from typing import Any
 
 from pulumi.automation import EngineEvent
 
+from hetops.errors import HetopsError
 from hetops.stack.changes import Happening, PoolEvent, Step, StepKind
-from hetops.stack.events import Preview, Progress
+from hetops.stack.events import Preview, Progress, Silence
 
 POOL = "urn:pulumi:chat::hetops::hetops:index:Pool::a"
 NODE = "urn:pulumi:chat::hetops::hetops:index:Pool$hetops:index:Node::a-0"
@@ -145,3 +146,12 @@ def test_other_warnings_are_notes() -> None:
 def test_a_failure_without_a_word_is_a_failure() -> None:
     made, _ = progress(step("create"), said("kind: capacity"))
     assert made.error("").message == "a-0: no reason given"
+
+
+def test_a_preview_that_fails_is_no_failure_of_provisioning() -> None:
+    silence = Silence()
+    for event in (step("create"), said("a-0 has no room\ntry: another region\nkind: capacity")):
+        silence.take(event)
+    fault = silence.error("")
+    assert (type(fault), fault.message, fault.hint) == (HetopsError, "a-0 has no room", "another region")
+    assert Silence().error("the engine ended").hint == "", "there is nothing to go on with"
