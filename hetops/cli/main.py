@@ -30,6 +30,8 @@ COMMANDS: Mapping[str, str] = {
     "plugins": "List plugins and what they bring.",
     "offers": "List what can be rented.",
     "bench": "Measure configurations of the local engine.",
+    "estimate": "Say what a configuration does under a load, and why.",
+    "calibrate": "Fit the performance model to measurements, or score it.",
     "plan": "Find the cheapest fleet that meets the targets.",
     "solve": "Solve an explicit problem file.",
     "explain": "Say why a plan is what it is.",

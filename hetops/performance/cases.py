@@ -81,6 +81,11 @@ _PRECISIONS = {
     "nvfp4": Precision.FP4,
     "mxfp4": Precision.FP4,
     "fp4": Precision.FP4,
+    "f16": Precision.FP16,
+    "mxfp8": Precision.FP8,
+    "w8a16": Precision.INT8,
+    "nf4": Precision.INT4,
+    "w4a16": Precision.INT4,
     "int4": Precision.INT4,
     "awq": Precision.INT4,
     "gptq": Precision.INT4,
@@ -120,7 +125,7 @@ def _case(row: Mapping[str, str], gpus: Sequence[GpuType], models: Mapping[str, 
             tensor_parallel=_whole(row, "tp", 1),
             pipeline_parallel=_whole(row, "pp", 1),
             weights=weights,
-            kv=_precision(kv) if kv else Precision.BF16,
+            kv=_precision(kv) if kv and kv != "auto" else Precision.BF16,
             generation=generation(row["engine"], row.get("engine_version", "")),
         ),
         gpu_count=_whole(row, "gpu_count", 1),
@@ -137,24 +142,39 @@ def _case(row: Mapping[str, str], gpus: Sequence[GpuType], models: Mapping[str, 
 
 
 def known_gpu(name: str, gpus: Sequence[GpuType]) -> GpuType:
-    """The GPU type that publishers mean: words in any order, `80G` for `80GB`; the first that has all of them.
+    """The GPU type that a publisher means by a name such as `A100-SXM-80G` or `RTX A6000`: the chip decides, then form
+    factor and memory where they are told; where not, the boards that most publishers use (SXM, more memory).
 
     Raises:
-        ValueError: none has.
+        ValueError: no GPU type has such a chip.
     """
-    wanted = _words(name)
-    exact = [g for g in gpus if _words(g.name) == wanted]
-    wider = [g for g in gpus if wanted <= _words(g.name)]
-    joined = [g for g in gpus if _joined(name) in _joined(g.name)]
-    for found in (exact, wider, joined):
-        if found:
-            return found[0]
-    near = nearest(name, (g.name for g in gpus), most=1)
-    raise ValueError(f"unknown GPU type {name!r}" + (f", did you mean {near[0]!r}?" if near else ""))
+    words = _words(name)
+    by_chip = [
+        (len(chip), g) for g in gpus if (chip := _joined(g.name.partition("-")[0])) and _holds(name, chip)
+    ]
+    if not by_chip:
+        near = nearest(name, (g.name for g in gpus), most=1)
+        raise ValueError(f"unknown GPU type {name!r}" + (f", did you mean {near[0]!r}?" if near else ""))
+    longest = max(length for length, _ in by_chip)
+
+    def fitness(gpu: GpuType) -> tuple[int, bool, float]:
+        return len(words & _words(gpu.name)), "SXM" in gpu.form_factor, gpu.memory_gb
+
+    return max((g for length, g in by_chip if length == longest), key=fitness)
+
+
+def _holds(name: str, chip: str) -> bool:
+    """Whether a chip's name stands in a name, with hyphens anywhere, and does not go on with another digit."""
+    pattern = "[-_ ]?".join(re.escape(letter) for letter in chip) + r"(?!\d)"
+    return re.search(pattern, name.upper()) is not None
 
 
 def _words(name: str) -> frozenset[str]:
-    return frozenset(re.sub(r"(\d+)GB?$", r"\1GB", word) for word in re.split(r"[-_ ]", name.upper()) if word)
+    """Words that tell boards of one chip apart: form factors and memory."""
+    words = re.split(r"[-_ ]", name.upper())
+    return frozenset(
+        re.sub(r"^SXM\d$", "SXM", re.sub(r"^(\d+)GB?$", r"\1GB", word)) for word in words if word
+    )
 
 
 def _joined(name: str) -> str:

@@ -1,0 +1,109 @@
+"""Use case: fit the closed form to a file of measurements, or say how well it does on one. Wires; decides nothing."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hetops.catalog import tables
+from hetops.errors import DocumentError
+from hetops.files import read_bytes, write_whole
+from hetops.performance.calibrate import calibrate
+from hetops.performance.cases import Case, RefusedCase, read_cases
+from hetops.performance.estimate import Calibration, calibration
+from hetops.performance.predict import Prediction, predictions, refusal
+from hetops.performance.score import Score, score
+from hetops.plugin import manager
+
+SHIPPED = tables.DATA / "perf_calibration.csv"
+"""The measurements that the shipped coefficients were fitted on."""
+
+_COLUMNS = (
+    *("id", "gpu", "gpu_count", "tp", "pp", "model", "precision_weights", "engine"),
+    *("input_tokens", "output_tokens", "metric"),
+)
+_DIGITS = 6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fitted:
+    """A calibration, and how it does on what it was fitted on."""
+
+    calibration: Calibration
+    score: Score
+    refused: tuple[RefusedCase, ...]
+
+
+def fit_file(path: Path) -> Fitted:
+    """The calibration of the measurements in a file; the same file gives the same calibration.
+
+    Raises:
+        DocumentError: unreadable, columns missing, or nothing measured.
+    """
+    cases, refused = _cases(path)
+    try:
+        found, _ = calibrate(cases, source=path.name)
+        scored = score(cases, predictions(cases, found), refused=len(refused))
+    except ValueError as fault:
+        raise DocumentError(f"{path}: {fault}") from fault
+    return Fitted(calibration=found, score=scored, refused=refused)
+
+
+def score_file(path: Path) -> Score:
+    """How the shipped calibration does on the measurements in a file; errors as `fit_file`."""
+    cases, refused = _cases(path)
+    try:
+        return score(cases, predictions(cases, calibration()), refused=len(refused))
+    except ValueError as fault:
+        raise DocumentError(f"{path}: {fault}") from fault
+
+
+def predict_file(path: Path) -> tuple[Prediction, ...]:
+    """An answer for every row of a file, measured or not, those that cannot be answered last.
+
+    Raises:
+        DocumentError: unreadable, or columns missing.
+    """
+    cases, refused = _cases(path)
+    return (*predictions(cases, calibration()), *(refusal(r) for r in refused))
+
+
+def write_coefficients(found: Calibration, path: Path) -> None:
+    """The calibration as the file that `hetops.performance` reads, whole or not at all."""
+    content = {
+        "source": found.source,
+        "families": list(found.families),
+        "half_width": {layer: _rounded(widths) for layer, widths in found.half_width.items()},
+        "values": _rounded(found.values),
+    }
+    write_whole(path, json.dumps(content, indent=2).encode() + b"\n")
+
+
+def _rounded(values: Mapping[str, float]) -> dict[str, float]:
+    return {name: float(f"{value:.{_DIGITS}g}") for name, value in values.items()}
+
+
+def _cases(path: Path) -> tuple[tuple[Case, ...], tuple[RefusedCase, ...]]:
+    plugins = manager.load()
+    catalog = tables.load(plugins.gpu_types, plugins.models, plugins.checkpoints)
+    return read_cases(_rows(path), catalog.gpu_types, catalog.models)
+
+
+def _rows(path: Path) -> Sequence[Mapping[str, str]]:
+    try:
+        text = read_bytes(path, what="measurements").decode("utf-8-sig")
+    except UnicodeDecodeError as fault:
+        raise DocumentError(f"{path}: not text in UTF-8 (byte {fault.start})") from fault
+    reader = csv.DictReader(io.StringIO(text))
+    missing = [name for name in _COLUMNS if name not in (reader.fieldnames or ())]
+    if missing:
+        raise DocumentError(
+            f"{path}:1: no column {missing[0]!r}",
+            details=(f"found: {', '.join(reader.fieldnames or ())[:200]}",),
+            hint=f"columns are those of hetops' own {SHIPPED.name}: {', '.join(_COLUMNS)}, and value where measured",
+        )
+    return list(reader)

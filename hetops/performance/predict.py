@@ -1,0 +1,58 @@
+"""Predictions for cases, each with its 80 % interval and what it rests on. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from hetops.performance.calibrate import GROUPS
+from hetops.performance.cases import Case, Cases, Metric, RefusedCase, predict
+from hetops.performance.estimate import Calibration
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prediction:
+    """What a case would measure, in its metric's unit. `reason` says why there is no value."""
+
+    FORMAT: ClassVar[str] = "hetops.prediction"
+    FORMAT_VERSION: ClassVar[str] = "1.0"
+
+    id: str
+    metric: str = ""
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    evidence: str = ""
+    reason: str = ""
+
+
+def predictions(cases: Sequence[Case], calibration: Calibration) -> tuple[Prediction, ...]:
+    """A prediction for every case, in order."""
+    if not cases:
+        return ()
+    values = predict(Cases.of(cases), calibration.values)
+    return tuple(_prediction(c, float(v), calibration) for c, v in zip(cases, values, strict=True))
+
+
+def refusal(refused: RefusedCase) -> Prediction:
+    """The answer to a row that cannot be answered."""
+    return Prediction(id=refused.id, reason=refused.reason)
+
+
+def _prediction(case: Case, value: float, calibration: Calibration) -> Prediction:
+    layer = calibration.layer(case.replica)
+    factor = math.exp(calibration.half_width[layer][_group(case.metric)])
+    return Prediction(
+        id=case.id,
+        metric=str(case.metric),
+        value=value,
+        low=value / factor,
+        high=value * factor,
+        evidence=str(layer),
+    )
+
+
+def _group(metric: Metric) -> str:
+    return next(group for group, metrics in GROUPS.items() if metric in metrics)

@@ -1,0 +1,200 @@
+"""The fit, its record and its answers: reproducible, within physics, and as good as it says."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from hetops.app.calibrate import SHIPPED, predict_file
+from hetops.catalog import tables
+from hetops.domain.model import Precision
+from hetops.domain.performance import EvidenceLayer
+from hetops.performance.calibrate import counted
+from hetops.performance.cases import Case, Cases, Metric, known_gpu, predict, read_cases
+from hetops.performance.estimate import calibration, replica_of
+from hetops.performance.fit import PARAMETERS, fit, starting_values
+from hetops.performance.generation import Generation, generation
+from hetops.performance.physics import Replica
+from hetops.performance.predict import predictions
+from hetops.performance.score import score
+from tests.performance.test_model import GPUS, LLAMA_8B, configuration
+
+CATALOG = tables.load()
+CASES, REFUSED = read_cases(tables.rows("perf_calibration"), CATALOG.gpu_types, CATALOG.models)
+
+
+def a_case(
+    gpu: str = "H100-SXM", metric: Metric = Metric.OUTPUT, concurrency: float = 16, **replica: object
+) -> Case:
+    told = {"gpu": GPUS[gpu], "model": LLAMA_8B, "weights": Precision.BF16, **replica}
+    return Case(
+        id="a",
+        replica=Replica(**told),  # type: ignore[arg-type]
+        gpu_count=int(told.get("tensor_parallel", 1)),  # type: ignore[call-overload]
+        input_tokens=1000,
+        output_tokens=200,
+        concurrency=concurrency,
+        requests_per_second=math.inf,
+        metric=metric,
+        value=None,
+        gpu=gpu,
+    )
+
+
+def answer(*cases: Case) -> list[float]:
+    return [float(v) for v in predict(Cases.of(cases), calibration().values)]
+
+
+def test_every_shipped_measurement_can_be_answered() -> None:
+    assert REFUSED == ()
+    found = predict_file(SHIPPED)
+    assert len(found) == len(CASES)
+    assert all(p.value and p.low and p.high and p.low < p.value < p.high for p in found)
+
+
+def test_the_shipped_coefficients_are_those_of_a_fit_to_the_shipped_measurements() -> None:
+    again = fit(Cases.of(counted(CASES)))
+    shipped = calibration().values
+    assert set(again) == set(shipped) == {p.name for p in PARAMETERS}
+    assert all(again[name] == pytest.approx(shipped[name], rel=1e-4) for name in again)
+
+
+def test_the_shipped_calibration_does_as_well_as_its_page_says() -> None:
+    found = score(CASES, predictions(CASES, calibration()))
+    errors = {s.subject: s.median_error for s in found.metrics}
+    assert errors["throughput"] < 0.10
+    assert errors["tpot"] < 0.13
+    assert errors["ttft"] < 0.22
+    assert found.ordered_right is not None
+    assert found.ordered_right > 0.95
+    assert 0.75 < found.covered < 0.9
+
+
+def test_without_a_single_measurement_the_form_is_a_sound_guess() -> None:
+    used = Cases.of(counted(CASES))
+    errors = np.abs(predict(used, starting_values()) / used.value - 1)
+    assert np.median(errors[used.metric == "output_tok_s"]) < 0.25
+
+
+def test_nothing_is_faster_than_memory_and_compute_allow() -> None:
+    for case, value in zip(CASES, answer(*CASES), strict=True):
+        gpu, model = case.replica.gpu, case.replica.model
+        if case.metric is Metric.TPOT:
+            degree = case.replica.tensor_parallel
+            least = 0.9 * model.active_parameters_b * 1e9 * case.replica.weights.bytes_per_value
+            assert value / 1e3 > 0.5 * least / (degree * gpu.bandwidth_gb_per_second * 1e9), case.id
+        if case.metric is Metric.OUTPUT and case.gpu_count == 1:
+            peak = max(gpu.fp16_tflops, gpu.bf16_tflops or 0, gpu.fp8_tflops or 0, gpu.fp4_tflops or 0) * 1e12
+            tokens = value * (1 + case.input_tokens / case.output_tokens)
+            assert 2 * model.active_parameters_b * 1e9 * tokens < peak, case.id
+
+
+def test_more_bandwidth_and_more_compute_are_never_slower() -> None:
+    base = GPUS["H100-SXM"]
+    wider = replace(base, bandwidth_gb_per_second=base.bandwidth_gb_per_second * 1.5)
+    stronger = replace(base, bf16_tflops=1500.0, fp16_tflops=1500.0, board_watts=1100.0)
+    for concurrency in (1, 16, 200):
+        plain, *better = answer(*(a_case(gpu="H100-SXM", concurrency=concurrency) for _ in range(3)))
+        better = answer(
+            *(
+                replace(a_case(concurrency=concurrency), replica=replace(a_case().replica, gpu=g))
+                for g in (wider, stronger)
+            )
+        )
+        assert all(value >= plain * (1 - 1e-9) for value in better)
+
+
+def test_more_requests_at_once_never_give_fewer_tokens() -> None:
+    rates = answer(*(a_case(concurrency=c) for c in (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)))
+    assert rates == sorted(rates)
+
+
+def test_a_part_that_is_short_of_power_does_not_hold_its_peak() -> None:
+    full = GPUS["H100-SXM"]
+    starved = replace(full, board_watts=350.0)
+    ttft = [
+        replace(a_case(metric=Metric.TTFT, concurrency=1), replica=replace(a_case().replica, gpu=g))
+        for g in (full, starved)
+    ]
+    quick, slow = answer(*ttft)
+    assert slow > quick * 1.1
+
+
+def test_a_family_or_format_that_was_not_measured_is_a_prior_with_a_wider_interval() -> None:
+    found = calibration()
+    h100, b200 = (
+        replica_of(configuration(g, Precision.FP8), LLAMA_8B, GPUS[g]) for g in ("H100-SXM", "B200")
+    )
+    assert found.evidence(h100).layer is EvidenceLayer.CALIBRATED
+    assert found.evidence(b200).layer is EvidenceLayer.PRIOR
+    assert found.evidence(b200).margin > found.evidence(h100).margin > 0.1
+    mi300 = replica_of(configuration("MI300X", Precision.FP8), LLAMA_8B, GPUS["MI300X"])
+    assert found.evidence(mi300).layer is EvidenceLayer.PRIOR, "today's software of AMD was not measured"
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("A100-SXM-80G", "A100-80GB-SXM"),
+        ("A100-PCIe-80G", "A100-80GB-PCIe"),
+        ("RTX-A6000", "A6000"),
+        ("RTX 4090", "RTX4090"),
+        ("GH200", "GH200-96GB"),
+        ("GB200-NVL72", "GB200"),
+        ("H100", "H100-SXM"),
+        ("L40S", "L40S"),
+        ("RTX-PRO-6000", "RTXPRO6000-Server"),
+    ],
+)
+def test_gpus_are_known_by_the_names_that_publishers_use(name: str, meant: str) -> None:
+    assert known_gpu(name, CATALOG.gpu_types).name == meant
+
+
+def test_what_cannot_be_answered_is_refused_with_a_reason() -> None:
+    row = dict(tables.rows("perf_calibration")[0])
+    for column, value, reason in (
+        ("gpu", "H900", "unknown GPU type"),
+        ("model", "llama-9", "unknown model"),
+        ("precision_weights", "int3", "unknown precision"),
+        ("output_tokens", "0", "output_tokens must be above zero"),
+        ("metric", "joules", "joules"),
+    ):
+        cases, refused = read_cases([{**row, column: value}], CATALOG.gpu_types, CATALOG.models)
+        assert cases == ()
+        assert reason in refused[0].reason
+
+
+@pytest.mark.parametrize(
+    ("engine", "version", "meant"),
+    [
+        ("vllm", "0.6.3", Generation.VLLM_OLD),
+        ("vllm", "mid-2024", Generation.VLLM_OLD),
+        ("vllm", "0.18.0", Generation.VLLM_NEW),
+        ("vllm", "", Generation.VLLM_NEW),
+        ("tensorrt-llm", "0.7.1", Generation.TRTLLM_OLD),
+        ("tensorrt-llm", "0.15.0", Generation.TRTLLM_MID),
+        ("tensorrt-llm", "1.2.0rc6.post1", Generation.TRTLLM_NEW),
+        ("llama.cpp", "2024-05", Generation.LLAMACPP),
+        ("llamacpp", "", Generation.LLAMACPP),
+        ("sglang", "0.5.9", Generation.SGLANG),
+        ("dynamo", "1", Generation.VLLM_OLD),
+    ],
+)
+def test_engines_belong_to_generations(engine: str, version: str, meant: Generation) -> None:
+    if engine != "dynamo":
+        assert generation(engine, version) is meant
+    else:
+        assert generation(engine, "") is Generation.VLLM_NEW
+
+
+def test_thousands_of_configurations_are_estimated_in_a_moment() -> None:
+    """Not a timed test: a hundred times the time that it takes would still pass."""
+    many = Cases.of([a_case(concurrency=1 + i % 300) for i in range(2000)])
+    began = time.perf_counter()
+    for _ in range(24):
+        predict(many, calibration().values)
+    assert time.perf_counter() - began < 60
