@@ -10,8 +10,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Protocol, cast
 
@@ -20,6 +18,16 @@ import httptools
 from hetops.router.config import Limits
 from hetops.router.heads import CONTINUE, Framing, Header, answer_head
 from hetops.router.refusals import Refusal
+from hetops.router.requests import (
+    Answering,
+    Request,
+    RequestHead,
+    ambiguity,
+    body_too_large,
+    head_too_large,
+    large_body,
+    last_of_all,
+)
 
 _HIGH_WATER_BYTES = 64 << 10
 """Unsent bytes of an answer from which on the engine is not read any further."""
@@ -29,43 +37,6 @@ _READ_BYTES = 256 << 10
 
 _LINGER_SECONDS = 2.0
 """How long a client that is still sending gets to read why it was refused, before the connection is reset."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RequestHead:
-    """A request up to its body. Header names are in lower case; of repeated headers `fields` has the last."""
-
-    method: bytes
-    path: str
-    headers: tuple[Header, ...]
-    fields: Mapping[bytes, bytes]
-    version: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """A whole request, or one that is refused. `keep_alive`: whether the connection may stay open after its answer."""
-
-    head: RequestHead | None
-    body: bytes
-    keep_alive: bool
-    refusal: Refusal | None = None
-
-
-class Answering(Protocol):
-    """What answers one request."""
-
-    def abort(self) -> None:
-        """The client is gone."""
-
-    def pause(self) -> None:
-        """The client is slow: give no more for now."""
-
-    def resume(self) -> None:
-        """The client takes more."""
-
-    def tick(self, now: float) -> None:
-        """A moment has passed."""
 
 
 class Front(Protocol):
@@ -211,8 +182,8 @@ class ClientConnection(asyncio.Protocol):
             version=self._parser.get_http_version(),
         )
         limits = self._limits
-        large = _large_head(limits) if self._head_size > limits.head_bytes else None
-        if fatal := large or _ambiguous(head) or _large_body(head, limits):
+        large = head_too_large(limits) if self._head_size > limits.head_bytes else None
+        if fatal := large or ambiguity(head) or large_body(head, limits):
             self._refuse_now(fatal)
             return
         self._refusal = self._front.screen(head)
@@ -232,7 +203,7 @@ class ClientConnection(asyncio.Protocol):
         self._body_size += len(body)
         self._fed = 0
         if self._body_size > self._limits.body_bytes:
-            self._refuse_now(_too_large(self._limits))
+            self._refuse_now(body_too_large(self._limits))
         elif not self._refusal:
             self._body.append(body)
 
@@ -245,7 +216,7 @@ class ClientConnection(asyncio.Protocol):
         if len(self._queue) >= self._limits.pipelined:
             # More in one read than may wait: those that were taken are answered, the others can be sent again.
             self._phase, keep_alive = _Phase.DEAF, False
-            self._queue[-1] = _last(self._queue[-1])
+            self._queue[-1] = last_of_all(self._queue[-1])
             return
         self._queue.append(
             Request(head=self._head, body=b"".join(self._body), keep_alive=keep_alive, refusal=self._refusal)
@@ -394,7 +365,7 @@ class ClientConnection(asyncio.Protocol):
         if (self._phase is _Phase.HEAD and self._fed > limits.head_bytes) or (
             self._phase is _Phase.BODY and self._fed > limits.head_bytes + _READ_BYTES
         ):
-            self._refuse_now(_large_head(limits))
+            self._refuse_now(head_too_large(limits))
 
     def _malformed(self, message: str) -> None:
         if self._phase is not _Phase.DEAF:
@@ -426,47 +397,3 @@ class ClientConnection(asyncio.Protocol):
 
 
 _JSON: Header = (b"content-type", b"application/json")
-
-
-def _last(request: Request) -> Request:
-    return Request(head=request.head, body=request.body, keep_alive=False, refusal=request.refusal)
-
-
-def _ambiguous(head: RequestHead) -> Refusal | None:
-    """What two readers could read in two ways, or what HTTP/1.1 requires and is missing."""
-    names = [name for name, _ in head.headers]
-    lengths, codings = names.count(b"content-length"), names.count(b"transfer-encoding")
-    fault = ""
-    if lengths > 1 or codings > 1 or (lengths and codings):
-        fault = "the request says its length twice"
-    elif codings and (
-        head.version == "1.0" or head.fields[b"transfer-encoding"].strip().lower() != b"chunked"
-    ):
-        fault = "the only Transfer-Encoding that is understood is chunked, in HTTP/1.1"
-    elif lengths and not head.fields[b"content-length"].isdigit():
-        fault = "Content-Length must be a number"
-    elif names.count(b"host") > 1 or (head.version == "1.1" and b"host" not in head.fields):
-        fault = "the request must have one Host header"
-    elif b"upgrade" in head.fields or head.method == b"CONNECT":
-        fault = "the connection cannot be upgraded: this server speaks HTTP/1.1"
-    if fault:
-        return Refusal(400, fault, code="bad_request")
-    if head.fields.get(b"expect", b"100-continue").lower() != b"100-continue":
-        return Refusal(417, "only 100-continue can be expected", code="expectation_failed")
-    return None
-
-
-def _large_body(head: RequestHead, limits: Limits) -> Refusal | None:
-    return _too_large(limits) if int(head.fields.get(b"content-length", 0)) > limits.body_bytes else None
-
-
-def _too_large(limits: Limits) -> Refusal:
-    return Refusal(
-        413, f"the request body is larger than {limits.body_bytes} bytes", code="request_too_large"
-    )
-
-
-def _large_head(limits: Limits) -> Refusal:
-    return Refusal(
-        431, f"the head of the request is larger than {limits.head_bytes} bytes", code="headers_too_large"
-    )

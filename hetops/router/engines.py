@@ -7,15 +7,14 @@ once more, on a new one. Everything else that goes wrong is told to the listener
 from __future__ import annotations
 
 import asyncio
-import ssl
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, cast
-from urllib.parse import urlsplit
 
 import httptools
 
+from hetops.router.address import Address
 from hetops.router.heads import Header
 from hetops.router.health import Fault
 
@@ -23,7 +22,7 @@ _IDLE_SECONDS = 4.0
 """How long a connection is kept unused: less than the 5 s after which uvicorn, which serves most engines, closes it."""
 
 _HEAD_BYTES = 64 << 10
-_OK, _SERVER_ERRORS = 200, 500
+_OK = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,32 +48,6 @@ class Listener(Protocol):
 
     def broken(self, fault: Fault) -> None:
         """It will not come, or not to its end."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Address:
-    """Where an endpoint listens."""
-
-    host: str
-    port: int
-    prefix: bytes
-    header: bytes
-    """The value of Host."""
-    tls: ssl.SSLContext | None
-
-    @classmethod
-    def of(cls, url: str) -> Address:
-        """The address of a base URL, which `RouterConfig` has checked."""
-        parts = urlsplit(url)
-        secure = parts.scheme == "https"
-        assert parts.hostname
-        return cls(
-            host=parts.hostname,
-            port=parts.port or (443 if secure else 80),
-            prefix=parts.path.rstrip("/").encode(),
-            header=parts.netloc.encode(),
-            tls=ssl.create_default_context() if secure else None,
-        )
 
 
 class Call:
@@ -378,27 +351,3 @@ class _Connection(asyncio.Protocol):
         if self._head is not None and not self._whole:
             self._whole = True
             self._reusable = self._parser.should_keep_alive()
-
-
-class Probe:
-    """Listens to the answer of a probe, and tells the fault or None: any answer that is no server error will do."""
-
-    def __init__(self, tell: Callable[[Fault | None], None]) -> None:
-        self._tell = tell
-        self._fault: Fault | None = Fault.BROKEN
-
-    def head(self, head: AnswerHead) -> None:
-        """The endpoint answers."""
-        self._fault = None if head.status < _SERVER_ERRORS else Fault.BROKEN
-
-    def body(self, data: bytes) -> None:
-        """What it says is of no interest."""
-        del data
-
-    def complete(self) -> None:
-        """The probe is over."""
-        self._tell(self._fault)
-
-    def broken(self, fault: Fault) -> None:
-        """The probe failed."""
-        self._tell(fault)

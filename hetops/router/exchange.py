@@ -13,7 +13,7 @@ from hetops.domain.observation import Observation, Outcome
 from hetops.router import heads
 from hetops.router.asks import Ask
 from hetops.router.classify import Lengths
-from hetops.router.client import ClientConnection, Request
+from hetops.router.client import ClientConnection
 from hetops.router.config import Limits
 from hetops.router.decide import Choice, Unroutable
 from hetops.router.engines import AnswerHead, Call, Listener
@@ -21,6 +21,7 @@ from hetops.router.events import StreamMeter, Usage, WholeMeter
 from hetops.router.heads import Framing
 from hetops.router.health import Fault
 from hetops.router.refusals import Refusal, error_event, unavailable
+from hetops.router.requests import Request
 
 _PUSHED_BACK = frozenset({429, 503})
 """An engine that is busy, or not ready: another one may take the request."""

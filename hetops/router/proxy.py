@@ -20,15 +20,17 @@ from hetops.domain.observation import Observation, Outcome
 from hetops.router import asks, heads, metrics
 from hetops.router.auth import allowed
 from hetops.router.classify import Classifier, LearntLengths, Lengths
-from hetops.router.client import Answering, ClientConnection, Request, RequestHead
+from hetops.router.client import ClientConnection
 from hetops.router.config import Limits
 from hetops.router.decide import Choice, Dispatcher, Unroutable
-from hetops.router.engines import Call, Engines, Listener, Probe
+from hetops.router.engines import Call, Engines, Listener
 from hetops.router.exchange import Exchange, Job
 from hetops.router.heads import Header
 from hetops.router.health import Fault
 from hetops.router.observe import Observer
+from hetops.router.probes import probe
 from hetops.router.refusals import Refusal, unauthorised, unavailable
+from hetops.router.requests import Answering, Request, RequestHead
 from hetops.router.status import Moment, RouterStatus, router_status
 from hetops.router.tally import Tally
 from hetops.router.watch import Orders
@@ -46,8 +48,6 @@ _BUSY_RETRIES_SHARE = 0.1
 """Requests that may be sent again because an engine was busy, as a part of all: more would multiply an overload."""
 
 _BUSY_RETRIES_KEPT = 20.0
-_PROBE_SECONDS = 2.0
-"""How long an engine may take to say how it is."""
 
 
 class Router:
@@ -112,7 +112,7 @@ class Router:
         for client in tuple(self._clients):
             client.tick(now)
         for endpoint in self._dispatcher.due_probes(now):
-            self._probe(endpoint)
+            probe(self._engines, endpoint, self._probed)
         self._engines.tick(now)
         for observer in (*self._retired, self._observer):
             observer.flush()
@@ -346,23 +346,6 @@ class Router:
         )
         self._tally.ended(observation)
         self._observer.add(observation)
-
-    def _probe(self, endpoint: str) -> None:
-        address = self._engines.address(endpoint)
-        request = heads.probe_head(address.prefix + b"/health", address.header)
-        timer: asyncio.TimerHandle | None = None
-
-        def tell(fault: Fault | None) -> None:
-            assert timer
-            timer.cancel()
-            self._probed(endpoint, fault)
-
-        call = self._engines.call(endpoint, request, Probe(tell))
-        timer = self._loop.call_later(_PROBE_SECONDS, partial(self._unanswered, call, endpoint))
-
-    def _unanswered(self, call: Call, endpoint: str) -> None:
-        call.cancel()
-        self._probed(endpoint, Fault.BROKEN)
 
     def _probed(self, endpoint: str, fault: Fault | None) -> None:
         """A probe has ended. Requests that wait for the first byte of an engine that is dead go elsewhere."""
