@@ -12,6 +12,7 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -23,7 +24,7 @@ from pathlib import Path
 EXAMPLES = Path(__file__).resolve().parent
 HETOPS = Path(sys.executable).with_name("hetops")
 INFEASIBLE = 6
-MOST_LOOSENINGS = 2
+MOST_EASINGS = 4
 COLOUR = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
 
 
@@ -52,9 +53,15 @@ class Stage:
     def code_of(self, *arguments: str) -> int:
         """As `run`, but failing is an answer too."""
         say(f"\n{bold('$ hetops ' + shlex.join(arguments))}")
-        return subprocess.run(
-            [HETOPS, *arguments], cwd=self.folder, env=self.environment, check=False
-        ).returncode
+        running = subprocess.Popen(
+            [HETOPS, *arguments], cwd=self.folder, env=self.environment, process_group=0
+        )  # a group of its own: Ctrl-C is ours to pass on, once
+        try:
+            return running.wait()
+        except KeyboardInterrupt:
+            running.send_signal(signal.SIGINT)
+            running.wait()
+            raise
 
     def answer(self, *arguments: str) -> dict[str, object]:
         """What a command says as JSON, not shown."""
@@ -98,6 +105,7 @@ class Stage:
 def main() -> int:
     """Both examples, and how long they took."""
     began = time.monotonic()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with tempfile.TemporaryDirectory(prefix="hetops-demo-") as temporary:
         stages = [stage(name, Path(temporary)) for name in ("quickstart", "rehearsal")]
         try:
@@ -146,28 +154,31 @@ def rehearsal(here: Stage) -> None:
 
 
 def plan_within_reach(here: Stage) -> None:
-    """The plan; where this machine is slower than the one the targets were written on, with looser ones."""
-    for _ in range(MOST_LOOSENINGS):
+    """The plan; where this machine is slower than the one that the example was written on, of as much less work."""
+    for _ in range(MOST_EASINGS):
         if here.code_of("plan") != INFEASIBLE:
             return
-        loosen(here)
+        ease(here)
     here.run("plan")
 
 
-def loosen(here: Stage) -> None:
-    """Multiplies the targets by what the planner says would be enough, and a little more."""
+def ease(here: Stage) -> None:
+    """All targets looser and the rate lower by one factor, as a machine so much slower needs: what the planner names as
+    looser targets, and a little more."""
     told = json.dumps(here.answer("plan"))
-    found = re.search(r"targets by a factor of ([0-9.]+)", told)
-    factor = 1.15 * (float(found.group(1)) if found else 2.0)
-    say(f"\nThis machine does not meet the example's targets: all of them are multiplied by {factor:.2f}.")
+    named = re.search(r"targets by a factor of ([0-9.]+)", told)
+    factor = 1.2 * (float(named.group(1)) if named else 1.2)
+    say(f"\nThis machine is slower than the example's: its targets and time are stretched by {factor:.2f}.")
     text = here.spec.read_text(encoding="utf-8")
-    looser = re.sub(
-        r"^(t[tp][fo]t_seconds = )([0-9.]+)",
-        lambda m: f"{m.group(1)}{float(m.group(2)) * factor:.3g}",
-        text,
-        flags=re.MULTILINE,
+    text = scaled(text, r"^(t[tp][fo]t_seconds = )([0-9.]+)", factor)
+    here.spec.write_text(scaled(text, r"^(rate_scale = )([0-9.]+)", 1 / factor), encoding="utf-8")
+
+
+def scaled(text: str, pattern: str, factor: float) -> str:
+    """Every number that the pattern finds, behind a name, times a factor."""
+    return re.sub(
+        pattern, lambda m: f"{m.group(1)}{float(m.group(2)) * factor:.3g}", text, flags=re.MULTILINE
     )
-    here.spec.write_text(looser, encoding="utf-8")
 
 
 def stage(name: str, temporary: Path) -> Stage:

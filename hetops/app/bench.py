@@ -29,6 +29,7 @@ from hetops.load.trials import BenchResult, Family, Trial, TrialResult
 from hetops.performance import estimate, measured
 from hetops.plugin.engine import Download, Launch, LaunchContext
 from hetops.plugin.provider import Capability, DrivesNodes, NodeDriver, NodeRequest
+from hetops.reports import quantities as q
 from hetops.state import host, lock, measurements
 from hetops.state.home import Home
 
@@ -182,8 +183,8 @@ def _announcement(planned: Sequence[_Bench], effort: Effort) -> str:
     members = sum(len(b.family.members) for b in planned)
     seconds = count * effort.seconds + len(planned) * _START_SECONDS
     return (
-        f"{members} configurations in {len(planned)} engines, {count} measurements of {effort.seconds:g} s at most where"
-        f" requests are short: about {seconds:.0f} s"
+        f"{q.many(members, 'configuration')} in {q.many(len(planned), 'engine')}, {q.many(count, 'measurement')} of"
+        f" {effort.seconds:g} s, longer where an engine is slow: about {seconds:.0f} s"
     )
 
 

@@ -112,10 +112,11 @@ def test_the_demo_changes_lines_that_its_copies_have(tmp_path: Path) -> None:
         assert not (stage.folder / ".hetops").exists(), "its state is beside it"
 
 
-def test_the_demo_loosens_every_target_by_the_factor_that_the_planner_names(tmp_path: Path) -> None:
+def test_the_demo_eases_targets_and_rate_by_the_factor_that_the_planner_names(tmp_path: Path) -> None:
     stage = demo.stage("rehearsal", tmp_path)
     text = stage.spec.read_text(encoding="utf-8").replace("ttft_seconds = 2.0", "ttft_seconds = 0.001")
     stage.spec.write_text(text, encoding="utf-8")
     assert stage.answer("plan")["exit_code"] == demo.INFEASIBLE
-    demo.loosen(stage)
+    demo.ease(stage)
     assert stage.answer("plan")["format"] == "hetops.plan"
+    assert "rate_scale = 0.7 " not in stage.spec.read_text(encoding="utf-8")
