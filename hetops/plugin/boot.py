@@ -11,6 +11,7 @@ import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from hetops.errors import ErrorKind, ProviderError
 from hetops.plugin.engine import Launch
 
 FIRST_PORT = 8000
@@ -63,14 +64,29 @@ def container_problem(launch: Launch) -> str:
     return ""
 
 
-def router_networks(environment: Mapping[str, str]) -> tuple[str, ...]:
-    """The networks that the environment names, each in full (`203.0.113.7/32`); none where it names none.
+def router_networks(provider: str, environment: Mapping[str, str]) -> tuple[str, ...]:
+    """The IPv4 networks that the environment names, each in full (`203.0.113.7/32`).
 
     Raises:
-        ValueError: one of them is no network.
+        ProviderError: of kind invalid; it names none, or one that is no network. Ports are opened to nobody unasked.
     """
     told = (part.strip() for part in environment.get(ROUTER_NETWORKS, "").split(","))
-    return tuple(str(ipaddress.ip_network(part)) for part in told if part)
+    try:
+        named = [ipaddress.ip_network(part) for part in told if part]
+    except ValueError as fault:
+        raise _no_networks(provider, str(fault)) from fault
+    if not any(network.version == 4 for network in named):
+        raise _no_networks(provider, "names no IPv4 network: nobody could reach the engines")
+    return tuple(str(network) for network in named if network.version == 4)
+
+
+def _no_networks(provider: str, problem: str) -> ProviderError:
+    return ProviderError(
+        f"{ROUTER_NETWORKS}: {problem}",
+        provider=provider,
+        kind=ErrorKind.INVALID,
+        hint=f"export {ROUTER_NETWORKS}=203.0.113.7, the address that the router has on the internet",
+    )
 
 
 def boot_script(boot: Boot) -> str:
@@ -79,9 +95,10 @@ def boot_script(boot: Boot) -> str:
         "#!/bin/bash",
         f"# hetops: node {boot.node}",
         "set -euo pipefail",
+        "exec 9>/run/lock/hetops && flock 9",
         *_firewall(boot),
         *(line for image in dict.fromkeys(launch.image for launch in boot.launches) for line in _pull(image)),
-        *(shlex.join(command) for command in _containers(boot)),
+        *_containers(boot),
     )
     return "\n".join(lines) + "\n"
 
@@ -90,9 +107,7 @@ def _firewall(boot: Boot) -> Iterable[str]:
     """Docker publishes ports past the usual firewall; its own chain DOCKER-USER comes first. Made anew each time."""
     ports = f"{boot.ports[0]}:{boot.ports[-1]}"
     yield "iptables -N HETOPS 2>/dev/null || iptables -F HETOPS"
-    for network in boot.networks:
-        if ":" not in network:
-            yield f"iptables -A HETOPS -s {network} -j RETURN"
+    yield from (f"iptables -A HETOPS -s {network} -j RETURN" for network in boot.networks)
     yield "iptables -A HETOPS -j DROP"
     rule = f"-p tcp -m conntrack --ctstate NEW --ctorigdstport {ports} -j HETOPS"
     yield f"iptables -C DOCKER-USER {rule} 2>/dev/null || iptables -I DOCKER-USER {rule}"
@@ -104,13 +119,13 @@ def _pull(image: str) -> Iterable[str]:
     yield f"{pull} || {{ sleep 10; {pull}; }} || {{ sleep 60; {pull}; }}"
 
 
-def _containers(boot: Boot) -> Iterable[tuple[str, ...]]:
+def _containers(boot: Boot) -> Iterable[str]:
+    """What stands is left alone: the node's name tells what runs on it, so it is the same."""
     each = boot.gpus // len(boot.launches)
     for index, (launch, port) in enumerate(zip(boot.launches, boot.ports, strict=True)):
         name = f"hetops-{index}"
         devices = ",".join(str(gpu) for gpu in range(index * each, (index + 1) * each))
-        yield ("docker", "rm", "--force", name)
-        yield (
+        run = (
             *("docker", "run", "--detach", "--name", name, "--restart", "on-failure:3"),
             *("--gpus", f'"device={devices}"', "--ipc", "host", "--ulimit", "memlock=-1"),
             *("--publish", f"{port}:{launch.port}"),
@@ -118,3 +133,4 @@ def _containers(boot: Boot) -> Iterable[tuple[str, ...]]:
             launch.image,
             *launch.argv,
         )
+        yield f"docker container inspect {name} >/dev/null 2>&1 || {shlex.join(run)}"

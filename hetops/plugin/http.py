@@ -97,6 +97,7 @@ class Service:
     provider: str
     base_url: str
     token: Secret
+    """Empty for a service that asks for none."""
     meaning: MeaningOf = lambda _: None
     patience: Patience = field(default_factory=Patience)
     url_hint: str = "is the address of the API right? A proxy or a captive network may answer in its place"
@@ -186,7 +187,7 @@ class Api:
         self._guard_the_line()
         self._client = httpx.AsyncClient(
             base_url=service.base_url,
-            headers={"Authorization": f"Bearer {service.token.reveal()}", "Accept": "application/json"},
+            headers={"Accept": "application/json", **_authorization(service.token)},
             timeout=service.patience.timeout_seconds,
             verify=_tls(),
         )
@@ -329,6 +330,10 @@ class Api:
         line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
         shown = self._service.token.hide(line)
         return shown if len(shown) <= _MOST_WORDS else f"{shown[:_MOST_WORDS]}…"
+
+
+def _authorization(token: Secret) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token.reveal()}"} if token else {}
 
 
 @functools.cache

@@ -1,6 +1,6 @@
 """A `NodeDriver` for clouds that rent out machines over HTTP: one idempotent create for all of them.
 
-What differs from cloud to cloud is a `NodeCloud`, five plain questions. Decides when to ask, what to adopt and when to
+What differs from cloud to cloud is a `NodeCloud`, six plain questions. Decides when to ask, what to adopt and when to
 give up. Must not ask twice for a machine that may exist, nor leave one that failed.
 """
 
@@ -37,6 +37,13 @@ class NodeCloud(Protocol):
         """Asks for the machine, once, and answers with its id.
 
         An HttpError whose `unknown_outcome` is set says that it may exist all the same.
+        """
+        ...
+
+    async def prepare(self, node: Node, request: NodeRequest) -> None:
+        """Starts the engines on a machine that runs, where nothing else does. May be called again, and at once.
+
+        A ProviderError of a kind that passes is tried again at the next look.
         """
         ...
 
@@ -160,22 +167,29 @@ class CloudDriver:
     async def _serving(self, node: Node, request: NodeRequest) -> Node:
         """The node once all its engines answer."""
         end, pause = self._clock.now() + self._waits.boot_seconds, self._waits.first_poll_seconds
-        known = False
+        prepared = False
         while True:
             now = await self._looked(node)
             if now.state is NodeState.RUNNING and all(now.endpoints):
-                if not known:
-                    known, end = (
-                        True,
-                        self._clock.now() + max(each.ready_seconds for each in request.launches),
-                    )
                 if await self._healthy(now, request):
                     return now
+                if not prepared and await self._prepared(now, request):
+                    prepared = True
+                    end = self._clock.now() + max(each.ready_seconds for each in request.launches)
             if self._clock.now() >= end:
-                what = "its engines do not answer" if known else "the machine does not run"
+                what = "its engines do not answer" if prepared else "the machine does not run"
                 raise _NotServingError(f"{what} in the time they have")
             await self._clock.sleep(pause)
             pause = min(2 * pause, self._waits.longest_poll_seconds)
+
+    async def _prepared(self, node: Node, request: NodeRequest) -> bool:
+        try:
+            await self._cloud.prepare(node, request)
+        except ProviderError as fault:
+            if fault.kind not in _PASSING:
+                raise _NotServingError(fault.message) from fault
+            return False
+        return True
 
     async def _looked(self, node: Node) -> Node:
         """The node now; a look that fails and may succeed the next time tells nothing."""

@@ -15,7 +15,6 @@ from typing import Any
 from urllib.parse import quote
 
 from hetops.plugin import (
-    ROUTER_NETWORKS,
     Api,
     Boot,
     CloudDriver,
@@ -88,6 +87,9 @@ class LambdaNodes:
                 said = await api.post("/api/v1/instance-operations/launch", body)
         return _launched(said)
 
+    async def prepare(self, node: Node, request: NodeRequest) -> None:
+        """As `NodeCloud.prepare`: cloud-init has started them."""
+
     async def look(self, node_id: str) -> Node | None:
         """As `NodeCloud.look`."""
         try:
@@ -121,10 +123,9 @@ class LambdaNodes:
         gpus = gpus_of(request.sku)
         if gpus is None:
             raise _invalid(f"{request.sku} is no instance type of Lambda", Scope.OFFER)
+        allowed = router_networks(PROVIDER, self.surroundings.environment)
         try:
-            return Boot(
-                node=request.name, launches=request.launches, gpus=gpus, networks=networks(self.surroundings)
-            )
+            return Boot(node=request.name, launches=request.launches, gpus=gpus, networks=allowed)
         except ValueError as fault:
             raise _invalid(f"{request.pool}: {fault}", Scope.OFFER) from fault
 
@@ -160,19 +161,6 @@ def ssh_key(names: tuple[str, ...], environment: Mapping[str, str]) -> str:
         f"an instance takes exactly one SSH key: {told}",
         hint=f"export {SSH_KEY_VARIABLE}=..." if names else "add one at https://cloud.lambda.ai/ssh-keys",
     )
-
-
-def networks(surroundings: Surroundings) -> tuple[str, ...]:
-    """From where the router comes: the serving ports are closed to everybody else. IPv4, as Lambda's firewall is."""
-    hint = f"export {ROUTER_NETWORKS}=203.0.113.7, the address that the router has on the internet"
-    try:
-        named = router_networks(surroundings.environment)
-    except ValueError as fault:
-        raise _invalid(f"{ROUTER_NETWORKS}: {fault}", hint=hint) from fault
-    allowed = tuple(network for network in named if ":" not in network)
-    if not allowed:
-        raise _invalid(f"{ROUTER_NETWORKS} names no IPv4 network: nobody could reach the engines", hint=hint)
-    return allowed
 
 
 def _body(request: NodeRequest, boot: Boot, key: str, ruleset: str) -> dict[str, Any]:

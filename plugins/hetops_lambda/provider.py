@@ -41,6 +41,7 @@ class LambdaProvider:
 
     def check(self, settings: Mapping[str, Any]) -> tuple[CheckResult, ...]:
         """The settings and the key; with a key, whether Lambda takes it and what `hetops up` needs besides."""
+        from hetops.plugin import router_networks
         from hetops_lambda import nodes
         from hetops_lambda.cloud import KEY_FILES, KEY_VARIABLES, ssh_keys
 
@@ -59,7 +60,9 @@ class LambdaProvider:
                 return nodes.ssh_key(await ssh_keys(api), around.environment)
 
         account = finding("account", lambda: f"open; SSH key {asyncio.run(asked())}", fix="run again")
-        networks = finding("router's address", lambda: ", ".join(nodes.networks(around)), fix="")
+        networks = finding(
+            "router's address", lambda: ", ".join(router_networks(PROVIDER, around.environment)), fix=""
+        )
         return known, key, account, networks
 
     async def fetch_offers(self, query: OfferQuery) -> tuple[OfferOrReason, ...]:

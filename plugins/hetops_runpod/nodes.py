@@ -80,6 +80,9 @@ class RunPodNodes:
                 raise
         return _created(said)
 
+    async def prepare(self, node: Node, request: NodeRequest) -> None:
+        """As `NodeCloud.prepare`: a pod is its engine."""
+
     async def look(self, node_id: str) -> Node | None:
         """As `NodeCloud.look`."""
         try:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hetops_hyperbolic.provider import HyperbolicProvider
 from hetops_lambda.provider import LambdaProvider
 from hetops_runpod.provider import RunPodProvider
 
@@ -32,6 +33,7 @@ from hetops.plugin import (
     Surroundings,
 )
 from tests.doubles.fake_api import FakeApi, Scenario, started
+from tests.doubles.hyperbolic import Hyperbolic
 from tests.doubles.lambda_cloud import LambdaCloud
 from tests.doubles.runpod import RunPod
 
@@ -87,6 +89,17 @@ KINDS = {
         launches=1,
         create_path="/v2/pods",
         list_path="/v2/pods",
+    ),
+    "hyperbolic": Kind(
+        name="hyperbolic",
+        fake=Hyperbolic,
+        provider=HyperbolicProvider,
+        sku="h100 (virtual-machine, 8 GPU)",
+        region="us-east-1",
+        sold_out="b200 (virtual-machine, 1 GPU)",
+        launches=2,
+        create_path="/v2/on-demand/virtual-machine-rentals",
+        list_path="/v2/on-demand/virtual-machine-rentals",
     ),
 }
 

@@ -1,0 +1,101 @@
+"""Hyperbolic as a provider. Keeps nothing. Its prices can be asked for without a key."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from hetops.plugin import (
+    Capability,
+    CheckResult,
+    ErrorKind,
+    NodeDriver,
+    OfferOrReason,
+    OfferQuery,
+    ProviderError,
+    Quota,
+    Surroundings,
+    finding,
+    read_credential,
+    refuse_unknown,
+)
+from hetops_hyperbolic.offers import PROVIDER, offers
+
+BALANCE_QUOTA = "hyperbolic-balance"
+_CHECK_SECONDS = 1.2
+
+
+class HyperbolicProvider:
+    """Hyperbolic's virtual machines, on demand and paid in advance."""
+
+    name = PROVIDER
+    capabilities = frozenset({Capability.MULTI_GPU_NVLINK})
+
+    def __init__(self, surroundings: Surroundings | None = None) -> None:
+        self._surroundings = surroundings or Surroundings()
+
+    def check(self, settings: Mapping[str, Any]) -> tuple[CheckResult, ...]:
+        """The settings and the key; with a key, the balance and what `hetops up` needs besides."""
+        from hetops.plugin import router_networks
+        from hetops_hyperbolic import cloud, shell
+
+        around = self._surroundings
+
+        async def balance() -> str:
+            async with cloud.api(around, around.patience.within(_CHECK_SECONDS)) as client:
+                left = await cloud.balance(client)
+            if left.usd + left.overdraft_usd <= 0:
+                message, hint = "nothing is left to spend", "add credit at https://app.hyperbolic.ai/settings"
+                raise ProviderError(message, provider=PROVIDER, kind=ErrorKind.BALANCE, hint=hint)
+            return f"{left.usd:.2f} USD"
+
+        known = finding("settings", lambda: _understood(settings), fix=f"correct [providers.{PROVIDER}]")
+        key = finding(
+            "API key",
+            lambda: f"from {read_credential(PROVIDER, around, cloud.KEY_VARIABLES, cloud.KEY_FILES).source}",
+            fix=f"export {cloud.KEY_VARIABLES[0]}=...",
+        )
+        if not key.ok:
+            return known, key
+        return (
+            known,
+            key,
+            finding("balance", lambda: asyncio.run(balance()), fix="run again"),
+            finding("ssh", lambda: shell.ssh_program(around.environment), fix=""),
+            finding(
+                "router's address", lambda: ", ".join(router_networks(PROVIDER, around.environment)), fix=""
+            ),
+        )
+
+    async def fetch_offers(self, query: OfferQuery) -> tuple[OfferOrReason, ...]:
+        """Every rental option, those that are sold out as such."""
+        from hetops_hyperbolic import cloud
+
+        _understood(query.settings)
+        around = self._surroundings
+        async with cloud.open_api(around, around.patience.within(query.deadline_seconds * 0.9)) as client:
+            return offers(await cloud.rental_options(client), query.now)
+
+    async def quota(self) -> tuple[Quota, ...]:
+        """The balance: what is paid in advance is all that can be spent."""
+        from hetops_hyperbolic import cloud
+
+        async with cloud.api(self._surroundings) as client:
+            left = await cloud.balance(client)
+        limit = max(0.0, float(left.usd + left.overdraft_usd))
+        return (Quota(group=BALANCE_QUOTA, limit=limit, used=0.0, unit="USD"),)
+
+    def node_driver(self, state_folder: Path) -> NodeDriver:
+        """The driver; `state_folder` holds its locks and the host keys of its machines."""
+        from hetops.plugin import CloudDriver
+        from hetops_hyperbolic.nodes import HyperbolicNodes
+
+        cloud = HyperbolicNodes(self._surroundings, state_folder)
+        return CloudDriver(cloud, state_folder, clock=self._surroundings.clock)
+
+
+def _understood(settings: Mapping[str, Any]) -> str:
+    refuse_unknown(PROVIDER, settings, ())
+    return "understood"
