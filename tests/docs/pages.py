@@ -28,6 +28,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "protocols": words.protocols,
     "enumerations": words.enumerations,
     "providers": words.providers,
+    "door": words.door,
     "modules": words.modules,
 }
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import ModuleType
 
 import hetops.domain
+import hetops.plugin
 from hetops.domain.schema import field_docs
 from hetops.errors import ErrorKind, Scope
 from hetops.plugin import engine, hookspecs, manager, provider, testing
@@ -48,6 +49,20 @@ def protocols() -> str:
         testing.NodeDriverContract,
     )
     return "\n\n".join(f"### {kind.__name__}\n\n{_prose(kind)}\n\n{_methods(kind)}" for kind in kinds)
+
+
+def door() -> str:
+    """Every name that a plugin may import, with the first sentence of what it says of itself."""
+    rows = [
+        f"| `{name}` | {_in_short(getattr(hetops.plugin, name))} |" for name in sorted(hetops.plugin.__all__)
+    ]
+    return "\n".join(("| name | what it is |", "|---|---|", *rows))
+
+
+def _in_short(thing: object) -> str:
+    if not (inspect.isclass(thing) or inspect.isroutine(thing)):
+        return f"{thing:g}" if isinstance(thing, float) else type(thing).__name__
+    return (inspect.getdoc(thing) or "").split("\n\n")[0].replace("\n", " ").replace("|", "\\|")
 
 
 def providers() -> str:
