@@ -20,8 +20,7 @@ _GPU_FAMILIES = ("p*", "g*")
 _PAGE = 100
 _BIG_PAGE = 1000
 _MOST_TYPES_A_REQUEST = 100
-_MOST_TYPES_A_FILTER = 40
-"""A filter value of the price list holds 1,024 characters."""
+_MOST_FILTER_CHARACTERS = 1024
 _MOST_REGIONS_A_SCORE = 10
 _BLOCK_SEARCH = timedelta(days=14)
 
@@ -66,8 +65,8 @@ def price_list(pricing: Any, region: str, types: Sequence[str]) -> list[str]:
     filters = [{"Type": "TERM_MATCH", "Field": f, "Value": v} for f, v in PRICE_LIST_FILTERS.items()]
     filters.append({"Type": "TERM_MATCH", "Field": "regionCode", "Value": region})
     rows: list[str] = []
-    for some in _chunks(sorted(types), _MOST_TYPES_A_FILTER):
-        wanted = {"Type": "ANY_OF", "Field": "instanceType", "Value": ",".join(some)}
+    for some in _joined(sorted(types)):
+        wanted = {"Type": "ANY_OF", "Field": "instanceType", "Value": some}
         asked = {"ServiceCode": "AmazonEC2", "FormatVersion": "aws_v1", "Filters": [*filters, wanted]}
         rows.extend(_paged(pricing, "get_products", "PriceList", _PAGE, **asked))
     return rows
@@ -159,6 +158,18 @@ def _own(answer: dict[str, Any]) -> dict[str, Any]:
     if not answer.get("ResponseMetadata", {}).get("RequestId"):
         raise NonsenseError("an answer without a request id")
     return answer
+
+
+def _joined(names: Sequence[str]) -> Iterator[str]:
+    """The names with commas, in as few values as the price list takes."""
+    value = ""
+    for name in names:
+        if len(value) + 1 + len(name) > _MOST_FILTER_CHARACTERS:
+            yield value
+            value = ""
+        value += f",{name}" if value else name
+    if value:
+        yield value
 
 
 def _chunks(names: Sequence[str], size: int) -> Iterator[Sequence[str]]:

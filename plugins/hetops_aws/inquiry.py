@@ -96,7 +96,7 @@ class Inquiry:
 
     def quotas(self) -> Iterator[RegionQuotas]:
         """The limits of each region that told them."""
-        return (self._quotas_of(name) for name in self._regions)
+        return (self._quotas_of(name, {}) for name in self._regions)
 
     def failures(self) -> tuple[Failure, ...]:
         """Everything that failed or did not answer in time; of a region that cannot even tell its zones, that alone."""
@@ -217,15 +217,17 @@ class Inquiry:
             sold_on_demand=Market.ON_DEMAND in wanted,
             spot=spot,
             blocks=tuple(blocks),
-            quotas=self._quotas_of(name),
+            quotas=self._quotas_of(name, shapes),
             scores=self._scores_of(name),
             scored=self._settings.placement_scores,
         )
 
-    def _quotas_of(self, region: str) -> RegionQuotas:
+    def _quotas_of(self, region: str, shapes: Mapping[str, Shape]) -> RegionQuotas:
         limits: tuple[FamilyQuota, ...] = self._told.get(Request(Action.QUOTAS, region), ())
         running = self._told.get(Request(Action.RUNNING, region))
-        return RegionQuotas(limits=limits, used=None if running is None else used_by_group(running, limits))
+        vcpu_of = {name: shape.vcpu for name, shape in shapes.items()}
+        used = None if running is None else used_by_group(running, limits, vcpu_of)
+        return RegionQuotas(limits=limits, used=used)
 
     def _scores_of(self, region: str) -> dict[str, int]:
         rows = self._told.get(Request(Action.SCORES, ""), ())

@@ -80,15 +80,19 @@ def read_quotas(rows: Iterable[Mapping[str, Any]], region: str) -> tuple[FamilyQ
     return tuple(sorted((q for q in found if q), key=lambda q: q.group))
 
 
-def used_by_group(instances: Iterable[Mapping[str, Any]], limits: Sequence[FamilyQuota]) -> dict[str, float]:
-    """vCPUs that running instances hold of each limit."""
+def used_by_group(
+    instances: Iterable[Mapping[str, Any]], limits: Sequence[FamilyQuota], vcpu_of: Mapping[str, int]
+) -> dict[str, float]:
+    """vCPUs that running instances hold of each limit; an instance that tells none has those of its type."""
     used: Counter[str] = Counter()
     for instance in instances:
         market = _RUNNING.get(instance.get("InstanceLifecycle"))
-        quota = quota_of(limits, str(instance.get("InstanceType", "")), market) if market else None
+        name = str(instance.get("InstanceType", ""))
+        quota = quota_of(limits, name, market) if market else None
         cpu = instance.get("CpuOptions", {})
+        vcpu = int(cpu.get("CoreCount", 0)) * int(cpu.get("ThreadsPerCore", 1))
         if quota is not None:
-            used[quota.group] += int(cpu.get("CoreCount", 0)) * int(cpu.get("ThreadsPerCore", 1))
+            used[quota.group] += vcpu or vcpu_of.get(name, 0)
     return {group: float(vcpu) for group, vcpu in used.items()}
 
 

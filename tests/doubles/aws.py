@@ -343,7 +343,7 @@ class _Handler(BaseHTTPRequestHandler):
         """To moto, whose filters on instance types know no patterns."""
         form = parse_qsl(content.decode())
         wanted = asked.filters().get("instance-type")
-        if wanted and asked.operation == "DescribeInstanceTypeOfferings":
+        if wanted:
             number = next(k.split(".")[1] for k, v in form if v == "instance-type")
             form = [(k, v) for k, v in form if not k.startswith(f"Filter.{number}.Value.")]
             names = [n for n in self.server.described if any(fnmatch.fnmatchcase(n, w) for w in wanted)]
