@@ -192,7 +192,10 @@ class Exchange:
             return
         if self._call:
             self._call.cancel()
-        self._end(Outcome.ABORTED, self._head.status if self._sent and self._head else _CLIENT_GONE)
+        status = self._head.status if self._sent and self._head else _CLIENT_GONE
+        # Many clients close at [DONE], before the end of the body: they have got everything.
+        whole = self._stream is not None and self._stream.done and not self._stream.failed
+        self._end(Outcome.OK if whole else Outcome.ABORTED, status)
 
     def pause(self) -> None:
         """The client is slow."""
@@ -221,6 +224,8 @@ class Exchange:
         self._choice = choice
         self._tried.add(choice.endpoint)
         self._call = self._desk.send(self._job, choice.endpoint, self)
+        if self._paused:
+            self._call.pause()
 
     def _retry(self, choose: _Choose) -> bool:
         """Whether another replica takes the request."""

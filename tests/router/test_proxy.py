@@ -271,6 +271,21 @@ def test_a_client_that_goes_away_frees_the_engine_at_once(stream: bool, tmp_path
     assert seen["status"] == (200 if stream else 499)
 
 
+def test_a_client_that_leaves_at_the_last_event_has_got_its_answer() -> None:
+    def without_end(asked: Asked) -> bool:
+        asked.begin_stream()
+        asked.token("one")
+        asked.event(b"[DONE]")
+        assert asked.gone()
+        return False
+
+    with engines(without_end) as (engine,), running(config({"a": (engine.url,)})) as router:
+        with Client(router.port) as client:
+            client.send(request(chat(stream=True))).until(b"[DONE]")
+        until(lambda: router.in_flight == 0)
+        assert router.do(lambda r: r.status().outcomes)["ok"] == 1
+
+
 def test_a_client_that_goes_away_before_the_engine_took_the_connection_leaves_nothing_behind() -> None:
     with engines(answer) as (engine,), running(config({"a": (engine.url,)})) as router:
         for _ in range(20):
