@@ -24,7 +24,7 @@ from hetops.stack.exported import Exported, from_checkpoint
 from hetops.stack.inputs import FleetInputs
 from hetops.stack.program import Program
 from hetops.stack.render import render
-from hetops.stack.workspace import PROJECT, StackPlace, environment, workspace
+from hetops.stack.workspace import PROJECT, StackPlace, environment, stack_settings, workspace
 from hetops.state.home import DeploymentFolder
 
 __all__ = ["FleetStack", "StackPlace", "Tell"]
@@ -140,6 +140,8 @@ class FleetStack:
         ended = end_orphan(self._place.folder.engine)
         notes = [ended] if ended else []
         if not self._place.backend:
+            # The engine makes this file from the state where it is missing, and refuses one that a kill tore.
+            stack_settings(self._place.folder).unlink(missing_ok=True)
             notes += backend_locks.clear_stale(self._place.folder.backend)
         exported = self._export()
         if exported is not None and exported.has_open_operations:

@@ -67,6 +67,11 @@ def workspace(folder: DeploymentFolder, process: EngineProcess) -> Workspace:
     return Workspace(work_dir=str(folder.work), pulumi_command=process)
 
 
+def stack_settings(folder: DeploymentFolder) -> Path:
+    """The engine's file of the stack's settings; ours are none, it holds what the state says of its encryption."""
+    return folder.work / f"Pulumi.{folder.name}.yaml"
+
+
 def environment(place: StackPlace) -> dict[str, str]:
     """What the engine runs in. Its plugins are looked for beside our interpreter first; nothing is fetched."""
     given = {name: value for name, value in place.environment.items() if name not in _DROPPED}

@@ -105,6 +105,16 @@ def test_an_engine_killed_alone_is_told_as_a_failure_and_up_goes_on(place: Place
     assert place.running() == begun
 
 
+def test_settings_of_the_stack_that_a_kill_tore_hinder_nobody(place: Place) -> None:
+    stack = place.stack()
+    stack.up(inputs(), place.tell)
+    settings = place.folder.work / "Pulumi.chat.yaml"
+    settings.write_text(settings.read_text()[:20])
+    stack.up(inputs(), place.tell)
+    settings.write_text("encr")
+    assert_removed(place)
+
+
 def test_a_killed_down_is_gone_on_with(place: Place, tmp_path: Path) -> None:
     place.stack().up(inputs(), place.tell)
     killed_at(started("down", tmp_path), "deleting")
