@@ -143,7 +143,7 @@ def meaning_of(fault: BaseException, action: str, settings: AwsSettings) -> Mean
     if isinstance(fault, boto.ProfileNotFound):
         named = f"providers.{PROVIDER}.profile" if settings.profile else "AWS_PROFILE"
         words = f"{named}: there is no profile {fault.kwargs.get('profile', settings.profile)!r}"
-        return _invalid(words, fix="aws configure list-profiles shows those there are")
+        return _auth(words, fix="aws configure list-profiles shows those there are")
     if isinstance(fault, _EXPIRED_SIGN_IN):
         fix = "aws sso login" + (f" --profile {settings.profile}" if settings.profile else "")
         return _auth(f"the sign-in has expired or cannot be read ({type(fault).__name__})", fix=fix)
