@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import ClassVar
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hetops.domain import codec
@@ -49,6 +49,7 @@ def test_a_plan_comes_back_as_it_was() -> None:
 finite = st.floats(0, 1e9)
 
 
+@settings(deadline=None)
 @given(
     st.builds(
         Observation,

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hetops.catalog import tables
@@ -106,6 +106,7 @@ def test_money_and_tokens() -> None:
 lengths = st.lists(st.floats(1, 1e5), min_size=4, max_size=4).map(sorted)
 
 
+@settings(deadline=None)
 @given(lengths, st.floats(1, 99.9), st.floats(1, 99.9))
 def test_longer_percentiles_are_never_shorter(known: list[float], one: float, two: float) -> None:
     p50, p90, p95, p99 = known
@@ -186,6 +187,7 @@ def test_the_rate_that_is_planned_with_is_never_above_the_estimate() -> None:
     refused(row, "fails", requests_per_second_low=-0.1)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 256), st.integers(1, 256), st.floats(1, 1e5), st.floats(1, 1e5))
 def test_more_work_never_takes_less_time(one: int, two: int, short: float, long: float) -> None:
     times: StepTimes = plans.STEP_TIMES

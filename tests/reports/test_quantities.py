@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hetops.reports import quantities as q
@@ -98,6 +98,7 @@ def test_counted_nouns() -> None:
 words = st.text(st.characters(categories=["L", "N"]), max_size=8)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(words, words, words), max_size=6))
 def test_columns_of_a_table_stand_below_one_another(rows: list[tuple[str, str, str]]) -> None:
     lines = q.table(("one", "two", "three"), rows, right=(1,)).split("\n")

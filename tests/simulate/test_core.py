@@ -22,7 +22,7 @@ TIMES = StepTimes(
     kv_capacity_tokens=10_000,
     max_sequences=4,
 )
-TERMS = settings(max_examples=200, deadline=None)
+TERMS = settings(max_examples=150, deadline=None, derandomize=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,17 +35,23 @@ class Arrival:
 
 @st.composite
 def step_times(draw: st.DrawFn) -> StepTimes:
-    """Engines small enough that memory and slots run out."""
+    """Engines small enough that memory and slots run out; figures without a common measure, so that no two things
+    happen at one instant by accident of rounding."""
     return StepTimes(
-        weights_seconds=draw(st.sampled_from([0.0, 0.01])),
-        compute_seconds_per_sequence=draw(st.sampled_from([0.0, 0.003])),
-        kv_seconds_per_token=draw(st.sampled_from([0.0, 1e-5])),
-        overhead_seconds=0.002,
-        prefill_seconds_per_token=draw(st.sampled_from([1e-6, 1e-4])),
-        prefill_seconds_per_token_squared=draw(st.sampled_from([0.0, 1e-7])),
+        weights_seconds=draw(st.sampled_from([0.00073, 0.0117])),
+        shared_weights=draw(st.sampled_from([1.0, 0.371])),
+        expert_share=draw(st.sampled_from([1.0, 0.113])),
+        sharpness=draw(st.sampled_from([None, 3.7])),
+        compute_seconds_per_sequence=draw(st.sampled_from([0.0, 0.00337])),
+        kv_seconds_per_token=draw(st.sampled_from([0.0, 1.0103e-5])),
+        overhead_seconds=0.0020309,
+        prefill_seconds_per_token=draw(st.sampled_from([1.0711e-6, 1.0337e-4])),
+        prefill_seconds_per_token_squared=draw(st.sampled_from([0.0, 1.0909e-7])),
+        first_token_seconds=draw(st.sampled_from([0.0, 0.00131])),
+        first_token_factor=draw(st.sampled_from([1.0, 1.3717])),
         kv_capacity_tokens=draw(st.integers(40, 200)),
         max_sequences=draw(st.integers(1, 5)),
-        prefill_interference=draw(st.sampled_from([0.0, 0.3, 1.0])),
+        prefill_interference=draw(st.sampled_from([0.0, 0.3109, 1.0])),
         pipeline_stages=draw(st.sampled_from([1, 2, 4])),
     )
 
@@ -53,7 +59,7 @@ def step_times(draw: st.DrawFn) -> StepTimes:
 @st.composite
 def arrivals(draw: st.DrawFn) -> list[Arrival]:
     """Requests in the order in which they come; each fits into the smallest engine."""
-    gaps = draw(st.lists(st.sampled_from([0.0, 0.001, 0.01, 0.2]), min_size=1, max_size=12))
+    gaps = draw(st.lists(st.sampled_from([0.0, 0.0010607, 0.0100151, 0.2]), min_size=1, max_size=12))
     at, found = 0.0, []
     for number, gap in enumerate(gaps):
         at += gap

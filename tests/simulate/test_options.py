@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hetops.errors import SpecError
@@ -42,6 +42,7 @@ some_options = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(some_options)
 def test_options_survive_the_way_through_a_command_line(given_options: EmulatorOptions) -> None:
     assert from_arguments(to_arguments(given_options)) == given_options
