@@ -40,7 +40,7 @@ _MOST_WORDS = 300
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
-_FIRST_WAIT_SECONDS = 0.5
+_FIRST_WAIT_SECONDS = 0.25
 _TURN_POLL_SECONDS = 0.01
 
 _UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)

@@ -38,7 +38,7 @@ from tests.doubles.lambda_cloud import LambdaCloud
 from tests.doubles.runpod import RunPod
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
-PATIENCE = Patience(timeout_seconds=0.4)
+PATIENCE = Patience(timeout_seconds=0.3)
 
 LAUNCH = Launch(
     argv=("--model", "some/model", "--port", "8000"),

@@ -1,0 +1,177 @@
+"""Every fault at every cloud: it costs that cloud's own offers at most, makes no second node, and shows no key."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hetops.errors import ErrorKind, ProviderError
+from hetops.offers.collect import Source
+from hetops.offers.sources import Collected, SourceState
+from hetops.plugin import Node
+from tests.doubles.fake_api import TOKEN, Fault, FaultKind, Scenario
+from tests.doubles.providers import answering, live_offer
+from tests.plugins.clouds import KINDS, Stand, stand
+
+GOOD = live_offer("good")
+
+MEANS = {
+    FaultKind.THROTTLED: ErrorKind.THROTTLED,
+    FaultKind.THROTTLED_BARE: ErrorKind.THROTTLED,
+    FaultKind.ERROR_500: ErrorKind.TRANSIENT,
+    FaultKind.SLOW_BODY: ErrorKind.TRANSIENT,
+    FaultKind.TRUNCATED_JSON: ErrorKind.TRANSIENT,
+    FaultKind.SHORT_BODY: ErrorKind.TRANSIENT,
+    FaultKind.WRONG_CONTENT_TYPE: ErrorKind.INVALID,
+    FaultKind.LOGIN_PAGE: ErrorKind.INVALID,
+    FaultKind.REDIRECT: ErrorKind.INVALID,
+    FaultKind.RESET: ErrorKind.TRANSIENT,
+    FaultKind.LOST_ANSWER: ErrorKind.TRANSIENT,
+    FaultKind.SILENT_SUCCESS: ErrorKind.TRANSIENT,
+    FaultKind.DEAD: ErrorKind.TRANSIENT,
+    FaultKind.CLOCK_SKEW: None,
+}
+"""What a fault that stays means; None: it does no harm."""
+
+PASSING = [kind for kind, means in MEANS.items() if means is not ErrorKind.INVALID]
+EVERY_TIME = 10**6
+
+
+def collected(cloud: str, folder: Path, *faults: Fault) -> Collected:
+    """The cloud with these faults, asked beside one that is well."""
+    with stand(cloud, folder, Scenario(faults=faults)) as standing:
+        return standing.collected(Source(name="good", provider=answering("good", GOOD)))
+
+
+def cell(cloud: str, folder: Path, kind: FaultKind) -> str:
+    """What became of the cloud where the fault stays, in a word or two; the other one is well, or this fails."""
+    found = collected(cloud, folder, Fault(kind=kind, times=EVERY_TIME, seconds=86400.0))
+    assert GOOD in found.offers, "the other provider was harmed"
+    report = found.sources[0]
+    told = f"{found.coverage} {report.detail} {report.hint} {found.refusals}"
+    assert TOKEN not in told
+    if report.state is SourceState.LIVE:
+        return f"{report.offers} offers"
+    assert report.detail, "it does not say why"
+    return str(report.error_kind)
+
+
+def tried(standing: Stand) -> Node | ProviderError:
+    """The node, or why there is none."""
+    try:
+        return standing.created()
+    except ProviderError as refused:
+        return refused
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", MEANS)
+@pytest.mark.parametrize("cloud", KINDS)
+def test_a_fault_that_stays_is_named_and_costs_its_own_cloud_only(
+    cloud: str, kind: FaultKind, tmp_path: Path
+) -> None:
+    means = MEANS[kind]
+    found = cell(cloud, tmp_path, kind)
+    assert found == means if means else found.endswith(" offers")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", PASSING)
+@pytest.mark.parametrize("cloud", KINDS)
+def test_a_fault_that_passes_costs_nothing(cloud: str, kind: FaultKind, tmp_path: Path) -> None:
+    well = collected(cloud, tmp_path / "well")
+    found = collected(cloud, tmp_path / "fault", Fault(kind=kind))
+    assert {o.id for o in found.offers} == {o.id for o in well.offers}
+    assert found.coverage == well.coverage
+
+
+@pytest.mark.parametrize("kind", MEANS)
+@pytest.mark.parametrize("cloud", KINDS)
+def test_a_fault_while_a_node_is_created_makes_no_second_one_and_leaves_none_unknown(
+    cloud: str, kind: FaultKind, tmp_path: Path
+) -> None:
+    fault = Fault(kind=kind, method="POST", path=KINDS[cloud].create_path)
+    with stand(cloud, tmp_path, Scenario(faults=(fault,))) as standing:
+        came = tried(standing)
+        if isinstance(came, ProviderError):
+            assert came.kind is MEANS[kind], came.message
+            assert standing.names() == []
+            came = standing.created()
+        assert standing.names() == [came.name]
+
+
+@pytest.mark.parametrize("kind", [FaultKind.RESET, FaultKind.ERROR_500, FaultKind.TRUNCATED_JSON])
+@pytest.mark.parametrize("cloud", KINDS)
+def test_a_fault_while_a_node_boots_is_outlived(cloud: str, kind: FaultKind, tmp_path: Path) -> None:
+    """Longer than one request is patient for."""
+    fault = Fault(kind=kind, method="GET", path=KINDS[cloud].list_path, skip=3, times=4)
+    with stand(cloud, tmp_path, Scenario(faults=(fault,))) as standing:
+        node = standing.created()
+        assert standing.names() == [node.name]
+
+
+@pytest.mark.parametrize("cloud", KINDS)
+def test_a_create_that_is_cancelled_leaves_what_the_next_one_adopts(cloud: str, tmp_path: Path) -> None:
+    with stand(cloud, tmp_path, Scenario(boot_seconds=500)) as standing:
+
+        async def cancelled() -> None:
+            create = asyncio.ensure_future(standing.driver().create(standing.request()))
+            while not await standing.driver().list("contract"):
+                await asyncio.sleep(0.01)
+            create.cancel()
+            await asyncio.wait([create])
+            assert create.cancelled()
+
+        asyncio.run(cancelled())
+        (left,) = asyncio.run(standing.driver().list("contract"))
+        assert standing.created().id == left.id
+        assert standing.names() == [left.name]
+
+
+@pytest.fixture
+def no_key(tmp_path: Path) -> Iterator[Path]:
+    """A folder that must not hold the key when the test is over."""
+    yield tmp_path
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert not [path for path in files if TOKEN.encode() in path.read_bytes()]
+
+
+@pytest.mark.parametrize("cloud", KINDS)
+def test_no_key_is_in_anything_that_a_provider_hands_over_or_writes(
+    cloud: str, no_key: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG")
+    with stand(cloud, no_key) as standing:
+        provider = standing.provider()
+        node = standing.created()
+        things: list[Any] = [
+            provider,
+            vars(provider),
+            standing.driver(),
+            vars(standing.driver()),
+            node,
+            standing.offers(),
+            provider.check({}),
+            asyncio.run(provider.quota()),
+            caplog.text,
+        ]
+        asyncio.run(standing.driver().delete(node.id))
+    assert not [thing for thing in things if TOKEN in repr(thing)]
+
+
+@pytest.mark.slow
+def test_the_table_of_faults(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Printed, for people: what stays of each cloud under each fault, the others unharmed in every cell."""
+    rows = [("fault that stays", *KINDS)]
+    for kind in MEANS:
+        rows.append((str(kind), *(cell(cloud, tmp_path / cloud / kind, kind) for cloud in KINDS)))
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    with capsys.disabled():
+        print()
+        for row in rows:
+            print("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
+    assert len(rows) == len(MEANS) + 1
