@@ -22,6 +22,7 @@ from hetops.files import write_whole
 from hetops.performance import bounds
 from hetops.performance.rate import latencies
 from hetops.performance.table import Basis, PerformanceTable, best_of_each, build
+from hetops.plugin.provider import for_planning_only
 from hetops.solver.certify import CHECKS
 from hetops.solver.explain import weigh
 from hetops.solver.problem import Column, Demand, PricedOffer, Problem, QuotaGroup
@@ -309,6 +310,10 @@ def _warnings(posed: Posed, solution: Solution) -> Iterator[str]:
     chosen = [posed.offers[p.offer] for p in solution.pools]
     if any(offer.plan_only for offer in chosen):
         yield "list prices are for planning only: up needs live offers"
+    live = {offer.provider for offer in chosen if not offer.plan_only}
+    for provider in c.plugins.providers:
+        if provider.name in live and for_planning_only(provider):
+            yield f"{provider.name} is for planning only: up cannot provision on it yet"
     if not solution.within_gap:
         yield f"the search ended at a gap of {solution.gap:.2%}, policy.gap asks for {c.spec.policy.gap:.2%}"
     for offer in solution.assumed_offers:

@@ -16,6 +16,7 @@ from pathlib import Path
 from hetops.domain.plan import Plan
 from hetops.errors import HetopsError, PolicyError
 from hetops.files import read_bytes, write_whole
+from hetops.plugin.provider import Provider, for_planning_only
 from hetops.reports import quantities as q
 from hetops.spec.fields import BudgetSpec
 from hetops.stack.inputs import RouterInputs
@@ -43,6 +44,22 @@ def check_prices(plan: Plan, now: datetime) -> None:
                 f"{o.id}: seen {q.seconds(o.age_seconds(now))} ago, holds {o.ttl_seconds} s" for o in stale
             ),
             hint="plan again: run up without the plan file and without --offline",
+        )
+
+
+def check_providers(plan: Plan, providers: Iterable[Provider]) -> None:
+    """Every provider of the plan can provision what was planned on it.
+
+    Raises:
+        PolicyError: one is for planning only.
+    """
+    only = {p.name for p in providers if for_planning_only(p)}
+    if offers := {pool.offer.id: pool.offer for pool in plan.pools if pool.offer.provider in only}:
+        names = ", ".join(sorted({o.provider for o in offers.values()}))
+        raise PolicyError(
+            f"{names}: for planning only, hetops cannot provision on it yet",
+            details=offers,
+            hint=f"set enabled = false under [providers.{names.partition(',')[0]}], or --exclude its offers",
         )
 
 

@@ -18,7 +18,14 @@ from hetops.app.candidates import Asked
 from hetops.app.deployment import Deployment, Proposal, Talk, of_plan, of_spec, propose, read_plan
 from hetops.app.gateway import Gateway
 from hetops.app.plan import make_plan, write_plan
-from hetops.app.preconditions import check_budget, check_port, check_prices, ensure_keys, first_key
+from hetops.app.preconditions import (
+    check_budget,
+    check_port,
+    check_prices,
+    check_providers,
+    ensure_keys,
+    first_key,
+)
 from hetops.app.weights import ensure_weights
 from hetops.domain import codec
 from hetops.domain.plan import Plan
@@ -126,6 +133,7 @@ class _Run:
     def _check(self, plan: Plan) -> None:
         deployment = self.deployment
         check_prices(plan, self.asked.spec.now)
+        check_providers(plan, deployment.plugins.providers)
         if deployment.loaded:
             check_budget(plan, deployment.loaded.spec.budget)
         check_port(deployment.router, _endpoints_of_ours(deployment))

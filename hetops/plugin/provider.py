@@ -179,3 +179,8 @@ class DeclaresPools(Protocol):
     def declare_pool(self, pool: PlannedPool, context: Any) -> Mapping[str, Any]:
         """Called inside a running Pulumi program; returns the pool's outputs, `endpoints` among them."""
         ...
+
+
+def for_planning_only(provider: Provider) -> bool:
+    """Whether the provider says neither way how its nodes are provisioned."""
+    return not isinstance(provider, DrivesNodes | DeclaresPools)
