@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from hetops.app.init import Wish, init
+
 HETOPS = (sys.executable, "-m", "hetops.cli.main")
 
 OF_THE_TESTER = ("HETOPS_", "PULUMI_", "NO_COLOR", "TERM", "XDG_")
@@ -52,7 +54,7 @@ def told(run: subprocess.CompletedProcess[str]) -> Any:
 
 def spec(folder: Path, *replaced: tuple[str, str]) -> Path:
     """hetops.toml as `hetops init` writes it, with some text replaced by other."""
-    assert hetops(folder, "init", "--name", "chat").returncode == 0
+    init(Wish(folder=folder, environment={}, name="chat"))
     path = folder / "hetops.toml"
     text = path.read_text(encoding="utf-8")
     for old, new in replaced:
