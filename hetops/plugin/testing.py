@@ -15,8 +15,10 @@ deletes, whatever fails.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -39,6 +41,9 @@ from hetops.plugin.soundness import sound_offer
 CHECK_SECONDS = 2.0
 """How long `Provider.check` may take."""
 
+_TURNS_BEFORE_CANCEL = 20
+"""Of the event loop: by then a create is under way."""
+
 
 class ProviderContract:
     """What a provider must hold to. Say which in `provider`; the other methods may stay as they are."""
@@ -58,6 +63,10 @@ class ProviderContract:
     def wrong_settings(self) -> Mapping[str, Any] | None:
         """Settings that must be refused; None where the provider has none."""
         return {"no-such-field": 1}
+
+    def secrets(self) -> tuple[str, ...]:
+        """Values that may stand in nothing that is shown: the keys that the provider was given."""
+        return ()
 
     def test_it_is_a_provider_with_a_plain_name_and_known_capabilities(self) -> None:
         """The name stands in offers, in `[providers.NAME]` and in the names of resources."""
@@ -134,6 +143,20 @@ class ProviderContract:
         named = {o.limits.quota_group for o in _offers(provider, self.query())} - {""}
         assert not quotas or named <= known, f"quota() knows nothing of {sorted(named - known)}"
 
+    def test_no_secret_is_in_what_it_hands_over_or_logs(self) -> None:
+        """Whatever is handed over may be printed, cached, or be part of a plan."""
+        provider, query = self.provider(), self.query()
+        with _logged() as log:
+            shown = [
+                provider.check(self.settings()),
+                asyncio.run(_fetched(provider, query)),
+                asyncio.run(provider.quota()),
+                provider,
+            ]
+        for secret in self.secrets():
+            assert not any(secret in repr(thing) for thing in shown), "a secret is in what it hands over"
+            assert not any(secret in line for line in log), "a secret is in a log"
+
 
 class NodeDriverContract:
     """What a driver of nodes must hold to. Every test has a node of its own and deletes it."""
@@ -152,6 +175,10 @@ class NodeDriverContract:
     def impossible_request(self, name: str) -> NodeRequest | None:
         """A request that cannot be met; None where there is none."""
         del name
+        return None
+
+    def losing_driver(self) -> NodeDriver | None:
+        """A driver whose first create happens and whose answer is lost; None where that cannot be brought about."""
         return None
 
     def test_a_created_node_runs_and_has_an_endpoint_for_each_launch(self) -> None:
@@ -186,6 +213,36 @@ class NodeDriverContract:
             assert await _names(driver, request) == [request.name]
 
         self._with_a_node("contract-at-once", test)
+
+    def test_a_create_whose_answer_is_lost_makes_one_node(self) -> None:
+        """It is looked for by its name before it is asked for again."""
+        losing = self.losing_driver()
+        if losing is None:
+            return
+
+        async def test(driver: NodeDriver, request: NodeRequest) -> None:
+            with contextlib.suppress(ProviderError):
+                await losing.create(request)
+            node = await driver.create(request)
+            assert await _names(driver, request) == [request.name]
+            assert node.state is NodeState.RUNNING, f"state is {node.state}: {node.message}"
+
+        self._with_a_node("contract-lost", test)
+
+    def test_a_create_that_is_cancelled_leaves_nothing_that_the_next_one_does_not_adopt(self) -> None:
+        """A user who presses Ctrl-C pays for no second node."""
+
+        async def test(driver: NodeDriver, request: NodeRequest) -> None:
+            create = asyncio.ensure_future(driver.create(request))
+            for _ in range(_TURNS_BEFORE_CANCEL):
+                await asyncio.sleep(0)
+            create.cancel()
+            await asyncio.gather(create, return_exceptions=True)
+            node = await self.driver().create(request)
+            assert await _names(driver, request) == [request.name]
+            assert node.state is NodeState.RUNNING, f"state is {node.state}: {node.message}"
+
+        self._with_a_node("contract-cancelled", test)
 
     def test_a_node_is_read_as_it_was_created(self) -> None:
         """What `read` tells is what drift is found by."""
@@ -274,6 +331,26 @@ async def _fetched(provider: Provider, query: OfferQuery) -> tuple[OfferOrReason
 async def _names(driver: NodeDriver, request: NodeRequest) -> list[str]:
     found: tuple[Node, ...] = await driver.list(request.deployment)
     return [node.name for node in found if node.name == request.name]
+
+
+@contextlib.contextmanager
+def _logged() -> Iterator[list[str]]:
+    """Everything that is logged in the block, whoever logs it and however little it matters."""
+    lines: list[str] = []
+
+    class Keeping(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            lines.append(record.getMessage())
+
+    root, handler = logging.getLogger(), Keeping(logging.DEBUG)
+    level = root.level
+    root.addHandler(handler)
+    root.setLevel(logging.DEBUG)
+    try:
+        yield lines
+    finally:
+        root.removeHandler(handler)
+        root.setLevel(level)
 
 
 def _are_check_results(results: tuple[CheckResult, ...]) -> None:

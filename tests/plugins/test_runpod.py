@@ -18,7 +18,7 @@ from hetops.domain.plan import Refusal
 from hetops.errors import ErrorKind, ProviderError, Scope
 from hetops.plugin import NodeDriver, NodeRequest, OfferQuery
 from hetops.plugin.testing import NodeDriverContract, ProviderContract
-from tests.doubles.fake_api import Fault, FaultKind
+from tests.doubles.fake_api import TOKEN, Fault, FaultKind
 from tests.doubles.runpod import CATALOG, PODS
 from tests.plugins.clouds import LAUNCH as ENGINE
 from tests.plugins.clouds import OnAStand, query, selected
@@ -35,6 +35,9 @@ class TestContract(OnAStand, ProviderContract):
     def query(self) -> OfferQuery:
         return query()
 
+    def secrets(self) -> tuple[str, ...]:
+        return (TOKEN,)
+
 
 class TestDriverContract(OnAStand, NodeDriverContract):
     """What every driver of nodes must hold to."""
@@ -50,6 +53,11 @@ class TestDriverContract(OnAStand, NodeDriverContract):
 
     def impossible_request(self, name: str) -> NodeRequest:
         return self.cloud.request(name, sku=self.cloud.kind.sold_out)
+
+    def losing_driver(self) -> NodeDriver:
+        path = self.cloud.kind.create_path
+        self.cloud = self.another(faults=(Fault(kind=FaultKind.LOST_ANSWER, method="POST", path=path),))
+        return self.cloud.driver()
 
 
 class TestOffers(OnAStand):
