@@ -29,6 +29,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "enumerations": words.enumerations,
     "providers": words.providers,
     "door": words.door,
+    "pages": words.pages,
     "modules": words.modules,
 }
 

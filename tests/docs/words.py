@@ -78,6 +78,15 @@ def _provisioned(of: provider.Provider) -> str:
     return "in groups" if isinstance(of, provider.DeclaresPools) else "none: for planning only"
 
 
+def pages() -> str:
+    """Every page of the documentation, by its title."""
+    titles = {
+        page: page.read_text(encoding="utf-8").partition("\n")[0] for page in (ROOT / "docs").glob("*.md")
+    }
+    links = (f"[{title.lstrip('# ')}](docs/{page.name})" for page, title in sorted(titles.items()))
+    return " ·\n".join(links)
+
+
 def enumerations() -> str:
     """The values that a plugin may use."""
     kinds: tuple[type[Enum], ...] = (Capability, NodeState, ErrorKind, Scope)
