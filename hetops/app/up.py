@@ -37,8 +37,9 @@ from hetops.errors import (
     ProvisioningError,
 )
 from hetops.reports.deployment import Probe, Raised
+from hetops.stack.changes import DriftKind
 from hetops.stack.render import ROUTER, ROUTER_PROVIDER
-from hetops.stack.survey import remove_strays
+from hetops.stack.survey import remove_strays, survey
 from hetops.state import history
 from hetops.state.history import Action, HistoryEntry
 from hetops.state.lock import hold
@@ -95,7 +96,7 @@ class _Run:
             try:
                 return self._raise(plan)
             except ProvisioningError as fault:
-                short = tuple(plan.pool(name).offer.id for name in fault.short_of)
+                short = tuple(pool.offer.id for pool in plan.pools if pool.name in fault.short_of)
                 if not short or self.asked.plan_file or attempt == _MOST_REPLANS:
                     raise
                 excluded = (*excluded, *short)
@@ -152,26 +153,18 @@ class _Run:
             self._remember(Action.CANCELLED, plan, str(stopped))
             raise
         except HetopsError as fault:
-            nothing = proposal.before is None and not self.deployment.stack.known_nodes()
+            standing = self._standing()
+            nothing = proposal.before is None and not standing
             self._remember(Action.ROLLED_BACK if nothing else Action.FAILED, plan, fault.message)
-            raise self._with_what_stands(fault) from fault
+            raise _with_what_stands(fault, standing) from fault
         self._remember(Action.UP, plan, proposal.diff.summary)
 
-    def _with_what_stands(self, fault: HetopsError) -> HetopsError:
-        """The failure, with what was made and is kept."""
-        known = [node.name for node in self.deployment.stack.known_nodes()]
-        if not isinstance(fault, ProvisioningError):
-            return fault
-        kept = f"kept in the state: {', '.join(known)}" if known else "nothing is left running"
-        again = (
-            "run up again to go on, or down to remove what stands" if known else "mend it and run up again"
-        )
-        return ProvisioningError(
-            fault.message,
-            details=(*fault.details, kept, again),
-            hint=fault.hint,
-            short_of=fault.short_of,
-        )
+    def _standing(self) -> tuple[str, ...]:
+        """Names of the nodes that the state knows, and of those that run and that it does not know."""
+        deployment = self.deployment
+        known = deployment.stack.known_nodes()
+        found = survey(deployment.folder, known, deployment.driver_of)
+        return (*(node.name for node in known), *(d.node for d in found if d.kind is DriftKind.STRAY))
 
     def _answering(self, plan: Plan, gateway: Gateway) -> Probe:
         try:
@@ -186,7 +179,13 @@ class _Run:
             ) from fault
 
     def _remember(self, action: Action, plan: Plan, message: str) -> None:
-        """A line in the history: what runs from now on, as the state knows it."""
+        """A line in the history: what runs from now on, as the state knows it. Without it, all else goes on."""
+        try:
+            self._append(action, plan, message)
+        except HetopsError as fault:
+            self.talk.say(f"note: {fault.message}")
+
+    def _append(self, action: Action, plan: Plan, message: str) -> None:
         counts = Counter(node.pool for node in self.deployment.stack.known_nodes() if node.pool != ROUTER)
         history.append(
             self.deployment.home.history,
@@ -217,6 +216,19 @@ class _Run:
             probe=probe,
             notes=plan.warnings,
         )
+
+
+def _with_what_stands(fault: HetopsError, standing: tuple[str, ...]) -> HetopsError:
+    """The failure, with the nodes that were made or were there before and are kept."""
+    if not isinstance(fault, ProvisioningError):
+        return fault
+    if standing:
+        told = f"kept: {', '.join(standing)}", "run up again to go on, or down to remove what stands"
+    else:
+        told = "nothing is left running", "mend it and run up again"
+    return ProvisioningError(
+        fault.message, details=(*fault.details, *told), hint=fault.hint, short_of=fault.short_of
+    )
 
 
 def _endpoints_of_ours(deployment: Deployment) -> tuple[str, ...]:

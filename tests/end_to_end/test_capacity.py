@@ -67,7 +67,7 @@ def test_what_a_first_up_made_before_it_failed_is_kept_named_and_gone_on_with(pe
     assert failed.code == 4
     (kept,) = person.processes.values()
     assert kept.startswith("road-l4-")
-    assert f"kept in the state: {kept}" in failed.document["details"]
+    assert f"kept: {kept}" in failed.document["details"]
     assert person.known("road") == {kept}
     status = person.hetops("status", "--json")
     assert (status.code, status.document["health"]) == (1, "down")
