@@ -21,7 +21,9 @@ from hetops.reports.status import Health, NodeStatus, RouterStatus, Seen, Status
 from hetops.router import status as router_status
 from hetops.stack.changes import KnownNode
 from hetops.state import history, intents
+from hetops.state.drivers import DriverOf
 from hetops.state.history import Action
+from hetops.state.home import DeploymentFolder
 
 WINDOW_SECONDS = 300.0
 _LEAST_SECONDS = 1.0
@@ -39,7 +41,7 @@ class StatusAsked:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Found:
+class Found:
     """The nodes that are there or should be, and what could not be found out."""
 
     nodes: tuple[NodeStatus, ...]
@@ -54,7 +56,7 @@ def status(asked: StatusAsked) -> Status:
     """
     deployment = of_spec(asked.spec)
     outputs, known = deployment.stack.outputs(), deployment.stack.known_nodes()
-    found = asyncio.run(_nodes(deployment, known))
+    found = asyncio.run(look(deployment.folder, known, deployment.driver_of))
     plan = outputs.plan or saved_plan(deployment.folder)
     if plan is None or not found.nodes:
         raise HetopsError(f"{deployment.name}: nothing is up", hint="hetops up")
@@ -64,7 +66,7 @@ def status(asked: StatusAsked) -> Status:
     return report.status(_seen(asked, deployment, plan, found))
 
 
-def _seen(asked: StatusAsked, deployment: Deployment, plan: Plan, found: _Found) -> Seen:
+def _seen(asked: StatusAsked, deployment: Deployment, plan: Plan, found: Found) -> Seen:
     until = asked.spec.now.timestamp()
     since = _since(asked, deployment)
     observations = read(deployment.folder.observations, since)
@@ -115,16 +117,16 @@ def _serving(pool: router_status.PoolStatus) -> int:
     return sum(e.health != _FAILING and not e.draining for e in pool.endpoints)
 
 
-async def _nodes(deployment: Deployment, known: tuple[KnownNode, ...]) -> _Found:
+async def look(folder: DeploymentFolder, known: tuple[KnownNode, ...], driver_of: DriverOf) -> Found:
     """Every node that the state knows or a provider has; a provider that fails costs its own nodes' state only."""
-    recorded = intents.read_all(deployment.folder.intents)
+    recorded = intents.read_all(folder.intents)
     pools = {i.node: i.request.pool for i in recorded} | {k.name: k.pool for k in known}
     providers = sorted({k.provider for k in known} | {i.provider for i in recorded})
-    answers = await asyncio.gather(*(_listed(deployment, p) for p in providers))
+    answers = await asyncio.gather(*(_listed(driver_of, p, folder.name) for p in providers))
     told = {node.name: node for answer in answers for node in answer.nodes}
     silent = frozenset(answer.provider for answer in answers if answer.fault)
     missing = (_missing(k, silent) for k in known if k.name not in told)
-    return _Found(
+    return Found(
         nodes=tuple(report.node_status(n, pools.get(n.name, "")) for n in (*told.values(), *missing)),
         notes=tuple(f"{a.provider} does not say what runs: {a.fault}" for a in answers if a.fault),
     )
@@ -139,9 +141,9 @@ class _Answer:
     fault: str = ""
 
 
-async def _listed(deployment: Deployment, provider: str) -> _Answer:
+async def _listed(driver_of: DriverOf, provider: str, deployment: str) -> _Answer:
     try:
-        nodes = await deployment.driver_of(provider, deployment.name).list(deployment.name)
+        nodes = await driver_of(provider, deployment).list(deployment)
     except HetopsError as fault:
         return _Answer(provider=provider, fault=fault.message)
     return _Answer(provider=provider, nodes=nodes)
