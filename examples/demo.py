@@ -77,12 +77,13 @@ class Stage:
         assert isinstance(answer, dict)
         return answer
 
-    def change(self, pattern: str, line: str) -> None:
-        """Changes one line of the spec and shows it, as a diff does."""
+    def rescale(self, factor: float, why: str) -> None:
+        """Multiplies the rate in the spec, one line of it, and shows the line as a diff does."""
         text = self.spec.read_text(encoding="utf-8")
-        found = re.search(rf"^{pattern}.*$", text, re.MULTILINE)
+        found = re.search(r"^rate_scale = ([0-9.]+).*$", text, re.MULTILINE)
         if not found:
-            raise FailedError(f"{self.spec} has no line like {pattern}")
+            raise FailedError(f"{self.spec} has no line with rate_scale")
+        line = f"rate_scale = {float(found.group(1)) * factor:.3g}".ljust(26) + f"# {why}"
         say(f"\n  hetops.toml\n- {found.group(0)}\n+ {line}")
         self.spec.write_text(text[: found.start()] + line + text[found.end() :], encoding="utf-8")
 
@@ -118,6 +119,7 @@ def main() -> int:
             print("\ndemo: cancelled, taking down what is up", file=sys.stderr)
             return 130
         finally:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # clearing up is short, and not to be left half done
             for one in stages:
                 one.clear()
     say(f"\nDone in {time.monotonic() - began:.0f} s; nothing is left running.")
@@ -136,7 +138,7 @@ def quickstart(here: Stage) -> None:
     plan_within_reach(here)
     here.run("up", "--yes")
     here.run("replay", "--seconds", "60")
-    here.change("rate_scale = ", "rate_scale = 0.05         # a third of the requests")
+    here.rescale(1 / 3, "a third of the requests")
     here.run("diff")
     here.run("down", "--yes")
 
@@ -148,7 +150,7 @@ def rehearsal(here: Stage) -> None:
     here.run("up", "--yes")
     here.run("replay", "--seconds", "40")
     here.run("status")
-    here.change("rate_scale = ", "rate_scale = 1.0          # half as many requests again")
+    here.rescale(1.5, "half as many requests again")
     here.run("diff")
     here.run("down", "--yes")
 

@@ -100,11 +100,11 @@ def _figures() -> list[Measurement]:
     ]
 
 
-def test_the_demo_changes_lines_that_its_copies_have(tmp_path: Path) -> None:
+def test_the_demo_changes_one_line_of_its_copies(tmp_path: Path) -> None:
     for name in NAMES:
         stage = demo.stage(name, tmp_path)
         before = stage.spec.read_text(encoding="utf-8")
-        stage.change("rate_scale = ", "rate_scale = 0.01")
+        stage.rescale(0.5, "half")
         after = stage.spec.read_text(encoding="utf-8")
         changed = [(a, b) for a, b in zip(before.splitlines(), after.splitlines(), strict=True) if a != b]
         assert len(changed) == 1
