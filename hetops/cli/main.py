@@ -127,18 +127,17 @@ def _run(arguments: list[str]) -> int:
     ):  # click's own answer to a broken pipe is to exit; no command of ours does
         return READER_GONE
     except (Exception, KeyboardInterrupt) as fault:
-        return _tell(_as_ours(fault), arguments)
+        return _tell(_as_ours(fault, arguments), arguments)
     return code if isinstance(code, int) else 0
 
 
-def _as_ours(fault: BaseException) -> HetopsError:
+def _as_ours(fault: BaseException, arguments: list[str]) -> HetopsError:
     """Whatever ended the command, in our words. What nobody foresaw is called a bug."""
     if isinstance(fault, HetopsError):
         return fault
     if isinstance(fault, click.ClickException):
-        ctx = getattr(fault, "ctx", None)
-        path = ctx.command_path if ctx else "hetops"
-        return UsageError(fault.format_message().rstrip("."), hint=f"{path} --help")
+        command = next((f"{a} " for a in arguments if a in COMMANDS), "")
+        return UsageError(fault.format_message().rstrip("."), hint=f"hetops {command}--help")
     if isinstance(fault, click.Abort | KeyboardInterrupt):
         return CancelledError("cancelled")
     if isinstance(fault, OSError):

@@ -43,8 +43,9 @@ def register_providers():
 FAULTS = {
     "no such command": (("ofers",), 64, "did you mean 'offers'?"),
     "nothing like a command": (("xyzzy",), 64, "hetops --help lists them"),
-    "no such option": (("offers", "--gpus", "L4"), 64, "--gpus"),
-    "an option without its value": (("offers", "--gpu"), 64, "requires an argument"),
+    "no such option": (("offers", "--gpus", "L4"), 64, "hetops offers --help"),
+    "no such option of hetops": (("--gpus", "offers"), 64, "--gpus"),
+    "an option without its value": (("offers", "--gpu"), 64, "hetops offers --help"),
     "a value that is no choice": (("offers", "--market", "gray"), 64, "'gray' is not one of"),
     "too many arguments": (("doctor", "clock", "moon"), 64, "'moon' is not one of"),
     "no spec": (("offers", "-f", "none.toml"), 1, "no spec: none.toml does not exist"),
