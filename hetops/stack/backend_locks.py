@@ -10,11 +10,13 @@ import json
 import os
 import re
 import socket
-from collections.abc import Iterator
+import time
 from pathlib import Path
 
 from hetops.errors import LockError
 
+_LOOKS = 10
+_LOOK_SECONDS = 0.02
 _HOLDER = re.compile(r"created by \S+ \(pid \d+\) at .*")
 
 
@@ -54,19 +56,26 @@ def _holder(path: Path) -> tuple[int, str]:
 
 
 def _engine_lives(pid: int) -> bool:
-    """Whether that process runs and is an engine: ids are used again."""
-    if pid <= 0:
-        return False
+    """Whether that process runs and is an engine: ids are used again. One without a command line starts or has ended."""
+    for _ in range(_LOOKS if pid > 0 else 0):
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return False
+        except PermissionError:
+            return True
+        command = _command(pid)
+        if command:
+            return b"pulumi" in command
+        time.sleep(_LOOK_SECONDS)
+    return False
+
+
+def _command(pid: int) -> bytes:
+    """The process's command line; where the system does not tell it may be an engine's."""
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return all(b"pulumi" in command for command in _commands(pid))
-
-
-def _commands(pid: int) -> Iterator[bytes]:
-    """The command line of the process, where this system tells; that of a dead one nobody waited for is empty."""
-    with contextlib.suppress(OSError):
-        yield Path(f"/proc/{pid}/cmdline").read_bytes()
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except FileNotFoundError:
+        return b"" if Path("/proc/self").exists() else b"pulumi"
+    except OSError:
+        return b""
