@@ -201,6 +201,11 @@ class FakeApi(ThreadingHTTPServer):
                     return fault
         return None
 
+    def heal(self) -> None:
+        """No fault from now on."""
+        with self.lock:
+            self._faults.clear()
+
     def respond(self, seen: Seen) -> Answer:
         """What a request without a fault gets."""
         with self.lock:
