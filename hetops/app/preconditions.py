@@ -16,6 +16,7 @@ from pathlib import Path
 from hetops.domain.plan import Plan
 from hetops.errors import HetopsError, PolicyError
 from hetops.files import read_bytes, write_whole
+from hetops.plugin.engine import Engine
 from hetops.plugin.provider import Provider, for_planning_only
 from hetops.reports import quantities as q
 from hetops.spec.fields import BudgetSpec
@@ -60,6 +61,22 @@ def check_providers(plan: Plan, providers: Iterable[Provider]) -> None:
             f"{names}: for planning only, hetops cannot provision on it yet",
             details=offers,
             hint=f"set enabled = false under [providers.{names.partition(',')[0]}], or --exclude its offers",
+        )
+
+
+def check_engines(plan: Plan, engines: Iterable[Engine]) -> None:
+    """Every engine of the plan is brought by a plugin that can start it; emulated ones are hetops' own.
+
+    Raises:
+        PolicyError: one can only be planned with.
+    """
+    known = {engine.name for engine in engines}
+    needed = {p.name: p.configuration.engine for p in plan.pools if not p.offer.emulated}
+    if missing := {pool: engine for pool, engine in needed.items() if engine not in known}:
+        raise PolicyError(
+            f"{', '.join(sorted(set(missing.values())))}: no plugin starts this engine, it can only be planned with",
+            details=(f"pool {pool}: {engine}" for pool, engine in missing.items()),
+            hint="install a plugin that brings it, or rehearse here: emulate = true under [providers.local]",
         )
 
 

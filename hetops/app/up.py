@@ -20,6 +20,7 @@ from hetops.app.gateway import Gateway
 from hetops.app.plan import make_plan, write_plan
 from hetops.app.preconditions import (
     check_budget,
+    check_engines,
     check_port,
     check_prices,
     check_providers,
@@ -135,6 +136,7 @@ class _Run:
         deployment = self.deployment
         check_prices(plan, self.asked.spec.now)
         check_providers(plan, deployment.plugins.providers)
+        check_engines(plan, deployment.plugins.engines)
         if deployment.loaded:
             check_budget(plan, deployment.loaded.spec.budget)
         check_port(deployment.router, _endpoints_of_ours(deployment))

@@ -90,6 +90,21 @@ def test_what_it_offers_is_listed_and_planned_with(cloud: Any, tmp_path: Path) -
     assert [(p["offer"]["provider"], p["offer"]["gpu"]) for p in plan["pools"]] == [("example", "H100-SXM")]
 
 
+@pytest.mark.road
+def test_nothing_is_rented_for_an_engine_that_nobody_starts(cloud: Any, tmp_path: Path) -> None:
+    (tmp_path / "path").mkdir()
+    variables = {
+        "PYTHONPATH": on_path(tmp_path / "path"),
+        "EXAMPLE_CLOUD_URL": cloud.url,
+        "EXAMPLE_CLOUD_TOKEN": cloud.token,
+    }
+    spec(tmp_path, ("[providers.local]\nemulate = true", '[providers.example]\nregion = "south"'))
+    run = hetops(tmp_path, "up", "--yes", "--json", variables=variables)
+    assert run.returncode == told(run)["exit_code"] == 5
+    assert "vllm: no plugin starts this engine, it can only be planned with" in run.stderr
+    assert cloud.nodes == {}
+
+
 def test_a_cloud_that_refuses_its_token_costs_its_own_offers_only(cloud: Any, tmp_path: Path) -> None:
     (tmp_path / "path").mkdir()
     variables = {
