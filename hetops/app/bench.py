@@ -359,9 +359,13 @@ def _progress(result: TrialResult) -> str:
     found, trial = result.figures, result.trial
     return (
         f"  {trial.workload_class} at {trial.concurrency}: {result.requests_per_second.mean:.3g} requests/s a replica,"
-        f" TTFT {found.ttft_seconds[0] * 1e3:.0f} ms, TPOT {found.tpot_seconds[0] * 1e3:.0f} ms"
+        f" TTFT {_median(found.ttft_seconds)}, TPOT {_median(found.tpot_seconds)}"
         f" ({found.requests} requests)"
     )
+
+
+def _median(percentiles: Sequence[float]) -> str:
+    return q.seconds(percentiles[0]) if percentiles else "-"
 
 
 def _measurements(

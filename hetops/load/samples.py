@@ -52,7 +52,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
-    """Many requests together. Percentiles are those of `PERCENTS`; NaN where nothing was measured."""
+    """Many requests together. Percentiles are those of `PERCENTS`; none where nothing was measured."""
 
     requests: int
     input_tokens: float
@@ -90,6 +90,4 @@ def failures(samples: Iterable[Sample]) -> Mapping[Failure, int]:
 
 def _percentiles(values: Iterable[float | None]) -> tuple[float, ...]:
     known = [v for v in values if v is not None]
-    if not known:
-        return (float("nan"),) * len(PERCENTS)
-    return tuple(float(v) for v in np.percentile(known, PERCENTS))
+    return tuple(float(v) for v in np.percentile(known, PERCENTS)) if known else ()

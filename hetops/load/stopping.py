@@ -22,16 +22,18 @@ class Stop(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interval:
-    """A mean, and between what it lies with 95 % confidence; without bounds where there were fewer than two values."""
+    """A mean, and between what it lies with 95 % confidence; None where too few values were there to bound it."""
 
     mean: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
 
     @property
     def half_width_share(self) -> float:
         """Half the interval's width as a share of the mean."""
-        return (self.high - self.low) / 2.0 / self.mean if self.mean else math.inf
+        if self.low is None or self.high is None or not self.mean:
+            return math.inf
+        return (self.high - self.low) / 2.0 / self.mean
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +82,7 @@ def interval(values: Sequence[float]) -> Interval:
         raise ValueError("nothing was measured")
     mean = math.fsum(values) / len(values)
     if len(values) == 1:
-        return Interval(mean=mean, low=-math.inf, high=math.inf)
+        return Interval(mean=mean, low=None, high=None)
     half = _student(len(values) - 1) * statistics.stdev(values) / math.sqrt(len(values))
     return Interval(mean=mean, low=mean - half, high=mean + half)
 

@@ -125,8 +125,8 @@ def rate(figures: Figures, concurrency: int) -> Interval:
     took = figures.seconds
     return Interval(
         mean=concurrency / took.mean,
-        low=concurrency / took.high if took.high > 0 else 0.0,
-        high=concurrency / took.low if took.low > 0 else float("inf"),
+        low=concurrency / took.high if took.high else None,
+        high=concurrency / took.low if took.low and took.low > 0 else None,
     )
 
 

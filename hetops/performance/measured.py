@@ -96,7 +96,7 @@ def _decode_line(measurements: Sequence[Measurement], around: float, per_token: 
 
 def _step(m: Measurement, prefill_seconds: float) -> float:
     """The step between two tokens without the prompts of others; where answers had one token, what the rate leaves."""
-    if not np.isfinite(m.tpot_seconds[0]):
+    if not m.tpot_seconds:
         left = (1.0 / m.requests_per_second - prefill_seconds) * m.concurrency / m.output_tokens
         return max(left, 0.0)
     prompts = (m.concurrency - 1) / m.concurrency * m.requests_per_second * prefill_seconds

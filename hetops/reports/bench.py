@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from hetops.domain import codec
@@ -17,9 +16,8 @@ _HEADERS = (
 
 
 def as_json(result: BenchResult) -> dict[str, Any]:
-    """The `hetops.bench` document. What was not measured is null."""
-    found: dict[str, Any] = _finite(codec.to_builtins(result))
-    return found
+    """The `hetops.bench` document."""
+    return codec.to_builtins(result)
 
 
 def as_text(result: BenchResult) -> str:
@@ -49,18 +47,17 @@ def _row(result: TrialResult) -> tuple[str, ...]:
         str(found.requests),
         q.rate(result.requests_per_second.mean),
         _known(result.requests_per_second),
-        *(q.seconds(v) for v in found.ttft_seconds[:2]),
-        *(q.seconds(v) for v in found.tpot_seconds[:2]),
+        *(q.seconds(v) for v in found.ttft_seconds[:2] or (None, None)),
+        *(q.seconds(v) for v in found.tpot_seconds[:2] or (None, None)),
         _off(result),
     )
 
 
 def _known(interval: Interval) -> str:
-    """How well a mean is known: half its interval as a share."""
-    low, high = max(0.0, interval.low), interval.high
-    if not math.isfinite(high):
+    """Between what a mean lies."""
+    if interval.low is None or interval.high is None:
         return "unknown"
-    return f"{low:.3g}-{high:.3g}"
+    return f"{max(0.0, interval.low):.3g}-{interval.high:.3g}"
 
 
 def _off(result: TrialResult) -> str:
@@ -68,12 +65,3 @@ def _off(result: TrialResult) -> str:
     if result.estimated_requests_per_second is None:
         return "-"
     return f"{result.estimated_requests_per_second / result.requests_per_second.mean:.2g}x"
-
-
-def _finite(value: Any) -> Any:
-    """JSON knows neither NaN nor infinity."""
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
