@@ -24,6 +24,7 @@ CHECK_SECONDS = 1.1
 
 _ALLOWED = frozenset({"DryRunOperation"})
 _REGIONS = "ec2:DescribeRegions"
+_ONE_TYPE = {"Type": "TERM_MATCH", "Field": "instanceType", "Value": "g6.xlarge"}
 _IDENTITY = "sts:GetCallerIdentity"
 
 _WITHOUT: Mapping[str, str] = {
@@ -72,7 +73,9 @@ def _questions(session: Session, settings: AwsSettings) -> dict[str, Callable[[]
         _IDENTITY: lambda: calls.caller(sts),
         Action.ZONES: lambda: ec2.describe_instance_type_offerings(**zones),
         Action.SHAPES: lambda: ec2.describe_instance_types(DryRun=True),
-        Action.PRICES: lambda: pricing.get_products(ServiceCode="AmazonEC2", MaxResults=1),
+        Action.PRICES: lambda: pricing.get_products(
+            ServiceCode="AmazonEC2", MaxResults=1, Filters=[_ONE_TYPE]
+        ),
         Action.QUOTAS: lambda: quotas.list_service_quotas(ServiceCode="ec2", MaxResults=1),
         Action.RUNNING: lambda: ec2.describe_instances(DryRun=True),
     }

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from botocore import exceptions as boto
 from botocore.parsers import ResponseParserError
 
-from hetops.plugin import ErrorKind, ProviderError, Scope, nearest
+from hetops.plugin import ErrorKind, ProviderError, Scope, invalid_setting, nearest
 from hetops_aws.calls import NonsenseError
 from hetops_aws.session import NoCredentialsFoundError
 from hetops_aws.settings import PROVIDER, AwsSettings
@@ -173,10 +173,10 @@ def unknown_region(region: str, at: int, known: Iterable[str]) -> ProviderError:
     """A region of the settings that boto3 does not know."""
     near = nearest(region, known, most=1)
     meant = f"did you mean {near[0]!r}? " if near else ""
-    return ProviderError(
-        f"providers.{PROVIDER}.regions[{at}]: there is no region {region!r}",
-        provider=PROVIDER,
-        kind=ErrorKind.INVALID,
+    return invalid_setting(
+        PROVIDER,
+        f"regions[{at}]",
+        f"there is no region {region!r}",
         hint=f"{meant}a region that is newer than boto3 needs pip install --upgrade boto3",
     )
 

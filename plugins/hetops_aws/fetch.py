@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 
-from hetops.plugin import ErrorKind, Offer, OfferOrReason, OfferQuery, ProviderError, Quota
+from hetops.plugin import ErrorKind, Offer, OfferOrReason, OfferQuery, ProviderError, Quota, invalid_setting
 from hetops_aws import calls
 from hetops_aws.failures import meaning_of, provider_error, told_together, unknown_region
 from hetops_aws.inquiry import Inquiry
@@ -85,10 +85,10 @@ def regions_of(session: Session, settings: AwsSettings) -> tuple[str, ...]:
     wanted = settings.regions or ("*",)
     found = tuple(r for r in enabled if any(fnmatchcase(r, pattern) for pattern in wanted))
     if not found:
-        raise ProviderError(
-            f"providers.{PROVIDER}.regions: no enabled region is like {', '.join(wanted)}",
-            provider=PROVIDER,
-            kind=ErrorKind.INVALID,
+        raise invalid_setting(
+            PROVIDER,
+            "regions",
+            f"no enabled region is like {', '.join(wanted)}",
             hint=f"enabled are {', '.join(enabled)}" if enabled else "the account has no region enabled",
         )
     return found

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-from hetops.plugin import ErrorKind, Market, ProviderError, nearest
+from hetops.plugin import Market, ProviderError, invalid_setting, nearest, refuse_unknown
 
 PROVIDER = "aws"
 
@@ -26,7 +26,6 @@ _OWN = (
     "capacity_block_hours",
     "endpoints",
 )
-_OF_EVERY_PROVIDER = ("enabled", "usd_per_hour")
 _REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-\d+")
 _PATTERN = re.compile(r"[a-z0-9*?-]+")
 _INSTANCE_TYPE = re.compile(r"[a-z][a-z0-9-]*\.[a-z0-9-]+")
@@ -71,11 +70,7 @@ def read_settings(given: Mapping[str, Any]) -> AwsSettings:
     Raises:
         ProviderError: of kind invalid, naming the field.
     """
-    unknown = sorted(given.keys() - {*_OWN, *_OF_EVERY_PROVIDER})
-    if unknown:
-        near = nearest(unknown[0], _OWN, most=1)
-        known = f"known are {', '.join(_OWN)}"
-        raise _invalid(unknown[0], "no such field", f"did you mean {near[0]!r}?" if near else known)
+    refuse_unknown(PROVIDER, given, _OWN)
     default = AwsSettings()
     return AwsSettings(
         regions=_regions(given),
@@ -184,9 +179,5 @@ def _is_base_url(url: object) -> bool:
 
 
 def _invalid(field_name: str, problem: str, hint: str = "") -> ProviderError:
-    return ProviderError(
-        f"providers.{PROVIDER}.{field_name}: {problem}",
-        provider=PROVIDER,
-        kind=ErrorKind.INVALID,
-        hint=hint or f"change {field_name.partition('[')[0]} under [providers.{PROVIDER}]",
-    )
+    change = f"change {field_name.partition('[')[0]} under [providers.{PROVIDER}]"
+    return invalid_setting(PROVIDER, field_name, problem, hint=hint or change)
