@@ -130,9 +130,7 @@ def select(
 
     `gpus` are the names that the catalogue knows; `list_prices` is what live prices are held against.
     """
-    context = _Context(
-        now=now, gpus=gpus, listed={(o.provider, o.sku, o.market): o.usd_per_hour for o in list_prices}
-    )
+    context = _context(now, gpus, tuple(list_prices))
     chosen: dict[str, Offer] = {}
     refused: list[RefusedOffer] = []
     for offer in sorted(offers, key=lambda o: (o.total_usd_per_hour, o.id)):
@@ -154,6 +152,21 @@ class _Context:
     now: datetime
     gpus: frozenset[str]
     listed: Mapping[tuple[str, str, Market], Decimal]
+    listed_per_gpu: Mapping[tuple[str, str, Market], tuple[Decimal, Decimal]]
+    """Lowest and highest list price of one GPU of a type in any machine of the provider."""
+
+
+def _context(now: datetime, gpus: frozenset[str], listed: tuple[Offer, ...]) -> _Context:
+    each: dict[tuple[str, str, Market], list[Decimal]] = {}
+    for offer in listed:
+        key = (offer.provider, offer.gpu, offer.market)
+        each.setdefault(key, []).append(offer.usd_per_hour / offer.gpu_count)
+    return _Context(
+        now=now,
+        gpus=gpus,
+        listed={(o.provider, o.sku, o.market): o.usd_per_hour for o in listed},
+        listed_per_gpu={key: (min(prices), max(prices)) for key, prices in each.items()},
+    )
 
 
 def _broken(offer: Offer, rules: OfferRules, context: _Context) -> tuple[Reason, str] | None:
@@ -232,13 +245,27 @@ def _implausible(offer: Offer, _rules: OfferRules, context: _Context) -> str:
     if listed is None and offer.market is Market.SPOT:
         below = _IMPLAUSIBLE_SPOT_FACTOR
         listed = context.listed.get((offer.provider, offer.sku, Market.ON_DEMAND))
-    if listed is None or offer.basis is not PriceBasis.LIVE:
+    if offer.basis is not PriceBasis.LIVE:
         return ""
+    if listed is None:
+        return _implausible_per_gpu(offer, context)
     price = offer.usd_per_hour
     if listed < price * below and price < listed * _IMPLAUSIBLE_FACTOR:
         return ""
     factor = below if price < listed else _IMPLAUSIBLE_FACTOR
     return f"{price} usd_per_hour is {factor} times off the list price of {listed}"
+
+
+def _implausible_per_gpu(offer: Offer, context: _Context) -> str:
+    """A machine that the snapshot does not list, held against the provider's others with GPUs of this type."""
+    found = context.listed_per_gpu.get((offer.provider, offer.gpu, offer.market))
+    price = offer.usd_per_hour / offer.gpu_count
+    if found is None or (found[0] < price * _IMPLAUSIBLE_FACTOR and price < found[1] * _IMPLAUSIBLE_FACTOR):
+        return ""
+    listed = found[0] if price < found[0] else found[1]
+    return (
+        f"{price:.2f} USD for a {offer.gpu} is {_IMPLAUSIBLE_FACTOR} times off its list price of {listed:.2f}"
+    )
 
 
 _Rule = Callable[[Offer, OfferRules, _Context], str]

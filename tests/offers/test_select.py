@@ -114,9 +114,26 @@ def test_a_price_is_held_against_the_list_price_of_the_same_thing_only() -> None
     listed = (
         list_offer("b", usd_per_hour="99"),
         list_offer("a", usd_per_hour="99", market=Market.SPOT),
-        list_offer("a", usd_per_hour="99", sku="else"),
+        list_offer("a", usd_per_hour="99", sku="else", gpu="L4"),
     )
     assert len(chosen(live_offer("a"), listed=listed).offers) == 1
+
+
+@pytest.mark.parametrize(
+    ("price", "plausible"), [("0.60", False), ("0.61", True), ("79.99", True), ("80.00", False)]
+)
+def test_a_machine_nobody_listed_is_held_against_others_with_the_same_gpus(
+    price: str, plausible: bool
+) -> None:
+    """Else a wrong price of one GPU would be found out in one machine and planned with in the next."""
+    listed = (
+        list_offer("a", usd_per_hour="3.00"),
+        list_offer("a", usd_per_hour="32.00", sku="eight", gpu_count=8),
+    )
+    found = chosen(live_offer("a", usd_per_hour=price, sku="two", gpu_count=2), listed=listed)
+    assert bool(found.offers) is plausible
+    if price == "0.60":
+        assert found.refused[0].detail == "0.30 USD for a H100-SXM is 10 times off its list price of 3.00"
 
 
 def test_stale_prices_are_planned_with_and_said() -> None:

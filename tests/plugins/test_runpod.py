@@ -127,8 +127,11 @@ class TestOffers(OnAStand):
 
     @pytest.mark.parametrize("price", [0.1, 12.5])
     def test_a_price_ten_times_off_the_snapshot_is_refused(self, price: float) -> None:
-        refused = selected(self.another(prices={"NVIDIA L40S": price}).collected()).refused
-        assert any("off the list price of 1.09" in r.detail for r in refused if r.offer.sku == "NVIDIA L40S")
+        selection = selected(self.another(prices={"NVIDIA L40S": price}).collected())
+        details = {r.offer.sku: r.detail for r in selection.refused}
+        assert "off the list price of 1.09" in details["NVIDIA L40S"]
+        assert "off its list price of 1.09" in details["NVIDIA L40S x2"], "a size that the snapshot lacks"
+        assert not [o for o in selection.offers if o.gpu == "L40S"]
 
     def test_a_gpu_that_nobody_knows_and_a_slice_of_one_are_listed_and_refused(self) -> None:
         names = ("NVIDIA R100", "NVIDIA RTX PRO 6000 Blackwell Server Edition MIG 1g.24gb")
