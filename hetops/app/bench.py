@@ -224,9 +224,14 @@ class _Run:
         tuned = await asyncio.gather(*(drive.tune(t, longest) for t in targets))
         self._note_lengths(one, tuned)
         done: list[TrialResult] = []
+        too_slow: set[str] = set()
         for trial in one.trials:
-            found = await self._trial(one, trial, tuned) if trials.worth_it(trial, done) else None
-            if found is not None:
+            if trial.workload_class in too_slow or not trials.worth_it(trial, done):
+                continue
+            found = await self._trial(one, trial, tuned)
+            if found is None:
+                too_slow.add(trial.workload_class)  # fuller, it is slower still
+            else:
                 done.append(found)
         return [(one, result) for result in done]
 

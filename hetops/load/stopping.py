@@ -39,7 +39,7 @@ class Interval:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StopRule:
     """What is asked of a measurement. The first bound that is reached ends it, once `min_requests` were counted or
-    ten times `max_seconds` have gone by."""
+    six times `max_seconds` have gone by."""
 
     max_seconds: float
     max_requests: int = 1_000_000
@@ -54,7 +54,7 @@ class StopRule:
             raise ValueError("a measurement needs some time, some requests and a precision of at least 0")
 
 
-_PATIENCE = 10.0
+_PATIENCE = 6.0
 _FEWEST_FOR_PRECISION = 5
 
 

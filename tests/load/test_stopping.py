@@ -21,8 +21,8 @@ def test_time_and_number_end_a_measurement() -> None:
 
 
 def test_too_few_requests_get_more_time_but_not_for_ever() -> None:
-    assert stop(RULE, 99.0, [1.0, 2.0], 0) is None
-    assert stop(RULE, 100.0, [1.0, 2.0], 0) is Stop.SECONDS
+    assert stop(RULE, 59.0, [1.0, 2.0], 0) is None
+    assert stop(RULE, 60.0, [1.0, 2.0], 0) is Stop.SECONDS
 
 
 def test_a_mean_known_well_enough_ends_a_measurement() -> None:
