@@ -22,7 +22,7 @@ from hetops.files import write_whole
 from hetops.performance import bounds
 from hetops.performance.rate import latencies
 from hetops.performance.table import Basis, PerformanceTable, best_of_each, build
-from hetops.plugin.provider import for_planning_only
+from hetops.plugin.provider import Capability, for_planning_only
 from hetops.solver.certify import CHECKS
 from hetops.solver.explain import weigh
 from hetops.solver.problem import Column, Demand, PricedOffer, Problem, QuotaGroup
@@ -107,7 +107,7 @@ def _pose(c: Candidates, target_factor: float) -> Posed:
     classes = tuple(_with_targets(one, target_factor) for one in c.workload.classes)
     table = build(c.enumeration.configurations, classes, _basis(c))
     kept = best_of_each(c.enumeration.configurations, table)
-    columns = tuple(_columns(c.gathered.selection.offers, kept, table, classes))
+    columns = tuple(_columns(c, kept, table, classes))
     if not columns:
         raise _nothing_to_choose(c, table)
     offered = {column.offer for column in columns}
@@ -146,19 +146,21 @@ def _basis(c: Candidates) -> Basis:
 
 
 def _columns(
-    offers: Iterable[Offer],
+    c: Candidates,
     configurations: Sequence[Configuration],
     table: PerformanceTable,
     classes: Sequence[WorkloadClass],
 ) -> Iterator[Column]:
     """Every configuration on every offer of its GPU type, as many replicas as a node has room for."""
-    for offer in offers:
+    alone = {p.name for p in c.plugins.providers if Capability.ONE_ENGINE in p.capabilities}
+    for offer in c.gathered.selection.offers:
         for one in configurations:
-            replicas = offer.gpu_count // one.gpu_count
+            room = offer.gpu_count // one.gpu_count
+            replicas = min(room, 1) if offer.provider in alone else room
             if one.gpu != offer.gpu or replicas == 0:
                 continue
             rates = {
-                c.name: table.row(one.id, c.name).planned_requests_per_second * replicas for c in classes
+                k.name: table.row(one.id, k.name).planned_requests_per_second * replicas for k in classes
             }
             yield Column(
                 offer=offer.id,

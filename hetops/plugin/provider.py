@@ -25,6 +25,8 @@ class Capability(StrEnum):
 
     USER_DATA = "user_data"
     CONTAINER_ONLY = "container_only"
+    ONE_ENGINE = "one_engine"
+    """A node is a single container: it runs one engine, however many GPUs it has."""
     PROCESS = "process"
     """Nodes are processes on this host: launches run as they are."""
     SPOT = "spot"

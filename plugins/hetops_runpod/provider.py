@@ -30,7 +30,9 @@ class RunPodProvider:
     """RunPod's pods, on demand. The API tells neither quota nor spend limit."""
 
     name = PROVIDER
-    capabilities = frozenset({Capability.CONTAINER_ONLY, Capability.STOP, Capability.MULTI_GPU_NVLINK})
+    capabilities = frozenset(
+        {Capability.CONTAINER_ONLY, Capability.ONE_ENGINE, Capability.STOP, Capability.MULTI_GPU_NVLINK}
+    )
 
     def __init__(self, surroundings: Surroundings | None = None) -> None:
         self._surroundings = surroundings or Surroundings()

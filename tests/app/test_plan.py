@@ -171,3 +171,15 @@ def test_a_trace_is_planned_for(tmp_path: Path) -> None:
     assert plan.workload.source == "azure_llm_2023_conv.csv"
     assert {p.offer.provider for p in plan.pools} <= {"lambda", "runpod"}
     assert "list prices are for planning only: up needs live offers" in plan.warnings
+
+
+def test_a_node_that_runs_one_engine_is_planned_with_one_replica_however_many_gpus_it_has(
+    tmp_path: Path,
+) -> None:
+    spec = specs.LISTED.replace("[providers.aws]\n[providers.gcp]", "[providers.runpod]\n[providers.lambda]")
+    columns = pose(specs.asked(tmp_path, spec)).problem.columns
+    most = {
+        name: max(c.replicas_per_node for c in columns if c.offer.startswith(name))
+        for name in ("runpod", "lambda")
+    }
+    assert most == {"runpod": 1, "lambda": 8}
