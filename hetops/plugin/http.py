@@ -98,6 +98,8 @@ class Service:
     base_url: str
     token: Secret
     """Empty for a service that asks for none."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Further ones of every request. No secrets: they are not hidden in messages."""
     meaning: MeaningOf = lambda _: None
     patience: Patience = field(default_factory=Patience)
     url_hint: str = "is the address of the API right? A proxy or a captive network may answer in its place"
@@ -187,7 +189,7 @@ class Api:
         self._guard_the_line()
         self._client = httpx.AsyncClient(
             base_url=service.base_url,
-            headers={"Accept": "application/json", **_authorization(service.token)},
+            headers={"Accept": "application/json", **service.headers, **_authorization(service.token)},
             timeout=service.patience.timeout_seconds,
             verify=_tls(),
         )

@@ -107,6 +107,7 @@ class Seen:
     query: Mapping[str, str]
     body: Any
     authorization: str
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -243,7 +244,9 @@ class _Handler(BaseHTTPRequestHandler):
     def handle_any(self) -> None:
         """Any request."""
         length = int(self.headers.get("Content-Length", 0))
-        body = json.loads(self.rfile.read(length)) if length else None
+        sent = self.rfile.read(length)
+        form = self.headers.get_content_type() == "application/x-www-form-urlencoded"
+        body = (dict(parse_qsl(sent.decode())) if form else json.loads(sent)) if sent else None
         parts = urlsplit(self.path)
         seen = Seen(
             method=self.command,
@@ -251,6 +254,7 @@ class _Handler(BaseHTTPRequestHandler):
             query=dict(parse_qsl(parts.query)),
             body=body,
             authorization=self.headers.get("Authorization", ""),
+            headers={name.lower(): value for name, value in self.headers.items()},
         )
         fault = self.server.fault_of(seen)
         self._skew = fault.seconds if fault and fault.kind is FaultKind.CLOCK_SKEW else 0.0
@@ -386,13 +390,15 @@ def running(make: Callable[[Scenario], FakeApi], scenario: Scenario | None = Non
         api.close()
 
 
-def main(make: Callable[..., FakeApi], scenarios: Mapping[str, Scenario]) -> None:
+def main(
+    make: Callable[..., FakeApi], scenarios: Mapping[str, Scenario], kind: type[Scenario] = Scenario
+) -> None:
     """A fake by itself: says how to reach it, and answers until it is interrupted."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--scenario", default="plain", help=f"a TOML file, or one of {', '.join(scenarios)}")
     parser.add_argument("--port", type=int, default=0)
     options = parser.parse_args()
-    api = make(_scenario(options.scenario, scenarios), clock=WallClock(), port=options.port)
+    api = make(_scenario(options.scenario, scenarios, kind), clock=WallClock(), port=options.port)
     for name, value in api.environment().items():
         print(f"export {name}={value}", flush=True)
     with contextlib.suppress(KeyboardInterrupt):
@@ -400,7 +406,7 @@ def main(make: Callable[..., FakeApi], scenarios: Mapping[str, Scenario]) -> Non
     api.server_close()
 
 
-def _scenario(told: str, scenarios: Mapping[str, Scenario]) -> Scenario:
+def _scenario(told: str, scenarios: Mapping[str, Scenario], kind: type[Scenario]) -> Scenario:
     if told in scenarios:
         return scenarios[told]
-    return msgspec.convert(tomllib.loads(Path(told).read_text(encoding="utf-8")), Scenario)
+    return msgspec.convert(tomllib.loads(Path(told).read_text(encoding="utf-8")), kind)

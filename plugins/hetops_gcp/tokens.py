@@ -1,0 +1,91 @@
+"""Edge: an access token out of a file's credentials, by google-auth, whose way to the token server is httpx here.
+
+Must not show a token or a key: what google-auth raises may repeat an answer, so its words are not passed on.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import httpx
+from google.auth import exceptions, load_credentials_from_dict
+from google.auth.transport import Request, Response
+
+from hetops.plugin import ErrorKind, ProviderError
+from hetops_gcp.settings import PROVIDER
+
+_SCOPE = "https://www.googleapis.com/auth/cloud-platform"
+"""The only one that the sign-in of a person has as well; what may be done is a matter of roles."""
+
+
+def refreshed(told: Mapping[str, Any], *, source: str, seconds: float, hint: str) -> str:
+    """A token for an hour; `hint` is the fix where the credentials are refused.
+
+    Raises:
+        ProviderError: of kind auth, or transient where the token server could not be reached.
+    """
+    transport = Transport(seconds)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of files that strangers handed over
+            credentials, _ = load_credentials_from_dict(dict(told), scopes=[_SCOPE], request=transport)
+        credentials.refresh(transport)
+    except exceptions.TransportError as fault:
+        raise ProviderError(
+            f"no token for {source}: Google's token server could not be reached",
+            provider=PROVIDER,
+            kind=ErrorKind.TRANSIENT,
+            hint="run again; is the network up?",
+        ) from fault
+    except (exceptions.GoogleAuthError, ValueError, KeyError, TypeError) as fault:
+        raise ProviderError(
+            f"no token for {source}: it was refused, or is no credentials",
+            provider=PROVIDER,
+            kind=ErrorKind.AUTH,
+            hint=hint,
+        ) from fault
+    return str(credentials.token or "")
+
+
+class _Answer(Response):  # type: ignore[misc] # google-auth is untyped
+    """An answer as google-auth wants it."""
+
+    def __init__(self, response: httpx.Response) -> None:
+        self._response = response
+
+    @property
+    def status(self) -> int:
+        return self._response.status_code
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return self._response.headers
+
+    @property
+    def data(self) -> bytes:
+        return self._response.content
+
+
+class Transport(Request):  # type: ignore[misc] # google-auth is untyped
+    """Sends one request within so many seconds."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+
+    def __call__(
+        self,
+        url: str,
+        method: str = "GET",
+        body: bytes | str | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+        **_: Any,
+    ) -> _Answer:
+        """The answer, whatever its status; TransportError where there is none."""
+        try:
+            patience = min(self._seconds, timeout or self._seconds)
+            return _Answer(httpx.request(method, url, content=body, headers=headers, timeout=patience))
+        except (httpx.HTTPError, httpx.InvalidURL) as fault:
+            raise exceptions.TransportError(type(fault).__name__) from fault
