@@ -41,7 +41,7 @@ _SKU_FIELDS = (
     "nextPageToken,skus(description,serviceRegions,category(usageType),"
     "pricingInfo(effectiveTime,pricingExpression(usageUnit,tieredRates)))"
 )
-"""A third of an answer of some 40 MB."""
+"""Of an answer that is long otherwise."""
 
 _WITH_GPUS = 'name eq "(a|g)[0-9]+[a-z]*-.*|n1-standard-.*"'
 """The accelerator series, those to come among them, and the hosts of attached GPUs."""

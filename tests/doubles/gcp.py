@@ -11,7 +11,7 @@ from __future__ import annotations
 import fnmatch
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
@@ -119,6 +119,8 @@ class GcpScenario(Scenario):
     """Zones that an aggregated list leaves out."""
     dark: tuple[str, ...] = ()
     """Regions whose advice fails."""
+    advice: Mapping[str, Any] = field(default_factory=dict)
+    """What every question for capacity gets, where not the usual."""
     page: int = 60
     """SKUs on a page, whatever is asked for."""
 
@@ -238,6 +240,8 @@ class Gcp(FakeApi):
     def _advice(self, region: str, body: Any) -> Answer:
         if region in self.scenario.dark:
             return Answer(status=503, said={"error": {"code": 503, "message": "backend error"}})
+        if self.scenario.advice:
+            return Answer(said=self.scenario.advice)
         (selection,) = body["instanceFlexibilityPolicy"]["instanceSelections"].values()
         assert body["instanceProperties"]["scheduling"]["provisioningModel"] == "SPOT"
         zone = ZONES[region][0]

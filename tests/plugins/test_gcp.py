@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +23,7 @@ from tests.doubles.gcp import sku
 from tests.plugins.clouds import NOW, query, selected
 from tests.plugins.gcp_cloud import Project, project
 
+PAYLOADS = Path(__file__).parents[1] / "doubles" / "payloads"
 OK = ("us-central1-a", "us-central1-b", "us-central1-c")
 
 
@@ -215,6 +217,16 @@ class TestAdvice:
         assert advised.interruptions_per_hour == 0.5
         assert offers["gcp/us-central1-b/g2-standard-4/spot"].availability == Availability()
         assert offers["gcp/us-central1-a/a3-highgpu-8g/spot"].availability == Availability()
+
+    def test_the_sample_answer_is_understood(self, tmp_path: Path) -> None:
+        """Each zone has the score of the recommendation that names it for the machine type."""
+        answer = json.loads((PAYLOADS / "gcp_advice_capacity.json").read_text(encoding="utf-8"))
+        with project(tmp_path, advice=answer) as fresh:
+            offers = fresh.offers(capacity_advice=["g2-standard-4"], regions=["us-central1"])
+        scores = {
+            o.zone: o.availability.score for o in offers.values() if o.sku == "g2-standard-4" and o.zone
+        }
+        assert scores == {"us-central1-a": 0.8, "us-central1-b": None, "us-central1-c": None}
 
     def test_it_is_one_question_for_each_machine_type_and_region(self, tmp_path: Path) -> None:
         with project(tmp_path) as fresh:

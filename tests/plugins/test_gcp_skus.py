@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +15,8 @@ from hetops.domain.offer import Market
 from tests.doubles.gcp import sku as row
 from tests.doubles.gcp import skus
 from tests.plugins.clouds import NOW
+
+PAYLOADS = Path(__file__).parents[1] / "doubles" / "payloads"
 
 WANTED = {
     "G2 Instance Core running in Americas": ("G2 core", Market.ON_DEMAND),
@@ -165,3 +169,17 @@ def test_none_of_the_neighbours_in_the_catalogue_is_taken_for_a_price() -> None:
     assert found.refusals == ()
     assert found.of("nvidia-l4", Market.ON_DEMAND, "us-central1") == Decimal("0.560016")
     assert found.of("nvidia-h100-mega-80gb", Market.ON_DEMAND, "europe-west4") == Decimal("10.344275712")
+
+
+def test_the_sample_page_gives_the_price_that_google_prints_for_its_machine() -> None:
+    """g2-standard-4 has 4 cores, 16 GiB and one L4."""
+    page = json.loads((PAYLOADS / "gcp_skus.json").read_text(encoding="utf-8"), parse_float=Decimal)
+    found = read_prices(page["skus"], NOW)
+    assert found.refusals == ()
+    parts = {"G2 core": 4, "G2 memory": 16, "nvidia-l4": 1}
+    prices = {what: found.of(what, Market.ON_DEMAND, "us-central1") or Decimal(0) for what in parts}
+    assert round(sum(prices[what] * n for what, n in parts.items()), 4) == Decimal("0.7068")
+    assert found.of("nvidia-b200", Market.SPOT, "us-central1") == Decimal("4.51")
+    assert found.of("nvidia-rtx-pro-6000", Market.ON_DEMAND, "us-central1") is None, "sold by DWS only"
+    ours = next(iter(skus()))
+    assert ours.keys() <= page["skus"][0].keys(), "the fake speaks in the same fields"
