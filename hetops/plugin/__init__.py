@@ -56,11 +56,12 @@ if TYPE_CHECKING:
         Service,
         understood,
     )
-    from hetops.plugin.nodes import CloudDriver, NodeCloud, Waits
+    from hetops.plugin.nodes import PATIENCE_SECONDS, CloudDriver, NodeCloud, Waits
 
 __all__ = [
     "BYTES_PER_GIB",
     "CENTS",
+    "PATIENCE_SECONDS",
     "ROUTER_NETWORKS",
     "Api",
     "Availability",
@@ -143,7 +144,7 @@ _ON_DEMAND = {
         "Service",
         "understood",
     ),
-    "hetops.plugin.nodes": ("CloudDriver", "NodeCloud", "Waits"),
+    "hetops.plugin.nodes": ("PATIENCE_SECONDS", "CloudDriver", "NodeCloud", "Waits"),
 }
 
 

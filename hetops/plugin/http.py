@@ -307,13 +307,15 @@ class Api:
         refused = Refused(status=status, method=asked.method, path=asked.path, said=said)
         meaning = self._service.meaning(refused) or _by_status(status)
         words = meaning.message or refused.words or f"status {status}"
+        wait = _retry_after(response)
+        again = f"run again in {wait:.0f} s" if wait is not None else "run again in a while"
         fault = HttpError(
             self._shown(f"{asked.method} {asked.path}: {words}"),
             provider=self._service.provider,
             kind=meaning.kind,
             scope=meaning.scope,
-            hint=self._shown(meaning.hint),
-            retry_after_seconds=_retry_after(response),
+            hint=self._shown(meaning.hint) or again * (meaning.kind is ErrorKind.THROTTLED),
+            retry_after_seconds=wait,
         )
         fault.status = status
         fault.unknown_outcome = status >= HTTPStatus.INTERNAL_SERVER_ERROR and asked.repeat is Repeat.NEVER

@@ -21,6 +21,9 @@ from hetops.plugin.http import HttpError, RealClock
 from hetops.plugin.provider import Node, NodeRequest, NodeState
 from hetops.plugin.surroundings import Clock
 
+PATIENCE_SECONDS = 90.0
+"""How long a `NodeCloud` does well to wait for one answer: a create that fails for a busy API costs more."""
+
 _PASSING = frozenset({ErrorKind.TRANSIENT, ErrorKind.THROTTLED})
 
 

@@ -78,6 +78,10 @@ class Patience:
             self, timeout_seconds=min(self.timeout_seconds, seconds), seconds=min(self.seconds, seconds)
         )
 
+    def at_least(self, seconds: float) -> Patience:
+        """As patient, and for so many seconds or more: for who would rather wait than fail."""
+        return replace(self, seconds=max(self.seconds, seconds))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:

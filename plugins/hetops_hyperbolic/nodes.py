@@ -14,6 +14,7 @@ from typing import Any
 
 from hetops.plugin import (
     CENTS,
+    PATIENCE_SECONDS,
     Api,
     Boot,
     ErrorKind,
@@ -62,7 +63,7 @@ class HyperbolicNodes:
     async def launch(self, request: NodeRequest) -> str:
         """As `NodeCloud.launch`, after a look at the stock and at the balance: rentals are paid in advance."""
         wanted = _option(request)
-        async with cloud.api(self._surroundings) as client:
+        async with self._api() as client:
             row = await _offered(client, wanted, request.region)
             await _afforded(client, row)
             try:
@@ -102,7 +103,7 @@ class HyperbolicNodes:
 
     async def ours(self) -> tuple[Node, ...]:
         """As `NodeCloud.ours`, by their labels."""
-        async with cloud.api(self._surroundings) as client:
+        async with self._api() as client:
             nodes = [_node(raw) for raw in await cloud.rentals(client) if _marks(raw)]
         return tuple(node for node in nodes if node.state is not NodeState.GONE)
 
@@ -111,14 +112,17 @@ class HyperbolicNodes:
         if not node_id.isdigit():
             return
         try:
-            async with cloud.api(self._surroundings) as client:
+            async with self._api() as client:
                 await cloud.terminate(client, int(node_id))
         except HttpError as fault:
             if fault.status < HTTPStatus.BAD_REQUEST or await self.look(node_id) is not None:
                 raise
 
+    def _api(self) -> Api:
+        return cloud.api(self._surroundings, self._surroundings.patience.at_least(PATIENCE_SECONDS))
+
     async def _raw(self, node_id: str) -> dict[str, Any] | None:
-        async with cloud.api(self._surroundings) as client:
+        async with self._api() as client:
             return next((raw for raw in await cloud.rentals(client) if str(raw.get("id")) == node_id), None)
 
     def _boot(self, request: NodeRequest) -> Boot:

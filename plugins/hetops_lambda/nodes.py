@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import quote
 
 from hetops.plugin import (
+    PATIENCE_SECONDS,
     Api,
     Boot,
     CloudDriver,
@@ -79,7 +80,7 @@ class LambdaNodes:
     async def launch(self, request: NodeRequest) -> str:
         """As `NodeCloud.launch`."""
         boot = self._boot(request)
-        async with self._line.api() as api:
+        async with self._api() as api:
             key = ssh_key(await cloud.ssh_keys(api), self.surroundings.environment)
             ruleset = await self._ruleset(api, request, boot.networks)
             body = _body(request, boot, key, ruleset)
@@ -93,7 +94,7 @@ class LambdaNodes:
     async def look(self, node_id: str) -> Node | None:
         """As `NodeCloud.look`."""
         try:
-            async with self._line.api() as api:
+            async with self._api() as api:
                 said = await api.get(f"/api/v1/instances/{quote(node_id, safe='')}")
         except HttpError as fault:
             if fault.status == HTTPStatus.NOT_FOUND:
@@ -104,7 +105,7 @@ class LambdaNodes:
 
     async def ours(self) -> tuple[Node, ...]:
         """As `NodeCloud.ours`, by their tags."""
-        async with self._line.api() as api:
+        async with self._api() as api:
             found = await cloud.instances(api)
         nodes = (_node(raw) for raw in found if _REPLICAS in _tags(raw))
         return tuple(node for node in nodes if node.state is not NodeState.GONE)
@@ -112,12 +113,15 @@ class LambdaNodes:
     async def terminate(self, node_id: str) -> None:
         """As `NodeCloud.terminate`."""
         try:
-            async with self._line.api() as api:
+            async with self._api() as api:
                 body = {"instance_ids": [node_id]}
                 await api.post("/api/v1/instance-operations/terminate", body, repeat=Repeat.SAFE)
         except HttpError as fault:
             if fault.status != HTTPStatus.NOT_FOUND:
                 raise
+
+    def _api(self) -> Api:
+        return self._line.api(self.surroundings.patience.at_least(PATIENCE_SECONDS))
 
     def _boot(self, request: NodeRequest) -> Boot:
         gpus = gpus_of(request.sku)

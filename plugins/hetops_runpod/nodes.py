@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import quote
 
 from hetops.plugin import (
+    PATIENCE_SECONDS,
     Api,
     ErrorKind,
     HttpError,
@@ -69,7 +70,7 @@ class RunPodNodes:
     async def launch(self, request: NodeRequest) -> str:
         """As `NodeCloud.launch`. Reads first whether there is any: RunPod's word for none is that of a wrong request."""
         what = machine(request.sku)
-        async with cloud.api(self._surroundings) as client:
+        async with self._api() as client:
             row = await _offered(client, what, request.region)
             body = _body(request, what, disk_gb(float(row["memory"]), what.count))
             try:
@@ -86,7 +87,7 @@ class RunPodNodes:
     async def look(self, node_id: str) -> Node | None:
         """As `NodeCloud.look`."""
         try:
-            async with cloud.api(self._surroundings) as client:
+            async with self._api() as client:
                 said = await client.get(f"/v2/pods/{quote(node_id, safe='')}")
         except HttpError as fault:
             if fault.status == HTTPStatus.NOT_FOUND:
@@ -97,7 +98,7 @@ class RunPodNodes:
 
     async def ours(self) -> tuple[Node, ...]:
         """As `NodeCloud.ours`, by the marks in their environments."""
-        async with cloud.api(self._surroundings) as client:
+        async with self._api() as client:
             found = await cloud.pods(client)
         nodes = (self._node(raw) for raw in found if _NODE in _environment(raw))
         return tuple(node for node in nodes if node.state is not NodeState.GONE)
@@ -105,11 +106,14 @@ class RunPodNodes:
     async def terminate(self, node_id: str) -> None:
         """As `NodeCloud.terminate`."""
         try:
-            async with cloud.api(self._surroundings) as client:
+            async with self._api() as client:
                 await client.delete(f"/v2/pods/{quote(node_id, safe='')}")
         except HttpError as fault:
             if fault.status != HTTPStatus.NOT_FOUND:
                 raise
+
+    def _api(self) -> Api:
+        return cloud.api(self._surroundings, self._surroundings.patience.at_least(PATIENCE_SECONDS))
 
     def _node(self, raw: Mapping[str, Any]) -> Node:
         marks = _environment(raw)

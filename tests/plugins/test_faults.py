@@ -104,6 +104,19 @@ def test_a_fault_while_a_node_is_created_makes_no_second_one_and_leaves_none_unk
         assert standing.names() == [came.name]
 
 
+@pytest.mark.parametrize("cloud", KINDS)
+def test_a_create_waits_longer_than_a_question_where_the_cloud_says_so(cloud: str, tmp_path: Path) -> None:
+    faults = (Fault(kind=FaultKind.THROTTLED, method="POST", path=KINDS[cloud].create_path, seconds=40),)
+    with stand(cloud, tmp_path, Scenario(faults=faults)) as standing:
+        assert standing.created()
+        assert 40 in standing.api.clock.slept
+    with stand(
+        cloud, tmp_path, Scenario(faults=(Fault(kind=FaultKind.THROTTLED, seconds=40, times=4),))
+    ) as standing:
+        report = standing.collected().sources[0]
+        assert (report.error_kind, report.hint) == (ErrorKind.THROTTLED, "run again in 40 s")
+
+
 @pytest.mark.parametrize("kind", [FaultKind.RESET, FaultKind.ERROR_500, FaultKind.TRUNCATED_JSON])
 @pytest.mark.parametrize("cloud", KINDS)
 def test_a_fault_while_a_node_boots_is_outlived(cloud: str, kind: FaultKind, tmp_path: Path) -> None:
