@@ -42,6 +42,8 @@ class Slice:
     start_seconds: float | None = None
     """None takes the slice that is most like the whole trace."""
     seconds: float = 60.0
+    requests_per_second: float | None = None
+    """None sends the requests when they were recorded; else they come independently at this mean rate."""
 
 
 def replay(asked: Asked, part: Slice, say: Say) -> Ledger:
@@ -77,8 +79,12 @@ def _arrivals(loaded: LoadedSpec, part: Slice) -> tuple[float, tuple[Arrival, ..
     start = part.start_seconds
     if start is None:
         start = _typical(trace, part.seconds)
-    cut = window(trace, start, part.seconds)
-    return start, _recorded(cut)
+    sent = _recorded(window(trace, start, part.seconds))
+    if part.requests_per_second is not None:
+        sent = schedule.poisson(part.requests_per_second, part.seconds, [a.lengths for a in sent])
+    if not sent:
+        raise HetopsError("no request comes in this time", hint="raise --rate or --seconds")
+    return start, sent
 
 
 def _typical(trace: Trace, seconds: float) -> float:

@@ -81,19 +81,22 @@ def _totals(arrivals: Sequence[Arrival]) -> tuple[float, float, float]:
 
 
 def poisson(
-    requests_per_second: float, seconds: float, lengths: Lengths, seed: int = 0
+    requests_per_second: float, seconds: float, lengths: Sequence[Lengths], seed: int = 0
 ) -> tuple[Arrival, ...]:
-    """Independent arrivals at a mean rate for so long; the same seed gives the same arrivals.
+    """Independent arrivals at a mean rate for so long, each with one of the lengths, drawn at random; the same seed gives
+    the same arrivals.
 
     Raises:
-        ValueError: a rate that is not above zero.
+        ValueError: a rate that is not above zero, or no lengths.
     """
     if not 0 < requests_per_second < math.inf:
         raise ValueError(f"a rate of {requests_per_second} requests a second is none")
+    if not lengths:
+        raise ValueError("requests need lengths to draw from")
     source = random.Random(seed)
     gaps = (source.expovariate(requests_per_second) for _ in itertools.count())
     times = itertools.takewhile(lambda at: at < seconds, itertools.accumulate(gaps))
-    return tuple(Arrival(at_seconds=at, lengths=lengths) for at in times)
+    return tuple(Arrival(at_seconds=at, lengths=source.choice(lengths)) for at in times)
 
 
 def closed(lengths: Lengths, place: int, concurrency: int) -> Iterator[Lengths]:

@@ -7,6 +7,7 @@ an engine's step).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -34,8 +35,10 @@ class Family:
 
     @property
     def levels(self) -> tuple[int, ...]:
-        """The concurrencies to measure at: alone, and full for each member."""
-        return tuple(sorted({1, *(c.max_sequences for c in self.members)}))
+        """The concurrencies to measure at: alone, full for each member and, where there is one, between."""
+        full = {c.max_sequences for c in self.members}
+        between = {math.isqrt(*full)} if len(full) == 1 else set()
+        return tuple(sorted({1, *between, *full}))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

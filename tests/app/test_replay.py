@@ -72,6 +72,8 @@ def test_a_replay_sends_what_was_recorded_and_tells_planned_beside_measured(pers
         assert sum(shares) == pytest.approx(1.0)
     assert ledger["usd_per_million_tokens"]["measured"] > 0
     assert "requests of trace.jsonl" in done.stderr
+    independent = person.hetops("replay", "--seconds", "4", "--rate", "10", "--json").document
+    assert 20 <= independent["requests"] <= 60
     text = person.hetops("replay", "--seconds", "2", "--start", "3").stdout
     assert "PLANNED  MEASURED" in text
 

