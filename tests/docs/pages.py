@@ -36,6 +36,20 @@ PARTS: Mapping[str, Callable[[], str]] = {
 _PART = re.compile(r"(?<=<!-- made from the code: )([a-z ]+)( -->\n)(.*?)(?=<!-- end -->)", re.DOTALL)
 
 
+VOLATILE = (
+    (re.compile(r"\d[\d,]* offers?\b"), "N offers"),  # the cores of this machine are offers too
+    (re.compile(r"\d+\.\d\d s;"), "T s;"),
+)
+"""What of a plan depends on the machine: how many cores it offers and how fast it solves."""
+
+
+def steady(text: str) -> str:
+    """The text without what another machine would print otherwise."""
+    for pattern, instead in VOLATILE:
+        text = pattern.sub(instead, text)
+    return text
+
+
 def pages() -> tuple[Path, ...]:
     """Every page that holds such a part."""
     found = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
@@ -62,13 +76,20 @@ def main() -> None:
     made = {name: make() for name, make in PARTS.items()}
     for page in pages():
         text = page.read_text(encoding="utf-8")
-        text = _PART.sub(lambda found: f"{found.group(1)}{found.group(2)}\n{made[found.group(1)]}\n\n", text)
+        text = _PART.sub(lambda found: _renewed(found, made[found.group(1)]), text)
         page.write_text(text, encoding="utf-8")
     SCHEMAS.mkdir(exist_ok=True)
     for stale in set(SCHEMAS.glob("*.json")) - schemas().keys():
         stale.unlink()
     for path, text in schemas().items():
         path.write_text(text, encoding="utf-8")
+
+
+def _renewed(found: re.Match[str], made: str) -> str:
+    """The part as it is made now; what differs only as machines do stays."""
+    if steady(found.group(3).strip("\n")) == steady(made):
+        return found.group()
+    return f"{found.group(1)}{found.group(2)}\n{made}\n\n"
 
 
 if __name__ == "__main__":

@@ -8,22 +8,9 @@ from pathlib import Path
 import pytest
 
 from hetops.cli.main import COMMANDS
-from tests.docs.pages import PARTS, ROOT, SCHEMAS, pages, parts_of, schemas
+from tests.docs.pages import PARTS, ROOT, SCHEMAS, pages, parts_of, schemas, steady
 
 STANDING = [(page, name) for page in pages() for name, _ in parts_of(page)]
-
-VOLATILE = (
-    (re.compile(r"\d[\d,]* offers?\b"), "N offers"),  # the cores of this machine are offers too
-    (re.compile(r"\d+\.\d\d s;"), "T s;"),
-)
-"""What of a plan depends on the machine: how many cores it offers and how fast it solves."""
-
-
-def steady(text: str) -> str:
-    """The text without what another machine would print otherwise."""
-    for pattern, instead in VOLATILE:
-        text = pattern.sub(instead, text)
-    return text
 
 
 @pytest.mark.parametrize("name", PARTS)
