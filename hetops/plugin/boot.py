@@ -20,6 +20,9 @@ FIRST_PORT = 8000
 ROUTER_NETWORKS = "HETOPS_ROUTER_NETWORKS"
 """Environment variable: from where a router reaches nodes, as addresses or networks with commas between them."""
 
+_EVERYWHERE = "0.0.0.0"
+"""Every IPv4 address and no IPv6 one: the rules below are for IPv4."""
+
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
@@ -96,6 +99,7 @@ def boot_script(boot: Boot) -> str:
         f"# hetops: node {boot.node}",
         "set -euo pipefail",
         "exec 9>/run/lock/hetops && flock 9",
+        "for _ in $(seq 60); do docker info >/dev/null 2>&1 && break; sleep 2; done",
         *_firewall(boot),
         *(line for image in dict.fromkeys(launch.image for launch in boot.launches) for line in _pull(image)),
         *_containers(boot),
@@ -128,7 +132,7 @@ def _containers(boot: Boot) -> Iterable[str]:
         run = (
             *("docker", "run", "--detach", "--name", name, "--restart", "on-failure:3"),
             *("--gpus", f'"device={devices}"', "--ipc", "host", "--ulimit", "memlock=-1"),
-            *("--publish", f"{port}:{launch.port}"),
+            *("--publish", f"{_EVERYWHERE}:{port}:{launch.port}"),
             *(part for key, value in launch.environment for part in ("--env", f"{key}={value}")),
             launch.image,
             *launch.argv,

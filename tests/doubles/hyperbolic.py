@@ -168,7 +168,7 @@ class Hyperbolic(FakeApi):
             return
         text = script.read_text()
         closed = "iptables -A HETOPS -s 127.0.0.1/32 -j RETURN" not in text
-        ports = [int(port) for port in re.findall(r"docker run .*--publish (\d+):", text)]
+        ports = [int(port) for port in re.findall(r"docker run .*--publish 0\.0\.0\.0:(\d+):", text)]
         self.engines[rental] = [] if closed else [Engine(ip, port) for port in ports]
 
     def _stop(self, rental: int) -> None:

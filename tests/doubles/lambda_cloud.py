@@ -214,7 +214,7 @@ class LambdaCloud(FakeApi):
         if instance in self.engines:
             return
         script = self.instances[instance]["user_data"]
-        ports = [int(port) for port in re.findall(r"docker run .*--publish (\d+):", script)]
+        ports = [int(port) for port in re.findall(r"docker run .*--publish 0\.0\.0\.0:(\d+):", script)]
         open_ports = [port for port in ports if self._lets_us_in(instance, port)]
         self.engines[instance] = [Engine(f"127.1.0.{int(instance, 16)}", port) for port in open_ports]
 

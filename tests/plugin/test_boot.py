@@ -69,13 +69,13 @@ def test_the_container_gets_every_word_as_it_is(tmp_path: Path) -> None:
     image = run.index(LAUNCH.image)
     assert tuple(run[image + 1 :]) == LAUNCH.argv
     assert run[run.index("--env") + 1] == "GREETING=it's $HOME"
-    assert run[run.index("--publish") + 1] == "8000:9000"
+    assert run[run.index("--publish") + 1] == "0.0.0.0:8000:9000"
 
 
 def test_engines_share_the_gpus_and_have_a_port_each(tmp_path: Path) -> None:
     found = runs(ran(boot_script(boot(LAUNCH, LAUNCH, gpus=8)), tmp_path))
     assert [run[run.index("--gpus") + 1] for run in found] == ['"device=0,1,2,3"', '"device=4,5,6,7"']
-    assert [run[run.index("--publish") + 1] for run in found] == ["8000:9000", "8001:9000"]
+    assert [run[run.index("--publish") + 1] for run in found] == ["0.0.0.0:8000:9000", "0.0.0.0:8001:9000"]
 
 
 def test_what_runs_already_is_left_alone(tmp_path: Path) -> None:
