@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hetops_hyperbolic import cloud as hyperbolic_cloud
 from hetops_hyperbolic import offers as hyperbolic
 from hetops_lambda import cloud as lambda_cloud
 from hetops_lambda import offers as lambda_offers
@@ -20,7 +21,7 @@ from hetops.domain.plan import Refusal
 from hetops.errors import ErrorKind
 from hetops.plugin import Refused
 from tests.doubles.fake_api import Answer, Seen, running
-from tests.doubles.hyperbolic import OPTIONS, Hyperbolic
+from tests.doubles.hyperbolic import OPTIONS, RENTALS, Hyperbolic
 from tests.doubles.lambda_cloud import LambdaCloud
 from tests.doubles.runpod import CATALOG, RunPod
 from tests.plugins.clouds import NOW
@@ -88,6 +89,36 @@ def test_hyperbolics_options() -> None:
     ]
     assert isinstance(found[0], Offer)
     assert (found[0].availability.state, found[0].limits.max_count) == (AvailabilityState.AVAILABLE, 6)
+
+
+@pytest.mark.parametrize(
+    ("meaning", "method", "path", "status", "said", "kind", "hint"),
+    [
+        (runpod_cloud.meaning, "GET", "/v2/pods", 403, {"detail": "access denied"}, ErrorKind.AUTH, "read access to /v2/pods"),
+        (runpod_cloud.meaning, "POST", "/v2/pods", 403, {"detail": "access denied"}, ErrorKind.AUTH, "read and write access to /v2/pods"),
+        (runpod_cloud.meaning, "POST", "/v2/pods", 403, {"detail": "GPU pool not allowed"}, ErrorKind.QUOTA, "pool of GPUs"),
+        (runpod_cloud.meaning, "POST", "/v2/pods", 400, {"detail": "spend limit reached"}, ErrorKind.QUOTA, "spend limit"),
+        (runpod_cloud.meaning, "POST", "/v2/pods", 402, {"detail": "no money"}, ErrorKind.BALANCE, "add credit"),
+        (hyperbolic_cloud.meaning, "POST", RENTALS, 400, {"message": "Insufficient balance"}, ErrorKind.BALANCE, "add credit"),
+        (hyperbolic_cloud.meaning, "POST", RENTALS, 400, {"message": "not available"}, ErrorKind.CAPACITY, "another region"),
+        (hyperbolic_cloud.meaning, "GET", RENTALS, 403, {}, ErrorKind.AUTH, "new key"),
+        (lambda_cloud.meaning, "POST", "/", 403, {"error": {"code": "global/account-inactive"}}, ErrorKind.BALANCE, "payment method"),
+        (lambda_cloud.meaning, "GET", "/", 403, {"error": {"code": "global/forbidden"}}, ErrorKind.AUTH, "may do this"),
+    ],
+)  # fmt: skip
+def test_a_refusal_says_what_to_do(
+    meaning: Any, method: str, path: str, status: int, said: Any, kind: ErrorKind, hint: str
+) -> None:
+    found = meaning(Refused(status=status, method=method, path=path, said=said))
+    assert (found.kind, hint in found.hint) == (kind, True), found
+
+
+@pytest.mark.parametrize("meaning", [runpod_cloud.meaning, hyperbolic_cloud.meaning, lambda_cloud.meaning])
+@pytest.mark.parametrize(
+    "said", [None, [], "no", {}, {"error": "x"}, {"error": {"code": 3}}, {"detail": None}]
+)
+def test_a_refusal_that_says_nothing_known_is_left_to_its_status(meaning: Any, said: Any) -> None:
+    assert meaning(Refused(status=418, method="GET", path="/", said=said)) is None
 
 
 def shape(value: Any) -> Any:
