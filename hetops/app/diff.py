@@ -9,6 +9,7 @@ from pathlib import Path
 from hetops.app.candidates import Asked
 from hetops.app.deployment import Proposal, of_plan, of_spec, propose, read_plan
 from hetops.app.plan import make_plan
+from hetops.app.preconditions import check_engines, check_providers
 from hetops.state.lock import hold
 
 
@@ -26,6 +27,7 @@ def diff(asked: DiffAsked) -> Proposal:
 
     Raises:
         HetopsError: the spec or the plan is wrong, or the preview fails.
+        PolicyError: a fleet that can be planned with and not brought up has no preview.
         InfeasibleError: no fleet meets the targets.
         LockError: another command changes the deployment.
     """
@@ -34,4 +36,7 @@ def diff(asked: DiffAsked) -> Proposal:
     folder = deployment.folder
     alone = hold(folder.lock, command="hetops diff") if folder.exists else contextlib.nullcontext()
     with alone:
-        return propose(deployment, given or make_plan(asked.spec))
+        plan = given or make_plan(asked.spec)
+        check_providers(plan, deployment.plugins.providers)
+        check_engines(plan, deployment.plugins.engines)
+        return propose(deployment, plan)
