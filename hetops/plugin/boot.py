@@ -73,13 +73,15 @@ def router_networks(provider: str, environment: Mapping[str, str]) -> tuple[str,
     Raises:
         ProviderError: of kind invalid; it names none, or one that is no network. Ports are opened to nobody unasked.
     """
-    told = (part.strip() for part in environment.get(ROUTER_NETWORKS, "").split(","))
+    told = [part.strip() for part in environment.get(ROUTER_NETWORKS, "").split(",")]
+    if not any(told):
+        raise _no_networks(provider, "not set, so nobody could reach the engines")
     try:
         named = [ipaddress.ip_network(part) for part in told if part]
     except ValueError as fault:
         raise _no_networks(provider, str(fault)) from fault
     if not any(network.version == 4 for network in named):
-        raise _no_networks(provider, "names no IPv4 network: nobody could reach the engines")
+        raise _no_networks(provider, "no IPv4 network, so nobody could reach the engines")
     return tuple(str(network) for network in named if network.version == 4)
 
 

@@ -221,7 +221,11 @@ class Api:
         url = urlsplit(self._service.base_url)
         if url.scheme == "https" or (url.scheme == "http" and url.hostname in _LOOPBACK):
             return
-        raise self._error(f"{url.scheme}://{url.netloc} is no https address", ErrorKind.INVALID)
+        raise self._error(
+            f"{url.scheme}://{url.netloc} is no https address",
+            ErrorKind.INVALID,
+            hint="a key is sent over TLS only: write https://",
+        )
 
     # Asking, and asking again. The waits obey the service, the patience and the clock of a test at once: no library of
     # retries knows all three.
@@ -331,7 +335,7 @@ class Api:
 
     def _shown(self, text: str) -> str:
         """The text as one line without secrets and of bearable length: others' words stand in it."""
-        line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+        line = " ".join("".join(c if c.isprintable() else " " for c in text).split()).rstrip(".")
         shown = self._service.token.hide(line)
         return shown if len(shown) <= _MOST_WORDS else f"{shown[:_MOST_WORDS]}…"
 
