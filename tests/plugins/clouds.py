@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -64,7 +64,6 @@ class Kind:
     """How many engines a node takes."""
     create_path: str
     list_path: str
-    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 KINDS = {
@@ -115,7 +114,7 @@ class Stand:
     @property
     def surroundings(self) -> Surroundings:
         """Those that lead to the fake."""
-        told = {"HOME": str(self.folder), **self.api.environment(), **self.kind.environment}
+        told = {"HOME": str(self.folder), **self.api.environment()}
         return Surroundings(environment=told, clock=self.api.clock, patience=PATIENCE)
 
     def provider(self, **environment: str) -> Any:
