@@ -24,6 +24,8 @@ from hetops.plugin.surroundings import Clock
 PATIENCE_SECONDS = 90.0
 """How long a `NodeCloud` does well to wait for one answer: a create that fails for a busy API costs more."""
 
+_LOCK_POLL_SECONDS = 0.05
+
 _PASSING = frozenset({ErrorKind.TRANSIENT, ErrorKind.THROTTLED})
 
 
@@ -120,10 +122,17 @@ class CloudDriver:
     @contextlib.asynccontextmanager
     async def _alone(self, name: str) -> AsyncIterator[None]:
         """One create of a name at a time on this machine: these clouds would make a second node of the name."""
-        self._locks.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with (self._locks / f"{name}.lock").open("w") as file:
-            while not _locked(file.fileno()):
-                await asyncio.sleep(0.05)
+        with contextlib.ExitStack() as opened:
+            try:
+                self._locks.mkdir(mode=0o700, parents=True, exist_ok=True)
+                file = opened.enter_context((self._locks / f"{name}.lock").open("w"))
+                while not _locked(file.fileno()):
+                    await asyncio.sleep(_LOCK_POLL_SECONDS)
+            except OSError as fault:
+                message = f"{self._locks} cannot be locked: {fault.strerror or fault}"
+                raise ProviderError(
+                    message, provider=self._cloud.provider, kind=ErrorKind.INVALID, scope=Scope.OFFER
+                ) from fault
             yield
 
     async def _standing(self, request: NodeRequest) -> Node | None:

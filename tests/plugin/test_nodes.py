@@ -134,6 +134,13 @@ def test_a_create_that_surely_made_nothing_looks_for_nothing(stand: Stand) -> No
     assert stand.clock.slept == []
 
 
+def test_a_state_folder_that_cannot_hold_locks_creates_nothing(stand: Stand) -> None:
+    (stand.folder / "locks").write_text("a file where a folder should be")
+    fault = stand.refusal()
+    assert (fault.kind, stand.cloud.launched) == (ErrorKind.INVALID, 0)
+    assert "locks cannot be locked" in fault.message
+
+
 def node(node_id: str, state: NodeState = NodeState.RUNNING) -> Node:
     return Node(
         id=node_id,
