@@ -24,11 +24,11 @@ from hetops.performance.rate import latencies
 from hetops.performance.table import Basis, PerformanceTable, best_of_each, build
 from hetops.plugin.provider import Capability, for_planning_only
 from hetops.solver.certify import CHECKS
-from hetops.solver.explain import weigh
+from hetops.solver.explain import Weighed, weigh
 from hetops.solver.problem import Column, Demand, PricedOffer, Problem, QuotaGroup
 from hetops.solver.relax import infeasible_error, relaxations
-from hetops.solver.solution import Infeasible, Solution
-from hetops.solver.solve import DEFAULT_LIMIT_SECONDS, solve
+from hetops.solver.solution import Ended, Infeasible, Solution
+from hetops.solver.solve import DEFAULT_LIMIT_SECONDS, Effort, solve
 from hetops.state import host, measurements
 
 _WEIGH_SECONDS = 5.0
@@ -68,16 +68,23 @@ def pose(asked: Asked) -> Posed:
 
 def answer(posed: Posed, *, limit_seconds: float = DEFAULT_LIMIT_SECONDS) -> Plan:
     """The plan for a question; errors as `make_plan`."""
-    found = solved(posed, limit_seconds=limit_seconds)
-    weighed = weigh(posed.problem, found, limit_seconds=_WEIGH_SECONDS)
+    return planned(posed, solved(posed, Effort(limit_seconds=limit_seconds)))
+
+
+def planned(posed: Posed, found: Solution) -> Plan:
+    """The plan that an answer means, held against the losers; whoever stopped the search waits for no loser."""
+    stopped = found.ended is Ended.INTERRUPTED
+    weighed = (
+        Weighed(solution=found) if stopped else weigh(posed.problem, found, limit_seconds=_WEIGH_SECONDS)
+    )
     plan = _plan(posed, weighed.solution, weighed.alternatives)
     hold_against_arithmetic(plan, posed.candidates)
     return plan
 
 
-def solved(posed: Posed, *, limit_seconds: float = DEFAULT_LIMIT_SECONDS) -> Solution:
+def solved(posed: Posed, effort: Effort | None = None) -> Solution:
     """The solver's certified answer; errors as `make_plan`."""
-    outcome = solve(posed.problem, limit_seconds=limit_seconds)
+    outcome = solve(posed.problem, effort=effort)
     if isinstance(outcome, Infeasible):
         raise _infeasible(posed, outcome)
     return outcome

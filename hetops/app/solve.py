@@ -10,7 +10,7 @@ from hetops.files import read_bytes, write_whole
 from hetops.solver.problem import Problem
 from hetops.solver.relax import infeasible_error, relaxations
 from hetops.solver.solution import Infeasible, Solution
-from hetops.solver.solve import DEFAULT_LIMIT_SECONDS, solve
+from hetops.solver.solve import Effort, solve
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,7 +21,17 @@ class Solved:
     solution: Solution
 
 
-def solve_file(path: Path, *, limit_seconds: float = DEFAULT_LIMIT_SECONDS) -> Solved:
+def read_problem(path: Path) -> Problem:
+    """The `hetops.problem` document in `path`.
+
+    Raises:
+        HetopsError: the file cannot be read.
+        DocumentError: it is not a sound problem.
+    """
+    return codec.decode_strict(Problem, read_bytes(path, what="problem"), source=str(path))
+
+
+def solve_file(path: Path, *, effort: Effort | None = None) -> Solved:
     """The certified answer to the `hetops.problem` document in `path`.
 
     Raises:
@@ -30,8 +40,8 @@ def solve_file(path: Path, *, limit_seconds: float = DEFAULT_LIMIT_SECONDS) -> S
         InfeasibleError: no fleet exists; carries the smallest relaxation.
         TimeoutExpiredError: nothing was found in time.
     """
-    problem = codec.decode_strict(Problem, read_bytes(path, what="problem"), source=str(path))
-    outcome = solve(problem, limit_seconds=limit_seconds)
+    problem = read_problem(path)
+    outcome = solve(problem, effort=effort)
     if isinstance(outcome, Infeasible):
         raise infeasible_error(problem, outcome, relaxations(problem))
     return Solved(problem=problem, solution=outcome)

@@ -9,7 +9,7 @@ from hetops.domain.plan import Alternative
 from hetops.reports import quantities as q
 from hetops.solver.certify import CHECKS
 from hetops.solver.problem import Mode, Problem
-from hetops.solver.solution import Solution
+from hetops.solver.solution import Ended, Solution
 
 
 def as_json(solution: Solution) -> dict[str, Any]:
@@ -124,5 +124,7 @@ def _warnings(problem: Problem, solution: Solution) -> str:
         offers = ", ".join(solution.assumed_offers)
         lines.append(f"warning: stock unknown, {q.many(problem.assumed_max_nodes, 'node')} assumed: {offers}")
     if not solution.within_gap:
-        lines.append(f"warning: the time ran out before the gap of {problem.gap:.3%} was reached")
+        stopped = solution.ended is Ended.INTERRUPTED
+        what = "the search was stopped" if stopped else "the time ran out"
+        lines.append(f"warning: {what} at a gap of {solution.gap:.3%}, before the gap asked for was reached")
     return "\n".join(lines)

@@ -29,7 +29,7 @@ class Weighed:
     """
 
     solution: Solution
-    alternatives: tuple[Alternative, ...]
+    alternatives: tuple[Alternative, ...] = ()
 
 
 def weigh(problem: Problem, solution: Solution, *, limit_seconds: float = 20.0) -> Weighed:

@@ -34,6 +34,16 @@ class Status(StrEnum):
     INFEASIBLE = "infeasible"
     NOTHING_FOUND = "nothing_found"
     """The time ran out before a first solution."""
+    INTERRUPTED = "interrupted"
+    """Ctrl-C came after a first solution; its gap is larger than wanted."""
+
+
+class OnInterrupt(StrEnum):
+    """What Ctrl-C means while a search runs. Without a first solution it always cancels."""
+
+    CANCEL = "cancel"
+    TAKE_BEST = "take_best"
+    """The best solution so far is the answer, its gap stated."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -51,28 +61,34 @@ class Answer:
     @property
     def found(self) -> bool:
         """Whether there are values."""
-        return self.status in (Status.OPTIMAL, Status.TIME_LIMIT)
+        return self.status in (Status.OPTIMAL, Status.TIME_LIMIT, Status.INTERRUPTED)
 
 
-def run(model: MatrixModel, *, gap: float = 0.0, limit_seconds: float = 60.0) -> Answer:
+def run(
+    model: MatrixModel,
+    *,
+    gap: float = 0.0,
+    limit_seconds: float = 60.0,
+    on_interrupt: OnInterrupt = OnInterrupt.CANCEL,
+) -> Answer:
     """Minimise `model`; stop at a relative `gap` or after `limit_seconds`.
 
     Raises:
         HetopsError: the solver failed in a way that says nothing of the model.
-        KeyboardInterrupt: Ctrl-C; the search stops at once.
+        KeyboardInterrupt: Ctrl-C, and there is no solution to take or none is to be taken; the search stops at once.
     """
     began = time.monotonic()
     solver = _Quiet()
     for option, value in _options(gap, limit_seconds).items():
         solver.setOptionValue(option, value)
     solver.passModel(_lp(model))
-    _search(solver)
+    _search(solver, on_interrupt)
     if solver.getModelStatus() == highspy.HighsModelStatus.kSolveError:
         # A model that is infeasible by a hair can be solved in presolve and found wanting after it; the search itself
         # uses one tolerance throughout.
         solver.clearSolver()
         solver.setOptionValue("presolve", "off")
-        _search(solver)
+        _search(solver, on_interrupt)
     return _answer(solver, model, time.monotonic() - began)
 
 
@@ -84,7 +100,7 @@ class _Quiet(highspy.Highs):  # type: ignore[misc]  # highspy has no types
         super().enableCallbacks()
 
 
-def _search(solver: highspy.Highs) -> None:
+def _search(solver: highspy.Highs, on_interrupt: OnInterrupt) -> None:
     """In a thread of its own, or Ctrl-C would wait for the end of the search."""
     solver.HandleUserInterrupt = True
     solver.startSolve()
@@ -94,7 +110,8 @@ def _search(solver: highspy.Highs) -> None:
     except KeyboardInterrupt:
         solver.cancelSolve()
         solver.wait()
-        raise
+        if on_interrupt is OnInterrupt.CANCEL or not _feasible(solver):
+            raise
 
 
 def _options(gap: float, limit_seconds: float) -> dict[str, object]:
@@ -133,7 +150,7 @@ def _answer(solver: highspy.Highs, model: MatrixModel, seconds: float) -> Answer
     info, status = solver.getInfo(), _status(solver)
     solution = solver.getSolution()
     whole = bool(model.integer.any())
-    found = status in (Status.OPTIMAL, Status.TIME_LIMIT)
+    found = status in (Status.OPTIMAL, Status.TIME_LIMIT, Status.INTERRUPTED)
     return Answer(
         status=status,
         values=np.array(solution.col_value) if found else np.empty(0),
@@ -152,11 +169,18 @@ def _status(solver: highspy.Highs) -> Status:
     if status in (known.kInfeasible, known.kUnboundedOrInfeasible):
         return Status.INFEASIBLE
     if status == known.kTimeLimit:
-        feasible = solver.getInfo().primal_solution_status == highspy.SolutionStatus.kSolutionStatusFeasible
-        return Status.TIME_LIMIT if feasible else Status.NOTHING_FOUND
+        return Status.TIME_LIMIT if _feasible(solver) else Status.NOTHING_FOUND
+    if status == known.kInterrupt and _feasible(solver):
+        return Status.INTERRUPTED
     if status == known.kInterrupt:
         raise KeyboardInterrupt
     raise HetopsError(
         f"the solver stopped with {solver.modelStatusToString(status)!r}",
         hint="write the problem to a file and report it: hetops plan --write-problem FILE",
     )
+
+
+def _feasible(solver: highspy.Highs) -> bool:
+    """Whether the search has a solution."""
+    status = solver.getInfo().primal_solution_status
+    return bool(status == highspy.SolutionStatus.kSolutionStatusFeasible)

@@ -61,3 +61,19 @@ def assemble(*, cost: Floats, upper: Floats, integers: int, rows: Iterable[Row])
         row_upper=np.array([row.upper for row in kept]),
         subjects=tuple(row.subject for row in kept),
     )
+
+
+def with_row(model: MatrixModel, row: Row) -> MatrixModel:
+    """The model with one row more."""
+    indices = np.array([i for i, _ in row.terms], dtype=np.int32)
+    values = np.array([v for _, v in row.terms], dtype=np.float64)
+    end = np.int32(model.row_starts[-1] + len(indices))
+    return replace(
+        model,
+        row_starts=np.append(model.row_starts, end),
+        row_indices=np.concatenate((model.row_indices, indices)),
+        row_values=np.concatenate((model.row_values, values)),
+        row_lower=np.append(model.row_lower, row.lower),
+        row_upper=np.append(model.row_upper, row.upper),
+        subjects=(*model.subjects, row.subject),
+    )

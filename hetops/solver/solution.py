@@ -4,10 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
+from enum import StrEnum
 from typing import ClassVar
 
 from hetops.domain.units import usd_per_month
 from hetops.solver.problem import Mode
+
+
+class Ended(StrEnum):
+    """What ended the search."""
+
+    GAP = "gap"
+    """The wanted gap was reached."""
+    TIME = "time"
+    """The time ran out: this is the best fleet found by then."""
+    INTERRUPTED = "interrupted"
+    """Somebody stopped it: this is the best fleet found by then."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,11 +82,12 @@ class Solution:
     gap: float
     """Relative distance of `objective` from `bound`; 0 is proven optimal."""
     within_gap: bool
-    """False where the time ran out before the wanted gap was reached."""
+    """False where the search ended before the wanted gap was reached."""
     assumed_offers: tuple[str, ...]
     """Offers in the fleet whose stock nobody knows."""
     solver: str
     solve_seconds: float
+    ended: Ended = Ended.GAP
 
     @property
     def usd_per_month(self) -> Decimal:

@@ -1,6 +1,6 @@
 """A problem to a certified solution: search, tidy, spread, bound, check. Holds no constraint of its own.
 
-1. search: the exact model of `formulate`, within the problem's gap;
+1. search: the exact model of `formulate`, within the problem's gap or a smaller one;
 2. tidy: among fleets of the same columns that cost no more, the one with fewest pools;
 3. spread: shares that leave every pool as much room as can be (`balance`);
 4. bound and check: weak duality and the independent checker of `certify`. A solution that fails is never returned.
@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
@@ -19,8 +19,10 @@ from hetops.solver import highs
 from hetops.solver.balance import Balance, Key, balance
 from hetops.solver.certify import TOLERANCE, ScarcityPrices, certify, relative_gap, weak_duality_bound
 from hetops.solver.formulate import SMALLEST_UNIT, Formulation, Limit, LimitKind, at_rate, formulate
+from hetops.solver.highs import OnInterrupt
+from hetops.solver.matrix import INFINITY, Row, with_row
 from hetops.solver.problem import Mode, Problem
-from hetops.solver.solution import Infeasible, Solution, SolvedPool, SolvedShare
+from hetops.solver.solution import Ended, Infeasible, Solution, SolvedPool, SolvedShare
 
 DEFAULT_LIMIT_SECONDS = 30.0
 """Search time after which the best fleet so far is taken, its gap stated."""
@@ -32,19 +34,49 @@ RATE_SLACK = 1e-7
 """Part of a maximal rate that tidying may give up; spreading wins it back. The solver's own tolerance."""
 
 
-def solve(problem: Problem, *, limit_seconds: float = DEFAULT_LIMIT_SECONDS) -> Solution | Infeasible:
+PROOF_GAP = 1e-6
+"""What `hetops solve --prove` asks for: as close as the solver's own tolerances allow to tell."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Effort:
+    """How long and how hard to search."""
+
+    limit_seconds: float = DEFAULT_LIMIT_SECONDS
+    """Infinite searches until the gap is reached."""
+    most_gap: float = INFINITY
+    """The search stops at this gap or the problem's own, whichever is smaller."""
+    on_interrupt: OnInterrupt = OnInterrupt.CANCEL
+
+
+def solve(
+    problem: Problem,
+    *,
+    limit_seconds: float = DEFAULT_LIMIT_SECONDS,
+    effort: Effort | None = None,
+    must_rent: Collection[str] = (),
+) -> Solution | Infeasible:
     """The best fleet for `problem`, certified; `Infeasible` where its limits allow none.
 
+    `effort` says more than `limit_seconds` can, and replaces it. Of the offers in `must_rent` the fleet has at least
+    one node, whatever that costs: the bound is then the best that any such fleet can do.
+
     Raises:
-        TimeoutExpiredError: no fleet was found in `limit_seconds`, and none was ruled out.
+        TimeoutExpiredError: no fleet was found in time, and none was ruled out.
         HetopsError: the solver failed, or its answer did not pass the checker.
+        KeyboardInterrupt: Ctrl-C, and no fleet was found by then or none is to be taken.
     """
+    effort = effort or Effort(limit_seconds=limit_seconds)
     digest = codec.digest(problem)
     unservable = unservable_classes(problem)
-    formulation = formulate(problem)
+    formulation = _renting(formulate(problem), must_rent)
     if unservable or not formulation.columns:
         return Infeasible(problem_digest=digest, unservable=unservable)
-    answer = highs.run(formulation.model, gap=problem.gap, limit_seconds=limit_seconds)
+    gap = min(problem.gap, effort.most_gap)
+    limit_seconds = effort.limit_seconds
+    answer = highs.run(
+        formulation.model, gap=gap, limit_seconds=limit_seconds, on_interrupt=effort.on_interrupt
+    )
     if answer.status is highs.Status.NOTHING_FOUND:
         raise TimeoutExpiredError(
             f"no fleet was found within {limit_seconds:g} s",
@@ -53,9 +85,21 @@ def solve(problem: Problem, *, limit_seconds: float = DEFAULT_LIMIT_SECONDS) -> 
     nodes = _nodes(formulation, answer) if answer.found else {}
     if not nodes:
         return Infeasible(problem_digest=digest, solve_seconds=answer.seconds)
-    solution = _solution(problem, digest, _found(problem, formulation, answer, nodes))
+    found = _found(problem, formulation, answer, nodes, must_rent)
+    solution = _solution(replace(problem, gap=gap), digest, found)
     _demand_sound(problem, solution)
     return solution
+
+
+def _renting(formulation: Formulation, offers: Collection[str]) -> Formulation:
+    """The formulation with at least one node of the offers; without any of them it has no column left."""
+    if not offers:
+        return formulation
+    terms = [(j, 1.0) for j, column in enumerate(formulation.columns) if column.offer in offers]
+    if not terms:
+        return replace(formulation, columns=())
+    row = Row(subject="rented whatever it costs", terms=terms, lower=1.0)
+    return replace(formulation, model=with_row(formulation.model, row))
 
 
 def unservable_classes(problem: Problem) -> tuple[str, ...]:
@@ -75,6 +119,7 @@ class _Found:
     requests_per_second: float
     bound: float
     seconds: float
+    ended: Ended
 
 
 def _nodes(formulation: Formulation, answer: highs.Answer) -> dict[Key, int]:
@@ -87,17 +132,21 @@ def _nodes(formulation: Formulation, answer: highs.Answer) -> dict[Key, int]:
 
 
 def _found(
-    problem: Problem, formulation: Formulation, answer: highs.Answer, nodes: Mapping[Key, int]
+    problem: Problem,
+    formulation: Formulation,
+    answer: highs.Answer,
+    nodes: Mapping[Key, int],
+    must_rent: Collection[str],
 ) -> _Found:
     """The search's answer made tidy. When maximising, the rate is what the fleet serves when its fullest pool is full."""
     bound = answer.bound * formulation.unit
     if formulation.scale_index is None:
-        tidied = tidy(problem, nodes)
+        tidied = tidy(problem, nodes) if not must_rent else nodes
         spread, rate = balance(problem, tidied), problem.requests_per_second
     else:
         reached = float(answer.values[formulation.scale_index]) * formulation.unit
         served = at_rate(problem, reached * (1 - RATE_SLACK))
-        tidied = tidy(served, nodes)
+        tidied = tidy(served, nodes) if not must_rent else nodes
         spread = balance(served, tidied)
         rate, bound = served.requests_per_second / spread.fullest, -bound
     return _Found(
@@ -106,7 +155,11 @@ def _found(
         requests_per_second=rate,
         bound=bound,
         seconds=answer.seconds,
+        ended=_ENDED.get(answer.status, Ended.GAP),
     )
+
+
+_ENDED = {highs.Status.TIME_LIMIT: Ended.TIME, highs.Status.INTERRUPTED: Ended.INTERRUPTED}
 
 
 def tidy(problem: Problem, nodes: Mapping[Key, int]) -> dict[Key, int]:
@@ -154,6 +207,7 @@ def _solution(problem: Problem, digest: str, found: _Found) -> Solution:
         assumed_offers=tuple(sorted(unknown & {offer for offer, _ in found.nodes})),
         solver=highs.NAME,
         solve_seconds=found.seconds,
+        ended=Ended.GAP if gap <= problem.gap + float(TOLERANCE) else found.ended,
     )
 
 

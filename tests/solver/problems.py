@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from decimal import Decimal
+from random import Random
 
 from hypothesis import strategies as st
 
@@ -110,5 +111,20 @@ def tiny(draw: st.DrawFn, *, mode: Mode = Mode.MIN_COST) -> Problem:
         provider_budgets_usd_per_hour={"p0": Decimal(4)} if "p0" in providers and draw(st.booleans()) else {},
         headroom=draw(st.sampled_from((0.0, 0.25))),
         max_pools=draw(st.sampled_from((None, 1, 2))),
+        gap=0.0,
+    )
+
+
+def hard(*, offers: int = 60, configurations: int = 12, classes: int = 16) -> Problem:
+    """Rates that have nothing to do with one another: a first fleet is found at once, the best one not in minutes."""
+    random = Random(3)
+    names = tuple(f"c{i}" for i in range(classes))
+    ids = tuple(f"o{i}" for i in range(offers))
+    kinds = tuple(f"k{i}" for i in range(configurations))
+    return Problem(
+        offers=tuple(offer(o, f"{random.uniform(0.5, 9):.3f}", random.randint(1, 5)) for o in ids),
+        configurations=kinds,
+        classes=tuple(Demand(name=n, requests_per_second=random.uniform(1, 9)) for n in names),
+        columns=tuple(column(o, k, **{n: random.uniform(0.2, 2) for n in names}) for o in ids for k in kinds),
         gap=0.0,
     )
