@@ -97,10 +97,10 @@ def _api(surroundings: Surroundings, patience: Patience | None, key: Secret) -> 
     return Api(service, clock=surroundings.clock)
 
 
-async def rental_options(client: Api) -> list[dict[str, Any]]:
-    """What can be rented on demand."""
+async def rental_options(client: Api) -> list[Any]:
+    """What can be rented on demand. Rows as they came."""
     said = await client.get("/v2/on-demand/rental-options")
-    return understood(said, list[dict[str, Any]], provider=PROVIDER, what="the list of rental options")
+    return understood(said, list[Any], provider=PROVIDER, what="the list of rental options")
 
 
 async def balance(client: Api) -> Balance:

@@ -143,7 +143,8 @@ def _option(request: NodeRequest) -> Option:
 
 async def _offered(client: Api, wanted: Option, region: str) -> dict[str, Any]:
     """The row of the option; ProviderError of kind capacity where none is left."""
-    rows = [row for row in await cloud.rental_options(client) if wanted.matches(row, region)]
+    told = await cloud.rental_options(client)
+    rows = [row for row in told if isinstance(row, dict) and wanted.matches(row, region)]
     row = next((each for each in rows if each.get("enabled") and each.get("totalAvailable") != 0), None)
     if row is None:
         raise ProviderError(

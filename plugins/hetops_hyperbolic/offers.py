@@ -65,7 +65,9 @@ class Option:
 
     def matches(self, row: Mapping[str, Any], region: str) -> bool:
         """Whether a row of the list is this option, in that region."""
-        return row.get("machineType") == _VIRTUAL and row.get("region") == region and of_row(row) == self
+        told = (row.get("machineType"), row.get("region"), row.get("gpuType"), row.get("gpuCount"))
+        network = row.get("connectionType") or _USUAL_NETWORK
+        return (*told, network) == (_VIRTUAL, region, self.gpu_type, self.count, self.network)
 
 
 def option(sku: str) -> Option | None:
@@ -84,9 +86,14 @@ def of_row(row: Mapping[str, Any]) -> Option:
     return Option(gpu_type=str(row["gpuType"]), count=int(row["gpuCount"]), network=str(network))
 
 
-def offers(rows: list[dict[str, Any]], now: datetime) -> tuple[Offer | Refusal, ...]:
+def offers(rows: list[Any], now: datetime) -> tuple[Offer | Refusal, ...]:
     """The answer of `GET /v2/on-demand/rental-options`."""
-    return tuple(found for row in rows for found in _of_row(row, rows, now))
+    told = [row for row in rows if isinstance(row, dict)]
+    odd = Refusal(
+        subject=f"{PROVIDER} options", reason="they cannot be understood", count=len(rows) - len(told)
+    )
+    found = (offer for row in told for offer in _of_row(row, told, now))
+    return (*found, odd) if odd.count else tuple(found)
 
 
 def _of_row(row: Mapping[str, Any], rows: list[dict[str, Any]], now: datetime) -> Iterator[Offer | Refusal]:
@@ -98,7 +105,7 @@ def _of_row(row: Mapping[str, Any], rows: list[dict[str, Any]], now: datetime) -
             yield _offer(row, rows, now)
     except ValueError as fault:
         yield Refusal(subject=name, reason=str(fault))
-    except (KeyError, TypeError, AttributeError) as fault:
+    except (KeyError, TypeError, AttributeError, ArithmeticError) as fault:
         yield Refusal(subject=name, reason=f"it cannot be understood: {fault!r}"[:160])
 
 

@@ -57,13 +57,16 @@ async def run(door: Door, script: str, environment: Mapping[str, str], known_hos
         *("-o", f"UserKnownHostsFile={known_hosts}", *(("-i", key) if key else ())),
         *("-p", str(door.port), f"{door.user}@{door.host}", "sudo", "-n", "bash", "-s"),
     )
-    process = await asyncio.create_subprocess_exec(
-        *command,
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-        env=dict(environment),
-    )
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            env=dict(environment),
+        )
+    except OSError as fault:
+        raise _error(f"{command[0]} cannot be run: {fault.strerror or fault}", ErrorKind.INVALID) from fault
     try:
         async with asyncio.timeout(_SECONDS):
             output, _ = await process.communicate(script.encode())

@@ -97,7 +97,7 @@ def _of_type(name: str, row: Any, now: datetime) -> Iterator[Offer | Refusal]:
                 yield _offer(name, row["instance_type"], region, now)
     except ValueError as fault:
         yield Refusal(subject=f"{PROVIDER} {name}", reason=str(fault))
-    except (KeyError, TypeError, AttributeError) as fault:
+    except (KeyError, TypeError, AttributeError, ArithmeticError) as fault:
         yield Refusal(subject=f"{PROVIDER} {name}", reason=f"it cannot be understood: {fault!r}"[:160])
 
 

@@ -106,18 +106,20 @@ def api(surroundings: Surroundings, patience: Patience | None = None) -> Api:
     return Api(service, clock=surroundings.clock)
 
 
-async def gpu_types(client: Api, tier: Tier, count: int) -> list[dict[str, Any]]:
-    """Every GPU type, with the availability of machines that have so many in that tier."""
+async def gpu_types(client: Api, tier: Tier, count: int) -> list[Any]:
+    """Every GPU type, with the availability of machines that have so many in that tier. Rows as they came."""
     query = {"include": "AVAILABILITY", "product": "POD", "count": str(count), "cloud": str(tier)}
     return _rows(await client.get("/v2/catalog/gpus", query), ("gpus",), "the list of GPU types")
 
 
 async def pods(client: Api) -> list[dict[str, Any]]:
     """Every pod of the account. The API answers with `pods`; its documentation also shows `items`."""
-    return _rows(await client.get("/v2/pods"), ("pods", "items"), "the list of pods")
+    what = "the list of pods"
+    rows = _rows(await client.get("/v2/pods"), ("pods", "items"), what)
+    return understood(rows, list[dict[str, Any]], provider=PROVIDER, what=what)
 
 
-def _rows(said: Any, names: tuple[str, ...], what: str) -> list[dict[str, Any]]:
+def _rows(said: Any, names: tuple[str, ...], what: str) -> list[Any]:
     envelope: Mapping[str, Any] = understood(said, dict[str, Any], provider=PROVIDER, what=what)
     found = next((envelope[name] for name in names if name in envelope), None)
-    return understood(found, list[dict[str, Any]], provider=PROVIDER, what=what)
+    return understood(found, list[Any], provider=PROVIDER, what=what)

@@ -144,7 +144,7 @@ def public_ports(environment: Mapping[str, str]) -> str:
 async def _offered(client: Api, what: Machine, region: str) -> dict[str, Any]:
     """The catalogue's row of the machine; ProviderError of kind capacity where the region has none now."""
     rows = await cloud.gpu_types(client, what.tier, what.count)
-    row = next((each for each in rows if each.get("id") == what.gpu_id), None)
+    row = next((each for each in rows if isinstance(each, dict) and each.get("id") == what.gpu_id), None)
     if row is None or "memory" not in row:
         raise _invalid(f"RunPod knows no GPU {what.gpu_id}")
     there = places(row)

@@ -105,7 +105,7 @@ def disk_gb(memory_gb: float, count: int) -> int:
 
 
 def offers(
-    rows: list[dict[str, Any]], tier: Tier, count: int, settings: RunPodSettings, now: datetime
+    rows: list[Any], tier: Tier, count: int, settings: RunPodSettings, now: datetime
 ) -> tuple[Offer | Refusal, ...]:
     """One answer of `GET /v2/catalog/gpus` for one tier and one count of GPUs."""
     return tuple(found for row in rows for found in _of_row(row, tier, count, settings, now))
@@ -130,7 +130,7 @@ def _of_row(
             yield _offer(what, row, price, region, word, settings, now)
     except ValueError as fault:
         yield Refusal(subject=f"{PROVIDER} {what.sku}", reason=str(fault))
-    except (KeyError, TypeError, AttributeError) as fault:
+    except (KeyError, TypeError, AttributeError, ArithmeticError) as fault:
         name = row.get("id", "a GPU type") if isinstance(row, Mapping) else "a GPU type"
         yield Refusal(subject=f"{PROVIDER} {name}", reason=f"it cannot be understood: {fault!r}"[:160])
 

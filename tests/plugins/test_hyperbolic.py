@@ -128,6 +128,12 @@ class TestOffers(OnAStand):
         assert any(r.reason.startswith(reason) for r in collected.refusals), collected.refusals
         assert len(collected.offers) == 4
 
+    @pytest.mark.parametrize("row", [None, 3, "h100", []])
+    def test_a_row_that_is_none_at_all_is_told_and_costs_itself_only(self, row: Any) -> None:
+        collected = self.another(rows=(row,)).collected()
+        assert ("hyperbolic options", 1) in [(r.subject, r.count) for r in collected.refusals]
+        assert len(collected.offers) == 4
+
     @pytest.mark.parametrize("cents", [31, 3200])
     def test_a_price_ten_times_off_the_snapshot_is_refused(self, cents: int) -> None:
         refused = selected(self.another(prices={"h100 x1": cents}).collected()).refused
