@@ -403,7 +403,7 @@ def _by_status(status: int) -> Meaning:
 def _retry_after(response: httpx.Response) -> float | None:
     """Seconds to wait, from either form of the header; a date is held against the server's clock, not ours."""
     text = str(response.headers.get("retry-after", "")).strip()
-    if text.isdigit():
+    if text.isdecimal():
         return float(text)
     until, said_at = _date(text), _date(str(response.headers.get("date", "")))
     return None if until is None else max(0.0, (until - (said_at or datetime.now(UTC))).total_seconds())

@@ -109,7 +109,7 @@ class HyperbolicNodes:
 
     async def terminate(self, node_id: str) -> None:
         """As `NodeCloud.terminate`. How the API refuses what is gone is not known: so it is looked at."""
-        if not node_id.isdigit():
+        if not node_id.isdecimal():
             return
         try:
             async with self._api() as client:
@@ -198,7 +198,7 @@ def _rented(said: Any) -> str:
 def _marks(raw: Mapping[str, Any]) -> tuple[str, str, int] | None:
     """Deployment, name and engines of a rental that is ours, from its label."""
     parts = str(raw.get("label") or "").split(".")
-    if len(parts) != 4 or parts[0] != _MARK or not parts[3].isdigit():
+    if len(parts) != 4 or parts[0] != _MARK or not parts[3].isdecimal():
         return None
     return parts[1], parts[2], int(parts[3])
 

@@ -216,7 +216,7 @@ def _node(raw: Mapping[str, Any]) -> Node:
     tags = _tags(raw)
     status = str(raw.get("status", ""))
     replicas, ip = tags.get(_REPLICAS, ""), raw.get("ip") or ""
-    count = int(replicas) if replicas.isdigit() else 0
+    count = int(replicas) if replicas.isdecimal() else 0
     return Node(
         id=str(raw.get("id", "")),
         name=str(raw.get("name") or ""),
@@ -228,7 +228,8 @@ def _node(raw: Mapping[str, Any]) -> Node:
 
 
 def _tags(raw: Mapping[str, Any]) -> dict[str, str]:
-    tags = raw.get("tags") or ()
+    told = raw.get("tags")
+    tags = told if isinstance(told, list) else ()
     return {str(tag.get("key")): str(tag.get("value")) for tag in tags if isinstance(tag, Mapping)}
 
 
