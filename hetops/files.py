@@ -42,6 +42,22 @@ def write_whole(path: Path, content: bytes, *, mode: int = 0o644) -> None:
         ) from fault
 
 
+def append_line(path: Path, line: bytes, *, mode: int = 0o600) -> None:
+    """`line` at the end of the file, in one write, so that lines of two commands never mix; a torn one before it is ended.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    handle = os.open(path, os.O_CREAT | os.O_RDWR | os.O_APPEND, mode)
+    try:
+        size = os.fstat(handle).st_size
+        clean = size == 0 or os.pread(handle, 1, size - 1) == b"\n"
+        os.write(handle, (b"" if clean else b"\n") + line + b"\n")
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
 def make_private(folder: Path) -> None:
     """The folder, and every parent that is missing, closed to others; what exists stays as it is.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
@@ -15,7 +15,10 @@ from hetops.catalog.tables import Catalog
 from hetops.domain.offer import Market, Offer
 from hetops.domain.plan import Refusal
 from hetops.errors import SpecError, UnknownNameError
+from hetops.offers import record
+from hetops.offers.changes import Look, OfferChanges
 from hetops.offers.collect import DEADLINE_SECONDS, Freshness, Source, Terms, collect
+from hetops.offers.history import PriceHistory, history_of
 from hetops.offers.listing import OfferListing
 from hetops.offers.rank import Order, ranked
 from hetops.offers.select import GpuWanted, OfferRules, Selection, parse_gpu, select
@@ -40,13 +43,17 @@ class Surroundings:
     now: datetime
     cache_folder: Path | None = None
     freshness: Freshness = Freshness.CACHED
+    max_age_seconds: float | None = None
     deadline_seconds: float = DEADLINE_SECONDS
 
     @property
     def terms(self) -> Terms:
         """How the sources are asked."""
         return Terms(
-            freshness=self.freshness, deadline_seconds=self.deadline_seconds, cache_folder=self.cache_folder
+            freshness=self.freshness,
+            max_age_seconds=self.max_age_seconds,
+            deadline_seconds=self.deadline_seconds,
+            cache_folder=self.cache_folder,
         )
 
 
@@ -141,6 +148,8 @@ class Question:
     max_usd_per_gpu_hour: Decimal | None = None
     order: Order = Order.GPU
     freshness: Freshness = Freshness.CACHED
+    max_age_seconds: float | None = None
+    """How old a price from the cache may be; None: as old as it holds."""
     deadline_seconds: float = DEADLINE_SECONDS
 
 
@@ -160,6 +169,7 @@ def list_offers(question: Question) -> OfferListing:
         now=question.now,
         cache_folder=home(question.environment, beside=loaded.folder if loaded else None).cache / "offers",
         freshness=question.freshness,
+        max_age_seconds=question.max_age_seconds,
         deadline_seconds=question.deadline_seconds,
     )
     known = _known_providers(surroundings)
@@ -176,6 +186,56 @@ def list_offers(question: Question) -> OfferListing:
         refused=selection.refused,
         refusals=(*collected.refusals, *gathered.unpriced),
         warnings=(*broken, *selection.warnings),
+    )
+
+
+def watch(
+    question: Question,
+    *,
+    seconds: float,
+    wait: Callable[[float], None],
+    now: Callable[[], datetime],
+    ask: Callable[[Question], OfferListing] = list_offers,
+) -> Iterator[tuple[OfferListing, OfferChanges]]:
+    """Looks for ever, each with what changed since the one before; of the first, everything is new.
+
+    Everybody is asked each time, unless the question says how old a price may be.
+    """
+    freshness = Freshness.ASKED if question.max_age_seconds is None else question.freshness
+    look = Look()
+    while True:
+        listing = ask(replace(question, now=now(), freshness=freshness))
+        look, changes = look.then(listing)
+        yield listing, changes
+        wait(seconds)
+
+
+def record_prices(listing: OfferListing, question: Question, file: Path | None) -> Path:
+    """Adds the prices of a listing to a record: to `file`, or to the one among the state. Says to which.
+
+    Raises:
+        HetopsError: it cannot be written.
+    """
+    path = file or _record_file(question)
+    record.append(path, record.record_of(listing))
+    return path
+
+
+def price_history(gpu: str, question: Question, file: Path | None) -> PriceHistory:
+    """What a GPU type cost, by a record: that in `file`, or the one among the state. Asks nobody.
+
+    Raises:
+        HetopsError: there is no record.
+        UnknownNameError: the record does not have the GPU type.
+    """
+    return history_of(gpu, record.read(file or _record_file(question)))
+
+
+def _record_file(question: Question) -> Path:
+    """No deployment can have such a name."""
+    loaded = _spec(question)
+    return (
+        home(question.environment, beside=loaded.folder if loaded else None).history / "offers.prices.jsonl"
     )
 
 

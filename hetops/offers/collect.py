@@ -57,6 +57,8 @@ class Terms:
     """How the sources are asked. Without a cache folder nothing is kept."""
 
     freshness: Freshness = Freshness.CACHED
+    max_age_seconds: float | None = None
+    """No earlier answer stands in that is older, however long its prices hold; None: as long as they do."""
     deadline_seconds: float = DEADLINE_SECONDS
     cache_folder: Path | None = None
 
@@ -111,6 +113,9 @@ def _kept(source: Source, query: OfferQuery, terms: Terms) -> cache.CachedOffers
         return None
     kept = cache.read(folder, source.name, source.settings)
     offers = kept.offers if kept else ()
+    limit = terms.max_age_seconds
+    if limit is not None and any(o.age_seconds(query.now) > limit for o in offers):
+        return None
     holds = offers and not any(o.stale(query.now) or o.observed_at > query.now for o in offers)
     return kept if holds or terms.freshness is Freshness.OFFLINE else None
 
@@ -218,7 +223,7 @@ def _from_answer(source: Source, answer: _Answer, query: OfferQuery) -> _Found:
     things = tuple(thing for thing in answer if not isinstance(thing, ProviderError | Refusal))
     offers, reasons = _sifted(source.name, things, query)
     nonsense = (
-        f"{reasons.total()} of {len(things)} answers are no offers, the first {next(iter(reasons), '')}"
+        f"answers: {reasons.total()} of {len(things)} are no offers, the first {next(iter(reasons), '')}"
     )
     missing = (*dict.fromkeys(f.message for f in failures), *((nonsense,) if reasons else ()))
     report = replace(

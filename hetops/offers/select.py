@@ -133,7 +133,7 @@ def select(
     context = _context(now, gpus, tuple(list_prices))
     chosen: dict[str, Offer] = {}
     refused: list[RefusedOffer] = []
-    for offer in sorted(offers, key=lambda o: (o.total_usd_per_hour, o.id)):
+    for offer in sorted(offers, key=_by_price):
         found = _broken(offer, rules, context)
         if found is None and offer.id in chosen:
             found = Reason.DOUBLE, f"{offer.id} was offered twice; the cheaper one counts"
@@ -143,6 +143,11 @@ def select(
             refused.append(RefusedOffer(offer=offer, reason=found[0], detail=found[1]))
     warnings = (*_matching_nothing(offers, rules), *_stale(chosen.values(), now))
     return Selection(offers=tuple(chosen.values()), refused=tuple(refused), warnings=tuple(warnings))
+
+
+def _by_price(offer: Offer) -> tuple[object, ...]:
+    """The cheapest first; of two that bear one id and price the same one, in whatever order they came."""
+    return (offer.total_usd_per_hour, offer.id, offer.gpu, offer.gpu_count, offer.region, offer.observed_at)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

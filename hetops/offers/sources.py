@@ -52,12 +52,15 @@ class Collected:
 
     @property
     def coverage(self) -> str:
-        """One line: how many sources are live, which refused and why, what stands on list prices or a cache."""
+        """One line: how many sources are live, which refused, or a part of which, and why, what stands on a cache or a list."""
         parts = (
             self._live(),
-            *(_cached(self.collected_at, s) for s in self._in(SourceState.CACHED)),
             *(f"{s.provider} refused: {s.detail}" for s in self._in(SourceState.REFUSED)),
-            *(f"{s.provider}: {s.detail}" for s in self._in(SourceState.LIVE) if s.detail),
+            *(f"{s.provider} {s.detail}" for s in self._in(SourceState.LIVE, SourceState.CACHED) if s.detail),
+            *(
+                f"{s.provider} from cache, {_age(self.collected_at, s)} old"
+                for s in self._in(SourceState.CACHED)
+            ),
             self._listed(),
         )
         return "; ".join(part for part in parts if part)
@@ -82,14 +85,10 @@ class Collected:
         return f"{names} at list prices of {dates}, plan only"
 
 
-def _cached(now: datetime, source: SourceReport) -> str:
-    return f"{source.provider} {_age(now, source)}" + (f": {source.detail}" if source.detail else "")
-
-
 def _age(now: datetime, source: SourceReport) -> str:
-    """`from 12 min ago`, of the oldest price."""
+    """`12 min`, of the oldest price."""
     seconds = (now - source.oldest).total_seconds() if source.oldest else 0.0
     for size, unit in ((_DAY, "days"), (_HOUR, "h"), (_MINUTE, "min")):
         if seconds >= 2 * size:
-            return f"from {seconds / size:.0f} {unit} ago"
-    return f"from {max(seconds, 0.0):.0f} s ago"
+            return f"{seconds / size:.0f} {unit}"
+    return f"{max(seconds, 0.0):.0f} s"

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from hetops.domain import codec
-from hetops.domain.offer import AvailabilityState, Offer, PriceBasis
+from hetops.domain.offer import Offer, PriceBasis
 from hetops.domain.plan import Refusal
+from hetops.offers.changes import ChangedPrice, OfferChanges, nodes_left
+from hetops.offers.history import PriceHistory, PriceSeries
 from hetops.offers.listing import OfferListing
 from hetops.offers.rank import PricedOffer, grouped
 from hetops.reports import quantities as q
@@ -62,6 +67,69 @@ def refused_as_text(listing: OfferListing) -> str:
     return _joined((table, _foot(listing)))
 
 
+def changes_as_text(changes: OfferChanges) -> str:
+    """A line with the time and how much changed, then one for each change."""
+    lines = (
+        f"{changes.at:%H:%M:%S}  {q.many(changes.count, 'change')}; {changes.coverage}",
+        *(f"  new    {_named(o)} at {q.usd(o.total_usd_per_hour)} /h" for o in changes.appeared),
+        *(f"  gone   {_named(g.offer)}: {g.reason}" for g in changes.gone),
+        *(f"  price  {_named(p.offer)} {_moved(p)}" for p in changes.prices),
+        *(f"  left   {_named(s.offer)} {_number(s.before)} -> {_number(s.after)}" for s in changes.stock),
+    )
+    return "\n".join(lines) + "\n"
+
+
+def _named(offer: Offer) -> str:
+    return f"{offer.id} ({_gpus(offer)})"
+
+
+def _moved(price: ChangedPrice) -> str:
+    relative = float(price.after / price.before - 1)
+    return f"{q.usd(price.before)} -> {q.usd(price.after)} /h ({q.change(relative)})"
+
+
+def history_as_text(history: PriceHistory) -> str:
+    """One line for each provider and market, its prices drawn; the scale of all is one, so that heights compare."""
+    first, last = min(history.looks), max(history.looks)
+    looks = q.many(len(history.looks), "look")
+    head = f"{history.gpu}, USD per GPU and hour, {looks} from {first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M} UTC"
+    prices = [p.usd_per_gpu_hour for s in history.series for p in s.points if p]
+    scale = (min(prices), max(prices))
+    rows = [_history_row(series, scale) for series in history.series]
+    headers = ("provider", "market", "prices", "now", "lowest", "highest", "change", "where")
+    return _joined((head, q.table(headers, rows, right=(3, 4, 5, 6))))
+
+
+def _history_row(series: PriceSeries, scale: tuple[Decimal, Decimal]) -> Sequence[str]:
+    told = [p for p in series.points if p]
+    prices = [p.usd_per_gpu_hour for p in told]
+    now = series.points[-1]
+    return (
+        series.provider,
+        str(series.market),
+        q.sparkline([p.usd_per_gpu_hour if p else None for p in series.points], scale),
+        q.usd(now.usd_per_gpu_hour) if now else "-",
+        q.usd(min(prices)),
+        q.usd(max(prices)),
+        q.change(float(prices[-1] / prices[0] - 1)),
+        f"{_short(told[-1].sku)} in {told[-1].place}",
+    )
+
+
+def history_as_csv(history: PriceHistory) -> str:
+    """One row for each look, provider and market that had an offer."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("at", "gpu", "provider", "market", "usd_per_gpu_hour", "sku", "place", "offers"))
+    for i, at in enumerate(history.looks):
+        for point in (s.points[i] for s in history.series):
+            if point:
+                price = f"{point.usd_per_gpu_hour:f}"
+                told = (point.provider, point.market, price, point.sku, point.place, point.offers)
+                writer.writerow((at.isoformat(), history.gpu, *told))
+    return text.getvalue()
+
+
 def _nothing(listing: OfferListing) -> str:
     """Why no offer is left: the commonest reasons."""
     counts = Counter(r.detail for r in listing.refused).most_common(4)
@@ -111,14 +179,12 @@ def _gpus(offer: Offer) -> str:
 
 
 def _left(offer: Offer) -> str:
-    """How many nodes can be had; `?` where the provider does not say, which is never unlimited."""
-    limits = offer.limits
-    if offer.availability.state is AvailabilityState.NONE:
-        return "0"
-    known = [] if limits.max_count is None else [limits.max_count]
-    if limits.quota_left is not None and limits.quota_per_node > 0:
-        known.append(int(limits.quota_left // limits.quota_per_node))
-    return str(min(known)) if known else "?"
+    """How many nodes can be had; `?` where the provider does not say."""
+    return _number(nodes_left(offer))
+
+
+def _number(left: int | None) -> str:
+    return "?" if left is None else str(left)
 
 
 def _basis(offer: Offer, now: datetime) -> str:

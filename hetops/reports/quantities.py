@@ -8,6 +8,8 @@ from decimal import Decimal
 
 from hetops.domain.units import usd_per_month
 
+_BARS = "▁▂▃▄▅▆▇█"
+
 
 def usd(amount: Decimal | float) -> str:
     """`$6,877.20`; small amounts keep four decimals."""
@@ -60,6 +62,19 @@ def many(count: int, noun: str) -> str:
     if count == 1:
         return f"1 {noun}"
     return f"{count:,} {noun}es" if noun.endswith("s") else f"{count:,} {noun}s"
+
+
+def sparkline(values: Sequence[Decimal | None], scale: tuple[Decimal, Decimal], *, widest: int = 40) -> str:
+    """`▁▃█▅`, from the lower to the upper end of the scale; a blank where there is no value.
+
+    Of more values than fit, each column shows the last of its share.
+    """
+    columns = min(len(values), widest)
+    shown = [values[len(values) * (i + 1) // columns - 1] for i in range(columns)]
+    low, high = scale
+    span = float(high - low) or 1.0
+    top = len(_BARS) - 1
+    return "".join(" " if v is None else _BARS[round(float(v - low) / span * top)] for v in shown)
 
 
 def table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -15,7 +14,7 @@ import msgspec
 
 from hetops.domain import codec
 from hetops.errors import DocumentError, HetopsError
-from hetops.files import make_private
+from hetops.files import append_line, make_private
 
 
 class Action(StrEnum):
@@ -53,15 +52,9 @@ def append(folder: Path, entry: HistoryEntry) -> None:
     Raises:
         HetopsError: it cannot be written.
     """
-    line = msgspec.json.encode(codec.to_builtins(entry)) + b"\n"
     try:
         make_private(folder)
-        handle = os.open(_path(folder, entry.deployment), os.O_CREAT | os.O_RDWR | os.O_APPEND, 0o600)
-        try:
-            os.write(handle, line if _ends_clean(handle) else b"\n" + line)
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+        append_line(_path(folder, entry.deployment), msgspec.json.encode(codec.to_builtins(entry)))
     except OSError as fault:
         raise HetopsError(f"history in {folder} cannot be written: {fault.strerror or fault}") from fault
 
@@ -83,11 +76,6 @@ def _entry(line: bytes, source: str) -> HistoryEntry | None:
         return codec.decode(HistoryEntry, line, source=source)
     except DocumentError:
         return None
-
-
-def _ends_clean(handle: int) -> bool:
-    size = os.fstat(handle).st_size
-    return size == 0 or os.pread(handle, 1, size - 1) == b"\n"
 
 
 def _path(folder: Path, deployment: str) -> Path:

@@ -8,11 +8,22 @@ from pathlib import Path
 
 import pytest
 
-from hetops.app.offers import Question, Surroundings, Wanted, gather, list_offers, wanted_by
+from hetops.app.offers import (
+    Question,
+    Surroundings,
+    Wanted,
+    gather,
+    list_offers,
+    price_history,
+    record_prices,
+    wanted_by,
+    watch,
+)
 from hetops.catalog import tables
 from hetops.domain.offer import Limits, Market, PriceBasis
 from hetops.errors import SpecError, UnknownNameError, UsageError
 from hetops.offers.collect import Freshness
+from hetops.offers.listing import OfferListing
 from hetops.offers.select import OfferRules, Reason
 from hetops.offers.sources import SourceState
 from hetops.plugin.manager import Plugins
@@ -197,3 +208,49 @@ def test_rules_without_a_match_are_told() -> None:
     gathered = gather(Wanted(settings={"c": {}}, rules=rules), around(answering("c", live_offer("c"))))
     assert "no offer is in region 'moon-*'" in gathered.selection.warnings
     assert any("'no-such-sku' excludes nothing" in w for w in gathered.selection.warnings)
+
+
+def test_a_watch_asks_anew_each_time_and_says_what_changed(tmp_path: Path) -> None:
+    asked: list[Question] = []
+    waited: list[float] = []
+
+    def ask(each: Question) -> OfferListing:
+        asked.append(each)
+        return list_offers(replace(each, gpus=("CPU",) if len(asked) == 2 else ("L4",)))
+
+    written(tmp_path, "[providers.local]\nemulate = true\n")
+    looks = watch(question(tmp_path), seconds=60, wait=waited.append, now=lambda: NOW, ask=ask)
+    first, second = (next(looks)[1] for _ in range(2))
+    assert {o.gpu for o in first.appeared} == {"L4"}
+    assert {g.reason for g in second.gone} == {"not a GPU type asked for"}
+    assert {o.gpu for o in second.appeared} == {"CPU"}
+    assert waited == [60]
+    assert {q.freshness for q in asked} == {Freshness.ASKED}
+
+
+def test_a_watch_that_may_use_prices_of_some_age_asks_the_others_only(tmp_path: Path) -> None:
+    asked: list[Question] = []
+
+    def ask(each: Question) -> OfferListing:
+        asked.append(each)
+        return list_offers(each)
+
+    watched = question(tmp_path, max_age_seconds=300.0)
+    next(watch(watched, seconds=60, wait=lambda _: None, now=lambda: NOW, ask=ask))
+    assert [(q.freshness, q.max_age_seconds) for q in asked] == [(Freshness.CACHED, 300.0)]
+
+
+def test_prices_are_recorded_where_it_was_said_or_among_the_state(tmp_path: Path) -> None:
+    told = question(tmp_path)
+    listing = list_offers(told)
+    named = record_prices(listing, told, tmp_path / "prices.jsonl")
+    kept = record_prices(listing, told, None)
+    assert (named, kept) == (
+        tmp_path / "prices.jsonl",
+        tmp_path / "state" / "history" / "offers.prices.jsonl",
+    )
+    assert named.read_bytes() == kept.read_bytes()
+    history = price_history("CPU", told, None)
+    assert [(s.provider, len(s.points)) for s in history.series] == [("local", 1)]
+    with pytest.raises(UnknownNameError):
+        price_history("H100-SXM", told, None)

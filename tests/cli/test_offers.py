@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import subprocess
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from hetops.domain import codec
 from hetops.offers.listing import OfferListing
 from tests.cli import process
 from tests.cli.process import spec, told
+from tests.cli.test_documents import keeps
 
 ALONE = {"HETOPS_PLUGINS": "local"}
 """This machine alone is asked, whatever clouds are installed and whatever keys the tester has."""
@@ -95,6 +97,12 @@ def test_offline_works_without_any_network(tmp_path: Path) -> None:
         (("--deadline", "0"), "0.0 is not in the range"),
         (("--gpu", "L4:0"), "'L4:0' is no GPU type"),
         (("--sort", "colour"), "'colour' is not one of"),
+        (("--refresh", "--max-age", "5"), "--refresh asks everybody, whatever --max-age says"),
+        (("--watch", "60", "--offline"), "--watch asks again and again"),
+        (("--watch", "60", "--history", "L4"), "--watch asks again and again"),
+        (("--watch", "0"), "0.0 is not in the range"),
+        (("--max-age", "-1"), "-1.0 is not in the range"),
+        (("--csv",), "--csv is a form of --history"),
     ],
 )
 def test_a_command_line_that_makes_no_sense_ends_with_code_64(
@@ -117,3 +125,49 @@ def test_nothing_left_is_an_answer_and_says_why(tmp_path: Path) -> None:
     run = hetops(tmp_path, "offers", "--provider", "local", "--max-price", "0.001")
     assert run.returncode == 0
     assert re.match(r"No offer is left: \d+ dearer than 0\.001 usd_per_gpu_hour\n", run.stdout)
+
+
+def test_prices_are_recorded_and_drawn(tmp_path: Path) -> None:
+    for _ in range(2):
+        run = hetops(tmp_path, "offers", "--provider", "local", "--record", "prices.jsonl")
+        assert run.returncode == 0, run.stderr
+    lines = (tmp_path / "prices.jsonl").read_text(encoding="utf-8").splitlines()
+    assert len(lines) == 2
+    for line in lines:
+        keeps(json.loads(line), "offer-record")
+    drawn = hetops(tmp_path, "offers", "--history", "CPU", "--record", "prices.jsonl")
+    assert drawn.stdout.startswith("CPU, USD per GPU and hour, 2 looks from 20")
+    assert re.search(r"^local +on_demand +▁▁ ", drawn.stdout, flags=re.MULTILINE)
+    rows = hetops(tmp_path, "offers", "--history", "CPU", "--record", "prices.jsonl", "--csv").stdout
+    assert len(rows.splitlines()) == 3
+    told_of = told(hetops(tmp_path, "offers", "--history", "CPU", "--record", "prices.jsonl", "--json"))
+    keeps(told_of, "offer-history")
+
+
+def test_the_record_among_the_state_is_the_usual_one(tmp_path: Path) -> None:
+    spec(tmp_path)
+    none = hetops(tmp_path, "offers", "--history", "CPU")
+    assert (none.returncode, "cannot be read" in none.stderr) == (1, True)
+    assert hetops(tmp_path, "offers", "--record", "--by-gpu").returncode == 0
+    assert (tmp_path / ".hetops" / "history" / "offers.prices.jsonl").is_file()
+    assert "1 look " in hetops(tmp_path, "offers", "--history", "CPU").stdout
+
+
+def test_a_watch_goes_on_until_it_is_stopped_and_tells_changes_as_json_lines(tmp_path: Path) -> None:
+    watching = subprocess.Popen(
+        [*process.HETOPS, "offers", "--provider", "local", "--watch", "0.5", "--json"],
+        cwd=tmp_path,
+        env=process.environment(**ALONE),
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with watching:
+        try:
+            assert watching.stdout is not None
+            first, second = (json.loads(watching.stdout.readline()) for _ in range(2))
+        finally:
+            watching.send_signal(signal.SIGINT)
+    assert watching.returncode == 8
+    keeps(first, "offer-changes")
+    assert first["appeared"]
+    assert (second["appeared"], second["gone"], second["prices"]) == ([], [], [])

@@ -23,10 +23,11 @@ def asked(
     now: datetime = NOW,
     freshness: Freshness = Freshness.CACHED,
     settings: dict[str, Any] | None = None,
+    max_age: float | None = None,
 ) -> Collected:
     source = Source(name=provider.name, provider=provider, settings=settings or {})
     query = OfferQuery(now=now, gpu_types=(), list_prices=(list_offer(provider.name),))
-    return collect([source], query, Terms(freshness=freshness, cache_folder=folder))
+    return collect([source], query, Terms(freshness=freshness, cache_folder=folder, max_age_seconds=max_age))
 
 
 @pytest.fixture
@@ -39,7 +40,7 @@ def test_an_answer_that_still_holds_is_not_asked_for_again(cloud: TellingProvide
     second = asked(cloud, tmp_path, now=NOW + timedelta(seconds=50))
     assert len(cloud.queries) == 1
     assert second.offers == first.offers
-    assert second.coverage == "0 of 1 source live; cloud from 50 s ago"
+    assert second.coverage == "0 of 1 source live; cloud from cache, 50 s old"
 
 
 def test_one_price_that_no_longer_holds_is_enough_to_ask_again(
@@ -49,6 +50,23 @@ def test_one_price_that_no_longer_holds_is_enough_to_ask_again(
     found = asked(cloud, tmp_path, now=NOW + timedelta(seconds=61))
     assert len(cloud.queries) == 2
     assert found.sources[0].state is SourceState.LIVE
+
+
+def test_no_price_from_the_cache_is_older_than_was_said(cloud: TellingProvider, tmp_path: Path) -> None:
+    asked(cloud, tmp_path)
+    later = NOW + timedelta(seconds=30)
+    assert asked(cloud, tmp_path, now=later, max_age=30).sources[0].state is SourceState.CACHED
+    assert asked(cloud, tmp_path, now=later, max_age=29).sources[0].state is SourceState.LIVE
+    assert len(cloud.queries) == 2
+
+
+def test_offline_a_price_that_is_too_old_gives_way_to_list_prices(
+    cloud: TellingProvider, tmp_path: Path
+) -> None:
+    asked(cloud, tmp_path)
+    days = NOW + timedelta(days=3)
+    found = asked(cloud, tmp_path, now=days, freshness=Freshness.OFFLINE, max_age=3600)
+    assert ([o.basis for o in found.offers], len(cloud.queries)) == ([PriceBasis.LIST], 1)
 
 
 def test_a_refresh_asks_whatever_still_holds(cloud: TellingProvider, tmp_path: Path) -> None:
@@ -79,7 +97,7 @@ def test_offline_the_last_answer_counts_and_its_age_is_told(cloud: TellingProvid
     assert len(cloud.queries) == 1
     assert found.offers == first.offers
     assert all(o.stale(found.collected_at) for o in found.offers)
-    assert "cloud from 3 days ago" in found.coverage
+    assert "cloud from cache, 3 days old" in found.coverage
 
 
 def test_offline_without_an_answer_list_prices_count(cloud: TellingProvider, tmp_path: Path) -> None:

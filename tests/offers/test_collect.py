@@ -164,7 +164,7 @@ def test_a_thing_that_is_no_sound_offer_is_refused_and_the_sound_ones_stay(thing
     assert refusal.subject == "offers of odd"
     assert said in refusal.reason
     assert refusal.count == 2
-    assert "odd: 2 of 3 answers are no offers" in found.coverage
+    assert "odd answers: 2 of 3 are no offers" in found.coverage
 
 
 def test_a_price_of_another_number_type_becomes_a_decimal() -> None:

@@ -36,7 +36,7 @@ def test_a_part_that_failed_is_named_and_costs_the_other_offers_nothing() -> Non
     assert [o.basis for o in found.offers] == [PriceBasis.LIVE]
     (report,) = found.sources
     assert (report.state, report.hint) == (SourceState.LIVE, "grant pricing:GetProducts")
-    assert found.coverage == "1 of 1 source live (cloud); cloud: eu-west-1 refused: AccessDenied"
+    assert found.coverage == "1 of 1 source live (cloud); cloud eu-west-1 refused: AccessDenied"
     assert [(r.subject, r.reason, r.count) for r in found.refusals] == [
         ("part of cloud", "eu-west-1 refused: AccessDenied", 1),
         ("p5e.48xlarge in us-east-1", "listed at 0: not sold", 2),
@@ -56,7 +56,9 @@ def test_what_an_answer_lacks_is_told_from_the_cache_too(tmp_path: Path) -> None
     assert len(cloud.queries) == 1
     assert second.refusals == first.refusals
     assert second.sources[0].hint == "grant pricing:GetProducts"
-    assert second.coverage == "0 of 1 source live; cloud from 10 s ago: eu-west-1 refused: AccessDenied"
+    assert second.coverage == (
+        "0 of 1 source live; cloud eu-west-1 refused: AccessDenied; cloud from cache, 10 s old"
+    )
 
 
 @pytest.mark.parametrize("kind", [ErrorKind.TRANSIENT, ErrorKind.THROTTLED])

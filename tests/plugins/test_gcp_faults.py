@@ -58,7 +58,7 @@ def test_a_fault_that_passes_costs_nothing(kind: FaultKind, tmp_path: Path) -> N
 def test_one_list_that_fails_costs_what_it_would_have_told(path: str, part: str, tmp_path: Path) -> None:
     found = collected(tmp_path, Fault(kind=FaultKind.LOGIN_PAGE, path=path, times=EVERY_TIME))
     assert found.sources[0].state is SourceState.LIVE
-    assert f"gcp: {part}: answered with a web page, not with JSON" in found.coverage
+    assert f"gcp {part}: answered with a web page, not with JSON" in found.coverage
 
 
 def test_a_catalogue_that_breaks_off_costs_the_prices_behind_the_break(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,8 +15,11 @@ from hetops.domain import codec
 from hetops.domain.offer import Availability, AvailabilityState, Limits, Offer, PriceBasis
 from hetops.domain.plan import Refusal
 from hetops.errors import ErrorKind
+from hetops.offers.changes import ChangedPrice, ChangedStock, GoneOffer, OfferChanges
+from hetops.offers.history import PriceHistory, history_of
 from hetops.offers.listing import OfferListing
 from hetops.offers.rank import Order, ranked
+from hetops.offers.record import record_of
 from hetops.offers.select import Reason, RefusedOffer
 from hetops.offers.sources import Collected, SourceReport, SourceState
 from hetops.reports import offers as report
@@ -137,3 +142,56 @@ def test_the_json_reads_back_as_the_same_listing() -> None:
     assert codec.decode(OfferListing, raw, source="test") == told
     assert json.loads(raw)["offers"][0]["offer"]["usd_per_hour"] == "0.04"
     assert isinstance(told.offers[0].usd_per_gpu_hour, Decimal)
+
+
+def test_changes_are_told_one_a_line_with_what_they_were() -> None:
+    offer = live_offer("cloud", "one", "3.00")
+    changes = OfferChanges(
+        at=NOW,
+        coverage="1 of 1 source live (cloud)",
+        appeared=(EIGHT,),
+        gone=(GoneOffer(offer=L4, reason="none left"),),
+        prices=(ChangedPrice(offer=offer, before=Decimal(2), after=Decimal(3)),),
+        stock=(ChangedStock(offer=offer, before=None, after=0),),
+    )
+    assert report.changes_as_text(changes) == (
+        "12:00:00  4 changes; 1 of 1 source live (cloud)\n"
+        "  new    cloud/us-east-1a/eight/on_demand (8 x H100-SXM) at $24.00 /h\n"
+        "  gone   aws/any/g6.xlarge/on_demand (1 x L4): none left\n"
+        "  price  cloud/us-east-1/one/on_demand (1 x H100-SXM) $2.00 -> $3.00 /h (+50 %)\n"
+        "  left   cloud/us-east-1/one/on_demand (1 x H100-SXM) ? -> 0\n"
+    )
+
+
+def a_history() -> PriceHistory:
+    records = [
+        record_of(replace(listing(offers), created_at=NOW + timedelta(hours=i)))
+        for i, offers in enumerate(
+            [
+                [live_offer("cloud", "one", "2.00")],
+                [live_offer("cloud", "one", "3.00"), live_offer("other", "x", "4.00")],
+                [live_offer("cloud", "one", "2.50"), live_offer("other", "x", "4.00")],
+                [live_offer("cloud", "one", "3.00")],
+            ]
+        )
+    ]
+    return history_of("H100-SXM", records)
+
+
+def test_a_history_is_drawn_on_one_scale_with_gaps() -> None:
+    assert report.history_as_text(a_history()) == (
+        "H100-SXM, USD per GPU and hour, 4 looks from 2026-11-24 12:00 to 2026-11-24 15:00 UTC\n\n"
+        "PROVIDER  MARKET     PRICES    NOW  LOWEST  HIGHEST  CHANGE  WHERE\n"
+        "cloud     on_demand  ▁▅▃▅    $3.00   $2.00    $3.00   +50 %  one in us-east-1\n"
+        "other     on_demand   ██         -   $4.00    $4.00  +0.0 %  x in us-east-1\n"
+    )
+
+
+def test_a_history_as_csv_has_a_row_for_each_look_and_seller() -> None:
+    rows = list(csv.DictReader(io.StringIO(report.history_as_csv(a_history()))))
+    assert [(r["at"], r["provider"], r["usd_per_gpu_hour"]) for r in rows[:2]] == [
+        ("2026-11-24T12:00:00+00:00", "cloud", "2.00"),
+        ("2026-11-24T13:00:00+00:00", "cloud", "3.00"),
+    ]
+    assert len(rows) == 6
+    assert list(rows[0]) == ["at", "gpu", "provider", "market", "usd_per_gpu_hour", "sku", "place", "offers"]

@@ -117,3 +117,15 @@ def test_a_table_of_nothing_is_its_header() -> None:
 
 def test_indenting_leaves_empty_lines_empty() -> None:
     assert q.indent("a\n\nb") == "  a\n\n  b"
+
+
+def test_a_sparkline_runs_from_the_lower_to_the_upper_end_of_its_scale() -> None:
+    scale = (Decimal(0), Decimal(7))
+    assert q.sparkline([Decimal(0), Decimal(7), None, Decimal(3)], scale) == "▁█ ▄"
+    assert q.sparkline([Decimal(2)] * 3, (Decimal(2), Decimal(2))) == "▁▁▁", "a price that stands still"
+    assert q.sparkline([], scale) == ""
+
+
+def test_a_long_sparkline_shows_the_last_of_each_share() -> None:
+    values = [Decimal(i % 4) for i in range(80)]
+    assert q.sparkline(values, (Decimal(0), Decimal(3)), widest=20) == "█" * 20
