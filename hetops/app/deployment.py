@@ -17,12 +17,13 @@ from hetops.app.candidates import Asked, engine_settings, load_spec
 from hetops.app.launchers import program
 from hetops.domain import codec
 from hetops.domain.plan import Plan
-from hetops.errors import DocumentError, HetopsError, UsageError
+from hetops.errors import DocumentError, HetopsError, PolicyError, UsageError
 from hetops.files import read_bytes
 from hetops.plugin import manager
 from hetops.plugin.engine import Download
 from hetops.plugin.manager import Plugins
 from hetops.reports.deployment import Removal
+from hetops.solver.recheck import recheck
 from hetops.spec.fields import LoadedSpec, RouterSpec, Spec
 from hetops.stack.changes import Changes, PoolEvent, StepKind
 from hetops.stack.diff import FleetDiff, fleet_diff, settled
@@ -146,20 +147,33 @@ def by_name(asked: Asked, name: str) -> Deployment:
 
 
 def read_plan(path: Path) -> Plan:
-    """The plan in a file.
+    """The plan in a file that the user names, checked again.
 
     Raises:
         HetopsError: it cannot be read, or is no plan.
+        PolicyError: its certificate does not check: somebody changed it, or it was never sound.
     """
-    return codec.decode(Plan, read_bytes(path, what="plan"), source=str(path))
+    plan = _decoded(path)
+    broken = recheck(plan)
+    if broken:
+        raise PolicyError(
+            f"{path}: the plan's certificate does not check: it breaks {broken[0].rule}",
+            details=(f"{v.rule}: {v.subject}: {v.message}" for v in broken),
+            hint=f"make it anew: hetops plan -o {path}",
+        )
+    return plan
 
 
 def saved_plan(folder: DeploymentFolder) -> Plan | None:
     """The plan that an `up` last asked for; None where there is none that this version reads."""
     try:
-        return read_plan(folder.plan) if folder.plan.exists() else None
+        return _decoded(folder.plan) if folder.plan.exists() else None
     except DocumentError:
         return None
+
+
+def _decoded(path: Path) -> Plan:
+    return codec.decode(Plan, read_bytes(path, what="plan"), source=str(path))
 
 
 def propose(deployment: Deployment, plan: Plan) -> Proposal:

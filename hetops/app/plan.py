@@ -15,7 +15,15 @@ from hetops.domain import codec
 from hetops.domain.configuration import Configuration
 from hetops.domain.offer import Offer
 from hetops.domain.performance import Binding, EvidenceLayer, Measurement, PerformanceRow
-from hetops.domain.plan import Alternative, Certificate, ClassForecast, ClassShare, Plan, PlannedPool
+from hetops.domain.plan import (
+    Alternative,
+    Certificate,
+    ClassForecast,
+    ClassShare,
+    Plan,
+    PlanLimits,
+    PlannedPool,
+)
 from hetops.domain.workload import LatencyTarget, WorkloadClass
 from hetops.errors import HetopsError, InfeasibleError
 from hetops.files import write_whole
@@ -26,6 +34,7 @@ from hetops.plugin.provider import Capability, for_planning_only
 from hetops.solver.certify import CHECKS
 from hetops.solver.explain import Weighed, weigh
 from hetops.solver.problem import Column, Demand, PricedOffer, Problem, QuotaGroup
+from hetops.solver.recheck import seal
 from hetops.solver.relax import infeasible_error, relaxations
 from hetops.solver.solution import Ended, Infeasible, Solution
 from hetops.solver.solve import DEFAULT_LIMIT_SECONDS, Effort, solve
@@ -245,7 +254,7 @@ def _plan(posed: Posed, solution: Solution, alternatives: tuple[Alternative, ...
         )
         for s in solution.shares
     )
-    return Plan(
+    plan = Plan(
         deployment=c.spec.deployment.name,
         model=c.model.name,
         created_at=c.now,
@@ -266,7 +275,7 @@ def _plan(posed: Posed, solution: Solution, alternatives: tuple[Alternative, ...
         shares=shares,
         forecasts=tuple(_forecasts(posed, solution)),
         performance=tuple(_rows(posed, solution)),
-        certificate=_certificate(solution),
+        certificate=_certificate(posed.problem, solution, names),
         alternatives=alternatives,
         refusals=(*c.gathered.refusals, *c.enumeration.refusals),
         offers_considered=len(c.gathered.selection.offers),
@@ -274,6 +283,7 @@ def _plan(posed: Posed, solution: Solution, alternatives: tuple[Alternative, ...
         coverage=c.gathered.collected.coverage,
         warnings=tuple(_warnings(posed, solution)),
     )
+    return seal(plan)
 
 
 def _forecasts(posed: Posed, solution: Solution) -> Iterator[ClassForecast]:
@@ -300,7 +310,7 @@ def _rows(posed: Posed, solution: Solution) -> Iterator[PerformanceRow]:
             yield posed.table.row(configuration, one.name)
 
 
-def _certificate(solution: Solution) -> Certificate:
+def _certificate(problem: Problem, solution: Solution, names: Mapping[tuple[str, str], str]) -> Certificate:
     return Certificate(
         objective=solution.objective,
         bound=solution.bound,
@@ -309,6 +319,15 @@ def _certificate(solution: Solution) -> Certificate:
         checks=CHECKS,
         solver=solution.solver,
         solve_seconds=solution.solve_seconds,
+        limits=PlanLimits(
+            headroom=problem.headroom,
+            max_pools=problem.max_pools,
+            assumed_max_nodes=problem.assumed_max_nodes,
+            budget_usd_per_hour=problem.budget_usd_per_hour,
+            provider_budgets_usd_per_hour=problem.provider_budgets_usd_per_hour,
+            quotas={group.id: group.limit for group in problem.quota_groups},
+        ),
+        utilisation={names[pool.key]: pool.utilisation for pool in solution.pools},
     )
 
 

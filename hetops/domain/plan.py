@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import ClassVar
@@ -62,12 +63,27 @@ class ClassForecast:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PlanLimits:
+    """What the plan had to keep to, so that whoever gets it can check it again."""
+
+    headroom: float = 0.0
+    """Share of every pool's capacity that stays free."""
+    max_pools: int | None = None
+    assumed_max_nodes: int
+    """Nodes of an offer whose stock nobody knows."""
+    budget_usd_per_hour: Decimal | None = None
+    provider_budgets_usd_per_hour: Mapping[str, Decimal] = field(default_factory=dict)
+    quotas: Mapping[str, Decimal] = field(default_factory=dict)
+    """What is left of each quota group, by its name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Certificate:
     """Proof that came with the answer.
 
     `objective` and `bound` are in the problem's own unit (USD per hour, or requests per second when maximising);
     `gap` is relative; `problem_digest` identifies the instance; `checks` names every rule that the independent
-    checker recomputed in exact arithmetic.
+    checker recomputed in exact arithmetic. With `limits` and `utilisation` the plan can be checked without the problem.
     """
 
     objective: float
@@ -77,6 +93,11 @@ class Certificate:
     checks: tuple[str, ...]
     solver: str
     solve_seconds: float
+    limits: PlanLimits | None = None
+    utilisation: Mapping[str, float] = field(default_factory=dict)
+    """By pool: the share of its full capacity in use, headroom not taken off."""
+    plan_digest: str = ""
+    """SHA-256 of the whole plan with this field empty."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,187 @@
+"""Checks a plan as it was handed over, in exact arithmetic and out of nothing but the plan: it may have been edited.
+
+Shares no code with `formulate` nor with how a plan is made. Proves that the plan is sound and as it was certified; that
+no other fleet is cheaper rests on the bound it carries. It guards against mistakes: whoever makes plans can seal them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import replace
+from decimal import Decimal
+from fractions import Fraction
+
+from hetops.domain import codec
+from hetops.domain.plan import ClassShare, Plan, PlanLimits, PlannedPool
+from hetops.solver.certify import TOLERANCE, Violation, relative_gap
+
+
+def seal(plan: Plan) -> Plan:
+    """The plan with the digest of its contents."""
+    return replace(plan, certificate=replace(plan.certificate, plan_digest=_digest(plan)))
+
+
+def recheck(plan: Plan) -> tuple[Violation, ...]:
+    """Every rule that the plan breaks, the most telling first; empty for one that is as it was certified."""
+    limits = plan.certificate.limits
+    if limits is None:
+        message = f"a plan of hetops {plan.hetops_version} carries no limits to be checked against"
+        return (Violation(rule="certificate", subject="limits", message=message),)
+    strangers = tuple(_impossible_pools(plan))
+    if strangers:
+        return strangers
+    return (
+        *_unserved_classes(plan),
+        *_overloaded_pools(plan, limits),
+        *_broken_limits(plan, limits),
+        *_broken_budgets(plan, limits),
+        *_wrong_totals(plan, limits),
+        *_changed_contents(plan),
+    )
+
+
+def _impossible_pools(plan: Plan) -> Iterator[Violation]:
+    for name, times in Counter(pool.name for pool in plan.pools).items():
+        if times > 1:
+            yield Violation(rule="pools", subject=name, message="appears twice")
+    for pool in plan.pools:
+        offer, configuration = pool.offer, pool.configuration
+        room = offer.gpu_count // configuration.gpu_count
+        if configuration.gpu != offer.gpu or pool.replicas_per_node > room:
+            message = (
+                f"{pool.replicas_per_node} replicas of {configuration.id} do not fit on a node of {offer.id}"
+            )
+            yield Violation(rule="pools", subject=pool.name, message=message)
+    known = {pool.name for pool in plan.pools}
+    for share in plan.shares:
+        if share.pool not in known:
+            yield Violation(rule="pools", subject=share.pool, message="serves a class and is no pool")
+
+
+def _unserved_classes(plan: Plan) -> Iterator[Violation]:
+    rates = {one.name: Fraction(one.requests_per_second) for one in plan.workload.classes}
+    totals: defaultdict[str, Fraction] = defaultdict(Fraction)
+    for share in plan.shares:
+        totals[share.workload_class] += _exact(share.share)
+        due = rates.get(share.workload_class, Fraction(0)) * _exact(share.share)
+        if share.share <= 0 or abs(_exact(share.requests_per_second) - due) > due * TOLERANCE:
+            message = f"{share.requests_per_second} requests per second are not a share of {share.share}"
+            yield Violation(rule="demand", subject=_where(share), message=message)
+    pairs = Counter((share.workload_class, share.pool) for share in plan.shares)
+    for (name, pool), times in pairs.items():
+        if times > 1:
+            yield Violation(rule="demand", subject=f"{name} on {pool}", message="appears twice")
+    for name in {**rates, **totals}:
+        wanted = int(rates.get(name, 0) > 0)
+        if totals[name] != wanted:
+            message = f"shares add up to {float(totals[name])}, not {wanted}"
+            yield Violation(rule="demand", subject=name, message=message)
+
+
+def _overloaded_pools(plan: Plan, limits: PlanLimits) -> Iterator[Violation]:
+    loads = {pool.name: Fraction(0) for pool in plan.pools}
+    rates = {one.name: Fraction(one.requests_per_second) for one in plan.workload.classes}
+    for share in plan.shares:
+        replica = _replica_rate(plan, share)
+        if replica <= 0:
+            message = "no row of performance says that the pool can serve the class"
+            yield Violation(rule="performance", subject=_where(share), message=message)
+            continue
+        loads[share.pool] += rates.get(share.workload_class, Fraction(0)) * _exact(share.share) / replica
+    for pool in plan.pools:
+        yield from _load_of(pool, loads[pool.name] / pool.replicas, plan, limits)
+
+
+def _load_of(pool: PlannedPool, used: Fraction, plan: Plan, limits: PlanLimits) -> Iterator[Violation]:
+    usable = 1 - _exact(limits.headroom)
+    if used > usable * (1 + TOLERANCE):
+        message = f"uses {float(used):.4%} of its capacity, may use {float(usable):.2%}"
+        yield Violation(rule="capacity", subject=pool.name, message=message)
+    said = plan.certificate.utilisation.get(pool.name)
+    if said is None or abs(_exact(said) - used) > TOLERANCE:
+        message = f"was certified to use {said} of its capacity, uses {float(used)}"
+        yield Violation(rule="capacity", subject=pool.name, message=message)
+
+
+def _replica_rate(plan: Plan, share: ClassShare) -> Fraction:
+    """What one replica may be planned with, by the plan's own row; 0 where there is none, or more than one."""
+    configuration = plan.pool(share.pool).configuration.id
+    rows = [
+        row
+        for row in plan.performance
+        if row.configuration == configuration and row.workload_class == share.workload_class
+    ]
+    if len(rows) != 1:
+        return Fraction(0)
+    return _exact(rows[0].requests_per_second) * (1 - _exact(rows[0].evidence.margin))
+
+
+def _broken_limits(plan: Plan, limits: PlanLimits) -> Iterator[Violation]:
+    rented: Counter[str] = Counter()
+    taken: defaultdict[str, Fraction] = defaultdict(Fraction)
+    offers = {pool.offer.id: pool.offer for pool in plan.pools}
+    for pool in plan.pools:
+        rented[pool.offer.id] += pool.nodes
+        own = pool.offer.limits
+        if own.quota_left is not None:
+            taken[own.quota_group] += _exact(own.quota_per_node) * pool.nodes
+    for name, nodes in rented.items():
+        stock = offers[name].limits.max_count
+        most = limits.assumed_max_nodes if stock is None else stock
+        if nodes > most:
+            yield Violation(rule="stock", subject=name, message=f"{nodes} nodes rented, {most} to be had")
+    for group, most_taken in limits.quotas.items():
+        if taken[group] > Fraction(most_taken):
+            message = f"takes {float(taken[group]):g}, the limit is {most_taken}"
+            yield Violation(rule="quota", subject=group, message=message)
+    if limits.max_pools is not None and len(plan.pools) > limits.max_pools:
+        message = f"{len(plan.pools)} pools, at most {limits.max_pools} allowed"
+        yield Violation(rule="number of pools", subject="max_pools", message=message)
+
+
+def _broken_budgets(plan: Plan, limits: PlanLimits) -> Iterator[Violation]:
+    budget = limits.budget_usd_per_hour
+    if budget is not None and plan.usd_per_hour > budget:
+        message = f"costs {plan.usd_per_hour} usd_per_hour, the budget is {budget}"
+        yield Violation(rule="budget", subject="budget_usd_per_hour", message=message)
+    for provider, most in limits.provider_budgets_usd_per_hour.items():
+        cost = sum((p.usd_per_hour for p in plan.pools if p.offer.provider == provider), Decimal(0))
+        if cost > most:
+            message = f"costs {cost} usd_per_hour, the budget is {most}"
+            yield Violation(rule="provider budgets", subject=provider, message=message)
+
+
+def _wrong_totals(plan: Plan, limits: PlanLimits) -> Iterator[Violation]:
+    certificate = plan.certificate
+    if certificate.objective != float(plan.usd_per_hour):
+        message = f"was certified at {certificate.objective} usd_per_hour, costs {plan.usd_per_hour}"
+        yield Violation(rule="cost", subject="objective", message=message)
+    if certificate.bound > certificate.objective * (1 + float(TOLERANCE)):
+        message = f"the bound {certificate.bound} is above the cost {certificate.objective}"
+        yield Violation(rule="bounds", subject="bound", message=message)
+    gap = relative_gap(certificate.objective, certificate.bound)
+    if abs(gap - certificate.gap) > float(TOLERANCE):
+        yield Violation(rule="bounds", subject="gap", message=f"says {certificate.gap}, is {gap}")
+    if not certificate.problem_digest or not 0 <= limits.headroom < 1:
+        yield Violation(rule="certificate", subject="problem", message="names no problem that it answers")
+
+
+def _changed_contents(plan: Plan) -> Iterator[Violation]:
+    if plan.certificate.plan_digest != _digest(plan):
+        message = f"the plan is not what was certified (made by hetops {plan.hetops_version})"
+        yield Violation(rule="contents", subject="plan_digest", message=message)
+
+
+def _digest(plan: Plan) -> str:
+    """SHA-256 of the plan, but for the digest itself."""
+    return codec.digest(replace(plan, certificate=replace(plan.certificate, plan_digest="")))
+
+
+def _exact(value: float) -> Fraction:
+    """The decimal number that `value` is written as."""
+    return Fraction(repr(float(value)))
+
+
+def _where(share: ClassShare) -> str:
+    return f"{share.workload_class} on {share.pool}"
