@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import shutil
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -112,11 +113,27 @@ def test_the_demo_changes_one_line_of_its_copies(tmp_path: Path) -> None:
         assert not (stage.folder / ".hetops").exists(), "its state is beside it"
 
 
-def test_the_demo_eases_targets_and_rate_by_the_factor_that_the_planner_names(tmp_path: Path) -> None:
+def test_the_demo_eases_targets_and_rate_until_there_is_a_plan(tmp_path: Path) -> None:
     stage = demo.stage("rehearsal", tmp_path)
-    text = stage.spec.read_text(encoding="utf-8").replace("ttft_seconds = 2.0", "ttft_seconds = 0.001")
+    text = stage.spec.read_text(encoding="utf-8").replace("ttft_seconds = 2.0", "ttft_seconds = 0.1")
     stage.spec.write_text(text, encoding="utf-8")
     assert stage.answer("plan")["exit_code"] == demo.INFEASIBLE
-    demo.ease(stage)
+    demo.plan_within_reach(stage)
     assert stage.answer("plan")["format"] == "hetops.plan"
-    assert "rate_scale = 0.7 " not in stage.spec.read_text(encoding="utf-8")
+    eased = stage.spec.read_text(encoding="utf-8")
+    assert float(eased.partition("ttft_seconds = ")[2].split()[0]) > 0.1
+    assert float(eased.partition("rate_scale = ")[2].split()[0]) < 0.7
+
+
+def test_the_demo_stretches_the_quickstart_by_what_a_thread_was_measured_to_answer(tmp_path: Path) -> None:
+    stage = demo.stage("quickstart", tmp_path)
+    before = stage.spec.read_text(encoding="utf-8")
+    measurements.append(stage.state / "measurements", [m for m in _figures() if m.concurrency == 1])
+    demo.stretch_to_machine(stage)
+    assert stage.spec.read_text(encoding="utf-8") == before, "these are the figures that it was written on"
+    slower = [replace(m, requests_per_second=m.requests_per_second / 2) for m in _figures()]
+    measurements.append(stage.state / "measurements", slower)
+    demo.stretch_to_machine(stage)
+    after = stage.spec.read_text(encoding="utf-8")
+    assert float(after.partition("rate_scale = ")[2].split()[0]) == pytest.approx(0.07, rel=0.02)
+    assert float(after.partition("ttft_seconds = ")[2].split()[0]) == pytest.approx(0.44, rel=0.02)
