@@ -8,6 +8,6 @@ _PACKAGE = Path(__file__).parent
 
 
 def folder(name: str) -> Path:
-    """The folder `stacks` or `templates`, installed or in a checkout."""
+    """The folder `stacks`, `templates` or `plugins`, installed or in a checkout; of plugins the example alone travels."""
     installed = _PACKAGE / "_bundled" / name
     return installed if installed.is_dir() else _PACKAGE.parent / name

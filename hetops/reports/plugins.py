@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -33,6 +33,19 @@ def as_text(inventory: Inventory) -> str:
     ]
     table = q.table(("plugin", "from", "brings"), rows) if rows else "no plugins"
     return "\n".join((table, *_faults(inventory))) + "\n"
+
+
+def new_as_text(folder: str, files: Sequence[str]) -> str:
+    """What was written for a plugin that is to come, and what to do with it."""
+    steps = (f"cd {folder}", "pip install -e . pytest", "pytest tests", "hetops plugins")
+    lines = (
+        f"{folder} is written:",
+        *(f"  {file}" for file in files),
+        "",
+        "Then:",
+        *(f"  {s}" for s in steps),
+    )
+    return "\n".join(lines) + "\n"
 
 
 def _faults(inventory: Inventory) -> Iterator[str]:

@@ -43,7 +43,7 @@ def files(*folders: str) -> set[str]:
 def test_everything_that_hetops_reads_travels_in_the_wheel(wheel: Path) -> None:
     held = set(zipfile.ZipFile(wheel).namelist())
     code = {name.removeprefix("plugins/") for name in files(*PACKAGES)}
-    bundled = {f"hetops/_bundled/{name}" for name in files("templates", "stacks")}
+    bundled = {f"hetops/_bundled/{name}" for name in files("templates", "stacks", "plugins/hetops-example")}
     assert (code | bundled) - held == set()
     assert "hetops/_bundled/templates/project/hetops.toml" in held
     assert "hetops/catalog/data/instance_types.csv" in held
@@ -82,6 +82,12 @@ def test_the_wheel_alone_writes_a_spec_and_plans_it(installed: Fresh, tmp_path: 
     assert plan["pools"]
     plugins = json.loads(installed.run("hetops", "plugins", "--json", cwd=tmp_path).stdout)["plugins"]
     assert {p["name"]: p["error"] for p in plugins} == dict.fromkeys(PLUGINS, "")
+
+
+def test_the_wheel_alone_writes_a_plugin_to_begin_with(installed: Fresh, tmp_path: Path) -> None:
+    run = installed.run("hetops", "plugins", "new", "acme", cwd=tmp_path)
+    assert run.returncode == 0, run.stderr
+    assert (tmp_path / "hetops-acme" / "hetops_acme" / "provider.py").is_file()
 
 
 @pytest.mark.road
