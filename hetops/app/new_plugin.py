@@ -21,10 +21,7 @@ _NAME = re.compile(r"(?=.{1,30}$)[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _WORDS: tuple[tuple[str, str], ...] = (
     (r"hetops-example: a provider to copy", "hetops-{name}: a provider of hetops"),
     (r": the plugin to copy\.", "."),
-    (
-        r"1\. Copy the folder; change the names in .*",
-        "1. Set the address of your cloud's API in `provider.py` (`_URL`).",
-    ),
+    (r"1\. `hetops plugins new NAME` writes .*; set the", "1. Set the"),
     (r"This example shows", "This shows"),
     (r"hetops-example", "hetops-{name}"),
     (r"hetops_example", "hetops_{module}"),

@@ -48,8 +48,11 @@ def test_the_copy_bears_the_name_everywhere(tmp_path: Path) -> None:
     assert 'TOKEN_VARIABLE = "ACME_GPU_TOKEN"' in provider
 
 
-def test_links_of_the_copy_stay_in_its_folder(tmp_path: Path) -> None:
-    assert "](../" not in (written(tmp_path) / "README.md").read_text(encoding="utf-8")
+def test_the_readme_of_the_copy_speaks_to_its_author_and_links_nowhere_outside(tmp_path: Path) -> None:
+    text = (written(tmp_path) / "README.md").read_text(encoding="utf-8")
+    assert text.startswith("# hetops-acme-gpu: a provider of hetops\n")
+    assert "\n1. Set the address of your cloud's API in `provider.py`" in text
+    assert "](../" not in text
 
 
 @pytest.mark.parametrize("name", ["acme", "acme-gpu", "x"])
