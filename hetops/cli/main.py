@@ -179,7 +179,8 @@ def _end(code: int) -> NoReturn:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = code or READER_GONE
     if code == CancelledError.exit_code:
-        os._exit(code)  # a solver's threads may still be at work, and C++ aborts a process that ends under them
+        # A solver's threads may still be at work, and C++ aborts a process that ends under them.
+        os._exit(code)
     sys.exit(code)
 
 
