@@ -57,8 +57,10 @@ async def fetch_offers(
     access = open_access(settings, around, seconds=query.deadline_seconds * _SHARE_OF_SIGNING_IN)
     async with _Inquiry(access, around, end) as inquiry:
         found = await inquiry.all_lists()
-        machines = [m for m in found.machines() if isinstance(m, Refusal) or settings.wants_region(m.region)]
+        every = found.machines()
+        machines = [m for m in every if isinstance(m, Refusal) or settings.wants_region(m.region)]
         chances = await inquiry.advice(_questions(machines, settings), found.failures)
+    found.failures.extend(found.nothing(every))
     prices = read_prices(found.rows("prices", "skus"), query.now)
     told = Told(
         machines=tuple(m for m in machines if isinstance(m, Machine)),
@@ -115,6 +117,20 @@ class _Found:
         """Every machine of every zone."""
         types = self._by_zone("machine types", "machineTypes")
         return tuple(machines_of(types, self._by_zone("GPUs to attach", "acceleratorTypes")))
+
+    def nothing(self, machines: Sequence[Machine | Refusal]) -> tuple[Failure, ...]:
+        """Lists without which there are no offers that were answered with none: something else answers in their place."""
+        fault = ProviderError(
+            "answered with an empty list",
+            provider=PROVIDER,
+            kind=ErrorKind.INVALID,
+            hint="a proxy or a captive network may answer in Google's place",
+        )
+        lists = {"prices": self.rows("prices", "skus"), "machine types": machines}
+        failed = {failure.part for failure in self.failures}
+        return tuple(
+            Failure(part=part, fault=fault) for part, rows in lists.items() if not rows and part not in failed
+        )
 
     def quotas(self) -> Quotas:
         """What was told of the limits."""

@@ -121,6 +121,8 @@ class GcpScenario(Scenario):
     """Regions whose advice fails."""
     advice: Mapping[str, Any] = field(default_factory=dict)
     """What every question for capacity gets, where not the usual."""
+    empty: bool = False
+    """Whether everything is answered with an object that says nothing."""
     page: int = 60
     """SKUs on a page, whatever is asked for."""
 
@@ -188,6 +190,8 @@ class Gcp(FakeApi):
     def answer(self, seen: Seen) -> Answer:
         if seen.path.startswith(("/token", "/computeMetadata/")):
             return Answer(said={"access_token": TOKEN, "expires_in": 3599, "token_type": "Bearer"})
+        if self.scenario.empty:
+            return Answer(said={})
         billing = seen.path == SKUS
         service = "cloudbilling.googleapis.com" if billing else "compute.googleapis.com"
         if service in self.scenario.disabled:

@@ -77,3 +77,11 @@ def test_a_list_without_an_end_is_found_out(tmp_path: Path) -> None:
         report = endless.collected().sources[0]
     assert (report.state, report.error_kind) == (SourceState.REFUSED, ErrorKind.INVALID)
     assert "has no end" in report.detail
+
+
+def test_an_answer_without_any_row_is_no_catalogue(tmp_path: Path) -> None:
+    """Something else answers in Google's place."""
+    with project(tmp_path, empty=True) as hollow:
+        report = hollow.collected().sources[0]
+    assert (report.state, report.error_kind) == (SourceState.REFUSED, ErrorKind.INVALID)
+    assert report.detail == "prices: answered with an empty list"
