@@ -1,46 +1,217 @@
-"""Use case: explain an answer, a spec's or an explicit problem's, by what every other would cost. Decides nothing."""
+"""Use case: explain an answer, a spec's or an explicit problem's, or why there is none. Wires; decides no sentence."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hetops.app.candidates import Asked
-from hetops.app.plan import pose, solved
-from hetops.app.solve import solve_file
-from hetops.domain.plan import Alternative
-from hetops.solver.explain import weigh, what_if
+from hetops.app.plan import Posed, pose, solved
+from hetops.app.solve import read_problem
+from hetops.errors import UnknownNameError, UsageError, nearest
+from hetops.performance.table import PerformanceTable
+from hetops.solver.breakeven import asked_about, breakeven
+from hetops.solver.class_cost import class_cost
+from hetops.solver.explain import weigh
+from hetops.solver.explanation import Explanation, Question, Statement, Topic
 from hetops.solver.problem import Problem
-from hetops.solver.solution import Solution
+from hetops.solver.relax import Loosen, infeasible_error, relaxations
+from hetops.solver.solution import Infeasible, Solution
+from hetops.solver.solve import DEFAULT_LIMIT_SECONDS, PROOF_GAP, Effort, solve
+from hetops.solver.why import Case, why
+from hetops.solver.why_none import why_none
+from hetops.solver.why_not import meant, names, why_not
+
+MOST_SEARCHES = 12
+"""About how many searches share the time of an explanation; one that is done early leaves the others theirs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExplainAsked:
+    """`hetops explain` as it was asked."""
+
+    spec: Asked
+    problem_file: Path | None = None
+    """An explicit problem; None asks about the spec."""
+    question: Question = Question.WHY
+    subject: str = ""
+    limit_seconds: float = DEFAULT_LIMIT_SECONDS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explained:
-    """A problem, its answer, the losers, and what wider limits would change."""
+    """A problem with its explanation."""
 
     problem: Problem
-    solution: Solution
-    alternatives: tuple[Alternative, ...]
-    wider: tuple[Alternative, ...]
+    explanation: Explanation
 
 
-def explain_file(path: Path) -> Explained:
-    """The answer to the `hetops.problem` document in `path`, explained; errors as in `solve_file`."""
-    file = solve_file(path)
-    return _explained(file.problem, file.solution)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Posed:
+    """What is asked about, and what is known of it beyond the problem."""
+
+    problem: Problem
+    spec: Posed | None
+
+    @property
+    def loosen(self) -> Loosen | None:
+        return self.spec.loosened if self.spec else None
 
 
-def explain_spec(asked: Asked) -> Explained:
-    """The answer to a spec's question, explained; errors as in `make_plan`."""
-    posed = pose(asked)
-    return _explained(posed.problem, solved(posed))
+def explain(asked: ExplainAsked) -> Explained:
+    """The answer to a question about a spec's fleet or an explicit problem's.
+
+    Raises:
+        HetopsError: the spec or the file is wrong.
+        UnknownNameError: no such GPU type, offer or class.
+        UsageError: a question without its subject, or with one that it does not take.
+        InfeasibleError: there is no fleet to explain, and the question is not why.
+        TimeoutExpiredError: nothing was found in time.
+    """
+    _demand_subject(asked)
+    posed = _posed(asked)
+    if asked.question is Question.INFEASIBLE:
+        told = why_none(posed.problem, loosen=posed.loosen, limit_seconds=asked.limit_seconds)
+        explanation = Explanation(question=asked.question, statements=told)
+        return Explained(problem=posed.problem, explanation=explanation)
+    solution = _answer(posed, asked.limit_seconds)
+    seconds = max(asked.limit_seconds / MOST_SEARCHES, 1.0)
+    case = Case(problem=posed.problem, solution=solution, seconds=seconds, loosen=posed.loosen)
+    return Explained(problem=posed.problem, explanation=_told(asked, posed, case))
 
 
-def _explained(problem: Problem, solution: Solution) -> Explained:
-    weighed = weigh(problem, solution)
-    return Explained(
-        problem=problem,
+def _demand_subject(asked: ExplainAsked) -> None:
+    needs = {Question.WHY_NOT: "a GPU type, an offer or a provider", Question.CLASS: "a class"}
+    if asked.question in needs and not asked.subject:
+        raise UsageError(
+            f"{asked.question} of what? It wants {needs[asked.question]}",
+            hint=f"hetops explain {asked.question} NAME",
+        )
+    if asked.subject and asked.question in (Question.WHY, Question.INFEASIBLE):
+        raise UsageError(
+            f"{asked.question} takes no name, {asked.subject!r} was given", hint="hetops explain --help"
+        )
+
+
+def _posed(asked: ExplainAsked) -> _Posed:
+    if asked.problem_file:
+        return _Posed(problem=read_problem(asked.problem_file), spec=None)
+    posed = pose(asked.spec)
+    return _Posed(problem=posed.problem, spec=posed)
+
+
+def _answer(posed: _Posed, limit_seconds: float) -> Solution:
+    effort = Effort(limit_seconds=limit_seconds, most_gap=PROOF_GAP)
+    if posed.spec:
+        return solved(posed.spec, effort)
+    outcome = solve(posed.problem, effort=effort)
+    if isinstance(outcome, Infeasible):
+        raise infeasible_error(posed.problem, outcome, relaxations(posed.problem))
+    return outcome
+
+
+def _told(asked: ExplainAsked, posed: _Posed, case: Case) -> Explanation:
+    match asked.question:
+        case Question.WHY_NOT:
+            told = _why_not(posed, case, asked.subject)
+        case Question.BREAKEVEN:
+            told = _breakeven(posed, case, asked.subject)
+        case Question.CLASS:
+            told = class_cost(case, _class_named(posed.problem, asked.subject))
+        case _:
+            return _why(case, asked.limit_seconds)
+    return Explanation(
+        question=asked.question, subject=asked.subject, statements=told, solution=case.solution
+    )
+
+
+def _why(case: Case, limit_seconds: float) -> Explanation:
+    weighed = weigh(case.problem, case.solution, limit_seconds=limit_seconds, most_gap=PROOF_GAP)
+    return Explanation(
+        question=Question.WHY,
+        statements=why(replace(case, solution=weighed.solution)),
         solution=weighed.solution,
         alternatives=weighed.alternatives,
-        wider=what_if(problem, weighed.solution),
     )
+
+
+def _class_named(problem: Problem, name: str) -> str:
+    known = {c.name.casefold(): c.name for c in problem.classes}
+    if name.casefold() not in known:
+        members = nearest(name, known.values()) or tuple(known.values())[:8]
+        raise UnknownNameError("class", name, known.values(), members=members)
+    return known[name.casefold()]
+
+
+def _breakeven(posed: _Posed, case: Case, name: str) -> tuple[Statement, ...]:
+    """Of the offers that a name means; without a name of those worth asking about."""
+    if not name:
+        return breakeven(case, asked_about(case))
+    offers = meant(case.problem, name)
+    if not offers:
+        return _no_candidate(posed, case, name)
+    return breakeven(case, tuple(o for o in case.problem.offers if o.id in offers))
+
+
+def _why_not(posed: _Posed, case: Case, name: str) -> tuple[Statement, ...]:
+    offers = meant(posed.problem, name)
+    return why_not(case, name, offers) if offers else _no_candidate(posed, case, name)
+
+
+def _no_candidate(posed: _Posed, case: Case, name: str) -> tuple[Statement, ...]:
+    """Why the solver was never offered anything of that name.
+
+    Raises:
+        UnknownNameError: nothing is called so.
+    """
+    reasons = tuple(_ruled_out(posed.spec, name)) if posed.spec else ()
+    if not reasons:
+        raise UnknownNameError("GPU type, offer or provider", name, names(posed.problem))
+    return tuple(
+        Statement(
+            topic=Topic.OFFER,
+            subject=name,
+            text=f"{reason}.",
+            before=case.solution.objective,
+            after=None,
+            unit=case.unit,
+        )
+        for reason in reasons
+    )
+
+
+def _ruled_out(posed: Posed, name: str) -> Iterator[str]:
+    """Why nothing of that name came before the solver: not on offer, does not fit, or too slow for every class."""
+    c, wanted = posed.candidates, name.casefold()
+    gpus = [g for g in c.gpus if g.casefold() == wanted or g.casefold().startswith(f"{wanted}-")]
+    offered = [o for o in c.gathered.selection.offers if o.gpu in gpus or wanted in (o.id, o.provider)]
+    types = dict.fromkeys((*gpus, *(o.gpu for o in offered)))
+    for gpu in types:
+        if not any(o.gpu == gpu for o in offered):
+            yield from _not_offered(posed, gpu)
+            continue
+        fitting = {one.id for one in c.enumeration.configurations if one.gpu == gpu}
+        if not fitting:
+            told = (f"{r.subject}: {r.reason}" for r in c.enumeration.refusals if gpu in r.subject)
+            yield f"No configuration of {c.model.name} runs on {gpu}{_because(told)}"
+        else:
+            yield f"Nothing on {gpu} serves any class within the targets{_because(_too_slow(posed.table, fitting))}"
+
+
+def _not_offered(posed: Posed, gpu: str) -> Iterator[str]:
+    refusals = (r for r in posed.candidates.gathered.refusals if gpu in r.subject or gpu in r.reason)
+    yield f"No offer of {gpu} may be chosen{_because(f'{r.subject}: {r.reason}' for r in refusals)}"
+
+
+def _too_slow(table: PerformanceTable, configurations: set[str]) -> Iterator[str]:
+    """Why the configurations serve nothing, those that come nearest to the targets first."""
+    rows = [r for r in table.rows.values() if r.configuration in configurations and r.reason]
+    rows.sort(key=lambda r: (r.ttft_seconds + 100 * r.tpot_seconds, r.configuration, r.workload_class))
+    for row in rows:
+        yield f"{row.workload_class} in {row.configuration}: {row.reason}"
+
+
+def _because(reasons: Iterable[str]) -> str:
+    first = next(iter(reasons), "")
+    return f" ({first})" if first else ""

@@ -1,42 +1,73 @@
-"""`hetops explain`: what every other answer would cost."""
+"""`hetops explain`: why a fleet is what it is, and what any other would cost."""
 
 from __future__ import annotations
 
 import json
-import os
-from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
-from hetops.cli import options
+from hetops.cli import asked, options
+
+QUESTIONS = ("why", "why-not", "infeasible", "breakeven", "class")
 
 
 @click.command("explain")
-@click.argument("problem", type=click.Path(path_type=Path), required=False)
+@click.argument("question", required=False, default="why", metavar="[QUESTION|PROBLEM]")
+@click.argument("subject", required=False, default="", metavar="[NAME]")
+@click.option(
+    "--problem",
+    type=click.Path(path_type=Path),
+    help="Ask about this hetops.problem document, not about the spec.",
+)
 @options.file_option
 @options.set_option
+@options.time_limit_option
+@options.offline_option
 @options.json_option
-def command(problem: Path | None, file: Path | None, overrides: tuple[str, ...], as_json: bool) -> None:
-    """Say why a plan is what it is: the spec's, or the answer to the hetops.problem document PROBLEM.
+def command(
+    question: str,
+    subject: str,
+    problem: Path | None,
+    file: Path | None,
+    overrides: tuple[str, ...],
+    limit_seconds: float,
+    offline: bool,
+    as_json: bool,
+) -> None:
+    """Say why a plan is what it is. Every figure is found by solving again and stands beside the two it comes from.
 
-    Shows the best fleet of each GPU type alone, without each offer and provider in use, and what wider limits would
-    change. Every figure is found by solving again. `hetops plan --write-problem FILE` writes the problem of a plan.
+    \b
+    why             what binds, what a little more of it is worth, and the losers (the default)
+    why-not NAME    what a node of a GPU type, offer or provider costs, and which limit pays
+    infeasible      every single change that lets a fleet exist, each checked
+    breakeven [NAME]  the price at which an offer enters the fleet or leaves it
+    class NAME      where a class goes and what it would cost elsewhere
+
+    A file name in place of the question asks why of that hetops.problem document, as --problem does;
+    `hetops plan --write-problem FILE` writes one.
     """
-    from hetops.app.candidates import Asked
-    from hetops.app.explain import explain_file, explain_spec
-    from hetops.reports import solution as report
+    from hetops.app.explain import ExplainAsked, explain
+    from hetops.errors import UsageError, nearest
+    from hetops.reports import explanation as report
+    from hetops.solver.explanation import Question
 
-    if problem:
-        told = explain_file(problem)
-    else:
-        now = datetime.now(UTC)
-        told = explain_spec(
-            Asked(file=file, folder=Path.cwd(), environment=os.environ, now=now, overrides=overrides)
+    if question not in QUESTIONS:
+        if subject or problem or (nearest(question, QUESTIONS) and not Path(question).exists()):
+            raise UsageError(
+                f"no such question {question!r}", hint=f"ask {', '.join(QUESTIONS[:-1])} or {QUESTIONS[-1]}"
+            )
+        question, problem = "why", Path(question)
+    told = explain(
+        ExplainAsked(
+            spec=asked.about(file, overrides, offline=offline),
+            problem_file=problem,
+            question=Question(question),
+            subject=subject,
+            limit_seconds=limit_seconds,
         )
+    )
     if as_json:
-        raw = report.explained_as_json(told.solution, told.alternatives, told.wider)
-        click.echo(json.dumps(raw, indent=2))
+        click.echo(json.dumps(report.as_json(told.explanation), indent=2))
     else:
-        text = report.explained_as_text(told.problem, told.solution, told.alternatives, told.wider)
-        click.echo(text, nl=False)
+        click.echo(report.as_text(told.problem, told.explanation), nl=False)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from hetops.domain import codec
-from hetops.domain.plan import Alternative
 from hetops.reports import quantities as q
 from hetops.solver.certify import CHECKS
 from hetops.solver.problem import Mode, Problem
@@ -28,34 +27,6 @@ def as_text(problem: Problem, solution: Solution) -> str:
         _warnings(problem, solution),
     )
     return "\n\n".join(section for section in sections if section) + "\n"
-
-
-def explained_as_json(
-    solution: Solution, alternatives: tuple[Alternative, ...], wider: tuple[Alternative, ...]
-) -> dict[str, Any]:
-    """The solution with what every other answer would cost, and what wider limits would save."""
-    told = {"alternatives": alternatives, "wider_limits": wider}
-    return {**as_json(solution), **{name: [_plain(a) for a in of] for name, of in told.items()}}
-
-
-def explained_as_text(
-    problem: Problem,
-    solution: Solution,
-    alternatives: tuple[Alternative, ...],
-    wider: tuple[Alternative, ...],
-) -> str:
-    """The solution, the losers and by how much, and what wider limits would save."""
-    tables = (_alternatives("instead", alternatives), _alternatives("with", wider))
-    return "\n".join([as_text(problem, solution), *(f"{table}\n" for table in tables if table)])
-
-
-def _plain(alternative: Alternative) -> dict[str, Any]:
-    usd = alternative.usd_per_hour
-    return {
-        "description": alternative.description,
-        "usd_per_hour": None if usd is None else str(usd),
-        "difference_share": alternative.difference_share,
-    }
 
 
 def _head(problem: Problem, solution: Solution) -> str:
@@ -94,18 +65,6 @@ def _class_row(name: str, solution: Solution) -> tuple[str, str, str]:
     shares = sorted((s for s in solution.shares if s.workload_class == name), key=lambda s: -s.share)
     to = ", ".join(f"{s.configuration} on {s.offer} {q.share(s.share)}" for s in shares)
     return name, q.rate(sum(s.requests_per_second for s in shares)), to or "no demand"
-
-
-def _alternatives(title: str, alternatives: tuple[Alternative, ...]) -> str:
-    rows = [
-        (
-            a.description,
-            "none exists" if a.usd_per_hour is None else q.usd(a.usd_per_hour),
-            "-" if a.difference_share is None else q.change(a.difference_share),
-        )
-        for a in alternatives
-    ]
-    return q.table((title, "$/hour", "dearer by"), rows, right=(1, 2)) if rows else ""
 
 
 def _proof(solution: Solution) -> str:

@@ -1,20 +1,20 @@
-"""Why this fleet: what every other answer would cost, each found by solving again, never read off a dual.
+"""The losers: the best fleet under one further restriction, found by solving again, never read off a dual.
 
-Decides which questions are worth asking; `solve` answers them.
+Decides which restrictions are worth trying; `solve` answers them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
-from decimal import Decimal
 
 from hetops.domain.plan import Alternative
 from hetops.errors import TimeoutExpiredError
 from hetops.solver.certify import TOLERANCE, certify, relative_gap
+from hetops.solver.matrix import INFINITY
 from hetops.solver.problem import Mode, Problem
 from hetops.solver.solution import Infeasible, Solution
-from hetops.solver.solve import solve
+from hetops.solver.solve import Effort, solve
 
 LEAST_SECONDS = 1.0
 """Time that even one question of many gets."""
@@ -32,33 +32,28 @@ class Weighed:
     alternatives: tuple[Alternative, ...] = ()
 
 
-def weigh(problem: Problem, solution: Solution, *, limit_seconds: float = 20.0) -> Weighed:
-    """The best fleet of each GPU type alone, without each offer in use, and without each provider in use."""
+def weigh(
+    problem: Problem, solution: Solution, *, limit_seconds: float = 20.0, most_gap: float = INFINITY
+) -> Weighed:
+    """The best fleet of each GPU type alone, without each offer in use, and without each provider in use.
+
+    Each is searched for to `most_gap` or the problem's own gap, whichever is smaller.
+    """
     questions = tuple(_questions(problem, solution))
     each = max(limit_seconds / max(len(questions), 1), LEAST_SECONDS)
-    answers = [(words, _answer(_restricted(problem, offers), each)) for words, offers in questions]
+    effort = Effort(limit_seconds=each, most_gap=most_gap)
+    answers = [(words, _answer(_restricted(problem, offers), effort)) for words, offers in questions]
     best = _best(problem, solution, (a for _, a in answers if isinstance(a, Solution)))
     others = ((words, a) for words, a in answers if not isinstance(a, Solution) or a.nodes != best.nodes)
     return Weighed(solution=best, alternatives=tuple(_alternative(words, a, best) for words, a in others))
 
 
-def what_if(problem: Problem, solution: Solution, *, limit_seconds: float = 20.0) -> tuple[Alternative, ...]:
-    """What one more node of each exhausted offer, or a budget larger by a tenth when maximising, would change."""
-    changed = tuple(_loosened(problem, solution))
-    each = max(limit_seconds / max(len(changed), 1), LEAST_SECONDS)
-    answers = ((words, _answer(looser, each)) for words, looser in changed)
-    return tuple(
-        _alternative(words, solution if _no_better(answer, solution) else answer, solution)
-        for words, answer in answers
-    )
-
-
-def _answer(problem: Problem | None, limit_seconds: float) -> Solution | Infeasible | None:
+def _answer(problem: Problem | None, effort: Effort) -> Solution | Infeasible | None:
     """The outcome; None where there was none in time."""
     if problem is None:
         return Infeasible()
     try:
-        return solve(problem, limit_seconds=limit_seconds)
+        return solve(problem, effort=effort)
     except TimeoutExpiredError:
         return None
 
@@ -83,18 +78,6 @@ def _questions(problem: Problem, solution: Solution) -> Iterator[tuple[str, froz
         for provider in sorted({o.provider for o in used}):
             left = frozenset(o.id for o in offers if o.provider != provider)
             yield f"without provider {provider or 'unnamed'}", left
-
-
-def _loosened(problem: Problem, solution: Solution) -> Iterator[tuple[str, Problem]]:
-    """Limits that the fleet exhausts, each a little wider."""
-    for offer in problem.offers:
-        rented = sum(pool.nodes for pool in solution.pools if pool.offer == offer.id)
-        if rented and rented == problem.max_nodes(offer):
-            wider = tuple(replace(o, max_nodes=rented + 1) if o.id == offer.id else o for o in problem.offers)
-            yield f"one more node of {offer.id}", replace(problem, offers=wider)
-    if problem.mode is Mode.MAX_THROUGHPUT and problem.budget_usd_per_hour:
-        budget = problem.budget_usd_per_hour * Decimal("1.1")
-        yield f"a budget of {budget:f} usd_per_hour", replace(problem, budget_usd_per_hour=budget)
 
 
 def _best(problem: Problem, solution: Solution, answers: Iterable[Solution]) -> Solution:
@@ -126,10 +109,6 @@ def _better(answer: Solution, than: Solution) -> bool:
         than.objective - answer.objective if than.mode is Mode.MIN_COST else answer.objective - than.objective
     )
     return ahead > 1e-9 * abs(than.objective)
-
-
-def _no_better(answer: Solution | Infeasible | None, than: Solution) -> bool:
-    return isinstance(answer, Solution) and not _better(answer, than)
 
 
 def _alternative(description: str, answer: Solution | Infeasible | None, best: Solution) -> Alternative:

@@ -5,10 +5,11 @@ Decides what to suggest and in which order, never by how much: that is always a 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from decimal import ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 from enum import StrEnum
+from typing import Any
 
 from hetops.errors import InfeasibleError, TimeoutExpiredError
 from hetops.solver import highs
@@ -77,6 +78,44 @@ def relaxations(
         *(_looser_targets(loosen, each) if loosen else ()),
     ]
     return tuple(sorted(found, key=lambda r: (r.factor, r.kind, r.subject)))
+
+
+def relaxed(problem: Problem, change: Relaxation, loosen: Loosen | None = None) -> Problem:
+    """The problem with the change made.
+
+    Raises:
+        ValueError: looser targets without `loosen`.
+    """
+    needed = change.needed
+    if change.kind is RelaxationKind.DEMAND:
+        return at_rate(problem, problem.requests_per_second * float(needed))
+    if change.kind is RelaxationKind.TARGETS:
+        if loosen is None:
+            raise ValueError("targets can be loosened only where they are known")
+        return loosen(float(needed))
+    return _with_more(problem, change)
+
+
+def _with_more(problem: Problem, change: Relaxation) -> Problem:
+    """The problem with a limit wider: its own, or that of the offer, quota or provider that the change names."""
+    name, needed = change.subject, change.needed
+    if change.kind is RelaxationKind.STOCK:
+        offers = (replace(o, max_nodes=int(needed)) if o.id == name else o for o in problem.offers)
+        return replace(problem, offers=tuple(offers))
+    if change.kind is RelaxationKind.QUOTA:
+        groups = (replace(g, limit=needed) if g.id == name else g for g in problem.quota_groups)
+        return replace(problem, quota_groups=tuple(groups))
+    if change.kind is RelaxationKind.PROVIDER_BUDGET:
+        budgets = {**problem.provider_budgets_usd_per_hour, name: needed}
+        return replace(problem, provider_budgets_usd_per_hour=budgets)
+    return replace(problem, **_OWN[change.kind](needed))
+
+
+_OWN: Mapping[RelaxationKind, Callable[[Decimal], dict[str, Any]]] = {
+    RelaxationKind.BUDGET: lambda needed: {"budget_usd_per_hour": needed},
+    RelaxationKind.POOLS: lambda needed: {"max_pools": int(needed)},
+    RelaxationKind.HEADROOM: lambda needed: {"headroom": float(needed)},
+}
 
 
 def infeasible_error(
@@ -245,13 +284,14 @@ def _looser_targets(loosen: Loosen, limit_seconds: float) -> Iterator[Relaxation
     while high / low > 1.02:
         middle = (low * high) ** 0.5
         low, high = (low, middle) if feasible(middle) else (middle, high)
+    needed = Decimal(high).quantize(Decimal("0.001"), rounding=ROUND_CEILING)
     yield Relaxation(
         kind=RelaxationKind.TARGETS,
         current=Decimal(1),
-        needed=Decimal(high).quantize(Decimal("0.001")),
-        change_share=high - 1,
-        factor=high,
-        text=f"loosen the latency targets by a factor of {high:.3f}",
+        needed=needed,
+        change_share=float(needed) - 1,
+        factor=float(needed),
+        text=f"loosen the latency targets by a factor of {needed}",
     )
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from hetops.app.explain import explain_file
 from hetops.app.solve import solve_file, write_solution
 from hetops.domain import codec
 from hetops.errors import DocumentError, HetopsError, InfeasibleError
@@ -79,12 +78,6 @@ def test_a_field_of_the_wrong_kind_or_name_does_not_pass_silently(tmp_path: Path
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(HetopsError, match=r"problem .*nowhere\.json cannot be read: No such file"):
         solve_file(tmp_path / "nowhere.json")
-
-
-def test_an_explanation_holds_the_losers_and_the_wider_limits(tmp_path: Path) -> None:
-    explained = explain_file(written(small(), tmp_path))
-    assert "only fast" in {a.description for a in explained.alternatives}
-    assert explained.wider == ()
 
 
 def test_the_example_of_the_documentation_is_solved_as_it_says(tmp_path: Path) -> None:

@@ -28,16 +28,16 @@ def free_port() -> int:
         return port
 
 
-@pytest.mark.parametrize(("command", "name"), [("plan", "plan"), ("explain", "solution")])
+@pytest.mark.parametrize(("command", "name"), [("plan", "plan"), ("explain", "explanation")])
 def test_of_a_spec(command: str, name: str, tmp_path: Path) -> None:
     spec(tmp_path)
     keeps(told(hetops(tmp_path, command, "--json")), name)
 
 
-@pytest.mark.parametrize("command", ["solve", "explain"])
-def test_of_a_problem(command: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("command", "name"), [("solve", "solution"), ("explain", "explanation")])
+def test_of_a_problem(command: str, name: str, tmp_path: Path) -> None:
     (tmp_path / "problem.json").write_bytes(codec.encode(small()))
-    keeps(told(hetops(tmp_path, command, "problem.json", "--json")), "solution")
+    keeps(told(hetops(tmp_path, command, "problem.json", "--json")), name)
 
 
 def test_of_files_that_plan_writes(tmp_path: Path) -> None:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from decimal import Decimal
 
 from hetops.domain import codec
-from hetops.domain.plan import Alternative
 from hetops.reports import solution as report
 from hetops.solver.certify import CHECKS
 from hetops.solver.solution import Solution
@@ -57,21 +55,3 @@ def test_json_reads_back_as_the_same_solution() -> None:
 def solved_with_seconds(raw: dict[str, object]) -> Solution:
     """The solution with the search time of `raw`, the one field that differs from run to run."""
     return replace(solved(), solve_seconds=float(str(raw["solve_seconds"])))
-
-
-def test_the_losers_are_told_with_their_cost() -> None:
-    losers = (
-        Alternative(description="only fast", usd_per_hour=Decimal(8), difference_share=0.6),
-        Alternative(description="only cheap", usd_per_hour=None, difference_share=None),
-    )
-    text = report.explained_as_text(small(), solved(), losers, ())
-    assert "only fast         $8.00      +60 %" in text
-    assert "only cheap  none exists          -" in text
-    assert "WITH" not in text
-    raw = report.explained_as_json(solved(), losers, ())
-    assert raw["alternatives"][1] == {
-        "description": "only cheap",
-        "usd_per_hour": None,
-        "difference_share": None,
-    }
-    assert raw["wider_limits"] == []

@@ -10,8 +10,8 @@ from hypothesis import assume, given, settings
 
 from hetops.domain.plan import Alternative
 from hetops.solver.certify import certify
-from hetops.solver.explain import weigh, what_if
-from hetops.solver.problem import Mode, Problem
+from hetops.solver.explain import weigh
+from hetops.solver.problem import Problem
 from hetops.solver.solution import Solution
 from hetops.solver.solve import solve
 from tests.solver.problems import TOY, small, tiny
@@ -80,18 +80,3 @@ def test_a_better_fleet_found_by_a_question_becomes_the_answer() -> None:
     assert weighed.solution.usd_per_hour <= stopped_early.usd_per_hour
     assert certify(cheaper, weighed.solution) == ()
     assert all(a.difference_share is None or a.difference_share >= 0 for a in weighed.alternatives)
-
-
-def test_a_wider_limit_is_told_with_what_it_saves_even_when_that_is_nothing() -> None:
-    """The dual of the second `fast` node is above zero; what it really saves is what a new search says."""
-    problem = small(offers=tuple(replace(o, max_nodes=1) for o in small().offers))
-    assert told(what_if(problem, solved(problem))) == {
-        "one more node of cheap": Decimal(5),
-        "one more node of fast": Decimal(5),
-    }
-
-
-def test_when_maximising_a_tenth_more_budget_is_weighed() -> None:
-    problem = small(mode=Mode.MAX_THROUGHPUT, budget_usd_per_hour=Decimal(10))
-    wider = what_if(problem, solved(problem))
-    assert any(a.description.startswith("a budget of 11.0 usd_per_hour") for a in wider)

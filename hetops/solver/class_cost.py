@@ -1,0 +1,67 @@
+"""Where a class goes, what it adds to the fleet, and what it would cost if all of it went elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from hetops.solver.exact import Found, look
+from hetops.solver.explanation import Statement, Topic
+from hetops.solver.problem import Column, Mode, Problem
+from hetops.solver.why import Case
+
+
+def class_cost(case: Case, name: str) -> tuple[Statement, ...]:
+    """The class's pools, the fleet without the class, and the best fleet that serves all of it on one GPU type."""
+    return (*_goes_to(case, name), *_adds(case, name), *_elsewhere(case, name))
+
+
+def _goes_to(case: Case, name: str) -> Iterator[Statement]:
+    shares = sorted((s for s in case.solution.shares if s.workload_class == name), key=lambda s: -s.share)
+    for share in shares:
+        part = f"{share.share:.3g} of" if share.share < 1 else "All of"
+        text = f"{part} {name}, {share.requests_per_second:.4g} requests per second, goes to {share.configuration} on {share.offer}."
+        yield case.told(Topic.CLASS, text, share.offer)
+    if not shares:
+        yield case.told(Topic.CLASS, f"{name} has no demand: it goes nowhere and costs nothing.", name)
+
+
+def _adds(case: Case, name: str) -> Iterator[Statement]:
+    """The fleet without the class; when maximising the rest of the mix would be another question."""
+    demand = next(c for c in case.problem.classes if c.name == name)
+    if case.problem.mode is Mode.MAX_THROUGHPUT or not demand.requests_per_second:
+        return
+    classes = tuple(
+        replace(c, requests_per_second=0.0) if c.name == name else c for c in case.problem.classes
+    )
+    if any(c.requests_per_second for c in classes):
+        after = look(replace(case.problem, classes=classes), case.seconds)
+        yield case.changed(Topic.CLASS, f"To serve no {name}", after, name)
+
+
+def _elsewhere(case: Case, name: str) -> Iterator[Statement]:
+    """All of the class on each GPU type alone, cheapest first, the other classes wherever is best."""
+    places = {o.id: o.gpu or o.id for o in case.problem.offers}
+    found = [(place, _only_on(case, name, place, places)) for place in sorted(set(places.values()))]
+    sign = 1 if case.problem.mode is Mode.MIN_COST else -1
+    worst = float("inf")
+    found.sort(key=lambda pair: (worst if pair[1].objective is None else sign * pair[1].objective, pair[0]))
+    for place, after in found:
+        yield case.changed(Topic.CLASS, f"All of {name} on {place}", after, place)
+
+
+def _only_on(case: Case, name: str, place: str, places: dict[str, str]) -> Found:
+    def kept(column: Column) -> Column:
+        rates = {
+            c: rate
+            for c, rate in column.requests_per_second.items()
+            if c != name or places[column.offer] == place
+        }
+        return replace(column, requests_per_second=rates)
+
+    columns = tuple(kept(column) for column in case.problem.columns)
+    return look(_with(case.problem, columns), case.seconds)
+
+
+def _with(problem: Problem, columns: tuple[Column, ...]) -> Problem:
+    return replace(problem, columns=tuple(c for c in columns if c.requests_per_second) or columns)

@@ -1,0 +1,165 @@
+"""The limits of a problem as they are met by a fleet: which are used up, and the problem with one a little or wholly lifted.
+
+Decides what counts as used up; what that is worth only a search can say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+from hetops.solver.explanation import Topic, dollars
+from hetops.solver.problem import Mode, PricedOffer, Problem
+from hetops.solver.solution import Solution
+
+PLENTY = 10**6
+"""Nodes, pools or units of quota that no fleet needs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Met:
+    """A limit that leaves no room, and the problem with a little more of it and with all of it."""
+
+    topic: Topic
+    subject: str = ""
+    name: str
+    """The limit, as what a sentence is about."""
+    state: str
+    """How it is met, as a clause."""
+    step: str
+    """The little more, in words."""
+    wider: Problem
+    lifted: Problem
+
+
+def met(problem: Problem, solution: Solution) -> Iterator[Met]:
+    """Every limit that leaves the fleet no room for one node or pool more. The budget is not among them."""
+    rented = {o.id: 0 for o in problem.offers}
+    for pool in solution.pools:
+        rented[pool.offer] += pool.nodes
+    yield from (_stock(problem, o) for o in problem.offers if 0 < rented[o.id] == problem.max_nodes(o))
+    yield from _quotas(problem, rented)
+    yield from _provider_budgets(problem, rented)
+    if problem.max_pools is not None and len(solution.pools) >= problem.max_pools:
+        yield _pools(problem, problem.max_pools)
+
+
+def barring(problem: Problem, offers: frozenset[str]) -> Iterator[Met]:
+    """Every limit that could keep the offers out of a fleet altogether, whether or not it does."""
+    own = [o for o in problem.offers if o.id in offers]
+    yield from (_stock(problem, offer) for offer in own if problem.max_nodes(offer) < 1)
+    for group in problem.quota_groups:
+        if any(o.quota_per_node.get(group.id, 0) > 0 for o in own):
+            yield _quota(problem, group.id, Decimal(0), Decimal(1))
+    for provider in sorted({o.provider for o in own} & set(problem.provider_budgets_usd_per_hour)):
+        yield _provider_budget(problem, provider, Decimal(0))
+    if problem.budget_usd_per_hour is not None and problem.mode is Mode.MIN_COST:
+        budget = problem.budget_usd_per_hour
+        yield Met(
+            topic=Topic.BUDGET,
+            name="the budget",
+            state=f"the budget is {dollars(budget)} per hour",
+            step="$1 per hour more",
+            wider=replace(problem, budget_usd_per_hour=budget + 1),
+            lifted=replace(problem, budget_usd_per_hour=None),
+        )
+    if problem.max_pools is not None:
+        yield _pools(problem, problem.max_pools)
+
+
+def unlimited(problem: Problem) -> Problem:
+    """The problem without stock, quotas, budgets of providers and a number of pools; when maximising the budget stays."""
+    return replace(
+        problem,
+        offers=tuple(replace(o, max_nodes=PLENTY, quota_per_node={}) for o in problem.offers),
+        quota_groups=(),
+        provider_budgets_usd_per_hour={},
+        max_pools=None,
+        budget_usd_per_hour=problem.budget_usd_per_hour if problem.mode is Mode.MAX_THROUGHPUT else None,
+    )
+
+
+def _pools(problem: Problem, most: int) -> Met:
+    return Met(
+        topic=Topic.POOLS,
+        name="the number of pools",
+        state=f"the fleet has as many pools as it may, {most}",
+        step="one more",
+        wider=replace(problem, max_pools=most + 1),
+        lifted=replace(problem, max_pools=None),
+    )
+
+
+def _stock(problem: Problem, offer: PricedOffer) -> Met:
+    most = problem.max_nodes(offer)
+    known = "" if offer.max_nodes is not None else ", which is assumed: nobody knows the stock"
+
+    def having(nodes: int) -> Problem:
+        offers = (replace(o, max_nodes=nodes) if o.id == offer.id else o for o in problem.offers)
+        return replace(problem, offers=tuple(offers))
+
+    return Met(
+        topic=Topic.STOCK,
+        subject=offer.id,
+        name=f"the stock of {offer.id}",
+        state=f"{most} of {most} nodes of {offer.id} are rented{known}",
+        step="one more",
+        wider=having(most + 1),
+        lifted=having(PLENTY),
+    )
+
+
+def _quotas(problem: Problem, rented: dict[str, int]) -> Iterator[Met]:
+    usable = {column.offer for column in problem.columns}
+    for group in problem.quota_groups:
+        takes = {o.id: o.quota_per_node.get(group.id, Decimal(0)) for o in problem.offers}
+        taken = sum((takes[o] * nodes for o, nodes in rented.items()), Decimal(0))
+        least = min((amount for o, amount in takes.items() if amount > 0 and o in usable), default=None)
+        if least is not None and taken and taken + least > group.limit:
+            yield _quota(problem, group.id, taken, least)
+
+
+def _quota(problem: Problem, group_id: str, taken: Decimal, step: Decimal) -> Met:
+    group = next(g for g in problem.quota_groups if g.id == group_id)
+
+    def having(limit: Decimal) -> Problem:
+        groups = (replace(g, limit=limit) if g.id == group_id else g for g in problem.quota_groups)
+        return replace(problem, quota_groups=tuple(groups))
+
+    return Met(
+        topic=Topic.QUOTA,
+        subject=group_id,
+        name=f"the quota {group_id}",
+        state=f"{taken:f} of {group.limit:f} {group.unit} of the quota {group_id} are taken".replace(
+            "  ", " "
+        ),
+        step=f"{step:f} more",
+        wider=having(group.limit + step),
+        lifted=having(Decimal(PLENTY)),
+    )
+
+
+def _provider_budgets(problem: Problem, rented: dict[str, int]) -> Iterator[Met]:
+    usable = {column.offer for column in problem.columns}
+    for provider, budget in sorted(problem.provider_budgets_usd_per_hour.items()):
+        own = [o for o in problem.offers if o.provider == provider]
+        spent = sum((o.usd_per_hour * rented[o.id] for o in own), Decimal(0))
+        cheapest = min((o.usd_per_hour for o in own if o.id in usable), default=None)
+        if cheapest is not None and spent and spent + cheapest > budget:
+            yield _provider_budget(problem, provider, spent)
+
+
+def _provider_budget(problem: Problem, provider: str, spent: Decimal) -> Met:
+    budgets = problem.provider_budgets_usd_per_hour
+    lifted = {name: usd for name, usd in budgets.items() if name != provider}
+    wider = {**budgets, provider: budgets[provider] + 1}
+    return Met(
+        topic=Topic.PROVIDER_BUDGET,
+        subject=provider,
+        name=f"the budget of {provider}",
+        state=f"{dollars(spent)} of the {dollars(budgets[provider])} per hour for {provider} are spent",
+        step="$1 per hour more",
+        wider=replace(problem, provider_budgets_usd_per_hour=wider),
+        lifted=replace(problem, provider_budgets_usd_per_hour=lifted),
+    )

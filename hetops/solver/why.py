@@ -1,0 +1,161 @@
+"""Why this fleet: what it is, which limits it meets, and what a little more of each would change.
+
+Decides which sentences are worth saying; every number in them is a fleet that was searched for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+from hetops.solver.exact import Found, best, better, found, look
+from hetops.solver.explanation import Statement, Topic, Unit, amount, dollars, effect
+from hetops.solver.limits import met, unlimited
+from hetops.solver.problem import Mode, Problem
+from hetops.solver.relax import Loosen
+from hetops.solver.solution import Solution, SolvedPool
+
+LOOSER = 1.1
+"""Factor on every latency target of the question what looser targets would save."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """A problem with its answer, and how long each further search may take."""
+
+    problem: Problem
+    solution: Solution
+    seconds: float = 5.0
+    loosen: Loosen | None = None
+    """The problem with every latency target multiplied by a factor; None where only the problem is known."""
+
+    @property
+    def unit(self) -> Unit:
+        """What the objective is counted in."""
+        return Unit.of(self.problem.mode)
+
+    @property
+    def answer(self) -> Found:
+        """The answer as a search found it."""
+        return found(self.solution)
+
+    def changed(self, topic: Topic, begin: str, after: Found, subject: str = "") -> Statement:
+        """A sentence that begins with a change and ends with its effect on the answer."""
+        end = effect(self.solution.objective, after.objective, self.unit)
+        return Statement(
+            topic=topic,
+            subject=subject,
+            text=_sentence(f"{begin} {end}", after),
+            before=self.solution.objective,
+            after=after.objective,
+            unit=self.unit,
+            exact=self.answer.exact and after.exact,
+        )
+
+    def told(self, topic: Topic, text: str, subject: str = "") -> Statement:
+        """A sentence on the answer itself, between what is proven and what is reached."""
+        return Statement(
+            topic=topic,
+            subject=subject,
+            text=text,
+            before=self.solution.bound,
+            after=self.solution.objective,
+            unit=self.unit,
+            exact=self.answer.exact,
+        )
+
+
+def why(case: Case) -> tuple[Statement, ...]:
+    """The fleet in sentences, the limits that it meets, a dollar more and less, and looser targets."""
+    return (
+        *_fleet(case),
+        *_limits(case),
+        *_a_dollar(case),
+        *_looser_targets(case),
+    )
+
+
+def _fleet(case: Case) -> Iterator[Statement]:
+    solution, unit = case.solution, case.unit
+    reached, bound = amount(solution.objective, unit), amount(solution.bound, unit)
+    least = (
+        "no fleet costs less than"
+        if unit is Unit.USD_PER_HOUR
+        else "no fleet within the limits serves more than"
+    )
+    verb = "costs" if unit is Unit.USD_PER_HOUR else "serves"
+    yield case.told(Topic.FLEET, f"The fleet {verb} {reached}; {least} {bound}.")
+    for pool in solution.pools:
+        yield case.told(Topic.FLEET, _pool(case, pool), pool.offer)
+
+
+def _pool(case: Case, pool: SolvedPool) -> str:
+    one = pool.nodes == 1
+    shares = sorted((s for s in case.solution.shares if s.key == pool.key), key=lambda s: -s.share)
+    serves = ", ".join(
+        f"{s.share:.3g} of {s.workload_class}" if s.share < 1 else f"all of {s.workload_class}"
+        for s in shares
+    )
+    full = pool.utilisation / float(case.problem.usable_share)
+    return (
+        f"{pool.nodes} node{'' if one else 's'} of {pool.offer} with {pool.configuration}"
+        f" for {dollars(pool.usd_per_hour)} per hour {'serves' if one else 'serve'} {serves or 'nothing'}"
+        f" and {'is' if one else 'are'} at {full:.0%} of what may be used."
+    )
+
+
+def _limits(case: Case) -> Iterator[Statement]:
+    """Every limit without room, with what a little more of it is worth; and what no limit at all would be worth."""
+    limits = tuple(met(case.problem, case.solution))
+    for one in limits:
+        after = best(case.problem.mode, look(one.wider, case.seconds), case.answer)
+        begin = f"{one.state[:1].upper()}{one.state[1:]}: {one.step}"
+        yield case.changed(one.topic, begin, after, one.subject)
+    if case.problem.mode is Mode.MAX_THROUGHPUT and case.problem.budget_usd_per_hour is None:
+        return
+    free = best(case.problem.mode, look(unlimited(case.problem), case.seconds), case.answer)
+    if better(case.problem.mode, free, case.answer):
+        begin = "Without any limit on stock, quotas, budgets of providers and pools the same demand"
+        if case.problem.mode is Mode.MAX_THROUGHPUT:
+            begin = "The budget without any other limit"
+        yield case.changed(Topic.LIMITS, begin, free)
+    else:
+        text = "No limit but the demand binds: prices and speeds alone decide."
+        if case.problem.mode is Mode.MAX_THROUGHPUT:
+            text = "No limit but the budget binds: prices and speeds alone decide."
+        yield replace(case.changed(Topic.LIMITS, "", free), text=text)
+
+
+def _a_dollar(case: Case) -> Iterator[Statement]:
+    """What $1 per hour more or less serves: of the budget when maximising, else of what the fleet costs."""
+    problem = replace(case.problem, mode=Mode.MAX_THROUGHPUT)
+    spent = (
+        problem.budget_usd_per_hour
+        if case.problem.mode is Mode.MAX_THROUGHPUT
+        else case.solution.usd_per_hour
+    )
+    if spent is None:
+        return
+    now = case.answer
+    if case.problem.mode is Mode.MIN_COST:
+        now = look(replace(problem, budget_usd_per_hour=spent), case.seconds)
+    if now.solution is None:
+        return
+    at_budget = replace(case, problem=problem, solution=now.solution)
+    for words, delta in (("more", Decimal(1)), ("less", Decimal(-1))):
+        if spent + delta > 0:
+            after = look(replace(problem, budget_usd_per_hour=spent + delta), case.seconds)
+            after = best(problem.mode, after, now) if delta > 0 else after
+            yield at_budget.changed(Topic.BUDGET, f"$1 per hour {words} than {dollars(spent)}", after)
+
+
+def _looser_targets(case: Case) -> Iterator[Statement]:
+    if case.loosen is None:
+        return
+    after = best(case.problem.mode, look(case.loosen(LOOSER), case.seconds), case.answer)
+    yield case.changed(Topic.TARGETS, f"Latency targets {LOOSER - 1:.0%} looser", after)
+
+
+def _sentence(text: str, after: Found) -> str:
+    return f"{text}." if after.exact else f"{text} (as far as the time allowed to search)."

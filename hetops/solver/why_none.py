@@ -1,0 +1,75 @@
+"""Why there is no fleet: every single change that lets one exist, each confirmed by solving the changed problem."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from hetops.solver.exact import Found, look
+from hetops.solver.explanation import Statement, Topic, Unit, amount
+from hetops.solver.problem import Problem
+from hetops.solver.relax import Loosen, Relaxation, RelaxationKind, relaxations, relaxed
+from hetops.solver.solve import PROOF_GAP, unservable_classes
+
+_TOPICS = {
+    RelaxationKind.BUDGET: Topic.BUDGET,
+    RelaxationKind.PROVIDER_BUDGET: Topic.PROVIDER_BUDGET,
+    RelaxationKind.STOCK: Topic.STOCK,
+    RelaxationKind.QUOTA: Topic.QUOTA,
+    RelaxationKind.POOLS: Topic.POOLS,
+    RelaxationKind.HEADROOM: Topic.HEADROOM,
+    RelaxationKind.DEMAND: Topic.DEMAND,
+    RelaxationKind.TARGETS: Topic.TARGETS,
+}
+
+
+def why_none(
+    problem: Problem, *, loosen: Loosen | None = None, limit_seconds: float = 30.0
+) -> tuple[Statement, ...]:
+    """What lets a fleet exist, the smallest change first; that there is one, where the problem has one after all."""
+    each = max(limit_seconds / 16, 1.0)
+    now, unit = look(problem, each), Unit.of(problem.mode)
+    if now.objective is not None:
+        text = f"There is a fleet, at {amount(now.objective, unit)}: nothing needs to be relaxed."
+        return (replace(_statement(Topic.FLEET, text, now, unit), before=now.objective),)
+    exact = replace(problem, gap=min(problem.gap, PROOF_GAP))
+    changes = relaxations(exact, loosen=loosen, limit_seconds=limit_seconds)
+    told = [_confirmed(problem, change, loosen, each) for change in changes]
+    return (*_nobody_serves(problem, now, unit), *told) or (_hopeless(now, unit),)
+
+
+def _nobody_serves(problem: Problem, now: Found, unit: Unit) -> Iterator[Statement]:
+    for name in unservable_classes(problem):
+        text = f"No configuration on any offer serves {name} within the targets."
+        yield _statement(Topic.CLASS, text, now, unit, name)
+
+
+def _confirmed(problem: Problem, change: Relaxation, loosen: Loosen | None, seconds: float) -> Statement:
+    after, unit = look(relaxed(problem, change, loosen), seconds), Unit.of(problem.mode)
+    then = "not confirmed in time" if after.objective is None else amount(after.objective, unit)
+    least = "" if change.smallest else ", maybe less would do"
+    text = f"{change.text[:1].upper()}{change.text[1:]}: then a fleet exists, at {then}{least}."
+    if after.objective is None:
+        text = f"{change.text[:1].upper()}{change.text[1:]}: {then}."
+    made = _statement(_TOPICS[change.kind], text, after, unit, change.subject)
+    return replace(made, exact=made.exact and change.smallest)
+
+
+def _hopeless(now: Found, unit: Unit) -> Statement:
+    text = "No single change lets a fleet exist: allow more offers, or ask for less."
+    if not now.exact:
+        text = "No fleet was found in time, nor a change that lets one exist."
+    return _statement(Topic.LIMITS, text, now, unit)
+
+
+def _statement(topic: Topic, text: str, after: Found, unit: Unit, subject: str = "") -> Statement:
+    """A statement on a problem that had no fleet before."""
+    return Statement(
+        topic=topic,
+        subject=subject,
+        text=text,
+        before=None,
+        after=after.objective,
+        unit=unit,
+        exact=after.exact,
+    )

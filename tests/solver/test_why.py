@@ -1,0 +1,130 @@
+"""Why this fleet: each sentence against brute force on the problem that it speaks of."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+from hypothesis import assume, given, settings
+
+from hetops.solver.explanation import Statement, Topic, Unit
+from hetops.solver.limits import met, unlimited
+from hetops.solver.problem import Mode, Problem, QuotaGroup
+from hetops.solver.solution import Solution
+from hetops.solver.solve import solve
+from hetops.solver.why import Case, why
+from tests.solver import oracle
+from tests.solver.problems import TOY, column, demands, hard, offer, small, tiny
+
+
+def case(problem: Problem) -> Case:
+    """The problem with its answer, which must exist."""
+    outcome = solve(problem)
+    assert isinstance(outcome, Solution)
+    return Case(problem=problem, solution=outcome)
+
+
+def feasible(problem: Problem) -> bool:
+    """Whether there is a fleet."""
+    return isinstance(solve(problem), Solution)
+
+
+def on(topic: Topic, told: tuple[Statement, ...]) -> list[Statement]:
+    """Statements on one topic."""
+    return [s for s in told if s.topic is topic]
+
+
+def test_the_fleet_is_told_in_sentences_between_bound_and_cost() -> None:
+    whole, *pools = on(Topic.FLEET, why(case(small())))
+    assert whole.text == "The fleet costs $5.00 per hour; no fleet costs less than $5.00 per hour."
+    assert [pool.subject for pool in pools] == ["cheap", "fast"]
+    assert pools[0].text == (
+        "1 node of cheap with tp1 for $1.00 per hour serves all of chat and is at 100% of what may be used."
+    )
+    assert {(s.before, s.after, s.unit) for s in (whole, *pools)} == {(5.0, 5.0, Unit.USD_PER_HOUR)}
+
+
+def test_where_no_limit_binds_that_is_said_and_was_searched_for() -> None:
+    (said,) = on(Topic.LIMITS, why(case(small())))
+    assert said.text == "No limit but the demand binds: prices and speeds alone decide."
+    assert (said.before, said.after) == (5.0, 5.0)
+
+
+def scarce() -> Problem:
+    """The offers of `small` with one node each and more demand, so that a dear third one fills up."""
+    return small(
+        offers=(offer("cheap", "1", 1), offer("fast", "4", 1), offer("dear", "9", 9)),
+        columns=(*small().columns, column("dear", chat=1.0, code=1.0)),
+        classes=demands(chat=2.0, code=4.5),
+    )
+
+
+def test_one_more_node_of_what_is_sold_out_is_worth_what_a_new_search_says() -> None:
+    told = {s.subject: s for s in on(Topic.STOCK, why(case(scarce())))}
+    assert set(told) == {"cheap", "fast"}
+    assert told["cheap"].text == "1 of 1 nodes of cheap are rented: one more would save $8.00 per hour."
+    assert (told["cheap"].before, told["cheap"].after) == (14.0, 6.0)
+    assert (told["fast"].before, told["fast"].after) == (14.0, 9.0)
+
+
+def test_a_dollar_more_and_less_is_told_in_what_the_fleet_could_serve() -> None:
+    more, less = on(Topic.BUDGET, why(case(small())))
+    assert more.text == "$1 per hour more than $5.00 would serve 6.667 instead of 6 requests per second."
+    assert (less.before, less.after, less.unit) == (6.0, 3.0, Unit.REQUESTS_PER_SECOND)
+
+
+def test_when_maximising_the_budget_and_the_quota_are_what_binds() -> None:
+    told = why(case(TOY))
+    quota = on(Topic.QUOTA, told)[0]
+    assert quota.text.startswith("2 of 2 GPUs of the quota t2 are taken: 1 more would serve 3.8 instead of")
+    assert [s.after for s in on(Topic.BUDGET, told)] == pytest.approx([3.51724, 2.85714], abs=1e-4)
+
+
+def test_a_provider_s_budget_and_a_number_of_pools_that_are_used_up_are_told() -> None:
+    problem = small(provider_budgets_usd_per_hour={"other": Decimal(4)}, max_pools=2)
+    topics = {s.topic for s in why(case(problem))}
+    assert {Topic.PROVIDER_BUDGET, Topic.POOLS} <= topics
+
+
+def test_looser_targets_are_solved_for_where_they_are_known() -> None:
+    def loosen(factor: float) -> Problem:
+        faster = tuple(
+            replace(c, requests_per_second={n: r * factor**8 for n, r in c.requests_per_second.items()})
+            for c in small().columns
+        )
+        return small(columns=faster)
+
+    (told,) = on(Topic.TARGETS, why(replace(case(small()), loosen=loosen)))
+    assert told.text == "Latency targets 10% looser would save $1.00 per hour."
+    assert (told.before, told.after) == (5.0, 4.0)
+    assert on(Topic.TARGETS, why(case(small()))) == []
+
+
+@settings(max_examples=25, deadline=None)
+@given(tiny())
+def test_a_little_more_of_each_limit_is_worth_what_brute_force_says(problem: Problem) -> None:
+    assume(feasible(problem))
+    asked = case(problem)
+    told = [
+        s for s in why(asked) if s.topic in (Topic.STOCK, Topic.QUOTA, Topic.PROVIDER_BUDGET, Topic.POOLS)
+    ]
+    wider = [limit.wider for limit in met(problem, asked.solution)]
+    assert [s.after for s in told] == pytest.approx([float(oracle.cheapest(w) or 0) for w in wider])
+    assert {s.before for s in told} <= {asked.solution.objective}
+
+
+def test_lifting_every_limit_leaves_prices_and_speeds_alone() -> None:
+    free = unlimited(small(max_pools=1, quota_groups=(QuotaGroup(id="q", limit=Decimal(0)),)))
+    assert (free.max_pools, free.quota_groups, free.budget_usd_per_hour) == (None, (), None)
+    assert free.mode is Mode.MIN_COST
+
+
+def test_a_search_without_time_says_that_it_is_not_exact() -> None:
+    problem = hard(offers=20, configurations=6, classes=8)
+    outcome = solve(problem, limit_seconds=1.0)
+    assert isinstance(outcome, Solution)
+    told = why(Case(problem=problem, solution=outcome, seconds=0.2))
+    assert any(
+        not s.exact and "as far as the time allowed" in s.text for s in told if s.topic is Topic.BUDGET
+    )

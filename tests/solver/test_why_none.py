@@ -1,0 +1,67 @@
+"""Why there is no fleet: each change is made and solved, and what is solved is what is told."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+from hypothesis import assume, given, settings
+
+from hetops.solver.explanation import Topic
+from hetops.solver.problem import Problem
+from hetops.solver.relax import Relaxation, RelaxationKind, relaxations, relaxed
+from hetops.solver.solution import Infeasible, Solution
+from hetops.solver.solve import solve
+from hetops.solver.why_none import why_none
+from tests.solver.problems import column, offer, small, tiny
+
+
+def test_each_change_is_told_with_the_cost_of_the_fleet_that_it_lets_exist() -> None:
+    told = why_none(small(budget_usd_per_hour=Decimal("4.9")))
+    assert (
+        told[0].text == "Raise the budget from 4.9 to 5 usd_per_hour: then a fleet exists, at $5.00 per hour."
+    )
+    assert [(s.topic, s.before, s.after) for s in told] == [
+        (Topic.BUDGET, None, 5.0),
+        (Topic.DEMAND, None, 4.0),
+    ]
+
+
+def test_a_problem_that_has_a_fleet_is_told_so() -> None:
+    (told,) = why_none(small())
+    assert told.text == "There is a fleet, at $5.00 per hour: nothing needs to be relaxed."
+
+
+def test_a_class_that_nothing_serves_is_named() -> None:
+    told = why_none(small(columns=(column("cheap", chat=2.0), column("fast", chat=2.0))))
+    assert told[0].text == "No configuration on any offer serves code within the targets."
+
+
+def test_two_limits_that_bar_together_leave_no_single_change() -> None:
+    problem = small(offers=(offer("cheap", "1", 0), offer("fast", "4", 0)), budget_usd_per_hour=Decimal(0))
+    (told,) = why_none(problem)
+    assert told.text.startswith("No single change lets a fleet exist")
+
+
+@settings(max_examples=30, deadline=None)
+@given(tiny())
+def test_every_relaxation_of_an_infeasible_problem_solves(problem: Problem) -> None:
+    assume(isinstance(solve(problem), Infeasible))
+    for change in relaxations(problem):
+        assert isinstance(solve(relaxed(problem, change)), Solution), change.text
+    assert all(s.after is not None for s in why_none(problem) if "then a fleet exists" in s.text)
+
+
+def test_looser_targets_need_to_be_known() -> None:
+    change = Relaxation(
+        kind=RelaxationKind.TARGETS,
+        current=Decimal(1),
+        needed=Decimal(2),
+        change_share=1.0,
+        factor=2.0,
+        text="loosen",
+    )
+    with pytest.raises(ValueError, match="where they are known"):
+        relaxed(small(), change)
+    assert relaxed(small(), change, lambda f: replace(small(), gap=f / 10)).gap == 0.2

@@ -1,0 +1,111 @@
+"""Why not something else: the forced fleet against brute force, and the limit that is named against lifting it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+from hypothesis import given, settings
+
+from hetops.solver.certify import certify
+from hetops.solver.explanation import Topic
+from hetops.solver.problem import Problem, QuotaGroup
+from hetops.solver.solution import Infeasible, Solution
+from hetops.solver.solve import solve
+from hetops.solver.why_not import meant, why_not
+from tests.solver import oracle
+from tests.solver.problems import column, offer, small, tiny
+from tests.solver.test_why import case
+
+
+def dear(**changes: object) -> Problem:
+    """`small` with an offer that no cheapest fleet has."""
+    problem = small(
+        offers=(*small().offers, offer("dear", "3", 2, provider="third", gpu="H100-SXM", q="1")),
+        columns=(*small().columns, column("dear", chat=2.0, code=1.0)),
+        quota_groups=(QuotaGroup(id="q", limit=Decimal(8)),),
+    )
+    return replace(problem, **changes)
+
+
+DEAR = frozenset({"dear"})
+
+
+def test_a_name_means_an_offer_a_gpu_type_its_family_or_a_provider() -> None:
+    assert meant(dear(), "dear") == meant(dear(), "h100-sxm") == meant(dear(), "H100") == DEAR
+    assert meant(dear(), "third") == DEAR
+    assert meant(dear(), "H10") == frozenset()
+
+
+def test_what_is_dear_is_told_with_what_it_costs_and_that_its_price_pays() -> None:
+    forced, price = why_not(case(dear()), "H100-SXM", DEAR)
+    assert forced.text == "At least one node of H100-SXM would cost $2.00 per hour more."
+    assert (forced.before, forced.after) == (5.0, 7.0)
+    assert price.topic is Topic.PRICE
+    assert "1 node of H100-SXM for $3.00 per hour and $1.00 less on others" in price.text
+
+
+def test_what_is_in_already_is_told_with_what_doing_without_costs() -> None:
+    (told,) = why_not(case(dear()), "cheap", frozenset({"cheap"}))
+    assert (
+        told.text
+        == "cheap is in the fleet already with 1 node: to do without would cost $2.00 per hour more."
+    )
+
+
+def test_what_serves_nothing_is_said_to() -> None:
+    idle = dear(columns=(*small().columns, column("dear", chat=0.0)))
+    (told,) = why_not(case(idle), "H100-SXM", DEAR)
+    assert told.text == "Nothing on H100-SXM serves any class within the targets."
+    assert (told.before, told.after) == (5.0, None)
+
+
+@pytest.mark.parametrize(
+    ("changes", "topic"),
+    [
+        ({"budget_usd_per_hour": Decimal(6)}, Topic.BUDGET),
+        ({"provider_budgets_usd_per_hour": {"third": Decimal(2)}}, Topic.PROVIDER_BUDGET),
+        ({"quota_groups": (QuotaGroup(id="q", limit=Decimal(0)),)}, Topic.QUOTA),
+        ({"offers": (*dear().offers[:2], replace(dear().offers[2], max_nodes=0))}, Topic.STOCK),
+    ],
+)
+def test_the_limit_that_keeps_it_out_is_named_and_was_lifted(
+    changes: dict[str, object], topic: Topic
+) -> None:
+    forced, blamed = why_not(case(dear(**changes)), "H100-SXM", DEAR)
+    assert (forced.before, forced.after) == (5.0, None)
+    assert (blamed.topic, blamed.after) == (topic, 7.0)
+    assert "keeps it out" in blamed.text
+
+
+def test_several_limits_that_keep_it_out_together_are_said_to() -> None:
+    both = dear(budget_usd_per_hour=Decimal(6), quota_groups=(QuotaGroup(id="q", limit=Decimal(0)),))
+    *_, said = why_not(case(both), "H100-SXM", DEAR)
+    assert said.text == "No single limit keeps it out: it takes several lifted together."
+
+
+def test_a_limit_that_makes_it_dear_is_the_one_that_pays() -> None:
+    problem = dear(max_pools=2)
+    forced, pays = why_not(case(problem), "H100-SXM", DEAR)
+    assert (forced.after, pays.topic, pays.after) == (7.0, Topic.PRICE, 7.0)
+
+
+@settings(max_examples=40, deadline=None)
+@given(tiny())
+def test_the_forced_fleet_is_the_cheapest_that_has_a_node_of_it(problem: Problem) -> None:
+    wanted = problem.offers[0].id
+    costs = [
+        oracle.cost(problem, fleet)
+        for fleet in oracle.fleets(problem)
+        if any(c.offer == wanted for c, _ in fleet) and oracle.serves(problem, fleet, oracle.Fraction(1))
+    ]
+    asked = [c.name for c in problem.classes if c.requests_per_second > 0]
+    of_use = any(c.rate(name) > 0 for c in problem.columns if c.offer == wanted for name in asked)
+    forced = solve(problem, must_rent={wanted})
+    if costs and of_use:
+        assert isinstance(forced, Solution)
+        assert forced.usd_per_hour == min(costs)
+        assert certify(problem, forced) == ()
+    else:
+        assert isinstance(forced, Infeasible)
