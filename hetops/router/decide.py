@@ -2,8 +2,8 @@
 
 The plan decides first: each class's requests go to its pools in the planned shares, exactly (`apportion`). What is live
 corrects it: a pool without a healthy replica has no turn, and neither has one whose context the request does not fit in,
-where another's does. A pool that is full gives the request away to a pool that serves the class and has room, emptiest
-first, then cheapest; the turn counts as had, so that nobody makes up for it later. Within a pool the replica with the
+where another's does. A pool that is full, with requests waiting that the plan's queueing does not explain, gives the request
+away to a pool that serves the class and has a place free, emptiest first, then cheapest; the turn counts as had, so that nobody makes up for it later. Within a pool the replica with the
 fewest requests takes it.
 """
 
@@ -17,6 +17,12 @@ from hetops.router import health as states
 from hetops.router.apportion import Apportionment
 from hetops.router.config import RoutedPool, RouterConfig
 from hetops.router.health import Circuit, Fault, Health, HealthPolicy
+
+
+_LEAST_WAITING = 4
+_WAITING_PART = 4
+"""Requests that may wait at a replica before others are given away: a quarter of its places, at least four. The plan's
+latencies hold some waiting, and a pool of few places would otherwise give away what the plan gave it."""
 
 
 class Unroutable(Enum):
@@ -97,6 +103,12 @@ class _Pool:
         return best
 
     @property
+    def most(self) -> int:
+        """Requests at a replica that is full: all places taken, and as many waiting as a burst may bring."""
+        places = self.facts.max_sequences
+        return places + max(_LEAST_WAITING, places // _WAITING_PART)
+
+    @property
     def load(self) -> float:
         """Requests in flight for each that its usable replicas work on at once; 1 and more is full."""
         usable = [e for e in self.endpoints if e.usable]
@@ -155,7 +167,7 @@ class Dispatcher:
         pool = self._pools[planned]
         endpoint = pool.emptiest()
         assert endpoint is not None
-        if endpoint.in_flight < pool.facts.max_sequences:
+        if endpoint.in_flight < pool.most:
             return self._take(endpoint, planned)
         roomy = (p for p in self._serving(workload_class, tokens, ()) if p.load < 1)
         spilled = min(roomy, key=_emptiest, default=pool).emptiest()

@@ -119,7 +119,7 @@ def test_a_full_pool_gives_requests_to_the_emptiest_pool_that_serves_the_class()
     spare = [pool("b", max_sequences=10), pool("c", max_sequences=10, serves=("code",)), pool("d")]
     dispatcher = Dispatcher(config(tight, *spare, chat={"a": 1.0}, code={"b": 1.0}))
     assert [chosen(dispatcher, "code").pool for _ in range(5)] == ["b"] * 5
-    assert [chosen(dispatcher).pool for _ in range(2)] == ["a", "a"]
+    assert [chosen(dispatcher).pool for _ in range(6)] == ["a"] * 6, "two at work, four waiting"
     spilled = chosen(dispatcher)
     assert (spilled.pool, spilled.planned, spilled.spilled) == ("d", "a", True)
 
@@ -127,14 +127,19 @@ def test_a_full_pool_gives_requests_to_the_emptiest_pool_that_serves_the_class()
 def test_where_equally_empty_pools_could_help_out_the_cheaper_one_does() -> None:
     dear, cheap = pool("b", usd_per_hour=9), pool("c", usd_per_hour=2)
     dispatcher = Dispatcher(config(pool("a", max_sequences=1), dear, cheap, chat={"a": 1.0}))
-    chosen(dispatcher)
-    assert chosen(dispatcher).pool == "c"
+    assert [chosen(dispatcher).pool for _ in range(6)] == ["a"] * 5 + ["c"]
 
 
 def test_where_all_are_full_the_planned_pool_queues_the_request() -> None:
     full = {"max_sequences": 1}
     dispatcher = Dispatcher(config(pool("a", **full), pool("b", **full), chat={"a": 1.0}))
-    assert [chosen(dispatcher).pool for _ in range(4)] == ["a", "b", "a", "a"]
+    assert [chosen(dispatcher).pool for _ in range(8)] == ["a"] * 5 + ["b", "a", "a"]
+
+
+def test_the_more_places_a_pool_has_the_more_may_wait() -> None:
+    large = pool("a", max_sequences=100)
+    dispatcher = Dispatcher(config(large, pool("b"), chat={"a": 1.0}))
+    assert Counter(chosen(dispatcher).pool for _ in range(130)) == {"a": 125, "b": 5}
 
 
 def test_a_spilled_request_has_had_its_turn() -> None:
