@@ -49,7 +49,8 @@ def test_a_closed_loop_measures_the_engines_own_times(tmp_path: Path) -> None:
         loaded = asyncio.run(drive.closed_loop(tuned, LENGTHS, 1, RULE))
     found = figures(loaded.counted)
     assert loaded.stopped is Stop.REQUESTS
-    assert found.input_tokens == pytest.approx(200, abs=6)
+    # Words are drawn anew each time and differ in tokens: two probes tell their mean to some 2 %.
+    assert found.input_tokens == pytest.approx(200, rel=0.08)
     assert found.output_tokens == 10
     fastest = min(loaded.counted, key=lambda s: s.seconds)
     assert fastest.tpot_seconds is not None
