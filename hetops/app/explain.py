@@ -200,8 +200,9 @@ def _ruled_out(posed: Posed, name: str) -> Iterator[str]:
 
 
 def _not_offered(posed: Posed, gpu: str) -> Iterator[str]:
-    refusals = (r for r in posed.candidates.gathered.refusals if gpu in r.subject or gpu in r.reason)
-    yield f"No offer of {gpu} may be chosen{_because(f'{r.subject}: {r.reason}' for r in refusals)}"
+    refused = (r for r in posed.candidates.gathered.selection.refused if r.offer.gpu == gpu)
+    told = (f"{r.offer.id}: {r.detail}" for r in refused)
+    yield f"No offer of {gpu} may be chosen{_because(told)}"
 
 
 def _too_slow(table: PerformanceTable, configurations: set[str]) -> Iterator[str]:

@@ -72,7 +72,12 @@ def make_plan(asked: Asked, *, limit_seconds: float = DEFAULT_LIMIT_SECONDS) -> 
 
 def pose(asked: Asked) -> Posed:
     """The spec's question, not yet answered; errors as `make_plan`, but for time."""
-    return _pose(candidates(asked), 1.0)
+    return pose_of(candidates(asked))
+
+
+def pose_of(found: Candidates) -> Posed:
+    """The question what to choose of the candidates; errors as `pose`."""
+    return _pose(found, 1.0)
 
 
 def answer(posed: Posed, *, limit_seconds: float = DEFAULT_LIMIT_SECONDS) -> Plan:

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import json
-import os
-from datetime import UTC, datetime
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 
-from hetops.cli import options
+from hetops.cli import asked, options
+
+
+def _restricting(name: str, words: str) -> Callable[[Any], Any]:
+    """An option `KEY=NAME,NAME` that can be given several times."""
+    return click.option(
+        name,
+        multiple=True,
+        metavar="KEY=NAME[,NAME]",
+        help=f"{words} Keys: provider, gpu, offer, region, engine.",
+    )
 
 
 @click.command("plan")
@@ -22,14 +32,22 @@ from hetops.cli import options
     type=click.Path(path_type=Path),
     help="Write what the solver is asked to this file, for hetops solve and hetops explain.",
 )
+@_restricting(
+    "--without", "Plan without offers or engines of that name, beside the plan with them. Repeatable."
+)
+@_restricting("--only", "Plan with nothing else, beside the plan with all. Repeatable.")
 @options.time_limit_option
 @options.offline_option
 @options.json_option
+@click.pass_context
 def command(
+    ctx: click.Context,
     file: Path | None,
     overrides: tuple[str, ...],
     output: Path | None,
     problem: Path | None,
+    without: tuple[str, ...],
+    only: tuple[str, ...],
     limit_seconds: float,
     offline: bool,
     as_json: bool,
@@ -38,30 +56,31 @@ def command(
 
     Shows what was considered and refused, the fleet, where each class goes, the losers and how much dearer they are,
     the proof, and what every number rests on. Changes nothing. Where no fleet exists the exit code is 6 and the
-    smallest change that lets one exist is named.
-    """
-    from hetops.app.candidates import Asked
-    from hetops.app.plan import answer, pose, write_plan, write_problem
-    from hetops.offers.collect import Freshness
-    from hetops.reports import plan as report
+    smallest change that lets one exist is named. Ctrl-C takes the best fleet found by then; the exit code is 8.
 
-    asked = Asked(
-        file=file,
-        folder=Path.cwd(),
-        environment=os.environ,
-        now=datetime.now(UTC),
-        overrides=overrides,
-        freshness=Freshness.OFFLINE if offline else Freshness.CACHED,
-    )
-    posed = pose(asked)
+    With --without or --only both plans are shown side by side; -o writes the restricted one.
+    """
+    from hetops.app.plan import write_plan, write_problem
+    from hetops.app.what_if import answer_under, pose_under, restrictions
+    from hetops.errors import CancelledError
+    from hetops.reports import plan as report
+    from hetops.reports import what_if as comparison
+    from hetops.solver.highs import OnInterrupt
+    from hetops.solver.solution import Ended
+    from hetops.solver.solve import Effort
+
+    question = pose_under(asked.about(file, overrides, offline=offline), restrictions(without, only))
     if problem:
-        write_problem(posed, problem)
+        write_problem(question.posed, problem)
         options.say(f"wrote {problem}")
-    made = answer(posed, limit_seconds=limit_seconds)
+    told = answer_under(question, Effort(limit_seconds=limit_seconds, on_interrupt=OnInterrupt.TAKE_BEST))
     if output:
-        write_plan(made, output)
+        write_plan(told.plan, output)
         options.say(f"wrote {output}")
+    both = told.what_if
     if as_json:
-        click.echo(json.dumps(report.as_json(made), indent=2))
+        click.echo(json.dumps(comparison.as_json(both) if both else report.as_json(told.plan), indent=2))
     else:
-        click.echo(report.as_text(made), nl=False)
+        click.echo(comparison.as_text(both) if both else report.as_text(told.plan), nl=False)
+    if told.ended is Ended.INTERRUPTED:
+        ctx.exit(CancelledError.exit_code)

@@ -1,0 +1,108 @@
+"""A plan under restrictions beside the plan without them, as a document and as text. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, ClassVar
+
+from hetops.domain import codec
+from hetops.domain.plan import Plan
+from hetops.reports import quantities as q
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WhatIf:
+    """The plan under restrictions, and the plan of the same question without them."""
+
+    FORMAT: ClassVar[str] = "hetops.what_if"
+    FORMAT_VERSION: ClassVar[str] = "1.0"
+
+    restrictions: tuple[str, ...]
+    """As they are written on a command line."""
+    plan: Plan
+    """The cheapest fleet that keeps them."""
+    instead_of: Plan
+    """The cheapest fleet without them."""
+
+    @property
+    def difference_usd_per_hour(self) -> Decimal:
+        """How much dearer the restrictions make the fleet."""
+        return self.plan.usd_per_hour - self.instead_of.usd_per_hour
+
+    @property
+    def difference_share(self) -> float:
+        """The difference relative to the fleet without them."""
+        return float(self.difference_usd_per_hour / self.instead_of.usd_per_hour)
+
+
+def as_json(told: WhatIf) -> dict[str, Any]:
+    """The document with the difference."""
+    difference = {
+        "difference_usd_per_hour": str(told.difference_usd_per_hour),
+        "difference_share": told.difference_share,
+    }
+    return {**codec.to_builtins(told), **difference}
+
+
+def as_text(told: WhatIf) -> str:
+    """Both fleets side by side, where each class goes, what it gets, and the difference."""
+    words = " ".join(told.restrictions)
+    by, share = told.difference_usd_per_hour, told.difference_share
+    change = (
+        f"{q.usd(abs(by))} /h {'more' if by > 0 else 'less'} ({q.change(share)})" if by else "the same cost"
+    )
+    parts = (
+        f"{told.plan.deployment}: {words}",
+        _fleets(told),
+        f"{change}: {q.usd_both(told.plan.usd_per_hour)} instead of {q.usd_both(told.instead_of.usd_per_hour)} (730 h)",
+        _classes(told),
+        f"Proof: {_proof(told.instead_of)} as it is, {_proof(told.plan)} under the restrictions",
+        "\n".join(f"warning: {w}" for w in told.plan.warnings),
+    )
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+_SIDES = ("as it is", "restricted")
+
+
+def _fleets(told: WhatIf) -> str:
+    plans = (told.instead_of, told.plan)
+    pools = {pool.name: pool for plan in plans for pool in plan.pools}
+    rows = [(name, pool.offer.id, *_nodes(name, plans), *_costs(name, plans)) for name, pool in pools.items()]
+    total = ("total", "", *(str(sum(p.nodes for p in plan.pools)) for plan in plans))
+    headers = ("pool", "offer", *(f"nodes {side}" for side in _SIDES), *(f"$/hour {side}" for side in _SIDES))
+    return q.table(
+        headers, [*rows, (*total, *(q.usd(plan.usd_per_hour) for plan in plans))], right=(2, 3, 4, 5)
+    )
+
+
+def _nodes(name: str, plans: tuple[Plan, Plan]) -> tuple[str, ...]:
+    return tuple(next((str(p.nodes) for p in plan.pools if p.name == name), "-") for plan in plans)
+
+
+def _costs(name: str, plans: tuple[Plan, Plan]) -> tuple[str, ...]:
+    return tuple(next((q.usd(p.usd_per_hour) for p in plan.pools if p.name == name), "-") for plan in plans)
+
+
+def _classes(told: WhatIf) -> str:
+    rows = []
+    for one in told.plan.workload.classes:
+        for side, plan in zip(_SIDES, (told.instead_of, told.plan), strict=True):
+            rows.append((one.name, side, *_gets(one.name, plan)))
+    return q.table(("class", "", "TTFT", "TPOT", "goes to"), rows, right=(2, 3))
+
+
+def _gets(name: str, plan: Plan) -> tuple[str, str, str]:
+    forecast = next((f for f in plan.forecasts if f.workload_class == name), None)
+    shares = sorted((s for s in plan.shares if s.workload_class == name), key=lambda s: -s.share)
+    to = ", ".join(f"{s.pool} {q.share(s.share)}" for s in shares)
+    return (
+        q.seconds(forecast.ttft_seconds if forecast else None),
+        q.seconds(forecast.tpot_seconds if forecast else None),
+        to or "no demand",
+    )
+
+
+def _proof(plan: Plan) -> str:
+    return f"bound {plan.certificate.bound:.4f}, gap {plan.certificate.gap:.2%}"

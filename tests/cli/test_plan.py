@@ -1,0 +1,48 @@
+"""`hetops plan` as a user calls it: what if, and what is written."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from hetops.domain import codec
+from hetops.domain.plan import Plan
+from hetops.reports.what_if import WhatIf
+from hetops.solver.recheck import recheck
+from tests.cli.process import hetops, told
+from tests.doubles import specs
+
+
+def test_both_plans_are_shown_side_by_side_and_the_restricted_one_is_written(tmp_path: Path) -> None:
+    specs.written(tmp_path)
+    run = hetops(tmp_path, "plan", "--offline", "--without", "gpu=L40S", "-o", "plan.json")
+    assert run.returncode == 0, run.stderr
+    assert "chat: --without gpu=L40S" in run.stdout
+    assert "$/HOUR AS IT IS  $/HOUR RESTRICTED" in run.stdout
+    assert " /h more (+" in run.stdout
+    written = codec.decode(Plan, (tmp_path / "plan.json").read_bytes(), source="test")
+    assert "L40S" not in {p.offer.gpu for p in written.pools}
+    assert recheck(written) == ()
+
+
+def test_json_holds_both_plans_and_the_difference(tmp_path: Path) -> None:
+    specs.written(tmp_path)
+    raw = told(hetops(tmp_path, "plan", "--offline", "--only", "gpu=L4,H100", "--json"))
+    both = codec.decode(WhatIf, json.dumps(raw), source="test")
+    assert both.restrictions == ("--only gpu=L4,H100",)
+    assert raw["difference_usd_per_hour"] == str(both.plan.usd_per_hour - both.instead_of.usd_per_hour)
+
+
+def test_the_problem_that_is_written_is_the_restricted_one(tmp_path: Path) -> None:
+    specs.written(tmp_path)
+    run = hetops(tmp_path, "plan", "--offline", "--only", "gpu=L4", "--write-problem", "problem.json")
+    assert run.returncode == 0, run.stderr
+    problem = json.loads((tmp_path / "problem.json").read_text(encoding="utf-8"))
+    assert {o["gpu"] for o in problem["offers"]} == {"L4"}
+
+
+def test_restrictions_that_leave_nothing_end_with_exit_code_6(tmp_path: Path) -> None:
+    specs.written(tmp_path)
+    run = hetops(tmp_path, "plan", "--offline", "--only", "gpu=A6000", "--json")
+    assert run.returncode == 6
+    assert any("the cheapest fleet costs" in d for d in told(run)["details"])
