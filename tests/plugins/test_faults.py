@@ -49,7 +49,11 @@ def collected(cloud: str, folder: Path, *faults: Fault) -> Collected:
 
 def cell(cloud: str, folder: Path, kind: FaultKind) -> str:
     """What became of the cloud where the fault stays, in a word or two; the other one is well, or this fails."""
-    found = collected(cloud, folder, Fault(kind=kind, times=EVERY_TIME, seconds=86400.0))
+    return word(collected(cloud, folder, Fault(kind=kind, times=EVERY_TIME, seconds=86400.0)))
+
+
+def word(found: Collected) -> str:
+    """What became of the first source, in a word or two; the other one is well, or this fails."""
     assert GOOD in found.offers, "the other provider was harmed"
     report = found.sources[0]
     told = f"{found.coverage} {report.detail} {report.hint} {found.refusals}"
@@ -174,17 +178,3 @@ def test_no_key_is_in_anything_that_a_provider_hands_over_or_writes(
         ]
         asyncio.run(standing.driver().delete(node.id))
     assert not [thing for thing in things if TOKEN in repr(thing)]
-
-
-@pytest.mark.slow
-def test_the_table_of_faults(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Printed, for people: what stays of each cloud under each fault, the others unharmed in every cell."""
-    rows = [("fault that stays", *KINDS)]
-    for kind in MEANS:
-        rows.append((str(kind), *(cell(cloud, tmp_path / cloud / kind, kind) for cloud in KINDS)))
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    with capsys.disabled():
-        print()
-        for row in rows:
-            print("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
-    assert len(rows) == len(MEANS) + 1
