@@ -38,11 +38,11 @@ def command(
     """Say why a plan is what it is. Every figure is found by solving again and stands beside the two it comes from.
 
     \b
-    why             what binds, what a little more of it is worth, and the losers (the default)
-    why-not NAME    what a node of a GPU type, offer or provider costs, and which limit pays
-    infeasible      every single change that lets a fleet exist, each checked
+    why               what binds, what a little more of it is worth, and the losers (the default)
+    why-not NAME      what a node of a GPU type, offer or provider costs, and which limit pays
+    infeasible        every single change that lets a fleet exist, each checked
     breakeven [NAME]  the price at which an offer enters the fleet or leaves it
-    class NAME      where a class goes and what it would cost elsewhere
+    class NAME        where a class goes and what it would cost elsewhere
 
     A file name in place of the question asks why of that hetops.problem document, as --problem does;
     `hetops plan --write-problem FILE` writes one.
