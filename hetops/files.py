@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import os
 import tempfile
 from pathlib import Path
@@ -45,11 +46,15 @@ def write_whole(path: Path, content: bytes, *, mode: int = 0o644) -> None:
 def append_line(path: Path, line: bytes, *, mode: int = 0o600) -> None:
     """`line` at the end of the file, in one write, so that lines of two commands never mix; a torn one before it is ended.
 
+    The lock is for the look at the end: another's write that is half done looks like a torn line.
+
     Raises:
         OSError: it cannot be written.
     """
     handle = os.open(path, os.O_CREAT | os.O_RDWR | os.O_APPEND, mode)
     try:
+        with contextlib.suppress(OSError):  # not every file system has locks
+            fcntl.flock(handle, fcntl.LOCK_EX)
         size = os.fstat(handle).st_size
         clean = size == 0 or os.pread(handle, 1, size - 1) == b"\n"
         os.write(handle, (b"" if clean else b"\n") + line + b"\n")
