@@ -44,7 +44,7 @@ def write_whole(path: Path, content: bytes, *, mode: int = 0o644) -> None:
 
 
 def append_line(path: Path, line: bytes, *, mode: int = 0o600) -> None:
-    """`line` at the end of the file, in one write, so that lines of two commands never mix; a torn one before it is ended.
+    """`line`, or several, at the end of the file, in one write, so that two commands never mix theirs; a torn one before it is ended.
 
     The lock is for the look at the end: another's write that is half done looks like a torn line.
 

@@ -5,7 +5,6 @@ Must not judge them: which are valid on which hardware is for the performance ta
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import msgspec
 from hetops.domain import codec
 from hetops.domain.performance import Measurement
 from hetops.errors import DocumentError, HetopsError
+from hetops.files import append_line
 
 _FILE = "measurements.jsonl"
 
@@ -24,15 +24,11 @@ def append(folder: Path, measurements: Sequence[Measurement]) -> None:
     Raises:
         HetopsError: they cannot be written.
     """
-    lines = b"".join(msgspec.json.encode(codec.to_builtins(m)) + b"\n" for m in measurements)
+    lines = b"\n".join(msgspec.json.encode(codec.to_builtins(m)) for m in measurements)
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        handle = os.open(folder / _FILE, os.O_CREAT | os.O_RDWR | os.O_APPEND, 0o600)
-        try:
-            os.write(handle, lines if _ends_clean(handle) else b"\n" + lines)
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+        if lines:
+            append_line(folder / _FILE, lines)
     except OSError as fault:
         raise HetopsError(f"measurements in {folder} cannot be written: {fault.strerror or fault}") from fault
 
@@ -54,8 +50,3 @@ def _measurement(line: bytes, source: str) -> Measurement | None:
         return codec.decode(Measurement, line, source=source)
     except DocumentError:
         return None
-
-
-def _ends_clean(handle: int) -> bool:
-    size = os.fstat(handle).st_size
-    return size == 0 or os.pread(handle, 1, size - 1) == b"\n"

@@ -49,6 +49,9 @@ def refreshed(told: Mapping[str, Any], *, source: str, seconds: float, hint: str
     return str(credentials.token or "")
 
 
+_LATER = (408, 429)
+
+
 class _Answer(Response):  # type: ignore[misc] # google-auth is untyped
     """An answer as google-auth wants it."""
 
@@ -83,9 +86,12 @@ class Transport(Request):  # type: ignore[misc] # google-auth is untyped
         timeout: float | None = None,
         **_: Any,
     ) -> _Answer:
-        """The answer, whatever its status; TransportError where there is none."""
+        """The answer; TransportError where there is none, or one that may be better later: google-auth would wait for it."""
         try:
             patience = min(self._seconds, timeout or self._seconds)
-            return _Answer(httpx.request(method, url, content=body, headers=headers, timeout=patience))
+            response = httpx.request(method, url, content=body, headers=headers, timeout=patience)
+            if response.status_code in _LATER or response.is_server_error:
+                raise exceptions.TransportError(f"status {response.status_code}")
+            return _Answer(response)
         except (httpx.HTTPError, httpx.InvalidURL) as fault:
             raise exceptions.TransportError(type(fault).__name__) from fault

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from hetops.errors import ErrorKind
 from hetops.plugin import Patience, Secret
 from tests.cli.process import hetops, told
 from tests.doubles import specs
-from tests.doubles.fake_api import TOKEN
+from tests.doubles.fake_api import TOKEN, Fault, FaultKind
 from tests.doubles.gcp import PROJECT
 from tests.plugins.gcp_cloud import Project, project
 
@@ -171,6 +172,18 @@ def test_a_token_server_that_is_away_is_no_matter_of_credentials(gcp: Project, k
     assert "could not be reached" in found.detail
 
 
+@pytest.mark.parametrize("kind", [FaultKind.ERROR_500, FaultKind.RESET, FaultKind.DEAD])
+def test_a_token_server_that_is_ill_is_not_waited_for(kind: FaultKind, key: str, tmp_path: Path) -> None:
+    """`hetops doctor` has two seconds."""
+    with project(tmp_path, faults=(Fault(kind=kind, path="/token", times=10**6),)) as ill:
+        path = service_account(ill, key)
+        began = time.monotonic()
+        found = ill.checked(**NO_TOKEN | {"GOOGLE_APPLICATION_CREDENTIALS": str(path)})["credentials"]
+        took = time.monotonic() - began
+    assert (found.ok, found.kind) == (False, ErrorKind.TRANSIENT)
+    assert took < 2
+
+
 @pytest.mark.parametrize("payer", ["", "payer-1"])
 def test_a_person_names_who_answers_for_the_questions(gcp: Project, payer: str) -> None:
     """Google asks for a quota project where a person has signed in."""
@@ -224,6 +237,11 @@ def test_hetops_offers_and_doctor_show_it_and_keep_no_secret(gcp: Project, tmp_p
     run = hetops(tmp_path, "offers", "--provider", "gcp", variables=variables)
     assert "1 of 1 source live (gcp)" in run.stdout, run.stderr
     assert re.search(r"a3-highgpu-8g +8 x H100-SXM +us-central1 +on_demand", run.stdout)
+    specs.written(tmp_path)
+    plan = told(
+        hetops(tmp_path, "plan", "--json", "--set", "providers.aws.enabled=false", variables=variables)
+    )
+    assert {(p["offer"]["provider"], p["offer"]["basis"]) for p in plan["pools"]} == {("gcp", "live")}
     kept = b"".join(p.read_bytes() for p in (tmp_path / "state").rglob("*") if p.is_file())
     assert b"a3-highgpu-8g" in kept, "the answer was kept"
     secrets = (TOKEN, key.splitlines()[1])
