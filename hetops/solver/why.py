@@ -46,12 +46,21 @@ class Case:
         return Statement(
             topic=topic,
             subject=subject,
-            text=_sentence(f"{begin} {end}", after),
+            text=f"{begin} {end}{self._unproven(after)}.",
             before=self.solution.objective,
             after=after.objective,
             unit=self.unit,
             exact=self.answer.exact and after.exact,
         )
+
+    def _unproven(self, after: Found) -> str:
+        """What both searches left open, where one of them ended before its proof; else nothing."""
+        if self.answer.exact and after.exact:
+            return ""
+        if after.solution is None:
+            return " (none was found in time)"
+        bounds = (amount(bound, self.unit) for bound in (self.solution.bound, after.solution.bound))
+        return " (not proven: the best of both could be {} and {})".format(*bounds)
 
     def told(self, topic: Topic, text: str, subject: str = "") -> Statement:
         """A sentence on the answer itself, between what is proven and what is reached."""
@@ -140,14 +149,16 @@ def _a_dollar(case: Case) -> Iterator[Statement]:
     now = case.answer
     if case.problem.mode is Mode.MIN_COST:
         now = look(replace(problem, budget_usd_per_hour=spent), case.seconds)
+    more, less = (
+        look(replace(problem, budget_usd_per_hour=max(spent + d, Decimal(0))), case.seconds) for d in (1, -1)
+    )
+    now = best(problem.mode, now, less)  # what a smaller budget allows, a larger one does
+    more = best(problem.mode, more, now)
     if now.solution is None:
         return
     at_budget = replace(case, problem=problem, solution=now.solution)
-    for words, delta in (("more", Decimal(1)), ("less", Decimal(-1))):
-        if spent + delta > 0:
-            after = look(replace(problem, budget_usd_per_hour=spent + delta), case.seconds)
-            after = best(problem.mode, after, now) if delta > 0 else after
-            yield at_budget.changed(Topic.BUDGET, f"$1 per hour {words} than {dollars(spent)}", after)
+    for words, after in (("more", more), ("less", less)):
+        yield at_budget.changed(Topic.BUDGET, f"$1 per hour {words} than {dollars(spent)}", after)
 
 
 def _looser_targets(case: Case) -> Iterator[Statement]:
@@ -155,7 +166,3 @@ def _looser_targets(case: Case) -> Iterator[Statement]:
         return
     after = best(case.problem.mode, look(case.loosen(LOOSER), case.seconds), case.answer)
     yield case.changed(Topic.TARGETS, f"Latency targets {LOOSER - 1:.0%} looser", after)
-
-
-def _sentence(text: str, after: Found) -> str:
-    return f"{text}." if after.exact else f"{text} (as far as the time allowed to search)."

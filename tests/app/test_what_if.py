@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from hetops.app.plan import planned, pose, solved
 from hetops.app.what_if import Sense, answer_under, pose_under, restriction, restrictions
 from hetops.errors import InfeasibleError, UnknownNameError, UsageError
 from hetops.reports.what_if import WhatIf
 from hetops.solver.certify import certify
 from hetops.solver.recheck import recheck
+from hetops.solver.solution import Ended
 from hetops.solver.solve import Effort, solve
 from tests.doubles import specs
 
@@ -97,3 +100,14 @@ def test_a_name_that_nothing_has_is_answered_with_a_near_one(text: str, hint: st
 def test_a_gpu_type_that_is_known_and_not_on_offer_can_be_left_out(tmp_path: Path) -> None:
     told = compared(tmp_path, without=("gpu=A6000",))
     assert told.plan.usd_per_hour == told.instead_of.usd_per_hour
+
+
+def test_who_stopped_the_search_gets_the_plan_at_once_with_its_gap_in_a_warning(tmp_path: Path) -> None:
+    posed = pose(specs.asked(tmp_path))
+    found = solved(posed)
+    bound = found.objective * 0.9
+    stopped = replace(found, ended=Ended.INTERRUPTED, bound=bound, gap=0.1, within_gap=False)
+    plan = planned(posed, stopped)
+    assert plan.alternatives == ()
+    assert any(w.startswith("the search ended at a gap of 10.00%") for w in plan.warnings)
+    assert recheck(plan) == ()
