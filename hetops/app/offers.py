@@ -232,11 +232,8 @@ def price_history(gpu: str, question: Question, file: Path | None) -> PriceHisto
 
 
 def _record_file(question: Question) -> Path:
-    """No deployment can have such a name."""
     loaded = _spec(question)
-    return (
-        home(question.environment, beside=loaded.folder if loaded else None).history / "offers.prices.jsonl"
-    )
+    return home(question.environment, beside=loaded.folder if loaded else None).prices
 
 
 def _spec(question: Question) -> LoadedSpec | None:

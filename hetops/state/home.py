@@ -1,7 +1,7 @@
 """Edge: where everything that hetops keeps on disk lies. No other module builds a path below the state root.
 
     <root>/<deployment>/   lock, plan.json, passphrase, engine.json, pulumi/, work/, intents/, nodes/, router/
-    <root>/history/        <deployment>.jsonl, outlives the deployment
+    <root>/history/        <deployment>.jsonl, outlives the deployment; offers.prices.jsonl, prices over time
     <root>/measurements/   benchmarks of the user's own
     <root>/cache/          may be removed at any time
     <root>/schema.json     the JSON Schema of hetops.toml, for editors
@@ -147,6 +147,11 @@ class Home:
     def history(self) -> Path:
         """One file of JSON lines a deployment."""
         return self.root / "history"
+
+    @property
+    def prices(self) -> Path:
+        """What offers cost over time; no deployment can have its name."""
+        return self.history / "offers.prices.jsonl"
 
     @property
     def measurements(self) -> Path:
