@@ -185,7 +185,11 @@ def _ruled_out(posed: Posed, name: str) -> Iterator[str]:
     """Why nothing of that name came before the solver: not on offer, does not fit, or too slow for every class."""
     c, wanted = posed.candidates, name.casefold()
     gpus = [g for g in c.gpus if g.casefold() == wanted or g.casefold().startswith(f"{wanted}-")]
-    offered = [o for o in c.gathered.selection.offers if o.gpu in gpus or wanted in (o.id, o.provider)]
+    offered = [
+        o
+        for o in c.gathered.selection.offers
+        if o.gpu in gpus or wanted in (o.id.casefold(), o.provider.casefold())
+    ]
     types = dict.fromkeys((*gpus, *(o.gpu for o in offered)))
     for gpu in types:
         if not any(o.gpu == gpu for o in offered):

@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import jsonschema
+
+from hetops.app.schema import schema_of
 from hetops.domain import codec
 from hetops.domain.plan import Plan
 from hetops.reports.what_if import WhatIf
@@ -28,6 +31,7 @@ def test_both_plans_are_shown_side_by_side_and_the_restricted_one_is_written(tmp
 def test_json_holds_both_plans_and_the_difference(tmp_path: Path) -> None:
     specs.written(tmp_path)
     raw = told(hetops(tmp_path, "plan", "--offline", "--only", "gpu=L4,H100", "--json"))
+    jsonschema.Draft202012Validator(schema_of("what_if")).validate(raw)
     both = codec.decode(WhatIf, json.dumps(raw), source="test")
     assert both.restrictions == ("--only gpu=L4,H100",)
     assert raw["difference_usd_per_hour"] == str(both.plan.usd_per_hour - both.instead_of.usd_per_hour)
