@@ -15,7 +15,7 @@ _BAR_CELLS = 10
 _SAID: Mapping[Happening, str] = {
     Happening.CREATING: "is being made",
     Happening.UPDATING: "is changing",
-    Happening.DELETING: "is being removed",
+    Happening.DELETING: "is going",
     Happening.DONE: "is done",
     Happening.FAILED: "failed",
 }

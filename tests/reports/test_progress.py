@@ -56,4 +56,4 @@ def test_a_pool_s_line_counts_what_is_over_under_way_and_failed() -> None:
 
 def test_pools_that_nobody_foresaw_have_a_line_as_well() -> None:
     other = PoolEvent(what=Happening.DELETING, pool="old", node="old-0")
-    assert report.table(after(other), 1.0).splitlines()[1].startswith("old  ░░░░░░░░░░  0 of 1, 1 draining")
+    assert report.table(after(other), 1.0).splitlines()[1].startswith("old  ░░░░░░░░░░  0 of 1, 1 going")
