@@ -18,7 +18,6 @@ from hetops.router.apportion import Apportionment
 from hetops.router.config import RoutedPool, RouterConfig
 from hetops.router.health import Circuit, Fault, Health, HealthPolicy
 
-
 _LEAST_WAITING = 4
 _WAITING_PART = 4
 """Requests that may wait at a replica before others are given away: a quarter of its places, at least four. The plan's
