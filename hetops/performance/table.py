@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from hetops.domain.configuration import Configuration
@@ -13,6 +13,7 @@ from hetops.domain.performance import Evidence, EvidenceLayer, Measurement, Perf
 from hetops.domain.workload import WorkloadClass
 from hetops.performance import estimate, measured
 from hetops.performance.memory import fit
+from hetops.performance.neighbours import Measured, off, sharpened
 from hetops.performance.rate import Sustained, sustained
 
 
@@ -61,16 +62,31 @@ def build(
 def _founded(
     configurations: Sequence[Configuration], basis: Basis
 ) -> Mapping[str, tuple[StepTimes, Evidence]]:
-    """Step times of each configuration from the strongest layer that knows it."""
-    known = {c.id: found for c in configurations if (found := _measured(c, basis)) is not None}
-    others = [c for c in configurations if c.id not in known]
-    times = estimate.step_times(others, basis.model, basis.gpus)
-    calibration = estimate.calibration()
-    for configuration, steps in zip(others, times, strict=True):
-        gpu = basis.gpus[configuration.gpu]
-        replica = estimate.replica_of(configuration, basis.model, gpu)
-        known[configuration.id] = steps, calibration.evidence(replica)
-    return known
+    """Step times of each configuration from the strongest layer that knows it; estimates sharpened by what lies near."""
+    times = estimate.step_times(configurations, basis.model, basis.gpus)
+    estimated = {c.id: steps for c, steps in zip(configurations, times, strict=True)}
+    near = tuple(_neighbours(configurations, estimated, basis))
+    return {
+        c.id: _measured(c, basis) or sharpened(c, _estimated(c, estimated[c.id], basis), near, basis.gpus)
+        for c in configurations
+    }
+
+
+def _estimated(configuration: Configuration, times: StepTimes, basis: Basis) -> tuple[StepTimes, Evidence]:
+    replica = estimate.replica_of(configuration, basis.model, basis.gpus[configuration.gpu])
+    return times, estimate.calibration().evidence(replica)
+
+
+def _neighbours(
+    configurations: Sequence[Configuration], estimated: Mapping[str, StepTimes], basis: Basis
+) -> Iterator[Measured]:
+    """How far the estimates are off where there is a benchmark; the user's own go before those that plugins bring."""
+    for configuration in configurations:
+        for measurements in (basis.measurements, basis.shipped):
+            own = [m for m in measurements if m.configuration == configuration.id]
+            if own:
+                yield off(configuration, estimated[configuration.id], own)
+                break
 
 
 def _measured(configuration: Configuration, basis: Basis) -> tuple[StepTimes, Evidence] | None:
