@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -32,7 +33,18 @@ _KEY_VARIABLE = "HETOPS_API_KEY"
     help="Requests that are enough for a load, where they are done sooner.",
 )
 @click.option("--endpoint", metavar="URL", help=f"Measure this engine instead. Its key: {_KEY_VARIABLE}.")
-@click.option("--configuration", metavar="ID", help="What runs at the endpoint.")
+@click.option("--configuration", metavar="ID", help="What runs at the endpoint, or ran for the files.")
+@click.option(
+    "--import",
+    "files",
+    multiple=True,
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Record results of vllm bench serve, guidellm, genai-perf, aiperf or a CSV. Repeatable.",
+)
+@click.option(
+    "--concurrency", type=click.IntRange(min=1), help="Requests in flight, for files that do not tell."
+)
 @options.yes_option
 @options.json_option
 def command(
@@ -42,19 +54,24 @@ def command(
     requests: int,
     endpoint: str | None,
     configuration: str | None,
+    files: tuple[Path, ...],
+    concurrency: int | None,
     yes: bool,
     as_json: bool,
 ) -> None:
     """Measure the configurations that this host can run, and record it: plans rest on it from then on.
 
     Starts each engine, keeps 1, some and as many requests as it has places in flight with the lengths of each class,
-    and removes it again. With --endpoint, measures an OpenAI-compatible engine that runs already.
+    and removes it again. With --endpoint, measures an OpenAI-compatible engine that runs already. With
+    --import, starts nothing: what other tools measured is recorded.
     """
+    _check(endpoint, configuration, files, concurrency)
+    if files:
+        _import(asked.about(file, overrides), files, configuration or "", concurrency, as_json)
+        return
     from hetops.app.bench import Effort, Endpoint, bench, bench_endpoint
     from hetops.reports import bench as report
 
-    if bool(endpoint) != bool(configuration):
-        raise click.UsageError("--endpoint and --configuration go together")
     question, effort = asked.about(file, overrides), Effort(seconds=seconds, requests=requests)
     talk = Terminal("bench", yes=yes)
     if endpoint and configuration:
@@ -67,3 +84,28 @@ def command(
         click.echo(json.dumps(report.as_json(measured), indent=2))
     else:
         click.echo(report.as_text(measured), nl=False)
+
+
+def _check(
+    endpoint: str | None, configuration: str | None, files: tuple[Path, ...], concurrency: int | None
+) -> None:
+    if files and endpoint:
+        raise click.UsageError("--import and --endpoint exclude each other")
+    if concurrency and not files:
+        raise click.UsageError("--concurrency goes with --import")
+    if not files and bool(endpoint) != bool(configuration):
+        raise click.UsageError("--endpoint and --configuration go together")
+
+
+def _import(
+    question: Any, files: tuple[Path, ...], configuration: str, concurrency: int | None, as_json: bool
+) -> None:
+    from hetops.app.bench_import import Imports, bench_import
+    from hetops.reports import bench as report
+
+    wanted = Imports(files=files, configuration=configuration, concurrency=concurrency)
+    imported = bench_import(question, wanted)
+    if as_json:
+        click.echo(json.dumps(report.imported_as_json(imported), indent=2))
+    else:
+        click.echo(report.imported_as_text(imported), nl=False)

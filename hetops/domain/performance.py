@@ -143,7 +143,7 @@ class PerformanceRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measurement:
-    """One benchmark result of a configuration and class, written by `hetops bench`: the top layer of evidence."""
+    """One benchmark result of a configuration and class, written or imported by `hetops bench`: the top layer of evidence."""
 
     FORMAT: ClassVar[str] = "hetops.measurement"
     FORMAT_VERSION: ClassVar[str] = "1.0"
@@ -158,8 +158,8 @@ class Measurement:
     requests: int
     requests_per_second: float
     ttft_seconds: tuple[float, ...]
-    """p50, p90, p95, p99"""
+    """p50, p90, p95, p99, as far as they are known."""
     tpot_seconds: tuple[float, ...]
-    """p50, p90, p95, p99"""
+    """p50, p90, p95, p99, as far as they are known."""
     measured_at: str
     engine_version: str = ""

@@ -5,13 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 from hetops.domain import codec
+from hetops.domain.performance import Measurement
 from hetops.load.stopping import Interval
 from hetops.load.trials import BenchResult, TrialResult
+from hetops.observations.imports import ImportResult
 from hetops.reports import quantities as q
 
 _HEADERS = (
     *("configuration", "class", "in", "out", "in flight", "requests", "rate", "95 %", "TTFT p50", "p90"),
     *("TPOT p50", "p90", "estimate was"),
+)
+
+_IMPORTED = (
+    *("configuration", "in", "out", "in flight", "requests", "rate"),
+    *("TTFT p50", "TPOT p50", "estimate was"),
 )
 
 
@@ -65,3 +72,35 @@ def _off(result: TrialResult) -> str:
     if result.estimated_requests_per_second is None:
         return "-"
     return f"{result.estimated_requests_per_second / result.requests_per_second.mean:.2g}x"
+
+
+def imported_as_json(result: ImportResult) -> dict[str, Any]:
+    """The `hetops.bench_import` document."""
+    return codec.to_builtins(result)
+
+
+def imported_as_text(result: ImportResult) -> str:
+    """What was imported, for a terminal."""
+    pairs = zip(result.measurements, result.estimated_requests_per_second, strict=True)
+    rows = [_imported(m, estimated) for m, estimated in pairs]
+    sections = (
+        f"Made by {', '.join(result.tools)}; counts for {result.host}",
+        q.table(_IMPORTED, rows, right=tuple(range(1, len(_IMPORTED)))),
+        f"Recorded for planning: {q.many(len(result.measurements), 'measurement')}",
+        "\n".join(f"warning: {w}" for w in result.warnings),
+    )
+    return "\n\n".join(s for s in sections if s) + "\n"
+
+
+def _imported(m: Measurement, estimated: float) -> tuple[str, ...]:
+    return (
+        m.configuration,
+        q.tokens(m.input_tokens),
+        q.tokens(m.output_tokens),
+        str(m.concurrency),
+        str(m.requests),
+        q.rate(m.requests_per_second),
+        q.seconds(m.ttft_seconds[0]),
+        q.seconds(m.tpot_seconds[0] if m.tpot_seconds else None),
+        f"{estimated / m.requests_per_second:.2g}x",
+    )
