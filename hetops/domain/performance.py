@@ -143,7 +143,10 @@ class PerformanceRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measurement:
-    """One benchmark result of a configuration and class, written or imported by `hetops bench`: the top layer of evidence."""
+    """One benchmark result of a configuration and class, written or imported by `hetops bench`: the top layer of evidence.
+
+    Percentiles go from the median as far as they are known; a file of another tool may tell fewer.
+    """
 
     FORMAT: ClassVar[str] = "hetops.measurement"
     FORMAT_VERSION: ClassVar[str] = "1.0"
@@ -158,8 +161,8 @@ class Measurement:
     requests: int
     requests_per_second: float
     ttft_seconds: tuple[float, ...]
-    """p50, p90, p95, p99, as far as they are known."""
+    """p50, p90, p95, p99"""
     tpot_seconds: tuple[float, ...]
-    """p50, p90, p95, p99, as far as they are known."""
+    """p50, p90, p95, p99"""
     measured_at: str
     engine_version: str = ""
