@@ -5,13 +5,14 @@ What `plan`, `bench` and every other command that starts from a spec share.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from hetops.app.offers import Gathered, Surroundings, gather, wanted_by
+from hetops.app.quality import floors_of
 from hetops.catalog import tables
 from hetops.catalog.tables import Catalog
 from hetops.configurations.engines import BUILT_IN
@@ -76,6 +77,10 @@ class Candidates:
     workload: Workload
     gathered: Gathered
     enumeration: Enumeration
+    rules: Rules
+    """What the configurations had to keep."""
+    without_floors: Enumeration
+    """The configurations without quality floors; the same where the spec sets none."""
     now: datetime
 
     @property
@@ -120,12 +125,13 @@ def candidates(asked: Asked) -> Candidates:
         deadline_seconds=asked.deadline_seconds,
     )
     wanted = wanted_by(loaded, surroundings)
-    rules = replace(wanted.rules, exclude=(*wanted.rules.exclude, *asked.exclude))
-    gathered = gather(replace(wanted, rules=rules), surroundings)
+    excluding = replace(wanted.rules, exclude=(*wanted.rules.exclude, *asked.exclude))
+    gathered = gather(replace(wanted, rules=excluding), surroundings)
     found = _Found(loaded=loaded, catalog=catalog, engines=engines, gathered=gathered)
     classes, traced = _classes(loaded)
     model = _model(found)
-    enumeration = _configurations(found, model, classes)
+    rules = _configuration_rules(loaded.spec, model, classes)
+    enumeration = _configurations(found, model, rules)
     return Candidates(
         loaded=loaded,
         plugins=plugins,
@@ -135,6 +141,10 @@ def candidates(asked: Asked) -> Candidates:
         workload=_workload(loaded, classes, traced, _costs(enumeration, model, found)),
         gathered=gathered,
         enumeration=enumeration,
+        rules=rules,
+        without_floors=(
+            _configurations(found, model, replace(rules, floors=())) if rules.floors else enumeration
+        ),
         now=asked.now,
     )
 
@@ -271,15 +281,18 @@ def _stated(stated: ClassSpec, spec: Spec) -> WorkloadClass:
     )
 
 
-def _configurations(found: _Found, model: Model, classes: Iterable[WorkloadClass]) -> Enumeration:
-    """Every configuration of every engine on the GPU types on offer."""
-    spec, classes = found.loaded.spec, tuple(classes)
+def _configuration_rules(spec: Spec, model: Model, classes: Sequence[WorkloadClass]) -> Rules:
     longest = (c.input_tokens.p99 + c.output_tokens.p99 for c in classes)
-    rules = Rules(
+    return Rules(
         precisions=spec.model.precisions,
         max_context_tokens=context_needed(longest, spec.model.max_context_tokens, model),
         input_tokens_p90=max(c.input_tokens.p90 for c in classes),
+        floors=floors_of(spec, classes),
     )
+
+
+def _configurations(found: _Found, model: Model, rules: Rules) -> Enumeration:
+    """Every configuration of every engine on the GPU types on offer."""
     spaces = (_space(engine, found, model) for engine in found.engines)
     each = [enumerate_configurations(space, rules, _fits(model)) for space in spaces]
     return Enumeration(

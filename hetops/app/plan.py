@@ -29,7 +29,7 @@ from hetops.errors import HetopsError, InfeasibleError
 from hetops.files import write_whole
 from hetops.performance import bounds
 from hetops.performance.rate import latencies
-from hetops.performance.table import Basis, PerformanceTable, best_of_each, build
+from hetops.performance.table import Basis, PerformanceTable, barred, best_of_each, build
 from hetops.plugin.provider import Capability, for_planning_only
 from hetops.solver.certify import CHECKS
 from hetops.solver.explain import Weighed, weigh
@@ -126,7 +126,7 @@ def pool_name(offer: Offer, configuration: Configuration) -> str:
 
 def _pose(c: Candidates, target_factor: float) -> Posed:
     classes = tuple(_with_targets(one, target_factor) for one in c.workload.classes)
-    table = build(c.enumeration.configurations, classes, _basis(c))
+    table = barred(build(c.enumeration.configurations, classes, _basis(c)), _too_lossy(c))
     kept = best_of_each(c.enumeration.configurations, table)
     columns = tuple(_columns(c, kept, table, classes))
     if not columns:
@@ -140,6 +140,17 @@ def _pose(c: Candidates, target_factor: float) -> Posed:
         configurations={one.id: one for one in kept},
         offers=offers,
     )
+
+
+def _too_lossy(c: Candidates) -> Mapping[tuple[str, str], str]:
+    """Why a class must not get a configuration, by both; only where the spec sets quality floors."""
+    quality = c.rules.quality(c.model)
+    reasons = {
+        (one.id, floor.workload_class): quality.refused(one.weights, floor)
+        for one in c.enumeration.configurations
+        for floor in c.rules.floors
+    }
+    return {key: reason for key, reason in reasons.items() if reason}
 
 
 def _with_targets(c: WorkloadClass, factor: float) -> WorkloadClass:
@@ -359,6 +370,21 @@ def _warnings(posed: Posed, solution: Solution) -> Iterator[str]:
     }
     if EvidenceLayer.PRIOR in layers:
         yield "some speeds are guesses from another GPU family: measure them with hetops bench"
+    if c.rules.floors and solution.ended is not Ended.INTERRUPTED:
+        yield _floor_cost(posed, solution)
+
+
+def _floor_cost(posed: Posed, solution: Solution) -> str:
+    """What the quality floors cost: the fleet against that of the same question without them."""
+    c = posed.candidates
+    free = replace(c, enumeration=c.without_floors, rules=replace(c.rules, floors=()))
+    outcome = solve(pose_of(free).problem, effort=Effort(limit_seconds=_WEIGH_SECONDS))
+    if isinstance(outcome, Infeasible):
+        return "what the quality floor costs is not known: nothing was found without it"
+    with_floor, without = solution.usd_per_hour, outcome.usd_per_hour
+    if with_floor <= without:
+        return f"the quality floor costs nothing: {with_floor} usd_per_hour with it and without it"
+    return f"the quality floor costs {with_floor - without} usd_per_hour: {with_floor} with it, {without} without it"
 
 
 def _infeasible(posed: Posed, outcome: Infeasible) -> InfeasibleError:

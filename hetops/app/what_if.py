@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 
 from hetops.app.candidates import Asked, Candidates, candidates
 from hetops.app.plan import Posed, planned, pose_of, solved
+from hetops.configurations.enumerate import Enumeration
 from hetops.domain.configuration import Configuration
 from hetops.domain.offer import Offer
 from hetops.domain.plan import Plan
@@ -149,13 +150,16 @@ def restricted(found: Candidates, restrictions: Iterable[Restriction]) -> Candid
         _demand_known(one, found)
     selection = found.gathered.selection
     offers = tuple(o for o in selection.offers if all(_keeps(r, _OF_OFFER, o) for r in merged))
-    configurations = tuple(
-        c for c in found.enumeration.configurations if all(_keeps(r, _OF_CONFIGURATION, c) for r in merged)
-    )
+
+    def left(of: Enumeration) -> Enumeration:
+        kept = (c for c in of.configurations if all(_keeps(r, _OF_CONFIGURATION, c) for r in merged))
+        return replace(of, configurations=tuple(kept))
+
     return replace(
         found,
         gathered=replace(found.gathered, selection=replace(selection, offers=offers)),
-        enumeration=replace(found.enumeration, configurations=configurations),
+        enumeration=left(found.enumeration),
+        without_floors=left(found.without_floors),
     )
 
 

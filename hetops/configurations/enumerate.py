@@ -8,16 +8,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from hetops.configurations.quality import Floor, Quality
 from hetops.domain.configuration import Configuration
 from hetops.domain.gpu import GpuType
 from hetops.domain.model import Checkpoint, Model, Precision
 from hetops.domain.plan import Refusal
 from hetops.plugin.engine import EngineNeeds
-
-LARGE_MODEL_B = 30.0
-"""Billions of parameters from which INT4 loses 1-3 % rather than 2-6 % (neuralmagic and ModelOpt model cards)."""
-LONG_INPUT_TOKENS = 32_000
-"""90th percentile of the input above which 4-bit weights are not chosen unasked (arXiv 2505.20276: up to 59 % lost)."""
 
 
 class Why(StrEnum):
@@ -27,7 +23,6 @@ class Why(StrEnum):
     PRECISION_NOT_ALLOWED = "the spec allows other precisions"
     PRECISION_ENGINE = "the engine cannot serve this precision"
     PRECISION_HARDWARE = "the GPU has no way to run this precision"
-    QUALITY = "4-bit weights lose too much quality here unless model.precisions asks for them"
     NO_CHECKPOINT = "no checkpoint is known"
     PARALLELISM = "the model's heads or layers cannot be split so"
     MEMORY = "does not fit into memory"
@@ -40,6 +35,12 @@ class Rules:
     precisions: tuple[Precision, ...] = ()
     max_context_tokens: int
     input_tokens_p90: float = 0.0
+    floors: tuple[Floor, ...] = ()
+    """One a class, where the spec sets any."""
+
+    def quality(self, model: Model) -> Quality:
+        """What decides whether a precision is good enough."""
+        return Quality(model=model, asked=self.precisions, input_tokens_p90=self.input_tokens_p90)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,9 +118,7 @@ def _precision_refused(
         return Why.PRECISION_ENGINE
     if gpu.vendor != "cpu" and not _runs(precision, gpu):
         return Why.PRECISION_HARDWARE
-    four_bit = precision in (Precision.INT4, Precision.FP4)
-    lossy = model.parameters_b < LARGE_MODEL_B or rules.input_tokens_p90 > LONG_INPUT_TOKENS
-    return Why.QUALITY if four_bit and lossy and precision not in rules.precisions else ""
+    return rules.quality(model).refused_for_all(precision, rules.floors)
 
 
 def _runs(precision: Precision, gpu: GpuType) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from hetops.domain.configuration import Configuration
 from hetops.domain.gpu import GpuType
@@ -127,6 +127,23 @@ def _row(
         evidence=evidence,
         reason=answer.reason,
     )
+
+
+def barred(table: PerformanceTable, reasons: Mapping[tuple[str, str], str]) -> PerformanceTable:
+    """The table with a rate of zero, and the reason, for configurations that a class must not get."""
+    rows = {
+        key: replace(
+            row,
+            requests_per_second=0.0,
+            requests_per_second_low=0.0,
+            requests_per_second_high=0.0,
+            reason=reasons[key],
+        )
+        if key in reasons
+        else row
+        for key, row in table.rows.items()
+    }
+    return replace(table, rows=rows)
 
 
 def best_of_each(

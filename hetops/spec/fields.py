@@ -19,6 +19,7 @@ from hetops.state.home import RESERVED
 Positive = Annotated[float, Meta(gt=0)]
 Percentile = Annotated[float, Meta(gt=0, lt=100)]
 Share = Annotated[float, Meta(ge=0, lt=1)]
+Recovery = Annotated[float, Meta(gt=0, le=1)]
 Name = Annotated[str, Meta(pattern=r"^[a-z]([a-z0-9-]{0,30}[a-z0-9])?$")]
 Money = Annotated[Decimal, Meta(description="USD", extra_json_schema={"exclusiveMinimum": 0})]
 
@@ -45,6 +46,8 @@ class ModelSpec(Table, frozen=True, kw_only=True):
     """As `hetops init --model` takes it."""
     precisions: tuple[Precision, ...] = ()
     """Precisions that may be chosen; empty leaves the choice to hetops' quality rules."""
+    quality_floor: Recovery | None = None
+    """Share of the 16-bit score that a precision must keep in a class's task, where that is known: 0.98."""
     max_context_tokens: Annotated[int, Meta(ge=16)] | None = None
     """Longest input and output together; empty takes what the workload needs."""
 
@@ -63,7 +66,9 @@ class ClassSpec(Table, frozen=True, kw_only=True):
     priority: Priority = Priority.INTERACTIVE
     """Batch work waits for interactive work."""
     task: str = ""
-    """What the requests are for, in a word (chat, code, ...)."""
+    """What the requests are for, in a word (chat, code, math, reasoning, knowledge, ...)."""
+    quality_floor: Recovery | None = None
+    """Another floor than that of `[model]`."""
     ttft_seconds: Positive | None = None
     """Another target than that of `[targets]`."""
     tpot_seconds: Positive | None = None

@@ -1,0 +1,80 @@
+"""Which precisions are good enough for a class: its floor where the recovery is known, the default rule elsewhere. Pure.
+
+A floor is a share of the 16-bit score. Where several recoveries are known, the least counts: nobody knows which recipe made
+the checkpoint that is fetched. Long inputs keep the default rule whatever short tests say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from hetops.domain.model import Model, Precision
+
+LARGE_MODEL_B = 30.0
+"""Billions of parameters from which INT4 loses 1-3 % rather than 2-6 % (neuralmagic and ModelOpt model cards)."""
+LONG_INPUT_TOKENS = 32_000
+"""90th percentile of the input above which 4-bit weights are not chosen unasked (arXiv 2505.20276: up to 59 % lost)."""
+BY_DEFAULT = "4-bit weights lose too much quality here unless model.precisions asks for them"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Floor:
+    """A class's floor and what is known of precisions in its task; no share leaves the class to the default rule."""
+
+    workload_class: str
+    share: float | None = None
+    task: str = ""
+    recovery: Mapping[Precision, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recovery:
+    """What a benchmark found left of the 16-bit score."""
+
+    precision: Precision
+    task: str
+    share: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quality:
+    """What decides whether a precision is good enough."""
+
+    model: Model
+    asked: tuple[Precision, ...] = ()
+    """As `model.precisions`."""
+    input_tokens_p90: float = 0.0
+
+    def refused(self, precision: Precision, floor: Floor | None = None) -> str:
+        """Why a class must not get the precision; empty where it may."""
+        four_bit = precision in (Precision.INT4, Precision.FP4)
+        known = floor.recovery.get(precision) if floor and floor.share is not None else None
+        if floor is None or floor.share is None or known is None:
+            return BY_DEFAULT if four_bit and self._lossy and precision not in self.asked else ""
+        if known < floor.share:
+            return (
+                f"keeps {known:.1%} of the 16-bit score in {floor.task or 'its worst task'},"
+                f" the quality floor of {floor.workload_class} is {floor.share:.1%}"
+            )
+        long = four_bit and self.input_tokens_p90 > LONG_INPUT_TOKENS and precision not in self.asked
+        return BY_DEFAULT if long else ""
+
+    def refused_for_all(self, precision: Precision, floors: Iterable[Floor]) -> str:
+        """Why no class may get the precision; empty where one may."""
+        reasons = [self.refused(precision, floor) for floor in floors] or [self.refused(precision)]
+        return reasons[0] if all(reasons) else ""
+
+    @property
+    def _lossy(self) -> bool:
+        return self.model.parameters_b < LARGE_MODEL_B or self.input_tokens_p90 > LONG_INPUT_TOKENS
+
+
+def known_of(recoveries: Iterable[Recovery], task: str) -> Mapping[Precision, float]:
+    """The least recovery of each precision in a task; in all tasks where the task is none that was tested."""
+    everything = tuple(recoveries)
+    of_task = [r for r in everything if r.task == task.lower()]
+    least: dict[Precision, float] = {}
+    for one in of_task or everything:
+        least[one.precision] = min(one.share, least.get(one.precision, one.share))
+    return least

@@ -1,0 +1,63 @@
+"""A quality floor in the spec: what it removes, from which class, and what the plan says it costs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hetops.app.plan import make_plan, pose
+from hetops.domain.model import Precision
+from hetops.errors import HetopsError
+from tests.app.test_bench import asked, spec
+from tests.end_to_end.person import Person
+
+EMULATED = '[providers.local]\nemulate = true\n[offers]\ngpus = ["L40S"]'
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder whose spec sets no floor."""
+    Person(tmp_path).write(spec(EMULATED))
+    return tmp_path
+
+
+def write(folder: Path, *, model: str = "", short: str = "") -> None:
+    """The spec with floors, as lines of the model's table and of the class `short`."""
+    text = spec(EMULATED).replace("output_tokens = 6\n", f"output_tokens = 6\n{short}\n")
+    Person(folder).write(text.replace("[model]\n", f"[model]\n{model}\n"))
+
+
+def test_a_floor_of_the_model_removes_what_loses_more_and_the_plan_says_so_and_what_it_costs(
+    folder: Path,
+) -> None:
+    free = make_plan(asked(folder))
+    assert not any("quality floor" in w for w in free.warnings)
+    write(folder, model="quality_floor = 0.999")
+    plan = make_plan(asked(folder))
+    assert {p.configuration.weights for p in plan.pools} <= {Precision.BF16, Precision.FP16}
+    assert any("fp8: keeps 98.5% of the 16-bit score" in r.reason for r in plan.refusals)
+    (told,) = (w for w in plan.warnings if "quality floor" in w)
+    assert str(plan.usd_per_hour) in told
+    assert plan.usd_per_hour >= free.usd_per_hour
+
+
+def test_a_floor_of_one_class_keeps_a_precision_from_it_and_from_no_other(folder: Path) -> None:
+    write(folder, short='task = "knowledge"\nquality_floor = 0.99')
+    posed = pose(asked(folder))
+    rates = {(of, name): row for (of, name), row in posed.table.rows.items() if "/fp8/" in of}
+    assert rates
+    short = [row for (_, name), row in rates.items() if name == "short"]
+    assert all(row.requests_per_second == 0 and "98.5%" in row.reason for row in short)
+    assert any(row.requests_per_second > 0 for (_, name), row in rates.items() if name == "long")
+    plan = make_plan(asked(folder))
+    of = {p.name: p.configuration.weights for p in plan.pools}
+    served = {of[s.pool] for s in plan.shares if s.workload_class == "short" and s.share > 0}
+    assert served
+    assert Precision.FP8 not in served
+
+
+def test_a_floor_above_one_or_of_nothing_is_an_error_of_its_field(folder: Path) -> None:
+    write(folder, model="quality_floor = 1.5")
+    with pytest.raises(HetopsError, match="quality_floor"):
+        make_plan(asked(folder))
