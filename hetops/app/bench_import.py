@@ -6,7 +6,7 @@ Nothing is recorded unless every file can be read and no two runs contradict eac
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hetops.app.candidates import Asked, Candidates, candidates
@@ -14,7 +14,7 @@ from hetops.domain.configuration import Configuration
 from hetops.domain.performance import Measurement
 from hetops.errors import HetopsError, UnknownNameError
 from hetops.observations import result_files
-from hetops.observations.imports import ImportedFile, ImportedRun, ImportResult, contradictions
+from hetops.observations.imports import ImportedFile, ImportedRun, ImportResult, contradictions, disagree
 from hetops.performance import estimate, measured
 from hetops.state import host, measurements
 
@@ -141,3 +141,26 @@ def _warnings(
     newer = [m for m in before if m.configuration == of.id and m.measured_at > made[0].measured_at]
     if newer:
         yield f"a later benchmark of {of.id} is recorded ({newer[-1].measured_at}): plans go by that one"
+    for run in runs:
+        yield from (
+            f"recorded before, {m.measured_at}: {m.requests_per_second:.3g} requests/s; now {run.figures}"
+            for m in before
+            if m.configuration == of.id
+            and m.ttft_seconds
+            and disagree(_as_run(m), replace(run, configuration=of.id))
+        )
+
+
+def _as_run(m: Measurement) -> ImportedRun:
+    return ImportedRun(
+        where="recorded",
+        tool="hetops bench",
+        configuration=m.configuration,
+        input_tokens=m.input_tokens,
+        output_tokens=m.output_tokens,
+        concurrency=m.concurrency,
+        requests=m.requests,
+        requests_per_second=m.requests_per_second,
+        ttft_seconds=m.ttft_seconds,
+        tpot_seconds=m.tpot_seconds,
+    )

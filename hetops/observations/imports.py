@@ -86,12 +86,13 @@ def contradictions(runs: Sequence[ImportedRun]) -> tuple[str, ...]:
     pairs = itertools.combinations(runs, 2)
     return (
         *(f"{one.figures} (in flight over time of one: {_little(one):.3g})" for one in _impossible(runs)),
-        *(
-            f"{a.figures}\n  against {b.figures}"
-            for a, b in pairs
-            if _same_load(a, b) and not _same_result(a, b)
-        ),
+        *(f"{a.figures}\n  against {b.figures}" for a, b in pairs if disagree(a, b)),
     )
+
+
+def disagree(a: ImportedRun, b: ImportedRun) -> bool:
+    """Whether two runs are of one load and tell different things of it."""
+    return _same_load(a, b) and not _same_result(a, b)
 
 
 def _impossible(runs: Sequence[ImportedRun]) -> Iterator[ImportedRun]:

@@ -55,7 +55,7 @@ def off(configuration: Configuration, times: StepTimes, measurements: Sequence[M
     """
     latest = max(m.measured_at for m in measurements)
     recent = [m for m in measurements if m.measured_at == latest]
-    alone = [m for m in recent if m.concurrency == 1]
+    alone = [m for m in recent if m.concurrency == 1 and m.ttft_seconds]
     return Measured(
         configuration=configuration,
         step=median(_step(times, m) for m in recent),

@@ -90,6 +90,16 @@ def test_an_older_file_than_what_is_recorded_is_said_to_be(folder: Path) -> None
     assert any("a later benchmark" in w for w in older.warnings)
 
 
+def test_what_was_recorded_otherwise_before_is_shown_beside_it(folder: Path) -> None:
+    first = Imports(files=(result(folder, "a.json", **ALONE),), configuration=LOCAL)
+    bench_import(asked(folder), first)
+    assert not any("recorded before" in w for w in bench_import(asked(folder), first).warnings)
+    slower = {**ALONE, "request_throughput": 0.4, "median_tpot_ms": 22.0, "date": "20260401-120000"}
+    second = Imports(files=(result(folder, "b.json", **slower),), configuration=LOCAL)
+    told = [w for w in bench_import(asked(folder), second).warnings if "recorded before" in w]
+    assert any("0.6 requests/s" in w and "b.json" in w for w in told)
+
+
 def test_unknown_configurations_and_files_that_are_none_are_errors(folder: Path) -> None:
     file = result(folder, "1.json", **ALONE)
     with pytest.raises(UnknownNameError) as fault:
