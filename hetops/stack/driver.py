@@ -15,7 +15,7 @@ from pathlib import Path
 from pulumi import automation
 
 from hetops.errors import CancelledError, HetopsError, LockError
-from hetops.stack import backend_locks
+from hetops.stack import backend_locks, backend_state
 from hetops.stack.changes import Changes, Happening, KnownNode, PoolEvent, StackOutputs
 from hetops.stack.declaring import Declaring
 from hetops.stack.engine_process import EngineProcess, end_orphan
@@ -132,10 +132,11 @@ class FleetStack:
             stack.workspace.remove_stack(stack.name)
 
     def recover(self, tell: Tell) -> None:
-        """Clears up after a killed command: its engine, its lock, the operations that it left open.
+        """Clears up after a killed command: its engine, its lock, a state cut off, the operations that it left open.
 
         Raises:
             LockError: a process that lives holds the stack.
+            HetopsError: the state cannot be mended.
         """
         ended = end_orphan(self._place.folder.engine)
         notes = [ended] if ended else []
@@ -143,6 +144,7 @@ class FleetStack:
             # The engine makes this file from the state where it is missing, and refuses one that a kill tore.
             stack_settings(self._place.folder).unlink(missing_ok=True)
             notes += backend_locks.clear_stale(self._place.folder.backend)
+            notes += self._mended()
         exported = self._export()
         if exported is not None and exported.has_open_operations:
             with self._changing(Progress(tell)):
@@ -177,15 +179,27 @@ class FleetStack:
 
     def _look(self) -> Exported | None:
         """The state as it lies in the deployment's folder: the start of an engine takes longer than all else here."""
-        stacks = self._place.folder.backend / ".pulumi" / "stacks" / PROJECT
         try:
-            return from_checkpoint((stacks / f"{self._place.folder.name}.json").read_bytes())
+            return from_checkpoint(backend_state.read_state(self._state_file))
         except FileNotFoundError:
             return None
         except OSError as fault:
-            raise HetopsError(f"the state in {stacks} cannot be read: {fault.strerror or fault}") from fault
+            raise self._unreadable(fault) from fault
         except (ValueError, KeyError, TypeError):
             return self._ask()  # written by an engine of another version
+
+    def _mended(self) -> list[str]:
+        try:
+            return backend_state.mend(self._state_file)
+        except OSError as fault:
+            raise self._unreadable(fault) from fault
+
+    @property
+    def _state_file(self) -> Path:
+        return backend_state.state_file(self._place.folder.backend, PROJECT, self._place.folder.name)
+
+    def _unreadable(self, fault: OSError) -> HetopsError:
+        return HetopsError(f"the state {self._state_file} cannot be read: {fault.strerror or fault}")
 
     def _stack(self) -> automation.Stack:
         folder = self._place.folder.create()
