@@ -34,7 +34,7 @@ def as_text(plan: Plan) -> str:
 def fleet(plan: Plan) -> str:
     """The pools with their cost, and the total."""
     rows = [_pool_row(pool, plan) for pool in plan.pools]
-    headers = ("pool", "nodes", "offer", "replicas", "configuration", "$/hour", "load")
+    headers = ("pool", "nodes", "offer", "replicas", "configuration", "$/hour", "requests")
     total = f"Total {q.usd_both(plan.usd_per_hour)} (730 h)"
     return f"{q.table(headers, rows, right=(1, 5, 6))}\n{total}"
 
@@ -69,7 +69,7 @@ def _pool_row(pool: PlannedPool, plan: Plan) -> tuple[str, ...]:
         parallel += f" pp{configuration.pipeline_parallel}"
     gpus = f"{pool.replicas} x {configuration.gpu_count} {configuration.gpu}"
     how = f"{configuration.engine} {parallel} {configuration.weights} {configuration.max_sequences} sequences"
-    load = sum(s.requests_per_second for s in plan.shares if s.pool == pool.name)
+    served = sum(s.requests_per_second for s in plan.shares if s.pool == pool.name)
     whole = plan.workload.requests_per_second
     return (
         pool.name,
@@ -78,7 +78,7 @@ def _pool_row(pool: PlannedPool, plan: Plan) -> tuple[str, ...]:
         gpus,
         how,
         q.usd(pool.usd_per_hour),
-        q.share(load / whole if whole else 0.0),
+        q.share(served / whole if whole else 0.0),
     )
 
 
