@@ -120,6 +120,8 @@ def _resolved(value: Any, source: _Source, where: tuple[str | int, ...] = ()) ->
         return {k: _resolved(v, source, (*where, k)) for k, v in value.items()}
     if isinstance(value, list):
         return [_resolved(v, source, (*where, i)) for i, v in enumerate(value)]
+    if isinstance(value, Decimal) and not value.is_finite():
+        raise source.error(where, f"expected a finite number, found {value}".lower())
     if isinstance(value, int | Decimal) and not isinstance(value, bool):
         return _number(value, str(where[-1]))
     if isinstance(value, str):

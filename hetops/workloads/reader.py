@@ -113,7 +113,7 @@ def read_trace(path: Path) -> Trace:
     served = columns[columns[:, 2] > 0]
     if len(served) < 2 or served[-1, 0] == served[0, 0]:
         raise TraceError(
-            f"{path}: {len(served)} request{'s' * (len(served) != 1)} at one moment make no rate",
+            f"{path}: {_too_few(len(served))}",
             hint="give at least two requests at different times, or state classes with rates in the spec",
         )
     return Trace(
@@ -214,6 +214,15 @@ def _checked(
             _length(f"{path}:{line}: {form.input_tokens}", input_tokens, 1),
             _length(f"{path}:{line}: {form.output_tokens}", output_tokens, least),
         )
+
+
+def _too_few(served: int) -> str:
+    """What a trace is that has no two moments."""
+    if served == 0:
+        return "no request, only a header or failed ones"
+    return (
+        "a single request makes no rate" if served == 1 else f"{served} requests at one moment make no rate"
+    )
 
 
 def _seconds(path: Path, line: int, form: _Format, at: Any) -> float:

@@ -102,6 +102,13 @@ def test_whole_dollars_are_money_too_and_the_tighter_budget_counts(tmp_path: Pat
             "did you mean 'batch'?",
         ),
         ('"fp8"', '"fp9"', ":7: model.precisions[0]: invalid enum value 'fp9'", "did you mean 'fp8'"),
+        (
+            "1.5",
+            "inf",
+            ":11: workload.classes[0].requests_per_second: expected a finite number, found inf",
+            "",
+        ),
+        ("4.25", "nan", "budget.usd_per_hour: expected a finite number, found nan", ""),
         ("4.25", "0", ":29: budget: a budget must be above zero", ""),
         ('"chat"', '"Chat X"', ":3: deployment.name: expected str matching regex", ""),
         ('"chat"', '"cache"', ":2: deployment: 'cache' names a folder of hetops' own", ""),

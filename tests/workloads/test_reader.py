@@ -62,7 +62,7 @@ def test_each_publishers_format_gives_the_same_trace(tmp_path: Path, text: str) 
         ),
         ("timestamp,input_tokens,output_tokens\n0,1,1\n1,inf,1\n", ":3: input_tokens is inf"),
         ("timestamp,input_tokens,output_tokens\ninf,1,1\n", ":2: timestamp 'inf' is no time"),
-        ("timestamp,input_tokens,output_tokens\n", "0 requests at one moment"),
+        ("timestamp,input_tokens,output_tokens\n", "no request, only a header"),
         ('{"timestamp": [1], "input_length": 3, "output_length": 3}\n', ":1: timestamp [1] is no time"),
         (
             '{"timestamp": 1, "input_length": null, "output_length": 3}\n',
@@ -76,7 +76,7 @@ def test_each_publishers_format_gives_the_same_trace(tmp_path: Path, text: str) 
         ("timestamp,input_tokens,output_tokens\nsoon,1,1\n", ":2: timestamp 'soon' is no time"),
         ("timestamp,input_tokens,output_tokens\n,1,1\n", ":2: no time: lengths alone make no rates"),
         ("timestamp,input_tokens,output_tokens\n0,1\n", ":2: 2 columns"),
-        ("timestamp,input_tokens,output_tokens\n0,1,1\n", "1 request at one moment make no rate"),
+        ("timestamp,input_tokens,output_tokens\n0,1,1\n", "a single request makes no rate"),
         ("timestamp,input_tokens,output_tokens\n3,1,1\n3,1,1\n", "make no rate"),
         ('{"timestamp": 1, "input_length": 3}\n', ":1: no column 'output_length'"),
         ('{"timestamp": 1, "input_length": 3, "output_length": 3}\n{broken\n', ":2: not JSON"),
