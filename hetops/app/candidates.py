@@ -130,7 +130,7 @@ def candidates(asked: Asked) -> Candidates:
     found = _Found(loaded=loaded, catalog=catalog, engines=engines, gathered=gathered)
     classes, traced = _classes(loaded)
     model = _model(found)
-    rules = _configuration_rules(loaded.spec, model, classes)
+    rules = _configuration_rules(loaded.spec, model, classes, _longest(classes, traced))
     enumeration = _configurations(found, model, rules)
     return Candidates(
         loaded=loaded,
@@ -281,11 +281,17 @@ def _stated(stated: ClassSpec, spec: Spec) -> WorkloadClass:
     )
 
 
-def _configuration_rules(spec: Spec, model: Model, classes: Sequence[WorkloadClass]) -> Rules:
-    longest = (c.input_tokens.p99 + c.output_tokens.p99 for c in classes)
+def _longest(classes: Sequence[WorkloadClass], traced: _Traced | None) -> float:
+    """Tokens of the longest request, input and output together: every request of a trace is one that will come again."""
+    if traced is not None:
+        return float((traced.trace.input_tokens + traced.trace.output_tokens).max())
+    return max(c.input_tokens.p99 + c.output_tokens.p99 for c in classes)
+
+
+def _configuration_rules(spec: Spec, model: Model, classes: Sequence[WorkloadClass], longest: float) -> Rules:
     return Rules(
         precisions=spec.model.precisions,
-        max_context_tokens=context_needed(longest, spec.model.max_context_tokens, model),
+        max_context_tokens=context_needed((longest,), spec.model.max_context_tokens, model),
         input_tokens_p90=max(c.input_tokens.p90 for c in classes),
         floors=floors_of(spec, classes),
     )

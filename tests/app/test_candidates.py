@@ -41,6 +41,13 @@ def test_a_context_holds_the_longest_requests_and_never_exceeds_the_models(tmp_p
     assert {c.max_context_tokens for c in found.enumeration.configurations} == {6400}
 
 
+def test_a_context_holds_every_request_of_a_trace(tmp_path: Path) -> None:
+    found = candidates(specs.asked(tmp_path, specs.TRACED))
+    trace = trace_of(found.loaded)
+    longest = (trace.input_tokens + trace.output_tokens).max()
+    assert {c.max_context_tokens >= longest for c in found.enumeration.configurations} == {True}
+
+
 def test_configurations_exist_only_for_gpu_types_on_offer_and_engines_allowed(tmp_path: Path) -> None:
     found = candidates(specs.asked(tmp_path, specs.LISTED, 'offers.gpus=["L4", "H100-SXM"]'))
     assert {c.gpu for c in found.enumeration.configurations} == {"L4", "H100-SXM"}
