@@ -17,6 +17,9 @@ from hetops.domain.workload import Priority
 from hetops.state.home import RESERVED
 
 Positive = Annotated[float, Meta(gt=0)]
+Rate = Annotated[float, Meta(gt=0, le=1e6)]
+"""A million requests a second are more than any fleet of a spec serves: a larger number is a wrong unit."""
+Scale = Annotated[float, Meta(gt=0, le=1e6)]
 Percentile = Annotated[float, Meta(gt=0, lt=100)]
 Share = Annotated[float, Meta(ge=0, lt=1)]
 Recovery = Annotated[float, Meta(gt=0, le=1)]
@@ -57,7 +60,7 @@ class ClassSpec(Table, frozen=True, kw_only=True):
 
     name: str
     """What the class is called in plans, in the router's answers and in observations."""
-    requests_per_second: Positive
+    requests_per_second: Rate
     """Rate to plan for: that of the busiest stretch."""
     input_tokens: Positive
     """Length of a prompt."""
@@ -84,9 +87,9 @@ class WorkloadSpec(Table, frozen=True, kw_only=True):
     """How many classes a trace is made into; the plan says what error on cost they make."""
     periods: Annotated[int, Meta(ge=1, le=288)] = 1
     """Equal stretches of the trace whose rates are told apart; the busiest is planned for."""
-    rate_scale: Positive = 1.0
+    rate_scale: Scale = 1.0
     """Every rate of the trace times this."""
-    length_scale: Positive = 1.0
+    length_scale: Scale = 1.0
     """Every length of the trace times this."""
     start_seconds: Annotated[float, Meta(ge=0)] = 0.0
     """Where in the trace to begin."""

@@ -110,7 +110,9 @@ def read(path: Path) -> Header:
             return _Reader(content).header(path)
     except OSError as fault:
         raise HetopsError(f"{path} cannot be read: {fault.strerror or fault}") from fault
-    except (struct.error, ValueError, UnicodeDecodeError) as fault:
+    except struct.error as fault:
+        raise HetopsError(f"{path} is no whole GGUF file: it ends before its header does") from fault
+    except (ValueError, UnicodeDecodeError) as fault:
         raise HetopsError(f"{path} is no whole GGUF file: {fault}") from fault
 
 
