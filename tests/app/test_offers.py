@@ -143,7 +143,7 @@ def test_a_name_in_the_spec_that_nobody_knows_has_its_place(more: str, said: str
 @pytest.mark.parametrize("limit", ["0", "-1", "nan", '"much"', "true"])
 def test_a_providers_limit_that_is_no_price_is_an_error_of_the_spec(limit: str, tmp_path: Path) -> None:
     path = written(tmp_path, f"[providers.local]\nusd_per_hour = {limit}\n")
-    with pytest.raises(SpecError, match="must be a price above zero|expected a finite number"):
+    with pytest.raises(SpecError, match=r"must be a price above zero|expected a finite number"):
         wanted_by(load(path), around(answering("local")))
 
 
