@@ -12,6 +12,7 @@ import importlib
 import json
 import os
 import signal
+import stat
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -95,6 +96,10 @@ def hetops(**_options: Any) -> None:
 def main() -> NoReturn:
     """The console script: runs the command named in `sys.argv` and ends the process with its exit code."""
     signal.signal(signal.SIGTERM, _cancel)
+    if (
+        hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN
+    ):  # nohup ignores it
+        signal.signal(signal.SIGHUP, _hang_up)
     _open_streams()
     code = _run(sys.argv[1:])
     _end(code)
@@ -112,6 +117,14 @@ def _open_streams() -> None:
 def _cancel(number: int, frame: object) -> NoReturn:
     del number, frame
     raise KeyboardInterrupt
+
+
+def _hang_up(number: int, frame: object) -> NoReturn:
+    """The terminal is gone: what is still to be said has nobody to read it, and must not stop an orderly end."""
+    for stream in (1, 2):
+        if stat.S_ISCHR(os.fstat(stream).st_mode):  # isatty says no once it is gone
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
+    _cancel(number, frame)
 
 
 def _run(arguments: list[str]) -> int:

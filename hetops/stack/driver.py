@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,11 +16,11 @@ from pathlib import Path
 
 from pulumi import automation
 
-from hetops.errors import CancelledError, HetopsError, LockError
+from hetops.errors import HetopsError, LockError
 from hetops.stack import backend_locks, backend_state
 from hetops.stack.changes import Changes, Happening, KnownNode, PoolEvent, StackOutputs
 from hetops.stack.declaring import Declaring
-from hetops.stack.engine_process import EngineProcess, end_orphan
+from hetops.stack.engine_process import EngineProcess, end_orphan, lives
 from hetops.stack.events import Preview, Progress, Silence, Tell
 from hetops.stack.exported import Exported, from_checkpoint
 from hetops.stack.inputs import FleetInputs
@@ -29,6 +31,7 @@ from hetops.state.home import DeploymentFolder
 
 __all__ = ["FleetStack", "StackPlace", "Tell"]
 
+_SCRATCH = "hetops-preview-"
 _SDK_SERVERS = logging.getLogger("grpc._server")
 
 
@@ -254,9 +257,7 @@ class FleetStack:
             if declaring is not None:
                 declaring.close()
             if self._process.interrupted:
-                raise CancelledError(
-                    "stopped; what was done is in the state", hint="run up to go on, or down to remove it"
-                ) from fault
+                raise progress.stopped() from fault
             if declaring is not None and declaring.fault is not None:
                 raise declaring.fault from fault
             raise progress.error(_last_words(fault)) from fault
@@ -266,7 +267,8 @@ class FleetStack:
 def _scratch() -> Iterator[Path]:
     """A folder that is gone afterwards."""
     try:
-        folder = tempfile.TemporaryDirectory(prefix="hetops-preview-", ignore_cleanup_errors=True)
+        _sweep(Path(tempfile.gettempdir()))
+        folder = tempfile.TemporaryDirectory(prefix=f"{_SCRATCH}{os.getpid()}-", ignore_cleanup_errors=True)
     except OSError as fault:
         raise HetopsError(
             f"no temporary folder can be made: {fault.strerror or fault}",
@@ -274,6 +276,14 @@ def _scratch() -> Iterator[Path]:
         ) from fault
     with folder as path:
         yield Path(path)
+
+
+def _sweep(temporary: Path) -> None:
+    """Removes the scratch folders of commands that were killed."""
+    for folder in temporary.glob(f"{_SCRATCH}*-*"):
+        owner = folder.name.removeprefix(_SCRATCH).partition("-")[0]
+        if owner.isdigit() and not lives(int(owner)):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _last_words(fault: Exception) -> str:

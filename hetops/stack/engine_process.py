@@ -194,11 +194,12 @@ def _is_child(pid: int, parent: int) -> bool:
     try:
         status = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
-        return not Path("/proc/self").exists() and _lives(parent)
+        return not Path("/proc/self").exists() and lives(parent)
     return int(status.rpartition(")")[2].split()[1]) == parent
 
 
-def _lives(pid: int) -> bool:
+def lives(pid: int) -> bool:
+    """Whether there is a process of that id on this host, whoever owns it."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

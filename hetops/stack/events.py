@@ -12,7 +12,7 @@ from typing import Any
 
 from pulumi.automation import EngineEvent, OpType
 
-from hetops.errors import ErrorKind, HetopsError, ProvisioningError
+from hetops.errors import CancelledError, ErrorKind, HetopsError, ProvisioningError
 from hetops.stack.changes import Happening, PoolEvent, Step, StepKind
 from hetops.stack.exported import OWN_TYPES, name_of, pool_of, type_of
 
@@ -123,6 +123,12 @@ class Progress:
         elif event.diagnostic_event is not None:
             self._diagnose(event.diagnostic_event)
 
+    def stopped(self) -> CancelledError:
+        """What a run that was asked to stop comes to."""
+        return CancelledError(
+            "stopped; what was done is in the state", hint="run up to go on, or down to remove it"
+        )
+
     def error(self, otherwise: str) -> HetopsError:
         """All failures as one error; `otherwise` is what is known where the engine told none."""
         # A program that fails after a resource did fails because of it, and says it in the engine's words.
@@ -176,6 +182,10 @@ class Silence(Progress):
 
     def __init__(self) -> None:
         super().__init__(_to_nobody)
+
+    def stopped(self) -> CancelledError:
+        """As `Progress.stopped`: there is nothing to go on with."""
+        return CancelledError("stopped; nothing was changed")
 
     def error(self, otherwise: str) -> HetopsError:
         """As `Progress.error`, and no failure of provisioning."""

@@ -193,7 +193,10 @@ def test_a_full_disk_behind_stdout_is_an_error(arguments: tuple[str, ...], code:
     assert code == 64 or "No space left on device" in run.stderr
 
 
-@pytest.mark.parametrize(("number", "when"), [(signal.SIGINT, "Ctrl-C"), (signal.SIGTERM, "terminated")])
+@pytest.mark.parametrize(
+    ("number", "when"),
+    [(signal.SIGINT, "Ctrl-C"), (signal.SIGTERM, "terminated"), (signal.SIGHUP, "hung up")],
+)
 def test_a_cancelled_command_ends_at_once_with_its_exit_code(
     number: signal.Signals, when: str, tmp_path: Path
 ) -> None:

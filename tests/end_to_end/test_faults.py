@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
 import signal
 import socket
 import subprocess
+import termios
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -141,6 +144,31 @@ def test_ctrl_c_while_nodes_start_is_told_and_a_second_up_goes_on(person: Person
     assert until(lambda: not person.engines)
     assert person.hetops("up", "-y").code == 0
     assert len(person.processes) == 3
+    assert marks(person) == person.known("road")
+
+
+def test_a_terminal_that_is_closed_while_nodes_start_stops_the_up_in_good_order(person: Person) -> None:
+    person.write(specs.emulated(free_port(), faults=SLOW_START))
+    ours, its = os.openpty()
+    process = person.start(
+        "up",
+        "-y",
+        **dict.fromkeys(("stdin", "stdout", "stderr"), its),
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+    )
+    os.close(its)
+    os.set_blocking(ours, False)
+
+    def nodes_start() -> bool:
+        with contextlib.suppress(BlockingIOError):
+            os.read(ours, 65536)
+        return len(person.processes) == 2
+
+    assert until(nodes_start)
+    os.close(ours)
+    assert process.wait(30) == 8
+    assert until(lambda: not person.engines)
+    assert person.hetops("up", "-y").code == 0
     assert marks(person) == person.known("road")
 
 

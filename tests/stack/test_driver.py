@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 import os
 import signal
+import subprocess
+import tempfile
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -27,6 +29,19 @@ SECRET = "sk-never-to-be-seen-7f3a"
 
 def kinds(changes: Changes) -> dict[str, str]:
     return {step.name: str(step.kind) for step in changes.steps}
+
+
+def test_a_preview_clears_up_after_one_that_was_killed(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    left, used = (tmp_path / f"hetops-preview-{pid}-abc" for pid in (gone.pid, os.getpid()))
+    for folder in (left / "road", used):
+        folder.mkdir(parents=True)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    place.stack().preview(inputs())
+    assert list(tmp_path.glob("hetops-preview-*")) == [used]
 
 
 def test_a_fleet_comes_up_with_its_router_and_goes_without_a_trace(tmp_path: Path) -> None:
