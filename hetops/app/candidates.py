@@ -5,7 +5,7 @@ What `plan`, `bench` and every other command that starts from a spec share.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -149,6 +149,17 @@ def candidates(asked: Asked) -> Candidates:
     )
 
 
+def engine_needs(plugins: Plugins) -> Mapping[str, EngineNeeds]:
+    """What every engine that can be planned with wants, by its name; GPU engines first."""
+    return {**BUILT_IN, **{engine.name: engine.needs for engine in plugins.engines}}
+
+
+def checkpoints_for(needs: EngineNeeds, known: Iterable[Checkpoint]) -> tuple[Checkpoint, ...]:
+    """Those of the catalogue's checkpoints that an engine gets at: the host's cores read what lies on the host."""
+    on_this_machine = "cpu" in needs.gpu_vendors
+    return tuple(c for c in known if c.reference.startswith(_PRECIOUS) == on_this_machine)
+
+
 def engine_settings(loaded: LoadedSpec, engine: str) -> Mapping[str, Any]:
     """`[engine.settings.NAME]`; a text that begins with `./` or `../` is a path beside the spec."""
     settings = loaded.spec.engine.settings.get(engine, {})
@@ -182,7 +193,7 @@ class _Found:
 def _engines(loaded: LoadedSpec, plugins: Plugins) -> tuple[_EngineChoice, ...]:
     """The engines that the spec allows, all that are known where it names none."""
     registered = {e.name: e for e in plugins.engines}
-    needs = {**BUILT_IN, **{name: engine.needs for name, engine in registered.items()}}
+    needs = engine_needs(plugins)
     names = loaded.spec.engine.names or tuple(needs)
     for index, name in enumerate(names):
         if name not in needs:
@@ -323,9 +334,7 @@ def _space(engine: _EngineChoice, found: _Found, model: Model) -> Space:
 def _checkpoints(engine: _EngineChoice, catalog: Catalog, model: Model) -> tuple[Checkpoint, ...]:
     """What the engine's own settings name, else what the catalogue knows and the engine can get at."""
     own = engine.plugin.checkpoints(model, engine.settings) if engine.plugin else ()
-    on_this_machine = "cpu" in engine.needs.gpu_vendors
-    known = catalog.checkpoints_of(model.name)
-    return own or tuple(c for c in known if c.reference.startswith(_PRECIOUS) == on_this_machine)
+    return own or checkpoints_for(engine.needs, catalog.checkpoints_of(model.name))
 
 
 def _fits(model: Model) -> Callable[[Configuration, GpuType], str]:
