@@ -1,4 +1,4 @@
-"""What an `up` would change, as text and as JSON: pools, money, targets, routing, drift. Pure; decides nothing."""
+"""What an `up` would change, as text and as JSON: pools, what they serve, money, targets, routing, drift. Pure; decides nothing."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hetops.domain.units import usd_per_month
 from hetops.domain.workload import LatencyTarget
 from hetops.reports import quantities as q
 from hetops.stack.changes import Drift
-from hetops.stack.diff import FleetDiff, PoolChange, PoolDiff, TargetDiff
+from hetops.stack.diff import FleetDiff, PoolChange, PoolDiff, ShareDiff, TargetDiff, told
 
 SIGNS: Mapping[PoolChange, str] = {
     PoolChange.ADDED: "+",
@@ -32,6 +32,7 @@ def as_text(diff: FleetDiff) -> str:
     sections = (
         f"{diff.deployment}: {diff.summary}",
         _pools(diff),
+        _served(diff),
         _targets(diff) if _has_both_sides(diff) else "",
         _routing(diff) if _has_both_sides(diff) else "",
         _drift(diff.drift),
@@ -85,6 +86,13 @@ def _usd_month(amount: Decimal) -> str:
     return f"${float(amount):,.0f}"
 
 
+def _served(diff: FleetDiff) -> str:
+    lines = [f"{s.what} {told(s)}" for s in diff.served]
+    if diff.relaunched:
+        lines.append(f"engine started in another way: {', '.join(diff.relaunched)}")
+    return "\n".join(lines)
+
+
 def _targets(diff: FleetDiff) -> str:
     rows = [line for t in diff.targets for line in _target_rows(t)]
     return q.table(("targets", "", "before", "after"), rows) if rows else ""
@@ -115,8 +123,18 @@ def _routing(diff: FleetDiff) -> str:
         return ""
     if not diff.shares:
         return "Routing: requests are told apart by other lengths or priorities"
-    rows = [(s.workload_class, s.pool, f"{q.share(s.before)} → {q.share(s.after)}") for s in diff.shares]
+    rows = [(s.workload_class, s.pool, moved) for s in diff.shares if (moved := _moved(s))]
+    if not rows:
+        return "Routing: shares move by less than a tenth of a per cent"
     return q.table(("routing", "pool", "share"), rows)
+
+
+def _moved(share: ShareDiff) -> str:
+    """`53 % → 57 %`, with a decimal where it takes one to see the difference; empty where that does not do."""
+    whole = q.share(share.before), q.share(share.after)
+    fine = tuple(f"{100 * value:.1f} %" for value in (share.before, share.after))
+    before, after = whole if whole[0] != whole[1] else fine
+    return "" if before == after else f"{before} → {after}"
 
 
 def _drift(drift: tuple[Drift, ...]) -> str:

@@ -45,6 +45,16 @@ class PoolDiff:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ServedDiff:
+    """What the fleet's replicas are, before and after: every value that a pool has."""
+
+    what: str
+    """model, engine, weights (their precision), checkpoint, or context (tokens)."""
+    before: tuple[str, ...]
+    after: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TargetDiff:
     """A class's targets before and after; None where the class is not served."""
 
@@ -82,6 +92,10 @@ class FleetDiff:
     usd_per_hour_after: Decimal
     usd_per_month_before: Decimal
     usd_per_month_after: Decimal
+    served: tuple[ServedDiff, ...] = ()
+    """What differs of model, engines and weights; nothing where there is no fleet on one side."""
+    relaunched: tuple[str, ...] = ()
+    """Pools that are replaced though their configuration stays: their engine is started in another way."""
     targets: tuple[TargetDiff, ...] = ()
     """Classes whose targets differ."""
     shares: tuple[ShareDiff, ...] = ()
@@ -117,6 +131,8 @@ def fleet_diff(
         usd_per_hour_after=money_after,
         usd_per_month_before=usd_per_month(money_before),
         usd_per_month_after=usd_per_month(money_after),
+        served=_served(before, after),
+        relaunched=_relaunched(before, after, pools),
         targets=targets,
         shares=_shares(before, after),
         drift=drift,
@@ -183,6 +199,33 @@ def _router(changes: Changes) -> PoolChange:
     return PoolChange.REMOVED if StepKind.DELETE in kinds else PoolChange.UNCHANGED
 
 
+def _served(before: Plan | None, after: Plan | None) -> tuple[ServedDiff, ...]:
+    if before is None or after is None:
+        return ()
+    old, new = _replicas(before), _replicas(after)
+    return tuple(
+        ServedDiff(what=what, before=old[what], after=new[what]) for what in new if old[what] != new[what]
+    )
+
+
+def _replicas(plan: Plan) -> dict[str, tuple[str, ...]]:
+    found = [p.configuration for p in plan.pools]
+    each = {
+        "model": {plan.model},
+        "engine": {c.engine for c in found},
+        "weights": {str(c.weights) for c in found},
+        "checkpoint": {c.checkpoint for c in found},
+        "context": {str(c.max_context_tokens) for c in found},
+    }
+    return {what: tuple(sorted(values)) for what, values in each.items()}
+
+
+def _relaunched(before: Plan | None, after: Plan | None, pools: tuple[PoolDiff, ...]) -> tuple[str, ...]:
+    old, new = ({p.name: p.configuration for p in plan.pools} if plan else {} for plan in (before, after))
+    replaced = (p.name for p in pools if p.change is PoolChange.REPLACED)
+    return tuple(name for name in replaced if old[name] == new[name])
+
+
 def _routing(plan: Plan | None) -> object:
     """What the router goes by: shares, and the lengths that it knows classes by."""
     if plan is None:
@@ -218,6 +261,11 @@ def _usd_per_hour(plan: Plan | None) -> Decimal:
     return plan.usd_per_hour if plan else Decimal(0)
 
 
+def told(served: ServedDiff) -> str:
+    """`llama-3-8b → qwen3-8b`; of several, all."""
+    return f"{', '.join(served.before)} → {', '.join(served.after)}"
+
+
 _VERBS = (
     (PoolChange.ADDED, "add"),
     (PoolChange.CHANGED, "change"),
@@ -227,8 +275,12 @@ _VERBS = (
 
 
 def _summary(diff: FleetDiff) -> str:
-    """One line: "2 pools to add, 1 to change, 0 to remove · $9.42 → $8.08 /h ($6,877 → $5,900 /month, -14 %)"."""
-    parts = [_counts(diff), _money(diff)]
+    """One line: "2 pools to add, 1 to change, 0 to remove · $9.42 → $8.08 /h ($6,877 → $5,900 /month, -14 %)".
+
+    A model that becomes another one is said between the two.
+    """
+    model = [f"model {told(s)}" for s in diff.served if s.what == "model"]
+    parts = [_counts(diff), *model, _money(diff)]
     if diff.drift:
         parts.append(f"{len(diff.drift)} {'node has' if len(diff.drift) == 1 else 'nodes have'} drifted")
     return " · ".join(parts)
@@ -248,12 +300,12 @@ def _counts(diff: FleetDiff) -> str:
             else "no pools to change"
         )
     # Replacing is rare; the other three are always told, as people look for the zero at "remove".
-    told = [
+    shown = [
         (counts[change], verb)
         for change, verb in _VERBS
         if counts[change] or change is not PoolChange.REPLACED
     ]
-    (count, verb), *rest = told
+    (count, verb), *rest = shown
     first = f"{count} {'pool' if count == 1 else 'pools'} to {verb}"
     return ", ".join((first, *(f"{n} to {v}" for n, v in rest)))
 

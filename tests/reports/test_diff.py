@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from hetops.domain import codec
+from hetops.domain.model import Precision
 from hetops.domain.plan import Plan
 from hetops.domain.workload import LatencyTarget
 from hetops.reports import diff as report
@@ -82,6 +84,58 @@ def test_routing_that_changes_is_shown_by_class_and_pool() -> None:
     assert lines[0].startswith("chat: routing to change · $3.50 /h")
     assert "chat     l4-fp8    60 % → 50 %" in lines
     assert "chat     l40s-fp8  40 % → 50 %" in lines
+
+
+@pytest.mark.parametrize(
+    ("share", "line"),
+    [
+        (0.57, "chat     l4-fp8    60 % → 57 %"),
+        (0.602, "chat     l4-fp8    60.0 % → 60.2 %"),
+        (0.60002, "Routing: shares move by less than a tenth of a per cent"),
+    ],
+)
+def test_a_share_is_shown_with_the_digits_in_which_it_moves(share: float, line: str) -> None:
+    lines = lines_of(plans.plan(), with_shares(plans.plan(), share))
+    assert line in lines
+    assert not any("60 % → 60 %" in shown or "60.0 % → 60.0 %" in shown for shown in lines)
+
+
+def served(plan: Plan, model: str, **fields: Any) -> Plan:
+    """The plan with another model in all its pools, and other fields of their configurations."""
+    pools = tuple(
+        replace(p, configuration=replace(p.configuration, model=model, **fields)) for p in plan.pools
+    )
+    return replace(plan, model=model, pools=pools)
+
+
+def test_another_model_is_named_in_the_first_line_and_beside_the_pools() -> None:
+    after = served(plans.plan(), "qwen3-8b", checkpoint="Qwen/Qwen3-8B-FP8")
+    replaced = Changes(steps=(step(StepKind.REPLACE, "l4-fp8"), step(StepKind.REPLACE, "l4-fp8")))
+    lines = lines_of(plans.plan(), after, replaced)
+    assert " · model llama-3.1-8b → qwen3-8b · " in lines[0]
+    assert "model llama-3.1-8b → qwen3-8b" in lines
+    assert "checkpoint RedHatAI/Meta-Llama-3.1-8B-Instruct-FP8 → Qwen/Qwen3-8B-FP8" in lines
+    assert not any("started in another way" in line for line in lines)
+
+
+def test_another_engine_precision_and_context_are_named() -> None:
+    after = served(
+        plans.plan(), "llama-3.1-8b", engine="sglang", weights=Precision.INT8, max_context_tokens=4096
+    )
+    lines = lines_of(plans.plan(), after)
+    for line in ("engine vllm → sglang", "weights fp8 → int8", "context 8192 → 4096"):
+        assert line in lines
+
+
+def test_a_pool_that_is_replaced_for_how_its_engine_is_started_says_so() -> None:
+    replaced = Changes(steps=(step(StepKind.REPLACE, "l40s-fp8"),))
+    lines = lines_of(plans.plan(), plans.plan(), replaced)
+    assert "engine started in another way: l40s-fp8" in lines
+
+
+def test_a_new_fleet_and_one_that_goes_compare_nothing_that_they_serve() -> None:
+    assert fleet_diff(None, plans.plan(), NOTHING).served == ()
+    assert fleet_diff(plans.plan(), None, NOTHING).served == ()
 
 
 def test_drift_is_told_apart_with_its_first_line_of_reason() -> None:
