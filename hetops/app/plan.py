@@ -224,12 +224,11 @@ def _problem(
 
 def _priced(offer: Offer) -> PricedOffer:
     limits = offer.limits
-    grouped = limits.quota_group and limits.quota_left is not None
     return PricedOffer(
         id=offer.id,
         usd_per_hour=offer.total_usd_per_hour,
         max_nodes=limits.max_count,
-        quota_per_node={limits.quota_group: Decimal(repr(limits.quota_per_node))} if grouped else {},
+        quota_per_node={share.group: Decimal(repr(share.per_node)) for share in limits.quotas},
         provider=offer.provider,
         gpu=offer.gpu,
         gpu_count=offer.gpu_count,
@@ -239,10 +238,9 @@ def _priced(offer: Offer) -> PricedOffer:
 def _quota_groups(offers: Iterable[Offer]) -> Iterator[QuotaGroup]:
     """One group a name; where its offers tell different amounts, the least counts."""
     left: dict[str, tuple[float, str]] = {}
-    for limits in (o.limits for o in offers if o.limits.quota_group and o.limits.quota_left is not None):
-        amount = float(limits.quota_left or 0.0)
-        least, unit = left.get(limits.quota_group, (amount, limits.quota_unit))
-        left[limits.quota_group] = (min(amount, least), unit)
+    for share in (share for offer in offers for share in offer.limits.quotas):
+        least, unit = left.get(share.group, (share.left, share.unit))
+        left[share.group] = (min(share.left, least), unit)
     for name, (amount, unit) in left.items():
         yield QuotaGroup(id=name, limit=Decimal(repr(amount)), unit=unit)
 

@@ -48,18 +48,30 @@ class Availability:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """How much of an offer one account can have.
+class QuotaShare:
+    """What a node takes of one limit of the account that offers share by its name, and what is left of it.
 
-    `quota_group` names a limit that several offers share; `quota_left` is what is left of it and
-    `quota_per_node` what one node of this offer takes, both in `quota_unit`.
+    A limit that is not known has no share: unknown is not unlimited, and no number either.
     """
 
+    group: str
+    left: float
+    per_node: float
+    unit: str = ""
+
+    @property
+    def allows_one(self) -> bool:
+        """Whether what is left lets one node be."""
+        return self.left >= self.per_node and self.left > 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How much of an offer one account can have: of the offer itself, and of what it shares with others."""
+
     max_count: int | None = None
-    quota_group: str = ""
-    quota_left: float | None = None
-    quota_per_node: float = 0.0
-    quota_unit: str = ""
+    quotas: tuple[QuotaShare, ...] = ()
+    """Every one of them counts: a family's in a region and one over all regions, say."""
     spend_usd_per_hour: Decimal | None = None
 
 

@@ -27,7 +27,7 @@ class CachedOffers:
     """One answer of one provider; each offer says itself when it was observed and how long it holds."""
 
     FORMAT: ClassVar[str] = "hetops.offer-cache"
-    FORMAT_VERSION: ClassVar[str] = "1.0"
+    FORMAT_VERSION: ClassVar[str] = "2.0"
 
     provider: str
     offers: tuple[Offer, ...]

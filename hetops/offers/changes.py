@@ -100,8 +100,7 @@ def nodes_left(offer: Offer) -> int | None:
     if offer.availability.state is AvailabilityState.NONE:
         return 0
     known = [] if limits.max_count is None else [limits.max_count]
-    if limits.quota_left is not None and limits.quota_per_node > 0:
-        known.append(int(limits.quota_left // limits.quota_per_node))
+    known += [int(share.left // share.per_node) for share in limits.quotas if share.per_node > 0]
     return min(known, default=None)
 
 

@@ -233,10 +233,9 @@ def _none_left(offer: Offer, _rules: OfferRules, _context: _Context) -> str:
 
 
 def _quota(offer: Offer, _rules: OfferRules, _context: _Context) -> str:
-    limits = offer.limits
-    if limits.quota_left is None or (limits.quota_left >= limits.quota_per_node and limits.quota_left > 0):
-        return ""
-    return f"{limits.quota_left:g} {limits.quota_unit} left of quota {limits.quota_group}".replace("  ", " ")
+    short = (share for share in offer.limits.quotas if not share.allows_one)
+    told = (f"{share.left:g} {share.unit} left of quota {share.group}".replace("  ", " ") for share in short)
+    return next(told, "")
 
 
 def _stale_price(offer: Offer, rules: OfferRules, context: _Context) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from hetops.domain.gpu import GpuType
 from hetops.domain.model import Checkpoint, Model, Precision
-from hetops.domain.offer import Availability, AvailabilityState, Limits, Market, Offer, PriceBasis
+from hetops.domain.offer import Availability, AvailabilityState, Limits, Market, Offer, PriceBasis, QuotaShare
 from hetops.domain.performance import Measurement, StepTimes
 from hetops.domain.plan import PlannedPool, Refusal
 from hetops.domain.units import BYTES_PER_GIB
@@ -107,6 +107,7 @@ __all__ = [
     "Provider",
     "ProviderError",
     "Quota",
+    "QuotaShare",
     "RealClock",
     "Refusal",
     "Refused",

@@ -140,7 +140,7 @@ class ProviderContract:
             assert quota.used >= 0, f"{quota.group}: less than nothing used"
             assert quota.unit, f"{quota.group} has no unit"
         known = {q.group for q in quotas}
-        named = {o.limits.quota_group for o in _offers(provider, self.query())} - {""}
+        named = {s.group for o in _offers(provider, self.query()) for s in o.limits.quotas}
         assert not quotas or named <= known, f"quota() knows nothing of {sorted(named - known)}"
 
     def test_no_secret_is_in_what_it_hands_over_or_logs(self) -> None:

@@ -123,9 +123,8 @@ def _broken_limits(plan: Plan, limits: PlanLimits) -> Iterator[Violation]:
     offers = {pool.offer.id: pool.offer for pool in plan.pools}
     for pool in plan.pools:
         rented[pool.offer.id] += pool.nodes
-        own = pool.offer.limits
-        if own.quota_left is not None:
-            taken[own.quota_group] += _exact(own.quota_per_node) * pool.nodes
+        for share in pool.offer.limits.quotas:
+            taken[share.group] += _exact(share.per_node) * pool.nodes
     for name, nodes in rented.items():
         stock = offers[name].limits.max_count
         most = limits.assumed_max_nodes if stock is None else stock

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hetops.plugin import Limits, Market, Quota
+from hetops.plugin import Limits, Market, Quota, QuotaShare
 from hetops_aws.shapes import family, generation
 
 UNIT = "vCPU"
@@ -59,12 +59,13 @@ class RegionQuotas:
         found = self.limit_of(instance_type, market)
         if found is None:
             return Limits()
-        return Limits(
-            quota_group=found.group,
-            quota_left=max(0.0, found.limit - (self.used or {}).get(found.group, 0.0)),
-            quota_per_node=float(vcpu),
-            quota_unit=UNIT,
+        share = QuotaShare(
+            group=found.group,
+            left=max(0.0, found.limit - (self.used or {}).get(found.group, 0.0)),
+            per_node=float(vcpu),
+            unit=UNIT,
         )
+        return Limits(quotas=(share,))
 
     def told(self) -> tuple[Quota, ...]:
         """Every limit, as providers tell them."""

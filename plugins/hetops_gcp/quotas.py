@@ -1,7 +1,7 @@
 """Quotas of a project as limits of offers. Pure.
 
-GPUs are limited by region, kind and market, and all together over all regions. An offer names one group: the tighter of
-the two now. A quota that is not told is not known, which is never unlimited.
+GPUs are limited by region, kind and market, and all together over all regions: an offer takes of both. A quota that is
+not told is not known, which is never unlimited.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from hetops.plugin import Limits, Market, Quota
+from hetops.plugin import Limits, Market, Quota, QuotaShare
 
 EVERYWHERE = "GPUS_ALL_REGIONS"
 _UNIT = "GPUs"
@@ -60,11 +60,11 @@ class Quotas:
             EVERYWHERE: self.everywhere.get(EVERYWHERE),
         }
         told = {group: limit for group, limit in known.items() if limit is not None}
-        if not told:
-            return Limits()
-        group = min(told, key=lambda name: told[name].left)
         return Limits(
-            quota_group=group, quota_left=told[group].left, quota_per_node=float(count), quota_unit=_UNIT
+            quotas=tuple(
+                QuotaShare(group=group, left=limit.left, per_node=float(count), unit=_UNIT)
+                for group, limit in told.items()
+            )
         )
 
     def told(self) -> Iterator[Quota]:

@@ -21,6 +21,7 @@ from hetops.plugin import (
     PriceBasis,
     ProviderError,
     Quota,
+    QuotaShare,
 )
 from hetops_local import machine, processes
 from hetops_local.settings import PROVIDER, LocalSettings, read_settings
@@ -81,10 +82,7 @@ def _core_offers(settings: LocalSettings, now: datetime) -> Iterator[Offer]:
             availability=Availability(state=AvailabilityState.AVAILABLE, observed_at=now),
             limits=Limits(
                 max_count=settings.cores // count,
-                quota_group=CORES_QUOTA,
-                quota_left=settings.cores,
-                quota_per_node=count,
-                quota_unit="cores",
+                quotas=(QuotaShare(group=CORES_QUOTA, left=settings.cores, per_node=count, unit="cores"),),
             ),
         )
         count *= 2

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from hetops.catalog import tables
-from hetops.domain.offer import Availability, AvailabilityState, Limits, Offer
+from hetops.domain.offer import Availability, AvailabilityState, Limits, Offer, QuotaShare
 from hetops.offers.changes import Look, OfferChanges, nodes_left
 from hetops.offers.listing import OfferListing
 from hetops.offers.rank import Order, ranked
@@ -84,7 +84,7 @@ def test_what_a_source_that_failed_in_part_does_not_tell_is_not_gone() -> None:
 
 
 def test_nodes_left_is_the_tighter_of_stock_and_quota_and_unknown_is_never_many() -> None:
-    quota = Limits(max_count=9, quota_group="g", quota_left=10, quota_per_node=4)
+    quota = Limits(max_count=9, quotas=(QuotaShare(group="g", left=10, per_node=4),))
     gone = Availability(state=AvailabilityState.NONE)
     assert nodes_left(A) is None
     assert nodes_left(replace(A, limits=Limits(max_count=5))) == 5

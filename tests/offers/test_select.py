@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hetops.domain.offer import Availability, AvailabilityState, Limits, Market, Offer
+from hetops.domain.offer import Availability, AvailabilityState, Limits, Market, Offer, QuotaShare
 from hetops.errors import UsageError
 from hetops.offers.select import (
     GpuWanted,
@@ -31,7 +31,8 @@ def chosen(*offers: Offer, listed: tuple[Offer, ...] = (), **rules: Any) -> Sele
 
 
 SOLD_OUT = Availability(state=AvailabilityState.NONE)
-QUOTA = Limits(quota_group="gpus", quota_left=3, quota_per_node=8, quota_unit="GPUs")
+ROOM = QuotaShare(group="anywhere", left=64, per_node=8, unit="GPUs")
+QUOTA = Limits(quotas=(ROOM, QuotaShare(group="gpus", left=3, per_node=8, unit="GPUs")))
 
 
 @pytest.mark.parametrize(

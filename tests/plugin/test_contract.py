@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from hetops.catalog import tables
-from hetops.domain.offer import Limits, Offer, PriceBasis
+from hetops.domain.offer import Limits, Offer, PriceBasis, QuotaShare
 from hetops.errors import ErrorKind, ProviderError
 from hetops.plugin.engine import Launch
 from hetops.plugin.provider import CheckResult, Node, NodeRequest, NodeState, OfferQuery, Quota
@@ -136,7 +136,7 @@ class _ChecksSlowly(MemoryProvider):
         return super().check(settings)
 
 
-OTHER_GROUP = live_offer(NAME, limits=Limits(quota_group="vcpus", quota_left=1, quota_per_node=1))
+OTHER_GROUP = live_offer(NAME, limits=Limits(quotas=(QuotaShare(group="vcpus", left=1, per_node=1),)))
 
 
 @pytest.mark.parametrize(

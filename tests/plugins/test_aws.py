@@ -145,12 +145,12 @@ def test_the_price_list_of_the_nearest_endpoint_is_asked(plain: AwsCloud) -> Non
 @pytest.mark.usefixtures("plain")
 def test_quotas_are_vcpus_that_a_family_shares_on_a_market() -> None:
     told = ask({"regions": ["us-east-1"]})
-    limits = {(o.sku, o.market): o.limits for o in told.offers}
-    g6, g6e = limits["g6.xlarge", Market.ON_DEMAND], limits["g6e.12xlarge", Market.ON_DEMAND]
-    assert g6.quota_group == g6e.quota_group == "aws/us-east-1/on_demand/G+VT"
-    assert (g6.quota_left, g6.quota_per_node, g6e.quota_per_node, g6.quota_unit) == (768.0, 4.0, 48.0, "vCPU")
-    p5 = limits["p5.48xlarge", Market.SPOT]
-    assert (p5.quota_group, p5.quota_left) == ("aws/us-east-1/spot/P5", 192.0)
+    shares = {(o.sku, o.market): share for o in told.offers for share in o.limits.quotas}
+    g6, g6e = shares["g6.xlarge", Market.ON_DEMAND], shares["g6e.12xlarge", Market.ON_DEMAND]
+    assert g6.group == g6e.group == "aws/us-east-1/on_demand/G+VT"
+    assert (g6.left, g6.per_node, g6e.per_node, g6.unit) == (768.0, 4.0, 48.0, "vCPU")
+    p5 = shares["p5.48xlarge", Market.SPOT]
+    assert (p5.group, p5.left) == ("aws/us-east-1/spot/P5", 192.0)
 
 
 def test_a_quota_of_zero_leaves_nothing_to_choose(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -165,7 +165,7 @@ def test_a_quota_of_zero_leaves_nothing_to_choose(monkeypatch: pytest.MonkeyPatc
 
 
 def test_what_runs_already_is_taken_off_its_quota(trapped: Told) -> None:
-    left = {o.limits.quota_group: o.limits.quota_left for o in trapped.offers}
+    left = {share.group: share.left for o in trapped.offers for share in o.limits.quotas}
     assert left["aws/us-east-1/on_demand/P"] == 384 - 192, "the capacity block does not count"
     assert left["aws/us-east-1/spot/G+VT"] == 256 - 4
     assert left["aws/us-east-1/on_demand/G+VT"] == 768

@@ -149,9 +149,9 @@ def test_each_denied_permission_is_named_with_its_regions_and_costs_what_it_told
         ("us-east-1", Market.SPOT),
         ("eu-west-1", Market.SPOT),
     }
-    quotas = {o.region: o.limits.quota_left for o in told.offers}
-    assert quotas["us-east-1"] is not None
-    assert quotas["eu-west-1"] is None, "unknown is not unlimited: nothing is said"
+    quotas = {o.region: o.limits.quotas for o in told.offers}
+    assert quotas["us-east-1"]
+    assert quotas["eu-west-1"] == (), "unknown is not unlimited: nothing is said"
 
 
 def test_a_description_that_one_region_refuses_is_asked_of_another(monkeypatch: pytest.MonkeyPatch) -> None:

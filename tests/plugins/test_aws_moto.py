@@ -80,5 +80,5 @@ def left() -> float:
     """vCPUs left of the on-demand quota of the G family in us-east-1."""
     told = ask({"regions": ["us-east-1"], "markets": ["on_demand"]})
     (limits,) = {o.limits for o in told.on(Market.ON_DEMAND, "g6.xlarge")}
-    assert limits.quota_left is not None
-    return limits.quota_left
+    (share,) = limits.quotas
+    return share.left

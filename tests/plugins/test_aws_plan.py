@@ -56,10 +56,11 @@ def test_a_plan_of_live_offers_stays_within_the_quotas_and_up_refuses_it(
     assert {str(p.offer.market) for p in plan.pools} == {"on_demand"}, "no quota on the spot market"
     taken: dict[str, Decimal] = {}
     for pool in plan.pools:
-        limits = pool.offer.limits
-        used = Decimal(pool.nodes) * Decimal(limits.quota_per_node)
-        taken[limits.quota_group] = taken.get(limits.quota_group, Decimal(0)) + used
-    assert all(vcpu <= 16 for group, vcpu in taken.items() if group), taken
+        for share in pool.offer.limits.quotas:
+            used = Decimal(pool.nodes) * Decimal(share.per_node)
+            taken[share.group] = taken.get(share.group, Decimal(0)) + used
+    assert taken
+    assert all(vcpu <= 16 for vcpu in taken.values()), taken
     assert "aws is for planning only: up cannot provision on it yet" in plan.warnings
     with pytest.raises(PolicyError, match="aws: for planning only") as refused:
         preconditions.check_providers(plan, manager.load().providers)

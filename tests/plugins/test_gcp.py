@@ -160,23 +160,22 @@ def test_a_setting_that_is_wrong_is_named(gcp: Project, settings: dict[str, Any]
 class TestQuotas:
     """By region, GPU and market, and over all regions."""
 
-    def limits(self, gcp: Project, offer: str) -> tuple[str, float | None, float, str]:
-        limits = gcp.offers()[offer].limits
-        return limits.quota_group, limits.quota_left, limits.quota_per_node, limits.quota_unit
+    def shares(self, gcp: Project, offer: str) -> dict[str, tuple[float, float, str]]:
+        return {s.group: (s.left, s.per_node, s.unit) for s in gcp.offers()[offer].limits.quotas}
 
     def test_what_runs_is_taken_off_and_a_node_takes_its_gpus(self, gcp: Project) -> None:
-        found = self.limits(gcp, "gcp/us-central1/g2-standard-24/on_demand")
-        assert found == ("us-central1 NVIDIA_L4_GPUS", 6, 2, "GPUs")
+        found = self.shares(gcp, "gcp/us-central1/g2-standard-24/on_demand")
+        assert found["us-central1 NVIDIA_L4_GPUS"] == (6, 2, "GPUs")
 
     def test_the_spot_market_has_quotas_of_its_own(self, gcp: Project) -> None:
-        found = self.limits(gcp, "gcp/us-central1-b/g2-standard-4/spot")
-        assert found == ("us-central1 PREEMPTIBLE_NVIDIA_L4_GPUS", 16, 1, "GPUs")
+        found = self.shares(gcp, "gcp/us-central1-b/g2-standard-4/spot")
+        assert found["us-central1 PREEMPTIBLE_NVIDIA_L4_GPUS"] == (16, 1, "GPUs")
 
-    def test_the_quota_over_all_regions_counts_where_it_is_the_tighter_or_the_only_one(
-        self, gcp: Project
-    ) -> None:
-        assert self.limits(gcp, "gcp/us-central1/a2-ultragpu-1g/on_demand")[:2] == ("GPUS_ALL_REGIONS", 64)
-        assert self.limits(gcp, "gcp/us-central1/a3-highgpu-8g/on_demand")[:3] == ("GPUS_ALL_REGIONS", 64, 8)
+    def test_a_node_takes_of_its_own_quota_and_of_the_one_over_all_regions(self, gcp: Project) -> None:
+        both = self.shares(gcp, "gcp/us-central1/a2-ultragpu-1g/on_demand")
+        assert set(both) == {"us-central1 NVIDIA_A100_80GB_GPUS", "GPUS_ALL_REGIONS"}
+        only = self.shares(gcp, "gcp/us-central1/a3-highgpu-8g/on_demand")
+        assert only == {"GPUS_ALL_REGIONS": (64, 8, "GPUs")}, "what the API does not tell is not made up"
 
     def test_a_quota_of_none_everywhere_rules_everything_out(self, tmp_path: Path) -> None:
         with project(tmp_path, stock={"GPUS_ALL_REGIONS": 0}) as poor:

@@ -63,9 +63,9 @@ def test_cores_are_offered_in_powers_of_two_at_one_price_each() -> None:
 @pytest.mark.usefixtures("eight_cores")
 def test_all_core_offers_share_one_quota() -> None:
     for offer in offers({"cores": 6}):
-        limits = offer.limits
-        assert (limits.quota_group, limits.quota_left, limits.quota_unit) == (CORES_QUOTA, 6, "cores")
-        assert limits.quota_per_node == offer.gpu_count
+        (share,) = offer.limits.quotas
+        assert (share.group, share.left, share.unit) == (CORES_QUOTA, 6, "cores")
+        assert share.per_node == offer.gpu_count
 
 
 @pytest.mark.usefixtures("eight_cores")
@@ -91,7 +91,7 @@ def test_a_twin_says_that_it_is_emulated_and_whose_price_it_has() -> None:
     assert twin.nvlink
     assert twin.availability.state is AvailabilityState.AVAILABLE
     assert twin.limits.max_count is not None
-    assert twin.limits.quota_group == "", "a twin takes no cores"
+    assert twin.limits.quotas == (), "a twin takes no cores"
     assert not twin.plan_only, "a twin can be provisioned: nobody bills it"
 
 

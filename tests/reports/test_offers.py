@@ -12,7 +12,7 @@ from decimal import Decimal
 
 from hetops.catalog import tables
 from hetops.domain import codec
-from hetops.domain.offer import Availability, AvailabilityState, Limits, Offer, PriceBasis
+from hetops.domain.offer import Availability, AvailabilityState, Limits, Offer, PriceBasis, QuotaShare
 from hetops.domain.plan import Refusal
 from hetops.errors import ErrorKind
 from hetops.offers.changes import ChangedPrice, ChangedStock, GoneOffer, OfferChanges
@@ -81,7 +81,7 @@ def test_what_is_left_is_the_tighter_of_stock_and_quota_and_unknown_is_never_man
         row = report.as_text(listing([live_offer("cloud", **fields)])).splitlines()[1]
         return row.split("on_demand")[1].split()[0]
 
-    quota = Limits(max_count=9, quota_group="g", quota_left=10, quota_per_node=4)
+    quota = Limits(max_count=9, quotas=(QuotaShare(group="g", left=10, per_node=4),))
     assert left() == "?"
     assert left(limits=Limits(max_count=5)) == "5"
     assert left(limits=quota) == "2"

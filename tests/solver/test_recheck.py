@@ -12,6 +12,7 @@ import pytest
 
 from hetops.app.plan import make_plan
 from hetops.domain import codec
+from hetops.domain.offer import QuotaShare
 from hetops.domain.plan import Plan
 from hetops.errors import DocumentError
 from hetops.solver.recheck import recheck, seal
@@ -151,7 +152,7 @@ def test_a_change_is_named_by_the_rule_that_it_breaks(
 def test_a_provider_s_budget_and_a_quota_are_checked_too(text: bytes) -> None:
     plan = codec.decode(Plan, text, source="test")
     pool = plan.pools[0]
-    own = replace(pool.offer.limits, quota_group="gpus", quota_left=0.0, quota_per_node=8.0)
+    own = replace(pool.offer.limits, quotas=(QuotaShare(group="gpus", left=0.0, per_node=8.0),))
     limits = plan.certificate.limits
     assert limits is not None
     narrower = replace(
