@@ -20,6 +20,7 @@ from hetops.domain.plan import (
     Certificate,
     ClassForecast,
     ClassShare,
+    PeakUse,
     Plan,
     PlanLimits,
     PlannedPool,
@@ -297,7 +298,12 @@ def _plan(posed: Posed, solution: Solution, alternatives: tuple[Alternative, ...
         coverage=c.gathered.collected.coverage,
         warnings=tuple(_warnings(posed, solution)),
     )
-    return seal(plan)
+    return seal(replace(plan, peak_uses=_peak_uses(plan, c)))
+
+
+def _peak_uses(plan: Plan, c: Candidates) -> tuple[PeakUse, ...]:
+    classes = {one.name: one for one in plan.workload.classes}
+    return bounds.peak_uses(plan.pools, plan.shares, classes, c.model, c.gpus)
 
 
 def _forecasts(posed: Posed, solution: Solution) -> Iterator[ClassForecast]:
@@ -455,8 +461,7 @@ def hold_against_arithmetic(plan: Plan, c: Candidates) -> None:
     Raises:
         HetopsError: it does; the numbers it rests on are wrong.
     """
-    classes = {one.name: one for one in plan.workload.classes}
-    broken = bounds.violations(plan.pools, plan.shares, classes, c.model, c.gpus)
+    broken = bounds.violations(_peak_uses(plan, c))
     if broken:
         raise HetopsError(
             "the plan asks more of its GPUs than they can do: a measurement or a GPU's data is wrong",

@@ -63,6 +63,20 @@ class ClassForecast:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PeakUse:
+    """The least that a pool's requests take of the peaks of its GPUs, as shares: what no engine can go below.
+
+    Operations of all tokens against the dense peak of the weights' precision; bytes that decoding reads, at the largest
+    batch allowed, against the memory bandwidth. Above one nothing could serve them.
+    """
+
+    pool: str
+    gpu: str
+    compute: float
+    bandwidth: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PlanLimits:
     """What the plan had to keep to, so that whoever gets it can check it again."""
 
@@ -137,6 +151,8 @@ class Plan:
     performance: tuple[PerformanceRow, ...]
     """The rows that the chosen pools rest on."""
     certificate: Certificate
+    peak_uses: tuple[PeakUse, ...] = ()
+    """What the plan asks of its GPUs, held against their arithmetic before it is shown."""
     alternatives: tuple[Alternative, ...] = ()
     refusals: tuple[Refusal, ...] = ()
     offers_considered: int = 0

@@ -11,43 +11,55 @@ from collections.abc import Mapping, Sequence
 
 from hetops.domain.gpu import GpuType
 from hetops.domain.model import Model
-from hetops.domain.plan import ClassShare, PlannedPool
+from hetops.domain.plan import ClassShare, PeakUse, PlannedPool
 from hetops.domain.workload import WorkloadClass
 from hetops.performance.physics import peak_tflops
 
 
-def violations(
+def peak_uses(
     pools: Sequence[PlannedPool],
     shares: Sequence[ClassShare],
     classes: Mapping[str, WorkloadClass],
     model: Model,
     gpus: Mapping[str, GpuType],
-) -> tuple[str, ...]:
-    """One sentence for each pool that is asked for more than its GPUs' compute or bandwidth; none for a sound plan."""
-    found: list[str] = []
+) -> tuple[PeakUse, ...]:
+    """What each pool's requests take of the peaks of its GPUs, at the least that any engine needs."""
+    found = []
     for pool in pools:
         load = [(classes[s.workload_class], s.requests_per_second) for s in shares if s.pool == pool.name]
         gpu = gpus[pool.configuration.gpu]
-        for what, use in (
-            ("compute", compute_use(pool, load, model, gpu)),
-            ("bandwidth", bandwidth_use(pool, load, model, gpu)),
-        ):
-            if use > 1.0:
-                found.append(f"pool {pool.name} would need {use:.0%} of the {what} peak of its {gpu.name}")
+        found.append(
+            PeakUse(
+                pool=pool.name,
+                gpu=gpu.name,
+                compute=_compute_use(pool, load, model, gpu),
+                bandwidth=_bandwidth_use(pool, load, model, gpu),
+            )
+        )
     return tuple(found)
 
 
-Load = Sequence[tuple[WorkloadClass, float]]
+def violations(uses: Sequence[PeakUse]) -> tuple[str, ...]:
+    """One sentence for each peak that a pool is asked to exceed; none for a sound plan."""
+    return tuple(
+        f"pool {use.pool} would need {share:.0%} of the {what} peak of its {use.gpu}"
+        for use in uses
+        for what, share in (("compute", use.compute), ("bandwidth", use.bandwidth))
+        if share > 1.0
+    )
 
 
-def compute_use(pool: PlannedPool, load: Load, model: Model, gpu: GpuType) -> float:
+_Load = Sequence[tuple[WorkloadClass, float]]
+
+
+def _compute_use(pool: PlannedPool, load: _Load, model: Model, gpu: GpuType) -> float:
     """Share of the pool's peak operations a second that its requests take; prefill is shared work, never free."""
     tokens = sum(rate * (c.input_tokens.mean + c.output_tokens.mean) for c, rate in load)
     peak = peak_tflops(gpu, pool.configuration.weights) * 1e12 * pool.configuration.gpu_count * pool.replicas
     return tokens * 2.0 * model.active_parameters_b * 1e9 / peak
 
 
-def bandwidth_use(pool: PlannedPool, load: Load, model: Model, gpu: GpuType) -> float:
+def _bandwidth_use(pool: PlannedPool, load: _Load, model: Model, gpu: GpuType) -> float:
     """Share of the pool's memory bandwidth that decoding takes when every step runs the largest batch allowed."""
     configuration = pool.configuration
     decoded = sum(rate * c.output_tokens.mean for c, rate in load)

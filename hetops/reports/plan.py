@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from hetops.domain import codec
@@ -129,9 +130,21 @@ def _proof(plan: Plan) -> str:
     lines = [
         f"Proof: cost {c.objective:.4f}, bound {c.bound:.4f}, gap {c.gap:.2%}; {len(c.checks)} rules checked in exact arithmetic;"
         f" {c.solver}, {c.solve_seconds:.2f} s; problem {c.problem_digest[:12]}",
+        *_arithmetic(plan),
         *(f"Evidence: {_evidence(e)}" for e in plan.evidence),
     ]
     return "\n".join(lines)
+
+
+def _arithmetic(plan: Plan) -> Iterator[str]:
+    """How near the plan comes to what its GPUs can do at all."""
+    if plan.peak_uses:
+        compute = max(plan.peak_uses, key=lambda use: use.compute)
+        bandwidth = max(plan.peak_uses, key=lambda use: use.bandwidth)
+        yield (
+            f"Arithmetic: at most {q.share(compute.compute)} of a pool's peak compute ({compute.pool}) and "
+            f"{q.share(bandwidth.bandwidth)} of its peak bandwidth ({bandwidth.pool}) is needed"
+        )
 
 
 def _evidence(evidence: Evidence) -> str:

@@ -159,6 +159,8 @@ def test_a_plan_beyond_the_arithmetic_of_its_gpus_is_never_shown(tmp_path: Path)
     c = candidates(specs.asked(tmp_path))
     plan = planning.answer(planning.pose(specs.asked(tmp_path)))
     planning.hold_against_arithmetic(plan, c)
+    assert {use.pool for use in plan.peak_uses} == {pool.name for pool in plan.pools}
+    assert all(0 < use.compute < 1 and 0 < use.bandwidth < 1 for use in plan.peak_uses)
     impossible = replace(
         plan, shares=tuple(replace(s, requests_per_second=s.requests_per_second * 1000) for s in plan.shares)
     )

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 from hetops.domain import codec
-from hetops.domain.plan import Plan
+from hetops.domain.plan import PeakUse, Plan
 from hetops.reports import plan as report
 from hetops.reports import quantities as q
 from tests.doubles import plans
@@ -37,6 +38,17 @@ def test_text_names_evidence_gap_and_warnings() -> None:
     assert "calibrated (closed form), planned with 10 % taken off" in text
     assert "gap 0.29%" in text
     assert "warning: 8 offers have no known stock" in text
+
+
+def test_text_says_how_near_the_fleet_comes_to_the_arithmetic_of_its_gpus() -> None:
+    uses = (
+        PeakUse(pool="l4-fp8", gpu="L4", compute=0.61, bandwidth=0.042),
+        PeakUse(pool="l40s-fp8", gpu="L40S", compute=0.3, bandwidth=0.5),
+    )
+    assert (
+        "Arithmetic: at most 61 % of a pool's peak compute (l4-fp8) and 50 % of its peak bandwidth (l40s-fp8) is needed"
+        in report.as_text(replace(plans.plan(), peak_uses=uses)).splitlines()
+    )
 
 
 def test_json_reads_back_as_the_same_plan() -> None:
