@@ -21,10 +21,13 @@ HetopsError                      1
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar
+
+_MOST_TOLD = 6
+"""Known names that are told where none is near."""
 
 
 class HetopsError(Exception):
@@ -93,10 +96,9 @@ class UnknownNameError(HetopsError):
     def __init__(
         self, kind: str, name: str, known: Iterable[str], *, where: str = "", members: Iterable[str] = ()
     ) -> None:
-        near = tuple(members) or nearest(name, known)
         super().__init__(
             f"unknown {kind} {name!r}" + (f" at {where}" if where else ""),
-            hint=f"did you mean {' or '.join(repr(n) for n in near)}?" if near else "",
+            hint=_meant(name, tuple(known), tuple(members)),
         )
         self.kind = kind
         self.name = name
@@ -203,8 +205,19 @@ class ProviderError(HetopsError):
         self.retry_after_seconds = retry_after_seconds
 
 
-def nearest(name: str, known: Iterable[str], most: int = 3) -> tuple[str, ...]:
-    """The known names most like `name`, best first; case does not count."""
+def _meant(name: str, known: Sequence[str], members: Sequence[str]) -> str:
+    """The names that were perhaps meant; where none is near, some that are known."""
+    near = members or nearest(name, known)
+    if near:
+        return f"did you mean {' or '.join(repr(n) for n in near)}?"
+    some = nearest(name, known, most=_MOST_TOLD, least_alike=0.0)
+    more = len(set(known)) - len(some)
+    told = ", ".join(some) + (f" and {more} more" if more > 0 else "")
+    return f"known: {told}" if some else ""
+
+
+def nearest(name: str, known: Iterable[str], most: int = 3, *, least_alike: float = 0.5) -> tuple[str, ...]:
+    """The known names most like `name`, best first; case does not count. `least_alike` is a share, 0 takes any."""
     by_lower = {k.lower(): k for k in known}
-    found = difflib.get_close_matches(name.lower(), by_lower, n=most, cutoff=0.5)
+    found = difflib.get_close_matches(name.lower(), by_lower, n=most, cutoff=least_alike)
     return tuple(by_lower[f] for f in found)

@@ -35,6 +35,8 @@ class Tuned:
     fit: Fit = field(default_factory=Fit)
     exact: bool = True
     """Answers are as long as asked. False where the endpoint refuses the fields that make them so."""
+    seed: int | None = None
+    """Of the prompts' words; None draws others in every run, which no cache of prompts knows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,19 +49,21 @@ class Loaded:
     stopped: Stop | None = None
 
 
-async def tune(target: Target, most_tokens: int) -> Tuned:
+async def tune(target: Target, most_tokens: int, *, seed: int | None = None) -> Tuned:
     """Two probes of at most so many input tokens: which fields the endpoint takes, how many tokens our prompts have there.
+
+    `seed` as `Tuned.seed`.
 
     Raises:
         EngineError: it answers neither, with its reason.
     """
-    exact = True
-    short = await _probe(target, SHORT_PROBE_WORDS)
+    exact, seeds = True, _seeds(seed)
+    short = await _probe(target, SHORT_PROBE_WORDS, next(seeds))
     if short.failure is Failure.REFUSED and target.extra:
         target, exact = replace(target, extra={}), False
-        short = await _probe(target, SHORT_PROBE_WORDS)
+        short = await _probe(target, SHORT_PROBE_WORDS, next(seeds))
     words = long_probe_words(short.input_tokens, most_tokens)
-    long = short if short.failure or words <= SHORT_PROBE_WORDS else await _probe(target, words)
+    long = short if short.failure or words <= SHORT_PROBE_WORDS else await _probe(target, words, next(seeds))
     if long.failure is not None:
         raise EngineError(
             f"{target.url} does not answer for model {target.model!r}: {long.failure}",
@@ -70,6 +74,7 @@ async def tune(target: Target, most_tokens: int) -> Tuned:
         target=target,
         fit=fit(short.input_tokens, words, long.input_tokens),
         exact=exact and long.output_tokens == long.asked.output_tokens,
+        seed=seed,
     )
 
 
@@ -164,12 +169,17 @@ class _ClosedLoop:
 
 
 def _texts(tuned: Tuned) -> Callable[[Lengths], str]:
-    """Prompts of the lengths asked for, each its own; another run has others."""
-    seeds = itertools.count(random.SystemRandom().getrandbits(48))
+    """Prompts of the lengths asked for, each its own."""
+    seeds = _seeds(tuned.seed)
     return lambda lengths: prompts.prompt(tuned.fit.words(lengths.input_tokens), next(seeds))
 
 
-async def _probe(target: Target, words: int) -> Sample:
-    text = prompts.prompt(words, random.SystemRandom().getrandbits(48))
+def _seeds(first: int | None) -> Iterator[int]:
+    """One a prompt."""
+    return itertools.count(random.SystemRandom().getrandbits(48) if first is None else first)
+
+
+async def _probe(target: Target, words: int, seed: int) -> Sample:
+    text = prompts.prompt(words, seed)
     asked = Lengths(input_tokens=words, output_tokens=2)
     return await client.ask(target, asked, text, due=0.0, began=time.monotonic())

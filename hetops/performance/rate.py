@@ -346,7 +346,7 @@ class _Found:
             return Binding.KV_MEMORY, f"KV for {capacity:,.0f} tokens, a request holds {load.context:,.0f}"
         if self.rate[i] <= 0 and tpot > _bound(load.tpot_bound):
             step, target = tpot * 1e3, (load.tpot_bound or 0) * 1e3
-            return Binding.TPOT, f"a decode step alone takes {step:.1f} ms > target {target:.1f} ms"
+            return Binding.TPOT, f"a decode step alone takes {step:.3g} ms > target {target:.3g} ms"
         if self.rate[i] <= 0:
             why = f"prefill of {load.input_high:,.0f} tokens and a step take {ttft:.3g} s > target {load.ttft_bound:.3g} s"
             return Binding.TTFT, f"{why}; a bigger batch will not help"

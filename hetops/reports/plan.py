@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Any
 
 from hetops.domain import codec
@@ -25,6 +26,7 @@ def as_text(plan: Plan) -> str:
         _considered(plan),
         fleet(plan),
         _classes(plan),
+        _periods(plan),
         _alternatives(plan.alternatives),
         _proof(plan),
         "\n".join(f"warning: {w}" for w in plan.warnings),
@@ -105,12 +107,31 @@ def _against(value: float | None, bound: float | None, percentile: float) -> str
     return f"p{percentile:g} {q.seconds(value)} ({limit})"
 
 
+_MOST_PERIODS = 8
+"""As many rates as one line bears; of more their course is drawn."""
+
+
+def _periods(plan: Plan) -> str:
+    """The rates of a trace's equal stretches, of which each class's busiest is planned for."""
+    rows = [_period_row(c) for c in plan.workload.classes if c.requests_per_second_by_period]
+    return q.table(("class", "busiest", "requests by period"), rows) if rows else ""
+
+
+def _period_row(c: WorkloadClass) -> tuple[str, str, str]:
+    rates = c.requests_per_second_by_period
+    busiest = f"{rates.index(max(rates)) + 1} of {len(rates)}"
+    if len(rates) <= _MOST_PERIODS:
+        return c.name, busiest, ", ".join(q.rate(rate) for rate in rates)
+    drawn = q.sparkline([Decimal(rate) for rate in rates], (Decimal(0), Decimal(max(rates))))
+    return c.name, busiest, f"{drawn}  {q.rate(min(rates))} to {q.rate(max(rates))}"
+
+
 _MOST_ALTERNATIVES = 10
 
 
 def _alternatives(alternatives: tuple[Alternative, ...]) -> str:
-    """The losers, cheapest first; what no fleet exists for is told together."""
-    found = sorted((a for a in alternatives if a.usd_per_hour is not None), key=lambda a: a.usd_per_hour or 0)
+    """The losers in their order, cheapest first; what no fleet exists for is told together."""
+    found = [a for a in alternatives if a.usd_per_hour is not None]
     rows = [(a.description, q.usd(a.usd_per_hour or 0), _difference(a)) for a in found[:_MOST_ALTERNATIVES]]
     told = [q.table(("instead", "$/hour", "dearer by"), rows, right=(1, 2))] if rows else []
     if len(found) > len(rows):

@@ -35,7 +35,7 @@ class Weighed:
 def weigh(
     problem: Problem, solution: Solution, *, limit_seconds: float = 20.0, most_gap: float = INFINITY
 ) -> Weighed:
-    """The best fleet of each GPU type alone, without each offer in use, and without each provider in use.
+    """The best fleet of each GPU type alone, without each offer in use, and without each provider in use: cheapest first.
 
     Each is searched for to `most_gap` or the problem's own gap, whichever is smaller.
     """
@@ -45,7 +45,8 @@ def weigh(
     answers = [(words, _answer(_restricted(problem, offers), effort)) for words, offers in questions]
     best = _best(problem, solution, (a for _, a in answers if isinstance(a, Solution)))
     others = ((words, a) for words, a in answers if not isinstance(a, Solution) or a.nodes != best.nodes)
-    return Weighed(solution=best, alternatives=tuple(_alternative(words, a, best) for words, a in others))
+    alternatives = (_alternative(words, a, best) for words, a in others)
+    return Weighed(solution=best, alternatives=tuple(sorted(alternatives, key=_dearness)))
 
 
 def _answer(problem: Problem | None, effort: Effort) -> Solution | Infeasible | None:
@@ -121,6 +122,10 @@ def _alternative(description: str, answer: Solution | Infeasible | None, best: S
         words += f", {answer.requests_per_second:.4g} requests per second"
     per_request = _usd_per_request(answer) / _usd_per_request(best)
     return Alternative(description=words, usd_per_hour=answer.usd_per_hour, difference_share=per_request - 1)
+
+
+def _dearness(alternative: Alternative) -> float:
+    return INFINITY if alternative.difference_share is None else alternative.difference_share
 
 
 def _usd_per_request(solution: Solution) -> float:

@@ -220,7 +220,9 @@ def _plain(said: str, raw: Mapping[str, Any], where: Sequence[str | int]) -> str
 
 
 def _choices(said: str, raw: Mapping[str, Any], where: Sequence[str | int]) -> str:
-    """For a bad choice among names, the nearest good one."""
+    """For a bad choice among names, the nearest good one; for a table that lacks, how to come by one."""
+    if "missing required field" in said and not where:
+        return "`hetops init -o FILE` writes a whole spec to go by"
     from_enum = re.search(r"Invalid enum value", said)
     if not from_enum:
         return ""

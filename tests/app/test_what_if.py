@@ -89,7 +89,13 @@ def test_what_is_no_restriction_is_a_usage_error(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "hint"), [("provider=awz", "aws"), ("gpu=L4O", "L40"), ("engine=vlm", "vllm")]
+    ("text", "hint"),
+    [
+        ("provider=awz", "did you mean 'aws'?"),
+        ("gpu=L4O", "L40"),
+        ("engine=vlm", "did you mean 'vllm'?"),
+        ("gpu=H999", "known: "),
+    ],
 )
 def test_a_name_that_nothing_has_is_answered_with_a_near_one(text: str, hint: str, tmp_path: Path) -> None:
     with pytest.raises(UnknownNameError) as caught:

@@ -241,6 +241,12 @@ def test_a_plan_above_the_arithmetic_peak_is_found() -> None:
     assert any("bandwidth" in f for f in bounds.violations((use,))) == (use.bandwidth > 1)
 
 
+def test_a_target_below_a_tenth_of_a_millisecond_is_told_as_it_was_given() -> None:
+    steps = [one(configuration("H100-SXM", Precision.FP8, model="llama-3.1-8b"))]
+    reason = sustained(steps, a_class(tpot_seconds=0.00001), [8192])[0].reason
+    assert reason.endswith(" ms > target 0.01 ms")
+
+
 def test_what_binds_is_named() -> None:
     steps = [one(configuration("H100-SXM", Precision.FP8, model="llama-3.1-8b"))]
     assert sustained(steps, a_class(tpot_seconds=0.012), [8192])[0].binding is Binding.TPOT

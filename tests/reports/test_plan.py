@@ -51,6 +51,18 @@ def test_text_says_how_near_the_fleet_comes_to_the_arithmetic_of_its_gpus() -> N
     )
 
 
+def test_the_rates_of_a_traces_periods_stand_by_class_with_the_busiest() -> None:
+    plan = plans.plan()
+    chat, code = plan.workload.classes
+    few = replace(chat, requests_per_second_by_period=(1.0, 3.0, 2.5))
+    many = replace(code, requests_per_second_by_period=(0.0, 0.25, 0.5, 0.75, 1.0, 0.5, 0.5, 0.5, 0.5))
+    lines = report.as_text(replace(plan, workload=replace(plan.workload, classes=(few, many)))).splitlines()
+    assert "CLASS  BUSIEST  REQUESTS BY PERIOD" in lines
+    assert "chat   2 of 3   1 /s, 3 /s, 2.5 /s" in lines
+    assert "code   5 of 9   ▁▃▅▆█▅▅▅▅  0 /s to 1 /s" in lines
+    assert "BY PERIOD" not in report.as_text(plan)
+
+
 def test_json_reads_back_as_the_same_plan() -> None:
     plan = plans.plan()
     raw = report.as_json(plan)

@@ -41,6 +41,14 @@ def test_each_gpu_type_alone_and_each_offer_and_provider_left_out_are_weighed() 
     }
 
 
+def test_the_losers_come_cheapest_first_and_those_that_no_fleet_exists_for_last() -> None:
+    for problem in (small(), TOY):
+        shares = [a.difference_share for a in weigh(problem, solved(problem)).alternatives]
+        found = [share for share in shares if share is not None]
+        assert found == sorted(found)
+        assert shares == [*found, *[None] * (len(shares) - len(found))]
+
+
 def test_the_difference_is_relative_to_the_best() -> None:
     problem = small()
     only_fast = next(a for a in weigh(problem, solved(problem)).alternatives if a.description == "only fast")

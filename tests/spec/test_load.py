@@ -183,6 +183,21 @@ def test_references_and_overrides_are_applied_and_change_the_digest(tmp_path: Pa
         load(path, overrides=("budget",), environment={"WHO": "team"})
 
 
+@pytest.mark.parametrize(
+    ("text", "lacks"),
+    [("", "deployment"), ("# nothing yet\n", "deployment"), ('[deployment]\nname = "x"\n', "model")],
+)
+def test_a_spec_that_lacks_a_table_says_how_to_come_by_a_whole_one(
+    text: str, lacks: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "hetops.toml"
+    path.write_text(text)
+    with pytest.raises(SpecError) as caught:
+        load(path)
+    assert caught.value.message == f"{path}: missing {lacks}"
+    assert "hetops init -o FILE" in caught.value.hint
+
+
 def test_a_missing_spec_says_how_to_write_one(tmp_path: Path) -> None:
     with pytest.raises(SpecError) as caught:
         find(None, tmp_path)
