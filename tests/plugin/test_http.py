@@ -254,7 +254,9 @@ def test_others_words_are_one_line_without_control_characters(fake: Callable[...
     assert refusal(fake(), "get", "/echo").message == "GET /echo: key *** [31m is bad"
 
 
-@pytest.mark.parametrize("write", [pickle.dumps, json.dumps, msgspec.json.encode], ids=str)
+@pytest.mark.parametrize(
+    "write", [pickle.dumps, json.dumps, msgspec.json.encode], ids=["pickle", "json", "msgspec"]
+)
 def test_a_secret_cannot_be_written_down(write: Callable[[Any], Any]) -> None:
     with pytest.raises(TypeError):
         write(Secret(TOKEN))
