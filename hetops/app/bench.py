@@ -253,7 +253,8 @@ class _Run:
         found = self._found.plugins.provider(provider)
         if not isinstance(found, DrivesNodes):
             raise HetopsError(f"provider {provider} does not create single nodes")
-        return found.node_driver(self._found.home.cache / "bench")
+        settings = self._found.spec.provider_settings.get(provider, {})
+        return found.node_driver(self._found.home.cache / "bench", settings)
 
     def _request(self, one: _Bench, number: int) -> NodeRequest:
         return NodeRequest(

@@ -30,9 +30,6 @@ from hetops.spec.fields import LoadedSpec
 from hetops.spec.load import find, load, place
 from hetops.state.home import home
 
-_OF_EVERY_PROVIDER = ("enabled", "usd_per_hour")
-"""Keys of `[providers.NAME]` that are ours; the rest is the provider's own."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
@@ -110,7 +107,7 @@ def wanted_by(loaded: LoadedSpec, surroundings: Surroundings) -> Wanted:
         if not (isinstance(limit, Decimal) and limit.is_finite() and limit > 0):
             where = place(loaded, "providers", name, "usd_per_hour")
             raise SpecError(f"{where}: must be a price above zero, found {limit}")
-    return Wanted(settings={n: _own(t) for n, t in tables_of.items()}, rules=rules, usd_per_hour=limits)
+    return Wanted(settings=spec.provider_settings, rules=rules, usd_per_hour=limits)
 
 
 def gather(wanted: Wanted, surroundings: Surroundings) -> Gathered:
@@ -274,10 +271,6 @@ def _known_providers(surroundings: Surroundings) -> tuple[str, ...]:
     """Every provider that a plugin or the snapshot knows."""
     listed = list_prices(surroundings.catalog).providers
     return tuple(dict.fromkeys((*(p.name for p in surroundings.plugins.providers), *listed)))
-
-
-def _own(table: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in table.items() if key not in _OF_EVERY_PROVIDER}
 
 
 def _limited(offers: Iterable[Offer], limits: Mapping[str, Decimal]) -> tuple[Offer, ...]:

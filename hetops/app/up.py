@@ -41,7 +41,7 @@ from hetops.reports.deployment import Probe, Raised
 from hetops.stack.changes import DriftKind
 from hetops.stack.render import ROUTER, ROUTER_PROVIDER
 from hetops.stack.survey import remove_strays, survey
-from hetops.state import history
+from hetops.state import history, provider_settings
 from hetops.state.history import Action, HistoryEntry
 from hetops.state.lock import hold
 
@@ -145,6 +145,9 @@ class _Run:
         """The stack changed to the plan; whatever comes of it stands in the history."""
         deployment, plan = self.deployment, proposal.after
         write_plan(plan, deployment.folder.plan)
+        if deployment.loaded:
+            settings = deployment.loaded.spec.provider_settings
+            provider_settings.write(deployment.folder.provider_settings, settings)
         try:
             with self.talk.watching(proposal.steps) as tell:
                 deployment.stack.up(deployment.inputs(plan), tell)

@@ -44,7 +44,15 @@ from hetops.plugin.surroundings import (
 )
 
 if TYPE_CHECKING:
-    from hetops.plugin.boot import ROUTER_NETWORKS, Boot, boot_script, container_problem, router_networks
+    from hetops.plugin.boot import (
+        NETWORKS_SETTING,
+        ROUTER_NETWORKS,
+        Boot,
+        boot_script,
+        container_problem,
+        networks_setting,
+        router_networks,
+    )
     from hetops.plugin.http import (
         Api,
         HttpError,
@@ -61,6 +69,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BYTES_PER_GIB",
     "CENTS",
+    "NETWORKS_SETTING",
     "PATIENCE_SECONDS",
     "ROUTER_NETWORKS",
     "Api",
@@ -124,6 +133,7 @@ __all__ = [
     "hookimpl",
     "invalid_setting",
     "nearest",
+    "networks_setting",
     "read_credential",
     "refuse_unknown",
     "router_networks",
@@ -133,7 +143,15 @@ __all__ = [
 ]
 
 _ON_DEMAND = {
-    "hetops.plugin.boot": ("ROUTER_NETWORKS", "Boot", "boot_script", "container_problem", "router_networks"),
+    "hetops.plugin.boot": (
+        "NETWORKS_SETTING",
+        "ROUTER_NETWORKS",
+        "Boot",
+        "boot_script",
+        "container_problem",
+        "networks_setting",
+        "router_networks",
+    ),
     "hetops.plugin.http": (
         "Api",
         "HttpError",

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import ipaddress
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from hetops.errors import ErrorKind, ProviderError
+from hetops.plugin.checks import invalid_setting
 from hetops.plugin.engine import Launch
 
 FIRST_PORT = 8000
@@ -19,6 +21,9 @@ FIRST_PORT = 8000
 
 ROUTER_NETWORKS = "HETOPS_ROUTER_NETWORKS"
 """Environment variable: from where a router reaches nodes, as addresses or networks with commas between them."""
+
+NETWORKS_SETTING = "router_networks"
+"""The same as a list in `[providers.NAME]`, which goes before the variable."""
 
 _EVERYWHERE = "0.0.0.0"
 """Every IPv4 address and no IPv6 one: the rules below are for IPv4."""
@@ -67,30 +72,58 @@ def container_problem(launch: Launch) -> str:
     return ""
 
 
-def router_networks(provider: str, environment: Mapping[str, str]) -> tuple[str, ...]:
-    """The IPv4 networks that the environment names, each in full (`203.0.113.7/32`).
+def networks_setting(provider: str, settings: Mapping[str, Any]) -> tuple[str, ...]:
+    """The IPv4 networks of the setting, each in full (`203.0.113.7/32`); none where it is not set.
 
     Raises:
-        ProviderError: of kind invalid; it names none, or one that is no network. Ports are opened to nobody unasked.
+        ProviderError: of kind invalid; it is no list of networks, or has none of IPv4.
     """
-    told = [part.strip() for part in environment.get(ROUTER_NETWORKS, "").split(",")]
-    if not any(told):
-        raise _no_networks(provider, "not set, so nobody could reach the engines")
+    told = settings.get(NETWORKS_SETTING)
+    if told is None:
+        return ()
+    if not isinstance(told, list | tuple) or not all(isinstance(each, str) for each in told):
+        problem = f'must be a list such as ["203.0.113.7"], not {told!r}'
+        raise invalid_setting(provider, NETWORKS_SETTING, problem)
     try:
-        named = [ipaddress.ip_network(part) for part in told if part]
+        return _networks(told)
     except ValueError as fault:
-        raise _no_networks(provider, str(fault)) from fault
-    if not any(network.version == 4 for network in named):
-        raise _no_networks(provider, "no IPv4 network, so nobody could reach the engines")
-    return tuple(str(network) for network in named if network.version == 4)
+        raise invalid_setting(provider, NETWORKS_SETTING, str(fault)) from fault
+
+
+def router_networks(provider: str, told: Sequence[str], environment: Mapping[str, str]) -> tuple[str, ...]:
+    """From where a router reaches nodes: the networks of the setting, else those of the environment.
+
+    Raises:
+        ProviderError: of kind invalid; neither names one, or what is named is no network. Ports are opened to nobody
+            unasked.
+    """
+    if told:
+        return tuple(told)
+    parts = [part.strip() for part in environment.get(ROUTER_NETWORKS, "").split(",")]
+    if not any(parts):
+        raise _no_networks(provider, "not told, so nobody could reach the engines")
+    try:
+        return _networks([part for part in parts if part])
+    except ValueError as fault:
+        raise _no_networks(provider, f"{ROUTER_NETWORKS}: {fault}") from fault
+
+
+def _networks(told: Sequence[str]) -> tuple[str, ...]:
+    """The IPv4 networks among them; ValueError where one is no network, or none is of IPv4."""
+    named = [ipaddress.ip_network(part) for part in told]
+    found = tuple(str(network) for network in named if network.version == 4)
+    if not found:
+        raise ValueError("no IPv4 network, so nobody could reach the engines")
+    return found
 
 
 def _no_networks(provider: str, problem: str) -> ProviderError:
     return ProviderError(
-        f"{ROUTER_NETWORKS}: {problem}",
+        f"the router's address: {problem}",
         provider=provider,
         kind=ErrorKind.INVALID,
-        hint=f"export {ROUTER_NETWORKS}=203.0.113.7, the address that the router has on the internet",
+        hint=f'set {NETWORKS_SETTING} = ["203.0.113.7"] under [providers.{provider}], or export '
+        f"{ROUTER_NETWORKS}=203.0.113.7: the address that the router has on the internet",
     )
 
 

@@ -145,9 +145,9 @@ class NodeDriver(Protocol):
 
 @runtime_checkable
 class Provider(Protocol):
-    """One source of offers. An optional method `node_driver(state_folder: Path) -> NodeDriver` or
+    """One source of offers. An optional method `node_driver(state_folder: Path, settings: Mapping) -> NodeDriver` or
     `declare_pool(pool: PlannedPool, context: Any) -> Mapping` says how its nodes are provisioned; a provider with
-    neither is for planning only."""
+    neither is for planning only. `settings` are always the provider's own, of `[providers.NAME]` in the spec."""
 
     name: str
     capabilities: frozenset[Capability]
@@ -160,7 +160,7 @@ class Provider(Protocol):
         """What the provider rents out now, and what failed of it. Raises ProviderError where all of it failed."""
         ...
 
-    async def quota(self) -> tuple[Quota, ...]:
+    async def quota(self, settings: Mapping[str, Any]) -> tuple[Quota, ...]:
         """Limits of the account; empty where the provider has none or tells none. Raises ProviderError."""
         ...
 
@@ -169,8 +169,12 @@ class Provider(Protocol):
 class DrivesNodes(Protocol):
     """A provider whose nodes are created one by one."""
 
-    def node_driver(self, state_folder: Path) -> NodeDriver:
-        """The driver; `state_folder` is where a provider on this host may keep what its nodes need."""
+    def node_driver(self, state_folder: Path, settings: Mapping[str, Any]) -> NodeDriver:
+        """The driver; `state_folder` is where it may keep what its nodes need, locks and host keys say.
+
+        Raises ProviderError of kind invalid where the settings are wrong. Settings that only new nodes need may be
+        missing: what stands can be read and deleted without them.
+        """
         ...
 
 

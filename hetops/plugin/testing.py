@@ -4,7 +4,7 @@
         def provider(self): return MyProvider()
 
     class TestMyDriver(NodeDriverContract):
-        def driver(self): return MyProvider().node_driver(self.folder)
+        def driver(self): return MyProvider().node_driver(self.folder, {})
         def request(self, name): return NodeRequest(name=name, deployment="contract", ...)
 
 Our own providers pass the same suite. It needs no pytest itself: every method is a plain function that raises
@@ -134,7 +134,7 @@ class ProviderContract:
     def test_its_quota_is_sound_and_knows_the_groups_of_its_offers(self) -> None:
         """Offers share a limit by the name of its group."""
         provider = self.provider()
-        quotas = asyncio.run(provider.quota())
+        quotas = asyncio.run(provider.quota(self.settings()))
         for quota in quotas:
             assert quota.limit >= 0, f"{quota.group}: a limit below zero"
             assert quota.used >= 0, f"{quota.group}: less than nothing used"
@@ -150,7 +150,7 @@ class ProviderContract:
             shown = [
                 provider.check(self.settings()),
                 asyncio.run(_fetched(provider, query)),
-                asyncio.run(provider.quota()),
+                asyncio.run(provider.quota(self.settings())),
                 provider,
             ]
         for secret in self.secrets():

@@ -26,6 +26,9 @@ Recovery = Annotated[float, Meta(gt=0, le=1)]
 Name = Annotated[str, Meta(pattern=r"^[a-z]([a-z0-9-]{0,30}[a-z0-9])?$")]
 Money = Annotated[Decimal, Meta(description="USD", extra_json_schema={"exclusiveMinimum": 0})]
 
+_OF_EVERY_PROVIDER = ("enabled", "usd_per_hour")
+"""Keys of `[providers.NAME]` that are ours; the rest is the provider's own."""
+
 
 class Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A table of hetops.toml; keys it does not know are errors."""
@@ -253,8 +256,16 @@ class Spec(Table, frozen=True, kw_only=True):
 
     @property
     def enabled_providers(self) -> Mapping[str, Mapping[str, Any]]:
-        """The providers that may be asked, with their settings."""
+        """The providers that may be asked, with their tables."""
         return {name: table for name, table in self.providers.items() if table.get("enabled", True)}
+
+    @property
+    def provider_settings(self) -> Mapping[str, Mapping[str, Any]]:
+        """The providers that may be asked, with what is their own of their tables."""
+        return {
+            name: {key: value for key, value in table.items() if key not in _OF_EVERY_PROVIDER}
+            for name, table in self.enabled_providers.items()
+        }
 
 
 class LoadedSpec(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,4 +1,8 @@
-"""Drivers of nodes by provider and deployment, each with the deployment's folder to keep its files in."""
+"""Drivers of nodes by provider and deployment, each with the deployment's folder to keep its files in.
+
+Each gets its provider's settings as they are kept with the deployment (`provider_settings`): nodes are made, read and
+removed by several processes, most of which never see a spec.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ from functools import cache
 from hetops.errors import HetopsError
 from hetops.plugin.manager import Plugins
 from hetops.plugin.provider import DrivesNodes, NodeDriver
+from hetops.state import provider_settings
 from hetops.state.home import Home
 
 DriverOf = Callable[[str, str], NodeDriver]
@@ -22,6 +27,8 @@ def drivers(plugins: Plugins, home: Home) -> DriverOf:
         found = plugins.provider(provider)
         if not isinstance(found, DrivesNodes):
             raise HetopsError(f"provider {provider} does not create single nodes")
-        return found.node_driver(home.deployment(deployment).path)
+        folder = home.deployment(deployment)
+        settings = provider_settings.read(folder.provider_settings)
+        return found.node_driver(folder.path, settings.get(provider, {}))
 
     return driver

@@ -1,6 +1,7 @@
 """Edge: where everything that hetops keeps on disk lies. No other module builds a path below the state root.
 
-    <root>/<deployment>/   lock, plan.json, passphrase, engine.json, pulumi/, work/, intents/, nodes/, router/
+    <root>/<deployment>/   lock, plan.json, providers.json, passphrase, engine.json, pulumi/, work/, intents/, nodes/,
+                           router/
     <root>/history/        <deployment>.jsonl, outlives the deployment; offers.prices.jsonl, prices over time
     <root>/measurements/   benchmarks of the user's own
     <root>/cache/          may be removed at any time
@@ -52,6 +53,11 @@ class DeploymentFolder:
     def plan(self) -> Path:
         """The plan last asked for."""
         return self.path / "plan.json"
+
+    @property
+    def provider_settings(self) -> Path:
+        """What the spec said of its providers when nodes were last made."""
+        return self.path / "providers.json"
 
     @property
     def passphrase(self) -> Path:

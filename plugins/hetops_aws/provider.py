@@ -67,12 +67,13 @@ class AwsProvider:
 
         return fetch_offers(query, read)
 
-    async def quota(self) -> tuple[Quota, ...]:
-        """The vCPU quotas of every region that boto3's own configuration leads to."""
+    async def quota(self, settings: Mapping[str, Any]) -> tuple[Quota, ...]:
+        """The vCPU quotas of every region of the settings. Blocks as `fetch_offers` does."""
+        read = read_settings(settings)
         _require_sdk()
         from hetops_aws.fetch import fetch_quotas
 
-        return tuple(fetch_quotas(read_settings({}), seconds=_QUOTA_SECONDS))
+        return tuple(fetch_quotas(read, seconds=_QUOTA_SECONDS))
 
 
 def _require_sdk() -> None:

@@ -88,7 +88,7 @@ async def fetch_quotas(settings: GcpSettings, around: Surroundings) -> tuple[Quo
         found = await inquiry.quota_lists()
     if found.failures:
         raise _gravest(told_together(found.failures))
-    return tuple(found.quotas().told())
+    return tuple(found.quotas().told(settings.wants_region))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -60,8 +60,9 @@ class GcpProvider:
 
         return await fetch_offers(query, read, self._surroundings)
 
-    async def quota(self) -> tuple[Quota, ...]:
-        """The GPU quotas of every region, and the one over all of them, of the project that the environment names."""
+    async def quota(self, settings: Mapping[str, Any]) -> tuple[Quota, ...]:
+        """The GPU quotas of the regions of the settings, and the one over all regions."""
+        read = read_settings(settings)
         from hetops_gcp.fetch import fetch_quotas
 
-        return await fetch_quotas(read_settings({}), self._surroundings)
+        return await fetch_quotas(read, self._surroundings)

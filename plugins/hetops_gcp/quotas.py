@@ -6,7 +6,7 @@ not told is not known, which is never unlimited.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -67,10 +67,10 @@ class Quotas:
             )
         )
 
-    def told(self) -> Iterator[Quota]:
-        """Every quota that an offer may name."""
+    def told(self, wanted: Callable[[str], bool]) -> Iterator[Quota]:
+        """Every quota that an offer of a wanted region may name."""
         for region, limits in sorted(self.by_region.items()):
-            for metric, limit in sorted(limits.items()):
+            for metric, limit in sorted(limits.items() if wanted(region) else ()):
                 if metric.removeprefix(_SPOT) in METRICS.values():
                     yield _quota(f"{region} {metric}", limit)
         if EVERYWHERE in self.everywhere:

@@ -32,6 +32,7 @@ from hetops.plugin import (
 )
 from hetops_hyperbolic import cloud, shell
 from hetops_hyperbolic.offers import PROVIDER, Option, option
+from hetops_hyperbolic.settings import HyperbolicSettings
 
 _FIRST_PORT = 8000
 _MARK = "hetops"
@@ -51,14 +52,16 @@ class HyperbolicNodes:
 
     provider = PROVIDER
 
-    def __init__(self, surroundings: Surroundings, state_folder: Path) -> None:
+    def __init__(self, surroundings: Surroundings, settings: HyperbolicSettings, state_folder: Path) -> None:
         self._surroundings = surroundings
+        self._settings = settings
         self._known_hosts = state_folder / "known_hosts"
 
     def refuse_impossible(self, request: NodeRequest) -> None:
         """As `NodeCloud.refuse_impossible`."""
         self._boot(request)
         shell.ssh_program(self._surroundings.environment)
+        shell.key_file(self._settings, self._surroundings)
 
     async def launch(self, request: NodeRequest) -> str:
         """As `NodeCloud.launch`, after a look at the stock and at the balance: rentals are paid in advance."""
@@ -93,7 +96,8 @@ class HyperbolicNodes:
         )
         door = shell.Door(host=str(told.get("host", "")), port=port, user=str(told.get("user", "ubuntu")))
         script = boot_script(self._boot(request))
-        await shell.run(door, script, self._surroundings.environment, self._known_hosts)
+        key = shell.key_file(self._settings, self._surroundings)
+        await shell.run(door, script, self._surroundings.environment, known_hosts=self._known_hosts, key=key)
 
     async def look(self, node_id: str) -> Node | None:
         """As `NodeCloud.look`; one rental cannot be asked for by itself."""
@@ -127,7 +131,7 @@ class HyperbolicNodes:
 
     def _boot(self, request: NodeRequest) -> Boot:
         gpus = _option(request).count
-        allowed = router_networks(PROVIDER, self._surroundings.environment)
+        allowed = router_networks(PROVIDER, self._settings.router_networks, self._surroundings.environment)
         try:
             return Boot(node=request.name, launches=request.launches, gpus=gpus, networks=allowed)
         except ValueError as fault:

@@ -19,7 +19,6 @@ from hetops.plugin import (
     Surroundings,
     finding,
     read_credential,
-    refuse_unknown,
 )
 from hetops_hyperbolic.offers import PROVIDER, offers
 
@@ -40,8 +39,12 @@ class HyperbolicProvider:
         """The settings and the key; with a key, the balance and what `hetops up` needs besides."""
         from hetops.plugin import router_networks
         from hetops_hyperbolic import cloud, shell
+        from hetops_hyperbolic.settings import read_settings
 
-        around = self._surroundings
+        known = finding("settings", lambda: _understood(settings), fix=f"correct [providers.{PROVIDER}]")
+        if not known.ok:
+            return (known,)
+        read, around = read_settings(settings), self._surroundings
 
         async def balance() -> str:
             async with cloud.api(around, around.patience.within(_CHECK_SECONDS)) as client:
@@ -51,7 +54,10 @@ class HyperbolicProvider:
                 raise ProviderError(message, provider=PROVIDER, kind=ErrorKind.BALANCE, hint=hint)
             return f"{left.usd:.2f} USD"
 
-        known = finding("settings", lambda: _understood(settings), fix=f"correct [providers.{PROVIDER}]")
+        def ssh() -> str:
+            key = shell.key_file(read, around)
+            return shell.ssh_program(around.environment) + (f" with {key}" if key else "")
+
         key = finding(
             "API key",
             lambda: f"from {read_credential(PROVIDER, around, cloud.KEY_VARIABLES, cloud.KEY_FILES).source}",
@@ -63,9 +69,11 @@ class HyperbolicProvider:
             known,
             key,
             finding("balance", lambda: asyncio.run(balance()), fix="run again"),
-            finding("ssh", lambda: shell.ssh_program(around.environment), fix=""),
+            finding("ssh", ssh, fix=""),
             finding(
-                "router's address", lambda: ", ".join(router_networks(PROVIDER, around.environment)), fix=""
+                "router's address",
+                lambda: ", ".join(router_networks(PROVIDER, read.router_networks, around.environment)),
+                fix="",
             ),
         )
 
@@ -78,24 +86,28 @@ class HyperbolicProvider:
         async with cloud.open_api(around, around.patience.within(query.deadline_seconds * 0.9)) as client:
             return offers(await cloud.rental_options(client), query.now)
 
-    async def quota(self) -> tuple[Quota, ...]:
+    async def quota(self, settings: Mapping[str, Any]) -> tuple[Quota, ...]:
         """The balance: what is paid in advance is all that can be spent."""
         from hetops_hyperbolic import cloud
 
+        _understood(settings)
         async with cloud.api(self._surroundings) as client:
             left = await cloud.balance(client)
         limit = max(0.0, float(left.usd + left.overdraft_usd))
         return (Quota(group=BALANCE_QUOTA, limit=limit, used=0.0, unit="USD"),)
 
-    def node_driver(self, state_folder: Path) -> NodeDriver:
+    def node_driver(self, state_folder: Path, settings: Mapping[str, Any]) -> NodeDriver:
         """The driver; `state_folder` holds its locks and the host keys of its machines."""
         from hetops.plugin import CloudDriver
         from hetops_hyperbolic.nodes import HyperbolicNodes
+        from hetops_hyperbolic.settings import read_settings
 
-        cloud = HyperbolicNodes(self._surroundings, state_folder)
+        cloud = HyperbolicNodes(self._surroundings, read_settings(settings), state_folder)
         return CloudDriver(cloud, state_folder, clock=self._surroundings.clock)
 
 
 def _understood(settings: Mapping[str, Any]) -> str:
-    refuse_unknown(PROVIDER, settings, ())
+    from hetops_hyperbolic.settings import read_settings
+
+    read_settings(settings)
     return "understood"

@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from hetops.plugin import ErrorKind, ProviderError, Scope
+from hetops.plugin import ErrorKind, ProviderError, Scope, Surroundings
 from hetops_hyperbolic.offers import PROVIDER
+from hetops_hyperbolic.settings import HyperbolicSettings
 
 KEY_VARIABLE = "HYPERBOLIC_SSH_KEY"
 """A private key for `ssh -i`, where the agent and the default ones are not the right ones."""
@@ -44,17 +45,30 @@ def ssh_program(environment: Mapping[str, str]) -> str:
     return found
 
 
-async def run(door: Door, script: str, environment: Mapping[str, str], known_hosts: Path) -> None:
+def key_file(settings: HyperbolicSettings, around: Surroundings) -> Path | None:
+    """The private key that is named; None leaves it to ssh. ProviderError of kind invalid where there is no such file."""
+    named = settings.ssh_key or around.environment.get(KEY_VARIABLE, "")
+    if not named:
+        return None
+    path = around.home / named[2:] if named.startswith("~/") else Path(named)
+    if not path.is_file():
+        place = f"ssh_key of [providers.{PROVIDER}]" if settings.ssh_key else KEY_VARIABLE
+        raise _error(f"{place}: {path} is no file", ErrorKind.INVALID, hint=f"correct {place}")
+    return path
+
+
+async def run(
+    door: Door, script: str, environment: Mapping[str, str], *, known_hosts: Path, key: Path | None
+) -> None:
     """Runs a script as root. The host's key is taken as it is the first time: the API does not tell it.
 
     Raises:
         ProviderError: transient where the machine cannot be reached, invalid where the script fails there.
     """
-    key = environment.get(KEY_VARIABLE, "")
     command = (
         ssh_program(environment),
         *("-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=accept-new", "-o", "ConnectTimeout=10"),
-        *("-o", f"UserKnownHostsFile={known_hosts}", *(("-i", key) if key else ())),
+        *("-o", f"UserKnownHostsFile={known_hosts}", *(("-i", str(key)) if key else ())),
         *("-p", str(door.port), f"{door.user}@{door.host}", "sudo", "-n", "bash", "-s"),
     )
     try:

@@ -35,6 +35,7 @@ from hetops.plugin import (
 )
 from hetops_lambda import cloud
 from hetops_lambda.offers import NO_FIREWALL, PROVIDER, gpus_of
+from hetops_lambda.settings import LambdaSettings
 
 SSH_KEY_VARIABLE = "LAMBDA_SSH_KEY_NAME"
 
@@ -60,8 +61,9 @@ class LambdaNodes:
 
     provider = PROVIDER
 
-    def __init__(self, line: cloud.Line) -> None:
+    def __init__(self, line: cloud.Line, settings: LambdaSettings) -> None:
         self._line = line
+        self._settings = settings
         self._rulesets = asyncio.Lock()
 
     @property
@@ -81,7 +83,7 @@ class LambdaNodes:
         """As `NodeCloud.launch`."""
         boot = self._boot(request)
         async with self._api() as api:
-            key = ssh_key(await cloud.ssh_keys(api), self.surroundings.environment)
+            key = ssh_key(await cloud.ssh_keys(api), self._settings, self.surroundings.environment)
             ruleset = await self._ruleset(api, request, boot.networks)
             body = _body(request, boot, key, ruleset)
             async with self._line.launches:
@@ -127,7 +129,7 @@ class LambdaNodes:
         gpus = gpus_of(request.sku)
         if gpus is None:
             raise _invalid(f"{request.sku} is no instance type of Lambda", Scope.OFFER)
-        allowed = router_networks(PROVIDER, self.surroundings.environment)
+        allowed = router_networks(PROVIDER, self._settings.router_networks, self.surroundings.environment)
         try:
             return Boot(node=request.name, launches=request.launches, gpus=gpus, networks=allowed)
         except ValueError as fault:
@@ -151,19 +153,20 @@ def driver(nodes: LambdaNodes, state_folder: Path, waits: Waits | None = None) -
     return CloudDriver(nodes, state_folder, clock=nodes.surroundings.clock, waits=waits)
 
 
-def ssh_key(names: tuple[str, ...], environment: Mapping[str, str]) -> str:
+def ssh_key(names: tuple[str, ...], settings: LambdaSettings, environment: Mapping[str, str]) -> str:
     """The one key that an instance gets: the one named, else the only one there is."""
-    wanted = environment.get(SSH_KEY_VARIABLE, "")
+    wanted = settings.ssh_key or environment.get(SSH_KEY_VARIABLE, "")
     if wanted in names:
         return wanted
     told = f"the account has {', '.join(names)}" if names else "the account has none"
+    name_one = f"set ssh_key under [providers.{PROVIDER}], or export {SSH_KEY_VARIABLE}, to one that there is"
     if wanted:
-        raise _invalid(f"no SSH key {wanted}: {told}", hint=f"set {SSH_KEY_VARIABLE} to one that there is")
+        raise _invalid(f"no SSH key {wanted}: {told}", hint=name_one)
     if len(names) == 1:
         return names[0]
     raise _invalid(
         f"an instance takes exactly one SSH key: {told}",
-        hint=f"export {SSH_KEY_VARIABLE}=..." if names else "add one at https://cloud.lambda.ai/ssh-keys",
+        hint=name_one if names else "add one at https://cloud.lambda.ai/ssh-keys",
     )
 
 

@@ -17,7 +17,6 @@ from hetops.plugin import (
     Surroundings,
     finding,
     read_credential,
-    refuse_unknown,
 )
 from hetops_lambda.offers import PROVIDER, offers
 
@@ -44,9 +43,13 @@ class LambdaProvider:
         from hetops.plugin import router_networks
         from hetops_lambda import nodes
         from hetops_lambda.cloud import KEY_FILES, KEY_VARIABLES, ssh_keys
+        from hetops_lambda.settings import read_settings
 
         around = self._surroundings
         known = finding("settings", lambda: _understood(settings), fix=f"correct [providers.{PROVIDER}]")
+        if not known.ok:
+            return (known,)
+        read = read_settings(settings)
         key = finding(
             "API key",
             lambda: f"from {read_credential(PROVIDER, around, KEY_VARIABLES, KEY_FILES).source}",
@@ -57,11 +60,13 @@ class LambdaProvider:
 
         async def asked() -> str:
             async with self._line().api(around.patience.within(_CHECK_SECONDS)) as api:
-                return nodes.ssh_key(await ssh_keys(api), around.environment)
+                return nodes.ssh_key(await ssh_keys(api), read, around.environment)
 
         account = finding("account", lambda: f"open; SSH key {asyncio.run(asked())}", fix="run again")
         networks = finding(
-            "router's address", lambda: ", ".join(router_networks(PROVIDER, around.environment)), fix=""
+            "router's address",
+            lambda: ", ".join(router_networks(PROVIDER, read.router_networks, around.environment)),
+            fix="",
         )
         return known, key, account, networks
 
@@ -74,15 +79,17 @@ class LambdaProvider:
         async with self._line().api(patience) as api:
             return offers(await instance_types(api), query.now)
 
-    async def quota(self) -> tuple[Quota, ...]:
+    async def quota(self, settings: Mapping[str, Any]) -> tuple[Quota, ...]:
         """Lambda tells its quota only by refusing."""
+        _understood(settings)
         return ()
 
-    def node_driver(self, state_folder: Path) -> NodeDriver:
+    def node_driver(self, state_folder: Path, settings: Mapping[str, Any]) -> NodeDriver:
         """The driver; its files in `state_folder` are locks."""
         from hetops_lambda.nodes import LambdaNodes, driver
+        from hetops_lambda.settings import read_settings
 
-        return driver(LambdaNodes(self._line()), state_folder)
+        return driver(LambdaNodes(self._line(), read_settings(settings)), state_folder)
 
     def _line(self) -> Line:
         from hetops_lambda.cloud import Line
@@ -93,5 +100,7 @@ class LambdaProvider:
 
 
 def _understood(settings: Mapping[str, Any]) -> str:
-    refuse_unknown(PROVIDER, settings, ())
+    from hetops_lambda.settings import read_settings
+
+    read_settings(settings)
     return "understood"

@@ -52,13 +52,15 @@ class LocalProvider:
         twins = _twins(query.list_prices, query.now) if settings.emulate else ()
         return (*own, *twins)
 
-    async def quota(self) -> tuple[Quota, ...]:
-        """The cores, and how many of them running nodes hold, whatever their deployment."""
+    async def quota(self, settings: Mapping[str, Any]) -> tuple[Quota, ...]:
+        """The cores of the settings, and how many of them running nodes hold, whatever their deployment."""
+        limit = read_settings(settings, machine.cores()).cores
         used = sum(processes.cores_by_node(processes.marked()).values())
-        return (Quota(group=CORES_QUOTA, limit=machine.cores(), used=used, unit="cores"),)
+        return (Quota(group=CORES_QUOTA, limit=limit, used=used, unit="cores"),)
 
-    def node_driver(self, state_folder: Path) -> NodeDriver:
+    def node_driver(self, state_folder: Path, settings: Mapping[str, Any]) -> NodeDriver:
         """The driver whose nodes are processes on this machine; `state_folder` holds their files."""
+        del settings
         from hetops_local.driver import LocalDriver
 
         return LocalDriver(state_folder)

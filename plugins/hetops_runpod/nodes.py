@@ -28,7 +28,7 @@ from hetops.plugin import (
 )
 from hetops_runpod import cloud
 from hetops_runpod.offers import ANYWHERE, Machine, disk_gb, machine, places
-from hetops_runpod.settings import PROVIDER
+from hetops_runpod.settings import PROVIDER, RunPodSettings
 
 PROXY_VARIABLE = "RUNPOD_PROXY_URL"
 """Where a pod's port answers, with `{pod}` and `{port}` in it."""
@@ -53,8 +53,9 @@ class RunPodNodes:
 
     provider = PROVIDER
 
-    def __init__(self, surroundings: Surroundings) -> None:
+    def __init__(self, surroundings: Surroundings, settings: RunPodSettings) -> None:
         self._surroundings = surroundings
+        self._settings = settings
 
     def refuse_impossible(self, request: NodeRequest) -> None:
         """As `NodeCloud.refuse_impossible`."""
@@ -65,7 +66,7 @@ class RunPodNodes:
             )
         if problem := container_problem(request.launches[0]):
             raise _invalid(f"{request.pool}: {problem}")
-        public_ports(self._surroundings.environment)
+        public_ports(self._settings, self._surroundings.environment)
 
     async def launch(self, request: NodeRequest) -> str:
         """As `NodeCloud.launch`. Reads first whether there is any: RunPod's word for none is that of a wrong request."""
@@ -131,13 +132,16 @@ class RunPodNodes:
         )
 
 
-def public_ports(environment: Mapping[str, str]) -> str:
+def public_ports(settings: RunPodSettings, environment: Mapping[str, str]) -> str:
     """That the user has agreed to ports that anybody may call; ProviderError of kind invalid otherwise."""
+    if settings.public_ports:
+        return "agreed to by public_ports"
     if environment.get(PUBLIC_VARIABLE, "").lower() in ("yes", "true", "1"):
         return f"agreed to by {PUBLIC_VARIABLE}"
     raise _invalid(
         "RunPod has no firewall: anybody who learns a pod's address may call its engine",
-        hint=f"let the engine ask for a key, and export {PUBLIC_VARIABLE}=yes",
+        hint=f"let the engine ask for a key, and set public_ports = true under [providers.{PROVIDER}], "
+        f"or export {PUBLIC_VARIABLE}=yes",
     )
 
 

@@ -53,6 +53,9 @@ class RunPodProvider:
                 return f"open; {len(await cloud.pods(client))} pods"
 
         known = finding("settings", understood, fix=f"correct [providers.{PROVIDER}]")
+        if not known.ok:
+            return (known,)
+        read = read_settings(settings)
         key = finding(
             "API key",
             lambda: f"from {read_credential(PROVIDER, around, cloud.KEY_VARIABLES, cloud.KEY_FILES).source}",
@@ -61,7 +64,7 @@ class RunPodProvider:
         if not key.ok:
             return known, key
         account = finding("account", lambda: asyncio.run(asked()), fix="run again")
-        ports = finding("open ports", lambda: public_ports(around.environment), fix="")
+        ports = finding("open ports", lambda: public_ports(read, around.environment), fix="")
         return known, key, account, ports
 
     async def fetch_offers(self, query: OfferQuery) -> tuple[OfferOrReason, ...]:
@@ -87,16 +90,18 @@ class RunPodProvider:
                 found.extend(offers(answer, tier, count, settings, query.now))
         return tuple(found)
 
-    async def quota(self) -> tuple[Quota, ...]:
+    async def quota(self, settings: Mapping[str, Any]) -> tuple[Quota, ...]:
         """RunPod tells none."""
+        read_settings(settings)
         return ()
 
-    def node_driver(self, state_folder: Path) -> NodeDriver:
+    def node_driver(self, state_folder: Path, settings: Mapping[str, Any]) -> NodeDriver:
         """The driver; its files in `state_folder` are locks."""
         from hetops.plugin import CloudDriver
         from hetops_runpod.nodes import RunPodNodes
 
-        return CloudDriver(RunPodNodes(self._surroundings), state_folder, clock=self._surroundings.clock)
+        nodes = RunPodNodes(self._surroundings, read_settings(settings))
+        return CloudDriver(nodes, state_folder, clock=self._surroundings.clock)
 
 
 def _in_part(fault: ProviderError, tier: Tier, count: int) -> ProviderError:

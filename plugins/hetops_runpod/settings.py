@@ -31,6 +31,8 @@ class RunPodSettings:
     """The machines asked for: availability is told for one count at a time."""
     account_usd_per_hour: Decimal = Decimal(80)
     """What RunPod lets the account spend: 80 unless its support raised it. The API does not tell it."""
+    public_ports: bool = False
+    """Agrees that anybody who learns a pod's address may call its engine: RunPod has no firewall."""
 
 
 def read_settings(given: Mapping[str, Any]) -> RunPodSettings:
@@ -39,12 +41,13 @@ def read_settings(given: Mapping[str, Any]) -> RunPodSettings:
     Raises:
         ProviderError: of kind invalid, naming the field.
     """
-    refuse_unknown(PROVIDER, given, ("clouds", "gpu_counts", "account_usd_per_hour"))
+    refuse_unknown(PROVIDER, given, ("clouds", "gpu_counts", "account_usd_per_hour", "public_ports"))
     default = RunPodSettings()
     return RunPodSettings(
         tiers=_tiers(given["clouds"]) if "clouds" in given else default.tiers,
         gpu_counts=_counts(given["gpu_counts"]) if "gpu_counts" in given else default.gpu_counts,
         account_usd_per_hour=_price(given.get("account_usd_per_hour", default.account_usd_per_hour)),
+        public_ports=_yes_or_no(given.get("public_ports", default.public_ports)),
     )
 
 
@@ -69,6 +72,12 @@ def _price(value: Any) -> Decimal:
     if isinstance(value, bool) or not price.is_finite() or price <= 0:
         raise invalid_setting(PROVIDER, "account_usd_per_hour", f"must be a price above zero, not {value!r}")
     return price
+
+
+def _yes_or_no(value: Any) -> bool:
+    if type(value) is not bool:
+        raise invalid_setting(PROVIDER, "public_ports", f"must be true or false, not {value!r}")
+    return value
 
 
 def _is_list(value: Any) -> bool:

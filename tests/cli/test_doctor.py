@@ -29,7 +29,7 @@ class Cloud:
     async def fetch_offers(self, query):
         return ()
 
-    async def quota(self):
+    async def quota(self, settings):
         return ()
 
 @hookimpl

@@ -32,7 +32,7 @@ class Slow:
         await asyncio.sleep(60)
         return ()
 
-    async def quota(self):
+    async def quota(self, settings):
         return ()
 
 @hookimpl

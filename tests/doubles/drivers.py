@@ -83,9 +83,9 @@ class MemoryProvider:
             raise ProviderError("no such setting", provider=NAME, kind=ErrorKind.INVALID)
         return (live_offer(NAME, observed_at=query.now),)
 
-    async def quota(self) -> tuple[Quota, ...]:
+    async def quota(self, settings: Mapping[str, Any]) -> tuple[Quota, ...]:  # noqa: ARG002
         return (Quota(group="nodes", limit=self.cloud.room, used=len(self.cloud.nodes), unit="nodes"),)
 
-    def node_driver(self, state_folder: Path) -> NodeDriver:
-        del state_folder
+    def node_driver(self, state_folder: Path, settings: Mapping[str, Any]) -> NodeDriver:
+        del state_folder, settings
         return MemoryDriver(self.cloud)

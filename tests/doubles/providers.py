@@ -35,7 +35,7 @@ class TellingProvider:
         answer: tuple[Offer, ...] = await self._tell(query)
         return answer
 
-    async def quota(self) -> tuple[Quota, ...]:
+    async def quota(self, settings: Mapping[str, Any]) -> tuple[Quota, ...]:  # noqa: ARG002
         return ()
 
 

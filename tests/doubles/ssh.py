@@ -1,6 +1,6 @@
 """An `ssh` for tests: takes a script for a machine and keeps it where the fake of its cloud looks.
 
-FAKE_SSH_FOLDER is where; a file `refuse` in it makes so many connections fail (status 255), `broken` every script.
+FAKE_SSH_FOLDER is where, the options that it was called with beside it; a file `refuse` in it makes so many connections fail (status 255), `broken` every script.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ def main() -> int:
         return 127
     assert "BatchMode=yes" in options, "it would ask for a password"
     assert shell == "bash"
+    (folder / "options").write_text(" ".join(options))
     (folder / f"{to.partition('@')[2]}.script").write_text(script)
     return 0
 

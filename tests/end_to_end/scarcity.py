@@ -50,10 +50,10 @@ class Scarce:
             if region in query.settings.get("regions", PRICES)
         )
 
-    async def quota(self):
+    async def quota(self, settings):
         return ()
 
-    def node_driver(self, state_folder):
+    def node_driver(self, state_folder, settings):
         return Driver(state_folder)
 
 

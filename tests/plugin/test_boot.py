@@ -7,11 +7,12 @@ import shlex
 import subprocess
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from hetops.errors import ErrorKind, ProviderError
-from hetops.plugin import Boot, Launch, boot_script, container_problem, router_networks
+from hetops.plugin import Boot, Launch, boot_script, container_problem, networks_setting, router_networks
 
 LAUNCH = Launch(
     argv=("--model", "an org/a model", "--dtype", "auto; rm -rf /"),
@@ -128,11 +129,29 @@ def test_gpus_that_cannot_be_shared_out_and_ports_that_nobody_reaches_are_refuse
 
 def test_networks_are_read_in_full() -> None:
     told = {"HETOPS_ROUTER_NETWORKS": "203.0.113.7, 198.51.100.0/24, 2001:db8::/32"}
-    assert router_networks("p", told) == ("203.0.113.7/32", "198.51.100.0/24")
+    assert router_networks("p", (), told) == ("203.0.113.7/32", "198.51.100.0/24")
 
 
 @pytest.mark.parametrize("told", ["", "everywhere", "203.0.113.7/33", "2001:db8::1", "198.51.100.7/24"])
 def test_networks_that_are_none_open_no_port(told: str) -> None:
     with pytest.raises(ProviderError) as caught:
-        router_networks("p", {"HETOPS_ROUTER_NETWORKS": told})
-    assert (caught.value.kind, "HETOPS_ROUTER_NETWORKS" in caught.value.message) == (ErrorKind.INVALID, True)
+        router_networks("p", (), {"HETOPS_ROUTER_NETWORKS": told})
+    assert (caught.value.kind, "HETOPS_ROUTER_NETWORKS" in caught.value.hint) == (ErrorKind.INVALID, True)
+    assert "router_networks = " in caught.value.hint
+
+
+def test_the_networks_of_the_setting_go_before_those_of_the_environment() -> None:
+    told = networks_setting("p", {"router_networks": ["203.0.113.7", "2001:db8::/32"]})
+    assert told == ("203.0.113.7/32",)
+    assert router_networks("p", told, {"HETOPS_ROUTER_NETWORKS": "198.51.100.0/24"}) == told
+    assert networks_setting("p", {}) == ()
+
+
+@pytest.mark.parametrize(
+    "told", ["203.0.113.7", [], ["everywhere"], ["203.0.113.7/8"], ["2001:db8::1"], [7], 7]
+)
+def test_a_setting_that_is_no_list_of_networks_is_named(told: Any) -> None:
+    with pytest.raises(ProviderError) as caught:
+        networks_setting("p", {"router_networks": told})
+    assert caught.value.message.startswith("providers.p.router_networks: ")
+    assert caught.value.kind is ErrorKind.INVALID

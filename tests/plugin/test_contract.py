@@ -126,7 +126,7 @@ class _RefusesForAnother(MemoryProvider):
 
 
 class _OwesQuota(MemoryProvider):
-    async def quota(self) -> tuple[Quota, ...]:
+    async def quota(self, settings: Mapping[str, Any]) -> tuple[Quota, ...]:  # noqa: ARG002
         return (Quota(group="nodes", limit=-1, used=0, unit="nodes"),)
 
 

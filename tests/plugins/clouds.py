@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -122,9 +122,9 @@ class Stand:
         around = self.surroundings
         return self.kind.provider(replace(around, environment={**around.environment, **environment}))
 
-    def driver(self, **environment: str) -> CloudDriver:
-        """The provider's own driver."""
-        driver: CloudDriver = self.provider(**environment).node_driver(self.folder)
+    def driver(self, settings: Mapping[str, Any] | None = None, **environment: str) -> CloudDriver:
+        """The provider's own driver, with these settings."""
+        driver: CloudDriver = self.provider(**environment).node_driver(self.folder, settings or {})
         return driver
 
     def request(self, name: str = "p-0-abc123", **fields: Any) -> NodeRequest:

@@ -109,5 +109,5 @@ def test_an_update_may_have_the_old_and_the_new_nodes_of_its_deployment_at_once(
 
 def test_the_quota_counts_what_runs_once_however_many_replicas_a_node_has(driver: LocalDriver) -> None:
     asyncio.run(driver.create(request("a", launch(), launch(), sku="cpu-2")))
-    (quota,) = asyncio.run(LocalProvider().quota())
+    (quota,) = asyncio.run(LocalProvider().quota({}))
     assert (quota.limit, quota.used, quota.unit) == (2, 2, "cores")

@@ -235,4 +235,4 @@ def test_quotas_that_a_region_does_not_tell_are_an_error_not_none(monkeypatch: p
     with aws.running(replace(FEW, denied=(denied,))) as cloud:
         enter(cloud, monkeypatch)
         with pytest.raises(ProviderError, match="eu-west-1 refused: AccessDeniedException"):
-            asyncio.run(AwsProvider().quota())
+            asyncio.run(AwsProvider().quota({}))

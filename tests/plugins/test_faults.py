@@ -173,7 +173,7 @@ def test_no_key_is_in_anything_that_a_provider_hands_over_or_writes(
             node,
             standing.offers(),
             provider.check({}),
-            asyncio.run(provider.quota()),
+            asyncio.run(provider.quota({})),
             caplog.text,
         ]
         asyncio.run(standing.driver().delete(node.id))

@@ -188,7 +188,7 @@ class TestQuotas:
             assert {o.limits for o in silent.offers().values()} == {Limits()}
 
     def test_they_are_told_by_group(self, gcp: Project) -> None:
-        quotas = asyncio.run(gcp.provider().quota())
+        quotas = asyncio.run(gcp.provider().quota({}))
         assert Quota(group="us-central1 NVIDIA_L4_GPUS", limit=8, used=2, unit="GPUs") in quotas
         assert "CPUS" not in " ".join(q.group for q in quotas)
 
@@ -197,7 +197,7 @@ class TestQuotas:
             project(tmp_path, denied=("compute.regions.list",)) as silent,
             pytest.raises(ProviderError) as caught,
         ):
-            asyncio.run(silent.provider().quota())
+            asyncio.run(silent.provider().quota({}))
         assert "compute.regions.list" in caught.value.message
 
 

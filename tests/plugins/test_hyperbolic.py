@@ -200,11 +200,22 @@ class TestCredentials(OnAStand):
         assert (found.ok, found.kind, "add credit" in found.fix) == (False, ErrorKind.BALANCE, True)
 
     def test_the_balance_is_the_quota(self) -> None:
-        (quota,) = asyncio.run(self.cloud.provider().quota())
+        (quota,) = asyncio.run(self.cloud.provider().quota({}))
         assert (quota.limit, quota.unit) == (1000.0, "USD")
 
     def test_a_machine_without_ssh_is_a_finding(self) -> None:
         assert not self.results(PATH="/nowhere")["ssh"].ok
+
+    def test_a_private_key_that_is_not_there_is_a_finding(self) -> None:
+        assert "no file" in self.results(HYPERBOLIC_SSH_KEY="/nowhere/key")["ssh"].detail
+        (self.folder / "key").touch()
+        (found,) = (r for r in self.cloud.provider().check({"ssh_key": "~/key"}) if r.subject == "ssh")
+        assert found.detail.endswith(f" with {self.folder / 'key'}")
+
+    @pytest.mark.parametrize("wrong", [{"ssh_key": "key"}, {"ssh_key": 7}, {"router_networks": []}])
+    def test_a_setting_that_is_wrong_is_named(self, wrong: dict[str, Any]) -> None:
+        (found,) = self.cloud.provider().check(wrong)
+        assert found.detail.startswith(f"providers.hyperbolic.{next(iter(wrong))}: ")
 
 
 class TestNodes(OnAStand):
@@ -245,6 +256,13 @@ class TestNodes(OnAStand):
             asyncio.run(driver.create(self.cloud.request()))
         assert "its engines do not answer" in caught.value.message
         assert self.cloud.api.rentals == {}
+
+    def test_the_key_and_the_networks_of_the_settings_count(self) -> None:
+        (self.folder / "key").touch()
+        settings = {"ssh_key": "~/key", "router_networks": ["127.0.0.1"]}
+        driver = self.cloud.driver(settings, HETOPS_ROUTER_NETWORKS="203.0.113.7")
+        assert asyncio.run(driver.create(self.cloud.request())).endpoints
+        assert f"-i {self.folder / 'key'}" in (self.cloud.api.shells / "options").read_text()
 
     def test_capacity_that_goes_between_list_and_create_is_a_matter_of_the_region(self) -> None:
         """Hyperbolic's refusal says nothing of the kind: the list is asked again."""

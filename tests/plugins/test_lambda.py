@@ -143,8 +143,8 @@ class TestCredentials(OnAStand):
 
     of = "lambda"
 
-    def results(self, **environment: str) -> Mapping[str, Any]:
-        return {r.subject: r for r in self.cloud.provider(**environment).check({})}
+    def results(self, settings: Mapping[str, Any] | None = None, **environment: str) -> Mapping[str, Any]:
+        return {r.subject: r for r in self.cloud.provider(**environment).check(settings or {})}
 
     def test_all_is_well(self) -> None:
         results = self.results()
@@ -178,6 +178,23 @@ class TestCredentials(OnAStand):
     def test_a_router_that_nobody_knows_the_address_of_is_a_finding(self) -> None:
         assert not self.results(HETOPS_ROUTER_NETWORKS="")["router's address"].ok
         assert not self.results(HETOPS_ROUTER_NETWORKS="everywhere")["router's address"].ok
+
+    def test_settings_go_before_the_environment(self) -> None:
+        self.cloud.api.keys = ["mine", "yours"]
+        told = {"ssh_key": "mine", "router_networks": ["203.0.113.7"]}
+        found = self.results(told, LAMBDA_SSH_KEY_NAME="yours", HETOPS_ROUTER_NETWORKS="")
+        assert found["settings"].detail == "understood"
+        assert found["account"].detail == "open; SSH key mine"
+        assert found["router's address"].detail == "203.0.113.7/32"
+
+    @pytest.mark.parametrize("wrong", [{"ssh_key": 7}, {"ssh_key": " "}, {"router_networks": "203.0.113.7"}])
+    def test_a_setting_that_is_wrong_is_named_and_nobody_is_asked(self, wrong: dict[str, Any]) -> None:
+        (result,) = self.results(wrong).values()
+        assert (result.ok, result.detail.startswith(f"providers.lambda.{next(iter(wrong))}: ")) == (
+            False,
+            True,
+        )
+        assert self.cloud.api.seen == []
 
 
 class TestNodes(OnAStand):
@@ -241,6 +258,14 @@ class TestNodes(OnAStand):
             asyncio.run(self.cloud.driver(HETOPS_ROUTER_NETWORKS="203.0.113.7").create(self.cloud.request()))
         assert "its engines do not answer in the time they have" in caught.value.message
         assert self.cloud.api.instances == {}
+
+    def test_the_key_and_the_networks_of_the_settings_count(self) -> None:
+        self.cloud.api.keys = ["mine", "yours"]
+        settings = {"ssh_key": "yours", "router_networks": ["127.0.0.1"]}
+        driver = self.cloud.driver(settings, HETOPS_ROUTER_NETWORKS="203.0.113.7", LAMBDA_SSH_KEY_NAME="mine")
+        assert asyncio.run(driver.create(self.cloud.request())).endpoints
+        (launch,) = (r.body for r in self.cloud.api.seen if r.path == self.cloud.kind.create_path)
+        assert launch["ssh_key_names"] == ["yours"]
 
     @pytest.mark.parametrize(
         ("fields", "said"),

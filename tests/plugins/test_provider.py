@@ -172,4 +172,4 @@ def test_marks_survive_the_way_through_an_environment(tmp_path: Path) -> None:
 
 
 def test_its_driver_keeps_its_files_where_it_is_told(tmp_path: Path) -> None:
-    assert isinstance(LocalProvider().node_driver(tmp_path), LocalDriver)
+    assert isinstance(LocalProvider().node_driver(tmp_path, {}), LocalDriver)

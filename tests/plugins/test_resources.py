@@ -34,7 +34,7 @@ class World:
         provider = self.cloud.provider()
 
         def driver_of(_provider: str, _deployment: str) -> NodeDriver:
-            driver: NodeDriver = provider.node_driver(self.folder.path)
+            driver: NodeDriver = provider.node_driver(self.folder.path, {})
             return driver
 
         return NodeResource(self.home, driver_of)

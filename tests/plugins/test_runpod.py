@@ -171,6 +171,7 @@ class TestOffers(OnAStand):
             {"gpu_counts": [True]},
             {"account_usd_per_hour": "much"},
             {"account_usd_per_hour": 0},
+            {"public_ports": "yes"},
             {"cloud": ["secure"]},
         ],
     )
@@ -320,7 +321,12 @@ class TestNodes(OnAStand):
         with pytest.raises(ProviderError) as caught:
             asyncio.run(driver.create(self.cloud.request()))
         assert "no firewall" in caught.value.message
+        assert "public_ports = true" in caught.value.hint
         assert self.cloud.api.seen == []
+
+    def test_consent_may_stand_in_the_settings(self) -> None:
+        driver = self.cloud.driver({"public_ports": True}, HETOPS_RUNPOD_PUBLIC_PORTS="")
+        assert asyncio.run(driver.create(self.cloud.request())).endpoints
 
     def test_pods_of_others_are_left_alone(self) -> None:
         self.cloud.created()

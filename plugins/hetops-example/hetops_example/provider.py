@@ -103,13 +103,14 @@ class ExampleProvider:
             _offer(t, query.now) for t in types if region in (None, t["region"]) and t["usd_per_hour"]
         )
 
-    async def quota(self) -> tuple[Quota, ...]:
+    async def quota(self, settings: Mapping[str, Any]) -> tuple[Quota, ...]:
         """Example Cloud tells none."""
+        del settings
         return ()
 
-    def node_driver(self, state_folder: Path) -> NodeDriver:
-        """The driver. All it needs to know is in the cloud: it keeps no file."""
-        del state_folder
+    def node_driver(self, state_folder: Path, settings: Mapping[str, Any]) -> NodeDriver:
+        """The driver. All it needs to know is in the cloud: it keeps no file, and its nodes need no settings."""
+        del state_folder, settings
         return ExampleDriver()
 
 

@@ -53,7 +53,7 @@ class TestDriver(NodeDriverContract):
 
     def driver(self) -> NodeDriver:
         """Ours; nothing lives in the object."""
-        return ExampleProvider().node_driver(Path())
+        return ExampleProvider().node_driver(Path(), {})
 
     def request(self, name: str) -> NodeRequest:
         """A node that can be had."""
