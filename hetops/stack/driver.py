@@ -20,7 +20,7 @@ from hetops.errors import HetopsError, LockError
 from hetops.stack import backend_locks, backend_state
 from hetops.stack.changes import Changes, Happening, KnownNode, PoolEvent, StackOutputs
 from hetops.stack.declaring import Declaring
-from hetops.stack.engine_process import EngineProcess, end_orphan, lives
+from hetops.stack.engine_process import EndedBySignalError, EngineProcess, end_orphan, lives
 from hetops.stack.events import Preview, Progress, Silence, Tell
 from hetops.stack.exported import Exported, from_checkpoint
 from hetops.stack.inputs import FleetInputs
@@ -260,6 +260,8 @@ class FleetStack:
                 raise progress.stopped() from fault
             if declaring is not None and declaring.fault is not None:
                 raise declaring.fault from fault
+            if isinstance(fault, EndedBySignalError):
+                raise progress.ended(fault.signal) from fault
             raise progress.error(_last_words(fault)) from fault
 
 

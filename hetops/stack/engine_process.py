@@ -40,6 +40,15 @@ _GRACE_SECONDS = 5.0
 _POLL_SECONDS = 0.05
 
 
+class EndedBySignalError(Exception):
+    """The engine did not end by itself: nobody here asked it to stop."""
+
+    def __init__(self, number: int) -> None:
+        name = signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"
+        super().__init__(name)
+        self.signal = name
+
+
 class EngineProcess(PulumiCommand):  # type: ignore[misc]  # the SDK is untyped to us
     """One engine for one deployment; `record` is the deployment's engine.json."""
 
@@ -61,7 +70,12 @@ class EngineProcess(PulumiCommand):  # type: ignore[misc]  # the SDK is untyped 
         on_output: Any = None,
         on_error: Any = None,
     ) -> CommandResult:
-        """As the base class, in the deployment's environment and not in this process's."""
+        """As the base class, in the deployment's environment and not in this process's.
+
+        Raises:
+            CommandError: it failed by itself.
+            EndedBySignalError: something ended it.
+        """
         del on_output, on_error
         if self.interrupted:
             raise CancelledError("stopped before the engine started")
@@ -84,6 +98,8 @@ class EngineProcess(PulumiCommand):  # type: ignore[misc]  # the SDK is untyped 
             self._running = process
             stdout, stderr = self._until_ended(process)
         result = CommandResult(stdout=stdout, stderr=stderr, code=process.returncode)
+        if result.code < 0:
+            raise EndedBySignalError(-result.code)
         if result.code != 0:
             raise create_command_error(result)
         return result

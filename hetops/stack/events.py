@@ -129,6 +129,17 @@ class Progress:
             "stopped; what was done is in the state", hint="run up to go on, or down to remove it"
         )
 
+    def ended(self, signal: str) -> HetopsError:
+        """What a run comes to whose engine something else ended, with what had failed before."""
+        return ProvisioningError(
+            _ended_by(signal),
+            details=(
+                "nothing is lost: every node that was begun is in the state or on record, and is found by its name",
+                *(f"before that: {f.headline}" for f in self.failures),
+            ),
+            hint=_AGAIN,
+        )
+
     def error(self, otherwise: str) -> HetopsError:
         """All failures as one error; `otherwise` is what is known where the engine told none."""
         # A program that fails after a resource did fails because of it, and says it in the engine's words.
@@ -187,12 +198,24 @@ class Silence(Progress):
         """As `Progress.stopped`: there is nothing to go on with."""
         return CancelledError("stopped; nothing was changed")
 
+    def ended(self, signal: str) -> HetopsError:
+        """As `Progress.ended`: there is nothing to go on with."""
+        return HetopsError(
+            _ended_by(signal), details=("nothing was changed",), hint="run the same command again"
+        )
+
     def error(self, otherwise: str) -> HetopsError:
         """As `Progress.error`, and no failure of provisioning."""
         fault = super().error(otherwise)
         return HetopsError(
             fault.message, details=fault.details, hint="" if fault.hint == _AGAIN else fault.hint
         )
+
+
+def _ended_by(signal: str) -> str:
+    """The kernel's own reason for SIGKILL is the one that nobody sees otherwise."""
+    perhaps = ", by somebody or for want of memory" if signal == "SIGKILL" else ""
+    return f"the Pulumi engine was ended by {signal}{perhaps}"
 
 
 def _to_nobody(event: PoolEvent) -> None:

@@ -199,6 +199,20 @@ def test_a_kill_while_nodes_start_is_cleared_up_by_down(person: Person) -> None:
     assert not person.state("road").exists()
 
 
+def test_an_engine_that_is_killed_while_nodes_start_is_named_with_what_to_run_next(
+    person: Person,
+) -> None:
+    person.write(specs.emulated(free_port(), faults=SLOW_START))
+    process = person.start("up", "-y", "--json")
+    assert until(lambda: len(person.processes) == 2)
+    os.kill(json.loads((person.state("road") / "engine.json").read_text())["pid"], signal.SIGKILL)
+    done = ended(process)
+    assert done.code == 4, done.stderr
+    assert "the Pulumi engine was ended by SIGKILL, by somebody or for want of memory" in done.stderr
+    assert "nothing is lost" in done.stderr
+    assert "try: run the same command again: it goes on from here" in done.stderr
+
+
 def test_what_a_killed_up_began_for_another_plan_is_removed_by_the_next_up(person: Person) -> None:
     port = free_port()
     person.write(specs.emulated(port, faults=SLOW_START))

@@ -16,7 +16,7 @@ from pulumi.automation import CommandError
 
 from hetops.errors import CancelledError, LockError
 from hetops.stack.engine import EngineChoice, EngineOrigin
-from hetops.stack.engine_process import EngineProcess, end_orphan
+from hetops.stack.engine_process import EndedBySignalError, EngineProcess, end_orphan
 from tests.doubles.programs import program
 from tests.stack.places import until
 
@@ -88,6 +88,15 @@ def test_an_engine_gets_the_environment_that_it_was_given_and_no_other(
 def test_a_failing_command_is_an_error_of_the_sdk_with_all_it_said(tmp_path: Path) -> None:
     with pytest.raises(CommandError, match="no such backend"):
         process(tmp_path, "echo no such backend >&2; exit 1").run(["preview"], str(tmp_path), {})
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_command_that_a_signal_ended_is_told_apart_from_one_that_failed(
+    number: signal.Signals, tmp_path: Path
+) -> None:
+    with pytest.raises(EndedBySignalError) as caught:
+        process(tmp_path, f"kill -{number.value} $$").run(["up"], str(tmp_path), {})
+    assert caught.value.signal == number.name
 
 
 def test_a_command_that_changes_signs_the_record_as_long_as_it_runs(tmp_path: Path) -> None:

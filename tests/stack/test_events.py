@@ -6,7 +6,7 @@ from typing import Any
 
 from pulumi.automation import EngineEvent
 
-from hetops.errors import HetopsError
+from hetops.errors import HetopsError, ProvisioningError
 from hetops.stack.changes import Happening, PoolEvent, Step, StepKind
 from hetops.stack.events import Preview, Progress, Silence
 
@@ -44,6 +44,24 @@ def progress(*events: EngineEvent) -> tuple[Progress, list[PoolEvent]]:
 def test_a_replacement_is_one_step_though_the_engine_tells_three() -> None:
     (only,) = previewed(step("create-replacement"), step("replace"), step("delete-replaced"))
     assert only == Step(kind=StepKind.REPLACE, resource_type="hetops:index:Node", name="a-0", pool="a")
+
+
+def test_an_engine_that_a_signal_ended_says_which_that_nothing_is_lost_and_what_to_run() -> None:
+    made, _ = progress(step("create"), said("creating urn:x: no room left"))
+    fault = made.ended("SIGKILL")
+    assert isinstance(fault, ProvisioningError)
+    assert fault.message == "the Pulumi engine was ended by SIGKILL, by somebody or for want of memory"
+    assert fault.details[0].startswith("nothing is lost: ")
+    assert fault.details[1:] == ("before that: a-0: no room left",)
+    assert fault.hint == "run the same command again: it goes on from here"
+    assert fault.short_of == ()
+
+
+def test_of_a_preview_that_a_signal_ended_nothing_was_changed() -> None:
+    fault = Silence().ended("SIGTERM")
+    assert type(fault) is HetopsError
+    assert fault.message == "the Pulumi engine was ended by SIGTERM"
+    assert fault.details == ("nothing was changed",)
 
 
 def test_components_providers_and_the_stack_itself_are_no_steps() -> None:
