@@ -15,7 +15,9 @@ SPEC = specs.LISTED.replace("[providers.aws]\n", "") + '\n[offers]\ngpus = ["L4"
 
 
 def planned(folder: Path, monkeypatch: pytest.MonkeyPatch, everywhere: int) -> Plan:
-    """The plan of a project with so many GPUs over all regions."""
+    """The plan of a project with so many GPUs over all regions, in a folder of its own: no cache answers."""
+    folder = folder / str(everywhere)
+    folder.mkdir()
     with project(folder, stock={"GPUS_ALL_REGIONS": everywhere}) as gcp:
         for name, value in gcp.surroundings.environment.items():
             monkeypatch.setenv(name, value)
