@@ -26,6 +26,7 @@ from hetops.configurations.enumerate import (
 from hetops.domain.configuration import Configuration
 from hetops.domain.gpu import GpuType
 from hetops.domain.model import Checkpoint, Model
+from hetops.domain.offer import Offer
 from hetops.domain.performance import StepTimes
 from hetops.domain.workload import LatencyTarget, TokenLengths, Workload, WorkloadClass
 from hetops.errors import HetopsError, UnknownNameError
@@ -59,8 +60,9 @@ class Asked:
     now: datetime
     overrides: tuple[str, ...] = ()
     """`key.path=value`, each in place of a field of the spec."""
-    exclude: tuple[str, ...] = ()
-    """Offer ids that may not be chosen, besides the spec's."""
+    stock: Mapping[str, int] = field(default_factory=dict)
+    """Nodes that can be had of offers, by their ids, where more is known than their providers say; with none left an
+    offer may not be chosen."""
     freshness: Freshness = Freshness.CACHED
     deadline_seconds: float = DEADLINE_SECONDS
 
@@ -125,8 +127,9 @@ def candidates(asked: Asked) -> Candidates:
         deadline_seconds=asked.deadline_seconds,
     )
     wanted = wanted_by(loaded, surroundings)
-    excluding = replace(wanted.rules, exclude=(*wanted.rules.exclude, *asked.exclude))
-    gathered = gather(replace(wanted, rules=excluding), surroundings)
+    none_left = (offer for offer, nodes in asked.stock.items() if nodes == 0)
+    excluding = replace(wanted.rules, exclude=(*wanted.rules.exclude, *none_left))
+    gathered = _stocked(gather(replace(wanted, rules=excluding), surroundings), asked.stock)
     found = _Found(loaded=loaded, catalog=catalog, engines=engines, gathered=gathered)
     classes, traced = _classes(loaded)
     model = _model(found)
@@ -146,6 +149,22 @@ def candidates(asked: Asked) -> Candidates:
             _configurations(found, model, replace(rules, floors=())) if rules.floors else enumeration
         ),
         now=asked.now,
+    )
+
+
+def _stocked(gathered: Gathered, stock: Mapping[str, int]) -> Gathered:
+    """With no more of an offer than is known to be left."""
+
+    def most(offer: Offer) -> Offer:
+        if offer.id not in stock:
+            return offer
+        told = offer.limits.max_count
+        left = stock[offer.id] if told is None else min(told, stock[offer.id])
+        return replace(offer, limits=replace(offer.limits, max_count=left))
+
+    selection = gathered.selection
+    return replace(
+        gathered, selection=replace(selection, offers=tuple(most(offer) for offer in selection.offers))
     )
 
 

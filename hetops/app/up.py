@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -91,27 +91,27 @@ class _Run:
     talk: Talk
 
     def raised(self, plan: Plan) -> Raised:
-        """The plan made real; another one where an offer of it has no capacity left."""
-        excluded: tuple[str, ...] = ()
+        """The plan made real; another one where an offer of it has too little capacity left."""
+        stock: dict[str, int] = {}
         for attempt in range(_MOST_REPLANS + 1):
             try:
                 return self._raise(plan)
             except ProvisioningError as fault:
-                short = tuple(pool.offer.id for pool in plan.pools if pool.name in fault.short_of)
-                if not short or self.asked.plan_file or attempt == _MOST_REPLANS:
+                standing = Counter(node.pool for node in self.deployment.stack.known_nodes())
+                left = stock_left(plan, fault.short_of, standing)
+                if not left or self.asked.plan_file or attempt == _MOST_REPLANS:
                     raise
-                excluded = (*excluded, *short)
-                self.talk.say(f"{fault.message}\nno capacity left for {', '.join(short)}: planning without")
-                plan = self._without(excluded, fault)
+                stock |= left
+                self.talk.say("\n".join((fault.message, *(_told(*known) for known in left.items()))))
+                plan = self._within(stock, fault)
         raise AssertionError("the last attempt returns or raises")
 
-    def _without(self, excluded: tuple[str, ...], fault: ProvisioningError) -> Plan:
-        spec = self.asked.spec
+    def _within(self, stock: Mapping[str, int], fault: ProvisioningError) -> Plan:
         try:
-            return make_plan(replace(spec, exclude=(*spec.exclude, *excluded)))
+            return make_plan(replace(self.asked.spec, stock=stock))
         except InfeasibleError as none:
             raise ProvisioningError(
-                fault.message, details=(*fault.details, f"without it: {none.message}"), hint=fault.hint
+                fault.message, details=(*fault.details, f"with what is left: {none.message}"), hint=fault.hint
             ) from none
 
     def _raise(self, plan: Plan) -> Raised:
@@ -221,6 +221,24 @@ class _Run:
             probe=probe,
             notes=plan.warnings,
         )
+
+
+def stock_left(plan: Plan, short_of: Iterable[str], standing: Mapping[str, int]) -> dict[str, int]:
+    """Nodes that can be had of each offer that a plan's pools were short of: those that stand, by pool, and never all
+    that the plan wanted of it, or the same plan would be made again."""
+    short = set(short_of)
+    offers = {pool.offer.id for pool in plan.pools if pool.name in short}
+    on_offer = {offer: [pool for pool in plan.pools if pool.offer.id == offer] for offer in sorted(offers)}
+    return {
+        offer: min(sum(standing.get(p.name, 0) for p in pools), sum(p.nodes for p in pools) - 1)
+        for offer, pools in on_offer.items()
+    }
+
+
+def _told(offer: str, left: int) -> str:
+    if left == 0:
+        return f"no capacity left for {offer}: planning without"
+    return f"no more than {left} of {offer} can be had: planning with so many"
 
 
 def _with_what_stands(fault: HetopsError, standing: tuple[str, ...]) -> HetopsError:

@@ -77,9 +77,18 @@ def test_the_written_problem_solves_to_the_same_cost(tmp_path: Path) -> None:
 def test_an_excluded_offer_is_not_chosen(tmp_path: Path) -> None:
     plan = make_plan(specs.asked(tmp_path))
     chosen = plan.pools[0].offer.id
-    without = make_plan(specs.asked(tmp_path, specs.LISTED, exclude=(chosen,)))
+    without = make_plan(specs.asked(tmp_path, specs.LISTED, stock={chosen: 0}))
     assert chosen not in {p.offer.id for p in without.pools}
     assert without.usd_per_hour >= plan.usd_per_hour
+
+
+def test_of_an_offer_no_more_is_taken_than_is_known_to_be_left(tmp_path: Path) -> None:
+    text = specs.LISTED.replace("requests_per_second = 8.0", "requests_per_second = 40.0")
+    most = max(make_plan(specs.asked(tmp_path, text)).pools, key=lambda p: p.nodes)
+    assert most.nodes > 1
+    fewer = make_plan(specs.asked(tmp_path, text, stock={most.offer.id: 1}))
+    assert sum(p.nodes for p in fewer.pools if p.offer.id == most.offer.id) <= 1
+    assert all(p.offer.limits.max_count == 1 for p in fewer.pools if p.offer.id == most.offer.id)
 
 
 def test_a_budget_below_the_cheapest_fleet_names_the_budget_that_suffices(tmp_path: Path) -> None:

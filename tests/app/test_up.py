@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from hetops.app import preconditions
+from hetops.app.up import stock_left
 from hetops.domain.offer import PriceBasis
 from hetops.domain.plan import Plan
 from hetops.errors import HetopsError, PolicyError
@@ -86,6 +87,31 @@ def test_an_address_that_is_not_this_machine_s_is_told() -> None:
     elsewhere = RouterInputs(host="192.0.2.1", port=8080, config_path="/nowhere/router.json")
     with pytest.raises(HetopsError, match=r"cannot listen on 192\.0\.2\.1 port 8080"):
         preconditions.check_port(elsewhere, ())
+
+
+@pytest.mark.parametrize(
+    ("standing", "left"),
+    [
+        ({}, 0),
+        ({"l4-fp8": 2}, 2),
+        ({"l4-fp8": 2, "another": 9}, 2),
+        ({"l4-fp8": 4}, 3),
+    ],
+    ids=["none made", "some made", "another's do not count", "all old ones stand beside new ones"],
+)
+def test_what_is_left_of_an_offer_is_what_stands_and_less_than_was_wanted(
+    standing: dict[str, int], left: int
+) -> None:
+    plan = plans.plan(l4_nodes=4)
+    assert stock_left(plan, ("l4-fp8",), standing) == {plan.pool("l4-fp8").offer.id: left}
+
+
+def test_pools_of_one_offer_share_what_is_left_of_it() -> None:
+    plan = plans.plan(l4_nodes=2)
+    one, other = plan.pools
+    shared = replace(plan, pools=(one, replace(other, offer=one.offer, nodes=2)))
+    assert stock_left(shared, ("l40s-fp8",), {"l4-fp8": 2, "l40s-fp8": 1}) == {one.offer.id: 3}
+    assert stock_left(shared, (), {}) == {}
 
 
 def test_a_key_is_made_once_for_its_owner_alone(tmp_path: Path) -> None:

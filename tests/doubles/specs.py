@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -76,10 +77,10 @@ def written(folder: Path, text: str = LISTED) -> Path:
     return path
 
 
-def asked(folder: Path, text: str = LISTED, *overrides: str, exclude: tuple[str, ...] = ()) -> Asked:
+def asked(folder: Path, text: str = LISTED, *overrides: str, stock: Mapping[str, int] | None = None) -> Asked:
     """The question that a command in the folder would ask."""
     written(folder, text)
     environment = {name: os.environ[name] for name in ("HOME", "PATH")}
     return Asked(
-        file=None, folder=folder, environment=environment, now=NOW, overrides=overrides, exclude=exclude
+        file=None, folder=folder, environment=environment, now=NOW, overrides=overrides, stock=stock or {}
     )

@@ -8,10 +8,10 @@ from __future__ import annotations
 from pathlib import Path
 
 _PLUGIN = '''
-"""Emulated L40S of two regions; in the cheap one none is left."""
+"""Emulated L40S of two regions; in the cheap one as many are left as a file says."""
 
-from dataclasses import replace
 from decimal import Decimal
+from pathlib import Path
 
 from hetops_local.driver import LocalDriver
 
@@ -23,9 +23,17 @@ from hetops.plugin import (
 PRICES = {"cheap": "0.95", "dear": "1.05"}
 
 
+LEFT = Path(__file__).with_name("left")
+
+
 class Driver(LocalDriver):
+    taken = set()
+
     async def create(self, request: NodeRequest):
         if request.region == "cheap":
+            self.taken.add(request.name)
+        if len(self.taken) > int(LEFT.read_text()) and request.region == "cheap":
+            self.taken.discard(request.name)
             raise ProviderError(
                 "no L40S is left in cheap", provider="scarce", kind=ErrorKind.CAPACITY, scope=Scope.REGION
             )
@@ -63,12 +71,18 @@ def register_providers():
 '''
 
 
+def restock(folder: Path, left: int) -> None:
+    """So many machines are left in the cheap region for each command."""
+    (folder / "site" / "left").write_text(str(left), encoding="utf-8")
+
+
 def installed(folder: Path) -> dict[str, str]:
-    """The plugin as an installed distribution; the environment that a person needs to have it."""
+    """The plugin as an installed distribution, at first with nothing left; the environment that a person needs to have it."""
     site = folder / "site"
     info = site / "scarce-1.0.dist-info"
     info.mkdir(parents=True)
     (site / "scarce_plugin.py").write_text(_PLUGIN, encoding="utf-8")
+    restock(folder, 0)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: scarce\nVersion: 1.0\n", encoding="utf-8")
     (info / "entry_points.txt").write_text("[hetops]\nscarce = scarce_plugin\n", encoding="utf-8")
     return {"PYTHONPATH": str(site), "HETOPS_PLUGINS": "local,scarce"}

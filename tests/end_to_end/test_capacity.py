@@ -42,12 +42,28 @@ def test_without_capacity_another_fleet_is_planned_and_brought_up(person: Person
     assert set(person.processes.values()) == person.known("road")
 
 
+def test_of_a_sold_out_offer_the_nodes_that_were_had_are_kept_and_the_rest_comes_from_elsewhere(
+    person: Person, tmp_path: Path
+) -> None:
+    scarcity.restock(tmp_path, 1)
+    person.write(spec().replace(specs.classes(specs.mixed_rate()), specs.classes(2 * specs.mixed_rate())))
+    wanted = person.hetops("plan", "--json").document["pools"]
+    assert [p["offer"]["region"] for p in wanted] == ["cheap"]
+    assert wanted[0]["nodes"] > 1
+    done = person.hetops("up", "-y", "--json")
+    assert done.code == 0, done.stderr
+    assert "no more than 1 of scarce/cheap/l40s/on_demand can be had: planning with so many" in done.stderr
+    assert sorted(done.document["nodes"].values())[0] == 1
+    assert len(done.document["nodes"]) == 2
+    assert set(person.processes.values()) == person.known("road")
+
+
 def test_where_no_other_fleet_exists_the_shortage_and_the_reason_are_told(person: Person) -> None:
     person.write(spec('regions = ["cheap"]'))
     done = person.hetops("up", "-y", "--json")
     assert done.code == 4
     assert "no L40S is left in cheap" in done.document["message"]
-    assert any(d.startswith("without it: no offer may be chosen") for d in done.document["details"])
+    assert any(d.startswith("with what is left: no offer may be chosen") for d in done.document["details"])
     assert person.processes == {}
 
 
