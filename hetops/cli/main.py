@@ -36,6 +36,7 @@ COMMANDS: Mapping[str, str] = {
     "plan": "Find the cheapest fleet that meets the targets.",
     "solve": "Solve an explicit problem file.",
     "explain": "Say why a plan is what it is.",
+    "frontier": "Show what looser targets, less headroom or more money are worth.",
     "diff": "Show what an up would change.",
     "up": "Bring the fleet up, or to what the spec says now.",
     "status": "Hold what runs against the plan.",

@@ -1,0 +1,160 @@
+"""Use case: what a looser target, less headroom or more money is worth: the same question solved along two axes.
+
+Decides the order of the points, and that a point takes over the fleet of a harder one that is no worse. Each point is a
+search of its own, certified as a plan's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+from hetops.app.candidates import Asked
+from hetops.app.plan import Posed, pose
+from hetops.errors import InfeasibleError, TimeoutExpiredError, UsageError
+from hetops.reports.frontier import Axis, Frontier, FrontierPoint
+from hetops.solver.problem import Mode, Problem
+from hetops.solver.solution import Infeasible, Solution
+from hetops.solver.solve import DEFAULT_LIMIT_SECONDS, Effort, solve
+
+TARGET_FACTORS = (0.5, 0.75, 1.0, 1.5, 2.0, 4.0)
+"""Factors on every latency target where none are named."""
+
+MOST_POINTS = 400
+"""More searches than anybody waits for are a slip of the pen."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrontierAsked:
+    """Along what to go. Budgets ask for the largest rate at each; without them, targets ask for the least cost."""
+
+    spec: Asked
+    target_factors: tuple[float, ...] = ()
+    headrooms: tuple[float, ...] = ()
+    """None takes the spec's."""
+    budgets_usd_per_hour: tuple[Decimal, ...] = ()
+    limit_seconds: float = DEFAULT_LIMIT_SECONDS
+    """For each point."""
+
+    def __post_init__(self) -> None:
+        faults = (
+            (
+                bool(self.target_factors and self.budgets_usd_per_hour),
+                "--targets and --budgets",
+                "ask for one of them",
+            ),
+            (not all(0 < f < 1e6 for f in self.target_factors), "--targets", "factors are above 0: 0.5,1,2"),
+            (
+                not all(0 <= h < 1 for h in self.headrooms),
+                "--headroom",
+                "shares are from 0 to below 1: 0,0.15,0.3",
+            ),
+            (
+                not all(0 < b < Decimal("1e9") for b in self.budgets_usd_per_hour),
+                "--budgets",
+                "USD per hour above 0",
+            ),
+        )
+        for wrong, option, told in faults:
+            if wrong:
+                raise UsageError(f"{option}: {told}")
+
+
+def frontier(asked: FrontierAsked, say: Callable[[str], None]) -> Frontier:
+    """The points in the order of their series; `say` hears of every fifth.
+
+    Raises:
+        HetopsError: as `pose`.
+        UsageError: more points than `MOST_POINTS`.
+    """
+    posed = pose(asked.spec)
+    axis = Axis.BUDGET if asked.budgets_usd_per_hour else Axis.TARGETS
+    along: tuple[float | Decimal, ...] = asked.budgets_usd_per_hour or asked.target_factors or TARGET_FACTORS
+    headrooms = sorted(set(asked.headrooms or (posed.problem.headroom,)), reverse=True)
+    wanted = [(headroom, value) for headroom in headrooms for value in sorted(set(along))]
+    if len(wanted) > MOST_POINTS:
+        raise UsageError(f"{len(wanted)} points are asked for: at most {MOST_POINTS}")
+    points: list[FrontierPoint] = []
+    for done, (headroom, value) in enumerate(wanted):
+        if done and done % 5 == 0:
+            say(f"{done} of {len(wanted)} points")
+        own = _point(posed, headroom, value, asked.limit_seconds)
+        points.append(_no_worse_than(_harder(points, own), own))
+    return Frontier(
+        deployment=posed.candidates.spec.deployment.name,
+        axis=axis,
+        demand_requests_per_second=posed.problem.requests_per_second,
+        points=tuple(points),
+    )
+
+
+def _point(posed: Posed, headroom: float, value: float | Decimal, limit_seconds: float) -> FrontierPoint:
+    """What one search says; a point without a fleet says why."""
+    budget = value if isinstance(value, Decimal) else None
+    blank = FrontierPoint(
+        headroom=headroom,
+        target_factor=1.0 if isinstance(value, Decimal) else value,
+        budget_usd_per_hour=budget,
+    )
+    try:
+        outcome = solve(_problem(posed, blank), effort=Effort(limit_seconds=limit_seconds))
+    except (InfeasibleError, TimeoutExpiredError) as none:
+        return replace(blank, reason=none.message)
+    if isinstance(outcome, Infeasible):
+        unserved = f"nothing serves {', '.join(outcome.unservable)}" if outcome.unservable else ""
+        return replace(blank, reason=unserved or "no fleet within the limits")
+    return _with_fleet(blank, outcome, posed)
+
+
+def _problem(posed: Posed, point: FrontierPoint) -> Problem:
+    problem = posed.problem if point.target_factor == 1.0 else posed.loosened(point.target_factor)
+    problem = replace(problem, headroom=point.headroom)
+    if point.budget_usd_per_hour is None:
+        return problem
+    return replace(problem, mode=Mode.MAX_THROUGHPUT, budget_usd_per_hour=point.budget_usd_per_hour)
+
+
+def _with_fleet(point: FrontierPoint, found: Solution, posed: Posed) -> FrontierPoint:
+    nodes: dict[str, int] = {}
+    for pool in found.pools:
+        offer = posed.offers[pool.offer]
+        nodes[f"{offer.gpu}:{offer.gpu_count}"] = nodes.get(f"{offer.gpu}:{offer.gpu_count}", 0) + pool.nodes
+    return replace(
+        point,
+        usd_per_hour=found.usd_per_hour,
+        requests_per_second=found.requests_per_second,
+        nodes=nodes,
+        gap=found.gap,
+    )
+
+
+def _harder(points: Iterable[FrontierPoint], own: FrontierPoint) -> Iterator[FrontierPoint]:
+    """Points whose fleets answer `own` as well: no looser a target, no larger a budget, no less headroom."""
+    for point in points:
+        poorer = (point.budget_usd_per_hour or 0) <= (own.budget_usd_per_hour or 0)
+        if poorer and point.target_factor <= own.target_factor and point.headroom >= own.headroom:
+            yield point
+
+
+def _no_worse_than(harder: Iterable[FrontierPoint], own: FrontierPoint) -> FrontierPoint:
+    """The point, or a harder one's fleet where that is better: each search may stop a gap short of the best."""
+    for point in harder:
+        if point.usd_per_hour is not None and _better(point, own):
+            own = replace(
+                own,
+                usd_per_hour=point.usd_per_hour,
+                requests_per_second=point.requests_per_second,
+                nodes=point.nodes,
+                gap=point.gap,
+                reason="",
+            )
+    return own
+
+
+def _better(point: FrontierPoint, than: FrontierPoint) -> bool:
+    if than.usd_per_hour is None or point.usd_per_hour is None:
+        return point.usd_per_hour is not None
+    if than.budget_usd_per_hour is None:
+        return point.usd_per_hour < than.usd_per_hour
+    return (point.requests_per_second or 0.0) > (than.requests_per_second or 0.0)

@@ -1,0 +1,182 @@
+"""A frontier as a document, as text, as CSV and as a picture. Pure."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from enum import StrEnum
+from html import escape
+from typing import Any, ClassVar
+
+from hetops.domain import codec
+from hetops.reports import quantities as q
+
+_WIDTH, _HEIGHT, _MARGIN = 720, 420, 64
+_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
+"""Okabe and Ito's palette, told apart by all kinds of eyes (jfly.uni-koeln.de/color)."""
+
+
+class Axis(StrEnum):
+    """What changes from point to point of a series."""
+
+    TARGETS = "targets"
+    """Factors on every latency target; the answer is the least cost."""
+    BUDGET = "budget"
+    """USD per hour; the answer is the largest rate at the workload's mix."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrontierPoint:
+    """The best fleet at one place, or why there is none."""
+
+    headroom: float
+    target_factor: float
+    budget_usd_per_hour: Decimal | None = None
+    usd_per_hour: Decimal | None = None
+    """None where there is no fleet."""
+    requests_per_second: float | None = None
+    nodes: Mapping[str, int] = field(default_factory=dict)
+    """Nodes by GPU type and GPUs a node, `L40S:2`."""
+    gap: float = 0.0
+    reason: str = ""
+    """Why there is no fleet."""
+
+    @property
+    def place(self) -> float:
+        """Where on the axis."""
+        return self.target_factor if self.budget_usd_per_hour is None else float(self.budget_usd_per_hour)
+
+    @property
+    def value(self) -> float | None:
+        """What is sought there: USD per hour, or requests per second where a budget is given."""
+        if self.usd_per_hour is None:
+            return None
+        return float(self.usd_per_hour) if self.budget_usd_per_hour is None else self.requests_per_second
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frontier:
+    """The best that can be had along latency targets or budgets, a series for each headroom."""
+
+    FORMAT: ClassVar[str] = "hetops.frontier"
+    FORMAT_VERSION: ClassVar[str] = "1.0"
+
+    deployment: str
+    axis: Axis
+    demand_requests_per_second: float
+    points: tuple[FrontierPoint, ...]
+
+    @property
+    def series(self) -> Mapping[float, tuple[FrontierPoint, ...]]:
+        """The points of each headroom, along the axis."""
+        headrooms = dict.fromkeys(point.headroom for point in self.points)
+        return {h: tuple(p for p in self.points if p.headroom == h) for h in headrooms}
+
+
+def as_json(told: Frontier) -> dict[str, Any]:
+    """The document."""
+    return codec.to_builtins(told)
+
+
+def as_text(told: Frontier) -> str:
+    """A row a point."""
+    first = "targets" if told.axis is Axis.TARGETS else "budget"
+    rows = [
+        (
+            _place(point),
+            q.share(point.headroom),
+            *(
+                ("-", "-", point.reason)
+                if point.usd_per_hour is None
+                else (
+                    f"{q.usd(point.usd_per_hour)} /h",
+                    f"{q.rate(point.requests_per_second or 0.0)}",
+                    " + ".join(f"{count} x {gpu}" for gpu, count in sorted(point.nodes.items())),
+                )
+            ),
+        )
+        for point in told.points
+    ]
+    title = f"{told.deployment}: " + (
+        f"least cost of {q.rate(told.demand_requests_per_second)} along the latency targets"
+        if told.axis is Axis.TARGETS
+        else "largest rate along the budget"
+    )
+    headers = (first, "headroom", "cost", "rate", "fleet")
+    return f"{title}\n\n{q.table(headers, rows, right=(0, 1, 2, 3))}\n"
+
+
+def as_csv(told: Frontier) -> str:
+    """A line a point, in the units of the names."""
+    out = io.StringIO()
+    names = (
+        "target_factor",
+        "headroom",
+        "budget_usd_per_hour",
+        "usd_per_hour",
+        "requests_per_second",
+        "gap",
+        "nodes",
+        "reason",
+    )
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(names)
+    for point in told.points:
+        nodes = " ".join(f"{gpu}={count}" for gpu, count in sorted(point.nodes.items()))
+        values = {name: getattr(point, name) for name in names} | {"nodes": nodes}
+        writer.writerow(["" if values[name] is None else values[name] for name in names])
+    return out.getvalue()
+
+
+def as_svg(told: Frontier) -> str:
+    """A line for each headroom; points without a fleet are left out."""
+    found = [p for p in told.points if p.value is not None]
+    right = max((p.place for p in found), default=1.0)
+    top = max((p.value or 0.0 for p in found), default=1.0) or 1.0
+    along = "factor on the latency targets" if told.axis is Axis.TARGETS else "budget, USD per hour"
+    upward = "USD per hour" if told.axis is Axis.TARGETS else "requests per second"
+    lines = "".join(_line(h, of, n, (right, top)) for n, (h, of) in enumerate(told.series.items()))
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" font-family="sans-serif" font-size="12">'
+        f"<title>Frontier of {escape(told.deployment)}</title>"
+        f'<rect width="{_WIDTH}" height="{_HEIGHT}" fill="white"/>'
+        f"{''.join(_grid(right, top))}{lines}"
+        f'<text x="{_WIDTH / 2}" y="{_HEIGHT - 16}" text-anchor="middle">{along}</text>'
+        f'<text x="16" y="{_HEIGHT / 2}" text-anchor="middle" transform="rotate(-90 16 {_HEIGHT / 2})">{upward}</text>'
+        "</svg>\n"
+    )
+
+
+def _at(x: float, y: float, scale: tuple[float, float]) -> tuple[float, float]:
+    inner = _WIDTH - 2 * _MARGIN, _HEIGHT - 2 * _MARGIN
+    return _MARGIN + x / scale[0] * inner[0], _HEIGHT - _MARGIN - y / scale[1] * inner[1]
+
+
+def _grid(right: float, top: float) -> Iterator[str]:
+    for step in range(6):
+        x, y = _at(right * step / 5, top * step / 5, (right, top))
+        yield f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{_MARGIN}" y2="{_HEIGHT - _MARGIN}" stroke="#ddd"/>'
+        yield f'<line x1="{_MARGIN}" x2="{_WIDTH - _MARGIN}" y1="{y:.1f}" y2="{y:.1f}" stroke="#ddd"/>'
+        yield f'<text x="{x:.1f}" y="{_HEIGHT - _MARGIN + 16}" text-anchor="middle">{right * step / 5:.4g}</text>'
+        yield f'<text x="{_MARGIN - 6}" y="{y + 4:.1f}" text-anchor="end">{top * step / 5:.4g}</text>'
+
+
+def _line(headroom: float, points: tuple[FrontierPoint, ...], number: int, scale: tuple[float, float]) -> str:
+    colour = _COLOURS[number % len(_COLOURS)]
+    spots = [_at(p.place, p.value, scale) for p in points if p.value is not None]
+    dots = "".join(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.5" fill="{colour}"/>' for x, y in spots)
+    path = " ".join(f"{x:.1f},{y:.1f}" for x, y in spots)
+    return (
+        f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>{dots}'
+        f'<text x="{_WIDTH - _MARGIN}" y="{24 + 16 * number}" text-anchor="end" fill="{colour}">'
+        f"headroom {q.share(headroom)}</text>"
+    )
+
+
+def _place(point: FrontierPoint) -> str:
+    if point.budget_usd_per_hour is None:
+        return f"x {point.target_factor:g}"
+    return f"{q.usd(point.budget_usd_per_hour)} /h"
