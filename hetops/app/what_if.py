@@ -43,11 +43,14 @@ class Restriction:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compared:
-    """A spec's question under restrictions, and the one without them; both the same where there are none."""
+    """A question that was changed, and the one to hold it against; both the same where nothing was changed."""
 
     posed: Posed
     free: Posed
-    restrictions: tuple[Restriction, ...]
+    changes: tuple[str, ...]
+    """What was changed, as it is written on a command line: restrictions, and fields of the spec."""
+    only_restricts: bool = True
+    """Whether every fleet that answers the one question answers the other too: then it costs no less."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,8 +98,10 @@ def restriction(sense: Sense, text: str) -> Restriction:
     return Restriction(sense=sense, key=key, values=named)
 
 
-def pose_under(asked: Asked, restrictions: tuple[Restriction, ...]) -> Compared:
-    """The question with and without the restrictions.
+def pose_under(
+    asked: Asked, restrictions: tuple[Restriction, ...], *, beside: Asked | None = None
+) -> Compared:
+    """The question with and without the restrictions, or beside another: the spec with other fields.
 
     Raises:
         HetopsError: as `pose`.
@@ -104,24 +109,27 @@ def pose_under(asked: Asked, restrictions: tuple[Restriction, ...]) -> Compared:
         InfeasibleError: the restrictions leave nothing to choose; says what the fleet without them costs.
     """
     found = candidates(asked)
-    free = pose_of(found)
-    if not restrictions:
-        return Compared(posed=free, free=free, restrictions=())
+    other = asked if beside is None else beside
+    changed = tuple(text for text in asked.overrides if text not in other.overrides)
+    changes = (*(f"--set {text}" for text in changed), *(one.text for one in restrictions))
+    free = pose_of(candidates(other) if changed else found)
+    if not changes:
+        return Compared(posed=free, free=free, changes=())
     left = restricted(found, restrictions)
     try:
-        return Compared(posed=pose_of(left), free=free, restrictions=restrictions)
+        return Compared(posed=pose_of(left), free=free, changes=changes, only_restricts=not changed)
     except InfeasibleError as none:
-        raise _with_the_free(none, planned(free, solved(free)), restrictions) from none
+        raise _with_the_free(none, planned(free, solved(free)), changes) from none
 
 
 def answer_under(compared: Compared, effort: Effort) -> Answered:
-    """The cheapest fleet under the restrictions, beside the cheapest without them.
+    """The cheapest fleet for the changed question, beside the cheapest for the other.
 
     Raises:
         HetopsError: as `make_plan`.
-        InfeasibleError: no fleet keeps the restrictions; says what the one without them costs. Or there is none at all.
+        InfeasibleError: no fleet answers what was changed; says what the other costs. Or there is none at all.
     """
-    if not compared.restrictions:
+    if not compared.changes:
         found = solved(compared.posed, effort)
         return Answered(plan=planned(compared.posed, found), ended=found.ended)
     alone = replace(effort, on_interrupt=OnInterrupt.CANCEL)  # half an answer to half the question is none
@@ -129,13 +137,16 @@ def answer_under(compared: Compared, effort: Effort) -> Answered:
     try:
         found = solved(compared.posed, effort)
     except InfeasibleError as none:
-        raise _with_the_free(none, free, compared.restrictions) from none
+        raise _with_the_free(none, free, compared.changes) from none
     plan = planned(compared.posed, found)
-    if plan.usd_per_hour < free.usd_per_hour:  # the gap allowed to stop the free search early
+    if (
+        compared.only_restricts and plan.usd_per_hour < free.usd_per_hour
+    ):  # the gap allowed to stop the free search early
         free = planned(compared.free, solved(compared.free, replace(alone, most_gap=PROOF_GAP)))
-    words = tuple(one.text for one in compared.restrictions)
     return Answered(
-        plan=plan, ended=found.ended, what_if=WhatIf(restrictions=words, plan=plan, instead_of=free)
+        plan=plan,
+        ended=found.ended,
+        what_if=WhatIf(restrictions=compared.changes, plan=plan, instead_of=free),
     )
 
 
@@ -207,9 +218,6 @@ def _demand_known(one: Restriction, found: Candidates) -> None:
             raise UnknownNameError(one.key, word, known, where=f"--{one.sense}")
 
 
-def _with_the_free(
-    none: InfeasibleError, before: Plan, restrictions: Iterable[Restriction]
-) -> InfeasibleError:
-    words = " ".join(one.text for one in restrictions)
-    told = f"without {words} the cheapest fleet costs {before.usd_per_hour} usd_per_hour"
+def _with_the_free(none: InfeasibleError, before: Plan, changes: Iterable[str]) -> InfeasibleError:
+    told = f"without {' '.join(changes)} the cheapest fleet costs {before.usd_per_hour} usd_per_hour"
     return InfeasibleError(none.message, details=(*none.details, told), hint=none.hint)

@@ -36,6 +36,7 @@ def _restricting(name: str, words: str) -> Callable[[Any], Any]:
     "--without", "Plan without offers or engines of that name, beside the plan with them. Repeatable."
 )
 @_restricting("--only", "Plan with nothing else, beside the plan with all. Repeatable.")
+@click.option("--compare", is_flag=True, help="Show the plan beside that of the spec without --set.")
 @options.time_limit_option
 @options.offline_option
 @options.json_option
@@ -48,6 +49,7 @@ def command(
     problem: Path | None,
     without: tuple[str, ...],
     only: tuple[str, ...],
+    compare: bool,
     limit_seconds: float,
     offline: bool,
     as_json: bool,
@@ -58,7 +60,7 @@ def command(
     the proof, and what every number rests on. Changes nothing. Where no fleet exists the exit code is 6 and the
     smallest change that lets one exist is named. Ctrl-C takes the best fleet found by then; the exit code is 8.
 
-    With --without or --only both plans are shown side by side; -o writes the restricted one.
+    With --without, --only or --compare two plans are shown side by side; -o writes the changed one.
     """
     from hetops.app.plan import write_plan, write_problem
     from hetops.app.what_if import answer_under, pose_under, restrictions
@@ -69,7 +71,9 @@ def command(
     from hetops.solver.solution import Ended
     from hetops.solver.solve import Effort
 
-    question = pose_under(asked.about(file, overrides, offline=offline), restrictions(without, only))
+    spec = asked.about(file, overrides, offline=offline)
+    as_written = asked.about(file, offline=offline) if compare else None
+    question = pose_under(spec, restrictions(without, only), beside=as_written)
     if problem:
         write_problem(question.posed, problem)
         options.say(f"wrote {problem}")

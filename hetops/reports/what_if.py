@@ -1,4 +1,4 @@
-"""A plan under restrictions beside the plan without them, as a document and as text. Pure."""
+"""A plan beside the plan that would be without some changes, as a document and as text. Pure."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from hetops.reports import quantities as q
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WhatIf:
-    """The plan under restrictions, and the plan of the same question without them."""
+    """The plan of a question that was changed, and the plan of the one without the changes."""
 
     FORMAT: ClassVar[str] = "hetops.what_if"
     FORMAT_VERSION: ClassVar[str] = "1.0"
 
     restrictions: tuple[str, ...]
-    """As they are written on a command line."""
+    """What was changed, as it is written on a command line: restrictions, and fields of the spec that were set."""
     plan: Plan
-    """The cheapest fleet that keeps them."""
+    """The cheapest fleet under them."""
     instead_of: Plan
     """The cheapest fleet without them."""
 
     @property
     def difference_usd_per_hour(self) -> Decimal:
-        """How much dearer the restrictions make the fleet."""
+        """How much dearer the changes make the fleet."""
         return self.plan.usd_per_hour - self.instead_of.usd_per_hour
 
     @property
@@ -57,13 +57,13 @@ def as_text(told: WhatIf) -> str:
         _fleets(told),
         f"{change}: {q.usd_both(told.plan.usd_per_hour)} instead of {q.usd_both(told.instead_of.usd_per_hour)} (730 h)",
         _classes(told),
-        f"Proof: {_proof(told.instead_of)} as it is, {_proof(told.plan)} under the restrictions",
+        f"Proof: {_proof(told.instead_of)} as it is, {_proof(told.plan)} changed",
         "\n".join(f"warning: {w}" for w in told.plan.warnings),
     )
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-_SIDES = ("as it is", "restricted")
+_SIDES = ("as it is", "changed")
 
 
 def _fleets(told: WhatIf) -> str:

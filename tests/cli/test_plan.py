@@ -21,7 +21,7 @@ def test_both_plans_are_shown_side_by_side_and_the_restricted_one_is_written(tmp
     run = hetops(tmp_path, "plan", "--offline", "--without", "gpu=L40S", "-o", "plan.json")
     assert run.returncode == 0, run.stderr
     assert "chat: --without gpu=L40S" in run.stdout
-    assert "$/HOUR AS IT IS  $/HOUR RESTRICTED" in run.stdout
+    assert "$/HOUR AS IT IS  $/HOUR CHANGED" in run.stdout
     assert " /h more (+" in run.stdout
     written = codec.decode(Plan, (tmp_path / "plan.json").read_bytes(), source="test")
     assert "L40S" not in {p.offer.gpu for p in written.pools}
@@ -50,3 +50,31 @@ def test_restrictions_that_leave_nothing_end_with_exit_code_6(tmp_path: Path) ->
     run = hetops(tmp_path, "plan", "--offline", "--only", "gpu=A6000", "--json")
     assert run.returncode == 6
     assert any("the cheapest fleet costs" in d for d in told(run)["details"])
+
+
+def test_a_field_that_is_set_is_compared_with_the_spec_as_it_stands(tmp_path: Path) -> None:
+    specs.written(tmp_path)
+    run = hetops(
+        tmp_path, "plan", "--offline", "--set", "policy.headroom=0.6", "--compare", "-o", "plan.json"
+    )
+    assert run.returncode == 0, run.stderr
+    assert "chat: --set policy.headroom=0.6" in run.stdout
+    assert " /h more (+" in run.stdout
+    written = codec.decode(Plan, (tmp_path / "plan.json").read_bytes(), source="test")
+    assert written.certificate.limits.headroom == 0.6
+
+
+def test_what_is_compared_may_be_cheaper_too(tmp_path: Path) -> None:
+    specs.written(tmp_path)
+    free = ("--set", "policy.headroom=0.0", "--set", "workload.rate_scale=0.2")
+    raw = told(hetops(tmp_path, "plan", "--offline", *free, "--compare", "--json"))
+    assert float(raw["difference_usd_per_hour"]) < 0
+    assert raw["restrictions"] == ["--set policy.headroom=0.0", "--set workload.rate_scale=0.2"]
+
+
+def test_a_field_without_a_fleet_tells_what_the_spec_as_it_stands_costs(tmp_path: Path) -> None:
+    specs.written(tmp_path)
+    run = hetops(tmp_path, "plan", "--offline", "--set", "budget.usd_per_hour=0.01", "--compare", "--json")
+    assert run.returncode == 6
+    said = told(run)["details"]
+    assert any(d.startswith("without --set budget.usd_per_hour=0.01 the cheapest fleet costs") for d in said)
