@@ -81,11 +81,12 @@ class StepTimes:
             + self.overhead_seconds_per_sequence * sequences
         )
 
-    def prefill_seconds(self, tokens: float) -> float:
-        """Prefill of one prompt of `tokens` tokens on an idle replica."""
+    def prefill_seconds(self, tokens: float, cached_tokens: float = 0.0) -> float:
+        """Prefill of one prompt of `tokens` tokens on an idle replica that has the KV of so many of them already: the others
+        still attend to these."""
         return (
-            self.prefill_seconds_per_token * tokens
-            + self.prefill_seconds_per_token_squared * tokens * tokens
+            self.prefill_seconds_per_token * (tokens - cached_tokens)
+            + self.prefill_seconds_per_token_squared * (tokens * tokens - cached_tokens * cached_tokens)
             + self.overhead_seconds
         )
 

@@ -77,12 +77,16 @@ class WorkloadClass:
     target: LatencyTarget
     priority: Priority = Priority.INTERACTIVE
     task: str = ""
+    prefix_share: float = 0.0
+    """Share of a prompt's tokens, from its beginning, that the engine finds in its prefix cache."""
     requests_per_second_by_period: tuple[float, ...] = ()
     """The rate in each equal period of the trace, in order."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.requests_per_second < float("inf"):
             raise ValueError(f"class {self.name}: requests_per_second must be a number of at least 0")
+        if not 0 <= self.prefix_share < 1:
+            raise ValueError(f"class {self.name}: prefix_share must be at least 0 and below 1")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

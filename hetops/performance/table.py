@@ -14,7 +14,8 @@ from hetops.domain.workload import WorkloadClass
 from hetops.performance import estimate, measured
 from hetops.performance.memory import fit
 from hetops.performance.neighbours import Measured, off, sharpened
-from hetops.performance.rate import Sustained, sustained
+from hetops.performance.rate import Sustained, sustained_by
+from hetops.performance.replicas import Crowd
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,18 +46,21 @@ def build(
     configurations: Sequence[Configuration], classes: Sequence[WorkloadClass], basis: Basis
 ) -> PerformanceTable:
     """The table of all configurations and classes; every configuration must fit into memory."""
+    if not configurations:
+        return PerformanceTable(rows={}, step_times={})
     founded = _founded(configurations, basis)
-    times = [founded[c.id][0] for c in configurations]
+    crowd = Crowd.of([times for times, _ in founded.values()])
     contexts = [c.max_context_tokens for c in configurations]
     rows: dict[tuple[str, str], PerformanceRow] = {}
     for workload_class in classes:
-        answers = sustained(times, workload_class, contexts)
-        for configuration, answer in zip(configurations, answers, strict=True):
-            evidence = founded[configuration.id][1]
-            rows[configuration.id, workload_class.name] = _row(
-                configuration, workload_class, answer, evidence
-            )
-    return PerformanceTable(rows=rows, step_times={key: times for key, (times, _) in founded.items()})
+        answers = sustained_by(crowd, workload_class, contexts)
+        for (name, (_, evidence)), answer in zip(founded.items(), answers, strict=True):
+            rows[name, workload_class.name] = _row(name, workload_class, answer, evidence)
+    return PerformanceTable(rows=rows, step_times={name: times for name, (times, _) in founded.items()})
+
+
+Known = Sequence[tuple[EvidenceLayer, Mapping[str, Sequence[Measurement]]]]
+"""Benchmarks by configuration, of the strongest layer first."""
 
 
 def _founded(
@@ -64,12 +68,24 @@ def _founded(
 ) -> Mapping[str, tuple[StepTimes, Evidence]]:
     """Step times of each configuration from the strongest layer that knows it; estimates sharpened by what lies near."""
     times = estimate.step_times(configurations, basis.model, basis.gpus)
-    estimated = {c.id: steps for c, steps in zip(configurations, times, strict=True)}
-    near = tuple(_neighbours(configurations, estimated, basis))
+    estimated = {c.id: (c, steps) for c, steps in zip(configurations, times, strict=True)}
+    known = (
+        (EvidenceLayer.MEASURED, _by_configuration(basis.measurements)),
+        (EvidenceLayer.SHIPPED, _by_configuration(basis.shipped)),
+    )
+    near = tuple(_neighbours(estimated, known))
     return {
-        c.id: _measured(c, basis) or sharpened(c, _estimated(c, estimated[c.id], basis), near, basis.gpus)
-        for c in configurations
+        name: _measured(name, one, known, basis)
+        or sharpened(one, _estimated(one, steps, basis), near, basis.gpus)
+        for name, (one, steps) in estimated.items()
     }
+
+
+def _by_configuration(measurements: Sequence[Measurement]) -> Mapping[str, Sequence[Measurement]]:
+    found: dict[str, list[Measurement]] = defaultdict(list)
+    for one in measurements:
+        found[one.configuration].append(one)
+    return dict(found)
 
 
 def _estimated(configuration: Configuration, times: StepTimes, basis: Basis) -> tuple[StepTimes, Evidence]:
@@ -77,23 +93,20 @@ def _estimated(configuration: Configuration, times: StepTimes, basis: Basis) -> 
     return times, estimate.calibration().evidence(replica)
 
 
-def _neighbours(
-    configurations: Sequence[Configuration], estimated: Mapping[str, StepTimes], basis: Basis
-) -> Iterator[Measured]:
+def _neighbours(estimated: Mapping[str, tuple[Configuration, StepTimes]], known: Known) -> Iterator[Measured]:
     """How far the estimates are off where there is a benchmark; the user's own go before those that plugins bring."""
-    for configuration in configurations:
-        for measurements in (basis.measurements, basis.shipped):
-            own = [m for m in measurements if m.configuration == configuration.id]
-            if own:
-                yield off(configuration, estimated[configuration.id], own)
-                break
+    for name, (configuration, times) in estimated.items():
+        own = next((found[name] for _, found in known if name in found), None)
+        if own:
+            yield off(configuration, times, own)
 
 
-def _measured(configuration: Configuration, basis: Basis) -> tuple[StepTimes, Evidence] | None:
+def _measured(
+    name: str, configuration: Configuration, known: Known, basis: Basis
+) -> tuple[StepTimes, Evidence] | None:
     """Step times from benchmarks of the configuration itself; None where there is none."""
-    layers = ((EvidenceLayer.MEASURED, basis.measurements), (EvidenceLayer.SHIPPED, basis.shipped))
-    for layer, measurements in layers:
-        own = [m for m in measurements if m.configuration == configuration.id]
+    for layer, measurements in known:
+        own = measurements.get(name, ())
         if any(m.concurrency == 1 for m in own):
             gpu = basis.gpus[configuration.gpu]
             capacity = fit(configuration, basis.model, gpu).kv_capacity_tokens
@@ -110,12 +123,10 @@ def _of_measurements(layer: EvidenceLayer, own: Sequence[Measurement]) -> Eviden
     )
 
 
-def _row(
-    configuration: Configuration, of: WorkloadClass, answer: Sustained, evidence: Evidence
-) -> PerformanceRow:
+def _row(configuration: str, of: WorkloadClass, answer: Sustained, evidence: Evidence) -> PerformanceRow:
     rate = answer.requests_per_second
     return PerformanceRow(
-        configuration=configuration.id,
+        configuration=configuration,
         workload_class=of.name,
         requests_per_second=rate,
         requests_per_second_low=rate * (1.0 - evidence.margin),

@@ -1,0 +1,128 @@
+"""Step times of many replicas as arrays: the sums of `StepTimes`, made for all replicas and numbers in flight at once. Pure.
+
+Steps with up to 32 requests in flight are reckoned one by one, fuller ones n at numbers that lie 0.7 sqrt(n) apart: the queue of a
+class (`queueing.py`) sums over them, and its distribution is wider than that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hetops.domain.performance import StepTimes
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+Integers = NDArray[np.int64]
+
+_NOTHING = 1e-12
+"""Seconds that count as none."""
+_HARD = 64.0
+"""A sharpness at which the larger of two times is all of both, to 1 %."""
+_EACH, _APART = 32, 0.7
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Replicas:
+    """StepTimes as columns; one row a replica."""
+
+    weights: Floats
+    compute: Floats
+    kv: Floats
+    overhead: Floats
+    per_sequence: Floats
+    prefill: Floats
+    prefill_squared: Floats
+    kv_capacity: Floats
+    max_sequences: Floats
+    interference: Floats
+    stages: Floats
+    shared: Floats
+    expert_share: Floats
+    sharpness: Floats
+    first_token: Floats
+    first_token_factor: Floats
+
+    @classmethod
+    def of(cls, replicas: Sequence[StepTimes]) -> Replicas:
+        """The replicas in their order."""
+        return cls(
+            **{
+                column: np.array([getattr(r, name) for r in replicas], dtype=np.float64)
+                for column, name in _COLUMNS.items()
+            },
+            sharpness=np.array([_HARD if r.sharpness is None else r.sharpness for r in replicas]),
+        )
+
+    def rows(self, which: Integers) -> Replicas:
+        """Some of the replicas."""
+        return Replicas(**{f.name: getattr(self, f.name)[which] for f in fields(self)})
+
+    def fixed(self, in_flight: Floats) -> Floats:
+        """Seconds of a decode step but for reading KV, for one number in flight a replica, or a row of numbers each."""
+        over = (slice(None),) + (None,) * (in_flight.ndim - 1)
+        unchosen = (1.0 - self.expert_share[over]) ** (in_flight / self.stages[over])
+        touched = self.shared[over] + (1.0 - self.shared[over]) * (1.0 - unchosen)
+        read, done, s = self.weights[over] * touched, self.compute[over] * in_flight, self.sharpness[over]
+        larger = np.maximum(np.maximum(read, done), _NOTHING)
+        both = larger * (1.0 + (np.minimum(read, done) / larger) ** s) ** (1.0 / s)
+        seconds: Floats = both + self.per_sequence[over] * in_flight + self.overhead[over]
+        return seconds
+
+    def decode(self, in_flight: Floats, context: float) -> Floats:
+        """As `StepTimes.decode_seconds`, one number in flight a replica."""
+        seconds: Floats = self.fixed(in_flight) + self.kv * context * in_flight
+        return seconds
+
+    def prefill_seconds(self, tokens: float, cached: float = 0.0) -> Floats:
+        """As `StepTimes.prefill_seconds`."""
+        squares = tokens * tokens - cached * cached
+        return self.prefill * (tokens - cached) + self.prefill_squared * squares + self.overhead
+
+
+_COLUMNS = {
+    "weights": "weights_seconds",
+    "compute": "compute_seconds_per_sequence",
+    "kv": "kv_seconds_per_token",
+    "overhead": "overhead_seconds",
+    "per_sequence": "overhead_seconds_per_sequence",
+    "prefill": "prefill_seconds_per_token",
+    "prefill_squared": "prefill_seconds_per_token_squared",
+    "kv_capacity": "kv_capacity_tokens",
+    "max_sequences": "max_sequences",
+    "interference": "prefill_interference",
+    "stages": "pipeline_stages",
+    "shared": "shared_weights",
+    "expert_share": "expert_share",
+    "first_token": "first_token_seconds",
+    "first_token_factor": "first_token_factor",
+}
+"""Columns that are fields of StepTimes as they stand."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Crowd:
+    """Replicas with their steps at rising numbers in flight, reckoned once for all classes."""
+
+    replicas: Replicas
+    numbers: Floats
+    """0, 1, 2, 3, ... and thinner from 32 on, up to the most sequences of any replica."""
+    fixed: Floats
+    """`Replicas.fixed` of them; a row a replica."""
+
+    @classmethod
+    def of(cls, times: Sequence[StepTimes]) -> Crowd:
+        """The replicas in their order."""
+        replicas = Replicas.of(times)
+        numbers = _numbers(int(replicas.max_sequences.max()))
+        return cls(replicas=replicas, numbers=numbers, fixed=replicas.fixed(numbers[None, :]))
+
+
+def _numbers(most: int) -> Floats:
+    found = list(range(min(most, _EACH) + 1))
+    while found[-1] < most:
+        found.append(min(most, found[-1] + int(_APART * found[-1] ** 0.5)))
+    return np.array(found, dtype=np.float64)

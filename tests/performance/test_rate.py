@@ -1,0 +1,146 @@
+"""Rates are those of the exact queue: every number in flight summed, the rate found by halving."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from itertools import product
+
+import pytest
+
+from hetops.catalog import tables
+from hetops.domain.configuration import Configuration
+from hetops.domain.model import Precision
+from hetops.domain.performance import StepTimes
+from hetops.domain.workload import LatencyTarget, TokenLengths, WorkloadClass
+from hetops.performance.estimate import step_times
+from hetops.performance.rate import sustained
+
+CATALOG = tables.load()
+
+
+def replica(model: str, gpu: str, tensor: int, sequences: int) -> StepTimes:
+    configuration = Configuration(
+        model=model,
+        engine="vllm",
+        gpu=gpu,
+        tensor_parallel=tensor,
+        weights=Precision.FP8,
+        kv=Precision.BF16,
+        checkpoint="hub",
+        max_sequences=sequences,
+        max_context_tokens=8_000,
+    )
+    return step_times([configuration], CATALOG.model(model), {gpu: CATALOG.gpu(gpu)})[0]
+
+
+def a_class(tokens: tuple[float, float], target: LatencyTarget, prefix_share: float = 0.0) -> WorkloadClass:
+    return WorkloadClass(
+        name="c",
+        requests_per_second=1.0,
+        input_tokens=TokenLengths.fixed(tokens[0]),
+        output_tokens=TokenLengths.fixed(tokens[1]),
+        target=target,
+        prefix_share=prefix_share,
+    )
+
+
+class ExactQueue:
+    """The queue of `hetops/performance/queueing.py`, number by number, for requests of one length."""
+
+    def __init__(self, times: StepTimes, c: WorkloadClass) -> None:
+        self.times, self.target = times, c.target
+        self.inputs, self.outputs = c.input_tokens.mean, c.output_tokens.mean
+        self.context = self.inputs + self.outputs / 2
+        self.places = int(min(times.max_sequences, times.kv_capacity_tokens // self.context))
+        self.prefill = times.prefill_seconds(self.inputs, self.inputs * c.prefix_share)
+        self.prompt = self.prefill / times.pipeline_stages
+        self.mu = [1 / (self.prompt + self.outputs * self.step(n) / n) for n in range(1, self.places + 1)]
+
+    def step(self, n: int) -> float:
+        return self.times.decode_seconds(n, self.context)
+
+    def latencies(self, rate: float) -> tuple[float, float]:
+        """TTFT and TPOT at the 90th percentile."""
+        logs = [0.0]
+        for mu in self.mu:
+            logs.append(logs[-1] + math.log(rate / mu))
+        mass = [math.exp(log - max(logs)) for log in logs]
+        use = min(rate / self.mu[-1], 0.98)
+        beyond = mass[-1] * use / (1 - use)
+        whole = sum(mass) + beyond
+        below, number = mass[0], 0
+        while below < 0.9 * whole and number < self.places:
+            number += 1
+            below += mass[number]
+        found = min(number + 1, self.places)
+        return self._ttft(rate, found, (mass[-1] + beyond) / whole), self._tpot(found)
+
+    def _tpot(self, found: int) -> float:
+        return self.step(found) + self.times.prefill_interference * (found - 1) / self.outputs * self.prompt
+
+    def _ttft(self, rate: float, found: int, waiting: float) -> float:
+        service = self.prompt + self.times.prefill_interference * self.step(found)
+        if rate * service > 0.98 or rate > 0.98 * self.mu[-1]:
+            return math.inf
+        behind = service / (2 * (1 - rate * service))
+        free = 1 / (2 * (self.mu[-1] - rate))
+        waits = behind * math.log(max(1.0, rate * service / 0.1)), free * math.log(max(1.0, waiting / 0.1))
+        own = self.times.first_token_factor * self.prefill + self.step(found)
+        return own + self.times.first_token_seconds + max(waits)
+
+    def kept(self, rate: float) -> bool:
+        ttft, tpot = self.latencies(rate)
+        return ttft <= (self.target.ttft_seconds or math.inf) and tpot <= (
+            self.target.tpot_seconds or math.inf
+        )
+
+    def largest(self) -> float:
+        low, high = 1e-6 * self.mu[-1], 0.98 * self.mu[-1] * (1 - 1e-12)
+        if self.kept(high):
+            return high
+        if not self.kept(low):
+            return 0.0
+        for _ in range(60):
+            middle = (low + high) / 2
+            low, high = (middle, high) if self.kept(middle) else (low, middle)
+        return low
+
+
+def cases() -> Iterator[tuple[StepTimes, WorkloadClass]]:
+    replicas = (
+        replica("llama-3.1-8b", "L4", 1, 256),
+        replica("llama-3.1-8b", "H100-SXM", 1, 256),
+        replica("llama-3.1-8b", "H100-SXM", 1, 3),
+        replica("mixtral-8x7b", "H100-SXM", 2, 200),
+        replica("llama-3.1-70b", "B200", 1, 64),
+    )
+    targets = ((0.4, 0.03), (3.0, 0.2), (0.5, None), (None, 0.04))
+    for times, tokens, (ttft, tpot) in product(replicas, ((150, 300), (1500, 100), (4000, 20)), targets):
+        yield times, a_class(tokens, LatencyTarget(ttft_seconds=ttft, tpot_seconds=tpot))
+
+
+def test_rates_are_within_a_percent_of_the_exact_queue() -> None:
+    off = []
+    for times, c in cases():
+        exact, found = ExactQueue(times, c).largest(), sustained([times], c, [8_000])[0].requests_per_second
+        assert (found == 0) == (exact == 0)
+        if exact:
+            off.append(abs(found / exact - 1))
+    assert len(off) > 30
+    assert max(off) < 0.01
+
+
+def test_a_prefix_in_the_cache_takes_its_tokens_out_of_the_prefill_and_leaves_its_kv_where_it_is() -> None:
+    times = replica("llama-3.1-8b", "H100-SXM", 1, 256)
+    target = LatencyTarget(ttft_seconds=0.5, tpot_seconds=0.05)
+    rates = []
+    for share in (0.0, 0.5, 0.9):
+        c = a_class((4000, 50), target, share)
+        rates.append(sustained([times], c, [8_000])[0].requests_per_second)
+        assert rates[-1] == pytest.approx(ExactQueue(times, c).largest(), rel=0.01)
+    assert rates[0] * 1.5 < rates[1] < rates[2]
+    one_more_token = times.prefill_seconds(4000, 3999) - times.overhead_seconds
+    assert one_more_token == pytest.approx(
+        times.prefill_seconds_per_token + times.prefill_seconds_per_token_squared * 7999
+    )
