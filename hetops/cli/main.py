@@ -40,6 +40,7 @@ COMMANDS: Mapping[str, str] = {
     "diff": "Show what an up would change.",
     "up": "Bring the fleet up, or to what the spec says now.",
     "status": "Hold what runs against the plan.",
+    "simulate": "Play a trace through a plan's pools in virtual time, with faults.",
     "replay": "Send a slice of the trace through the router, held against the plan.",
     "route": "Run a router.",
     "down": "Remove a deployment.",

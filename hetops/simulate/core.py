@@ -11,7 +11,8 @@ its own time fits into the step: overlapping with decodes never makes a prompt f
 Steps in which nothing is admitted, finished or watched are taken many at a time in closed form, so the cost of a
 request does not depend on its length.
 
-Not modelled: prefix caching, speculative decoding, memory pages (room is counted in tokens).
+Not modelled: which prefixes are cached (a request says how much of its own is; its memory is counted in full),
+speculative decoding, memory pages (room is counted in tokens).
 """
 
 from __future__ import annotations
@@ -46,11 +47,15 @@ class Generation:
     id: int
     input_tokens: int
     output_tokens: int
+    cached_tokens: int = 0
+    """Of the input, from its beginning: what the engine finds prefilled in its cache."""
     every_token: bool = False
 
     def __post_init__(self) -> None:
         if self.input_tokens < 1 or self.output_tokens < 1:
             raise ValueError(f"generation {self.id}: input_tokens and output_tokens must be at least 1")
+        if not 0 <= self.cached_tokens < self.input_tokens:
+            raise ValueError(f"generation {self.id}: cached_tokens must be less than input_tokens")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,7 +177,12 @@ class EngineCore:
                 f"generation {generation.id} needs more than the KV cache of {self.longest} tokens"
             )
         self._run(at)
-        sequence = _Sequence(generation=generation, order=next(self._numbers), prompt=generation.input_tokens)
+        sequence = _Sequence(
+            generation=generation,
+            order=next(self._numbers),
+            prompt=generation.input_tokens,
+            prefilled=generation.cached_tokens,
+        )
         self._sequences[generation.id] = sequence
         self._waiting.append(sequence)
         self._begin_or_cut()
@@ -186,6 +196,19 @@ class EngineCore:
         self._cut()
         self._drop(sequence)
         self._begin_or_cut()
+
+    def retime(self, step_times: StepTimes, at: float) -> None:
+        """From the next step on the engine's steps take other times; the one under way ends as it began.
+
+        Raises:
+            ValueError: other memory, sequences or stages: that is another engine; or a time in the past.
+        """
+        for name in ("kv_capacity_tokens", "max_sequences", "pipeline_stages"):
+            if getattr(step_times, name) != getattr(self._times, name):
+                raise ValueError(f"an engine in use cannot change its {name}")
+        self._run(at)
+        self._cut()
+        self._times = step_times
 
     def advance(self, to: float) -> list[Event]:
         """Everything that happened since the last call, up to and including the time `to`.
@@ -295,7 +318,7 @@ class EngineCore:
         self._release(sequence)
         sequence.generated = tokens
         sequence.prompt = sequence.generation.input_tokens + tokens
-        sequence.prefilled = 0
+        sequence.prefilled = sequence.generation.cached_tokens
         sequence.admitted = False
         self._waiting.appendleft(sequence)
         self._preemptions += 1
@@ -384,8 +407,11 @@ class EngineCore:
             if sequence.gone or sequence.prefilled < sequence.prompt:
                 continue
             self._prefilling.remove(sequence)
-            ripe_at = self._now + lag * self._times.prefill_seconds(sequence.prompt)
-            ripe_at += self._times.first_token_delay(sequence.prompt)
+            alone = self._times.prefill_seconds(sequence.prompt)
+            if cached := sequence.generation.cached_tokens:
+                alone -= self._times.prefill_seconds(cached) - self._times.overhead_seconds
+            beyond = self._times.first_token_factor - 1.0 + lag
+            ripe_at = self._now + self._times.first_token_seconds + beyond * alone
             heapq.heappush(self._ripening, (ripe_at, sequence.order, sequence))
 
     def _tell_decoded(self) -> None:

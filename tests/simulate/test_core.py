@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import pytest
@@ -302,3 +303,41 @@ def test_what_cannot_be_is_refused() -> None:
     with pytest.raises(ValueError, match="at least 1"):
         one(0, 1)
     core.abort(77, 1.0)
+
+
+def test_what_the_cache_holds_of_a_prompt_is_not_prefilled_again() -> None:
+    times = replace(TIMES, prefill_seconds_per_token_squared=1e-8, pipeline_stages=2, first_token_factor=1.5)
+    ttft = {}
+    for cached in (0, 600):
+        core = EngineCore(times, prefill_tokens_per_step=4096)
+        core.submit(Generation(id=0, input_tokens=1000, output_tokens=2, cached_tokens=cached), 0.0)
+        ttft[cached] = core.advance(10.0)[0].at
+    saved = times.prefill_seconds(600) - times.overhead_seconds
+    assert ttft[0] - ttft[600] == pytest.approx(saved * (1 / 2 + 0.5 + 1 / 2))
+    with pytest.raises(ValueError, match="cached_tokens must be less than input_tokens"):
+        Generation(id=0, input_tokens=10, output_tokens=1, cached_tokens=10)
+
+
+def test_new_step_times_hold_from_the_next_step_on() -> None:
+    core = EngineCore(TIMES)
+    core.submit(one(10, 1001), 0.0)
+    core.advance(1.0)
+    slow = replace(TIMES, overhead_seconds=TIMES.overhead_seconds + 0.1)
+    core.retime(slow, 1.0)
+    done = core.advance(1000.0)[-1].at
+    plain = EngineCore(TIMES)
+    plain.submit(one(10, 1001), 0.0)
+    steps_before = sum(
+        1 for _ in itertools.takewhile(lambda at: at <= 1.0, _step_ends(TIMES, 10, TIMES.prefill_seconds(10)))
+    )
+    left = 1000 - steps_before - 1
+    assert done - plain.advance(1000.0)[-1].at == pytest.approx(0.1 * left)
+    with pytest.raises(ValueError, match="cannot change its max_sequences"):
+        core.retime(replace(TIMES, max_sequences=5), 2000.0)
+
+
+def _step_ends(times: StepTimes, context: int, start: float) -> Iterator[float]:
+    at = start
+    for tokens in itertools.count(context):
+        at += times.decode_seconds(1, tokens)
+        yield at

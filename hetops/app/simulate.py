@@ -1,0 +1,278 @@
+"""Use case: a trace through a plan's pools in virtual time, with faults on a timeline. Wires; decides nothing of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from hetops.app.candidates import Asked, load_spec, trace_of
+from hetops.app.plan import make_plan
+from hetops.app.virtual_fleet import Playing, Trial, endpoints, playing
+from hetops.domain import codec
+from hetops.domain.performance import StepTimes
+from hetops.domain.plan import Plan, PlannedPool
+from hetops.errors import HetopsError, TraceError, UsageError
+from hetops.files import read_bytes, write_whole
+from hetops.reports import quantities as q
+from hetops.reports.simulation import Ended, Played, PlayedFault, Scene, Simulation, simulation
+from hetops.reports.simulation_html import as_html
+from hetops.router.config import from_plan
+from hetops.simulate import arrivals as coming
+from hetops.simulate import faults as written
+from hetops.simulate.arrivals import Arrivals
+from hetops.simulate.faults import Burst, Fault
+from hetops.simulate.fleet import VirtualFleet, VirtualPool
+from hetops.simulate.replay import Scenario
+from hetops.simulate.timeline import changes
+from hetops.solver.recheck import recheck
+from hetops.workloads.reader import read_trace
+from hetops.workloads.trace import Trace, scale, window
+
+MOST_REQUESTS = 5_000_000
+"""Of one run: about 3 GB of memory and some ten minutes."""
+
+Progress = Callable[[float], None]
+"""Told now and then how far it is, as a share of all."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SimulationAsked:
+    """`hetops simulate` as it was asked."""
+
+    spec: Asked
+    plan_file: Path | None = None
+    """None makes the spec's plan."""
+    trace_file: Path | None = None
+    """None takes the spec's trace, cut and scaled as it says."""
+    faults: tuple[str, ...] = ()
+    faults_file: Path | None = None
+    start_seconds: float = 0.0
+    duration_seconds: float | None = None
+    """Of the trace as `speed` scales it; None is to its end."""
+    speed: float = 1.0
+    """How many times as fast as recorded the requests come."""
+    requests_per_second: float | None = None
+    """None sends the requests as recorded; else they come independently at this mean rate."""
+    seed: int = 0
+    runs: int = 1
+    """How often, each with the next seed; all but the first redraw the trace's minutes where it is sent as recorded."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Stage:
+    """What all runs of a simulation share."""
+
+    asked: SimulationAsked
+    plan: Plan
+    fleet: VirtualFleet
+    recorded: Arrivals
+    faults: tuple[Fault, ...]
+
+
+def simulate(asked: SimulationAsked, progress: Progress) -> Simulation:
+    """What the plan would do with the trace. Ctrl-C ends it with what was played until then.
+
+    Raises:
+        HetopsError: plan, trace or faults are wrong, or do not go together.
+        KeyboardInterrupt: Ctrl-C before a request was over.
+    """
+    if asked.requests_per_second is not None and asked.speed != 1.0:
+        raise UsageError("--rate and --speed both say how fast requests come", hint="give one of them")
+    faults = _faults(asked)
+    plan, notes = _plan(asked)
+    trace = _trace(asked)
+    stage = _Stage(asked=asked, plan=plan, fleet=_fleet(plan), recorded=_recorded(trace), faults=faults)
+    runs: list[Played] = []
+    for number in range(asked.runs):
+        playing = _begun(stage, asked.seed + number, first=not number)
+        ended = _played(playing, partial(_tell, progress, number, asked.runs))
+        if ended is Ended.WHOLE or not runs:
+            runs.append(_told(playing, asked.seed + number, ended))
+        if ended is Ended.STOPPED:
+            break
+    return simulation(
+        plan,
+        Scene(trace=trace.name, faults=tuple(map(_played_fault, faults)), runs_asked=asked.runs, notes=notes),
+        tuple(runs),
+    )
+
+
+def write_html(found: Simulation, path: Path) -> None:
+    """The simulation as one HTML file that needs nothing else, whole or not at all."""
+    write_whole(path, as_html(found).encode())
+
+
+def _played_fault(fault: Fault) -> PlayedFault:
+    return PlayedFault(
+        fault=written.in_short(fault), at_seconds=fault.at_seconds, until_seconds=written.until(fault)
+    )
+
+
+def _tell(progress: Progress, done: int, runs: int, share: float) -> None:
+    progress((done + share) / runs)
+
+
+def _faults(asked: SimulationAsked) -> tuple[Fault, ...]:
+    found = [written.from_option(text) for text in asked.faults]
+    if asked.faults_file:
+        raw = read_bytes(asked.faults_file, what="faults")
+        try:
+            text = raw.decode("utf-8")
+        except UnicodeDecodeError as fault:
+            raise HetopsError(f"{asked.faults_file}: not text in UTF-8 (byte {fault.start})") from fault
+        found += written.from_toml(text, str(asked.faults_file))
+    return tuple(sorted(found, key=lambda f: f.at_seconds))
+
+
+def _plan(asked: SimulationAsked) -> tuple[Plan, tuple[str, ...]]:
+    """The plan, and what is to be said of it."""
+    path = asked.plan_file
+    if path is None:
+        return make_plan(asked.spec), ()
+    plan = codec.decode(Plan, read_bytes(path, what="plan"), source=str(path))
+    if not plan.shares or not plan.pools:
+        raise HetopsError(f"{path}: no class has a share of a pool: there is nothing to route")
+    for pool in plan.pools:
+        if pool.step_times is None:
+            raise HetopsError(
+                f"{path}: pools: {pool.name} carries no step_times",
+                hint=f"make it anew: hetops plan -o {path}",
+            )
+    broken = recheck(plan)
+    return plan, tuple(f"the plan's certificate does not check: it breaks {v.rule}" for v in broken[:1])
+
+
+def _trace(asked: SimulationAsked) -> Trace:
+    """The trace as it is sent: scaled by the speed, then cut.
+
+    Raises:
+        HetopsError: there is none, it cannot be read, or nothing of it is left.
+    """
+    trace = read_trace(asked.trace_file) if asked.trace_file else trace_of(load_spec(asked.spec))
+    if asked.speed != 1.0:
+        trace = scale(trace, rate=asked.speed)
+    if asked.start_seconds or asked.duration_seconds is not None:
+        try:
+            trace = window(trace, asked.start_seconds, asked.duration_seconds)
+        except TraceError as fault:
+            hint = f"the trace runs for {trace.seconds:,.0f} s: change --start or --duration"
+            raise TraceError(fault.message, hint=hint) from fault
+    return trace
+
+
+def _recorded(trace: Trace) -> Arrivals:
+    return Arrivals(
+        at_seconds=trace.at_seconds,
+        input_tokens=np.maximum(1, np.rint(trace.input_tokens)).astype(np.int64),
+        output_tokens=np.maximum(1, np.rint(trace.output_tokens)).astype(np.int64),
+        seconds=max(trace.seconds, float(trace.at_seconds[-1])),
+    )
+
+
+def _fleet(plan: Plan) -> VirtualFleet:
+    return VirtualFleet([_pool(p, p.step_times) for p in plan.pools if p.step_times])
+
+
+def _pool(pool: PlannedPool, step_times: StepTimes) -> VirtualPool:
+    offer = pool.offer
+    return VirtualPool(
+        name=pool.name,
+        step_times=step_times,
+        max_context_tokens=pool.configuration.max_context_tokens,
+        nodes=pool.nodes,
+        replicas_per_node=pool.replicas_per_node,
+        usd_per_hour=float(pool.usd_per_hour),
+        provider=offer.provider,
+        region=offer.region,
+        zone=offer.zone,
+        offer=offer.id,
+        gpu=offer.gpu,
+    )
+
+
+def _begun(stage: _Stage, seed: int, *, first: bool) -> Playing:
+    """A run that has not begun, all that is drawn in it drawn with the seed."""
+    chance = np.random.default_rng(seed)
+    arrivals = _coming(stage, chance, first=first)
+    _demand_room(arrivals, stage.fleet)
+    plan, fleet = stage.plan, stage.fleet
+    config = from_plan(plan, endpoints(fleet))
+    by_name = {c.name: c for c in plan.workload.classes}
+    timeline = changes(fleet, stage.faults, arrivals.seconds, chance)
+    return playing(
+        Trial(
+            scenario=Scenario(fleet=fleet, arrivals=arrivals, changes=timeline),
+            config=config,
+            classes=tuple(by_name[c.name] for c in config.classes),
+        )
+    )
+
+
+def _coming(stage: _Stage, chance: np.random.Generator, *, first: bool) -> Arrivals:
+    """What comes: as recorded in the first run, drawn in all others, or at a rate; bursts are on top."""
+    rate, arrivals = stage.asked.requests_per_second, stage.recorded
+    try:
+        if rate is not None:
+            _demand_patience(rate * arrivals.seconds)
+            arrivals = coming.poisson(arrivals, rate, chance)
+        elif not first:
+            arrivals = coming.redrawn(arrivals, chance)
+    except ValueError as fault:
+        raise HetopsError(
+            "no request comes in this time", hint="raise --rate, or play more of the trace"
+        ) from fault
+    for burst in (f for f in stage.faults if isinstance(f, Burst)):
+        _demand_patience(coming.with_burst(arrivals, burst))
+        arrivals = coming.burst(arrivals, burst, chance)
+    return arrivals
+
+
+def _demand_patience(requests: float) -> None:
+    if requests > MOST_REQUESTS:
+        raise HetopsError(
+            f"{requests:,.0f} requests are too many for one simulation, at most {MOST_REQUESTS:,}",
+            hint="lower the rate or the burst's factor, or play less of the trace: --duration",
+        )
+
+
+def _demand_room(arrivals: Arrivals, fleet: VirtualFleet) -> None:
+    """Every request fits in some pool: what no fleet serves says nothing of this one."""
+    most = max(p.longest for p in fleet.pools)
+    long = arrivals.tokens > most
+    if count := int(long.sum()):
+        raise HetopsError(
+            f"{q.many(count, 'request')} of {len(arrivals):,} need more than the {most:,} tokens that the plan's largest"
+            f" context holds, the longest {int(arrivals.tokens.max()):,}",
+            hint="plan for this trace (workload.trace), or leave these requests out of it",
+        )
+
+
+def _played(play: Playing, progress: Progress) -> Ended:
+    """Plays to the end, or until Ctrl-C if anything is over by then."""
+    seconds = play.trial.scenario.arrivals.seconds
+    try:
+        for at in play.progress():
+            progress(min(at / seconds, 1.0))
+    except KeyboardInterrupt:
+        if not any(play.record.outcomes):
+            raise
+        play.replay.stop()
+        return Ended.STOPPED
+    return Ended.WHOLE
+
+
+def _told(play: Playing, seed: int, ended: Ended) -> Played:
+    return Played(
+        seed=seed,
+        ended=ended,
+        fleet=play.trial.scenario.fleet,
+        classes=play.trial.classes,
+        arrivals=play.trial.scenario.arrivals,
+        record=play.record,
+        served=play.served,
+        spilled=play.router.spilled,
+    )

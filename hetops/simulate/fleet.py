@@ -1,0 +1,82 @@
+"""What a virtual fleet is made of: pools, nodes and replicas, by numbers. Pure values; decides nothing.
+
+Replicas are numbered through the whole fleet, pool by pool and node by node: the number is the name.
+"""
+
+from __future__ import annotations
+
+import bisect
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+
+from hetops.domain.performance import StepTimes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VirtualPool:
+    """A pool of equal replicas, and where its nodes stand. Names that nobody told are empty."""
+
+    name: str
+    step_times: StepTimes
+    max_context_tokens: int
+    nodes: int = 1
+    replicas_per_node: int = 1
+    usd_per_hour: float = 0.0
+    """Of all its nodes."""
+    provider: str = ""
+    region: str = ""
+    zone: str = ""
+    offer: str = ""
+    gpu: str = ""
+
+    def __post_init__(self) -> None:
+        if self.nodes < 1 or self.replicas_per_node < 1 or self.max_context_tokens < 1:
+            raise ValueError(
+                f"pool {self.name}: nodes, replicas_per_node and max_context_tokens must be above 0"
+            )
+
+    @property
+    def replicas(self) -> int:
+        """Replicas of all its nodes."""
+        return self.nodes * self.replicas_per_node
+
+    @property
+    def longest(self) -> int:
+        """Most tokens, input and output together, of a request that a replica takes."""
+        return min(self.max_context_tokens, self.step_times.kv_capacity_tokens)
+
+
+class VirtualFleet:
+    """Pools in order, and which replica is of which."""
+
+    def __init__(self, pools: Sequence[VirtualPool]) -> None:
+        """Raises ValueError without a pool, or with two of one name."""
+        if not pools or len({p.name for p in pools}) != len(pools):
+            raise ValueError("a fleet needs at least one pool, and each its own name")
+        self.pools = tuple(pools)
+        self._starts = tuple(itertools.accumulate((p.replicas for p in pools), initial=0))
+
+    @property
+    def replicas(self) -> int:
+        """Replicas of all pools."""
+        return self._starts[-1]
+
+    def pool_index(self, replica: int) -> int:
+        """The index of a replica's pool."""
+        return bisect.bisect_right(self._starts, replica) - 1
+
+    def replicas_of(self, pool: int) -> range:
+        """The replicas of a pool, by its index."""
+        return range(self._starts[pool], self._starts[pool + 1])
+
+    def node(self, pool: int, number: int) -> range:
+        """The replicas of a pool's node."""
+        each, start = self.pools[pool].replicas_per_node, self._starts[pool]
+        return range(start + number * each, start + (number + 1) * each)
+
+
+def slowed(times: StepTimes, factor: float) -> StepTimes:
+    """The same engine, every step of which takes `factor` times as long."""
+    seconds = {f.name: getattr(times, f.name) * factor for f in fields(times) if "seconds" in f.name}
+    return replace(times, **seconds)
