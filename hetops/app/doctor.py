@@ -12,31 +12,29 @@ import re
 import shutil
 import sys
 import tempfile
-import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, wait
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from hetops import __version__
+from hetops.app.check_providers import fault_of, findings_of
 from hetops.catalog import tables
 from hetops.catalog.list_prices import list_prices
-from hetops.errors import CredentialsError, ErrorKind, HetopsError, ProviderError, UnknownNameError
+from hetops.errors import HetopsError, UnknownNameError
 from hetops.plugin import manager
-from hetops.plugin.provider import CheckResult, Provider
+from hetops.plugin.provider import Provider
 from hetops.reports.doctor import Diagnosis, Finding, Group, Verdict
 from hetops.spec import load as specs
 from hetops.spec.fields import LoadedSpec
 from hetops.stack import engine as engines
 from hetops.state.home import STATE_ENVIRONMENT, home
 
-PROVIDERS_SECONDS = 1.5
-"""All providers answer within this, side by side, or are said not to."""
-
 LEAST_FREE_GB = 1.0
 """A Pulumi state is small; weights and logs are not."""
+
+_OF_PROVIDERS = frozenset({Group.PROVIDERS, Group.CREDENTIALS, Group.PERMISSIONS, Group.QUOTAS, Group.CLOCK})
 
 _DISTRIBUTION = "hetops"
 _OWN_EXTRAS = frozenset({"all", "dev"})
@@ -60,16 +58,25 @@ def examine(around: Surroundings, groups: Sequence[Group] = ()) -> Diagnosis:
     wanted = groups or tuple(Group)
     spec, of_spec = _spec(around)
     plugins = manager.load(None if spec is None else spec.spec.plugins.allow)
-    looks: Mapping[Group, Callable[[], Iterator[Finding]]] = {
+    of_providers = _of_providers(plugins, spec, wanted)
+    looks: Mapping[Group, Callable[[], Iterable[Finding]]] = {
         Group.ENVIRONMENT: _environment,
         Group.ENGINE: lambda: _engine(around.environment),
         Group.PLUGINS: lambda: _plugins(plugins),
-        Group.SPEC: lambda: iter((of_spec,)),
-        Group.PROVIDERS: lambda: _providers(plugins, spec),
+        Group.SPEC: lambda: (of_spec,),
         Group.STATE: lambda: _state(around, spec),
         Group.CLOCK: lambda: _clock(around.now),
     }
-    return Diagnosis(findings=tuple(found for group in wanted for found in looks[group]()))
+    return Diagnosis(
+        findings=tuple(
+            found
+            for group in wanted
+            for found in (
+                *(looks[group]() if group in looks else ()),
+                *(told for told in of_providers if told.group is group),
+            )
+        )
+    )
 
 
 def _environment() -> Iterator[Finding]:
@@ -129,7 +136,7 @@ def _engine(environment: Mapping[str, str]) -> Iterator[Finding]:
         chosen = engines.choose_engine(environment)
         version = engines.engine_version(chosen.path, environment)
     except HetopsError as fault:
-        yield _fault(group, "pulumi", fault)
+        yield fault_of(group, "pulumi", fault)
     else:
         detail = f"{version}, {chosen.path} ({chosen.reason})"
         yield Finding(group=group, subject="pulumi", verdict=Verdict.OK, detail=detail)
@@ -175,7 +182,7 @@ def _spec(around: Surroundings) -> tuple[LoadedSpec | None, Finding]:
         path = specs.find(around.spec, around.folder)
     except HetopsError as fault:
         if around.spec is not None:
-            return None, _fault(group, subject, fault)
+            return None, fault_of(group, subject, fault)
         detail = f"none in {around.folder}: every provider is looked at, none is needed"
         return None, Finding(
             group=group, subject=subject, verdict=Verdict.NOTE, detail=detail, fix="hetops init"
@@ -183,75 +190,37 @@ def _spec(around: Surroundings) -> tuple[LoadedSpec | None, Finding]:
     try:
         loaded = specs.load(path, environment=around.environment)
     except HetopsError as fault:
-        return None, _fault(group, subject, fault)
+        return None, fault_of(group, subject, fault)
     providers = ", ".join(loaded.spec.enabled_providers)
     detail = f"{loaded.path}: deployment {loaded.spec.deployment.name} from {providers}"
     return loaded, Finding(group=group, subject=subject, verdict=Verdict.OK, detail=detail)
 
 
-def _providers(plugins: manager.Plugins, spec: LoadedSpec | None) -> Iterator[Finding]:
-    """The providers of the spec; without one all, whose faults then stand in nobody's way."""
+def _asked(
+    plugins: manager.Plugins, spec: LoadedSpec | None
+) -> tuple[list[tuple[Provider, Mapping[str, Any]]], list[Finding]]:
+    """The providers to look at with their settings: those of the spec, without one all; and those that nobody brings."""
     if spec is None:
-        yield from map(_as_note, _checked([(provider, {}) for provider in plugins.providers]))
-        return
-    asked = []
-    for name, settings in spec.spec.enabled_providers.items():
+        return [(provider, {}) for provider in plugins.providers], []
+    asked: list[tuple[Provider, Mapping[str, Any]]] = []
+    unknown: list[Finding] = []
+    for name, settings in spec.spec.provider_settings.items():
         try:
             asked.append((plugins.provider(name), settings))
         except UnknownNameError as fault:
-            yield _fault(Group.PROVIDERS, name, fault)
-    yield from _checked(asked)
+            unknown.append(fault_of(Group.PROVIDERS, name, fault))
+    return asked, unknown
 
 
-def _checked(asked: Sequence[tuple[Provider, Mapping[str, Any]]]) -> Iterator[Finding]:
-    """What the providers say of themselves, asked side by side."""
-    answers = [(provider.name, _answer(provider, settings)) for provider, settings in asked]
-    wait([answer for _, answer in answers], timeout=PROVIDERS_SECONDS)
-    for name, answer in answers:
-        yield from _said(name, answer)
-
-
-def _answer(provider: Provider, settings: Mapping[str, Any]) -> Future[tuple[CheckResult, ...]]:
-    """A provider's checks, in a thread that does not keep hetops from ending: one that hangs costs only itself."""
-    answer: Future[tuple[CheckResult, ...]] = Future()
-
-    def ask() -> None:
-        try:
-            answer.set_result(_results(provider.check(settings)))
-        except (Exception, SystemExit) as fault:  # a plugin's code: whatever it raises is its finding
-            answer.set_exception(fault)
-
-    threading.Thread(target=ask, daemon=True, name=f"check {provider.name}").start()
-    return answer
-
-
-def _results(told: Iterable[object]) -> tuple[CheckResult, ...]:
-    results = tuple(told)
-    for thing in results:
-        if not isinstance(thing, CheckResult):
-            raise TypeError(f"check gave {thing!r}, which is no CheckResult")
-    return cast(tuple[CheckResult, ...], results)
-
-
-def _said(provider: str, answer: Future[tuple[CheckResult, ...]]) -> Iterator[Finding]:
-    group = Group.PROVIDERS
-    if not answer.done():
-        detail = f"did not answer within {PROVIDERS_SECONDS:g} s"
-        yield Finding(group=group, subject=provider, verdict=Verdict.FAULT, detail=detail)
-        return
-    fault = answer.exception()
-    if fault:
-        yield _fault(group, provider, fault)
-        return
-    for result in answer.result():
-        bad = Verdict.CREDENTIALS if result.kind is ErrorKind.AUTH else Verdict.FAULT
-        yield Finding(
-            group=group,
-            subject=f"{provider}: {result.subject}",
-            verdict=Verdict.OK if result.ok else bad,
-            detail=result.detail,
-            fix="" if result.ok else result.fix,
-        )
+def _of_providers(
+    plugins: manager.Plugins, spec: LoadedSpec | None, wanted: Sequence[Group]
+) -> tuple[Finding, ...]:
+    """What providers say, in the groups that are about them; without a spec nobody's fault stands in the way."""
+    if not _OF_PROVIDERS & frozenset(wanted):
+        return ()
+    asked, unknown = _asked(plugins, spec)
+    found = tuple(findings_of(asked, wanted))
+    return (*unknown, *(found if spec else map(_as_note, found)))
 
 
 def _as_note(found: Finding) -> Finding:
@@ -259,7 +228,17 @@ def _as_note(found: Finding) -> Finding:
 
 
 def _state(around: Surroundings, spec: LoadedSpec | None) -> Iterator[Finding]:
-    """Whether the state root, or the folder that it will be made in, takes files and locks."""
+    """Whether the state root takes files and locks, and where Pulumi's state lies."""
+    yield _folder(around, spec)
+    backend = spec.spec.state.backend if spec else ""
+    detail = (
+        f"{backend}: Pulumi looks at it when a deployment is opened" if backend else "files in that folder"
+    )
+    yield Finding(group=Group.STATE, subject="backend", verdict=Verdict.OK, detail=detail)
+
+
+def _folder(around: Surroundings, spec: LoadedSpec | None) -> Finding:
+    """The state root, or the folder that it will be made in."""
     root = home(around.environment, beside=around.folder if spec is None else spec.folder).root
     standing = next((folder for folder in (root, *root.parents) if folder.exists()), root)
     try:
@@ -269,16 +248,15 @@ def _state(around: Surroundings, spec: LoadedSpec | None) -> Iterator[Finding]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         free_gb = shutil.disk_usage(standing).free / 1e9
     except OSError as fault:
-        yield Finding(
+        return Finding(
             group=Group.STATE,
             subject="folder",
             verdict=Verdict.FAULT,
             detail=f"{root} cannot be written or locked: {fault.strerror or fault}",
             fix=f"make it writable, or set {STATE_ENVIRONMENT} to a folder on a disk of this machine",
         )
-        return
     scarce = free_gb < LEAST_FREE_GB
-    yield Finding(
+    return Finding(
         group=Group.STATE,
         subject="folder",
         verdict=Verdict.NOTE if scarce else Verdict.OK,
@@ -298,21 +276,4 @@ def _clock(now: datetime) -> Iterator[Finding]:
         detail=f"{now:%Y-%m-%d %H:%M} UTC"
         + (f" is before {newest:%Y-%m-%d}, when the newest shipped price was seen" if behind else ""),
         fix="set the clock of this machine" if behind else "",
-    )
-
-
-def _fault(group: Group, subject: str, fault: BaseException) -> Finding:
-    """A finding out of an error; what is none of ours is named by its kind, for its author."""
-    if not isinstance(fault, HetopsError):
-        detail = f"failed: {type(fault).__name__}: {fault}"
-        return Finding(group=group, subject=subject, verdict=Verdict.FAULT, detail=detail)
-    refused = isinstance(fault, CredentialsError) or (
-        isinstance(fault, ProviderError) and fault.kind is ErrorKind.AUTH
-    )
-    return Finding(
-        group=group,
-        subject=subject,
-        verdict=Verdict.CREDENTIALS if refused else Verdict.FAULT,
-        detail="; ".join((fault.message, *fault.details)),
-        fix=fault.hint,
     )

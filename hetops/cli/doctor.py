@@ -11,7 +11,10 @@ import click
 
 from hetops.cli import options
 
-_GROUPS = ("environment", "engine", "plugins", "spec", "providers", "state", "clock")
+_GROUPS = (
+    *("environment", "engine", "plugins", "spec", "providers"),
+    *("credentials", "permissions", "quotas", "state", "clock"),
+)
 
 
 @click.command("doctor")
@@ -25,8 +28,9 @@ _GROUPS = ("environment", "engine", "plugins", "spec", "providers", "state", "cl
 def command(groups: tuple[str, ...], file: Path | None, way: str | None, as_json: bool) -> None:
     """Look at everything that hetops stands on: all of it, or the GROUPs named.
 
-    Groups: environment, engine, plugins, spec, providers, state, clock. Exit code 0 where nothing is in the way, 3
-    where credentials that the spec needs are missing, else 1. Needs no network but what providers ask themselves.
+    Groups: environment, engine, plugins, spec, providers, credentials, permissions, quotas, state, clock. Exit code 0
+    where nothing is in the way, 3 where credentials that the spec needs are missing or refused, else 1. Providers are
+    asked where there are credentials for them, all at once, and for no longer than 10 s.
     """
     from hetops.app.doctor import Surroundings, examine
     from hetops.reports import doctor as report

@@ -32,6 +32,7 @@ from hetops.plugin.provider import (
     OfferQuery,
     Provider,
     Quota,
+    Topic,
 )
 from hetops.plugin.surroundings import (
     Clock,
@@ -126,6 +127,7 @@ __all__ = [
     "Service",
     "StepTimes",
     "Surroundings",
+    "Topic",
     "Waits",
     "boot_script",
     "container_problem",

@@ -6,22 +6,27 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from hetops.errors import ErrorKind, ProviderError, nearest
-from hetops.plugin.provider import CheckResult
+from hetops.plugin.provider import CheckResult, Topic
 
 _OF_EVERY_PROVIDER = frozenset({"enabled", "usd_per_hour"})
 """Fields of `[providers.NAME]` that are hetops' own."""
 
 
-def finding(subject: str, look: Callable[[], str], *, fix: str) -> CheckResult:
+def finding(subject: str, look: Callable[[], str], *, fix: str, topic: Topic = Topic.SETTINGS) -> CheckResult:
     """What a look at something found: its answer, or the ProviderError that it raised, whose hint is the fix.
 
     `fix` stands in where the error has none.
     """
     try:
-        return CheckResult(subject=subject, ok=True, detail=look())
+        return CheckResult(subject=subject, ok=True, detail=look(), topic=topic)
     except ProviderError as fault:
         return CheckResult(
-            subject=subject, ok=False, detail=fault.message, fix=fault.hint or fix, kind=fault.kind
+            subject=subject,
+            ok=False,
+            detail=fault.message,
+            fix=fault.hint or fix,
+            kind=fault.kind,
+            topic=topic,
         )
 
 

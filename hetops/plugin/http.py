@@ -186,6 +186,8 @@ class Api:
         self._service = service
         self._clock = clock or RealClock()
         self._pace = pace
+        self.clock_ahead_seconds: float | None = None
+        """How far this machine's clock was ahead of the service's at its last answer; None before one told a time."""
         self._guard_the_line()
         self._client = httpx.AsyncClient(
             base_url=service.base_url,
@@ -263,6 +265,9 @@ class Api:
     # Judging
 
     def _judged(self, asked: _Asked, response: httpx.Response, content: bytes | None) -> Any:
+        said_at = _date(str(response.headers.get("date", "")))
+        if said_at is not None:
+            self.clock_ahead_seconds = (datetime.now(UTC) - said_at).total_seconds()
         status = response.status_code
         if status >= HTTPStatus.BAD_REQUEST:
             raise self._refused(asked, response, content or b"")

@@ -37,6 +37,19 @@ class Capability(StrEnum):
     MULTI_GPU_NVLINK = "multi_gpu_nvlink"
 
 
+class Topic(StrEnum):
+    """What a thing that `check` looked at is about."""
+
+    SETTINGS = "settings"
+    """The spec, and what this machine needs besides."""
+    CREDENTIALS = "credentials"
+    """Whether there is a key, and whether the provider takes it."""
+    PERMISSIONS = "permissions"
+    """What the key may do."""
+    QUOTAS = "quotas"
+    """How much the account may have."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckResult:
     """One thing that `check` looked at. `fix` is a command or a step, empty where nothing is wrong."""
@@ -47,6 +60,9 @@ class CheckResult:
     fix: str = ""
     kind: ErrorKind = ErrorKind.INVALID
     """What a failure means; AUTH where credentials are missing or refused. Says nothing where `ok`."""
+    topic: Topic = Topic.SETTINGS
+    clock_ahead_seconds: float | None = None
+    """How far this machine's clock is ahead of the provider's, where an answer told its time (`Api` keeps it)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +97,13 @@ class Quota:
     limit: float
     used: float
     unit: str
+    ask: str = ""
+    """How more of it is asked for: a command, or a page."""
+
+    @property
+    def left(self) -> float:
+        """Never below zero: a limit may have been lowered under what runs."""
+        return max(0.0, self.limit - self.used)
 
 
 class NodeState(StrEnum):

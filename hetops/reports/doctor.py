@@ -20,6 +20,10 @@ class Group(StrEnum):
     PLUGINS = "plugins"
     SPEC = "spec"
     PROVIDERS = "providers"
+    """Their settings, and what this machine needs besides."""
+    CREDENTIALS = "credentials"
+    PERMISSIONS = "permissions"
+    QUOTAS = "quotas"
     STATE = "state"
     CLOCK = "clock"
 

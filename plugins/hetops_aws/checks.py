@@ -7,20 +7,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from botocore.exceptions import ClientError
 
-from hetops.plugin import CheckResult, ErrorKind, Market, ProviderError
+from hetops.plugin import CheckResult, ErrorKind, Market, ProviderError, Topic
 from hetops_aws import calls
 from hetops_aws.failures import Meaning, meaning_of, provider_error
 from hetops_aws.fan_out import FanOut
 from hetops_aws.inquiry import Action
 from hetops_aws.session import Session
 from hetops_aws.settings import AwsSettings
-
-CHECK_SECONDS = 1.1
-"""All of it: `hetops doctor` waits little longer."""
 
 _ALLOWED = frozenset({"DryRunOperation"})
 _REGIONS = "ec2:DescribeRegions"
@@ -41,7 +39,7 @@ _WITHOUT: Mapping[str, str] = {
 """What is lost without a permission."""
 
 
-def checked(settings: AwsSettings, *, seconds: float = CHECK_SECONDS) -> tuple[CheckResult, ...]:
+def checked(settings: AwsSettings, *, seconds: float) -> tuple[CheckResult, ...]:
     """The credentials, and where there are some, the account and each permission that the settings need.
 
     What stands in the way of the identity would be said again of each permission, and is not.
@@ -58,6 +56,7 @@ def checked(settings: AwsSettings, *, seconds: float = CHECK_SECONDS) -> tuple[C
         fan.submit(action, question)
     answers = dict(fan.outcomes())
     identity, *permissions = (_answered(action, answers, settings, method) for action in asked)
+    identity = replace(identity, clock_ahead_seconds=session.clock_ahead_seconds)
     same = [p for p in permissions if not (identity.ok or p.ok) and p.kind is identity.kind]
     return (identity, *(p for p in permissions if p not in same))
 
@@ -103,12 +102,17 @@ def _answered(action: str, answers: Mapping[str, Any], settings: AwsSettings, me
             detail="no answer in time",
             fix="run again; see whether the network reaches AWS",
             kind=ErrorKind.TRANSIENT,
+            topic=_topic(subject),
         )
     answer = answers[action]
     if isinstance(answer, Exception) and not _would_have_run(answer):
         return _result(subject, meaning_of(answer, action, settings), _WITHOUT.get(action, ""))
     told = f"of account {answer}, from {method}" if action == _IDENTITY else "allowed"
-    return CheckResult(subject=subject, ok=True, detail=told)
+    return CheckResult(subject=subject, ok=True, detail=told, topic=_topic(subject))
+
+
+def _topic(subject: str) -> Topic:
+    return Topic.CREDENTIALS if subject == "credentials" else Topic.PERMISSIONS
 
 
 def _would_have_run(fault: Exception) -> bool:
@@ -124,4 +128,5 @@ def _result(subject: str, meaning: Meaning, without: str = "") -> CheckResult:
         detail="; without it, ".join(part for part in parts if part),
         fix=error.hint or "see what the message names",
         kind=error.kind,
+        topic=_topic(subject),
     )

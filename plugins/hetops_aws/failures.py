@@ -15,10 +15,10 @@ from hetops.plugin import ErrorKind, ProviderError, Scope, invalid_setting, near
 from hetops_aws.calls import NonsenseError
 from hetops_aws.session import NoCredentialsFoundError
 from hetops_aws.settings import PROVIDER, AwsSettings
+from hetops_aws.signs import SIGN_IN
 
-_SIGN_IN = "aws configure, aws sso login, or set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
 _CONNECTION = (boto.HTTPClientError, boto.ConnectionError, TimeoutError, OSError)
-_EXPIRED_SIGN_IN = (
+_EXPIREDSIGN_IN = (
     boto.TokenRetrievalError,
     boto.SSOTokenLoadError,
     boto.UnauthorizedSSOTokenError,
@@ -89,7 +89,7 @@ _RULES: tuple[tuple[frozenset[str], Meaning], ...] = (
             kind=ErrorKind.AUTH,
             scope=Scope.PROVIDER,
             words="refused the credentials: {code}",
-            fix=f"{_SIGN_IN}; where one region alone refuses them, it is not enabled for the account",
+            fix=f"{SIGN_IN}; where one region alone refuses them, it is not enabled for the account",
         ),
     ),
     (
@@ -136,15 +136,15 @@ def meaning_of(fault: BaseException, action: str, settings: AwsSettings) -> Mean
     if isinstance(fault, boto.ClientError):
         return _of_answer(fault, action)
     if isinstance(fault, NoCredentialsFoundError | boto.NoCredentialsError):
-        return _auth("no credentials were found", fix=_SIGN_IN)
+        return _auth("no credentials were found", fix=SIGN_IN)
     if isinstance(fault, boto.PartialCredentialsError):
         missing = fault.kwargs.get("cred_var", "one of them")
-        return _auth(f"only half of the credentials were found: {missing} is missing", fix=_SIGN_IN)
+        return _auth(f"only half of the credentials were found: {missing} is missing", fix=SIGN_IN)
     if isinstance(fault, boto.ProfileNotFound):
         named = f"providers.{PROVIDER}.profile" if settings.profile else "AWS_PROFILE"
         words = f"{named}: there is no profile {fault.kwargs.get('profile', settings.profile)!r}"
         return _auth(words, fix="aws configure list-profiles shows those there are")
-    if isinstance(fault, _EXPIRED_SIGN_IN):
+    if isinstance(fault, _EXPIREDSIGN_IN):
         fix = "aws sso login" + (f" --profile {settings.profile}" if settings.profile else "")
         return _auth(f"the sign-in has expired or cannot be read ({type(fault).__name__})", fix=fix)
     return _of_transport(fault, action)

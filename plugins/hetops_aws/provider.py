@@ -7,6 +7,7 @@ that a plan of other clouds does not wait for it.
 from __future__ import annotations
 
 import importlib.util
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,12 +19,20 @@ from hetops.plugin import (
     OfferQuery,
     ProviderError,
     Quota,
+    Topic,
+    finding,
 )
 from hetops_aws.settings import PROVIDER, read_settings
+from hetops_aws.signs import SIGN_IN, require_signs
 
 _SDK = "boto3"
 _INSTALL = "pip install 'hetops[aws]'"
 _QUOTA_SECONDS = 10.0
+
+_CHECK_SECONDS = 1.7
+"""For all of it, loading the SDK included: `hetops doctor` waits little longer."""
+_LEAST_CHECK_SECONDS = 0.6
+"""To ask in, however long the loading took."""
 
 
 class AwsProvider:
@@ -52,9 +61,14 @@ class AwsProvider:
         if not importlib.util.find_spec(_SDK):
             missing = f"{_SDK} is not installed"
             return (understood, CheckResult(subject="SDK", ok=False, detail=missing, fix=_INSTALL))
+        signs = finding("credentials", lambda: require_signs(read), fix=SIGN_IN, topic=Topic.CREDENTIALS)
+        if not signs.ok:
+            return (understood, signs)
+        end = time.monotonic() + _CHECK_SECONDS
         from hetops_aws.checks import checked
 
-        return (understood, *checked(read))
+        left = max(_LEAST_CHECK_SECONDS, end - time.monotonic())
+        return (understood, *checked(read, seconds=left))
 
     async def fetch_offers(self, query: OfferQuery) -> tuple[OfferOrReason, ...]:
         """Offers of all regions, one for each zone on the spot market, with what failed of AWS among them.
@@ -63,6 +77,7 @@ class AwsProvider:
         """
         read = read_settings(query.settings)
         _require_sdk()
+        require_signs(read)
         from hetops_aws.fetch import fetch_offers
 
         return fetch_offers(query, read)
@@ -71,6 +86,7 @@ class AwsProvider:
         """The vCPU quotas of every region of the settings. Blocks as `fetch_offers` does."""
         read = read_settings(settings)
         _require_sdk()
+        require_signs(read)
         from hetops_aws.fetch import fetch_quotas
 
         return tuple(fetch_quotas(read, seconds=_QUOTA_SECONDS))

@@ -35,6 +35,14 @@ class FamilyQuota:
     market: Market
     families: tuple[str, ...]
     limit: float
+    code: str = ""
+    """AWS's own name for it: `L-417A185B`."""
+
+    @property
+    def ask(self) -> str:
+        """The command that asks for more; the number is for the user to choose."""
+        asking = "aws service-quotas request-service-quota-increase --service-code ec2"
+        return f"{asking} --quota-code {self.code} --region {self.region} --desired-value VCPUS"
 
     @property
     def group(self) -> str:
@@ -71,7 +79,8 @@ class RegionQuotas:
         """Every limit, as providers tell them."""
         used = self.used or {}
         return tuple(
-            Quota(group=q.group, limit=q.limit, used=used.get(q.group, 0.0), unit=UNIT) for q in self.limits
+            Quota(group=q.group, limit=q.limit, used=used.get(q.group, 0.0), unit=UNIT, ask=q.ask)
+            for q in self.limits
         )
 
 
@@ -115,5 +124,6 @@ def _read(row: Mapping[str, Any], region: str) -> FamilyQuota | None:
         found = pattern.fullmatch(str(row.get("QuotaName", "")))
         families = tuple(_AND.split(found.group(1))) if found else ()
         if any((f[:1] in ("P", "G") and f[1:].isdigit()) or f in ("P", "G") for f in families):
-            return FamilyQuota(region=region, market=market, families=families, limit=float(value))
+            code = str(row.get("QuotaCode", ""))
+            return FamilyQuota(region=region, market=market, families=families, limit=float(value), code=code)
     return None

@@ -6,7 +6,9 @@ Decides how long a request may take and how often it is tried; what failed means
 from __future__ import annotations
 
 import threading
-from datetime import datetime
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import boto3
@@ -31,6 +33,9 @@ class Session:
     def __init__(self, settings: AwsSettings, *, seconds: float) -> None:
         core = botocore.session.Session(profile=settings.profile or None)
         core.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=_time)
+        core.register("response-received", self._hear)
+        self.clock_ahead_seconds: float | None = None
+        """How far this machine's clock was ahead of AWS's at the last answer; None before one told a time."""
         self._boto3 = boto3.Session(botocore_session=core)
         self._settings = settings
         self._clients: dict[tuple[str, str], Any] = {}
@@ -54,6 +59,12 @@ class Session:
         credentials.get_frozen_credentials()
         return str(credentials.method)
 
+    def _hear(self, parsed_response: Mapping[str, Any] | None, **_: Any) -> None:
+        """An answer, a refusal as well: boto3 calls this for each."""
+        headers = ((parsed_response or {}).get("ResponseMetadata") or {}).get("HTTPHeaders") or {}
+        ahead = _ahead(str(headers.get("date", "")))
+        self.clock_ahead_seconds = self.clock_ahead_seconds if ahead is None else ahead
+
     def known_regions(self) -> tuple[str, ...]:
         """The regions that boto3 knows."""
         return tuple(self._boto3.get_available_regions("ec2"))
@@ -70,6 +81,15 @@ class Session:
                     config=self._config,
                 )
             return self._clients[key]
+
+
+def _ahead(date: str) -> float | None:
+    """Seconds since a Date header; None where it is none."""
+    try:
+        said_at = parsedate_to_datetime(date)
+    except ValueError:
+        return None
+    return (datetime.now(UTC) - said_at.replace(tzinfo=UTC)).total_seconds()
 
 
 def _time(value: Any) -> datetime:

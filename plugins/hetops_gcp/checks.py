@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
-from hetops.plugin import CheckResult, ErrorKind, ProviderError, Surroundings, finding
+from hetops.plugin import CheckResult, ErrorKind, ProviderError, Surroundings, Topic, finding
 from hetops_gcp import cloud
 from hetops_gcp.credentials import Access, open_access
 from hetops_gcp.settings import GcpSettings
@@ -37,7 +38,12 @@ def checked(
         access.append(open_access(settings, around, seconds=seconds * _SHARE_OF_SIGNING_IN))
         return f"project {access[0].project}, from {access[0].source}"
 
-    credentials = finding("credentials", opened, fix="gcloud auth application-default login")
+    credentials = finding(
+        "credentials",
+        opened,
+        fix="gcloud auth application-default login",
+        topic=Topic.CREDENTIALS,
+    )
     if not credentials.ok:
         return (credentials,)
     limit = seconds * (1 - _SHARE_OF_SIGNING_IN)
@@ -64,8 +70,11 @@ async def _permissions(
             asked["compute.advice.capacity"] = lambda: cloud.chances(
                 compute, name, "us-central1", "g2-standard-4"
             )
-        results = await asyncio.gather(*(_one(subject, call, seconds) for subject, call in asked.items()))
-    return tuple(results)
+        first, *others = await asyncio.gather(
+            *(_one(subject, call, seconds) for subject, call in asked.items())
+        )
+        ahead = compute.clock_ahead_seconds
+    return (replace(first, clock_ahead_seconds=ahead), *others)
 
 
 async def _one(subject: str, call: Callable[[], Awaitable[Any]], seconds: float) -> CheckResult:
@@ -76,10 +85,17 @@ async def _one(subject: str, call: Callable[[], Awaitable[Any]], seconds: float)
     except TimeoutError:
         fix = "run again; see whether the network reaches Google"
         return CheckResult(
-            subject=subject, ok=False, detail="no answer in time", fix=fix, kind=ErrorKind.TRANSIENT
+            subject=subject,
+            ok=False,
+            detail="no answer in time",
+            fix=fix,
+            kind=ErrorKind.TRANSIENT,
+            topic=Topic.PERMISSIONS,
         )
     except ProviderError as fault:
         detail = f"{fault.message}; without it, {lost}" if fault.kind is ErrorKind.AUTH else fault.message
         fix = fault.hint or f"grant {cloud.ROLE}: docs/providers-gcp.md"
-        return CheckResult(subject=subject, ok=False, detail=detail, fix=fix, kind=fault.kind)
-    return CheckResult(subject=subject, ok=True, detail="allowed")
+        return CheckResult(
+            subject=subject, ok=False, detail=detail, fix=fix, kind=fault.kind, topic=Topic.PERMISSIONS
+        )
+    return CheckResult(subject=subject, ok=True, detail="allowed", topic=Topic.PERMISSIONS)

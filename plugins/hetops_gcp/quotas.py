@@ -15,6 +15,9 @@ from hetops.plugin import Limits, Market, Quota, QuotaShare
 EVERYWHERE = "GPUS_ALL_REGIONS"
 _UNIT = "GPUs"
 
+ASK = "https://console.cloud.google.com/iam-admin/quotas, with this name as the filter"
+"""Where more is asked for."""
+
 METRICS: Mapping[str, str] = {
     "nvidia-tesla-t4": "NVIDIA_T4_GPUS",
     "nvidia-tesla-v100": "NVIDIA_V100_GPUS",
@@ -95,4 +98,4 @@ def _metric(accelerator: str, market: Market) -> str:
 
 
 def _quota(group: str, limit: Limit) -> Quota:
-    return Quota(group=group, limit=max(0.0, limit.limit), used=max(0.0, limit.used), unit=_UNIT)
+    return Quota(group=group, limit=max(0.0, limit.limit), used=max(0.0, limit.used), unit=_UNIT, ask=ASK)

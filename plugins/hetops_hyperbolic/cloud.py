@@ -35,6 +35,7 @@ URL_VARIABLE = "HYPERBOLIC_API_URL"
 
 _URL = "https://api.hyperbolic.xyz"
 _KEYS_URL = "https://app.hyperbolic.ai/settings"
+ADD_CREDIT = f"add credit at {_KEYS_URL}"
 _RENTALS = "/v2/on-demand/virtual-machine-rentals"
 
 _POOR = ("insufficient balance", "insufficient funds", "insufficient credit", "not enough balance")
@@ -52,7 +53,7 @@ def meaning(refused: Refused) -> Meaning | None:
     """What a refusal means by its status and, where that is not enough, its words."""
     words = refused.words.lower()
     if refused.status == HTTPStatus.PAYMENT_REQUIRED or any(each in words for each in _POOR):
-        return Meaning(kind=ErrorKind.BALANCE, hint=f"add credit at {_KEYS_URL}")
+        return Meaning(kind=ErrorKind.BALANCE, hint=ADD_CREDIT)
     if refused.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
         return Meaning(kind=ErrorKind.AUTH, hint=f"make a new key at {_KEYS_URL}")
     creates = (refused.method, refused.path) == ("POST", _RENTALS)

@@ -173,7 +173,7 @@ async def _afforded(client: Api, row: Mapping[str, Any]) -> None:
             f"the balance of {left.usd} USD does not pay for an hour at {price} USD",
             provider=PROVIDER,
             kind=ErrorKind.BALANCE,
-            hint="add credit at https://app.hyperbolic.ai/settings",
+            hint=cloud.ADD_CREDIT,
         )
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hetops.plugin import (
     Capability,
@@ -17,10 +18,14 @@ from hetops.plugin import (
     ProviderError,
     Quota,
     Surroundings,
+    Topic,
     finding,
     read_credential,
 )
 from hetops_hyperbolic.offers import PROVIDER, offers
+
+if TYPE_CHECKING:
+    from hetops.plugin import Api
 
 BALANCE_QUOTA = "hyperbolic-balance"
 _CHECK_SECONDS = 1.2
@@ -46,14 +51,6 @@ class HyperbolicProvider:
             return (known,)
         read, around = read_settings(settings), self._surroundings
 
-        async def balance() -> str:
-            async with cloud.api(around, around.patience.within(_CHECK_SECONDS)) as client:
-                left = await cloud.balance(client)
-            if left.usd + left.overdraft_usd <= 0:
-                message, hint = "nothing is left to spend", "add credit at https://app.hyperbolic.ai/settings"
-                raise ProviderError(message, provider=PROVIDER, kind=ErrorKind.BALANCE, hint=hint)
-            return f"{left.usd:.2f} USD"
-
         def ssh() -> str:
             key = shell.key_file(read, around)
             return shell.ssh_program(around.environment) + (f" with {key}" if key else "")
@@ -62,13 +59,18 @@ class HyperbolicProvider:
             "API key",
             lambda: f"from {read_credential(PROVIDER, around, cloud.KEY_VARIABLES, cloud.KEY_FILES).source}",
             fix=f"export {cloud.KEY_VARIABLES[0]}=...",
+            topic=Topic.CREDENTIALS,
         )
         if not key.ok:
             return known, key
+        client = cloud.api(around, around.patience.within(_CHECK_SECONDS))
+        account = finding(
+            "account", lambda: asyncio.run(_opened(client)), fix="run again", topic=Topic.CREDENTIALS
+        )
         return (
             known,
             key,
-            finding("balance", lambda: asyncio.run(balance()), fix="run again"),
+            replace(account, clock_ahead_seconds=client.clock_ahead_seconds),
             finding("ssh", ssh, fix=""),
             finding(
                 "router's address",
@@ -94,7 +96,7 @@ class HyperbolicProvider:
         async with cloud.api(self._surroundings) as client:
             left = await cloud.balance(client)
         limit = max(0.0, float(left.usd + left.overdraft_usd))
-        return (Quota(group=BALANCE_QUOTA, limit=limit, used=0.0, unit="USD"),)
+        return (Quota(group=BALANCE_QUOTA, limit=limit, used=0.0, unit="USD", ask=cloud.ADD_CREDIT),)
 
     def node_driver(self, state_folder: Path, settings: Mapping[str, Any]) -> NodeDriver:
         """The driver; `state_folder` holds its locks and the host keys of its machines."""
@@ -104,6 +106,18 @@ class HyperbolicProvider:
 
         cloud = HyperbolicNodes(self._surroundings, read_settings(settings), state_folder)
         return CloudDriver(cloud, state_folder, clock=self._surroundings.clock)
+
+
+async def _opened(client: Api) -> str:
+    """That the account answers, and what it has left; ProviderError where that is nothing."""
+    from hetops_hyperbolic import cloud
+
+    async with client:
+        left = await cloud.balance(client)
+    if left.usd + left.overdraft_usd <= 0:
+        message = "nothing is left to spend"
+        raise ProviderError(message, provider=PROVIDER, kind=ErrorKind.BALANCE, hint=cloud.ADD_CREDIT)
+    return f"open; {left.usd:.2f} USD"
 
 
 def _understood(settings: Mapping[str, Any]) -> str:

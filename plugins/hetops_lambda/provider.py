@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from hetops.plugin import (
     OfferQuery,
     Quota,
     Surroundings,
+    Topic,
     finding,
     read_credential,
 )
@@ -54,15 +56,23 @@ class LambdaProvider:
             "API key",
             lambda: f"from {read_credential(PROVIDER, around, KEY_VARIABLES, KEY_FILES).source}",
             fix=f"export {KEY_VARIABLES[0]}=...",
+            topic=Topic.CREDENTIALS,
         )
         if not key.ok:
             return known, key
+        api = self._line().api(around.patience.within(_CHECK_SECONDS))
 
         async def asked() -> str:
-            async with self._line().api(around.patience.within(_CHECK_SECONDS)) as api:
+            async with api:
                 return nodes.ssh_key(await ssh_keys(api), read, around.environment)
 
-        account = finding("account", lambda: f"open; SSH key {asyncio.run(asked())}", fix="run again")
+        account = finding(
+            "account",
+            lambda: f"open; SSH key {asyncio.run(asked())}",
+            fix="run again",
+            topic=Topic.CREDENTIALS,
+        )
+        account = replace(account, clock_ahead_seconds=api.clock_ahead_seconds)
         networks = finding(
             "router's address",
             lambda: ", ".join(router_networks(PROVIDER, read.router_networks, around.environment)),

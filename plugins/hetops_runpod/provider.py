@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from hetops.plugin import (
     ProviderError,
     Quota,
     Surroundings,
+    Topic,
     finding,
     read_credential,
 )
@@ -48,10 +50,6 @@ class RunPodProvider:
             read_settings(settings)
             return "understood"
 
-        async def asked() -> str:
-            async with cloud.api(around, around.patience.within(_CHECK_SECONDS)) as client:
-                return f"open; {len(await cloud.pods(client))} pods"
-
         known = finding("settings", understood, fix=f"correct [providers.{PROVIDER}]")
         if not known.ok:
             return (known,)
@@ -60,10 +58,18 @@ class RunPodProvider:
             "API key",
             lambda: f"from {read_credential(PROVIDER, around, cloud.KEY_VARIABLES, cloud.KEY_FILES).source}",
             fix=f"export {cloud.KEY_VARIABLES[0]}=...",
+            topic=Topic.CREDENTIALS,
         )
         if not key.ok:
             return known, key
-        account = finding("account", lambda: asyncio.run(asked()), fix="run again")
+        client = cloud.api(around, around.patience.within(_CHECK_SECONDS))
+
+        async def asked() -> str:
+            async with client:
+                return f"allowed; {len(await cloud.pods(client))} pods"
+
+        account = finding("pods", lambda: asyncio.run(asked()), fix="run again", topic=Topic.PERMISSIONS)
+        account = replace(account, clock_ahead_seconds=client.clock_ahead_seconds)
         ports = finding("open ports", lambda: public_ports(read, around.environment), fix="")
         return known, key, account, ports
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from hetops.app import doctor
+from hetops.app import check_providers, doctor
 from hetops.app.doctor import Surroundings, examine
 from hetops.errors import ErrorKind, ProviderError
 from hetops.plugin import manager
@@ -67,8 +67,9 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
 
 def test_everything_is_looked_at_in_the_order_of_the_road(tmp_path: Path) -> None:
-    groups = [f.group for f in examine(around(tmp_path)).findings]
-    assert list(dict.fromkeys(groups)) == list(Group)
+    groups = list(dict.fromkeys(f.group for f in examine(around(tmp_path)).findings))
+    of_clouds = {Group.CREDENTIALS, Group.PERMISSIONS}
+    assert groups == [group for group in Group if group not in of_clouds], "this machine asks for no key"
     asked = examine(around(tmp_path), (Group.CLOCK, Group.SPEC))
     assert [f.group for f in asked.findings] == [Group.CLOCK, Group.SPEC]
 
@@ -200,7 +201,7 @@ def test_a_provider_that_raises_or_hangs_is_named_and_the_others_are_heard(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(doctor, "PROVIDERS_SECONDS", 0.3)
+    monkeypatch.setattr(check_providers, "CHECKS_SECONDS", 0.3)
     refused = ProviderError("key refused", provider="c", kind=ErrorKind.AUTH, hint="make a new one")
 
     def raises(fault: Exception) -> Callable[..., Any]:

@@ -208,3 +208,9 @@ def test_no_secret_is_told_or_kept(cloud: AwsCloud, tmp_path: Path) -> None:
 
 def test_the_plugin_loads_without_the_sdk() -> None:
     assert importlib.import_module("hetops_aws.plugin").register_providers()
+
+
+def test_the_clock_of_aws_is_heard_of_its_answers(cloud: AwsCloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    ahead = check(cloud, monkeypatch)["credentials"].clock_ahead_seconds
+    assert ahead is not None
+    assert abs(ahead) < 5

@@ -16,7 +16,7 @@ from hetops.domain.offer import Availability, AvailabilityState, Limits, Market
 from hetops.errors import ErrorKind, ProviderError
 from hetops.offers.select import Reason
 from hetops.offers.sources import SourceState
-from hetops.plugin import OfferQuery, Quota
+from hetops.plugin import OfferQuery
 from hetops.plugin.provider import for_planning_only
 from hetops.plugin.testing import ProviderContract
 from tests.doubles.gcp import sku
@@ -188,9 +188,15 @@ class TestQuotas:
             assert {o.limits for o in silent.offers().values()} == {Limits()}
 
     def test_they_are_told_by_group(self, gcp: Project) -> None:
-        quotas = asyncio.run(gcp.provider().quota({}))
-        assert Quota(group="us-central1 NVIDIA_L4_GPUS", limit=8, used=2, unit="GPUs") in quotas
-        assert "CPUS" not in " ".join(q.group for q in quotas)
+        quotas = {q.group: q for q in asyncio.run(gcp.provider().quota({}))}
+        found = quotas["us-central1 NVIDIA_L4_GPUS"]
+        assert (found.limit, found.used, found.left, found.unit) == (8, 2, 6, "GPUs")
+        assert "console.cloud.google.com" in found.ask
+        assert "CPUS" not in " ".join(quotas)
+
+    def test_those_of_the_regions_asked_for_are_told_and_the_one_over_all(self, gcp: Project) -> None:
+        quotas = asyncio.run(gcp.provider().quota({"regions": ["europe-*"]}))
+        assert {q.group for q in quotas} == {"europe-west4 NVIDIA_L4_GPUS", "GPUS_ALL_REGIONS"}
 
     def test_half_of_them_is_an_error(self, tmp_path: Path) -> None:
         with (

@@ -175,28 +175,28 @@ class TestCredentials(OnAStand):
     def test_all_is_well(self) -> None:
         results = self.results()
         assert all(r.ok for r in results.values()), results
-        assert results["balance"].detail == "1000.00 USD"
+        assert results["account"].detail == "open; 1000.00 USD"
 
     @pytest.mark.parametrize("variable", ["HYPERBOLIC_API_KEY", "HYPERBOLIC_API_TOKEN"])
     def test_either_variable_counts(self, variable: str) -> None:
         key = self.cloud.surroundings.environment["HYPERBOLIC_API_KEY"]
         results = self.results(**{"HYPERBOLIC_API_KEY": "", variable: key})
         assert results["API key"].detail == f"from {variable}"
-        assert results["balance"].ok
+        assert results["account"].ok
 
     def test_a_key_of_a_file_counts(self) -> None:
         key = self.cloud.surroundings.environment["HYPERBOLIC_API_KEY"]
         (self.folder / ".hyperbolic").mkdir()
         (self.folder / ".hyperbolic" / "api_key").write_text(f"{key}\n")
-        assert self.results(HYPERBOLIC_API_KEY="")["balance"].ok
+        assert self.results(HYPERBOLIC_API_KEY="")["account"].ok
 
     def test_a_wrong_key_is_a_matter_of_credentials(self) -> None:
-        found = self.results(HYPERBOLIC_API_KEY="wrong")["balance"]
+        found = self.results(HYPERBOLIC_API_KEY="wrong")["account"]
         assert (found.ok, found.kind, "new key" in found.fix) == (False, ErrorKind.AUTH, True)
 
     def test_an_empty_balance_is_a_finding(self) -> None:
         self.cloud = self.another(balance_cents=0)
-        found = self.results()["balance"]
+        found = self.results()["account"]
         assert (found.ok, found.kind, "add credit" in found.fix) == (False, ErrorKind.BALANCE, True)
 
     def test_the_balance_is_the_quota(self) -> None:

@@ -179,6 +179,11 @@ class TestCredentials(OnAStand):
         assert not self.results(HETOPS_ROUTER_NETWORKS="")["router's address"].ok
         assert not self.results(HETOPS_ROUTER_NETWORKS="everywhere")["router's address"].ok
 
+    def test_a_clock_that_is_off_is_found_by_what_an_answer_says(self) -> None:
+        assert abs(self.results()["account"].clock_ahead_seconds) < 5
+        self.cloud = self.another(faults=(Fault(kind=FaultKind.CLOCK_SKEW, seconds=-900.0, times=9),))
+        assert abs(self.results()["account"].clock_ahead_seconds - 900) < 5
+
     def test_settings_go_before_the_environment(self) -> None:
         self.cloud.api.keys = ["mine", "yours"]
         told = {"ssh_key": "mine", "router_networks": ["203.0.113.7"]}
