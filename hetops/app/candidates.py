@@ -23,7 +23,7 @@ from hetops.configurations.enumerate import (
     context_needed,
     enumerate_configurations,
 )
-from hetops.domain.configuration import Configuration
+from hetops.domain.configuration import Configuration, Speculation
 from hetops.domain.gpu import GpuType
 from hetops.domain.model import Checkpoint, Model
 from hetops.domain.offer import Offer
@@ -37,7 +37,7 @@ from hetops.performance.rate import gpu_seconds
 from hetops.plugin import manager
 from hetops.plugin.engine import Engine, EngineNeeds
 from hetops.plugin.manager import Plugins
-from hetops.spec.fields import ClassSpec, LoadedSpec, Spec
+from hetops.spec.fields import ClassSpec, LoadedSpec, Spec, SpeculativeSpec
 from hetops.spec.load import find, load, place
 from hetops.state.home import Home, home
 from hetops.workloads.classes import Clustering, TargetRule, cluster, targeted
@@ -249,7 +249,8 @@ def _classes(loaded: LoadedSpec) -> tuple[tuple[WorkloadClass, ...], _Traced | N
     part = window(recorded, workload.start_seconds, workload.duration_seconds)
     trace = scale(part, rate=workload.rate_scale, length=workload.length_scale)
     traced = _Traced(trace=trace, spec=loaded.spec)
-    return traced.clustered(workload.class_count).classes, traced
+    found = traced.clustered(workload.class_count).classes
+    return tuple(replace(one, prefix_share=workload.prefix_share) for one in found), traced
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -308,6 +309,7 @@ def _stated(stated: ClassSpec, spec: Spec) -> WorkloadClass:
         target=replace(target, **{name: value for name, value in own.items() if value is not None}),
         priority=stated.priority,
         task=stated.task,
+        prefix_share=workload.prefix_share if stated.prefix_share is None else stated.prefix_share,
     )
 
 
@@ -323,7 +325,17 @@ def _configuration_rules(spec: Spec, model: Model, classes: Sequence[WorkloadCla
         precisions=spec.model.precisions,
         max_context_tokens=context_needed((longest,), spec.model.max_context_tokens, model),
         input_tokens_p90=max(c.input_tokens.p90 for c in classes),
+        kv=spec.model.kv_precision,
+        speculation=_speculation(spec.engine.speculative),
         floors=floors_of(spec, classes),
+    )
+
+
+def _speculation(asked: SpeculativeSpec | None) -> Speculation | None:
+    if asked is None:
+        return None
+    return Speculation(
+        draft_tokens=asked.draft_tokens, acceptance=asked.acceptance, draft_share=asked.draft_share
     )
 
 

@@ -15,6 +15,8 @@ _GPU_ENGINE = EngineNeeds(
     max_sequences=(256,),
     tensor_parallel=(1, 2, 4, 8),
     pipeline_parallel=(1, 2, 4),
+    kv_precisions=frozenset({"fp8"}),
+    most_drafted=64,
 )
 
 BUILT_IN: Mapping[str, EngineNeeds] = {"vllm": _GPU_ENGINE, "sglang": _GPU_ENGINE}

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from hetops.configurations.quality import Floor, Quality
-from hetops.domain.configuration import Configuration
+from hetops.domain.configuration import Configuration, Speculation
 from hetops.domain.gpu import GpuType
 from hetops.domain.model import Checkpoint, Model, Precision
 from hetops.domain.plan import Refusal
@@ -23,6 +23,8 @@ class Why(StrEnum):
     PRECISION_NOT_ALLOWED = "the spec allows other precisions"
     PRECISION_ENGINE = "the engine cannot serve this precision"
     PRECISION_HARDWARE = "the GPU has no way to run this precision"
+    KV_PRECISION = "the engine cannot hold the KV cache in this precision"
+    KV_HARDWARE = "the GPU has no FP8 arithmetic for the KV cache"
     NO_CHECKPOINT = "no checkpoint is known"
     PARALLELISM = "the model's heads or layers cannot be split so"
     MEMORY = "does not fit into memory"
@@ -35,6 +37,10 @@ class Rules:
     precisions: tuple[Precision, ...] = ()
     max_context_tokens: int
     input_tokens_p90: float = 0.0
+    kv: Precision | None = None
+    """None is 16 bit."""
+    speculation: Speculation | None = None
+    """Tried beside plain decoding."""
     floors: tuple[Floor, ...] = ()
     """One a class, where the spec sets any."""
 
@@ -118,7 +124,19 @@ def _precision_refused(
         return Why.PRECISION_ENGINE
     if gpu.vendor != "cpu" and not _runs(precision, gpu):
         return Why.PRECISION_HARDWARE
-    return rules.quality(model).refused_for_all(precision, rules.floors)
+    return _kv_refused(rules.kv, needs, gpu) or rules.quality(model).refused_for_all(precision, rules.floors)
+
+
+def _kv_refused(kv: Precision | None, needs: EngineNeeds, gpu: GpuType) -> str:
+    """16 bit runs everywhere. FP8 is read and written where there is FP8 arithmetic: vLLM from Ada and MI300 on."""
+    if kv is None or kv in _SIXTEEN_BIT:
+        return ""
+    if kv not in needs.kv_precisions:
+        return Why.KV_PRECISION
+    return "" if gpu.fp8_tflops else Why.KV_HARDWARE
+
+
+_SIXTEEN_BIT = (Precision.BF16, Precision.FP16)
 
 
 def _runs(precision: Precision, gpu: GpuType) -> bool:
@@ -142,14 +160,17 @@ def _layouts(
 ) -> Iterator[Configuration]:
     """All parallel layouts within one node."""
     needs, largest = space.engines[engine], space.largest_node[gpu.name]
-    kv = Precision.BF16 if gpu.bf16_tflops else Precision.FP16
+    sixteen = Precision.BF16 if gpu.bf16_tflops else Precision.FP16
+    kv = sixteen if rules.kv is None or rules.kv in _SIXTEEN_BIT else rules.kv
     weights = (
         Precision.FP16
         if checkpoint.precision is Precision.BF16 and not gpu.bf16_tflops
         else checkpoint.precision
     )
-    for tensor, pipeline, sequences in itertools.product(
-        needs.tensor_parallel, needs.pipeline_parallel, needs.max_sequences
+    drafted = rules.speculation.draft_tokens if rules.speculation else 0
+    decoding = (None, rules.speculation) if 0 < drafted <= needs.most_drafted else (None,)
+    for tensor, pipeline, sequences, speculation in itertools.product(
+        needs.tensor_parallel, needs.pipeline_parallel, needs.max_sequences, decoding
     ):
         if tensor * pipeline <= largest:
             yield Configuration(
@@ -163,6 +184,7 @@ def _layouts(
                 checkpoint=checkpoint.reference,
                 max_sequences=sequences,
                 max_context_tokens=rules.max_context_tokens,
+                speculation=speculation,
             )
 
 

@@ -17,6 +17,29 @@ class Role(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Speculation:
+    """Speculative decoding: a draft guesses tokens that the model checks in one step."""
+
+    draft_tokens: int
+    """Guessed in each step."""
+    acceptance: float
+    """Chance that the model agrees with a guess, given that it agreed with those before; 0 to 1."""
+    draft_share: float = 0.0
+    """What a draft takes of a step of the model, in time and memory: next to none for n-grams and heads of the model itself."""
+
+    def __post_init__(self) -> None:
+        if self.draft_tokens < 1:
+            raise ValueError("speculation: draft_tokens must be at least 1")
+        if not 0 <= self.acceptance < 1 or not 0 <= self.draft_share < 1:
+            raise ValueError("speculation: acceptance and draft_share must be at least 0 and below 1")
+
+    @property
+    def tokens_per_step(self) -> float:
+        """Tokens that a step yields on average, that of the model itself among them."""
+        return (1.0 - self.acceptance ** (self.draft_tokens + 1)) / (1.0 - self.acceptance)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Configuration:
     """One copy of a model: parallelism, precision, engine and its limits.
 
@@ -37,6 +60,7 @@ class Configuration:
     max_context_tokens: int
     """Longest input and output together that a replica takes."""
     role: Role = Role.MIXED
+    speculation: Speculation | None = None
 
     def __post_init__(self) -> None:
         for name in ("tensor_parallel", "pipeline_parallel", "max_sequences", "max_context_tokens"):
@@ -50,7 +74,8 @@ class Configuration:
 
     @property
     def id(self) -> str:
-        """Unique and stable: model, engine, GPU type, parallelism, precisions, sequences, role where not mixed."""
+        """Unique and stable: model, engine, GPU type, parallelism, precisions, sequences, speculation and role where
+        there is any."""
         parallel = f"tp{self.tensor_parallel}" + (
             f"pp{self.pipeline_parallel}" if self.pipeline_parallel > 1 else ""
         )
@@ -58,4 +83,9 @@ class Configuration:
             self.weights if self.kv in (Precision.FP16, Precision.BF16) else f"{self.weights}-kv{self.kv}"
         )
         parts = [self.model, self.engine, self.gpu, parallel, str(precision), f"s{self.max_sequences}"]
+        if self.speculation:
+            s = self.speculation
+            parts.append(
+                f"spec{s.draft_tokens}x{s.acceptance:g}" + f"d{s.draft_share:g}" * (s.draft_share > 0)
+            )
         return "/".join(parts if self.role is Role.MIXED else [*parts, str(self.role)])

@@ -1,8 +1,9 @@
 """The arithmetic bound: no plan may ask more of its GPUs than their peaks allow. Pure, and blind to the estimate.
 
-Of every request served, the whole prompt and output pass the weights (2 P_active operations a token), and each decode
-step of a batch reads the touched weights once. Peaks are the vendor's dense figures with no efficiency taken off, so a plan
-that breaks them is wrong whatever the engine.
+Of every request served, the output and what no prefix cache holds of the prompt pass the weights (2 P_active operations a
+token; embeddings are looked up, and the output head is needed for tokens that come out alone). A decode step of a batch reads
+at least the weights that one token touches, once, and the KV of its sequences; with speculative decoding it yields several
+tokens. Peaks are the vendor's dense figures with no efficiency taken off, so a plan that breaks them is wrong whatever the engine.
 """
 
 from __future__ import annotations
@@ -54,9 +55,17 @@ _Load = Sequence[tuple[WorkloadClass, float]]
 
 def _compute_use(pool: PlannedPool, load: _Load, model: Model, gpu: GpuType) -> float:
     """Share of the pool's peak operations a second that its requests take; prefill is shared work, never free."""
-    tokens = sum(rate * (c.input_tokens.mean + c.output_tokens.mean) for c, rate in load)
+    table, active = _embedding(model), model.active_parameters_b * 1e9
+    prompts = sum(rate * c.input_tokens.mean * (1.0 - c.prefix_share) for c, rate in load)
+    decoded = sum(rate * c.output_tokens.mean for c, rate in load)
+    operations = 2.0 * (prompts * max(active - 2.0 * table, 0.0) + decoded * (active - table))
     peak = peak_tflops(gpu, pool.configuration.weights) * 1e12 * pool.configuration.gpu_count * pool.replicas
-    return tokens * 2.0 * model.active_parameters_b * 1e9 / peak
+    return operations / peak
+
+
+def _embedding(model: Model) -> float:
+    """Parameters of the embedding table; the output head has as many, or is the same."""
+    return float(model.vocabulary * model.hidden)
 
 
 def _bandwidth_use(pool: PlannedPool, load: _Load, model: Model, gpu: GpuType) -> float:
@@ -66,7 +75,9 @@ def _bandwidth_use(pool: PlannedPool, load: _Load, model: Model, gpu: GpuType) -
     kv = sum(
         rate * c.output_tokens.mean * (c.input_tokens.mean + c.output_tokens.mean / 2.0) for c, rate in load
     )
-    active_bytes = model.active_parameters_b * 1e9 * configuration.weights.bytes_per_value
+    active = model.active_parameters_b * 1e9 - _embedding(model)
+    active_bytes = active * configuration.weights.bytes_per_value
+    per_step = configuration.speculation.tokens_per_step if configuration.speculation else 1.0
     kv_bytes = model.kv_bytes_per_token_16bit * configuration.kv.bytes_per_value / 2.0
-    read = decoded / configuration.max_sequences * active_bytes + kv * kv_bytes
+    read = (decoded / configuration.max_sequences * active_bytes + kv * kv_bytes) / per_step
     return read / (gpu.bandwidth_gb_per_second * 1e9 * configuration.gpu_count * pool.replicas)

@@ -18,6 +18,7 @@ from hetops.performance.form import Terms, terms
 from hetops.performance.generation import Generation, generation
 from hetops.performance.memory import fit
 from hetops.performance.physics import Replica, family, physics
+from hetops.performance.speculation import speculative
 
 COEFFICIENTS = Path(__file__).with_name("coefficients.json")
 """Fitted values, what they were fitted on, and how far off they are on what they were not."""
@@ -97,7 +98,11 @@ def step_times(
     if not configurations:
         return ()
     found = terms(physics([replica_of(c, model, gpus[c.gpu]) for c in configurations]), calibration().values)
-    return tuple(_step_times(c, found, i, _capacity(c, model, gpus)) for i, c in enumerate(configurations))
+    plain = (_step_times(c, found, i, _capacity(c, model, gpus)) for i, c in enumerate(configurations))
+    return tuple(
+        speculative(times, c.speculation) if c.speculation else times
+        for c, times in zip(configurations, plain, strict=True)
+    )
 
 
 def _capacity(configuration: Configuration, model: Model, gpus: Mapping[str, GpuType]) -> int:

@@ -53,7 +53,13 @@ def kv_bytes_per_token(model: Model, configuration: Configuration) -> float:
     """Bytes that one token takes on each GPU of a stage. Fewer KV heads than ranks are held several times."""
     shards = min(configuration.tensor_parallel, max(model.kv_heads, 1))
     all_layers = model.kv_bytes_per_token_16bit * configuration.kv.bytes_per_value / 2.0
+    all_layers *= 1.0 + _draft_share(configuration)
     return all_layers / shards / configuration.pipeline_parallel
+
+
+def _draft_share(configuration: Configuration) -> float:
+    """What a draft model takes beside the model, in weights and KV."""
+    return configuration.speculation.draft_share if configuration.speculation else 0.0
 
 
 def fit(configuration: Configuration, model: Model, gpu: GpuType) -> MemoryFit:
@@ -63,7 +69,7 @@ def fit(configuration: Configuration, model: Model, gpu: GpuType) -> MemoryFit:
     on_cpu = gpu.vendor == "cpu"
     if on_cpu:  # threads share one copy of the weights and one KV cache in the host's memory
         usable, shards = usable * configuration.gpu_count, 1
-    weights = weight_bytes(model, configuration.weights) / shards
+    weights = weight_bytes(model, configuration.weights) * (1.0 + _draft_share(configuration)) / shards
     reserve = _CPU_RESERVE_BYTES if on_cpu else _reserve_bytes(configuration, model)
     kv = usable - weights - reserve
     per_token = model.kv_bytes_per_token_16bit if on_cpu else kv_bytes_per_token(model, configuration)

@@ -105,9 +105,10 @@ def nearness(measured: Configuration, other: Configuration, gpus: Mapping[str, G
     if measured.gpu != other.gpu:
         one, another = gpus[measured.gpu], gpus[other.gpu]
         return Nearness.FAMILY if family(one) == family(another) else None
-    layout = (measured.tensor_parallel, measured.pipeline_parallel) != (
+    layout = (measured.tensor_parallel, measured.pipeline_parallel, measured.speculation) != (
         other.tensor_parallel,
         other.pipeline_parallel,
+        other.speculation,
     )
     precision = (measured.weights, measured.kv) != (other.weights, other.kv)
     if layout or precision:

@@ -16,6 +16,7 @@ from hetops.performance.memory import fit
 from hetops.performance.neighbours import Measured, off, sharpened
 from hetops.performance.rate import Sustained, sustained_by
 from hetops.performance.replicas import Crowd
+from hetops.performance.speculation import told
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,9 +55,18 @@ def build(
     rows: dict[tuple[str, str], PerformanceRow] = {}
     for workload_class in classes:
         answers = sustained_by(crowd, workload_class, contexts)
+        told_of = {evidence: _with_prefix(evidence, workload_class) for _, evidence in founded.values()}
         for (name, (_, evidence)), answer in zip(founded.items(), answers, strict=True):
-            rows[name, workload_class.name] = _row(name, workload_class, answer, evidence)
+            rows[name, workload_class.name] = _row(name, workload_class, answer, told_of[evidence])
     return PerformanceTable(rows=rows, step_times={name: times for name, (times, _) in founded.items()})
+
+
+def _with_prefix(evidence: Evidence, of: WorkloadClass) -> Evidence:
+    """What the class's rates rest on besides, where the spec says that engines have prompts in their caches."""
+    if of.prefix_share == 0:
+        return evidence
+    said = f"{of.prefix_share:.0%} of a prompt from the prefix cache, as the spec tells it"
+    return replace(evidence, source=f"{evidence.source}; {said}")
 
 
 Known = Sequence[tuple[EvidenceLayer, Mapping[str, Sequence[Measurement]]]]
@@ -90,7 +100,10 @@ def _by_configuration(measurements: Sequence[Measurement]) -> Mapping[str, Seque
 
 def _estimated(configuration: Configuration, times: StepTimes, basis: Basis) -> tuple[StepTimes, Evidence]:
     replica = estimate.replica_of(configuration, basis.model, basis.gpus[configuration.gpu])
-    return times, estimate.calibration().evidence(replica)
+    evidence = estimate.calibration().evidence(replica)
+    if configuration.speculation:
+        evidence = replace(evidence, source=f"{evidence.source}; {told(configuration.speculation)}")
+    return times, evidence
 
 
 def _neighbours(estimated: Mapping[str, tuple[Configuration, StepTimes]], known: Known) -> Iterator[Measured]:

@@ -42,6 +42,10 @@ class EngineNeeds:
     """The concurrency limits worth trying."""
     tensor_parallel: tuple[int, ...]
     pipeline_parallel: tuple[int, ...] = (1,)
+    kv_precisions: frozenset[str] = frozenset()
+    """Of the KV cache, besides 16 bit."""
+    most_drafted: int = 0
+    """Tokens that speculative decoding may guess in a step; 0 where there is none."""
 
 
 @runtime_checkable

@@ -54,6 +54,8 @@ class ModelSpec(Table, frozen=True, kw_only=True):
     """Precisions that may be chosen; empty leaves the choice to hetops' quality rules."""
     quality_floor: Recovery | None = None
     """Share of the 16-bit score that a precision must keep in a class's task, where that is known: 0.98."""
+    kv_precision: Precision | None = None
+    """Of the KV cache, apart from the weights: `fp8` holds twice as many tokens; empty is 16 bit."""
     max_context_tokens: Annotated[int, Meta(ge=16)] | None = None
     """Longest input and output together; empty takes what the workload needs."""
 
@@ -75,6 +77,8 @@ class ClassSpec(Table, frozen=True, kw_only=True):
     """What the requests are for, in a word (chat, code, math, reasoning, knowledge, ...)."""
     quality_floor: Recovery | None = None
     """Another floor than that of `[model]`."""
+    prefix_share: Share | None = None
+    """Another share than that of `[workload]`."""
     ttft_seconds: Positive | None = None
     """Another target than that of `[targets]`."""
     tpot_seconds: Positive | None = None
@@ -98,6 +102,8 @@ class WorkloadSpec(Table, frozen=True, kw_only=True):
     """Where in the trace to begin."""
     duration_seconds: Positive | None = None
     """How much of the trace to take; empty takes the rest."""
+    prefix_share: Share = 0.0
+    """Share of every prompt's tokens, from its beginning, that engines will find in their prefix caches: what one measured."""
     classes: tuple[ClassSpec, ...] = ()
 
     def __post_init__(self) -> None:
@@ -179,11 +185,24 @@ class OffersSpec(Table, frozen=True, kw_only=True):
     """SKUs or offer ids that must not be chosen."""
 
 
+class SpeculativeSpec(Table, frozen=True, kw_only=True):
+    """Speculative decoding that engines may use where it helps. The figures are what a user measured, not defaults."""
+
+    draft_tokens: Annotated[int, Meta(ge=1, le=64)]
+    """Guessed in each step."""
+    acceptance: Share
+    """Chance that the model agrees with a guess, given that it agreed with those before."""
+    draft_share: Share = 0.0
+    """What a draft takes of a step of the model: its parameters over the model's; 0 for n-grams."""
+
+
 class EngineSpec(Table, frozen=True, kw_only=True):
     """Serving engines: which may be chosen, and the settings of each."""
 
     names: tuple[str, ...] = ()
     """`vllm`, `sglang`, or what a plugin brings; empty allows all."""
+    speculative: SpeculativeSpec | None = None
+    """Empty decodes token by token."""
     settings: dict[str, dict[str, Any]] = {}
     """`[engine.settings.NAME]`: handed to that engine as they are."""
 
