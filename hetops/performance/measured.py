@@ -4,6 +4,9 @@ A benchmark keeps B requests in flight and gives, per class lengths and B, the r
 * Prefill: the TTFT of lone requests is a line in the input length (through the origin where only one was measured).
 * Decode: the median TPOT with B in flight is the step of B sequences and the prompts of the others that fall between two
   tokens: a share (B-1)/B * lambda * prefill of the time. Without it, the step is a line in B, neither part below zero.
+* First token: what lone prompts take besides their tokens and the steps' own constant; and how many times its own prefill a
+  prompt takes beside the fewest others that were measured, where its median waits for no other prompt. Fuller loads say more
+  of waiting, which the queue reckons.
 * Interference 1: a prompt holds up the running sequences for as long as it takes, as engines do that batch the prompt
   with them (llama.cpp: measured TPOT at 4 sequences 119 ms, so reckoned 130 ms).
 What was not varied on its own (context length, the prompts' squared term) stays inside these terms. Only the latest
@@ -72,6 +75,8 @@ def step_times(
         overhead_seconds=shared,
         overhead_seconds_per_sequence=slope,
         prefill_seconds_per_token=per_token,
+        first_token_seconds=around - shared,
+        first_token_factor=_beside_others(recent, around, per_token),
         kv_capacity_tokens=kv_capacity_tokens,
         max_sequences=configuration.max_sequences,
         prefill_interference=1.0,
@@ -94,13 +99,29 @@ def _decode_line(measurements: Sequence[Measurement], around: float, per_token: 
     return _line(sequences, steps)
 
 
+def _beside_others(measurements: Sequence[Measurement], around: float, per_token: float) -> float:
+    """How many times its own prefill a prompt takes while others decode; 1 where nothing tells."""
+    several = [m for m in measurements if m.concurrency > 1 and m.ttft_seconds and m.tpot_seconds]
+    fewest = min((m.concurrency for m in several), default=0)
+    found = []
+    for m in (m for m in several if m.concurrency == fewest):
+        prefill = around + per_token * m.input_tokens
+        if prefill > 0 and _meets_a_prompt(m, prefill) < 0.5:
+            found.append((m.ttft_seconds[0] - _step(m, prefill)) / prefill)
+    return max(1.0, float(np.mean(found))) if found else 1.0
+
+
 def _step(m: Measurement, prefill_seconds: float) -> float:
     """The step between two tokens without the prompts of others; where answers had one token, what the rate leaves."""
     if not m.tpot_seconds:
         left = (1.0 / m.requests_per_second - prefill_seconds) * m.concurrency / m.output_tokens
         return max(left, 0.0)
-    prompts = (m.concurrency - 1) / m.concurrency * m.requests_per_second * prefill_seconds
-    return m.tpot_seconds[0] * max(0.0, 1.0 - prompts)
+    return m.tpot_seconds[0] * max(0.0, 1.0 - _meets_a_prompt(m, prefill_seconds))
+
+
+def _meets_a_prompt(m: Measurement, prefill_seconds: float) -> float:
+    """The share of the time in which one of the others is at its prompt."""
+    return (m.concurrency - 1) / m.concurrency * m.requests_per_second * prefill_seconds
 
 
 def _line(x: Floats, y: Floats) -> tuple[float, float]:
