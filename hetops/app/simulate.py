@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -18,8 +18,9 @@ from hetops.domain.plan import Plan, PlannedPool
 from hetops.errors import HetopsError, TraceError, UsageError
 from hetops.files import read_bytes, write_whole
 from hetops.reports import quantities as q
-from hetops.reports.simulation import Ended, Played, PlayedFault, Scene, Simulation, simulation
+from hetops.reports.simulation import Ended, PlayedFault, Simulation
 from hetops.reports.simulation_html import as_html
+from hetops.reports.simulation_summary import Played, Scene, simulation
 from hetops.router.config import from_plan
 from hetops.simulate import arrivals as coming
 from hetops.simulate import faults as written
@@ -29,11 +30,16 @@ from hetops.simulate.fleet import VirtualFleet, VirtualPool
 from hetops.simulate.replay import Scenario
 from hetops.simulate.timeline import changes
 from hetops.solver.recheck import recheck
+from hetops.spec.fields import Spec
 from hetops.workloads.reader import read_trace
 from hetops.workloads.trace import Trace, scale, window
 
 MOST_REQUESTS = 5_000_000
 """Of one run: about 3 GB of memory and some ten minutes."""
+
+UNTRACED = "the plan's classes"
+"""What is played where no trace is named: requests drawn from the classes, each by itself."""
+UNTRACED_SECONDS = 3600.0
 
 Progress = Callable[[float], None]
 """Told now and then how far it is, as a share of all."""
@@ -47,7 +53,7 @@ class SimulationAsked:
     plan_file: Path | None = None
     """None makes the spec's plan."""
     trace_file: Path | None = None
-    """None takes the spec's trace, cut and scaled as it says."""
+    """None takes the spec's trace, cut and scaled as it says; where it names none, the plan's classes are drawn from."""
     faults: tuple[str, ...] = ()
     faults_file: Path | None = None
     start_seconds: float = 0.0
@@ -85,7 +91,8 @@ def simulate(asked: SimulationAsked, progress: Progress) -> Simulation:
     faults = _faults(asked)
     plan, notes = _plan(asked)
     trace = _trace(asked)
-    stage = _Stage(asked=asked, plan=plan, fleet=_fleet(plan), recorded=_recorded(trace), faults=faults)
+    recorded = _recorded(trace) if trace else _made(asked, plan)
+    stage = _Stage(asked=asked, plan=plan, fleet=_fleet(plan), recorded=recorded, faults=faults)
     runs: list[Played] = []
     for number in range(asked.runs):
         playing = _begun(stage, asked.seed + number, first=not number)
@@ -96,7 +103,12 @@ def simulate(asked: SimulationAsked, progress: Progress) -> Simulation:
             break
     return simulation(
         plan,
-        Scene(trace=trace.name, faults=tuple(map(_played_fault, faults)), runs_asked=asked.runs, notes=notes),
+        Scene(
+            trace=trace.name if trace else UNTRACED,
+            faults=tuple(map(_played_fault, faults)),
+            runs_asked=asked.runs,
+            notes=notes,
+        ),
         tuple(runs),
     )
 
@@ -146,13 +158,15 @@ def _plan(asked: SimulationAsked) -> tuple[Plan, tuple[str, ...]]:
     return plan, tuple(f"the plan's certificate does not check: it breaks {v.rule}" for v in broken[:1])
 
 
-def _trace(asked: SimulationAsked) -> Trace:
-    """The trace as it is sent: scaled by the speed, then cut.
+def _trace(asked: SimulationAsked) -> Trace | None:
+    """The trace as it is sent: scaled by the speed, then cut. None where neither the command nor a spec names one.
 
     Raises:
-        HetopsError: there is none, it cannot be read, or nothing of it is left.
+        HetopsError: it cannot be read, or nothing of it is left.
     """
-    trace = read_trace(asked.trace_file) if asked.trace_file else trace_of(load_spec(asked.spec))
+    trace = read_trace(asked.trace_file) if asked.trace_file else _trace_of_spec(asked)
+    if trace is None:
+        return None
     if asked.speed != 1.0:
         trace = scale(trace, rate=asked.speed)
     if asked.start_seconds or asked.duration_seconds is not None:
@@ -164,6 +178,14 @@ def _trace(asked: SimulationAsked) -> Trace:
     return trace
 
 
+def _trace_of_spec(asked: SimulationAsked) -> Trace | None:
+    spec = asked.spec
+    if asked.plan_file and spec.file is None and not (spec.folder / Spec.FILE_NAME).is_file():
+        return None
+    loaded = load_spec(spec)
+    return trace_of(loaded) if loaded.spec.workload.trace else None
+
+
 def _recorded(trace: Trace) -> Arrivals:
     return Arrivals(
         at_seconds=trace.at_seconds,
@@ -171,6 +193,23 @@ def _recorded(trace: Trace) -> Arrivals:
         output_tokens=np.maximum(1, np.rint(trace.output_tokens)).astype(np.int64),
         seconds=max(trace.seconds, float(trace.at_seconds[-1])),
     )
+
+
+def _made(asked: SimulationAsked, plan: Plan) -> Arrivals:
+    """Requests of the plan's own classes, where there is no trace of them."""
+    seconds = UNTRACED_SECONDS if asked.duration_seconds is None else asked.duration_seconds
+    _demand_patience(plan.workload.requests_per_second * asked.speed * seconds)
+    classes = [
+        replace(c, requests_per_second=c.requests_per_second * asked.speed) for c in plan.workload.classes
+    ]
+    try:
+        return coming.of_classes(classes, seconds, np.random.default_rng(asked.seed))
+    except ValueError as fault:
+        raise _nothing_comes() from fault
+
+
+def _nothing_comes() -> HetopsError:
+    return HetopsError("no request comes in this time", hint="raise --rate, or play longer: --duration")
 
 
 def _fleet(plan: Plan) -> VirtualFleet:
@@ -222,9 +261,7 @@ def _coming(stage: _Stage, chance: np.random.Generator, *, first: bool) -> Arriv
         elif not first:
             arrivals = coming.redrawn(arrivals, chance)
     except ValueError as fault:
-        raise HetopsError(
-            "no request comes in this time", hint="raise --rate, or play more of the trace"
-        ) from fault
+        raise _nothing_comes() from fault
     for burst in (f for f in stage.faults if isinstance(f, Burst)):
         _demand_patience(coming.with_burst(arrivals, burst))
         arrivals = coming.burst(arrivals, burst, chance)

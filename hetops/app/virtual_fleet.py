@@ -16,7 +16,8 @@ from hetops.router.health import Fault
 from hetops.simulate.arrivals import Arrivals
 from hetops.simulate.fleet import VirtualFleet, VirtualPool
 from hetops.simulate.outcome import ClassOutcome, Served, class_outcomes, served
-from hetops.simulate.replay import Record, Replay, Scenario
+from hetops.simulate.record import Record
+from hetops.simulate.replay import Replay, Scenario
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -141,7 +142,7 @@ class VirtualRouter:
         self._given = trial.labels
         self._names = tuple(c.name for c in trial.classes)
         self._index = {name: index for index, name in enumerate(self._names)}
-        self._prefixes = tuple(getattr(c, "prefix_share", 0.0) for c in trial.classes)
+        self._prefixes = tuple(c.prefix_share for c in trial.classes)
         self._urls = tuple(url for pool in trial.config.pools for url in pool.endpoints)
         self._numbers = {url: number for number, url in enumerate(self._urls)}
         arrivals = trial.scenario.arrivals

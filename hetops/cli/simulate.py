@@ -18,7 +18,7 @@ from hetops.cli import asked, options
 @click.option(
     "--trace",
     type=click.Path(path_type=Path),
-    help="The trace to play; else the spec's, cut and scaled as it says.",
+    help="The trace to play; else the spec's, cut and scaled as it says; else an hour of the plan's classes, drawn.",
 )
 @click.option(
     "--fault",

@@ -1,33 +1,21 @@
-"""What a plan did with a trace in virtual time, held against what it promises. Pure: records in, a document out.
+"""The document of a simulation: what a plan's fleet did with a trace in virtual time, held against the plan. Values only.
 
-Latencies and shares are those of the first run; of several the spread is told beside. Whatever was not planned, or did not
-come, is told as such, never filled in.
+Latencies and shares are those of the first run; of several the spread is told beside.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any, ClassVar
 
-import numpy as np
-from numpy.typing import NDArray
-
 from hetops.domain import codec
 from hetops.domain.observation import Outcome
-from hetops.domain.plan import Plan
-from hetops.domain.units import SECONDS_PER_HOUR, usd_per_million_tokens
-from hetops.domain.workload import LatencyTarget, WorkloadClass
+from hetops.domain.workload import LatencyTarget
 from hetops.reports.status import Measured
-from hetops.simulate.arrivals import Arrivals
-from hetops.simulate.fleet import VirtualFleet
-from hetops.simulate.outcome import Percentiles, Served, class_outcomes
-from hetops.simulate.replay import Record
-
-MOST_MOMENTS = 120
-"""How finely time is told."""
+from hetops.simulate.outcome import Percentiles
 
 
 class Ended(StrEnum):
@@ -39,20 +27,6 @@ class Ended(StrEnum):
     """Ctrl-C came before."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Played:
-    """One run: what came, and what became of it."""
-
-    seed: int
-    ended: Ended
-    fleet: VirtualFleet
-    classes: tuple[WorkloadClass, ...]
-    arrivals: Arrivals
-    record: Record
-    served: Served
-    spilled: int
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlayedFault:
     """A fault as the command line takes it, and when it lasted; None is to the end."""
@@ -60,16 +34,6 @@ class PlayedFault:
     fault: str
     at_seconds: float
     until_seconds: float | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scene:
-    """What was played, in words."""
-
-    trace: str
-    faults: tuple[PlayedFault, ...] = ()
-    runs_asked: int = 1
-    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,240 +159,6 @@ class Simulation:
     notes: tuple[str, ...] = field(default=())
 
 
-def simulation(plan: Plan, scene: Scene, runs: Sequence[Played]) -> Simulation:
-    """The plan and what came of it, side by side."""
-    run = runs[0]
-    bill = _Bill.of(run)
-    planned = sum(
-        c.requests_per_second * (c.input_tokens.mean + c.output_tokens.mean) for c in plan.workload.classes
-    )
-    classes = tuple(_classes(plan, run))
-    return Simulation(
-        deployment=plan.deployment,
-        model=plan.model,
-        plan_digest=codec.digest(plan),
-        trace=scene.trace,
-        faults=scene.faults,
-        seeds=tuple(r.seed for r in runs),
-        ended=Ended.STOPPED if len(runs) < scene.runs_asked else run.ended,
-        seconds=_seconds(run),
-        answered_seconds=bill.seconds,
-        requests=int(run.served.over.sum()) + _unfinished(run),
-        outcomes={o: n for o in Outcome if (n := run.record.outcomes.count(o))},
-        unfinished=_unfinished(run),
-        retries=run.record.retries,
-        spilled=run.spilled,
-        attainment=_attainment(run),
-        classes=classes,
-        pools=tuple(_pools(plan, run)),
-        usd_per_hour=plan.usd_per_hour,
-        usd=bill.usd,
-        tokens_per_second=Measured(planned=planned, measured=bill.tokens / bill.seconds),
-        usd_per_million_tokens=Measured(
-            planned=usd_per_million_tokens(plan.usd_per_hour, planned) if planned else None,
-            measured=bill.of_a_million(bill.tokens),
-        ),
-        usd_per_million_tokens_within_targets=bill.of_a_million(bill.good_tokens),
-        moments=tuple(_moments(run)),
-        spread=tuple(_spread(runs)) if len(runs) > 1 else (),
-        notes=(*scene.notes, *_notes(plan, classes)),
-    )
-
-
 def as_json(found: Simulation) -> dict[str, Any]:
     """The `hetops.simulation` document."""
     return codec.to_builtins(found)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Bill:
-    """What a run cost, and what for."""
-
-    usd: float
-    seconds: float
-    tokens: int
-    good_tokens: int
-
-    @classmethod
-    def of(cls, run: Played) -> _Bill:
-        ended = np.array(run.record.ended_at)
-        seconds = float(max(ended[run.served.over], default=run.record.now))
-        usd = sum(
-            pool.usd_per_hour
-            / SECONDS_PER_HOUR
-            * max(0.0, seconds - run.record.gone_seconds[index] / pool.replicas)
-            for index, pool in enumerate(run.fleet.pools)
-        )
-        tokens = run.arrivals.tokens
-        return cls(
-            usd=usd,
-            seconds=seconds,
-            tokens=int(tokens[run.served.answered].sum()),
-            good_tokens=int(tokens[run.served.kept].sum()),
-        )
-
-    def of_a_million(self, tokens: int) -> float | None:
-        """Price of a million of such tokens; None where there are none."""
-        return self.usd / tokens * 1e6 if tokens else None
-
-
-def _seconds(run: Played) -> float:
-    """How long requests came."""
-    return run.arrivals.seconds if run.ended is Ended.WHOLE else run.record.now
-
-
-def _unfinished(run: Played) -> int:
-    come = run.arrivals.at_seconds <= run.record.now
-    return int((come & ~run.served.over).sum())
-
-
-def _attainment(run: Played) -> float | None:
-    over = run.served.over
-    return float(run.served.kept[over].mean()) if over.any() else None
-
-
-def _classes(plan: Plan, run: Played) -> Iterator[SimulatedClass]:
-    found = class_outcomes(run.served, run.classes, _seconds(run))
-    forecasts = {f.workload_class: f for f in plan.forecasts}
-    for index, (c, outcome) in enumerate(zip(run.classes, found, strict=True)):
-        forecast = forecasts.get(c.name)
-        yield SimulatedClass(
-            name=c.name,
-            target=c.target,
-            requests=outcome.requests,
-            answered=outcome.answered,
-            requests_per_second=Measured(planned=c.requests_per_second, measured=outcome.requests_per_second),
-            ttft_seconds=Measured(
-                planned=forecast.ttft_seconds if forecast else None, measured=outcome.ttft_seconds
-            ),
-            tpot_seconds=Measured(
-                planned=forecast.tpot_seconds if forecast else None, measured=outcome.tpot_seconds
-            ),
-            ttft_percentiles=outcome.ttft,
-            tpot_percentiles=outcome.tpot,
-            attainment=outcome.attainment,
-            shares=_shares(plan, run, index),
-        )
-
-
-def _shares(plan: Plan, run: Played, label: int) -> Mapping[str, Measured]:
-    """By pool, those that were not planned too."""
-    name = run.classes[label].name
-    planned = {s.pool: s.share for s in plan.shares if s.workload_class == name and s.share > 0}
-    counts = _counts(run)[label]
-    total = int(counts.sum())
-    pools = {p.name: int(n) for p, n in zip(run.fleet.pools, counts, strict=True)}
-    return {
-        pool: Measured(planned=planned.get(pool, 0.0), measured=count / total if total else None)
-        for pool, count in pools.items()
-        if count or planned.get(pool)
-    }
-
-
-def _counts(run: Played) -> NDArray[np.int64]:
-    """Requests by class (rows) and pool that had them last (columns)."""
-    pools = np.array(run.record.pools)
-    sent = pools >= 0
-    counts = np.zeros((len(run.classes), len(run.fleet.pools)), dtype=np.int64)
-    np.add.at(counts, (run.served.label[sent], pools[sent]), 1)
-    return counts
-
-
-def _pools(plan: Plan, run: Played) -> Iterator[SimulatedPool]:
-    record, seconds, counts = run.record, _seconds(run), _counts(run)
-    planned = {p.name: 0.0 for p in plan.pools}
-    for share in plan.shares:
-        planned[share.pool] += share.requests_per_second
-    for index, pool in enumerate(run.fleet.pools):
-        there = max(record.now * pool.replicas - record.gone_seconds[index], 1e-9)
-        requests = int(counts[:, index].sum())
-        yield SimulatedPool(
-            name=pool.name,
-            gpu=pool.gpu,
-            replicas=pool.replicas,
-            requests=requests,
-            requests_per_second=Measured(planned=planned[pool.name], measured=requests / seconds),
-            utilisation=Measured(
-                planned=plan.certificate.utilisation.get(pool.name),
-                measured=_utilisation(plan, run, index, counts[:, index] / seconds),
-            ),
-            busy=record.busy_seconds[index] / there,
-            in_flight=record.in_flight_seconds[index] / there,
-            most_waiting=max((s.waiting[index] for s in record.samples), default=0),
-            preemptions=record.preemptions[index],
-            gone_seconds=record.gone_seconds[index],
-        )
-
-
-def _utilisation(plan: Plan, run: Played, pool: int, rates: NDArray[np.float64]) -> float | None:
-    """The certificate's own sum, at the rates that came."""
-    virtual = run.fleet.pools[pool]
-    configuration = plan.pool(virtual.name).configuration.id
-    sustained = {
-        row.workload_class: row.planned_requests_per_second
-        for row in plan.performance
-        if row.configuration == configuration
-    }
-    used = 0.0
-    for c, rate in zip(run.classes, rates.tolist(), strict=True):
-        replica = sustained.get(c.name, 0.0)
-        if rate and not replica:
-            return None
-        used += rate / replica if rate else 0.0
-    return used / virtual.replicas
-
-
-def _moments(run: Played) -> Iterator[Moment]:
-    """Requests by when they came, queues as they were sampled."""
-    samples = [s for s in run.record.samples if s.at_seconds < run.arrivals.seconds]
-    samples = samples[:: max(1, -(-len(samples) // MOST_MOMENTS))]
-    starts = [s.at_seconds for s in samples]
-    ends = [*starts[1:], _seconds(run)]
-    names = [p.name for p in run.fleet.pools]
-    for sample, start, end in zip(samples, starts, ends, strict=True):
-        first, last = (int(n) for n in np.searchsorted(run.arrivals.at_seconds, (start, end)))
-        part = slice(first, last)
-        over = run.served.over[part]
-        yield Moment(
-            at_seconds=start,
-            requests_per_second=(last - first) / (end - start) if end > start else 0.0,
-            within_targets=float(run.served.kept[part][over].mean()) if over.any() else None,
-            ttft_seconds=dict(_ttft(run, part)),
-            in_flight=dict(zip(names, sample.in_flight, strict=True)),
-            waiting=dict(zip(names, sample.waiting, strict=True)),
-            replicas=dict(zip(names, sample.replicas, strict=True)),
-        )
-
-
-def _ttft(run: Played, part: slice) -> Iterator[tuple[str, float | None]]:
-    label, answered, ttft = run.served.label[part], run.served.answered[part], run.served.ttft[part]
-    for index, c in enumerate(run.classes):
-        own = ttft[answered & (label == index)]
-        yield c.name, float(np.percentile(own, c.target.ttft_percentile)) if len(own) else None
-
-
-def _spread(runs: Sequence[Played]) -> Iterator[Spread]:
-    outcomes = [class_outcomes(r.served, r.classes, _seconds(r)) for r in runs]
-    for index, c in enumerate(runs[0].classes):
-        own = [of[index] for of in outcomes]
-        yield from _over(f"{c.name} TTFT p{c.target.ttft_percentile:g}", "s", [o.ttft_seconds for o in own])
-        yield from _over(f"{c.name} TPOT p{c.target.tpot_percentile:g}", "s", [o.tpot_seconds for o in own])
-        yield from _over(f"{c.name} within targets", "share", [o.attainment for o in own])
-    yield from _over("all within targets", "share", [_attainment(r) for r in runs])
-    bills = [_Bill.of(r) for r in runs]
-    yield from _over("USD per million tokens", "usd", [b.of_a_million(b.tokens) for b in bills])
-
-
-def _over(name: str, unit: str, values: Sequence[float | None]) -> Iterator[Spread]:
-    known = [v for v in values if v is not None]
-    if known:
-        yield Spread(name=name, unit=unit, low=min(known), median=float(np.median(known)), high=max(known))
-
-
-def _notes(plan: Plan, classes: Sequence[SimulatedClass]) -> Iterator[str]:
-    for c in classes:
-        planned, came = c.requests_per_second.planned, c.requests_per_second.measured
-        if planned and came and came > planned * 1.1:
-            yield f"{c.name}: {came:.3g} requests a second came, {planned:.3g} are planned for"
-    if margin := max((e.margin for e in plan.evidence), default=0.0):
-        yield f"steps take as long as estimated; the plan counts on {margin:.0%} less throughput than that"

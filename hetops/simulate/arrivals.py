@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hetops.domain.workload import TokenLengths, WorkloadClass
 from hetops.simulate.faults import Burst
 
 Chance = np.random.Generator
@@ -59,6 +63,23 @@ def poisson(recorded: Arrivals, requests_per_second: float, chance: Chance) -> A
     return _taken(recorded, which, np.sort(chance.uniform(0.0, recorded.seconds, count)))
 
 
+def of_classes(classes: Sequence[WorkloadClass], seconds: float, chance: Chance) -> Arrivals:
+    """Independent arrivals at the rate of each class, with lengths of its distribution: log-normal by median and p90.
+
+    Raises:
+        ValueError: none comes in that time.
+    """
+    times, lengths = [], []
+    for c in classes:
+        count = int(chance.poisson(c.requests_per_second * seconds))
+        times.append(chance.uniform(0.0, seconds, count))
+        lengths.append([_drawn(of, count, chance) for of in (c.input_tokens, c.output_tokens)])
+    at_seconds = np.concatenate(times)
+    order = np.argsort(at_seconds, kind="stable")
+    inputs, outputs = (np.concatenate([of[side] for of in lengths])[order] for side in (0, 1))
+    return Arrivals(at_seconds=at_seconds[order], input_tokens=inputs, output_tokens=outputs, seconds=seconds)
+
+
 def redrawn(recorded: Arrivals, chance: Chance) -> Arrivals:
     """The record put together anew of its own minutes, drawn with replacement: as good a record of the same traffic.
 
@@ -100,6 +121,14 @@ def _stretch(arrivals: Arrivals, fault: Burst) -> tuple[int, int]:
     ends = (fault.at_seconds, fault.at_seconds + fault.for_seconds)
     first, last = np.searchsorted(arrivals.at_seconds, ends)
     return int(first), int(last)
+
+
+def _drawn(lengths: TokenLengths, count: int, chance: Chance) -> Integers:
+    if not 0 < lengths.p50 < lengths.p90:
+        return np.full(count, max(1, round(lengths.mean)), dtype=np.int64)
+    sigma = math.log(lengths.p90 / lengths.p50) / NormalDist().inv_cdf(0.9)
+    drawn = np.minimum(chance.lognormal(math.log(lengths.p50), sigma, count), lengths.p99)
+    return np.maximum(1, np.rint(drawn)).astype(np.int64)
 
 
 def _taken(recorded: Arrivals, which: Integers, at_seconds: Floats) -> Arrivals:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from hetops.domain.observation import Outcome
 from hetops.domain.workload import WorkloadClass
 from hetops.simulate.arrivals import Arrivals, Floats, Integers
-from hetops.simulate.replay import Record
+from hetops.simulate.record import Record
 
 Bools = NDArray[np.bool_]
 
@@ -81,7 +81,7 @@ def served(
     gaps = arrivals.output_tokens - 1
     tpot = np.full(len(arrivals), np.nan)
     counted = answered & (gaps > 0)
-    tpot[counted] = (ended - first)[counted] / gaps[counted]
+    tpot[counted] = (ended[counted] - first[counted]) / gaps[counted]
     ttft, of = first - arrivals.at_seconds, np.array(label, dtype=np.int64)
     bounds = np.array([_bounds(c) for c in classes])[of]
     late = (ttft > bounds[:, 0]) | (tpot > bounds[:, 1])

@@ -21,6 +21,7 @@ from hetops.domain.observation import Outcome
 from hetops.simulate.arrivals import Arrivals
 from hetops.simulate.core import EngineCore, EventKind, Generation
 from hetops.simulate.fleet import VirtualFleet, slowed
+from hetops.simulate.record import Record, Sample
 from hetops.simulate.timeline import Change, Happening
 
 CONNECT_SECONDS = 2.0
@@ -81,42 +82,6 @@ class Scenario:
     changes: Sequence[Change] = ()
 
 
-@dataclass(slots=True, kw_only=True)
-class Record:
-    """What happened, by request; and by pool over time. Times are seconds from the start, endless where nothing happened."""
-
-    first_at: list[float]
-    """When the first token came."""
-    ended_at: list[float]
-    outcomes: list[Outcome | None]
-    """None for a request that had not come, or was not over, when the simulation was stopped."""
-    pools: list[int]
-    """The pool that had the request last, by its index; -1 where none had it."""
-    retries: int = 0
-    now: float = 0.0
-    """How far the simulation is."""
-    busy_seconds: list[float]
-    """Of all replicas of each pool: at work on at least one request."""
-    gone_seconds: list[float]
-    """Of all replicas of each pool: not there."""
-    in_flight_seconds: list[float]
-    """Requests times seconds at each pool."""
-    preemptions: list[int]
-    samples: list[Sample] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sample:
-    """A look at the queues, by pool."""
-
-    at_seconds: float
-    in_flight: tuple[int, ...]
-    waiting: tuple[int, ...]
-    """Those in flight that are not being worked on yet."""
-    replicas: tuple[int, ...]
-    """Replicas that are there."""
-
-
 class _Kind(IntEnum):
     """What is due; at one moment the fleet changes first."""
 
@@ -151,16 +116,7 @@ class Replay:
         self._scenario, self._router = scenario, router
         fleet, count = scenario.fleet, len(scenario.arrivals)
         pools = len(fleet.pools)
-        self.record = Record(
-            first_at=[math.inf] * count,
-            ended_at=[math.inf] * count,
-            outcomes=[None] * count,
-            pools=[-1] * count,
-            busy_seconds=[0.0] * pools,
-            gone_seconds=[0.0] * pools,
-            in_flight_seconds=[0.0] * pools,
-            preemptions=[0] * pools,
-        )
+        self.record = Record.empty(requests=count, pools=pools)
         self._replicas = [
             _Replica(number=n, pool=fleet.pool_index(n), core=self._engine(fleet.pool_index(n)))
             for n in range(fleet.replicas)

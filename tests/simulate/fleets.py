@@ -12,7 +12,8 @@ import numpy as np
 from hetops.domain.performance import StepTimes
 from hetops.simulate.arrivals import Arrivals
 from hetops.simulate.fleet import VirtualFleet, VirtualPool
-from hetops.simulate.replay import Record, Replay, Scenario
+from hetops.simulate.record import Record
+from hetops.simulate.replay import Replay, Scenario
 from hetops.simulate.timeline import Change, Happening
 
 TIMES = StepTimes(
