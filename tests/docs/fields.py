@@ -68,8 +68,9 @@ def _tables(
 
 
 def _inner(field: Schema, parts: Mapping[str, Schema]) -> tuple[str, str] | None:
-    """The part that a field holds as a table or as an array of tables, with how its header is written."""
-    for holder, form in ((field, "`[{}]`"), (field.get("items", {}), "`[[{}]]`")):
+    """The part that a field holds as a table, which may be left out, or as an array of tables, with how its header is written."""
+    tables = ((table, "`[{}]`") for table in (field, *field.get("anyOf", ())))
+    for holder, form in (*tables, (field.get("items", {}), "`[[{}]]`")):
         name = str(holder.get("$ref", "")).rpartition("/")[2]
         if "properties" in parts.get(name, {}):
             return name, form
