@@ -14,9 +14,10 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from hetops.domain import codec
-from hetops.errors import HetopsError, TimeoutExpiredError
+from hetops.errors import HetopsError
 from hetops.solver import highs
 from hetops.solver.balance import Balance, Key, balance
+from hetops.solver.bands import search_in_bands, too_late
 from hetops.solver.certify import TOLERANCE, ScarcityPrices, certify, relative_gap, weak_duality_bound
 from hetops.solver.formulate import SMALLEST_UNIT, Formulation, Limit, LimitKind, at_rate, formulate
 from hetops.solver.highs import OnInterrupt
@@ -67,6 +68,18 @@ def solve(
         KeyboardInterrupt: Ctrl-C, and no fleet was found by then or none is to be taken.
     """
     effort = effort or Effort(limit_seconds=limit_seconds)
+
+    def search(part: Problem, seconds: float) -> Solution | Infeasible:
+        return _solve(part, replace(effort, limit_seconds=seconds), must_rent)
+
+    outcome = search_in_bands(problem, search, limit_seconds=effort.limit_seconds, apart=must_rent)
+    if isinstance(outcome, Solution):
+        _demand_sound(problem, outcome)
+    return outcome
+
+
+def _solve(problem: Problem, effort: Effort, must_rent: Collection[str]) -> Solution | Infeasible:
+    """As `solve`, for offers that all go into one model; not checked yet."""
     digest = codec.digest(problem)
     unservable = unservable_classes(problem)
     formulation = _renting(formulate(problem), must_rent)
@@ -78,17 +91,12 @@ def solve(
         formulation.model, gap=gap, limit_seconds=limit_seconds, on_interrupt=effort.on_interrupt
     )
     if answer.status is highs.Status.NOTHING_FOUND:
-        raise TimeoutExpiredError(
-            f"no fleet was found within {limit_seconds:g} s",
-            hint="allow more time, or fewer offers and configurations",
-        )
+        raise too_late(limit_seconds)
     nodes = _nodes(formulation, answer) if answer.found else {}
     if not nodes:
         return Infeasible(problem_digest=digest, solve_seconds=answer.seconds)
     found = _found(problem, formulation, answer, nodes, must_rent)
-    solution = _solution(replace(problem, gap=gap), digest, found)
-    _demand_sound(problem, solution)
-    return solution
+    return _solution(replace(problem, gap=gap), digest, found)
 
 
 def _renting(formulation: Formulation, offers: Collection[str]) -> Formulation:

@@ -1,0 +1,208 @@
+"""Searches thousands of offers as if they were few: equal offers wait in line, the cheapest first.
+
+Offers whose nodes are equal but for their price form a line: nobody rents from the second before the first is rented
+out. So all that wait behind the first few are searched for as one offer, a band: at the price of its cheapest, with all
+their stock together. That can only make a fleet cheaper, so what is proven of it holds for the problem. Where the
+answer takes more of a band than its cheapest offer has, as many offers leave the band as it takes nodes, and the search
+is repeated; where it does not, the answer is one of the problem itself, and the best.
+
+Decides which offers the search sees; knows nothing of rows. Only what the search may not tell apart is put in line: a
+field of an offer that this module does not know keeps the offer apart, and so does a field of a problem for all.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import MISSING, Field, dataclass, fields, replace
+
+from hetops.domain import codec
+from hetops.errors import TimeoutExpiredError
+from hetops.solver.certify import relative_gap
+from hetops.solver.problem import Column, Mode, PricedOffer, Problem
+from hetops.solver.solution import Ended, Infeasible, Solution
+
+Search = Callable[[Problem, float], Solution | Infeasible]
+"""The answer to a problem within so many seconds of search."""
+
+_WORDS = ("id", "gpu", "gpu_count", "provider", "zone", "market")
+"""Fields of an offer that no limit asks about, save a provider's budget and limits on what shares a word."""
+_OWN = ("usd_per_hour", "max_nodes")
+"""Fields that may differ within a line."""
+_EQUAL = ("quota_per_node", "interruptions_per_hour", "recovery_hours")
+"""Fields that offers in line have in common."""
+_UNMOVED = frozenset(
+    {
+        "mode", "offers", "configurations", "classes", "columns", "quota_groups", "budget_usd_per_hour",
+        "provider_budgets_usd_per_hour", "headroom", "max_pools", "assumed_max_nodes", "gap",
+    }
+)  # fmt: skip
+"""Fields of a problem that ask nothing of an offer but its price, stock, quota and provider."""
+_LAST_SECONDS = 1.0
+"""Time to make a real fleet of an answer whose search ran out of time."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bands:
+    """Lines of equal offers; of each line the first `alone` stand for themselves, all others are one band."""
+
+    problem: Problem
+    lines: tuple[tuple[PricedOffer, ...], ...]
+    alone: tuple[int, ...]
+
+    @classmethod
+    def of(cls, problem: Problem, apart: Collection[str] = ()) -> Bands:
+        """Every line as one band; the offers `apart` are in no line."""
+        lines = tuple(_lines(problem, apart))
+        return cls(problem=problem, lines=lines, alone=(0,) * len(lines))
+
+    @property
+    def waiting(self) -> int:
+        """Offers that stand behind the cheapest of a band, which the search does not see."""
+        return sum(max(len(line) - alone - 1, 0) for line, alone in zip(self.lines, self.alone, strict=True))
+
+    @property
+    def searched(self) -> Problem:
+        """The problem with each band as one offer."""
+        return self._of(tuple(self._offers()))
+
+    @property
+    def without_bands(self) -> Problem:
+        """The problem with nothing but the offers that stand for themselves and the cheapest of each band."""
+        first = (line[: alone + 1] for line, alone in zip(self.lines, self.alone, strict=True))
+        return self._of(tuple(offer for offers in first for offer in offers))
+
+    def _offers(self) -> Iterator[PricedOffer]:
+        for line, alone in zip(self.lines, self.alone, strict=True):
+            yield from line[:alone]
+            band = line[alone:]
+            if len(band) > 1:
+                yield replace(band[0], max_nodes=sum(map(self.problem.max_nodes, band)))
+            else:
+                yield from band
+
+    def _of(self, offers: tuple[PricedOffer, ...]) -> Problem:
+        kept = {offer.id for offer in offers}
+        columns = tuple(column for column in self.problem.columns if column.offer in kept)
+        return replace(self.problem, offers=offers, columns=columns)
+
+    def finer(self, solution: Solution) -> Bands:
+        """With as many offers out of each band as the nodes take that the solution has of it; itself where none has
+        more than the band's cheapest offer."""
+        nodes: Counter[str] = Counter()
+        for pool in solution.pools:
+            nodes[pool.offer] += pool.nodes
+        alone = tuple(
+            self._alone(line, at, nodes[line[at].id] if at < len(line) else 0)
+            for line, at in zip(self.lines, self.alone, strict=True)
+        )
+        return replace(self, alone=alone)
+
+    def _alone(self, line: tuple[PricedOffer, ...], at: int, nodes: int) -> int:
+        if at >= len(line) or nodes <= self.problem.max_nodes(line[at]):
+            return at
+        while at < len(line) and nodes > 0:
+            nodes -= self.problem.max_nodes(line[at])
+            at += 1
+        return at
+
+
+def search_in_bands(
+    problem: Problem, search: Search, *, limit_seconds: float, apart: Collection[str] = ()
+) -> Solution | Infeasible:
+    """The answer to `problem`, found by `search` on few offers at a time; errors as those of `search`.
+
+    Offers that a limit of the search names go into `apart`.
+
+    Raises:
+        TimeoutExpiredError: no fleet was found in time.
+    """
+    bands, spent = Bands.of(problem, apart), 0.0
+    if not bands.waiting:
+        return search(problem, limit_seconds)
+    while True:
+        found = search(bands.searched, max(limit_seconds - spent, _LAST_SECONDS))
+        spent += found.solve_seconds
+        if isinstance(found, Infeasible):
+            return replace(found, problem_digest=codec.digest(problem), solve_seconds=spent)
+        finer = bands.finer(found)
+        if finer == bands:
+            return _restated(problem, found, spent)
+        if found.ended is not Ended.GAP or spent >= limit_seconds:
+            real = search(finer.without_bands, _LAST_SECONDS)
+            if isinstance(real, Infeasible):
+                raise too_late(limit_seconds)
+            return _bounded(_restated(problem, real, spent + real.solve_seconds), found)
+        bands = finer
+
+
+def too_late(limit_seconds: float) -> TimeoutExpiredError:
+    """The news that a search ended before its first fleet."""
+    return TimeoutExpiredError(
+        f"no fleet was found within {limit_seconds:g} s",
+        hint="allow more time, or fewer offers and configurations",
+    )
+
+
+def _restated(problem: Problem, found: Solution, spent: float) -> Solution:
+    """A solution of fewer offers as one of the whole problem."""
+    unknown = {offer.id for offer in problem.offers if offer.max_nodes is None}
+    return replace(
+        found,
+        problem_digest=codec.digest(problem),
+        assumed_offers=tuple(sorted(unknown & {pool.offer for pool in found.pools})),
+        solve_seconds=spent,
+    )
+
+
+def _bounded(real: Solution, found: Solution) -> Solution:
+    """A fleet of real offers in place of `found`, which time did not suffice to make real; the bounds are that one's."""
+    inner = min if real.mode is Mode.MIN_COST else max
+    bound = inner(found.bound, real.objective)
+    return replace(
+        real,
+        bound=bound,
+        certified_bound=inner(found.certified_bound, real.objective),
+        gap=relative_gap(real.objective, bound),
+        within_gap=False,
+        ended=Ended.TIME if found.ended is Ended.GAP else found.ended,
+    )
+
+
+def _lines(problem: Problem, apart: Collection[str]) -> Iterator[tuple[PricedOffer, ...]]:
+    """Offers that only price and stock tell apart, cheapest first; every other one alone."""
+    columns: dict[str, list[Column]] = {offer.id: [] for offer in problem.offers}
+    for column in problem.columns:
+        columns[column.offer].append(column)
+    plain = all(_is_default(problem, f) for f in fields(problem) if f.name not in _UNMOVED)
+    lines: dict[object, list[PricedOffer]] = {}
+    for offer in problem.offers:
+        alone = not plain or offer.id in apart or not _is_ordinary(offer)
+        kind = (offer.id,) if alone else (_kind(problem, offer), _rates(columns[offer.id]))
+        lines.setdefault(kind, []).append(offer)
+    yield from (tuple(sorted(line, key=lambda o: (o.usd_per_hour, o.id))) for line in lines.values())
+
+
+def _is_ordinary(offer: PricedOffer) -> bool:
+    """Whether nothing is said of it but what is known here."""
+    known = (*_WORDS, *_EQUAL, *_OWN)
+    return all(_is_default(offer, f) for f in fields(offer) if f.name not in known)
+
+
+def _is_default(of: object, field: Field[object]) -> bool:
+    value = getattr(of, field.name)
+    if field.default_factory is not MISSING:
+        return bool(value == field.default_factory())
+    return bool(value == field.default)
+
+
+def _kind(problem: Problem, offer: PricedOffer) -> object:
+    """What offers in one line have in common besides their columns."""
+    provider = offer.provider if offer.provider in problem.provider_budgets_usd_per_hour else ""
+    names = (f.name for f in fields(offer) if f.name not in (*_WORDS, *_OWN))
+    return (provider, *(repr(getattr(offer, name)) for name in names))
+
+
+def _rates(columns: list[Column]) -> object:
+    """What nodes of an offer can do."""
+    return tuple(sorted(repr(replace(column, offer="")) for column in columns))

@@ -1,0 +1,177 @@
+"""Equal offers in line: what is searched for as one offer gives the answer of searching for each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hetops.errors import TimeoutExpiredError
+from hetops.solver.bands import Bands, search_in_bands
+from hetops.solver.certify import certify
+from hetops.solver.problem import Column, Mode, PricedOffer, Problem, QuotaGroup
+from hetops.solver.solution import Ended, Infeasible, Solution
+from hetops.solver.solve import solve
+from tests.solver.oracle import cheapest
+from tests.solver.problems import PRICES, RATES, column, demands, offer
+
+some = settings(max_examples=60, deadline=None)
+
+
+@st.composite
+def lines(draw: st.DrawFn, *, mode: Mode = Mode.MIN_COST) -> Problem:
+    """Two kinds of nodes, each on up to four offers at different prices."""
+    offers: list[PricedOffer] = []
+    columns: list[Column] = []
+    for kind in "ab":
+        rates = {"x": draw(RATES), "y": draw(RATES)}
+        for i in range(draw(st.integers(1, 4))):
+            quota = draw(st.sampled_from("01")) if kind == "a" else "0"
+            offers.append(
+                offer(
+                    f"{kind}{i}",
+                    draw(PRICES),
+                    draw(st.integers(0, 2)),
+                    f"p{draw(st.integers(0, 1))}",
+                    q=quota,
+                )
+            )
+            columns.append(column(f"{kind}{i}", kind, **rates))
+    providers = {o.provider for o in offers}
+    return Problem(
+        mode=mode,
+        offers=tuple(offers),
+        configurations=("a", "b"),
+        classes=demands(x=draw(st.sampled_from((0.5, 2.0, 4.0))), y=draw(st.sampled_from((0.0, 1.0, 2.5)))),
+        columns=tuple(columns),
+        quota_groups=(QuotaGroup(id="q", limit=Decimal(draw(st.integers(0, 4)))),),
+        budget_usd_per_hour=draw(st.sampled_from((None, Decimal(4), Decimal("7.5")))),
+        provider_budgets_usd_per_hour={"p0": Decimal(3)} if "p0" in providers and draw(st.booleans()) else {},
+        max_pools=draw(st.sampled_from((None, 2, 3))),
+        gap=0.0,
+    )
+
+
+def one_by_one(problem: Problem) -> Solution | Infeasible:
+    """The answer where a quota of its own, never reached, tells every offer apart."""
+    groups = tuple(QuotaGroup(id=o.id, limit=Decimal(99)) for o in problem.offers)
+    offers = tuple(replace(o, quota_per_node={**o.quota_per_node, o.id: Decimal(1)}) for o in problem.offers)
+    apart = replace(problem, offers=offers, quota_groups=(*problem.quota_groups, *groups))
+    assert Bands.of(apart).waiting == 0
+    return solve(apart)
+
+
+@some
+@given(lines())
+def test_the_cost_in_bands_is_that_of_brute_force(problem: Problem) -> None:
+    found = solve(problem)
+    assert (found.usd_per_hour if isinstance(found, Solution) else None) == cheapest(problem)
+
+
+def like(line: int, *, price: float = 1.0, step: float = 0.01, stock: int | None = 2) -> Problem:
+    """So many equal offers, the next always a little dearer, for a demand that takes five nodes."""
+    return Problem(
+        offers=tuple(
+            offer(f"o{i:03}", f"{price + step * i:.4f}", stock, provider=f"p{i}") for i in range(line)
+        ),
+        configurations=("tp1",),
+        classes=demands(chat=10.0),
+        columns=tuple(column(f"o{i:03}", chat=2.0) for i in range(line)),
+        gap=0.0,
+    )
+
+
+def test_nobody_rents_from_the_second_before_the_first_is_rented_out() -> None:
+    found = solve(like(40))
+    assert isinstance(found, Solution)
+    assert found.nodes == {("o000", "tp1"): 2, ("o001", "tp1"): 2, ("o002", "tp1"): 1}
+    assert certify(like(40), found) == ()
+    assert found.gap == 0
+
+
+def test_a_line_is_one_offer_for_the_search() -> None:
+    bands = Bands.of(like(40))
+    assert bands.waiting == 39
+    (only,) = bands.searched.offers
+    assert (only.id, only.max_nodes) == ("o000", 80)
+
+
+def test_stock_that_nobody_knows_counts_as_assumed_and_is_named() -> None:
+    problem = replace(like(3, stock=None), assumed_max_nodes=2)
+    found = solve(problem)
+    assert isinstance(found, Solution)
+    assert found.assumed_offers == ("o000", "o001", "o002")
+    assert certify(problem, found) == ()
+
+
+@pytest.mark.parametrize(
+    "told_apart",
+    [
+        lambda p: replace(p, columns=(column("o000", chat=2.5), *p.columns[1:])),
+        lambda p: replace(
+            p,
+            quota_groups=(QuotaGroup(id="q", limit=Decimal(9)),),
+            offers=(replace(p.offers[0], quota_per_node={"q": Decimal(1)}), *p.offers[1:]),
+        ),
+        lambda p: replace(p, provider_budgets_usd_per_hour={"p0": Decimal(9)}),
+    ],
+    ids=["rates", "quota", "provider's budget"],
+)
+def test_what_the_search_may_tell_apart_is_in_no_line(told_apart: Callable[[Problem], Problem]) -> None:
+    problem = told_apart(like(4))
+    assert Bands.of(problem).waiting == 2
+    assert Bands.of(problem, apart=("o003",)).waiting == 1
+
+
+def test_an_offer_that_must_be_rented_is_rented_for_its_own_price() -> None:
+    found = solve(like(40), must_rent=("o039",))
+    assert isinstance(found, Solution)
+    assert found.nodes["o039", "tp1"] == 1
+    assert found.usd_per_hour == 2 * Decimal(1) + 2 * Decimal("1.01") + Decimal("1.39")
+
+
+def test_a_line_without_enough_nodes_serves_nobody() -> None:
+    problem = like(2)
+    found = solve(problem)
+    assert isinstance(found, Infeasible)
+    assert found.problem_digest
+
+
+def test_a_search_that_runs_out_of_time_still_answers_with_real_offers() -> None:
+    problem = like(40)
+
+    def hasty(part: Problem, seconds: float) -> Solution | Infeasible:
+        found = solve(part, limit_seconds=seconds)
+        assert isinstance(found, Solution)
+        return replace(found, ended=Ended.TIME, within_gap=False)
+
+    found = search_in_bands(problem, hasty, limit_seconds=5.0)
+    assert isinstance(found, Solution)
+    assert found.nodes == {("o000", "tp1"): 2, ("o001", "tp1"): 2, ("o002", "tp1"): 1}
+    assert certify(problem, found) == ()
+    assert found.bound == 5.0, "five nodes at the price of the cheapest"
+    assert (found.ended, found.within_gap) == (Ended.TIME, False)
+
+
+def test_time_that_suffices_for_no_real_fleet_is_told() -> None:
+    problem = replace(like(40, step=0.5), budget_usd_per_hour=Decimal(6))
+
+    def hasty(part: Problem, seconds: float) -> Solution | Infeasible:
+        found = solve(part, limit_seconds=seconds)
+        return replace(found, ended=Ended.TIME) if isinstance(found, Solution) else found
+
+    with pytest.raises(TimeoutExpiredError, match="no fleet was found within 5 s"):
+        search_in_bands(problem, hasty, limit_seconds=5.0)
+
+
+@some
+@given(lines(mode=Mode.MAX_THROUGHPUT))
+def test_the_rate_in_bands_is_that_of_every_offer_apart(problem: Problem) -> None:
+    banded, whole = solve(problem), one_by_one(problem)
+    assert type(banded) is type(whole)
+    if isinstance(banded, Solution) and isinstance(whole, Solution):
+        assert banded.requests_per_second == pytest.approx(whole.requests_per_second, rel=1e-6)
