@@ -160,10 +160,11 @@ def _file(asked: dict[str, Any]) -> Path | None:
 
 
 def _show(listing: Any, asked: dict[str, Any], as_json: bool) -> None:
+    from hetops.domain import codec
     from hetops.reports import offers as report
 
     if as_json:
-        click.echo(json.dumps(report.as_json(listing), indent=2))
+        click.echo(codec.encode(listing), nl=False)
     elif asked["refused"]:
         click.echo(report.refused_as_text(listing), nl=False)
     elif asked["by_gpu"]:

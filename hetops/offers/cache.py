@@ -37,12 +37,25 @@ class CachedOffers:
     refusals: tuple[Refusal, ...] = ()
 
 
+class _Head(msgspec.Struct):
+    format: str
+    format_version: str
+
+
+_HEAD = msgspec.json.Decoder(_Head)
+_OFFERS = msgspec.json.Decoder(CachedOffers)
+"""Thousands of offers are read straight into their types: by way of plain values takes twice as long."""
+
+
 def read(folder: Path, provider: str, settings: Mapping[str, Any]) -> CachedOffers | None:
     """The last answer kept; None where there is none that can be read."""
     path = _path(folder, provider, settings)
     try:
-        cached = codec.decode(CachedOffers, read_bytes(path, what="cached offers"), source=str(path))
-    except HetopsError:
+        text = read_bytes(path, what="cached offers")
+        head, cached = _HEAD.decode(text), _OFFERS.decode(text)
+    except (HetopsError, msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+    if (head.format, head.format_version) != (CachedOffers.FORMAT, CachedOffers.FORMAT_VERSION):
         return None
     sound = cached.provider == provider and all(o.provider == provider for o in cached.offers)
     return cached if sound else None

@@ -176,8 +176,11 @@ def _context(now: datetime, gpus: frozenset[str], listed: tuple[Offer, ...]) -> 
 
 def _broken(offer: Offer, rules: OfferRules, context: _Context) -> tuple[Reason, str] | None:
     """The first rule that the offer breaks, and how."""
-    found = ((reason, breaks(offer, rules, context)) for reason, breaks in _RULES)
-    return next(((reason, detail) for reason, detail in found if detail), None)
+    for reason, breaks in _RULES:
+        detail = breaks(offer, rules, context)
+        if detail:
+            return reason, detail
+    return None
 
 
 def _unknown_gpu(offer: Offer, _rules: OfferRules, context: _Context) -> str:

@@ -9,6 +9,7 @@ plugin's name and version.
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -210,8 +211,14 @@ def _only(allowed: Iterable[str] | None) -> frozenset[str] | None:
 
 
 def _distribution(point: metadata.EntryPoint) -> str:
-    return point.dist.name if point.dist else "?"
+    return _named(point.dist)[0] if point.dist else "?"
 
 
 def _version(point: metadata.EntryPoint) -> str:
-    return point.dist.version if point.dist else "?"
+    return _named(point.dist)[1] if point.dist else "?"
+
+
+@functools.cache
+def _named(distribution: metadata.Distribution) -> tuple[str, str]:
+    """Name and version: each is read out of the whole metadata, and one distribution has many entry points."""
+    return distribution.name, distribution.version

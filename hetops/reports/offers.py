@@ -1,4 +1,4 @@
-"""Offers as text and as JSON. Every price says where it comes from and how old it is."""
+"""Offers as text. Every price says where it comes from and how old it is."""
 
 from __future__ import annotations
 
@@ -8,9 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
 
-from hetops.domain import codec
 from hetops.domain.offer import Offer, PriceBasis
 from hetops.domain.plan import Refusal
 from hetops.offers.changes import ChangedPrice, OfferChanges, nodes_left
@@ -24,11 +22,6 @@ _WIDEST_SKU = 34
 _HEADERS = ("provider", "sku", "gpu", "region", "market", "left", "$/hour")
 _PRICES = ("$/gpu", "$/gb", "$/tflops", "$/tb/s")
 _RIGHT = (5, 6, 7, 8, 9, 10)
-
-
-def as_json(listing: OfferListing) -> dict[str, Any]:
-    """The listing document."""
-    return codec.to_builtins(listing)
 
 
 def as_text(listing: OfferListing) -> str:

@@ -137,7 +137,7 @@ def test_no_line_has_trailing_blanks() -> None:
 
 def test_the_json_reads_back_as_the_same_listing() -> None:
     told = listing(warnings=("nobody offers L40S",))
-    raw = json.dumps(report.as_json(told))
+    raw = codec.encode(told)
     assert json.loads(raw)["format"] == "hetops.offers"
     assert codec.decode(OfferListing, raw, source="test") == told
     assert json.loads(raw)["offers"][0]["offer"]["usd_per_hour"] == "0.04"
