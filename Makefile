@@ -11,7 +11,7 @@ ifdef PIP_INDEX_URL
 export UV_DEFAULT_INDEX ?= $(PIP_INDEX_URL)
 endif
 
-.PHONY: help environment engine lint test test-all demo docs lock wheel clean
+.PHONY: help environment engine lint test test-all demo docs benchmark-solver lock wheel clean
 .DELETE_ON_ERROR:
 
 help:
@@ -22,6 +22,7 @@ help:
 	@echo 'make engine       environment and a Pulumi engine: from PATH, the cache, or built with Go (minutes, once)'
 	@echo 'make environment  $(VENV) from the lock'
 	@echo 'make docs         the pages that are generated from the code'
+	@echo 'make benchmark-solver  every figure of docs/solver-figures.md, in some forty minutes'
 	@echo 'make lock         the lock anew from pyproject.toml; UPGRADE=--upgrade takes the newest versions'
 	@echo 'make wheel        dist/*.whl'
 	@echo 'make clean        removes $(VENV), dist and caches of this folder'
@@ -58,6 +59,9 @@ demo: engine
 
 docs: $(STAMP)
 	$(BIN)/python -m tests.docs.pages
+
+benchmark-solver: $(STAMP)
+	$(BIN)/python benchmarks/solver.py --grid all
 
 # Names, versions and hashes only: no address of any index.
 lock: $(STAMP)

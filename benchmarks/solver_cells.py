@@ -2,7 +2,7 @@
 
 Prices, stocks, mixes and budgets of the paper grid are those printed in arXiv:2502.00722, tables 1, 4 and 5. The paper
 publishes no table of rates, so rates are the closed form's for the same GPUs (16-bit weights, vLLM, no latency target,
-no margin): throughputs and gains can be compared among the answers here, not with those in the paper.
+no margin), one GPU type a replica: throughputs and gains can be compared among the answers here, not with those in the paper.
 """
 
 from __future__ import annotations
@@ -54,11 +54,12 @@ MIXES = {
 """Per cent of the requests that each workload type has: table 5."""
 BUDGETS = (15, 30, 60)
 MODELS: Mapping[str, Mapping[str, float]] = {
-    "70B": {"llama-3-70b": 1.0},
-    "8B": {"llama-3-8b": 1.0},
-    "80/20": {"llama-3-8b": 0.8, "llama-3-70b": 0.2},
+    "70B": {"llama-3.1-70b": 1.0},
+    "8B": {"llama-3.1-8b": 1.0},
+    "80/20": {"llama-3.1-8b": 0.8, "llama-3.1-70b": 0.2},
 }
-"""Share of the requests that each model gets."""
+"""Share of the requests that each model gets. Llama 3.1 has the shape of the paper's Llama 3, and known checkpoints of
+several precisions."""
 NODE_GPUS = 8
 
 

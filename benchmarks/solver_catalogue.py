@@ -1,0 +1,180 @@
+"""A catalogue as large as five clouds: every list price in many regions and both markets, and all configurations.
+
+The machine types and their prices are the catalogue's dated list prices; what regions and spot markets ask is MADE UP
+around them by a seeded generator, because nobody publishes thousands of such prices at once. Rates are the closed
+form's at the lower end of its interval, as `hetops plan` uses them. Good for timing, not for choosing a cloud.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+import resource
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from benchmarks.solver_cells import Rated, rates
+from hetops.catalog import tables
+from hetops.catalog.list_prices import list_prices
+from hetops.domain.configuration import Configuration
+from hetops.domain.model import Precision
+from hetops.domain.offer import Market, Offer
+from hetops.domain.workload import LatencyTarget, TokenLengths, WorkloadClass
+from hetops.performance.table import best_of_each
+from hetops.solver.bands import Bands
+from hetops.solver.explain import weigh
+from hetops.solver.formulate import formulate
+from hetops.solver.problem import Column, Demand, PricedOffer, Problem
+from hetops.solver.solution import Solution
+from hetops.solver.solve import DEFAULT_LIMIT_SECONDS, PROOF_GAP, Effort, solve
+from hetops.solver.why import Case, why
+
+MODEL = "llama-3.1-70b"
+REGIONS = 40
+"""Regions that a machine type is offered in, at most."""
+PRECISIONS = (Precision.BF16, Precision.FP8, Precision.INT8, Precision.INT4, Precision.FP4)
+SIZES = (
+    (300, 150), (800, 60), (1200, 400), (2000, 30), (2500, 500), (4000, 200), (6000, 800), (12000, 300),
+)  # fmt: skip
+"""Mean input and output tokens of the classes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CatalogueProblem:
+    """The problem, and how many configurations were estimated for it and how many no other one beats."""
+
+    problem: Problem
+    configurations: int
+    kept: int
+
+
+def catalogue_problem(*, offers: int, requests_per_second: float, seed: int = 0) -> CatalogueProblem:
+    """So many offers with every useful configuration on each; eight classes of one model."""
+    sold = tuple(_offers(seed))
+    classes = _classes(requests_per_second)
+    rated = rates(MODEL, tuple(dict.fromkeys(o.gpu for o in sold)), classes, precisions=PRECISIONS)
+    kept = best_of_each(rated.configurations, rated.table)
+    rows = tuple(_columns(sold, kept, rated, classes))
+    able = tuple(itertools.islice(dict.fromkeys(column.offer for column in rows), offers))
+    columns = tuple(column for column in rows if column.offer in set(able))
+    problem = Problem(
+        offers=tuple(o for o in sold if o.id in able),
+        configurations=tuple(dict.fromkeys(column.configuration for column in columns)),
+        classes=tuple(Demand(name=c.name, requests_per_second=c.requests_per_second) for c in classes),
+        columns=columns,
+        headroom=0.15,
+    )
+    return CatalogueProblem(problem=problem, configurations=len(rated.configurations), kept=len(kept))
+
+
+def _offers(seed: int) -> Iterator[PricedOffer]:
+    """The snapshot's machine types, region after region, on demand and spot."""
+    listed = [o for o in list_prices(tables.load()).offers if o.gpu != "CPU"]
+    dice = random.Random(seed)
+    for region, offer in itertools.product(range(REGIONS), listed):
+        dearer = 1.0 if region == 0 else dice.uniform(0.92, 1.35)
+        for market in (Market.ON_DEMAND, Market.SPOT):
+            share = 1.0 if market is offer.market else _share_of_spot(offer, dice)
+            yield PricedOffer(
+                id=f"{offer.provider}/region-{region}/{offer.sku}/{offer.market}/{market}",
+                usd_per_hour=Decimal(f"{float(offer.usd_per_hour) * dearer * share:.4f}"),
+                max_nodes=dice.choice((None, 1, 2, 4, 8, 16)),
+                provider=offer.provider,
+                gpu=offer.gpu,
+                gpu_count=offer.gpu_count,
+            )
+
+
+def _share_of_spot(offer: Offer, dice: random.Random) -> float:
+    """Price of the other market over the listed one's."""
+    spot = dice.uniform(0.3, 0.8)
+    return 1 / spot if offer.market is Market.SPOT else spot
+
+
+def _classes(requests_per_second: float) -> list[WorkloadClass]:
+    weights = [1 / (1 + k) for k in range(len(SIZES))]
+    return [
+        WorkloadClass(
+            name=f"{i}/{o}",
+            requests_per_second=requests_per_second * weight / sum(weights),
+            input_tokens=_spread(i),
+            output_tokens=_spread(o),
+            target=LatencyTarget(ttft_seconds=4.0, tpot_seconds=0.1),
+        )
+        for (i, o), weight in zip(SIZES, weights, strict=True)
+    ]
+
+
+def _spread(mean: float) -> TokenLengths:
+    return TokenLengths(mean=mean, p50=0.8 * mean, p90=1.8 * mean, p95=2.2 * mean, p99=3.0 * mean)
+
+
+def _columns(
+    offers: Sequence[PricedOffer],
+    configurations: Sequence[Configuration],
+    rated: Rated,
+    classes: Sequence[WorkloadClass],
+) -> Iterator[Column]:
+    """As many replicas of each configuration as a node has room for."""
+    for offer in offers:
+        for one in (c for c in configurations if c.gpu == offer.gpu and c.gpu_count <= offer.gpu_count):
+            replicas = offer.gpu_count // one.gpu_count
+            found = {
+                c.name: rated.table.row(one.id, c.name).planned_requests_per_second * replicas
+                for c in classes
+            }
+            yield Column(
+                offer=offer.id,
+                configuration=one.id,
+                replicas_per_node=replicas,
+                requests_per_second={name: rate for name, rate in found.items() if rate > 0},
+            )
+
+
+def figures() -> Iterator[str]:
+    """How long formulating, searching and explaining take, and what was left out before the search and why."""
+    for offers, rate in ((300, 20.0), (3000, 20.0), (3000, 200.0)):
+        made = catalogue_problem(offers=offers, requests_per_second=rate)
+        problem = made.problem
+        bands = Bands.of(problem)
+        yield (
+            f"{len(problem.offers)} offers, {len(problem.classes)} classes, {rate:g}/s:"
+            f" {made.configurations} configurations, {made.configurations - made.kept} of them beaten on their GPU type in"
+            f" every class; {len(problem.columns)} columns, of which the search begins with"
+            f" {len(bands.searched.columns)}: {bands.waiting} offers wait behind a cheaper one of equal nodes"
+        )
+        began = time.process_time()
+        found = solve(problem)
+        seconds = time.process_time() - began
+        if not isinstance(found, Solution):
+            raise SystemExit("the catalogue serves nobody: its generator is wrong")
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        yield f"  {found.usd_per_hour} USD/h, gap {found.gap:.1e}, {seconds:.2f} CPU s, {peak:.0f} MB at most"
+        yield f"  {_formulating(bands.searched)}"
+        yield f"  {_explaining(problem)}"
+
+
+def _formulating(problem: Problem) -> str:
+    """The search's first model: how long making it takes beside searching it."""
+    began = time.process_time()
+    formulate(problem)
+    made = time.process_time()
+    solve(problem)
+    return f"formulating the first search {made - began:.3f} CPU s, all of it {time.process_time() - made:.2f} CPU s"
+
+
+def _explaining(problem: Problem) -> str:
+    """The whole answer to why: limits, dollars, and the losers, each to a millionth."""
+    began = time.process_time()
+    proven = solve(problem, effort=Effort(most_gap=PROOF_GAP))
+    if not isinstance(proven, Solution):
+        raise SystemExit("the catalogue serves nobody: its generator is wrong")
+    solved = time.process_time()
+    weighed = weigh(problem, proven, limit_seconds=DEFAULT_LIMIT_SECONDS, most_gap=PROOF_GAP)
+    told = why(Case(problem=problem, solution=weighed.solution, seconds=DEFAULT_LIMIT_SECONDS / 12))
+    return (
+        f"proven to {proven.gap:.0e} in {solved - began:.2f} CPU s; explained in {time.process_time() - solved:.2f} CPU s:"
+        f" {len(told)} sentences, {len(weighed.alternatives)} losers"
+    )
