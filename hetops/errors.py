@@ -98,7 +98,9 @@ class UnknownNameError(HetopsError):
     ) -> None:
         super().__init__(
             f"unknown {kind} {name!r}" + (f" at {where}" if where else ""),
-            hint=_meant(name, tuple(known), tuple(members)),
+            hint="; ".join(
+                filter(None, (_meant(name, tuple(known), tuple(members)), _HOW_TO_ADD.get(kind, "")))
+            ),
         )
         self.kind = kind
         self.name = name
@@ -203,6 +205,13 @@ class ProviderError(HetopsError):
         self.kind = kind
         self.scope = scope
         self.retry_after_seconds = retry_after_seconds
+
+
+_HOW_TO_ADD = {
+    "model": "of any other, name the config.json: model.config, or --model PATH",
+    "GPU type": "any other is a row of a plugin's register_gpu_types",
+}
+"""What to do about a name that is right, and that no table knows."""
 
 
 def _meant(name: str, known: Sequence[str], members: Sequence[str]) -> str:

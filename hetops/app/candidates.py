@@ -13,7 +13,7 @@ from typing import Any
 
 from hetops.app.offers import Gathered, Surroundings, gather, wanted_by
 from hetops.app.quality import floors_of
-from hetops.catalog import tables
+from hetops.catalog import hub_config, tables
 from hetops.catalog.tables import Catalog
 from hetops.configurations.engines import BUILT_IN
 from hetops.configurations.enumerate import (
@@ -116,7 +116,7 @@ def candidates(asked: Asked) -> Candidates:
     loaded = load_spec(asked)
     plugins = manager.load(loaded.spec.plugins.allow)
     engines = _engines(loaded, plugins)
-    catalog = tables.load(plugins.gpu_types, plugins.models, plugins.checkpoints)
+    catalog = _catalog(loaded, plugins)
     state = home(asked.environment, beside=loaded.folder)
     surroundings = Surroundings(
         plugins=plugins,
@@ -177,6 +177,15 @@ def checkpoints_for(needs: EngineNeeds, known: Iterable[Checkpoint]) -> tuple[Ch
     """Those of the catalogue's checkpoints that an engine gets at: the host's cores read what lies on the host."""
     on_this_machine = "cpu" in needs.gpu_vendors
     return tuple(c for c in known if c.reference.startswith(_PRECIOUS) == on_this_machine)
+
+
+def _catalog(loaded: LoadedSpec, plugins: Plugins) -> Catalog:
+    """What is known, and the model that the spec describes by a file of its own."""
+    models, checkpoints = plugins.models, plugins.checkpoints
+    if loaded.spec.model.config:
+        own = hub_config.read(loaded.folder / loaded.spec.model.config, loaded.spec.model.name)
+        models, checkpoints = (*models, own.model), (*checkpoints, own.checkpoint)
+    return tables.load(plugins.gpu_types, models, checkpoints)
 
 
 def engine_settings(loaded: LoadedSpec, engine: str) -> Mapping[str, Any]:

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
 
-from hetops.catalog import tables
-from hetops.domain.configuration import Configuration
-from hetops.domain.model import Precision
+from hetops.catalog import hub_config, tables
+from hetops.catalog.tables import Catalog
+from hetops.configurations.enumerate import runs
+from hetops.domain.configuration import Configuration, Speculation
+from hetops.domain.gpu import GpuType
+from hetops.domain.model import Model, Precision
+from hetops.domain.performance import StepTimes
 from hetops.errors import HetopsError
-from hetops.performance.breakdown import Breakdown, Load, explain
-from hetops.performance.estimate import calibration, replica_of
+from hetops.performance.breakdown import Breakdown, Load, Times, explain
+from hetops.performance.estimate import calibration, plain_step_times, replica_of, step_times
 from hetops.performance.memory import MemoryFit, fit
+from hetops.performance.pipelines import Network, StageGpus, StageShare, pipeline
+from hetops.performance.roles import Apart, Requests, apart
+from hetops.performance.stages import even
 from hetops.plugin import manager
+
+_TENSOR = (1, 2, 4, 8)
+_MOST_ANSWERS = 6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,12 +31,18 @@ class Subject:
     """A configuration as the user names its parts."""
 
     model: str
+    """A name of the catalogue, or the path of a config.json."""
     gpu: str
     engine: str
     tensor_parallel: int
     pipeline_parallel: int
     weights: Precision
     kv: Precision
+    speculation: Speculation | None = None
+    stages: tuple[StageGpus, ...] = ()
+    """A pipeline over other GPU types than `gpu`: one a stage; empty has equal stages."""
+    link_gb_per_second: float | None = None
+    """Between stages; without stages, between replicas that prefill and those that decode."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +50,13 @@ class Estimated:
     """A configuration under a load, and how it lies in memory."""
 
     breakdown: Breakdown
-    memory: MemoryFit
+    memory: MemoryFit | None
+    """None where stages differ: each has its own."""
+    layers: tuple[int, ...] = ()
+    """Of each stage, where there are several."""
+    stages: tuple[StageShare, ...] = ()
+    apart: Apart | None = None
+    """Prefill and decode on replicas of their own, where a link was told."""
 
 
 def estimate(subject: Subject, load: Load) -> Estimated:
@@ -40,19 +64,57 @@ def estimate(subject: Subject, load: Load) -> Estimated:
 
     Raises:
         UnknownNameError: no such GPU type or model, with the nearest.
-        HetopsError: it does not fit into memory, or the model cannot be split so.
+        HetopsError: it does not fit into memory, with what would; the GPU cannot run the precision; the model cannot be split
+            so; the lengths exceed its context.
     """
     plugins = manager.load()
     catalog = tables.load(plugins.gpu_types, plugins.models, plugins.checkpoints)
-    model, gpu = catalog.model(subject.model), catalog.gpu(subject.gpu)
-    if model.heads % subject.tensor_parallel:
+    model = _model(subject.model, catalog)
+    configuration = _configuration(subject, model, catalog, load)
+    if subject.stages:
+        return _over_stages(subject, configuration, load, catalog, model)
+    gpu = catalog.gpu(configuration.gpu)
+    memory = fit(configuration, model, gpu)
+    if memory.reason:
+        fitting = tuple(_fitting(configuration, model, catalog))[:_MOST_ANSWERS]
         raise HetopsError(
-            f"{model.name} has {model.heads} heads, which {subject.tensor_parallel} GPUs cannot share",
-            hint="set --tp to a divisor of the heads: 1, 2, 4 or 8",
+            f"it does not fit: {memory.reason}",
+            details=tuple(f"would fit: {one}" for one in fitting),
+            hint="take one of these"
+            if fitting
+            else "no GPU type of the catalogue holds it: more stages (--pp)",
         )
-    if model.layers < subject.pipeline_parallel:
+    gpus = {gpu.name: gpu}
+    times = Times(
+        plain=plain_step_times([configuration], model, gpus)[0],
+        whole=step_times([configuration], model, gpus)[0],
+    )
+    replica = replica_of(configuration, model, gpu)
+    return Estimated(
+        breakdown=explain(configuration.id, replica, load, times, calibration()),
+        memory=memory,
+        layers=even(model, subject.pipeline_parallel) if subject.pipeline_parallel > 1 else (),
+        apart=_apart(times.whole, subject, configuration, load, model),
+    )
+
+
+def _model(name: str, catalog: Catalog) -> Model:
+    path = Path(name)
+    if path.suffix == ".json" or path.is_dir():
+        return hub_config.read(
+            path, path.resolve().parent.name if path.is_file() else path.resolve().name
+        ).model
+    return catalog.model(name)
+
+
+def _configuration(subject: Subject, model: Model, catalog: Catalog, load: Load) -> Configuration:
+    """What is asked about, once it is known to be possible at all but for memory."""
+    for gpu_name, tensor in _places(subject):
+        _check_gpu(subject, model, catalog.gpu(gpu_name), tensor)
+    stages = len(subject.stages) or subject.pipeline_parallel
+    if model.layers < stages:
         raise HetopsError(
-            f"{model.name} has {model.layers} layers, fewer than {subject.pipeline_parallel} stages"
+            f"{model.name} has {model.layers} layers, fewer than {stages} stages", hint="lower --pp"
         )
     longest = int(load.input_tokens + load.output_tokens)
     if longest > model.context_tokens:
@@ -60,22 +122,102 @@ def estimate(subject: Subject, load: Load) -> Estimated:
             f"requests of {longest:,} tokens exceed the {model.context_tokens:,} that {model.name} takes",
             hint="ask with a smaller --input or --output",
         )
-    configuration = Configuration(
+    return Configuration(
         model=model.name,
         engine=subject.engine,
-        gpu=gpu.name,
-        tensor_parallel=subject.tensor_parallel,
-        pipeline_parallel=subject.pipeline_parallel,
+        gpu=subject.stages[0].gpu if subject.stages else subject.gpu,
+        tensor_parallel=subject.stages[0].tensor_parallel if subject.stages else subject.tensor_parallel,
+        pipeline_parallel=stages,
         weights=subject.weights,
         kv=subject.kv,
         checkpoint="",
         max_sequences=max(1, int(load.concurrency)),
         max_context_tokens=longest,
+        speculation=subject.speculation,
     )
-    memory = fit(configuration, model, gpu)
-    if memory.reason:
+
+
+def _places(subject: Subject) -> tuple[tuple[str, int], ...]:
+    if subject.stages:
+        return tuple((stage.gpu, stage.tensor_parallel) for stage in subject.stages)
+    return ((subject.gpu, subject.tensor_parallel),)
+
+
+def _check_gpu(subject: Subject, model: Model, gpu: GpuType, tensor: int) -> None:
+    if model.heads % tensor:
+        possible = ", ".join(str(n) for n in range(1, 17) if model.heads % n == 0)
         raise HetopsError(
-            f"it does not fit: {memory.reason}", hint="more GPUs (--tp), another --precision, a larger GPU"
+            f"{model.name} has {model.heads} heads, which {tensor} GPUs cannot share",
+            hint=f"set --tp to a divisor of the heads: {possible}",
         )
-    replica = replica_of(configuration, model, gpu)
-    return Estimated(breakdown=explain(configuration.id, replica, load, calibration()), memory=memory)
+    if gpu.vendor != "cpu" and not runs(subject.weights, gpu):
+        known = ", ".join(p for p in Precision if runs(p, gpu))
+        raise HetopsError(f"{gpu.name} cannot run {subject.weights} weights", hint=f"it runs {known}")
+
+
+def _fitting(configuration: Configuration, model: Model, catalog: Catalog) -> Iterator[str]:
+    """What else would fit, the nearest first: more GPUs, other weights, other GPU types."""
+    here = catalog.gpu(configuration.gpu)
+
+    def fits(other: Configuration, gpu: GpuType) -> bool:
+        return not fit(other, model, gpu).reason
+
+    for tensor in (t for t in _TENSOR if t > configuration.tensor_parallel and model.heads % t == 0):
+        other = replace(configuration, tensor_parallel=tensor)
+        if fits(other, here):
+            yield f"{tensor} x {here.name} ({configuration.weights})"
+            break
+    lighter = [p for p in (Precision.FP8, Precision.INT8, Precision.INT4, Precision.FP4) if runs(p, here)]
+    for weights in (p for p in lighter if p.bytes_per_value < configuration.weights.bytes_per_value):
+        if fits(replace(configuration, weights=weights), here):
+            yield f"{configuration.tensor_parallel} x {here.name} ({weights})"
+            break
+    for gpu in sorted(catalog.gpu_types, key=lambda g: (g.memory_gb, g.name)):
+        if gpu.vendor == here.vendor and gpu.memory_gb > here.memory_gb and runs(configuration.weights, gpu):
+            other = replace(configuration, gpu=gpu.name)
+            if fits(other, gpu):
+                yield f"{configuration.tensor_parallel} x {gpu.name} ({configuration.weights})"
+
+
+def _apart(
+    times: StepTimes, subject: Subject, configuration: Configuration, load: Load, model: Model
+) -> Apart | None:
+    """The pair of such a replica that prefills and one that decodes."""
+    if subject.link_gb_per_second is None:
+        return None
+    requests = Requests(
+        input_tokens=load.input_tokens,
+        output_tokens=load.output_tokens,
+        cached_tokens=load.prefix_share * load.input_tokens,
+        kv_bytes_per_token=model.kv_bytes_per_token_16bit * configuration.kv.bytes_per_value / 2.0,
+    )
+    return apart(times, times, requests, load.concurrency, subject.link_gb_per_second * 1e9)
+
+
+def _over_stages(
+    subject: Subject, configuration: Configuration, load: Load, catalog: Catalog, model: Model
+) -> Estimated:
+    """The estimate of a pipeline whose stages differ: that of equal ones like the first, scaled by what the stages change."""
+    gpus: Mapping[str, GpuType] = {g.name: g for g in catalog.gpu_types}
+    network = Network(gb_per_second=subject.link_gb_per_second or 12.5)
+    try:
+        found = pipeline(configuration, subject.stages, network, model, gpus)
+    except ValueError as fault:
+        raise HetopsError(
+            f"it does not fit: {fault}", hint="more GPUs a stage, more stages, or lighter weights"
+        ) from fault
+    times = Times(plain=plain_step_times([configuration], model, gpus)[0], whole=found.times)
+    over = "+".join(f"{stage.gpu}:{stage.tensor_parallel}" for stage in subject.stages)
+    nobody_measured = replace(calibration(), families=())
+    return Estimated(
+        breakdown=explain(
+            "/".join((model.name, subject.engine, over, str(subject.weights))),
+            replica_of(configuration, model, gpus[configuration.gpu]),
+            load,
+            times,
+            nobody_measured,
+        ),
+        memory=None,
+        layers=tuple(stage.layers for stage in found.stages),
+        stages=found.stages,
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from hetops.cli import options
 
 @click.command("estimate")
 @click.option("--cases", type=click.Path(path_type=Path), help="A CSV file of cases: one answer a row.")
-@click.option("--model", help="The model, by its name in the catalogue.")
+@click.option("--model", help="The model, by its name in the catalogue, or the path of its config.json.")
 @click.option("--gpu", help="The GPU type.")
 @click.option("--engine", default="vllm", show_default=True, help="The engine, today's version.")
 @click.option(
@@ -28,6 +29,36 @@ from hetops.cli import options
 @click.option("--output", "output_tokens", type=click.FloatRange(min=1), default=200.0, show_default=True)
 @click.option(
     "--concurrency", type=click.FloatRange(min=1), default=16.0, show_default=True, help="Requests at once."
+)
+@click.option(
+    "--prefix-share",
+    type=click.FloatRange(min=0, max=1, max_open=True),
+    default=0.0,
+    help="Share of each prompt in the prefix cache.",
+)
+@click.option(
+    "--speculate",
+    nargs=2,
+    metavar="DRAFTED ACCEPTANCE",
+    type=(click.IntRange(min=1, max=64), click.FloatRange(min=0, max=1, max_open=True)),
+    help="Speculative decoding: tokens drafted a step, and the chance that one is accepted: 4 0.7.",
+)
+@click.option(
+    "--draft-share",
+    type=click.FloatRange(min=0, max=1, max_open=True),
+    default=0.0,
+    help="A draft's cost over that of a step of the model.",
+)
+@click.option(
+    "--stages",
+    metavar="GPU:TP,...",
+    help="A pipeline of unlike stages, instead of --gpu, --tp and --pp: H100-SXM:2,L40S:4.",
+)
+@click.option(
+    "--link",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="GB/S",
+    help="Between stages (12.5 unless told). Without stages: prefill and decode on replicas of their own over this link.",
 )
 @click.option("--plot", type=click.Path(path_type=Path), help="Also write the roofline to this SVG file.")
 @options.json_option
@@ -45,8 +76,8 @@ def command(cases: Path | None, plot: Path | None, as_json: bool, **asked: Any) 
         found = predict_file(cases)
         click.echo(report.cases_as_json_lines(found) if as_json else report.cases_as_text(found), nl=False)
         return
-    if not asked["model"] or not asked["gpu"]:
-        raise click.UsageError("name --model and --gpu, or a file of --cases")
+    if not asked["model"] or bool(asked["gpu"]) == bool(asked["stages"]):
+        raise click.UsageError("name --model and --gpu or --stages, or a file of --cases")
     from hetops.app.estimate import estimate
     from hetops.files import write_whole
 
@@ -55,9 +86,9 @@ def command(cases: Path | None, plot: Path | None, as_json: bool, **asked: Any) 
         write_whole(plot, report.roofline(one.breakdown).encode())
         options.say(f"wrote {plot}")
     if as_json:
-        click.echo(json.dumps(report.as_json(one.breakdown, one.memory), indent=2))
+        click.echo(json.dumps(report.as_json(one), indent=2))
     else:
-        click.echo(report.as_text(one.breakdown, one.memory), nl=False)
+        click.echo(report.as_text(one), nl=False)
 
 
 def _asked(asked: dict[str, Any]) -> tuple[Any, Any]:
@@ -77,10 +108,33 @@ def _asked(asked: dict[str, Any]) -> tuple[Any, Any]:
         pipeline_parallel=asked["pp"],
         weights=Precision(asked["precision"]),
         kv=Precision(asked["kv"]),
+        speculation=_speculation(asked),
+        stages=tuple(_stages(asked["stages"] or "")),
+        link_gb_per_second=asked["link"],
     )
     load = Load(
         input_tokens=asked["input_tokens"],
         output_tokens=asked["output_tokens"],
         concurrency=asked["concurrency"],
+        prefix_share=asked["prefix_share"],
     )
     return subject, load
+
+
+def _speculation(asked: dict[str, Any]) -> Any:
+    from hetops.domain.configuration import Speculation
+
+    if not asked["speculate"]:
+        return None
+    drafted, acceptance = asked["speculate"]
+    return Speculation(draft_tokens=drafted, acceptance=acceptance, draft_share=asked["draft_share"])
+
+
+def _stages(text: str) -> Iterator[Any]:
+    from hetops.performance.pipelines import StageGpus
+
+    for part in filter(None, (one.strip() for one in text.split(","))):
+        gpu, _, tensor = part.partition(":")
+        if (tensor and not tensor.isdecimal()) or tensor == "0":
+            raise click.BadParameter(f"{part!r} is no GPU:TP such as L40S:4", param_hint="--stages")
+        yield StageGpus(gpu=gpu, tensor_parallel=int(tensor or 1))

@@ -122,7 +122,7 @@ def _precision_refused(
         return Why.PRECISION_NOT_ALLOWED
     if precision not in needs.precisions:
         return Why.PRECISION_ENGINE
-    if gpu.vendor != "cpu" and not _runs(precision, gpu):
+    if gpu.vendor != "cpu" and not runs(precision, gpu):
         return Why.PRECISION_HARDWARE
     return _kv_refused(rules.kv, needs, gpu) or rules.quality(model).refused_for_all(precision, rules.floors)
 
@@ -139,7 +139,7 @@ def _kv_refused(kv: Precision | None, needs: EngineNeeds, gpu: GpuType) -> str:
 _SIXTEEN_BIT = (Precision.BF16, Precision.FP16)
 
 
-def _runs(precision: Precision, gpu: GpuType) -> bool:
+def runs(precision: Precision, gpu: GpuType) -> bool:
     """vLLM's quantization table: FP8 natively from Ada on and weight-only from Turing on; INT8 W8A8 from Turing to Hopper;
     INT4 kernels from Ampere to Hopper; FP4 on Blackwell. Blackwell rows for INT4 are not in the table: refused."""
     if gpu.vendor == "amd":

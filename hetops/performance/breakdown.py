@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
-import numpy as np
-
+from hetops.domain.performance import StepTimes
 from hetops.performance.cases import Case, Metric
 from hetops.performance.estimate import Calibration
-from hetops.performance.form import compute_efficiency, terms
-from hetops.performance.physics import Replica, physics
+from hetops.performance.form import Terms, compute_efficiency, terms
+from hetops.performance.measured import ClosedLoop, closed_loop
+from hetops.performance.physics import Physics, Replica, physics
 from hetops.performance.predict import Prediction, predictions
 
 
@@ -64,48 +64,100 @@ class Load:
     input_tokens: float
     output_tokens: float
     concurrency: float
+    prefix_share: float = 0.0
+    """Share of each prompt that the prefix cache holds."""
+
+    @property
+    def context_tokens(self) -> float:
+        """What a running request holds on average."""
+        return self.input_tokens + self.output_tokens / 2.0
 
 
-def explain(name: str, replica: Replica, load: Load, calibration: Calibration) -> Breakdown:
-    """The breakdown of one replica under a load."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Times:
+    """A replica's step times by the form alone, and with all that its configuration asks besides: speculation, stages."""
+
+    plain: StepTimes
+    whole: StepTimes
+
+
+def explain(name: str, replica: Replica, load: Load, times: Times, calibration: Calibration) -> Breakdown:
+    """The breakdown of one replica under a load. What the form knows nothing of scales its answers as it scales what the
+    step times give."""
     p = physics([replica])
-    t = terms(p, calibration.values)
-    n, context = np.array([load.concurrency]), np.array([load.input_tokens + load.output_tokens / 2.0])
-    touched = t.shared + (1.0 - t.shared) * (1.0 - (1.0 - t.expert_share) ** (n / t.stages))
-    parts = (
-        Part(name="weight bandwidth", seconds=float((t.weights * touched)[0])),
-        Part(name="compute", seconds=float((t.compute * n)[0])),
-        Part(name="KV bandwidth", seconds=float((t.kv * context * n)[0])),
-        Part(name="all-reduce", seconds=float((t.step_link + t.link * n)[0])),
-        Part(name="engine overhead", seconds=float((t.overhead + t.per_sequence * n)[0])),
-    )
-    answers = {m: _answer(replica, load, m, calibration) for m in (Metric.OUTPUT, Metric.TPOT, Metric.TTFT)}
-    read = float((p.weight_bytes * touched + p.kv_bytes * context * n)[0])
+    parts = _parts(terms(p, calibration.values), load, times)
+    n, whole = load.concurrency, times.whole
+    cached = load.prefix_share * load.input_tokens
+    scale = _scale(times, load)
     return Breakdown(
         configuration=name,
         input_tokens=load.input_tokens,
         output_tokens=load.output_tokens,
-        concurrency=load.concurrency,
+        concurrency=n,
         parts=parts,
-        step_seconds=float(t.step(n, context)[0]),
-        prefill_seconds=float(t.prefill_seconds(np.array([load.input_tokens]))[0]),
+        step_seconds=whole.decode_seconds(n, load.context_tokens),
+        prefill_seconds=whole.prefill_seconds(load.input_tokens, cached) - whole.overhead_seconds,
         binding=max(parts, key=lambda part: part.seconds).name,
-        output_tokens_per_second=answers[Metric.OUTPUT],
-        tpot=answers[Metric.TPOT],
-        ttft=answers[Metric.TTFT],
-        evidence=str(calibration.layer(replica)),
-        roofline=Roofline(
-            peak_operations_per_second=float((p.flops * p.tensor * p.stages)[0]),
-            reached_operations_per_second=float(
-                (p.flops * p.tensor * p.stages * compute_efficiency(p, calibration.values))[0]
-            ),
-            bandwidth_bytes_per_second=float((p.bandwidth * p.tensor * p.stages)[0]),
-            operations_per_byte=float((2.0 * p.active * n)[0]) / read,
+        output_tokens_per_second=_answer(
+            replica, load, Metric.OUTPUT, calibration, scale.requests_per_second
         ),
+        tpot=_answer(replica, load, Metric.TPOT, calibration, scale.tpot_seconds),
+        ttft=_answer(replica, load, Metric.TTFT, calibration, scale.ttft_seconds),
+        evidence=str(calibration.layer(replica)),
+        roofline=_roofline(p, load, whole, calibration),
     )
 
 
-def _answer(replica: Replica, load: Load, metric: Metric, calibration: Calibration) -> Prediction:
+def _parts(t: Terms, load: Load, times: Times) -> tuple[Part, ...]:
+    """A step's parts. Links and overhead are one in step times: they are told apart as the form has them."""
+    n, plain, whole = load.concurrency, times.plain, times.whole
+    links, overhead = (
+        float((once + each * n)[0]) for once, each in ((t.step_link, t.link), (t.overhead, t.per_sequence))
+    )
+    added = whole.overhead_seconds + whole.overhead_seconds_per_sequence * n
+    alike = added / (plain.overhead_seconds + plain.overhead_seconds_per_sequence * n)
+    return (
+        Part(name="weight bandwidth", seconds=whole.weights_seconds * _touched(whole, n)),
+        Part(name="compute", seconds=whole.compute_seconds_per_sequence * n),
+        Part(name="KV bandwidth", seconds=whole.kv_seconds_per_token * load.context_tokens * n),
+        Part(name="all-reduce", seconds=links * alike),
+        Part(name="engine overhead", seconds=overhead * alike),
+    )
+
+
+def _touched(times: StepTimes, sequences: float) -> float:
+    """Share of the weights that a step reads."""
+    unchosen = (1.0 - times.expert_share) ** (sequences / times.pipeline_stages)
+    touched: float = times.shared_weights + (1.0 - times.shared_weights) * (1.0 - unchosen)
+    return touched
+
+
+def _scale(times: Times, load: Load) -> ClosedLoop:
+    """What a benchmark of the whole gives over what one of the plain replica without a prefix cache gives."""
+    cached = load.prefix_share * load.input_tokens
+    lengths = (load.input_tokens, load.output_tokens, load.concurrency)
+    plain, whole = closed_loop(times.plain, *lengths), closed_loop(times.whole, *lengths, cached)
+    return ClosedLoop(
+        requests_per_second=whole.requests_per_second / plain.requests_per_second,
+        ttft_seconds=whole.ttft_seconds / plain.ttft_seconds,
+        tpot_seconds=whole.tpot_seconds / plain.tpot_seconds,
+    )
+
+
+def _roofline(p: Physics, load: Load, whole: StepTimes, calibration: Calibration) -> Roofline:
+    n, gpus = load.concurrency, p.tensor * p.stages
+    read = p.weight_bytes * _touched(whole, n) + p.kv_bytes * load.context_tokens * n
+    return Roofline(
+        peak_operations_per_second=float((p.flops * gpus)[0]),
+        reached_operations_per_second=float((p.flops * gpus * compute_efficiency(p, calibration.values))[0]),
+        bandwidth_bytes_per_second=float((p.bandwidth * gpus)[0]),
+        operations_per_byte=float((2.0 * p.active * n / read)[0]),
+    )
+
+
+def _answer(
+    replica: Replica, load: Load, metric: Metric, calibration: Calibration, scale: float
+) -> Prediction:
     case = Case(
         id=str(metric),
         replica=replica,
@@ -118,4 +170,6 @@ def _answer(replica: Replica, load: Load, metric: Metric, calibration: Calibrati
         value=None,
         gpu=replica.gpu.name,
     )
-    return predictions([case], calibration)[0]
+    found = predictions([case], calibration)[0]
+    times = {name: getattr(found, name) * scale for name in ("value", "low", "high")}
+    return replace(found, **times)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from hetops.performance.generation import Generation, generation
 from hetops.performance.memory import fit
 from hetops.performance.physics import Replica, family, physics
 from hetops.performance.speculation import speculative
+from hetops.performance.stages import at_the_pace_of_the_slowest, even, slowest_over_mean
 
 COEFFICIENTS = Path(__file__).with_name("coefficients.json")
 """Fitted values, what they were fitted on, and how far off they are on what they were not."""
@@ -95,14 +96,30 @@ def step_times(
     Raises:
         ValueError: a configuration does not fit into memory.
     """
+    capacities = [_capacity(c, model, gpus) for c in configurations]
+    plain = plain_step_times(configurations, model, gpus)
+    return tuple(
+        replace(_as_laid_out(times, c, model), kv_capacity_tokens=capacity)
+        for c, times, capacity in zip(configurations, plain, capacities, strict=True)
+    )
+
+
+def plain_step_times(
+    configurations: Sequence[Configuration], model: Model, gpus: Mapping[str, GpuType]
+) -> tuple[StepTimes, ...]:
+    """Step times as if stages were equal, tokens came one a step, and memory were no matter: what the form alone says."""
     if not configurations:
         return ()
     found = terms(physics([replica_of(c, model, gpus[c.gpu]) for c in configurations]), calibration().values)
-    plain = (_step_times(c, found, i, _capacity(c, model, gpus)) for i, c in enumerate(configurations))
-    return tuple(
-        speculative(times, c.speculation) if c.speculation else times
-        for c, times in zip(configurations, plain, strict=True)
-    )
+    return tuple(_step_times(c, found, i) for i, c in enumerate(configurations))
+
+
+def _as_laid_out(times: StepTimes, configuration: Configuration, model: Model) -> StepTimes:
+    """With the pace of the slowest stage, and speculation."""
+    if configuration.pipeline_parallel > 1:
+        layers = even(model, configuration.pipeline_parallel)
+        times = at_the_pace_of_the_slowest(times, slowest_over_mean(model, layers))
+    return speculative(times, configuration.speculation) if configuration.speculation else times
 
 
 def _capacity(configuration: Configuration, model: Model, gpus: Mapping[str, GpuType]) -> int:
@@ -112,7 +129,7 @@ def _capacity(configuration: Configuration, model: Model, gpus: Mapping[str, Gpu
     return lying.kv_capacity_tokens
 
 
-def _step_times(configuration: Configuration, found: Terms, i: int, capacity: int) -> StepTimes:
+def _step_times(configuration: Configuration, found: Terms, i: int) -> StepTimes:
     return StepTimes(
         weights_seconds=float(found.weights[i]),
         shared_weights=float(found.shared[i]),
@@ -126,7 +143,7 @@ def _step_times(configuration: Configuration, found: Terms, i: int, capacity: in
         prefill_seconds_per_token_squared=float(found.prefill_squared[i]),
         first_token_seconds=float(found.first_token[i]),
         first_token_factor=float(found.first_token_factor[i]),
-        kv_capacity_tokens=capacity,
+        kv_capacity_tokens=0,
         max_sequences=configuration.max_sequences,
         prefill_interference=float(found.interference[i]),
         pipeline_stages=configuration.pipeline_parallel,

@@ -38,10 +38,14 @@ class ClosedLoop:
 
 
 def closed_loop(
-    times: StepTimes, input_tokens: float, output_tokens: float, concurrency: float
+    times: StepTimes,
+    input_tokens: float,
+    output_tokens: float,
+    concurrency: float,
+    cached_tokens: float = 0.0,
 ) -> ClosedLoop:
-    """What a benchmark of these lengths would measure."""
-    prefill = times.prefill_seconds(input_tokens)
+    """What a benchmark of these lengths would measure, with so many tokens of each prompt in the prefix cache."""
+    prefill = times.prefill_seconds(input_tokens, cached_tokens)
     step = times.decode_seconds(concurrency, input_tokens + output_tokens / 2.0)
     rate = 1.0 / (prefill / times.pipeline_stages + output_tokens * step / concurrency)
     held_up = times.prefill_interference * (concurrency - 1.0) / output_tokens * prefill

@@ -96,6 +96,12 @@ def _reserve_bytes(configuration: Configuration, model: Model) -> float:
     return activations + logits + non_torch + _GRAPHS_BYTES
 
 
+def room_bytes(configuration: Configuration, model: Model, gpu: GpuType) -> float:
+    """What one GPU has for weights and KV."""
+    usable = gpu.memory_bytes * UTILISATION.get(configuration.engine, 0.9)
+    return usable - _reserve_bytes(configuration, model)
+
+
 def _refused(found: MemoryFit, configuration: Configuration, gpu: GpuType) -> MemoryFit:
     lacking = found.usable_gb - found.weights_gb - found.reserve_gb
     room = f"{lacking:.1f} GB are left for KV" if lacking > 0 else f"{-lacking:.1f} GB are lacking"

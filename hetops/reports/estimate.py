@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable
-from typing import Any
+from dataclasses import asdict
+from typing import Any, Protocol
 
 from hetops.domain import codec
 from hetops.performance.breakdown import Breakdown
 from hetops.performance.memory import MemoryFit
+from hetops.performance.pipelines import StageShare
 from hetops.performance.predict import Prediction
+from hetops.performance.roles import Apart
 from hetops.reports import quantities as q
 
 _WIDTH, _HEIGHT, _MARGIN = 640, 400, 60
@@ -32,14 +35,48 @@ def cases_as_text(predictions: Iterable[Prediction]) -> str:
     return q.table(("id", "metric", "value", "low", "high", "evidence"), rows, right=(2, 3, 4)) + "\n"
 
 
-def as_json(found: Breakdown, memory: MemoryFit) -> dict[str, Any]:
-    """The breakdown with the memory that it lies in."""
-    names = ("weights_gb", "reserve_gb", "kv_gb", "usable_gb", "kv_capacity_tokens")
-    return {**codec.to_builtins(found), "memory_per_gpu": {name: getattr(memory, name) for name in names}}
+class Estimated(Protocol):
+    """What is shown of an estimate."""
+
+    @property
+    def breakdown(self) -> Breakdown:
+        """Where the time goes."""
+
+    @property
+    def memory(self) -> MemoryFit | None:
+        """None where each stage has its own."""
+
+    @property
+    def layers(self) -> tuple[int, ...]:
+        """Of each stage, where there are several."""
+
+    @property
+    def stages(self) -> tuple[StageShare, ...]:
+        """Those of a pipeline over unlike GPUs."""
+
+    @property
+    def apart(self) -> Apart | None:
+        """Prefill and decode apart, where that was asked."""
 
 
-def as_text(found: Breakdown, memory: MemoryFit) -> str:
+def as_json(estimated: Estimated) -> dict[str, Any]:
+    """The breakdown with the memory that it lies in, its stages and its roles apart where there are any."""
+    told = codec.to_builtins(estimated.breakdown)
+    if memory := estimated.memory:
+        names = ("weights_gb", "reserve_gb", "kv_gb", "usable_gb", "kv_capacity_tokens")
+        told["memory_per_gpu"] = {name: getattr(memory, name) for name in names}
+    if estimated.layers:
+        told["layers_by_stage"] = list(estimated.layers)
+    if estimated.stages:
+        told["stages"] = [asdict(stage) for stage in estimated.stages]
+    if estimated.apart:
+        told["prefill_and_decode_apart"] = asdict(estimated.apart)
+    return told
+
+
+def as_text(estimated: Estimated) -> str:
     """The estimate for a terminal."""
+    found = estimated.breakdown
     lengths = f"{found.input_tokens:g} tokens in, {found.output_tokens:g} out, {found.concurrency:g} at once"
     answers = [
         ("output tokens a second", found.output_tokens_per_second, 1.0),
@@ -62,11 +99,42 @@ def as_text(found: Breakdown, memory: MemoryFit) -> str:
         q.table(("a decode step", "seconds", "of step", ""), parts, right=(1, 2))
         + f"\nStep {q.seconds(found.step_seconds)} (reading weights and computing overlap); prefill of the prompt"
         f" {q.seconds(found.prefill_seconds)}",
-        f"Memory per GPU: weights {memory.weights_gb:.1f} GB, reserves {memory.reserve_gb:.1f} GB, KV {memory.kv_gb:.1f} GB"
-        f" of {memory.usable_gb:.1f} GB; KV for {memory.kv_capacity_tokens:,} tokens",
+        _memory(estimated.memory) if estimated.memory else _stages(estimated.stages),
+        f"Layers by stage: {' + '.join(map(str, estimated.layers))}" if estimated.layers else "",
+        _apart(estimated.apart) if estimated.apart else "",
         f"Evidence: {found.evidence}; low and high enclose 80 % of cases",
     )
-    return "\n\n".join(sections) + "\n"
+    return "\n\n".join(filter(None, sections)) + "\n"
+
+
+def _memory(memory: MemoryFit) -> str:
+    return (
+        f"Memory per GPU: weights {memory.weights_gb:.1f} GB, reserves {memory.reserve_gb:.1f} GB, KV {memory.kv_gb:.1f} GB"
+        f" of {memory.usable_gb:.1f} GB; KV for {memory.kv_capacity_tokens:,} tokens"
+    )
+
+
+def _stages(stages: Iterable[StageShare]) -> str:
+    rows = [
+        (
+            f"{s.gpus.tensor_parallel} x {s.gpus.gpu}",
+            str(s.layers),
+            q.seconds(s.seconds),
+            f"{s.kv_capacity_tokens:,}",
+        )
+        for s in stages
+    ]
+    return q.table(("stage", "layers", "seconds a micro-batch", "tokens of KV"), rows, right=(1, 2, 3))
+
+
+def _apart(apart: Apart) -> str:
+    return (
+        f"Prefill and decode apart: {apart.prefill_requests_per_second:.3g} requests/s a replica that prefills,"
+        f" {apart.decode_requests_per_second:.3g} a replica that decodes, {apart.link_requests_per_second:.3g} over the link;"
+        f" {apart.prefill_per_decode:.2g} that prefill for each that decodes.\nKV of a prompt takes"
+        f" {q.seconds(apart.transfer_seconds)} over the link: TTFT {q.seconds(apart.ttft_seconds)} alone,"
+        f" TPOT {q.seconds(apart.tpot_seconds)}"
+    )
 
 
 def roofline(found: Breakdown) -> str:

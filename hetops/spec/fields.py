@@ -49,7 +49,9 @@ class ModelSpec(Table, frozen=True, kw_only=True):
     """The model to serve, by its name in the catalogue."""
 
     name: str
-    """As `hetops init --model` takes it."""
+    """As `hetops init --model` takes it; with `config` any name."""
+    config: str = ""
+    """Path, relative to this file, of the `config.json` of a model that the catalogue does not know, or of its folder."""
     precisions: tuple[Precision, ...] = ()
     """Precisions that may be chosen; empty leaves the choice to hetops' quality rules."""
     quality_floor: Recovery | None = None
@@ -174,7 +176,7 @@ class OffersSpec(Table, frozen=True, kw_only=True):
     """Which offers may be chosen; an empty list allows all."""
 
     gpus: tuple[str, ...] = ()
-    """GPU types by their names in the catalogue, with a number of them in a node if need be: `L4`, `H100-SXM:8`."""
+    """GPU types by their names in the catalogue or by family, with a number of them in a node if need be: `L4`, `H100:8`."""
     regions: tuple[str, ...] = ()
     """Patterns: `us-*`, `eu-west-1`."""
     markets: tuple[Market, ...] = (Market.ON_DEMAND,)

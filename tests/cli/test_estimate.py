@@ -6,7 +6,10 @@ import json
 from pathlib import Path
 from xml.etree import ElementTree
 
+import pytest
+
 from hetops.app.calibrate import SHIPPED
+from tests.catalog.test_hub_config import LLAMA
 from tests.cli.process import hetops, told
 
 
@@ -72,3 +75,48 @@ def test_a_file_of_other_columns_is_an_error_that_names_them(tmp_path: Path) -> 
     assert run.returncode == 1
     assert "no column 'id'" in run.stderr
     assert "No such file" in hetops(tmp_path, "calibrate", "fit", "nothing.csv").stderr
+
+
+ASKED = ("estimate", "--model", "llama-3.1-70b", "--precision", "fp8")
+ON_FOUR = (*ASKED, "--gpu", "H100-SXM", "--tp", "4")
+
+
+def test_prefix_cache_and_speculation_make_it_faster_and_a_link_sets_prefill_and_decode_apart(
+    tmp_path: Path,
+) -> None:
+    plain = told(hetops(tmp_path, *ON_FOUR, "--json"))
+    cached = told(hetops(tmp_path, *ON_FOUR, "--prefix-share", "0.8", "--json"))
+    drafted = told(hetops(tmp_path, *ON_FOUR, "--speculate", "4", "0.8", "--link", "50", "--json"))
+    assert cached["ttft"]["value"] < 0.5 * plain["ttft"]["value"]
+    assert drafted["tpot"]["value"] < 0.6 * plain["tpot"]["value"]
+    assert drafted["prefill_and_decode_apart"]["transfer_seconds"] > 0
+    assert "prefill_and_decode_apart" not in plain
+
+
+def test_a_pipeline_shows_its_layers_and_unlike_stages_say_that_nobody_measured_them(tmp_path: Path) -> None:
+    even = hetops(tmp_path, *ASKED, "--gpu", "H100-SXM", "--pp", "4")
+    assert "Layers by stage: 21 + 20 + 20 + 19" in even.stdout
+    run = hetops(tmp_path, *ASKED, "--stages", "H100-SXM:2,L40S:4", "--link", "12.5")
+    assert "2 x H100-SXM" in run.stdout
+    assert "Evidence: prior" in run.stdout
+    assert hetops(tmp_path, *ASKED, "--stages", "H100-SXM:many").returncode == 64
+    small = hetops(tmp_path, *ASKED, "--stages", "L4:1,L4:1")
+    assert (small.returncode, "memory for" in small.stderr) == (1, True)
+
+
+def test_what_would_fit_is_told_and_what_a_gpu_runs(tmp_path: Path) -> None:
+    large = hetops(tmp_path, "estimate", "--model", "llama-3.1-70b", "--gpu", "H100-SXM").stderr
+    assert "would fit: 2 x H100-SXM (bf16)" in large
+    assert "would fit: 1 x H100-SXM (fp8)" in large
+    assert "would fit: 1 x B200 (bf16)" in large
+    old = hetops(tmp_path, *ASKED[:3], "--gpu", "A100-80GB-SXM", "--precision", "fp4").stderr
+    assert "cannot run fp4 weights" in old
+    assert "it runs fp16, bf16, fp8, int8, int4" in old
+    assert "config.json" in hetops(tmp_path, "estimate", "--model", "llama-9", "--gpu", "L4").stderr
+
+
+def test_a_model_is_read_from_its_config_json(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(LLAMA), encoding="utf-8")
+    own = told(hetops(tmp_path, "estimate", "--model", "config.json", "--gpu", "L40S", "--json"))
+    known = told(hetops(tmp_path, "estimate", "--model", "llama-3.1-8b", "--gpu", "L40S", "--json"))
+    assert own["tpot"]["value"] / known["tpot"]["value"] == pytest.approx(1, rel=0.01)

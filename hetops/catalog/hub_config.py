@@ -1,0 +1,186 @@
+"""Edge: a model's shape out of its `config.json`, as Hugging Face has them: dense, mixtures of experts, latent attention.
+
+Parameters are counted from the shape: embeddings and head, attention, gated MLPs, experts with their router. Norms and biases
+are left out: they are a thousandth. Of a model of several kinds the text part counts.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hetops.domain.model import Checkpoint, Model, Precision
+from hetops.errors import HetopsError
+
+_EXPERTS = ("num_local_experts", "n_routed_experts", "num_experts", "moe_num_experts")
+_ACTIVE = ("num_experts_per_tok", "num_experts_per_token", "moe_topk", "moe_k")
+_DTYPES = {"bfloat16": Precision.BF16, "float16": Precision.FP16, "float32": Precision.FP32}
+_QUANTIZED = {
+    "fp8": Precision.FP8,
+    "awq": Precision.INT4,
+    "gptq": Precision.INT4,
+    "mxfp4": Precision.FP4,
+    "bitsandbytes": Precision.INT8,
+}
+_PLAIN_MLP = ("opt", "gpt_neox", "starcoder2", "phi", "nemotron")
+"""Architectures whose MLP has two matrices rather than three."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Described:
+    """A model that a file describes, and the checkpoint that it belongs to."""
+
+    model: Model
+    checkpoint: Checkpoint
+
+
+def read(path: Path, name: str) -> Described:
+    """The model of that name out of a `config.json`, or of a folder that holds one.
+
+    Raises:
+        HetopsError: no such file, no JSON, or a key that is missing or no number; names the file and the key.
+    """
+    file = path / "config.json" if path.is_dir() else path
+    try:
+        loaded = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError as fault:
+        raise HetopsError(
+            f"{file}: no such file", hint="give the path of the model's config.json, or of its folder"
+        ) from fault
+    except (OSError, ValueError) as fault:
+        raise HetopsError(f"{file}: no JSON: {fault}", hint="fetch the model's config.json again") from fault
+    if not isinstance(loaded, dict):
+        raise HetopsError(f"{file}: not an object with keys", hint="fetch the model's config.json again")
+    shape = _Shape(file=file, keys={**loaded, **(loaded.get("text_config") or {})})
+    return Described(model=_model(shape, name), checkpoint=_checkpoint(shape, name))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Shape:
+    """The keys of one file."""
+
+    file: Path
+    keys: Mapping[str, Any]
+
+    def number(self, *names: str, otherwise: int | None = None) -> int:
+        """The first of these keys that is there."""
+        for name in names:
+            value = self.keys.get(name)
+            if value is not None:
+                return self._checked(name, value)
+        if otherwise is None:
+            raise HetopsError(
+                f"{self.file}: the key {' or '.join(names)} is missing",
+                hint="a config.json of a text model has it: look whether it is that of the model itself",
+            )
+        return otherwise
+
+    def _checked(self, name: str, value: Any) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+            raise HetopsError(
+                f"{self.file}: {name} must be a whole number of at least 0, found {value!r}",
+                hint=f"correct {name}",
+            )
+        return value
+
+
+def _model(shape: _Shape, name: str) -> Model:
+    layers, hidden = shape.number("num_hidden_layers"), shape.number("hidden_size")
+    heads, vocabulary = shape.number("num_attention_heads"), shape.number("vocab_size")
+    kv_heads = shape.number("num_key_value_heads", otherwise=heads)
+    head_size = shape.number("head_dim", otherwise=hidden // max(heads, 1))
+    latent = shape.number("kv_lora_rank", otherwise=0)
+    experts = shape.number(*_EXPERTS, otherwise=0)
+    active_experts = shape.number(*_ACTIVE) if experts else 0
+    tables = vocabulary * hidden * (1 if shape.keys.get("tie_word_embeddings") else 2)
+    attention = layers * _attention(shape, hidden, heads, head_size)
+    everything, passed = _mlps(shape, layers, hidden)
+    cached = latent + shape.number("qk_rope_head_dim") if latent else 2 * kv_heads * head_size
+    try:
+        return Model(
+            name=name,
+            hub_id=str(shape.keys.get("_name_or_path") or name),
+            parameters_b=(tables + attention + everything) / 1e9,
+            active_parameters_b=(tables + attention + passed) / 1e9,
+            layers=layers,
+            hidden=hidden,
+            heads=heads,
+            kv_heads=kv_heads,
+            head_size=head_size,
+            vocabulary=vocabulary,
+            kv_bytes_per_token_16bit=float(layers * cached * 2),
+            context_tokens=shape.number("max_position_embeddings", "n_positions", "seq_length"),
+            experts=experts,
+            active_experts=active_experts,
+            latent_kv=latent > 0,
+            source=str(shape.file),
+        )
+    except ValueError as fault:
+        raise HetopsError(f"{shape.file}: {fault}", hint="fetch the model's config.json again") from fault
+
+
+def _attention(shape: _Shape, hidden: int, heads: int, head_size: int) -> int:
+    """Parameters of one layer's attention."""
+    latent = shape.number("kv_lora_rank", otherwise=0)
+    if not latent:
+        kv_heads = shape.number("num_key_value_heads", otherwise=heads)
+        return 2 * hidden * head_size * (heads + kv_heads)
+    own, rope = shape.number("qk_nope_head_dim"), shape.number("qk_rope_head_dim")
+    values, narrowed = shape.number("v_head_dim"), shape.number("q_lora_rank", otherwise=0)
+    wide = heads * (own + rope)
+    queries = narrowed * (hidden + wide) if narrowed else hidden * wide
+    return queries + hidden * (latent + rope) + latent * heads * (own + values) + heads * values * hidden
+
+
+def _mlps(shape: _Shape, layers: int, hidden: int) -> tuple[int, int]:
+    """Parameters of all layers' MLPs, and of those that a token passes."""
+    matrices = 2 if shape.keys.get("model_type") in _PLAIN_MLP else 3
+    experts = shape.number(*_EXPERTS, otherwise=0)
+    dense = matrices * hidden * shape.number("intermediate_size", otherwise=0 if experts else None)
+    if not experts:
+        return layers * dense, layers * dense
+    mixed = _mixed_layers(shape, layers)
+    width = shape.number("moe_intermediate_size", "intermediate_size")
+    one, router = matrices * hidden * width, hidden * experts
+    shared = (
+        matrices
+        * hidden
+        * shape.number(
+            "shared_expert_intermediate_size", otherwise=width * shape.number("n_shared_experts", otherwise=0)
+        )
+    )
+    own = shape.number("intermediate_size_mlp", otherwise=0)
+    dense = matrices * hidden * own if own else dense
+    around = (layers - mixed) * dense + mixed * (router + shared)
+    return around + mixed * experts * one, around + mixed * shape.number(*_ACTIVE) * one
+
+
+def _mixed_layers(shape: _Shape, layers: int) -> int:
+    """Layers that have experts: all but the first ones, or every second, as the file says."""
+    first = shape.number("first_k_dense_replace", otherwise=0)
+    every = max(
+        1, shape.number("decoder_sparse_step", "interleave_moe_layer_step", "moe_layer_freq", otherwise=1)
+    )
+    named = shape.keys.get("mlp_only_layers") or ()
+    return (layers - first) // every - len(named)
+
+
+def _checkpoint(shape: _Shape, name: str) -> Checkpoint:
+    """The weights that the file belongs to, in its precision."""
+    quantized = shape.keys.get("quantization_config") or {}
+    method = str(quantized.get("quant_method", "")).lower()
+    if method and method not in _QUANTIZED:
+        raise HetopsError(
+            f"{shape.file}: quantization_config.quant_method {method!r} is not known",
+            hint=f"known are {', '.join(_QUANTIZED)}; give the config.json of the 16-bit model instead",
+        )
+    dtype = str(shape.keys.get("torch_dtype") or shape.keys.get("dtype") or "bfloat16")
+    return Checkpoint(
+        model=name,
+        precision=_QUANTIZED[method] if method else _DTYPES.get(dtype, Precision.BF16),
+        reference=str(shape.keys.get("_name_or_path") or name),
+        source=str(shape.file),
+    )

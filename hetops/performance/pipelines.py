@@ -1,0 +1,137 @@
+"""Pipelines whose stages are of different GPU types, within one network: the split of the layers and the step times. Pure.
+
+Each stage is a share of the replica that the whole model would be on its GPUs. Between stages a hidden state of 2 bytes a value
+goes over the link for every token.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from hetops.domain.configuration import Configuration
+from hetops.domain.gpu import GpuType
+from hetops.domain.model import Model
+from hetops.domain.performance import StepTimes
+from hetops.domain.units import BYTES_PER_GB
+from hetops.performance import estimate
+from hetops.performance.memory import kv_bytes_per_token, room_bytes, weight_bytes
+from hetops.performance.stages import Stage, head_layers, split
+
+_HIDDEN_BYTES = 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageGpus:
+    """The GPUs of a stage: so many of one type in one node."""
+
+    gpu: str
+    tensor_parallel: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Network:
+    """What lies between stages."""
+
+    gb_per_second: float
+    """In one direction."""
+    latency_seconds: float = 20e-6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageShare:
+    """What a stage carries: its layers, its time for a micro-batch, and its memory."""
+
+    gpus: StageGpus
+    layers: int
+    seconds: float
+    kv_capacity_tokens: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pipeline:
+    """A replica over stages, and its step times."""
+
+    stages: tuple[StageShare, ...]
+    times: StepTimes
+
+
+def pipeline(
+    base: Configuration,
+    stages: Sequence[StageGpus],
+    network: Network,
+    model: Model,
+    gpus: Mapping[str, GpuType],
+) -> Pipeline:
+    """The pipeline that is fastest with the base's sequences in flight, at its context. Of the base, only what is not said
+    of the stages counts.
+
+    Raises:
+        ValueError: the stages have too little memory, or there are more of them than layers.
+    """
+    whole = [_alone(base, one) for one in stages]
+    times = estimate.plain_step_times(whole, model, gpus)
+    batch = max(1.0, base.max_sequences / len(stages))
+    seconds = [t.decode_seconds(batch, base.max_context_tokens) / model.layers for t in times]
+    head = head_layers(model)
+    rooms = [_layers_held(c, model, gpus[c.gpu]) for c in whole]
+    last = len(stages) - 1
+    parts = [
+        Stage(seconds_per_layer=s, fixed_seconds=head * s * (i == last), most_layers=min(room, model.layers))
+        for i, (s, room) in enumerate(zip(seconds, rooms, strict=True))
+    ]
+    layers = split(model.layers, parts)
+    shares = tuple(
+        StageShare(
+            gpus=one,
+            layers=n,
+            seconds=part.seconds(n),
+            kv_capacity_tokens=_tokens_held(c, n, model, gpus[c.gpu]),
+        )
+        for one, n, part, c in zip(stages, layers, parts, whole, strict=True)
+    )
+    slowest = max(range(len(stages)), key=lambda i: shares[i].seconds)
+    carried = (layers[slowest] + head * (slowest == last)) / (model.layers + head)
+    return Pipeline(
+        stages=shares,
+        times=_paced(times[slowest], carried, shares, network, model),
+    )
+
+
+def _alone(base: Configuration, stage: StageGpus) -> Configuration:
+    """The whole model on one stage's GPUs, whether they have memory for it or not."""
+    return replace(base, gpu=stage.gpu, tensor_parallel=stage.tensor_parallel, pipeline_parallel=1)
+
+
+def _layers_held(whole: Configuration, model: Model, gpu: GpuType) -> int:
+    """Layers that a stage's GPUs hold with the KV of one request of the longest context."""
+    weights = weight_bytes(model, whole.weights) / model.layers / whole.tensor_parallel
+    kv = kv_bytes_per_token(model, whole) / model.layers * whole.max_context_tokens
+    return max(0, int(room_bytes(whole, model, gpu) / (weights + kv)))
+
+
+def _tokens_held(whole: Configuration, layers: int, model: Model, gpu: GpuType) -> int:
+    """Tokens whose KV of so many layers a stage holds beside their weights."""
+    share = layers / model.layers
+    weights = weight_bytes(model, whole.weights) * share / whole.tensor_parallel
+    return int((room_bytes(whole, model, gpu) - weights) / (kv_bytes_per_token(model, whole) * share))
+
+
+def _paced(
+    slowest: StepTimes, carried: float, shares: Sequence[StageShare], network: Network, model: Model
+) -> StepTimes:
+    """Step times at the pace of the slowest stage, which carries this share of the model; S micro-batches fill the pipeline."""
+    count, hops = len(shares), len(shares) - 1
+    per_token = model.hidden * _HIDDEN_BYTES / (network.gb_per_second * BYTES_PER_GB)
+    return replace(
+        slowest,
+        weights_seconds=slowest.weights_seconds * carried * count,
+        compute_seconds_per_sequence=slowest.compute_seconds_per_sequence * carried,
+        kv_seconds_per_token=slowest.kv_seconds_per_token * carried,
+        overhead_seconds=slowest.overhead_seconds + hops * network.latency_seconds,
+        overhead_seconds_per_sequence=slowest.overhead_seconds_per_sequence + hops / count * per_token,
+        prefill_seconds_per_token=slowest.prefill_seconds_per_token * carried * count + hops * per_token,
+        prefill_seconds_per_token_squared=slowest.prefill_seconds_per_token_squared * carried * count,
+        kv_capacity_tokens=min(share.kv_capacity_tokens for share in shares),
+        pipeline_stages=count,
+    )
