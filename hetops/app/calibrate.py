@@ -13,9 +13,10 @@ from hetops.catalog import tables
 from hetops.errors import DocumentError
 from hetops.files import read_bytes, write_whole
 from hetops.performance.calibrate import calibrate
-from hetops.performance.cases import Case, RefusedCase, read_cases
+from hetops.performance.cases import Case, RefusedCase
 from hetops.performance.estimate import Calibration, calibration
 from hetops.performance.predict import Prediction, predictions, refusal
+from hetops.performance.rows import read_cases
 from hetops.performance.score import Score, score
 from hetops.plugin import manager
 

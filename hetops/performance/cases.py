@@ -7,23 +7,30 @@ closed-loop concurrency, at a request rate, or with all requests queued (rate `i
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from enum import StrEnum
 
 import numpy as np
 
-from hetops.domain.gpu import GpuType
-from hetops.domain.model import Model, Precision
-from hetops.errors import nearest
 from hetops.performance.form import Terms, Values, terms
-from hetops.performance.generation import generation
 from hetops.performance.physics import Bools, Floats, Names, Physics, Replica, physics
 
-_MOST_SEQUENCES = {"trtllm_old": 1024.0, "trtllm_mid": 2048.0, "trtllm_new": 2048.0}
-"""Sequences that an engine runs at once unless told otherwise: TensorRT-LLM builds for 2,048, vLLM and SGLang run 256 to 1,024."""
+_MOST_SEQUENCES = {
+    "vllm_old": 256.0,
+    "vllm_new": 1024.0,
+    "sglang": 1024.0,
+    "trtllm_old": 1024.0,
+    "trtllm_mid": 2048.0,
+    "trtllm_new": 2048.0,
+}
+"""Sequences that an engine runs at once unless told otherwise: TensorRT-LLM builds for 2,048, vLLM ran 256, and offline runs
+1,024 from its V1 core on."""
 _OTHER_SEQUENCES = 512.0
+_PASS_TOKENS = 8192.0
+"""Prompt tokens of one pass: `max_num_tokens` of TensorRT-LLM, `max_num_batched_tokens` of vLLM."""
+_KEPT_OUTPUT = 0.6
+"""Share of a sequence's output that its place in the KV cache is counted with: half on average, and some slack."""
 _HALVINGS = 30
 
 
@@ -69,140 +76,6 @@ class RefusedCase:
     reason: str
 
 
-_PRECISIONS = {
-    "fp32": Precision.FP32,
-    "fp16": Precision.FP16,
-    "float16": Precision.FP16,
-    "bf16": Precision.BF16,
-    "bfloat16": Precision.BF16,
-    "fp8": Precision.FP8,
-    "int8": Precision.INT8,
-    "w8a8": Precision.INT8,
-    "nvfp4": Precision.FP4,
-    "mxfp4": Precision.FP4,
-    "fp4": Precision.FP4,
-    "f16": Precision.FP16,
-    "mxfp8": Precision.FP8,
-    "w8a16": Precision.INT8,
-    "nf4": Precision.INT4,
-    "w4a16": Precision.INT4,
-    "int4": Precision.INT4,
-    "awq": Precision.INT4,
-    "gptq": Precision.INT4,
-    "q8_0": Precision.GGUF_Q8_0,
-    "q4_k_m": Precision.GGUF_Q4_K_M,
-    "q4_0": Precision.GGUF_Q4_K_M,
-}
-
-
-def read_cases(
-    rows: Iterable[Mapping[str, str]], gpus: Sequence[GpuType], models: Sequence[Model]
-) -> tuple[tuple[Case, ...], tuple[RefusedCase, ...]]:
-    """The rows that can be answered, and the others with their reasons."""
-    by_name = {m.name: m for m in models}
-    found: list[Case] = []
-    refused: list[RefusedCase] = []
-    for number, row in enumerate(rows, 2):
-        try:
-            found.append(_case(row, gpus, by_name))
-        except ValueError as fault:
-            refused.append(RefusedCase(id=row.get("id") or f"line {number}", reason=str(fault)))
-    return tuple(found), tuple(refused)
-
-
-def _case(row: Mapping[str, str], gpus: Sequence[GpuType], models: Mapping[str, Model]) -> Case:
-    model = models.get(row["model"])
-    if model is None:
-        near = nearest(row["model"], models, most=1)
-        raise ValueError(f"unknown model {row['model']!r}" + (f", did you mean {near[0]!r}?" if near else ""))
-    weights, kv = _precision(row["precision_weights"]), row.get("precision_kv", "")
-    rate = row.get("request_rate", "")
-    return Case(
-        id=row["id"],
-        replica=Replica(
-            gpu=known_gpu(row["gpu"], gpus),
-            model=model,
-            tensor_parallel=_whole(row, "tp", 1),
-            pipeline_parallel=_whole(row, "pp", 1),
-            weights=weights,
-            kv=_precision(kv) if kv and kv != "auto" else Precision.BF16,
-            generation=generation(row["engine"], row.get("engine_version", "")),
-        ),
-        gpu_count=_whole(row, "gpu_count", 1),
-        input_tokens=_number(row, "input_tokens"),
-        output_tokens=_number(row, "output_tokens"),
-        concurrency=_number(row, "concurrency") if row.get("concurrency") else math.inf,
-        requests_per_second=float(rate) if rate else math.inf,
-        metric=Metric(row["metric"]),
-        value=float(row["value"]) if row.get("value") else None,
-        gpu=row["gpu"],
-        source=row.get("source", ""),
-        quality=row.get("quality", ""),
-    )
-
-
-def known_gpu(name: str, gpus: Sequence[GpuType]) -> GpuType:
-    """The GPU type that a publisher means by a name such as `A100-SXM-80G` or `RTX A6000`: the chip decides, then form
-    factor and memory where they are told; where not, the boards that most publishers use (SXM, more memory).
-
-    Raises:
-        ValueError: no GPU type has such a chip.
-    """
-    words = _words(name)
-    by_chip = [
-        (len(chip), g) for g in gpus if (chip := _joined(g.name.partition("-")[0])) and _holds(name, chip)
-    ]
-    if not by_chip:
-        near = nearest(name, (g.name for g in gpus), most=1)
-        raise ValueError(f"unknown GPU type {name!r}" + (f", did you mean {near[0]!r}?" if near else ""))
-    longest = max(length for length, _ in by_chip)
-
-    def fitness(gpu: GpuType) -> tuple[int, bool, float]:
-        return len(words & _words(gpu.name)), "SXM" in gpu.form_factor, gpu.memory_gb
-
-    return max((g for length, g in by_chip if length == longest), key=fitness)
-
-
-def _holds(name: str, chip: str) -> bool:
-    """Whether a chip's name stands in a name, with hyphens anywhere, and does not go on with another digit."""
-    pattern = "[-_ ]?".join(re.escape(letter) for letter in chip) + r"(?!\d)"
-    return re.search(pattern, name.upper()) is not None
-
-
-def _words(name: str) -> frozenset[str]:
-    """Words that tell boards of one chip apart: form factors and memory."""
-    words = re.split(r"[-_ ]", name.upper())
-    return frozenset(
-        re.sub(r"^SXM\d$", "SXM", re.sub(r"^(\d+)GB?$", r"\1GB", word)) for word in words if word
-    )
-
-
-def _joined(name: str) -> str:
-    return re.sub(r"[^A-Z0-9]", "", name.upper())
-
-
-def _precision(text: str) -> Precision:
-    for word in (text.lower(), *re.split(r"[-_]", text.lower()), text.lower().removeprefix("gguf-")):
-        if word in _PRECISIONS:
-            return _PRECISIONS[word]
-    raise ValueError(f"unknown precision {text!r}")
-
-
-def _number(row: Mapping[str, str], name: str) -> float:
-    value = float(row[name])
-    if not value > 0:
-        raise ValueError(f"{name} must be above zero, found {row[name]!r}")
-    return value
-
-
-def _whole(row: Mapping[str, str], name: str, default: int) -> int:
-    text = row.get(name) or str(default)
-    value = int(float(text))
-    if value < 1:
-        raise ValueError(f"{name} must be at least 1, found {text!r}")
-    return value
-
-
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Cases:
     """Cases as columns."""
@@ -217,6 +90,8 @@ class Cases:
     """Requests a second of one replica."""
     metric: Names
     value: Floats
+    series: Names
+    """Rows of one publisher, GPU type, model, engine, precision and kind of metric."""
 
     @classmethod
     def of(cls, cases: Sequence[Case]) -> Cases:
@@ -234,6 +109,7 @@ class Cases:
             rate=np.array([c.requests_per_second for c in cases]) / replicas,
             metric=np.array([str(c.metric) for c in cases]),
             value=np.array([math.nan if c.value is None else c.value for c in cases]),
+            series=np.array([_series(c) for c in cases]),
         )
 
     def __len__(self) -> int:
@@ -245,6 +121,14 @@ class Cases:
         return Cases(physics=self.physics.rows(which), **columns)
 
 
+def _series(case: Case) -> str:
+    replica = case.replica
+    kind = "throughput" if case.metric.is_throughput else str(case.metric)
+    return "|".join(
+        (case.source, case.gpu, replica.model.name, str(replica.generation), str(replica.weights), kind)
+    )
+
+
 def predict(cases: Cases, values: Values) -> Floats:
     """What each case would measure, in its metric's unit."""
     parts = terms(cases.physics, values)
@@ -252,10 +136,11 @@ def predict(cases: Cases, values: Values) -> Floats:
     context = cases.input_tokens + cases.output_tokens / 2.0
     step = parts.step(running, context)
     prefill = parts.prefill_seconds(cases.input_tokens)
+    shared = parts.prefill_seconds(cases.input_tokens, _together(cases, running))
     served = (
         running
         * cases.output_tokens
-        / (running * prefill / parts.stages + parts.overhead + cases.output_tokens * step)
+        / (running * shared / parts.stages + parts.overhead + cases.output_tokens * step)
     )
     output = cases.replicas * np.minimum(served, cases.rate * cases.output_tokens)
     held_up = parts.interference * (running - 1.0) / cases.output_tokens * prefill
@@ -300,10 +185,19 @@ def _per_other(p: Physics, values: Values) -> Floats:
     return per_other
 
 
+def _together(cases: Cases, running: Floats) -> Floats:
+    """Prompts of one pass, where so many sequences are in flight."""
+    return np.clip(_PASS_TOKENS / cases.input_tokens, 1.0, running)
+
+
 def _running(cases: Cases, parts: Terms) -> Floats:
-    """Sequences in flight: as many as are asked for, as memory holds, as the engine runs, or as the rate needs."""
+    """Sequences in flight: as many as are asked for, as memory holds, as the engine runs, or as the rate needs.
+
+    TensorRT-LLM starts a request only where all that it may grow to has a place (`GUARANTEED_NO_EVICT`).
+    """
     p = cases.physics
-    held = p.kv_capacity_tokens / (cases.input_tokens + 0.6 * cases.output_tokens)
+    kept = np.where(np.char.startswith(p.generation, "trtllm"), 1.0, _KEPT_OUTPUT)
+    held = p.kv_capacity_tokens / (cases.input_tokens + kept * cases.output_tokens)
     most = np.array([_MOST_SEQUENCES.get(str(g), _OTHER_SEQUENCES) for g in p.generation])
     asked = np.minimum(cases.concurrency, np.minimum(most, np.maximum(held, 1.0)))
     full: Floats = np.maximum(asked, 1.0)
@@ -314,7 +208,7 @@ def _running(cases: Cases, parts: Terms) -> Floats:
 def _at_rate(cases: Cases, parts: Terms, full: Floats) -> Floats:
     """Sequences in flight at a request rate, at most `full`."""
     context = cases.input_tokens + cases.output_tokens / 2.0
-    prefill = parts.prefill_seconds(cases.input_tokens) / parts.stages
+    prefill = parts.prefill_seconds(cases.input_tokens, _together(cases, full)) / parts.stages
 
     def completed(running: Floats) -> Floats:
         rate: Floats = running / (running * prefill + cases.output_tokens * parts.step(running, context))

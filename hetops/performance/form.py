@@ -6,7 +6,7 @@ With tensor degree k, S stages, bandwidth W, peak F, link N, B sequences of c to
     compute    2 P_active B / (k F eta_c delta)              delta: decoding is less efficient than prefill
     KV         B c bytes a token / (shards W eta_kv)
     links      2 all-reduces a layer: latency + 2 (k-1)/k hidden x 2 bytes x B / (N/2 eta_N)
-    overhead   of the engine's generation, alpha a layer, and sigma a sequence
+    overhead   of the engine's generation, alpha a layer (more where it routes to experts), and sigma a sequence
     step     = (weights^s + compute^s)^(1/s) + KV + links + overhead
 
 eta_c is that of the GPU's family, times (power of the board / what its peak would take)^p: a part that is short of power
@@ -73,14 +73,16 @@ class Terms:
             + (self.link + self.per_sequence) * sequences
         )
 
-    def prefill_seconds(self, tokens: Floats) -> Floats:
-        """Prefill of one prompt: its operations, or the weights that they pass where it is short."""
+    def prefill_seconds(self, tokens: Floats, together: Floats | float = 1.0) -> Floats:
+        """Prefill of one prompt: its operations, or the weights that they pass where it is short.
+
+        Of prompts that pass `together`, each has its part of the weights and of the all-reduces' latency.
+        """
         done = self.prefill * tokens + self.prefill_squared * tokens**2
-        read = self.weights * (
-            self.shared + (1.0 - self.shared) * (1.0 - (1.0 - self.expert_share) ** tokens)
-        )
+        missed = (1.0 - self.expert_share) ** (tokens * together)
+        read = self.weights * (self.shared + (1.0 - self.shared) * (1.0 - missed)) / together
         both: Floats = (read**self.sharpness + done**self.sharpness) ** (1.0 / self.sharpness)
-        return both + self.step_link + self.link * self.stages * tokens
+        return both + self.step_link / together + self.link * self.stages * tokens
 
 
 def terms(p: Physics, values: Values) -> Terms:
@@ -105,7 +107,8 @@ def terms(p: Physics, values: Values) -> Terms:
         step_link=np.where(linked, 2.0 * p.layers * _latency(p, values), 0.0)
         + (p.stages - 1.0) * values["hop"],
         link=np.where(linked, link, 0.0) / p.stages,
-        overhead=_of(p, values, "overhead") + values["layer"] * p.layers,
+        overhead=_of(p, values, "overhead")
+        + (values["layer"] + np.where(p.mixture, values["mixture_layer"], 0.0)) * p.layers,
         per_sequence=_of(p, values, "sequence"),
         prefill=2.0 * (p.active - p.embedding) / flops,
         prefill_squared=2.0 * p.layers * p.attention / attention_flops,
@@ -119,9 +122,7 @@ def terms(p: Physics, values: Values) -> Terms:
 def compute_efficiency(p: Physics, values: Values) -> Floats:
     """Share of the format's dense peak that matrix kernels reach in prefill."""
     families = _by_name(p.family, {f: values.get(f"family.{f}", 1.0) for f in np.unique(p.family)})
-    families = np.where(
-        p.amd & _today(p), 1.0, families
-    )  # AMD's families were measured with software of 2024 alone
+    families = np.where(p.amd & _tuned(p), 1.0, families)  # AMD's were measured with software of 2024 alone
     formats = (
         np.where(p.fp8, values["fp8"], 1.0)
         * np.where(p.weight_only_4bit, values["weight_only_4bit"], 1.0)
@@ -143,13 +144,14 @@ def _weight_bandwidth(p: Physics, values: Values) -> Floats:
 
 def _vendor(p: Physics, values: Values, name: str) -> Floats:
     """A share of a peak: AMD's kernels of 2024 and those of today are told apart."""
-    amd = np.where(_today(p), values[f"{name}.amd_new"], values[f"{name}.amd"])
+    amd = np.where(_tuned(p), values[f"{name}.amd_new"], values[f"{name}.amd"])
     found: Floats = np.where(p.amd, amd, values[name])
     return found
 
 
-def _today(p: Physics) -> Bools:
-    return np.isin(p.generation, ("vllm_new", "sglang", "trtllm_new"))
+def _tuned(p: Physics) -> Bools:
+    """Whether AMD's kernels are tuned ones: those of today, and those of FP8, which only AMD's own builds had before."""
+    return np.isin(p.generation, ("vllm_new", "sglang", "trtllm_new")) | p.fp8
 
 
 def _latency(p: Physics, values: Values) -> Floats:

@@ -22,9 +22,18 @@ class Generation(StrEnum):
     TRTLLM_NEW = "trtllm_new"
     """From 1.0 (2025) on."""
     TGI = "tgi"
+    """Before 2.0 (2024), which brought CUDA graphs and kernels that vLLM had as well."""
     LLAMACPP = "llamacpp"
     LAYERS = "layers"
     """No engine: timings of single layers added up."""
+
+
+_WHATEVER_THE_VERSION = {
+    ("nim", "nvidia-nim", "nvidia nim"): Generation.TRTLLM_MID,
+    ("llama.cpp", "llamacpp", "llama-cpp", "llama_cpp", "ollama"): Generation.LLAMACPP,
+    ("sglang",): Generation.SGLANG,
+}
+"""NVIDIA's microservices pack TensorRT-LLM and have numbers of their own."""
 
 
 def generation(engine: str, version: str = "") -> Generation:
@@ -35,12 +44,17 @@ def generation(engine: str, version: str = "") -> Generation:
     name = engine.lower()
     if "(" in name:
         return Generation.LAYERS
-    if name.startswith("tensorrt") or name.startswith("trt"):
+    if name.startswith(("tensorrt", "trt")):
         return _of_tensorrt(version)
-    if name.startswith(("llama.cpp", "llamacpp", "llama-cpp")):
-        return Generation.LLAMACPP
-    known = {"sglang": Generation.SGLANG, "tgi": Generation.TGI}
-    return known.get(name) or (Generation.VLLM_OLD if _before(version, (0, 8), 2025) else Generation.VLLM_NEW)
+    for prefixes, known in _WHATEVER_THE_VERSION.items():
+        if name.startswith(prefixes):
+            return known
+    of_tgi = name.startswith(("tgi", "text-generation-inference"))
+    if of_tgi and _before(version, (2, 0), 2024):
+        return Generation.TGI
+    return (
+        Generation.VLLM_OLD if _before(version, (3, 0) if of_tgi else (0, 8), 2025) else Generation.VLLM_NEW
+    )
 
 
 def _of_tensorrt(version: str) -> Generation:

@@ -36,8 +36,19 @@ Quadro RTX 8000 260/130, A100 SXM 400/312, L40S 350/362, H100 SXM 700/989, B200 
 MI355X 1400/2516. A part with less power for its peak (PCIe and NVL boards, L4, T4) cannot hold that peak."""
 
 _MEMORY_SHARE = 0.9
-_RESERVE_BYTES = 3.0e9
-"""What engines keep of each GPU beside weights and KV: aiconfigurator reserves 3.5 GB, less what its NCCL share is."""
+"""vLLM's `gpu_memory_utilization` (SGLang's `mem_fraction_static` is alike): of all memory, before the weights."""
+_FREE_SHARE = 0.92
+"""TensorRT-LLM's `kv_cache_free_gpu_mem_fraction`, 0.9 unless told, 0.95 in its makers' tables: of what the weights leave.
+On 70 GB of weights in 80 GB that is five times what the other rule leaves."""
+_RESERVE_BYTES = 1.5e9
+"""Of each GPU: activations of a pass, the CUDA context, and what NCCL keeps."""
+
+
+_NODE_GPUS = 8
+_RACK_GPUS = 72
+"""GPUs that NVLink joins: those of one node, or of a GB200's or GB300's rack."""
+_NETWORK_GB_PER_SECOND = 100.0
+"""Both directions of the 400 Gbit/s adapter that each GPU of a node has: what is left of a tensor group over several nodes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +95,9 @@ class Physics:
     attention: Floats
     """Heads times head size."""
     weight_bytes: Floats
-    """All weights, read once."""
+    """All weights that a pass streams, read once."""
+    stored_bytes: Floats
+    """All weights as they lie in memory, the table of embeddings among them."""
     shared: Floats
     """Share of the weights that every token passes."""
     expert_share: Floats
@@ -109,7 +122,9 @@ class Physics:
     def kv_capacity_tokens(self) -> Floats:
         """Tokens of all sequences that the KV cache of a replica holds; may be below zero."""
         gpus = self.tensor * self.stages
-        left = gpus * (self.memory * _MEMORY_SHARE - _RESERVE_BYTES) - self.weight_bytes
+        free = gpus * (self.memory - _RESERVE_BYTES) - self.stored_bytes
+        of_all = free - gpus * self.memory * (1.0 - _MEMORY_SHARE)
+        left = np.where(np.char.startswith(self.generation, "trtllm"), _FREE_SHARE * free, of_all)
         held_once = self.kv_bytes * self.tensor / self.kv_shards
         capacity: Floats = left / held_once
         return capacity
@@ -129,6 +144,7 @@ def family(gpu: GpuType) -> str:
 def _column(r: Replica) -> dict[str, object]:
     gpu, model, host = r.gpu, r.model, r.gpu.vendor == "cpu"
     peak_16 = (gpu.bf16_tflops or gpu.fp16_tflops) * 1e12
+    joined, over_nodes = gpu.interconnect_gb_per_second, r.tensor_parallel > _joined_gpus(gpu)
     embedding = float(model.vocabulary * model.hidden)
     all_bytes = weight_bytes(model, r.weights)
     quantized = r.weights.bytes_per_value < 2
@@ -144,8 +160,8 @@ def _column(r: Replica) -> dict[str, object]:
         "flops_16": peak_16,
         "power": _power(gpu),
         "memory": gpu.memory_bytes,
-        "link": gpu.interconnect_gb_per_second * 1e9,
-        "fast_link": gpu.nvlink,
+        "link": (min(_NETWORK_GB_PER_SECOND, joined) if over_nodes else joined) * 1e9,
+        "fast_link": gpu.nvlink and not over_nodes,
         "amd": gpu.vendor == "amd",
         "host": host,
         "graphics_memory": gpu.memory_type.startswith("GDDR"),
@@ -159,6 +175,7 @@ def _column(r: Replica) -> dict[str, object]:
         "hidden": float(model.hidden),
         "attention": float(model.heads * model.head_size),
         "weight_bytes": max(streamed, 0.2 * all_bytes),
+        "stored_bytes": all_bytes,
         "shared": shared,
         "expert_share": one,
         "kv_bytes": model.kv_bytes_per_token_16bit * r.kv.bytes_per_value / 2.0,
@@ -168,6 +185,10 @@ def _column(r: Replica) -> dict[str, object]:
         "weight_only_4bit": r.weights.bytes_per_value < 0.7 and not native_fp4,
         "mixture": model.experts > 0,
     }
+
+
+def _joined_gpus(gpu: GpuType) -> int:
+    return _RACK_GPUS if gpu.form_factor == "Superchip" and family(gpu) == "Blackwell" else _NODE_GPUS
 
 
 def _kv_shards(r: Replica) -> int:
