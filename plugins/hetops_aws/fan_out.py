@@ -1,4 +1,4 @@
-"""Edge: many blocking calls at once, until a deadline. Decides nothing about what they answer.
+"""Edge: blocking calls on threads: many at once until a deadline, or one for a coroutine. Decides nothing about answers.
 
 The threads are daemons: a call that never returns keeps neither its caller past the deadline nor the process from
 ending, which a pool of the standard library would.
@@ -6,6 +6,8 @@ ending, which a pool of the standard library would.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import queue
 import threading
 import time
@@ -13,6 +15,7 @@ from collections.abc import Callable, Hashable, Iterator
 from typing import Generic, TypeVar
 
 K = TypeVar("K", bound=Hashable)
+T = TypeVar("T")
 
 Outcome = object | Exception
 """What a call returned, or what it raised."""
@@ -70,3 +73,29 @@ class FanOut(Generic[K]):
     def _close(self) -> None:
         """Ends the threads once each has finished its call."""
         self._asked.put(None)
+
+
+async def on_a_thread(call: Callable[[], T]) -> T:
+    """What the call returns or raises. Who is cancelled waits for it no longer; the call ends by itself."""
+    loop = asyncio.get_running_loop()
+    outcome: asyncio.Future[T] = loop.create_future()
+
+    def settle(value: T | None, fault: Exception | None) -> None:
+        if outcome.cancelled():
+            return
+        if fault:
+            outcome.set_exception(fault)
+        else:
+            outcome.set_result(value)  # type: ignore[arg-type]
+
+    def work() -> None:
+        value, fault = None, None
+        try:
+            value = call()
+        except Exception as raised:
+            fault = raised
+        with contextlib.suppress(RuntimeError):  # nobody waits any more: the loop is closed
+            loop.call_soon_threadsafe(settle, value, fault)
+
+    threading.Thread(target=work, name="hetops-aws", daemon=True).start()
+    return await outcome

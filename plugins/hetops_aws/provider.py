@@ -71,25 +71,24 @@ class AwsProvider:
         return (understood, *checked(read, seconds=left))
 
     async def fetch_offers(self, query: OfferQuery) -> tuple[OfferOrReason, ...]:
-        """Offers of all regions, one for each zone on the spot market, with what failed of AWS among them.
-
-        Blocks the loop that it runs on: every caller of ours gives it a thread and a loop of its own.
-        """
+        """Offers of all regions, one for each zone on the spot market, with what failed of AWS among them."""
         read = read_settings(query.settings)
         _require_sdk()
         require_signs(read)
+        from hetops_aws.fan_out import on_a_thread
         from hetops_aws.fetch import fetch_offers
 
-        return fetch_offers(query, read)
+        return await on_a_thread(lambda: fetch_offers(query, read))
 
     async def quota(self, settings: Mapping[str, Any]) -> tuple[Quota, ...]:
-        """The vCPU quotas of every region of the settings. Blocks as `fetch_offers` does."""
+        """The vCPU quotas of every region of the settings."""
         read = read_settings(settings)
         _require_sdk()
         require_signs(read)
+        from hetops_aws.fan_out import on_a_thread
         from hetops_aws.fetch import fetch_quotas
 
-        return tuple(fetch_quotas(read, seconds=_QUOTA_SECONDS))
+        return await on_a_thread(lambda: tuple(fetch_quotas(read, seconds=_QUOTA_SECONDS)))
 
 
 def _require_sdk() -> None:

@@ -5,6 +5,7 @@ Decides how long a request may take and how often it is tried; what failed means
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -21,6 +22,9 @@ from hetops_aws.settings import AwsSettings
 _CONNECT_SECONDS = 3.0
 _LEAST_READ_SECONDS = 0.5
 _ATTEMPTS = 4
+
+logging.getLogger("botocore").setLevel(logging.INFO)
+"""Its lines below that repeat whole requests, the session token and the signature among them."""
 
 
 class NoCredentialsFoundError(Exception):

@@ -32,9 +32,11 @@ def test_the_copy_bears_the_name_everywhere(tmp_path: Path) -> None:
     assert paths == [
         "README.md",
         "hetops_acme_gpu/__init__.py",
+        "hetops_acme_gpu/engine.py",
         "hetops_acme_gpu/provider.py",
         "pyproject.toml",
         "tests/cloud.py",
+        "tests/conftest.py",
         "tests/test_provider.py",
     ]
     for path in paths:
@@ -71,7 +73,7 @@ def test_the_copy_passes_its_own_tests_with_the_contract_suite_among_them(name: 
         check=False,
     )
     assert run.returncode == 0, run.stdout[-4000:]
-    assert "TestProvider::test_its_offers_are_sound" in run.stdout
+    assert "test_it_keeps_the_promise[its_offers_are_sound]" in run.stdout
 
 
 def test_what_was_written_is_told_with_what_to_do_next(tmp_path: Path) -> None:

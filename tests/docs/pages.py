@@ -26,6 +26,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "glossary": words.glossary,
     "hooks": words.hooks,
     "protocols": words.protocols,
+    "promises": words.promises,
     "enumerations": words.enumerations,
     "providers": words.providers,
     "door": words.door,

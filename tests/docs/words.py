@@ -45,10 +45,15 @@ def protocols() -> str:
         provider.NodeDriver,
         provider.DeclaresPools,
         engine.Engine,
-        testing.ProviderContract,
-        testing.NodeDriverContract,
+        testing.Subject,
     )
     return "\n\n".join(f"### {kind.__name__}\n\n{_prose(kind)}\n\n{_methods(kind)}" for kind in kinds)
+
+
+def promises() -> str:
+    """What the contract suite holds everyone to."""
+    rows = [f"| {each.__name__.replace('_', ' ')} | {_in_short(each)} |" for each in testing.PROMISES]
+    return "\n".join(("| promise | why |", "|---|---|", *rows))
 
 
 def door() -> str:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
+import contextlib
+import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
+from unittest import SkipTest
 
 import pytest
 
@@ -18,9 +20,17 @@ from hetops.domain.offer import Limits, Offer, PriceBasis, QuotaShare
 from hetops.errors import ErrorKind, ProviderError
 from hetops.plugin.engine import Launch
 from hetops.plugin.provider import CheckResult, Node, NodeRequest, NodeState, OfferQuery, Quota
-from hetops.plugin.testing import CHECK_SECONDS, NodeDriverContract, ProviderContract
+from hetops.plugin.testing import (
+    CHECK_SECONDS,
+    PROMISES_OF_DRIVERS,
+    PROMISES_OF_PROVIDERS,
+    Promise,
+    Subject,
+    Trouble,
+)
+from hetops.plugin.testing.offers import a_question_that_is_cancelled_ends_at_once, its_offers_are_sound
 from tests.doubles.drivers import NAME, Cloud, MemoryDriver, MemoryProvider
-from tests.doubles.providers import answering, failing, live_offer
+from tests.doubles.providers import failing, live_offer
 
 
 def request(name: str, sku: str = "one-h100") -> NodeRequest:
@@ -36,8 +46,14 @@ def request(name: str, sku: str = "one-h100") -> NodeRequest:
     )
 
 
-class TestAProviderThatHolds(ProviderContract):
+class Memory(Subject):
     """The cloud in memory, with the catalogue's GPU types."""
+
+    name = NAME
+    driven: type[MemoryDriver] = MemoryDriver
+
+    def __init__(self) -> None:
+        self.cloud = Cloud()
 
     def provider(self) -> MemoryProvider:
         return MemoryProvider()
@@ -45,32 +61,57 @@ class TestAProviderThatHolds(ProviderContract):
     def query(self) -> OfferQuery:
         return replace(super().query(), gpu_types=tables.load().gpu_types)
 
+    def secrets(self) -> tuple[str, ...]:
+        return ("open-sesame",)
 
-class TestATellingProviderThatHolds(ProviderContract):
-    """The double that other tests speak to."""
-
-    def provider(self) -> Any:
-        return answering("cloud", live_offer("cloud"))
-
-    def wrong_settings(self) -> Mapping[str, Any] | None:
-        return None
-
-
-class TestADriverThatHolds(NodeDriverContract):
-    """The driver in memory."""
-
-    provider_name = NAME
-    request = staticmethod(request)
-
-    @pytest.fixture(autouse=True)
-    def _cloud(self) -> None:
-        self.cloud = Cloud()
+    def meets(self, trouble: Trouble) -> None:
+        if trouble is not Trouble.SOLD_OUT:
+            super().meets(trouble)
+        self.cloud.room = 0
 
     def driver(self) -> MemoryDriver:
-        return MemoryDriver(self.cloud)
+        return self.driven(self.cloud)
+
+    def request(self, name: str) -> NodeRequest:
+        return request(name)
 
     def impossible_request(self, name: str) -> NodeRequest:
         return request(name, sku="sold-out")
+
+
+class Served(Memory):
+    """The same, behind a service that can be in trouble. What it raises then is what it is told to raise."""
+
+    def __init__(self, raised: Exception | None = None) -> None:
+        super().__init__()
+        self.raised = raised
+        self.troubled = False
+
+    def meets(self, trouble: Trouble) -> None:
+        del trouble
+        self.troubled = True
+
+    def provider(self) -> MemoryProvider:
+        fault = self.raised if self.troubled else None
+
+        class Troubled(MemoryProvider):
+            async def fetch_offers(self, query: OfferQuery) -> tuple[Offer, ...]:
+                if fault:
+                    raise fault
+                return await super().fetch_offers(query)
+
+        return Troubled()
+
+
+def test_what_keeps_every_promise_is_found_to(promise: Promise) -> None:
+    promise(Memory())
+
+
+def test_what_cannot_be_brought_about_is_skipped_by_name() -> None:
+    with pytest.raises(SkipTest, match="nothing brings about: short_pages"):
+        Memory().meets(Trouble.SHORT_PAGES)
+    with pytest.raises(SkipTest, match="it drives no nodes"):
+        Subject().driver()
 
 
 def broken_offers(*offers: Any) -> type[MemoryProvider]:
@@ -162,29 +203,79 @@ OTHER_GROUP = live_offer(NAME, limits=Limits(quotas=(QuotaShare(group="vcpus", l
     ],
 )  # fmt: skip
 def test_a_provider_that_breaks_the_contract_is_found_out(broken: type[MemoryProvider], said: str) -> None:
-    class Contract(TestAProviderThatHolds):
+    class Broken(Memory):
         def provider(self) -> MemoryProvider:
             return broken()
 
-    assert said in faults(Contract())
+    assert said in faults(Broken, PROMISES_OF_PROVIDERS)
 
 
 def test_a_price_that_is_to_come_is_found_out() -> None:
-    class Contract(TestAProviderThatHolds):
+    class Hasty(Memory):
         def provider(self) -> MemoryProvider:
             ahead = self.query().now + timedelta(days=1)
             return broken_offers(live_offer(NAME, observed_at=ahead))()
 
-    assert "which is to come" in faults(Contract())
+    assert "which is to come" in faults(Hasty, PROMISES_OF_PROVIDERS)
 
 
 def test_a_provider_that_cannot_be_asked_fails_with_its_own_words() -> None:
-    class Contract(ProviderContract):
+    class Dead(Memory):
         def provider(self) -> Any:
-            return failing("cloud", RuntimeError("socket closed"))
+            return failing(NAME, RuntimeError("socket closed"))
 
     with pytest.raises(RuntimeError, match="socket closed"):
-        Contract().test_its_offers_are_sound()
+        its_offers_are_sound(Dead())
+
+
+def told(kind: ErrorKind, message: str = "no") -> ProviderError:
+    return ProviderError(message, provider=NAME, kind=kind)
+
+
+@pytest.mark.parametrize(
+    ("raised", "said"),
+    [
+        (None, "being_throttled_is_told_as_that: AssertionError: nothing was refused"),
+        (ValueError("no JSON"), "half_an_answer_is_none: AssertionError: ValueError is no ProviderError"),
+        (told(ErrorKind.INVALID), "the kind is invalid, not throttled"),
+        (told(ErrorKind.AUTH), "an_error_of_the_server_is_one_that_passes: AssertionError: the kind is auth"),
+        (told(ErrorKind.CAPACITY), "the kind is capacity, not transient or invalid"),
+        (told(ErrorKind.THROTTLED, "open-sesame is bad"), "a secret is shown"),
+        (told(ErrorKind.THROTTLED, ""), "the error says nothing"),
+    ],
+)
+def test_a_provider_that_misreads_its_service_is_found_out(raised: Exception | None, said: str) -> None:
+    assert said in faults(lambda: Served(raised), PROMISES_OF_PROVIDERS)
+
+
+def test_a_refused_key_has_to_be_found_by_check_as_well() -> None:
+    found = faults(lambda: Served(told(ErrorKind.AUTH)), PROMISES_OF_PROVIDERS)
+    assert "check finds nothing wrong with a key that is refused" in found
+
+
+def test_a_provider_that_reads_the_first_page_alone_is_found_out() -> None:
+    class Hasty(Served):
+        def provider(self) -> MemoryProvider:
+            both = (live_offer(NAME), live_offer(NAME, sku="second"))
+            return broken_offers(*both[: 1 if self.troubled else 2])()
+
+    assert "lost between pages: ['memory/" in faults(Hasty, PROMISES_OF_PROVIDERS)
+
+
+class _Deaf(MemoryProvider):
+    async def fetch_offers(self, query: OfferQuery) -> tuple[Offer, ...]:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(10)
+        return await super().fetch_offers(query)
+
+
+def test_a_question_that_goes_on_when_it_is_cancelled_is_found_out() -> None:
+    class Deaf(Served):
+        def provider(self) -> MemoryProvider:
+            return _Deaf()
+
+    with pytest.raises(AssertionError, match="it goes on, or answers"):
+        a_question_that_is_cancelled_ends_at_once(Deaf())
 
 
 class _Doubles(MemoryDriver):
@@ -195,6 +286,18 @@ class _Doubles(MemoryDriver):
         again = replace(node, id=node.id + "-2")
         self.cloud.nodes[again.id] = again
         return again
+
+
+class _TellsTheKey(MemoryDriver):
+    async def create(self, request: NodeRequest) -> Node:
+        logging.getLogger("cloud").debug("Authorization: open-sesame")
+        return await super().create(request)
+
+
+class _IsNeverFull(MemoryDriver):
+    async def create(self, request: NodeRequest) -> Node:
+        self.cloud.room = 8
+        return await super().create(request)
 
 
 class _ForgetsLaunches(MemoryDriver):
@@ -258,29 +361,32 @@ class _OverlapsItself(MemoryDriver):
         (_RaisesForGone, "contract-never-was"),
         (_CannotDeleteTwice, "contract-never-was"),
         (_ListsEverything, "found in another deployment too"),
-        (_ListsOnlyItsOwn, "test_list_finds_the_nodes_of_its_deployment_alone"),
+        (_ListsOnlyItsOwn, "list_finds_the_nodes_of_its_deployment_alone"),
         (_LeavesWhatFailed, "contract-impossible was left behind"),
         (_OverlapsItself, "two creates at once made two nodes"),
+        (_TellsTheKey, "no_secret_is_in_a_node_its_driver_or_a_log: AssertionError: a secret is shown"),
+        (
+            _IsNeverFull,
+            "capacity_that_goes_between_list_and_create_is_told_as_that: AssertionError: nothing was",
+        ),
     ],
 )
 def test_a_driver_that_breaks_the_contract_is_found_out(broken: type[MemoryDriver], said: str) -> None:
-    class Contract(TestADriverThatHolds):
-        def driver(self) -> MemoryDriver:
-            return broken(self.cloud)
+    class Broken(Memory):
+        driven = broken
 
-    contract = Contract()
-    contract.cloud = Cloud()
-    assert said in faults(contract)
+    assert said in faults(Broken, PROMISES_OF_DRIVERS)
 
 
-def faults(contract: ProviderContract | NodeDriverContract) -> str:
-    """What the whole suite says is wrong."""
+def faults(make: Callable[[], Subject], promises: Iterable[Promise]) -> str:
+    """What the suite says is wrong, each promise with a subject of its own."""
     found = []
-    for name, test in inspect.getmembers(contract, inspect.ismethod):
-        if name.startswith("test_"):
-            try:
-                test()
-            except Exception as fault:
-                found.append(f"{name}: {type(fault).__name__}: {fault}")
+    for promise in promises:
+        try:
+            promise(make())
+        except SkipTest:
+            continue
+        except Exception as fault:
+            found.append(f"{promise.__name__}: {type(fault).__name__}: {fault}")
     assert found, "the suite found nothing"
     return "\n".join(found)

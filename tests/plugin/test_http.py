@@ -33,6 +33,7 @@ from hetops.plugin import (
     read_credential,
 )
 from tests.doubles.fake_api import TOKEN, Answer, FakeApi, Fault, FaultKind, Scenario, Seen, running
+from tests.doubles.meanings import EVERY_TIME, MEANS, PASSING
 
 TIMEOUT_SECONDS = 0.3
 
@@ -111,32 +112,14 @@ def tried(api: Counter, method: str, path: str, *arguments: Any) -> Any:
         return fault
 
 
-EVERY_TIME = 99
-
-READING = {
-    FaultKind.THROTTLED: ErrorKind.THROTTLED,
-    FaultKind.THROTTLED_BARE: ErrorKind.THROTTLED,
-    FaultKind.ERROR_500: ErrorKind.TRANSIENT,
-    FaultKind.SLOW_BODY: ErrorKind.TRANSIENT,
-    FaultKind.TRUNCATED_JSON: ErrorKind.TRANSIENT,
-    FaultKind.SHORT_BODY: ErrorKind.TRANSIENT,
-    FaultKind.WRONG_CONTENT_TYPE: ErrorKind.INVALID,
-    FaultKind.LOGIN_PAGE: ErrorKind.INVALID,
-    FaultKind.REDIRECT: ErrorKind.INVALID,
-    FaultKind.RESET: ErrorKind.TRANSIENT,
-    FaultKind.LOST_ANSWER: ErrorKind.TRANSIENT,
-    FaultKind.SILENT_SUCCESS: ErrorKind.TRANSIENT,
-    FaultKind.DEAD: ErrorKind.TRANSIENT,
-}
-"""What a fault means that does not pass."""
-
-PASSING = [kind for kind, means in READING.items() if means is not ErrorKind.INVALID]
+READING = [kind for kind, means in MEANS.items() if means]
+"""Faults that do harm where they stay."""
 
 
 @pytest.mark.parametrize("kind", READING)
 def test_a_fault_that_stays_is_named_for_what_it_is(fake: Callable[..., Counter], kind: FaultKind) -> None:
     fault = refusal(fake(Fault(kind=kind, times=EVERY_TIME)), "get", "/things")
-    assert (fault.provider, fault.kind) == ("counter", READING[kind])
+    assert (fault.provider, fault.kind) == ("counter", MEANS[kind])
     assert fault.message.startswith("GET /things"), fault.message
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -15,13 +15,12 @@ from hetops.catalog import tables
 from hetops.catalog.list_prices import list_prices
 from hetops.domain.offer import AvailabilityState, Market, Offer
 from hetops.offers.select import OfferRules, Reason, Selection, select
-from hetops.plugin import Capability, DeclaresPools, DrivesNodes, OfferQuery
+from hetops.plugin import Capability, DeclaresPools, DrivesNodes
 from hetops.plugin.soundness import sound_offer
-from hetops.plugin.testing import ProviderContract
 from tests.doubles import aws, aws_account
 from tests.doubles.aws import NOW, AwsCloud
 from tests.doubles.aws_account import AwsScenario
-from tests.plugins.aws_questions import Told, ask, enter, query
+from tests.plugins.aws_questions import Told, ask, enter
 
 FEW = ("g6.xlarge", "g6e.12xlarge", "p5.48xlarge")
 MANY = tuple(f"{family}.{size}xlarge" for family in ("g5", "g6", "g6e") for size in (2, 4, 8, 12))
@@ -41,23 +40,6 @@ def trapped() -> Iterator[Told]:
     with aws.running(aws_account.scenario("traps")) as cloud, pytest.MonkeyPatch.context() as patch:
         enter(cloud, patch)
         yield ask()
-
-
-class TestAws(ProviderContract):
-    """The public contract."""
-
-    @pytest.fixture(autouse=True)
-    def _plain(self, plain: AwsCloud) -> None:
-        """Against the double."""
-
-    def provider(self) -> AwsProvider:
-        return AwsProvider()
-
-    def query(self) -> OfferQuery:
-        return query(self.settings())
-
-    def settings(self) -> Mapping[str, object]:
-        return {"regions": ["us-east-1", "eu-*"]}
 
 
 def test_it_is_for_planning_only() -> None:

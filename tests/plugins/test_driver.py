@@ -15,7 +15,6 @@ import pytest
 from hetops_local.driver import LocalDriver
 
 from hetops.plugin import ErrorKind, Node, NodeState, ProviderError, Scope
-from hetops.plugin.testing import NodeDriverContract
 from tests.plugins.nodes import PATIENCE_SECONDS, driven, launch, marked, pid_of, request, until
 
 
@@ -24,27 +23,6 @@ def driver(tmp_path: Path) -> Iterator[LocalDriver]:
     """A driver with a state folder of its own."""
     with driven(tmp_path) as found:
         yield found
-
-
-class TestTheLocalDriver(NodeDriverContract):
-    """Ours passes the suite that everyone's passes."""
-
-    provider_name = "local"
-
-    @pytest.fixture(autouse=True)
-    def _folder(self, tmp_path: Path) -> Iterator[None]:
-        self.folder = tmp_path
-        with driven(tmp_path):
-            yield
-
-    def driver(self) -> LocalDriver:
-        return LocalDriver(self.folder)
-
-    def request(self, name: str):
-        return request(name, launch(), launch(), deployment="contract")
-
-    def impossible_request(self, name: str):
-        return request(name, launch(argv=("no-such-program",)), deployment="contract")
 
 
 def created(driver: LocalDriver, *args, **kwargs) -> Node:

@@ -12,11 +12,12 @@ from hetops.offers.collect import Freshness, Source, Terms, collect
 from tests.doubles import aws
 from tests.doubles.aws_account import AwsFault, AwsScenario
 from tests.doubles.fake_api import Fault, FaultKind
+from tests.doubles.meanings import EVERY_TIME, MEANS
 from tests.doubles.providers import answering
 from tests.plugins.aws_questions import enter
 from tests.plugins.clouds import KINDS, query
 from tests.plugins.gcp_cloud import project
-from tests.plugins.test_faults import EVERY_TIME, GOOD, MEANS, cell, word
+from tests.plugins.test_faults import GOOD, cell, word
 
 Cell = Callable[[FaultKind, Path], str]
 

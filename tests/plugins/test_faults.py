@@ -14,31 +14,11 @@ from hetops.offers.collect import Source
 from hetops.offers.sources import Collected, SourceState
 from hetops.plugin import Node
 from tests.doubles.fake_api import TOKEN, Fault, FaultKind, Scenario
+from tests.doubles.meanings import EVERY_TIME, MEANS, PASSING
 from tests.doubles.providers import answering, live_offer
 from tests.plugins.clouds import KINDS, Stand, stand
 
 GOOD = live_offer("good")
-
-MEANS = {
-    FaultKind.THROTTLED: ErrorKind.THROTTLED,
-    FaultKind.THROTTLED_BARE: ErrorKind.THROTTLED,
-    FaultKind.ERROR_500: ErrorKind.TRANSIENT,
-    FaultKind.SLOW_BODY: ErrorKind.TRANSIENT,
-    FaultKind.TRUNCATED_JSON: ErrorKind.TRANSIENT,
-    FaultKind.SHORT_BODY: ErrorKind.TRANSIENT,
-    FaultKind.WRONG_CONTENT_TYPE: ErrorKind.INVALID,
-    FaultKind.LOGIN_PAGE: ErrorKind.INVALID,
-    FaultKind.REDIRECT: ErrorKind.INVALID,
-    FaultKind.RESET: ErrorKind.TRANSIENT,
-    FaultKind.LOST_ANSWER: ErrorKind.TRANSIENT,
-    FaultKind.SILENT_SUCCESS: ErrorKind.TRANSIENT,
-    FaultKind.DEAD: ErrorKind.TRANSIENT,
-    FaultKind.CLOCK_SKEW: None,
-}
-"""What a fault that stays means; None: it does no harm."""
-
-PASSING = [kind for kind, means in MEANS.items() if means is not ErrorKind.INVALID]
-EVERY_TIME = 10**6
 
 
 def collected(cloud: str, folder: Path, *faults: Fault) -> Collected:

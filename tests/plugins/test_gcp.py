@@ -16,9 +16,7 @@ from hetops.domain.offer import Availability, AvailabilityState, Limits, Market
 from hetops.errors import ErrorKind, ProviderError
 from hetops.offers.select import Reason
 from hetops.offers.sources import SourceState
-from hetops.plugin import OfferQuery
 from hetops.plugin.provider import for_planning_only
-from hetops.plugin.testing import ProviderContract
 from tests.doubles.gcp import sku
 from tests.plugins.clouds import NOW, query, selected
 from tests.plugins.gcp_cloud import Project, project
@@ -32,20 +30,6 @@ def gcp(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     """A project that is well."""
     with project(tmp_path_factory.mktemp("gcp")) as standing:
         yield standing
-
-
-class TestContract(ProviderContract):
-    """What every provider must hold to."""
-
-    @pytest.fixture(autouse=True)
-    def _stand(self, gcp: Project) -> None:
-        self.gcp = gcp
-
-    def provider(self) -> Any:
-        return self.gcp.provider()
-
-    def query(self) -> OfferQuery:
-        return query()
 
 
 def test_it_is_for_planning_only(gcp: Project) -> None:

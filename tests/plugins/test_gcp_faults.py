@@ -11,12 +11,11 @@ from hetops.offers.collect import Source
 from hetops.offers.sources import Collected, SourceState
 from tests.doubles.fake_api import TOKEN, Fault, FaultKind
 from tests.doubles.gcp import COMPUTE, PROJECT, SKUS
+from tests.doubles.meanings import EVERY_TIME, MEANS, PASSING
 from tests.doubles.providers import answering, live_offer
 from tests.plugins.gcp_cloud import project
-from tests.plugins.test_faults import MEANS, PASSING
 
 GOOD = live_offer("good")
-EVERY_TIME = 10**6
 
 
 def collected(folder: Path, *faults: Fault) -> Collected:

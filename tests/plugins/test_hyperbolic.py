@@ -1,4 +1,4 @@
-"""Hyperbolic as a provider, against its fake: the contract of everyone, and what is its own."""
+"""Hyperbolic as a provider, against its fake: what is its own; test_contract.py has what is everyone's."""
 
 from __future__ import annotations
 
@@ -15,9 +15,7 @@ from hetops_hyperbolic.shell import Door
 from hetops.domain.offer import AvailabilityState, Offer
 from hetops.domain.plan import Refusal
 from hetops.errors import ErrorKind, ProviderError, Scope
-from hetops.plugin import NodeDriver, NodeRequest, OfferQuery
-from hetops.plugin.testing import NodeDriverContract, ProviderContract
-from tests.doubles.fake_api import TOKEN, Fault, FaultKind
+from tests.doubles.fake_api import Fault, FaultKind
 from tests.doubles.hyperbolic import RENTALS
 from tests.plugins.clouds import LAUNCH as ENGINE
 from tests.plugins.clouds import OnAStand, query, selected
@@ -34,42 +32,6 @@ ONE = {
     "totalAvailable": 6,
     "nodes": [],
 }
-
-
-class TestContract(OnAStand, ProviderContract):
-    """What every provider must hold to."""
-
-    of = "hyperbolic"
-
-    def provider(self) -> Any:
-        return self.cloud.provider()
-
-    def query(self) -> OfferQuery:
-        return query()
-
-    def secrets(self) -> tuple[str, ...]:
-        return (TOKEN,)
-
-
-class TestDriverContract(OnAStand, NodeDriverContract):
-    """What every driver of nodes must hold to."""
-
-    of = "hyperbolic"
-    provider_name = "hyperbolic"
-
-    def driver(self) -> NodeDriver:
-        return self.cloud.driver()
-
-    def request(self, name: str) -> NodeRequest:
-        return self.cloud.request(name)
-
-    def impossible_request(self, name: str) -> NodeRequest:
-        return self.cloud.request(name, sku=self.cloud.kind.sold_out)
-
-    def losing_driver(self) -> NodeDriver:
-        path = self.cloud.kind.create_path
-        self.cloud = self.another(faults=(Fault(kind=FaultKind.LOST_ANSWER, method="POST", path=path),))
-        return self.cloud.driver()
 
 
 class TestOffers(OnAStand):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -19,24 +18,9 @@ from hetops.catalog.list_prices import list_prices
 from hetops.domain.offer import AvailabilityState, Offer, PriceBasis
 from hetops.errors import ErrorKind, ProviderError
 from hetops.plugin import OfferQuery
-from hetops.plugin.testing import ProviderContract
 from tests.doubles.providers import NOW, list_offer
 
 CATALOG = tables.load()
-
-
-class TestTheLocalProvider(ProviderContract):
-    """Ours passes the suite that everyone's passes, with all its emulated twins."""
-
-    def provider(self) -> LocalProvider:
-        return LocalProvider()
-
-    def settings(self) -> dict[str, Any]:
-        return {"emulate": True}
-
-    def query(self) -> OfferQuery:
-        listed = list_prices(CATALOG).offers
-        return replace(super().query(), gpu_types=CATALOG.gpu_types, list_prices=listed)
 
 
 def offers(settings: dict[str, Any], *listed: Offer) -> tuple[Offer, ...]:

@@ -3,100 +3,53 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from pathlib import Path
+from dataclasses import replace
+from typing import Any
 
 import pytest
-from cloud import TOKEN, Cloud, running
-from hetops_example.provider import TOKEN_VARIABLE, URL_VARIABLE, ExampleDriver, ExampleProvider
+from conftest import ExampleSubject
+from hetops_example.provider import NAME
 
-from hetops.plugin import ErrorKind, Launch, Node, NodeDriver, NodeRequest, Provider, ProviderError
-from hetops.plugin.testing import NodeDriverContract, ProviderContract
-
-
-@pytest.fixture(autouse=True)
-def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
-    """A cloud of its own for every test, and the token that opens it."""
-    with running() as cloud:
-        monkeypatch.setenv(URL_VARIABLE, cloud.url)
-        monkeypatch.setenv(TOKEN_VARIABLE, TOKEN)
-        yield cloud
+from hetops.plugin import ErrorKind, Launch, Offer, ProviderError, Refusal
+from hetops.plugin.testing import Promise
 
 
-def a_request(name: str, sku: str = "one-l4") -> NodeRequest:
-    """A node that runs two engines."""
-    launch = Launch(argv=("--model", "some/model"), image="registry.example/engine:1")
-    return NodeRequest(
-        name=name,
-        deployment="contract",
-        pool="small",
-        sku=sku,
-        region="north",
-        zone="",
-        market="on_demand",
-        launches=(launch, launch),
-    )
+def test_it_keeps_the_promise(promise: Promise, subject: ExampleSubject) -> None:
+    """Of every provider, and of every driver of nodes."""
+    promise(subject)
 
 
-class TestProvider(ProviderContract):
-    """What every provider must hold to."""
-
-    def provider(self) -> Provider:
-        """Ours."""
-        return ExampleProvider()
+def offers(subject: ExampleSubject, **settings: Any) -> list[Offer | Refusal]:
+    """What it hands over with these settings."""
+    query = replace(subject.query(), settings=settings)
+    return [o for o in asyncio.run(subject.provider().fetch_offers(query)) if not isinstance(o, Exception)]
 
 
-class TestDriver(NodeDriverContract):
-    """What every driver of nodes must hold to."""
-
-    provider_name = "example"
-
-    def driver(self) -> NodeDriver:
-        """Ours; nothing lives in the object."""
-        return ExampleProvider().node_driver(Path(), {})
-
-    def request(self, name: str) -> NodeRequest:
-        """A node that can be had."""
-        return a_request(name)
-
-    def impossible_request(self, name: str) -> NodeRequest:
-        """A type that is sold out."""
-        return a_request(name, sku="retired")
+def test_a_region_of_the_settings_leaves_the_others_out(subject: ExampleSubject) -> None:
+    """`region` of `[providers.example]`."""
+    found = {o.sku for o in offers(subject, region="south") if isinstance(o, Offer)}
+    assert found == {"one-h100", "sold-out"}
 
 
-def created(name: str, sku: str = "one-l4") -> Node:
-    """The node that the driver creates."""
-    return asyncio.run(ExampleDriver().create(a_request(name, sku)))
+def test_a_type_without_a_price_is_told_and_never_offered(subject: ExampleSubject) -> None:
+    """`hetops offers --refused` lists it."""
+    reasons = {o.subject: o.reason for o in offers(subject) if isinstance(o, Refusal)}
+    assert reasons == {f"{NAME} retired": "it has no price"}
 
 
-def test_a_create_whose_answer_is_lost_makes_one_node(cloud: Cloud) -> None:
-    """The connection breaks after the cloud has begun: the node is found by name."""
-    cloud.loses = 1
-    node = created("lost")
-    assert [n["id"] for n in cloud.nodes.values()] == [node.id]
-
-
-@pytest.mark.parametrize(("token", "kind"), [("", ErrorKind.AUTH), ("stolen", ErrorKind.AUTH)])
-def test_a_token_that_is_missing_or_wrong_is_a_matter_of_credentials(
-    token: str, kind: ErrorKind, monkeypatch: pytest.MonkeyPatch
+def test_a_launch_that_no_container_can_be_made_of_is_refused_before_the_cloud_is_asked(
+    subject: ExampleSubject,
 ) -> None:
-    """So hetops says which credentials to mend."""
-    monkeypatch.setenv(TOKEN_VARIABLE, token)
+    """So nothing is paid for."""
+    request = replace(subject.request("never"), launches=(Launch(argv=("engine",)),))
     with pytest.raises(ProviderError) as caught:
-        created("never")
-    assert caught.value.kind is kind
+        asyncio.run(subject.driver().create(request))
+    assert (caught.value.kind, subject.cloud.seen) == (ErrorKind.INVALID, [])
 
 
-def test_a_type_that_is_sold_out_is_a_matter_of_capacity() -> None:
-    """So hetops plans again without it."""
-    with pytest.raises(ProviderError) as caught:
-        created("never", sku="retired")
-    assert caught.value.kind is ErrorKind.CAPACITY
-
-
-def test_a_cloud_that_is_down_is_an_error_that_may_pass(monkeypatch: pytest.MonkeyPatch) -> None:
-    """So hetops tries again later."""
-    monkeypatch.setenv(URL_VARIABLE, "http://127.0.0.1:9")
-    with pytest.raises(ProviderError) as caught:
-        created("never")
-    assert caught.value.kind is ErrorKind.TRANSIENT
+def test_without_a_token_nobody_is_asked(subject: ExampleSubject) -> None:
+    """And the fix is a line to type."""
+    subject.token = ""
+    results = {r.subject: r for r in subject.provider().check({})}
+    assert (results["token"].ok, results["token"].fix) == (False, "export EXAMPLE_CLOUD_TOKEN=...")
+    assert subject.cloud.seen == []
