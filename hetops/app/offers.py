@@ -263,7 +263,8 @@ def _narrowed(wanted: Wanted, question: Question, surroundings: Surroundings) ->
 
 def _gpu(text: str, catalog: Catalog, *, where: str = "") -> GpuWanted:
     wanted = parse_gpu(text)
-    catalog.gpu(wanted.gpu, where=where)
+    if not any(wanted.covers(gpu.name) for gpu in catalog.gpu_types):
+        catalog.gpu(wanted.gpu, where=where)
     return wanted
 
 

@@ -38,7 +38,7 @@ class _Price(click.ParamType[Decimal]):
 @click.command("offers")
 @options.file_option
 @click.option("--provider", "providers", multiple=True, metavar="NAME", help="Ask this provider. Repeatable.")
-@click.option("--gpu", "gpus", multiple=True, metavar="GPU[:COUNT]", help="H100-SXM, H100-SXM:8. Repeatable.")
+@click.option("--gpu", "gpus", multiple=True, metavar="GPU[:COUNT]", help="H100-SXM, H100:8. Repeatable.")
 @click.option("--region", "regions", multiple=True, metavar="PATTERN", help="us-*, eu-west-1. Repeatable.")
 @click.option("--market", "markets", multiple=True, type=click.Choice(_MARKETS), help="Repeatable.")
 @click.option("--max-price", "max_price", type=_Price(), help="USD per GPU and hour at most.")

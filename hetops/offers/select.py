@@ -55,10 +55,18 @@ class StalePrices(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GpuWanted:
-    """A GPU type, and how many of it one node must have; None takes any number."""
+    """A GPU type, or a family of them (`H100` for H100-SXM, H100-PCIe and H100-NVL), and how many of it one node must have.
+
+    None takes any number.
+    """
 
     gpu: str
     count: int | None = None
+
+    def covers(self, gpu: str) -> bool:
+        """Whether a GPU type is meant, however it is spelt."""
+        name, wanted = gpu.casefold(), self.gpu.casefold()
+        return name == wanted or name.startswith(f"{wanted}-")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +113,7 @@ class Selection:
 
 
 def parse_gpu(text: str) -> GpuWanted:
-    """`H100-SXM` or `H100-SXM:8`: a GPU type, and how many one node must have.
+    """`H100-SXM`, `H100` or `H100:8`: a GPU type or family, and how many one node must have.
 
     Raises:
         UsageError: the count is no whole number above zero.
@@ -192,7 +200,7 @@ def _provider(offer: Offer, rules: OfferRules, _context: _Context) -> str:
 
 
 def _gpu(offer: Offer, rules: OfferRules, _context: _Context) -> str:
-    wanted = [w for w in rules.gpus if w.gpu == offer.gpu]
+    wanted = [w for w in rules.gpus if w.covers(offer.gpu)]
     if rules.gpus and not wanted:
         return "not a GPU type asked for"
     counts = {w.count for w in wanted}
@@ -309,7 +317,7 @@ def _matching_nothing(offers: Sequence[Offer], rules: OfferRules) -> Iterable[st
 
 
 def _gpu_matches(offer: Offer, wanted: GpuWanted) -> bool:
-    return offer.gpu == wanted.gpu and wanted.count in (None, offer.gpu_count)
+    return wanted.covers(offer.gpu) and wanted.count in (None, offer.gpu_count)
 
 
 def _meant(name: str, known: Iterable[str]) -> str:

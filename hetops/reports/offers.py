@@ -53,10 +53,11 @@ def by_gpu_as_text(listing: OfferListing) -> str:
 
 def refused_as_text(listing: OfferListing) -> str:
     """Every offer that breaks a rule, and whatever is no offer, with the reason."""
-    broken = [(r.offer.provider, _short(r.offer.sku), _gpus(r.offer), r.detail) for r in listing.refused]
-    others = [(r.subject, "", "", _counted(r)) for r in listing.refusals]
+    broken = [(*_what(r.offer), r.detail) for r in listing.refused]
+    others = [(r.subject, "", "", "", "", _counted(r)) for r in listing.refusals]
     rows = [*broken, *others]
-    table = q.table(("refused", "sku", "gpu", "reason"), rows) if rows else "Nothing was refused."
+    headers = ("refused", "sku", "gpu", "region", "market", "reason")
+    table = q.table(headers, rows) if rows else "Nothing was refused."
     return _joined((table, _foot(listing)))
 
 
@@ -148,11 +149,7 @@ def _foot(listing: OfferListing) -> str:
 def _row(priced: PricedOffer, now: datetime) -> Sequence[str]:
     offer = priced.offer
     return (
-        offer.provider,
-        _short(offer.sku),
-        _gpus(offer),
-        offer.zone or offer.region,
-        str(offer.market),
+        *_what(offer),
         _left(offer),
         q.usd(offer.total_usd_per_hour),
         q.usd(priced.usd_per_gpu_hour),
@@ -161,6 +158,12 @@ def _row(priced: PricedOffer, now: datetime) -> Sequence[str]:
         q.usd(priced.usd_per_tb_per_second_hour),
         _basis(offer, now),
     )
+
+
+def _what(offer: Offer) -> tuple[str, str, str, str, str]:
+    """What is offered, by whom and where."""
+    place = offer.zone or offer.region
+    return offer.provider, _short(offer.sku), _gpus(offer), place, str(offer.market)
 
 
 def _short(sku: str) -> str:

@@ -109,7 +109,7 @@ def test_offline_asks_only_this_machine(tmp_path: Path) -> None:
     ("fields", "said", "hint"),
     [
         ({"providers": ("awss",)}, "unknown provider 'awss'", "did you mean 'aws'?"),
-        ({"gpus": ("H100",)}, "unknown GPU type 'H100'", "'H100-SXM'"),
+        ({"gpus": ("H100-SMX",)}, "unknown GPU type 'H100-SMX'", "'H100-SXM'"),
         ({"gpus": ("NOPE",)}, "unknown GPU type 'NOPE'", "known: "),
     ],
 )

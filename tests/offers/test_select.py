@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hetops.catalog import tables
 from hetops.domain.offer import Availability, AvailabilityState, Limits, Market, Offer, QuotaShare
 from hetops.errors import UsageError
 from hetops.offers.select import (
@@ -211,6 +212,21 @@ def test_every_offer_is_chosen_or_refused_and_order_does_not_count(offers, rules
 def test_a_rule_never_adds_an_offer(offers, rules) -> None:
     free = {o.id for o in select(offers, OfferRules(), now=NOW, gpus=GPUS).offers}
     assert {o.id for o in select(offers, rules, now=NOW, gpus=GPUS).offers} <= free
+
+
+@pytest.mark.parametrize(
+    ("asked", "covered"),
+    [
+        ("H100", {"H100-SXM", "H100-PCIe", "H100-NVL"}),
+        ("h100-sxm", {"H100-SXM"}),
+        ("L40", {"L40"}),
+        ("A100-80GB", {"A100-80GB-SXM", "A100-80GB-PCIe"}),
+        ("H10", set()),
+    ],
+)
+def test_a_family_is_all_of_its_forms_and_no_other_gpu(asked: str, covered: set[str]) -> None:
+    names = {g.name for g in tables.load().gpu_types}
+    assert {name for name in names if parse_gpu(asked).covers(name)} == covered
 
 
 @pytest.mark.parametrize(

@@ -107,9 +107,9 @@ def test_everything_refused_is_told_with_its_reason() -> None:
     refusals = (Refusal(subject="aws p3.2xlarge", reason="retired family", count=2),)
     text = report.refused_as_text(listing(refused=refused, refusals=refusals))
     assert text.splitlines()[:3] == [
-        "REFUSED         SKU    GPU           REASON",
-        "cloud           eight  8 x H100-SXM  dearer than 2 usd_per_gpu_hour",
-        "aws p3.2xlarge                       retired family (2 times)",
+        "REFUSED         SKU    GPU           REGION      MARKET     REASON",
+        "cloud           eight  8 x H100-SXM  us-east-1a  on_demand  dearer than 2 usd_per_gpu_hour",
+        "aws p3.2xlarge                                              retired family (2 times)",
     ]
     assert "4 offers; 3 refused" in text
     assert report.refused_as_text(listing()).startswith("Nothing was refused.")
