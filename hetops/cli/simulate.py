@@ -125,13 +125,13 @@ def command(
     )
     with _progress(ctx) as progress:
         found = simulate(question, progress)
-    if html:
-        write_html(found, html)
-        options.say(f"wrote {html}")
     if as_json:
         click.echo(json.dumps(document(found), indent=2))
     else:
         click.echo(as_text(found), nl=False)
+    if html:
+        write_html(found, html)
+        options.say(f"wrote {html}")
     if found.ended is Ended.STOPPED:
         ctx.exit(CancelledError.exit_code)
 

@@ -49,20 +49,25 @@ class SimulatedClass:
     tpot_seconds: Measured
     ttft_percentiles: Percentiles | None
     tpot_percentiles: Percentiles | None
+    ttft_attainment: float | None
+    """Share of its requests that were answered within the target's TTFT, as for TPOT and for both."""
+    tpot_attainment: float | None
     attainment: float | None
-    """Share of its requests that were answered within both targets."""
     shares: Mapping[str, Measured]
     """By pool."""
 
     @property
-    def kept(self) -> bool:
-        """Whether both percentiles keep the target."""
-        pairs = (
-            (self.ttft_seconds, self.target.ttft_seconds),
-            (self.tpot_seconds, self.target.tpot_seconds),
+    def late(self) -> tuple[str, ...]:
+        """Which of `TTFT` and `TPOT` too few requests kept; one that was not answered kept none."""
+        target = self.target
+        found = (
+            ("TTFT", target.ttft_seconds, target.ttft_percentile, self.ttft_attainment),
+            ("TPOT", target.tpot_seconds, target.tpot_percentile, self.tpot_attainment),
         )
-        return all(
-            bound is None or found.measured is None or found.measured <= bound for found, bound in pairs
+        return tuple(
+            name
+            for name, bound, percentile, share in found
+            if bound is not None and share is not None and share < percentile / 100.0 - 1e-9
         )
 
 

@@ -54,7 +54,6 @@ def _latencies(c: SimulatedClass) -> Iterator[tuple[str, ...]]:
         ("TTFT", c.ttft_seconds, target.ttft_seconds, target.ttft_percentile, c.ttft_percentiles),
         ("TPOT", c.tpot_seconds, target.tpot_seconds, target.tpot_percentile, c.tpot_percentiles),
     ):
-        late = bound is not None and figure.measured is not None and figure.measured > bound
         values = (all_of.p50, all_of.p90, all_of.p95, all_of.p99) if all_of else (None,) * 4
         yield (
             c.name,
@@ -62,7 +61,7 @@ def _latencies(c: SimulatedClass) -> Iterator[tuple[str, ...]]:
             *pair(figure, q.seconds),
             q.seconds(bound),
             *(q.seconds(v) for v in values),
-            "late" if late else "",
+            "late" if name in c.late else "",
         )
 
 

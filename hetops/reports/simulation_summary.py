@@ -165,6 +165,8 @@ def _classes(plan: Plan, run: Played) -> Iterator[SimulatedClass]:
             ),
             ttft_percentiles=outcome.ttft,
             tpot_percentiles=outcome.tpot,
+            ttft_attainment=outcome.ttft_attainment,
+            tpot_attainment=outcome.tpot_attainment,
             attainment=outcome.attainment,
             shares=_shares(plan, run, index),
         )

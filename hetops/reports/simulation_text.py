@@ -61,10 +61,12 @@ def head(found: Simulation) -> Iterator[str]:
         )
     yield from (f"fault: {f.fault}" for f in found.faults)
     if found.attainment is not None:
-        yield f"Within targets: {precisely(found.attainment)} of the requests"
-    told = ((found.spilled, "taken by a pool that was not full"), (found.retries, "sent again"))
-    if any(count for count, _ in told):
-        yield "; ".join(f"{count:,} requests {what}" for count, what in told if count)
+        late = [c.name for c in found.classes if c.late]
+        told = f"not kept for {', '.join(late)}" if late else "kept for every class"
+        yield f"Targets {told}; {precisely(found.attainment)} of the requests within theirs"
+    moved = ((found.spilled, "taken by a pool that was not full"), (found.retries, "sent again"))
+    if any(count for count, _ in moved):
+        yield "; ".join(f"{q.many(count, 'request')} {what}" for count, what in moved if count)
 
 
 def precisely(share: float) -> str:
@@ -107,8 +109,13 @@ def _class_rows(c: SimulatedClass) -> Iterator[tuple[str, ...]]:
         ("TTFT", c.ttft_seconds, target.ttft_seconds, target.ttft_percentile),
         ("TPOT", c.tpot_seconds, target.tpot_seconds, target.tpot_percentile),
     ):
-        late = bound is not None and found.measured is not None and found.measured > bound
-        yield "", f"{name} p{percentile:g}", *pair(found, q.seconds), q.seconds(bound), NOT_KEPT * late
+        yield (
+            "",
+            f"{name} p{percentile:g}",
+            *pair(found, q.seconds),
+            q.seconds(bound),
+            NOT_KEPT * (name in c.late),
+        )
     yield (
         "",
         "within targets",

@@ -52,8 +52,10 @@ class ClassOutcome:
     ttft_seconds: float | None
     """At the percentile of the class's target, as TPOT."""
     tpot_seconds: float | None
+    ttft_attainment: float | None
+    """Share of the requests that were answered within the target's TTFT, as for TPOT and for both."""
+    tpot_attainment: float | None
     attainment: float | None
-    """Share of the requests that were answered within both targets."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -68,8 +70,14 @@ class Served:
     """Endless where no first token came."""
     tpot: Floats
     """None of a number where there are fewer than two tokens."""
-    kept: Bools
-    """Answered within both targets of its class."""
+    ttft_kept: Bools
+    """Answered within the TTFT of its class's target, as for TPOT."""
+    tpot_kept: Bools
+
+    @property
+    def kept(self) -> Bools:
+        """Answered within both."""
+        return self.ttft_kept & self.tpot_kept
 
 
 def served(
@@ -84,14 +92,14 @@ def served(
     tpot[counted] = (ended[counted] - first[counted]) / gaps[counted]
     ttft, of = first - arrivals.at_seconds, np.array(label, dtype=np.int64)
     bounds = np.array([_bounds(c) for c in classes])[of]
-    late = (ttft > bounds[:, 0]) | (tpot > bounds[:, 1])
     return Served(
         label=of,
         over=np.array([outcome is not None for outcome in record.outcomes]),
         answered=answered,
         ttft=ttft,
         tpot=tpot,
-        kept=answered & ~late,
+        ttft_kept=answered & (ttft <= bounds[:, 0]),
+        tpot_kept=answered & ~(tpot > bounds[:, 1]),
     )
 
 
@@ -121,8 +129,14 @@ def _outcome(found: Served, index: int, c: WorkloadClass, seconds: float) -> Cla
         tpot=Percentiles.of(tpot),
         ttft_seconds=_at(ttft, c.target.ttft_percentile),
         tpot_seconds=_at(tpot, c.target.tpot_percentile),
-        attainment=float(found.kept[over].mean()) if count else None,
+        ttft_attainment=_share(found.ttft_kept[over]),
+        tpot_attainment=_share(found.tpot_kept[over]),
+        attainment=_share(found.kept[over]),
     )
+
+
+def _share(of: Bools) -> float | None:
+    return float(of.mean()) if len(of) else None
 
 
 def _at(seconds: Floats, percentile: float) -> float | None:

@@ -69,7 +69,7 @@ def test_requests_go_where_the_plan_says_and_the_figures_add_up(tmp_path: Path) 
     assert chat.ttft_percentiles is not None
     assert chat.ttft_seconds.measured == chat.ttft_percentiles.p90
     assert chat.attainment == 1.0
-    assert chat.kept
+    assert chat.late == code.late == ()
 
 
 def test_utilisation_is_reckoned_as_the_certificate_reckons_it(tmp_path: Path) -> None:

@@ -93,6 +93,18 @@ def test_attainment_is_the_share_of_requests_that_kept_both_targets() -> None:
     assert 0 < FOUND.attainment < 1
 
 
+def test_a_target_is_kept_by_the_share_of_all_requests_that_its_percentile_names() -> None:
+    chat = FOUND.classes[0]
+    assert chat.late == ("TTFT",)
+    enough = replace(chat, ttft_attainment=0.9, tpot_attainment=0.95)
+    assert enough.late == ()
+    assert replace(enough, ttft_attainment=0.899).late == ("TTFT",)
+    assert replace(enough, ttft_attainment=0.1, target=LatencyTarget(tpot_seconds=0.05)).late == ()
+    text = as_text(replace(FOUND, classes=(replace(enough, tpot_attainment=0.5), FOUND.classes[1])))
+    assert "Targets not kept for chat; " in text
+    assert "Targets kept for every class; " in as_text(replace(FOUND, classes=(enough,)))
+
+
 def test_moments_cover_the_time_and_every_request_once() -> None:
     starts = [m.at_seconds for m in FOUND.moments]
     assert starts == sorted(starts)
