@@ -6,13 +6,18 @@ travel as strings, times as RFC 3339. Reads and writes no files.
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Protocol, TypeVar
 
 import msgspec
 
 from hetops.errors import DocumentError, nearest
+
+ADDED: Mapping[str, bool] = {"added": True}
+"""Metadata of a field that a minor version added: where it has its default, a digest is what it was before."""
 
 
 class Document(Protocol):
@@ -37,8 +42,39 @@ def encode(document: Document) -> bytes:
 
 
 def digest(document: Document) -> str:
-    """SHA-256 of the document's canonical JSON, in hex: equal documents have equal digests."""
-    return hashlib.sha256(msgspec.json.encode(to_builtins(document), order="sorted")).hexdigest()
+    """SHA-256 of the document's canonical JSON, in hex: equal documents have equal digests.
+
+    A minor version that adds fields changes no digest of a document that does not use them.
+    """
+    major = document.FORMAT_VERSION.split(".", maxsplit=1)[0]
+    meant = {
+        **_meant(document, to_builtins(document)),
+        "format": document.FORMAT,
+        "format_version": f"{major}.0",
+    }
+    return hashlib.sha256(msgspec.json.encode(meant, order="sorted")).hexdigest()
+
+
+def _meant(value: Any, plain: Any) -> Any:
+    """The plain JSON of a value without the added fields that have their defaults."""
+    if isinstance(value, tuple) and value and dataclasses.is_dataclass(value[0]):
+        return [_meant(one, of) for one, of in zip(value, plain, strict=True)]
+    if not dataclasses.is_dataclass(value):
+        return plain
+    kind: Any = type(value)
+    added = _added_fields(kind)
+    told = {name: getattr(value, name) for name in plain if name not in ("format", "format_version")}
+    return {n: _meant(v, plain[n]) for n, v in told.items() if n not in added or v != added[n]}
+
+
+@functools.cache
+def _added_fields(kind: Any) -> dict[str, Any]:
+    """The default of each field that a minor version added."""
+    return {
+        field.name: field.default_factory() if callable(field.default_factory) else field.default
+        for field in dataclasses.fields(kind)
+        if field.metadata.get("added")
+    }
 
 
 def decode(kind: type[D], text: bytes | str, *, source: str) -> D:

@@ -7,14 +7,30 @@ providers, models or how the rates came about, and must not: it is the border be
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 from fractions import Fraction
 from typing import ClassVar
 
-from hetops.errors import nearest
+from hetops.domain.codec import ADDED
+from hetops.solver.terms import (
+    Billing,
+    Declared,
+    Link,
+    Loss,
+    Migration,
+    Period,
+    Role,
+    Scenario,
+    Service,
+    ShareLimit,
+    Stretch,
+    Trait,
+    repeated,
+    unknown,
+)
 
 
 class Mode(StrEnum):
@@ -47,6 +63,24 @@ class PricedOffer:
     provider: str = ""
     gpu: str = ""
     gpu_count: int = 1
+    zone: str = field(default="", metadata=ADDED)
+    """Where its nodes fail together; an empty one counts as a zone of its own."""
+    market: str = field(default="", metadata=ADDED)
+    """`spot`, `on_demand`: any word that limits on shares and losses use."""
+    interruptions_per_hour: float = field(default=0.0, metadata=ADDED)
+    """How often a node is taken away."""
+    recovery_hours: float = field(default=0.0, metadata=ADDED)
+    """From then until another serves in its place."""
+    billing: Billing = field(default=Billing.RUNNING, metadata=ADDED)
+    committed_nodes: int = field(default=0, metadata=ADDED)
+    """Nodes that are paid for already, whatever the answer; only where they are reserved."""
+    lot_nodes: int = field(default=1, metadata=ADDED)
+    """Nodes are had in multiples of this: a capacity block of 4 is all 4 or none."""
+
+    @property
+    def lost_share(self) -> Fraction:
+        """The share of the time in which a node is on its way back: so much of its capacity does not count."""
+        return Fraction(repr(float(self.interruptions_per_hour))) * Fraction(repr(float(self.recovery_hours)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +98,12 @@ class Demand:
 
     name: str
     requests_per_second: float
+    model: str = field(default="", metadata=ADDED)
+    """What it asks for; a column of another model cannot serve it."""
+    deadline_hours: float | None = field(default=None, metadata=ADDED)
+    """Batch work: it may wait for a later period so long. Without it a request is served when it comes."""
+    kv_gb_per_request: float = field(default=0.0, metadata=ADDED)
+    """What goes from prefill to decode."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +118,16 @@ class Column:
     configuration: str
     replicas_per_node: int = 1
     requests_per_second: Mapping[str, float]
+    usd_per_request: Mapping[str, Decimal] = field(default_factory=dict, metadata=ADDED)
+    """By class, on top of the node's price: egress from here to where the class comes from."""
+    parts_per_node: int = field(default=1, metadata=ADDED)
+    """Above 1, the column's nodes, replicas and rates are those of a part of a node, which other columns may share."""
+    boot_seconds: float = field(default=0.0, metadata=ADDED)
+    """Paid and idle whenever a node is added in the course of the day: start and download of the weights."""
+    model: str = field(default="", metadata=ADDED)
+    role: Role = field(default=Role.WHOLE, metadata=ADDED)
+    kv_format: str = field(default="", metadata=ADDED)
+    """Prefill hands over only to decode of the same format: model, precision of the KV cache, engine."""
 
     @property
     def key(self) -> tuple[str, str]:
@@ -98,7 +148,7 @@ class Problem:
     """
 
     FORMAT: ClassVar[str] = "hetops.problem"
-    FORMAT_VERSION: ClassVar[str] = "1.0"
+    FORMAT_VERSION: ClassVar[str] = "1.1"
 
     mode: Mode = Mode.MIN_COST
     offers: tuple[PricedOffer, ...]
@@ -114,6 +164,15 @@ class Problem:
     assumed_max_nodes: int = ASSUMED_MAX_NODES
     gap: float = 1e-3
     """Relative distance between cost and proven bound at which the search may stop."""
+    services: tuple[Service, ...] = field(default=(), metadata=ADDED)
+    share_limits: tuple[ShareLimit, ...] = field(default=(), metadata=ADDED)
+    losses: tuple[Loss, ...] = field(default=(), metadata=ADDED)
+    periods: tuple[Period, ...] = field(default=(), metadata=ADDED)
+    """In order; after the last comes the first again. The first is the one that begins now."""
+    mean_budget_usd_per_hour: Decimal | None = field(default=None, metadata=ADDED)
+    """Over all periods, what is paid for changes included; `budget_usd_per_hour` holds in each of them."""
+    migration: Migration | None = field(default=None, metadata=ADDED)
+    links: tuple[Link, ...] = field(default=(), metadata=ADDED)
 
     def __post_init__(self) -> None:
         faults = list(_faults(self))
@@ -132,8 +191,78 @@ class Problem:
 
     @property
     def requests_per_second(self) -> float:
-        """The demand of all classes together."""
-        return math.fsum(c.requests_per_second for c in self.classes)
+        """The demand of all classes together, over all periods."""
+        return math.fsum(self.mean_rate(c.name) for c in self.classes)
+
+    def mean_rate(self, name: str) -> float:
+        """The demand of a class over all periods."""
+        if not self.periods:
+            return next(c.requests_per_second for c in self.classes if c.name == name)
+        return math.fsum(float(s.part) * s.rates[name] for s in self.stretches)
+
+    @property
+    def stretches(self) -> tuple[Stretch, ...]:
+        """The periods with every class's rate; one where there are none."""
+        rates = {c.name: c.requests_per_second for c in self.classes}
+        if not self.periods:
+            return (Stretch(rates=rates),)
+        total = sum((Fraction(p.hours) for p in self.periods), Fraction(0))
+        return tuple(
+            Stretch(
+                name=p.name,
+                hours=p.hours,
+                part=Fraction(p.hours) / total,
+                rates={**rates, **p.requests_per_second},
+            )
+            for p in self.periods
+        )
+
+    @property
+    def scenarios(self) -> tuple[Scenario, ...]:
+        """Every single loss that the fleet must bear."""
+        return tuple(
+            Scenario(
+                name=f"{loss.id}: {name}",
+                loss=loss.id,
+                lost=lost,
+                kept_share=Fraction(repr(float(loss.kept_share))),
+            )
+            for loss in self.losses
+            for name, lost in self.places(loss.trait, loss.values).items()
+        )
+
+    def places(self, trait: Trait, values: tuple[str, ...] = ()) -> dict[str, frozenset[str]]:
+        """Offers and services that have one of the values of a trait; without values, those of each value."""
+        value_of = {p.id: _value(p, trait) for p in self.everywhere}
+        if values:
+            return {" or ".join(values): frozenset(i for i, value in value_of.items() if value in values)}
+        return {
+            value or f"no {trait}": frozenset(i for i, of in value_of.items() if of == value)
+            for value in sorted(set(value_of.values()))
+        }
+
+    @property
+    def everywhere(self) -> tuple[PricedOffer | Service, ...]:
+        """Every place that can serve: offers, then services."""
+        return (*self.offers, *self.services)
+
+    @property
+    def plain(self) -> bool:
+        """Whether nodes that are paid while they run are all there is, at one rate, without terms."""
+        terms = (self.services, self.share_limits, self.losses, self.periods, self.links)
+        return (
+            not any(terms)
+            and self.mean_budget_usd_per_hour is None
+            and self.migration is None
+            and all(o.billing is Billing.RUNNING and o.lot_nodes == 1 for o in self.offers)
+            and all(
+                c.parts_per_node == 1 and c.role is Role.WHOLE and not c.usd_per_request for c in self.columns
+            )
+        )
+
+    def usable(self, offer: PricedOffer) -> Fraction:
+        """The share of a node of the offer that may be planned with: less headroom, less what interruptions take."""
+        return self.usable_share * (1 - offer.lost_share)
 
     @property
     def usable_share(self) -> Fraction:
@@ -146,6 +275,7 @@ def _faults(problem: Problem) -> Iterator[str]:
     yield from _faults_of_offers(problem)
     yield from _faults_of_classes(problem)
     yield from _faults_of_columns(problem)
+    yield from _faults_of_terms(problem)
 
 
 def _faults_of_limits(problem: Problem) -> Iterator[str]:
@@ -157,14 +287,16 @@ def _faults_of_limits(problem: Problem) -> Iterator[str]:
         yield f"max_pools: {problem.max_pools} must be at least 1"
     if problem.assumed_max_nodes < 0:
         yield f"assumed_max_nodes: {problem.assumed_max_nodes} must be at least 0"
-    if problem.budget_usd_per_hour is not None and not _amount(problem.budget_usd_per_hour):
-        yield f"budget_usd_per_hour: {problem.budget_usd_per_hour} must be a number of at least 0"
-    providers = {offer.provider for offer in problem.offers}
-    for provider, budget in problem.provider_budgets_usd_per_hour.items():
-        if not _amount(budget):
-            yield f"provider_budgets_usd_per_hour[{provider}]: {budget} must be a number of at least 0"
-        yield from _unknown("provider", provider, providers, "provider_budgets_usd_per_hour")
-    yield from _repeated("quota group", (g.id for g in problem.quota_groups))
+    for name in ("budget_usd_per_hour", "mean_budget_usd_per_hour"):
+        budget: Decimal | None = getattr(problem, name)
+        if budget is not None and not _amount(budget):
+            yield f"{name}: {budget} must be a number of at least 0"
+    providers = {place.provider for place in problem.everywhere}
+    for provider, usd in problem.provider_budgets_usd_per_hour.items():
+        if not _amount(usd):
+            yield f"provider_budgets_usd_per_hour[{provider}]: {usd} must be a number of at least 0"
+        yield from unknown("provider", (provider,), providers, "provider_budgets_usd_per_hour")
+    yield from repeated("quota group", (g.id for g in problem.quota_groups))
     for group in problem.quota_groups:
         if not _amount(group.limit):
             yield f"quota group {group.id!r}: limit {group.limit} must be a number of at least 0"
@@ -173,7 +305,7 @@ def _faults_of_limits(problem: Problem) -> Iterator[str]:
 def _faults_of_offers(problem: Problem) -> Iterator[str]:
     if not problem.offers:
         yield "offers: at least one is needed"
-    yield from _repeated("offer", (o.id for o in problem.offers))
+    yield from repeated("offer", (o.id for o in problem.offers))
     groups = {group.id for group in problem.quota_groups}
     for offer in problem.offers:
         if not offer.usd_per_hour.is_finite() or offer.usd_per_hour <= 0:
@@ -183,17 +315,37 @@ def _faults_of_offers(problem: Problem) -> Iterator[str]:
         if offer.gpu_count < 1:
             yield f"offer {offer.id!r}: gpu_count {offer.gpu_count} must be at least 1"
         for group, amount in offer.quota_per_node.items():
-            yield from _unknown("quota group", group, groups, f"offer {offer.id!r}")
+            yield from unknown("quota group", (group,), groups, f"offer {offer.id!r}")
             if not _amount(amount):
                 yield f"offer {offer.id!r}: quota_per_node[{group}] {amount} must be a number of at least 0"
+        yield from (f"offer {offer.id!r}: {fault}" for fault in _faults_of_market(offer))
+
+
+def _faults_of_market(offer: PricedOffer) -> Iterator[str]:
+    for name in ("interruptions_per_hour", "recovery_hours"):
+        if not _rate(getattr(offer, name)):
+            yield f"{name} {getattr(offer, name)} must be a number of at least 0"
+            return
+    if offer.lost_share >= 1:
+        yield f"interrupted {offer.interruptions_per_hour} times an hour for {offer.recovery_hours} h each, it never serves"
+    if offer.lot_nodes < 1:
+        yield f"lot_nodes {offer.lot_nodes} must be at least 1"
+    if offer.committed_nodes < 0 or (offer.committed_nodes and offer.billing is not Billing.RESERVED):
+        yield f"committed_nodes {offer.committed_nodes} must be at least 0, and 0 where billing is not reserved"
+    elif offer.max_nodes is not None and offer.committed_nodes > offer.max_nodes:
+        yield f"committed_nodes {offer.committed_nodes} are more than max_nodes {offer.max_nodes}"
 
 
 def _faults_of_classes(problem: Problem) -> Iterator[str]:
-    yield from _repeated("class", (c.name for c in problem.classes))
+    yield from repeated("class", (c.name for c in problem.classes))
     for demand in problem.classes:
         if not _rate(demand.requests_per_second):
             yield f"class {demand.name!r}: requests_per_second {demand.requests_per_second} must be a number of at least 0"
-    if not any(c.requests_per_second > 0 for c in problem.classes):
+        if demand.deadline_hours is not None and not _rate(demand.deadline_hours):
+            yield f"class {demand.name!r}: deadline_hours {demand.deadline_hours} must be a number of at least 0"
+        if not _rate(demand.kv_gb_per_request):
+            yield f"class {demand.name!r}: kv_gb_per_request {demand.kv_gb_per_request} must be a number of at least 0"
+    if not any(rate > 0 for stretch in problem.stretches for rate in stretch.rates.values()):
         yield "classes: at least one needs requests_per_second above 0"
 
 
@@ -203,33 +355,67 @@ def _faults_of_columns(problem: Problem) -> Iterator[str]:
     offers = {o.id for o in problem.offers}
     configurations = set(problem.configurations)
     classes = {c.name for c in problem.classes}
-    yield from _repeated("configuration", problem.configurations)
-    yield from _repeated("column", (" on ".join(reversed(c.key)) for c in problem.columns))
+    yield from repeated("configuration", problem.configurations)
+    yield from repeated("column", (" on ".join(reversed(c.key)) for c in problem.columns))
     for column in problem.columns:
         where = f"column {column.configuration!r} on {column.offer!r}"
-        yield from _unknown("offer", column.offer, offers, where)
-        yield from _unknown("configuration", column.configuration, configurations, where)
+        yield from unknown("offer", (column.offer,), offers, where)
+        yield from unknown("configuration", (column.configuration,), configurations, where)
         if column.replicas_per_node < 1:
             yield f"{where}: replicas_per_node {column.replicas_per_node} must be at least 1"
         for name, rate in column.requests_per_second.items():
-            yield from _unknown("class", name, classes, where)
+            yield from unknown("class", (name,), classes, where)
             if not _rate(rate):
                 yield f"{where}: requests_per_second[{name}] {rate} must be a number of at least 0"
+        yield from (f"{where}: {fault}" for fault in _faults_of_service(problem, column))
 
 
-def _unknown(kind: str, name: str, known: Iterable[str], where: str) -> Iterator[str]:
-    known = set(known)
-    if name not in known:
-        near = nearest(name, sorted(known), most=1)
-        yield f"{where}: unknown {kind} {name!r}" + (f" (did you mean {near[0]!r}?)" if near else "")
+def _faults_of_service(problem: Problem, column: Column) -> Iterator[str]:
+    """What is wrong with the prices, parts and model of a column."""
+    model_of = {c.name: c.model for c in problem.classes}
+    yield from unknown("class", column.usd_per_request, model_of, "usd_per_request")
+    for name, usd in column.usd_per_request.items():
+        if not _amount(usd):
+            yield f"usd_per_request[{name}] {usd} must be a number of at least 0"
+    if not _rate(column.boot_seconds):
+        yield f"boot_seconds {column.boot_seconds} must be a number of at least 0"
+    for name, rate in column.requests_per_second.items():
+        asked = model_of.get(name, "")
+        if rate > 0 and asked and column.model and asked != column.model:
+            yield f"has a rate for {name}, which asks for {asked}, not {column.model}"
+    if column.parts_per_node < 1:
+        yield f"parts_per_node {column.parts_per_node} must be at least 1"
+    for other in (
+        c for c in problem.columns if c.offer == column.offer and c.parts_per_node > column.parts_per_node > 0
+    ):
+        if other.parts_per_node % column.parts_per_node:
+            parts = f"{other.parts_per_node} and {column.parts_per_node}"
+            yield f"parts of a node, {parts}, do not fill it together: one must be a multiple of the other"
 
 
-def _repeated(kind: str, names: Iterable[str]) -> Iterator[str]:
-    seen: set[str] = set()
-    for name in names:
-        if name in seen:
-            yield f"{kind} {name!r} appears twice"
-        seen.add(name)
+def _faults_of_terms(problem: Problem) -> Iterator[str]:
+    declared = Declared(
+        classes=frozenset(c.name for c in problem.classes),
+        offers=frozenset(o.id for o in problem.offers),
+        columns=frozenset(c.key for c in problem.columns),
+        values={trait: _values(problem, trait) for trait in Trait},
+    )
+    terms = (*problem.services, *problem.share_limits, *problem.losses, *problem.periods, *problem.links)
+    for term in (*terms, *((problem.migration,) if problem.migration else ())):
+        yield from term.strangers(declared)
+    yield from repeated("service", (one.id for one in problem.services))
+    yield from repeated("share limit", (one.id for one in problem.share_limits))
+    yield from repeated("loss", (one.id for one in problem.losses))
+    yield from repeated("period", (one.name for one in problem.periods))
+    yield from repeated("link", (" to ".join(one.key) for one in problem.links))
+
+
+def _values(problem: Problem, trait: Trait) -> frozenset[str]:
+    return frozenset(_value(place, trait) for place in problem.everywhere)
+
+
+def _value(place: PricedOffer | Service, trait: Trait) -> str:
+    return place.id if trait is Trait.OFFER else str(getattr(place, trait))
 
 
 def _rate(value: float) -> bool:

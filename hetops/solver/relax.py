@@ -5,15 +5,14 @@ Decides what to suggest and in which order, never by how much: that is always a 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from enum import StrEnum
-from typing import Any
 
 from hetops.errors import InfeasibleError, TimeoutExpiredError
-from hetops.solver import highs
-from hetops.solver.formulate import SMALLEST_UNIT, Limit, LimitKind, at_rate, formulate
+from hetops.solver import highs, lift
+from hetops.solver.formulate import Limit, LimitKind, at_rate, formulate
 from hetops.solver.matrix import INFINITY
 from hetops.solver.problem import Mode, Problem
 from hetops.solver.solution import Infeasible, Solution
@@ -30,13 +29,18 @@ LOOSEST_FACTOR = 4096.0
 
 
 class RelaxationKind(StrEnum):
-    """What is changed."""
+    """What is changed: a limit, as `LimitKind` has them, or the question."""
 
     BUDGET = "budget"
+    MEAN_BUDGET = "mean budget"
     PROVIDER_BUDGET = "provider budget"
     STOCK = "stock"
     QUOTA = "quota"
     POOLS = "pools"
+    SHARE = "most share"
+    LEAST_SHARE = "least share"
+    LOSS = "loss"
+    CHANGES = "changes"
     HEADROOM = "headroom"
     DEMAND = "demand"
     TARGETS = "targets"
@@ -93,29 +97,9 @@ def relaxed(problem: Problem, change: Relaxation, loosen: Loosen | None = None) 
         if loosen is None:
             raise ValueError("targets can be loosened only where they are known")
         return loosen(float(needed))
-    return _with_more(problem, change)
-
-
-def _with_more(problem: Problem, change: Relaxation) -> Problem:
-    """The problem with a limit wider: its own, or that of the offer, quota or provider that the change names."""
-    name, needed = change.subject, change.needed
-    if change.kind is RelaxationKind.STOCK:
-        offers = (replace(o, max_nodes=int(needed)) if o.id == name else o for o in problem.offers)
-        return replace(problem, offers=tuple(offers))
-    if change.kind is RelaxationKind.QUOTA:
-        groups = (replace(g, limit=needed) if g.id == name else g for g in problem.quota_groups)
-        return replace(problem, quota_groups=tuple(groups))
-    if change.kind is RelaxationKind.PROVIDER_BUDGET:
-        budgets = {**problem.provider_budgets_usd_per_hour, name: needed}
-        return replace(problem, provider_budgets_usd_per_hour=budgets)
-    return replace(problem, **_OWN[change.kind](needed))
-
-
-_OWN: Mapping[RelaxationKind, Callable[[Decimal], dict[str, Any]]] = {
-    RelaxationKind.BUDGET: lambda needed: {"budget_usd_per_hour": needed},
-    RelaxationKind.POOLS: lambda needed: {"max_pools": int(needed)},
-    RelaxationKind.HEADROOM: lambda needed: {"headroom": float(needed)},
-}
+    if change.kind is RelaxationKind.HEADROOM:
+        return replace(problem, headroom=float(needed))
+    return lift.having(problem, Limit(kind=LimitKind(change.kind), subject=change.subject), needed)
 
 
 def infeasible_error(
@@ -155,6 +139,7 @@ def _limits(problem: Problem) -> Iterator[Limit]:
         yield Limit(kind=LimitKind.BUDGET)
     if problem.max_pools is not None:
         yield Limit(kind=LimitKind.POOLS)
+    yield from lift.limits_of_terms(problem)
     for provider in sorted(problem.provider_budgets_usd_per_hour):
         yield Limit(kind=LimitKind.PROVIDER_BUDGET, subject=provider)
     prices = scarcity_prices(replace(problem, mode=Mode.MAX_THROUGHPUT))
@@ -171,65 +156,32 @@ def _limits(problem: Problem) -> Iterator[Limit]:
 def _lifted(problem: Problem, limit: Limit, limit_seconds: float) -> Iterator[Relaxation]:
     """The least of one limit that suffices; nothing where no amount of it does."""
     formulation = formulate(problem, minimise=limit)
-    if unservable_classes(problem) or not formulation.columns:
+    if unservable_classes(problem) or not formulation.frame.places:
         return
     answer = highs.run(formulation.model, gap=problem.gap, limit_seconds=limit_seconds)
     if not answer.found:
         return
-    whole = len(formulation.columns) * (2 if limit.kind is LimitKind.POOLS else 1)
-    amount = float(formulation.model.cost[:whole] @ answer.values[:whole].round()) * formulation.unit
-    needed = Decimal(amount).quantize(SMALLEST_UNIT, rounding=ROUND_HALF_EVEN)
-    current = _current(problem, limit)
-    if needed <= current:  # only rounding made the problem infeasible
-        return
+    values = answer.values.copy()
+    whole = formulation.frame.integers
+    values[:whole] = values[:whole].round()
+    needed = lift.needed(limit, float(formulation.model.cost @ values) * formulation.unit)
+    current = lift.current(problem, limit)
     yield Relaxation(
         kind=RelaxationKind(limit.kind),
         subject=limit.subject,
         current=current,
         needed=needed,
         change_share=float(needed / current) - 1 if current else INFINITY,
-        factor=float(needed / current) if current else INFINITY,
-        text=_text(problem, limit, current, needed),
+        factor=_factor(needed, current),
+        text=lift.advice(problem, limit, needed),
         smallest=answer.status is highs.Status.OPTIMAL,
     )
 
 
-def _current(problem: Problem, limit: Limit) -> Decimal:
-    match limit.kind:
-        case LimitKind.BUDGET:
-            return problem.budget_usd_per_hour or Decimal(0)
-        case LimitKind.PROVIDER_BUDGET:
-            return problem.provider_budgets_usd_per_hour[limit.subject]
-        case LimitKind.STOCK:
-            return Decimal(problem.max_nodes(problem.offer(limit.subject)))
-        case LimitKind.QUOTA:
-            return next(g.limit for g in problem.quota_groups if g.id == limit.subject)
-        case LimitKind.POOLS:
-            return Decimal(problem.max_pools or 0)
-
-
-def _text(problem: Problem, limit: Limit, current: Decimal, needed: Decimal) -> str:
-    """What to do about a limit; the texts of demand, headroom and targets are beside their numbers."""
-    least, now = _plain(needed), _plain(current)
-    match limit.kind:
-        case LimitKind.BUDGET:
-            return f"raise the budget from {now} to {least} usd_per_hour"
-        case LimitKind.PROVIDER_BUDGET:
-            return f"raise the budget of {limit.subject} from {now} to {least} usd_per_hour"
-        case LimitKind.STOCK:
-            known = problem.offer(limit.subject).max_nodes is not None
-            have = f"{now} to be had" if known else f"{now} assumed, its stock is unknown"
-            return f"find {least} nodes of {limit.subject} ({have})"
-        case LimitKind.QUOTA:
-            unit = next(g.unit for g in problem.quota_groups if g.id == limit.subject)
-            return f"raise the quota {limit.subject} from {now} to {least} {unit}".rstrip()
-        case LimitKind.POOLS:
-            return f"allow {least} pools instead of {now}"
-
-
-def _plain(amount: Decimal) -> str:
-    """Without exponent and without zeros at the end of decimals."""
-    return f"{amount.normalize():f}"
+def _factor(needed: Decimal, current: Decimal) -> float:
+    """How many times one is the other, whichever way the limit goes."""
+    small, large = sorted((needed, current))
+    return float(large / small) if small > 0 else INFINITY
 
 
 def _less_demand(problem: Problem, limit_seconds: float) -> Iterator[Relaxation]:

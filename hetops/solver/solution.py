@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 from typing import ClassVar
 
+from hetops.domain.codec import ADDED
 from hetops.domain.units import usd_per_month
 from hetops.solver.problem import Mode
 
@@ -31,8 +32,10 @@ class SolvedPool:
     nodes: int
     replicas_per_node: int
     usd_per_hour: Decimal
-    """Of all nodes together."""
+    """Of all nodes together; 0 where the offer's nodes are paid for as a whole, see `SolvedRental`."""
     utilisation: float
+    least_nodes: int | None = field(default=None, metadata=ADDED)
+    """Of all periods; `nodes` are then the most of all periods: the bounds of an autoscaler."""
 
     @property
     def key(self) -> tuple[str, str]:
@@ -42,18 +45,75 @@ class SolvedPool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SolvedShare:
-    """The part of a class that a pool serves. Shares have at most 12 decimals and sum to exactly 1 in decimal."""
+    """The part of a class that a pool serves, or a service, whose configuration is empty. Shares have at most 12 decimals and sum to exactly 1 in decimal."""
 
     workload_class: str
     offer: str
     configuration: str
     share: float
     requests_per_second: float
+    usd_per_hour: Decimal = field(default=Decimal(0), metadata=ADDED)
+    """What these requests cost on top of nodes: egress, or a service."""
 
     @property
     def key(self) -> tuple[str, str]:
         """Offer and configuration, as `Column.key`."""
         return self.offer, self.configuration
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SolvedRental:
+    """Nodes of an offer that are paid for as a whole: reserved, in lots, or shared by pools."""
+
+    offer: str
+    nodes: int
+    usd_per_hour: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SolvedHandover:
+    """Requests of a class whose KV cache goes from prefill to decode over a link."""
+
+    source: str
+    target: str
+    kv_format: str
+    workload_class: str
+    requests_per_second: float
+    usd_per_hour: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SolvedPeriod:
+    """The fleet in a period: what runs, what is paid for, who serves what. Shares are of what is served in it."""
+
+    name: str
+    pools: tuple[SolvedPool, ...]
+    shares: tuple[SolvedShare, ...]
+    rentals: tuple[SolvedRental, ...] = ()
+    handovers: tuple[SolvedHandover, ...] = ()
+    usd_per_hour: Decimal
+    """Without what changes cost."""
+    requests_per_second: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SolvedWait:
+    """The part of a batch class's requests of one period that is served in another, or in the same."""
+
+    workload_class: str
+    arrived: str
+    served: str
+    share: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SolvedLoss:
+    """Who serves what of every class while something is lost; shares are of the rate of the period."""
+
+    name: str
+    period: str
+    shares: tuple[SolvedShare, ...]
+    handovers: tuple[SolvedHandover, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +125,7 @@ class Solution:
     """
 
     FORMAT: ClassVar[str] = "hetops.solution"
-    FORMAT_VERSION: ClassVar[str] = "1.0"
+    FORMAT_VERSION: ClassVar[str] = "1.1"
 
     mode: Mode
     problem_digest: str
@@ -88,11 +148,35 @@ class Solution:
     solver: str
     solve_seconds: float
     ended: Ended = Ended.GAP
+    rentals: tuple[SolvedRental, ...] = field(default=(), metadata=ADDED)
+    handovers: tuple[SolvedHandover, ...] = field(default=(), metadata=ADDED)
+    """Empty where there are periods: each has its own."""
+    periods: tuple[SolvedPeriod, ...] = field(default=(), metadata=ADDED)
+    """In order. Pools, shares and costs of the solution itself are then those of the whole window: the most nodes,
+    the mean of the rest."""
+    waits: tuple[SolvedWait, ...] = field(default=(), metadata=ADDED)
+    losses: tuple[SolvedLoss, ...] = field(default=(), metadata=ADDED)
+    changes_usd_per_hour: Decimal = field(default=Decimal(0), metadata=ADDED)
+    """What boots in the course of the window and the migration into this fleet cost, spread over their time."""
 
     @property
     def usd_per_month(self) -> Decimal:
         """Cost of a month of 730 hours."""
         return usd_per_month(self.usd_per_hour)
+
+    @property
+    def stretches(self) -> tuple[SolvedPeriod, ...]:
+        """The periods; without any the solution as the only one."""
+        whole = SolvedPeriod(
+            name="",
+            pools=self.pools,
+            shares=self.shares,
+            rentals=self.rentals,
+            handovers=self.handovers,
+            usd_per_hour=self.usd_per_hour - self.changes_usd_per_hour,
+            requests_per_second=self.requests_per_second,
+        )
+        return self.periods or (whole,)
 
     @property
     def nodes(self) -> dict[tuple[str, str], int]:

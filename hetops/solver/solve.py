@@ -13,16 +13,21 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
+import numpy as np
+
 from hetops.domain import codec
 from hetops.errors import HetopsError
 from hetops.solver import highs
 from hetops.solver.balance import Balance, Key, balance
 from hetops.solver.bands import search_in_bands, too_late
 from hetops.solver.certify import TOLERANCE, ScarcityPrices, certify, relative_gap, weak_duality_bound
+from hetops.solver.dual import dual_bound
 from hetops.solver.formulate import SMALLEST_UNIT, Formulation, Limit, LimitKind, at_rate, formulate
 from hetops.solver.highs import OnInterrupt
 from hetops.solver.matrix import INFINITY, Row, with_row
+from hetops.solver.overall import overall
 from hetops.solver.problem import Mode, Problem
+from hetops.solver.settle import settle
 from hetops.solver.solution import Ended, Infeasible, Solution, SolvedPool, SolvedShare
 
 DEFAULT_LIMIT_SECONDS = 30.0
@@ -83,7 +88,7 @@ def _solve(problem: Problem, effort: Effort, must_rent: Collection[str]) -> Solu
     digest = codec.digest(problem)
     unservable = unservable_classes(problem)
     formulation = _renting(formulate(problem), must_rent)
-    if unservable or not formulation.columns:
+    if unservable or formulation is None:
         return Infeasible(problem_digest=digest, unservable=unservable)
     gap = min(problem.gap, effort.most_gap)
     limit_seconds = effort.limit_seconds
@@ -92,20 +97,30 @@ def _solve(problem: Problem, effort: Effort, must_rent: Collection[str]) -> Solu
     )
     if answer.status is highs.Status.NOTHING_FOUND:
         raise too_late(limit_seconds)
-    nodes = _nodes(formulation, answer) if answer.found else {}
-    if not nodes:
+    if not answer.found or _serves_nothing(formulation, answer):
         return Infeasible(problem_digest=digest, solve_seconds=answer.seconds)
-    found = _found(problem, formulation, answer, nodes, must_rent)
-    return _solution(replace(problem, gap=gap), digest, found)
+    asked = replace(problem, gap=gap)
+    if problem.plain:
+        nodes = _nodes(formulation, answer)
+        return _solution(asked, digest, _found(problem, formulation, answer, nodes, must_rent))
+    return read_answer(asked, digest, formulation, answer)
 
 
-def _renting(formulation: Formulation, offers: Collection[str]) -> Formulation:
-    """The formulation with at least one node of the offers; without any of them it has no column left."""
+def _renting(formulation: Formulation, offers: Collection[str]) -> Formulation | None:
+    """The formulation with at least one node of the offers; None where it has no place, or none of them."""
+    if not formulation.frame.places:
+        return None
     if not offers:
         return formulation
-    terms = [(j, 1.0) for j, column in enumerate(formulation.columns) if column.offer in offers]
+    frame = formulation.frame
+    terms = [
+        (frame.nodes(t, j), 1.0)
+        for t in range(len(frame.stretches))
+        for j, column in enumerate(formulation.columns)
+        if column.offer in offers
+    ]
     if not terms:
-        return replace(formulation, columns=())
+        return None
     row = Row(subject="rented whatever it costs", terms=terms, lower=1.0)
     return replace(formulation, model=with_row(formulation.model, row))
 
@@ -115,7 +130,9 @@ def unservable_classes(problem: Problem) -> tuple[str, ...]:
     able = {
         name for column in problem.columns for name, rate in column.requests_per_second.items() if rate > 0
     }
-    return tuple(c.name for c in problem.classes if c.requests_per_second > 0 and c.name not in able)
+    able |= {name for service in problem.services for name in service.usd_per_request}
+    asked = {name for stretch in problem.stretches for name, rate in stretch.rates.items() if rate > 0}
+    return tuple(c.name for c in problem.classes if c.name in asked - able)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,11 +147,13 @@ class _Found:
     ended: Ended
 
 
-def _nodes(formulation: Formulation, answer: highs.Answer) -> dict[Key, int]:
-    """Nodes by column; none where they serve nothing."""
+def _serves_nothing(formulation: Formulation, answer: highs.Answer) -> bool:
     scale = formulation.scale_index
-    if scale is not None and answer.values[scale] <= highs.FEASIBILITY_TOLERANCE:
-        return {}
+    return scale is not None and bool(answer.values[scale] <= highs.FEASIBILITY_TOLERANCE)
+
+
+def _nodes(formulation: Formulation, answer: highs.Answer) -> dict[Key, int]:
+    """Nodes by column."""
     counts = {column.key: round(float(answer.values[j])) for j, column in enumerate(formulation.columns)}
     return {key: count for key, count in counts.items() if count > 0}
 
@@ -195,10 +214,7 @@ def _solution(problem: Problem, digest: str, found: _Found) -> Solution:
     usd_per_hour = _cost(problem, found.nodes)
     objective = float(usd_per_hour) if minimises else found.requests_per_second
     certified = float(weak_duality_bound(problem, scarcity_prices(problem)))
-    # No bound is worse than the other one, nor better than what was reached: only rounding makes it seem so.
-    better = max(found.bound, certified) if minimises else min(found.bound, certified)
-    bound = min(better, objective) if minimises else max(better, objective)
-    gap = relative_gap(objective, bound)
+    proven = _proven(problem, objective, found.bound, certified)
     unknown = {offer.id for offer in problem.offers if offer.max_nodes is None}
     return Solution(
         mode=problem.mode,
@@ -208,15 +224,81 @@ def _solution(problem: Problem, digest: str, found: _Found) -> Solution:
         usd_per_hour=usd_per_hour,
         requests_per_second=found.requests_per_second,
         objective=objective,
-        bound=bound,
+        bound=proven.bound,
         certified_bound=certified,
-        gap=gap,
-        within_gap=gap <= problem.gap + float(TOLERANCE),
+        gap=proven.gap,
+        within_gap=proven.within_gap,
         assumed_offers=tuple(sorted(unknown & {offer for offer, _ in found.nodes})),
         solver=highs.NAME,
         solve_seconds=found.seconds,
-        ended=Ended.GAP if gap <= problem.gap + float(TOLERANCE) else found.ended,
+        ended=Ended.GAP if proven.within_gap else found.ended,
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Proven:
+    """How far from the best an objective can be at most."""
+
+    bound: float
+    gap: float
+    within_gap: bool
+
+
+def _proven(problem: Problem, objective: float, bound: float, certified: float) -> _Proven:
+    """The better of both bounds. None is worse than what was reached: only rounding makes it seem so."""
+    if problem.mode is Mode.MIN_COST:
+        bound = min(max(bound, certified), objective)
+    else:
+        bound = max(min(bound, certified), objective)
+    gap = relative_gap(objective, bound)
+    return _Proven(bound=bound, gap=gap, within_gap=gap <= problem.gap + float(TOLERANCE))
+
+
+def read_answer(problem: Problem, digest: str, formulation: Formulation, answer: highs.Answer) -> Solution:
+    """The solution that an answer to the formulation means, with its bounds, not checked; for any terms."""
+    minimises, sign = problem.mode is Mode.MIN_COST, 1.0 if problem.mode is Mode.MIN_COST else -1.0
+    settled = settle(formulation, answer.values)
+    whole = overall(problem, settled.periods)
+    usd_per_hour = whole.usd_per_hour + settled.changes_usd_per_hour
+    objective = float(usd_per_hour) if minimises else settled.requests_per_second
+    certified = _certified(problem, formulation)
+    proven = _proven(problem, objective, sign * answer.bound * formulation.unit, certified)
+    unknown = {offer.id for offer in problem.offers if offer.max_nodes is None}
+    rented = {p.offer for p in whole.pools} | {r.offer for r in whole.rentals}
+    return Solution(
+        mode=problem.mode,
+        problem_digest=digest,
+        pools=whole.pools,
+        shares=whole.shares,
+        usd_per_hour=usd_per_hour,
+        requests_per_second=settled.requests_per_second,
+        objective=objective,
+        bound=proven.bound,
+        certified_bound=certified,
+        gap=proven.gap,
+        within_gap=proven.within_gap,
+        assumed_offers=tuple(sorted(unknown & rented)),
+        solver=highs.NAME,
+        solve_seconds=answer.seconds,
+        ended=Ended.GAP if proven.within_gap else _ENDED.get(answer.status, Ended.GAP),
+        rentals=whole.rentals,
+        handovers=whole.handovers,
+        periods=settled.periods if problem.periods else (),
+        waits=settled.waits,
+        losses=settled.losses,
+        changes_usd_per_hour=settled.changes_usd_per_hour,
+    )
+
+
+def _certified(problem: Problem, formulation: Formulation) -> float:
+    """Weak duality on the rows of the model, in rationals; where it proves nothing, the bound that holds for anything."""
+    relaxed = replace(formulation.model, integer=np.zeros_like(formulation.model.integer))
+    answer = highs.run(relaxed)
+    bound = dual_bound(relaxed, answer.row_duals) if answer.found else None
+    if problem.mode is Mode.MIN_COST:
+        return max(float(bound) * formulation.unit, 0.0) if bound is not None else 0.0
+    most = problem.requests_per_second * 1e12
+    return min(-float(bound) * formulation.unit, most) if bound is not None else most
 
 
 def _pools(problem: Problem, found: _Found) -> tuple[SolvedPool, ...]:

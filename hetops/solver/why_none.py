@@ -13,10 +13,15 @@ from hetops.solver.solve import PROOF_GAP, unservable_classes
 
 _TOPICS = {
     RelaxationKind.BUDGET: Topic.BUDGET,
+    RelaxationKind.MEAN_BUDGET: Topic.BUDGET,
     RelaxationKind.PROVIDER_BUDGET: Topic.PROVIDER_BUDGET,
     RelaxationKind.STOCK: Topic.STOCK,
     RelaxationKind.QUOTA: Topic.QUOTA,
     RelaxationKind.POOLS: Topic.POOLS,
+    RelaxationKind.SHARE: Topic.SHARE,
+    RelaxationKind.LEAST_SHARE: Topic.SHARE,
+    RelaxationKind.LOSS: Topic.LOSS,
+    RelaxationKind.CHANGES: Topic.CHANGES,
     RelaxationKind.HEADROOM: Topic.HEADROOM,
     RelaxationKind.DEMAND: Topic.DEMAND,
     RelaxationKind.TARGETS: Topic.TARGETS,

@@ -1,0 +1,153 @@
+"""Checks of what is paid: every amount, every sum, every budget."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from decimal import Decimal
+from fractions import Fraction
+
+from hetops.solver.checks.violation import TOLERANCE, Moment, Violation, close, exact, moments, name_of
+from hetops.solver.problem import Mode, Problem
+from hetops.solver.solution import Solution, SolvedShare
+from hetops.solver.terms import Billing
+
+SECONDS_PER_HOUR = 3600
+
+STEP = Fraction(1, 10**6)
+"""What requests cost is stated in millionths of a dollar: each amount may be off by one."""
+
+
+def broken_budgets(problem: Problem, solution: Solution) -> Iterator[Violation]:
+    """In every period the fleet is within the budget, and what is paid to a provider within the provider's."""
+    for moment in moments(problem, solution):
+        paid = _paid_to(problem, moment)
+        total = sum(paid.values(), Fraction(0))
+        budget = problem.budget_usd_per_hour
+        if budget is not None and total > _most(moment, budget):
+            message = f"costs {_usd(total)} usd_per_hour, budget is {budget}"
+            yield Violation(rule="budget", subject=moment.where("budget_usd_per_hour"), message=message)
+        for provider, most in problem.provider_budgets_usd_per_hour.items():
+            if paid[provider] > _most(moment, most):
+                message = f"costs {_usd(paid[provider])} usd_per_hour, budget is {most}"
+                yield Violation(rule="provider budgets", subject=moment.where(provider), message=message)
+
+
+def _most(moment: Moment, budget: Decimal) -> Fraction:
+    """A budget; where requests cost something, with what rounding may add."""
+    requests = sum(s.usd_per_hour for s in moment.does.shares) + sum(
+        h.usd_per_hour for h in moment.does.handovers
+    )
+    return Fraction(budget) * (1 + TOLERANCE * (requests > 0))
+
+
+def broken_mean_budget(problem: Problem, solution: Solution) -> Iterator[Violation]:
+    """Over the window the fleet costs no more than the mean budget, changes included."""
+    budget = problem.mean_budget_usd_per_hour
+    total = _mean_cost(problem, solution) + Fraction(solution.changes_usd_per_hour)
+    if budget is not None and total > Fraction(budget) * (1 + TOLERANCE):
+        message = f"costs {_usd(total)} usd_per_hour on average, budget is {budget}"
+        yield Violation(rule="mean budget", subject="mean_budget_usd_per_hour", message=message)
+
+
+def _mean_cost(problem: Problem, solution: Solution) -> Fraction:
+    costs = (m.part * sum(_paid_to(problem, m).values(), Fraction(0)) for m in moments(problem, solution))
+    return sum(costs, Fraction(0))
+
+
+def _paid_to(problem: Problem, moment: Moment) -> defaultdict[str, Fraction]:
+    """What each provider gets in a period: for nodes by their price, for requests what the solution says of each."""
+    provider_of = {place.id: place.provider for place in problem.everywhere}
+    price = {offer.id: Fraction(offer.usd_per_hour) for offer in problem.offers}
+    whole = _paid_as_a_whole(problem)
+    paid: defaultdict[str, Fraction] = defaultdict(Fraction)
+    for pool in moment.does.pools:
+        paid[provider_of[pool.offer]] += price[pool.offer] * pool.nodes * (pool.offer not in whole)
+    for rental in moment.does.rentals:
+        paid[provider_of[rental.offer]] += price[rental.offer] * rental.nodes
+    for share in moment.does.shares:
+        paid[provider_of[share.offer]] += Fraction(share.usd_per_hour)
+    for handover in moment.does.handovers:
+        paid[provider_of[handover.source]] += Fraction(handover.usd_per_hour)
+    return paid
+
+
+def wrong_totals(problem: Problem, solution: Solution) -> Iterator[Violation]:
+    """Every amount is what its nodes and requests cost, and the sums are those of the amounts."""
+    for moment in moments(problem, solution):
+        yield from _wrong_nodes(problem, moment)
+        yield from _wrong_requests(problem, moment)
+        total = sum(_paid_to(problem, moment).values(), Fraction(0))
+        if Fraction(moment.does.usd_per_hour) != total:
+            message = f"says {moment.does.usd_per_hour} usd_per_hour, costs {_usd(total)}"
+            subject = moment.where("usd_per_hour")
+            yield Violation(rule="cost and rate", subject=subject, message=message)
+    yield from _wrong_sums(problem, solution)
+
+
+def _wrong_nodes(problem: Problem, moment: Moment) -> Iterator[Violation]:
+    price = {offer.id: offer.usd_per_hour for offer in problem.offers}
+    whole = _paid_as_a_whole(problem)
+    for pool in moment.does.pools:
+        due = price[pool.offer] * pool.nodes * (pool.offer not in whole)
+        if pool.usd_per_hour != due:
+            message = f"says {pool.usd_per_hour} usd_per_hour, costs {due}"
+            subject = moment.where(name_of(pool.key))
+            yield Violation(rule="cost and rate", subject=subject, message=message)
+    for rental in moment.does.rentals:
+        if rental.usd_per_hour != price[rental.offer] * rental.nodes:
+            message = f"says {rental.usd_per_hour} usd_per_hour, costs {price[rental.offer] * rental.nodes}"
+            yield Violation(rule="cost and rate", subject=moment.where(rental.offer), message=message)
+
+
+def _paid_as_a_whole(problem: Problem) -> frozenset[str]:
+    parted = {column.offer for column in problem.columns if column.parts_per_node > 1}
+    return frozenset(
+        {o.id for o in problem.offers if o.billing is Billing.RESERVED or o.lot_nodes > 1} | parted
+    )
+
+
+def _wrong_requests(problem: Problem, moment: Moment) -> Iterator[Violation]:
+    for share in moment.does.shares:
+        rate = moment.asked(share.workload_class) * exact(share.share)
+        due = _usd_per_request(problem, share) * rate * SECONDS_PER_HOUR
+        if abs(Fraction(share.usd_per_hour) - due) > STEP + due * TOLERANCE:
+            message = f"says {share.usd_per_hour} usd_per_hour, costs {_usd(due)}"
+            subject = moment.where(f"{share.workload_class} on {name_of(share.key)}")
+            yield Violation(rule="cost and rate", subject=subject, message=message)
+    price = {link.key: Fraction(link.usd_per_gb) for link in problem.links}
+    size = {c.name: exact(c.kv_gb_per_request) for c in problem.classes}
+    for one in moment.does.handovers:
+        rate = exact(one.requests_per_second) * size[one.workload_class]
+        due = price.get((one.source, one.target), Fraction(0)) * rate * SECONDS_PER_HOUR
+        if abs(Fraction(one.usd_per_hour) - due) > STEP + due * TOLERANCE:
+            message = f"says {one.usd_per_hour} usd_per_hour, costs {_usd(due)}"
+            subject = moment.where(f"{one.source} to {one.target}")
+            yield Violation(rule="cost and rate", subject=subject, message=message)
+
+
+def _usd_per_request(problem: Problem, share: SolvedShare) -> Fraction:
+    places = {(service.id, ""): service.usd_per_request for service in problem.services}
+    places |= {column.key: column.usd_per_request for column in problem.columns}
+    return Fraction(places.get(share.key, {}).get(share.workload_class, Decimal(0)))
+
+
+def _wrong_sums(problem: Problem, solution: Solution) -> Iterator[Violation]:
+    total = _mean_cost(problem, solution) + Fraction(solution.changes_usd_per_hour)
+    off = abs(Fraction(solution.usd_per_hour) - total)
+    if off > STEP * bool(problem.periods):
+        message = f"says {solution.usd_per_hour} usd_per_hour, costs {_usd(total)}"
+        yield Violation(rule="cost and rate", subject="usd_per_hour", message=message)
+    minimises = problem.mode is Mode.MIN_COST
+    if minimises and not close(solution.requests_per_second, problem.requests_per_second):
+        message = f"says {solution.requests_per_second}, the demand is {problem.requests_per_second}"
+        yield Violation(rule="cost and rate", subject="requests_per_second", message=message)
+    due = float(solution.usd_per_hour) if minimises else solution.requests_per_second
+    if not close(solution.objective, due):
+        message = f"says {solution.objective}, is {due}"
+        yield Violation(rule="cost and rate", subject="objective", message=message)
+
+
+def _usd(amount: Fraction) -> str:
+    """Without zeros at the end of decimals."""
+    return f"{float(amount):.10g}"

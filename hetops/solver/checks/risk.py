@@ -1,0 +1,64 @@
+"""Checks that classes are spread over places that fail, or are taken away, together."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from fractions import Fraction
+
+from hetops.solver.checks.violation import TOLERANCE, Moment, Violation, exact, moments, waits
+from hetops.solver.problem import Problem
+from hetops.solver.solution import Solution
+from hetops.solver.terms import Role, ShareLimit
+
+Served = defaultdict[str, Fraction]
+
+
+def broken_share_limits(problem: Problem, solution: Solution) -> Iterator[Violation]:
+    """Of each class between the least and the most share is served where a limit says so."""
+    told = moments(problem, solution)
+    for limit in problem.share_limits:
+        for name, places in problem.places(limit.trait, limit.values).items():
+            for moment in told:
+                yield from _broken(problem, limit, moment.where(f"{limit.id}: {name}"), (moment,), places)
+            if len(told) > 1:
+                yield from _broken(problem, limit, f"{limit.id}: {name}", told, places)
+
+
+def _broken(
+    problem: Problem, limit: ShareLimit, subject: str, told: tuple[Moment, ...], places: frozenset[str]
+) -> Iterator[Violation]:
+    """The limit in a moment, for what is served as it comes; over several, for batch work."""
+    over_all = len(told) == len(problem.stretches)
+    names = [c.name for c in problem.classes if c.name in (limit.classes or (c.name,))]
+    late = {c.name for c in problem.classes if waits(problem, c)}
+    judged = [n for n in names if (over_all if n in late else len(told) == 1)]
+    rates = {name: sum((m.part * m.asked(name) for m in told), Fraction(0)) for name in judged}
+    for role in (Role.PREFILL, Role.DECODE):
+        yield from _outside(limit, subject, _served(problem, told, places, role), rates)
+
+
+def _served(problem: Problem, told: tuple[Moment, ...], places: frozenset[str], role: Role) -> Served:
+    """What is served of each class on the places, in requests per second, weighed by the length of the moments."""
+    roles = {column.key: column.role for column in problem.columns}
+    served: Served = defaultdict(Fraction)
+    for moment in told:
+        for share in moment.does.shares:
+            if share.offer in places and roles.get(share.key, Role.WHOLE) in (Role.WHOLE, role):
+                rate = moment.asked(share.workload_class) * exact(share.share)
+                served[share.workload_class] += rate * moment.part
+    return served
+
+
+def _outside(
+    limit: ShareLimit, subject: str, served: Served, rates: dict[str, Fraction]
+) -> Iterator[Violation]:
+    for name, rate in rates.items():
+        if rate <= 0:
+            continue
+        share = served[name] / rate
+        if share > exact(limit.at_most) + TOLERANCE or share < exact(limit.at_least) - TOLERANCE:
+            message = (
+                f"serves {float(share):.4%} of {name}, must be {limit.at_least:.2%} to {limit.at_most:.2%}"
+            )
+            yield Violation(rule="share limits", subject=subject, message=message)

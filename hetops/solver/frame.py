@@ -1,0 +1,393 @@
+"""The variables of the model: which there are, in which order, and what each of them stands for.
+
+Decides which columns can be of use and how many of their nodes; enforces no limit. Without a use for them, most kinds
+of variables are not there: a problem with neither periods nor losses has one layer of shares.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+from itertools import accumulate
+
+from hetops.solver.problem import Column, Demand, Mode, PricedOffer, Problem
+from hetops.solver.prune import undominated
+from hetops.solver.terms import Billing, Role, Scenario, Service, Stretch
+
+
+class LimitKind(StrEnum):
+    """A limit that can be lifted."""
+
+    BUDGET = "budget"
+    MEAN_BUDGET = "mean budget"
+    PROVIDER_BUDGET = "provider budget"
+    STOCK = "stock"
+    QUOTA = "quota"
+    POOLS = "pools"
+    SHARE = "most share"
+    LEAST_SHARE = "least share"
+    LOSS = "loss"
+    CHANGES = "changes"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limit:
+    """One limit of a problem; `subject` is the id of its provider, offer, quota group, share limit or loss."""
+
+    kind: LimitKind
+    subject: str = ""
+
+
+class Block(StrEnum):
+    """A kind of variable; those of one kind lie together. The first three are whole numbers."""
+
+    NODES = "nodes of a column in a stretch"
+    OPENED = "a column is used at all"
+    RENTED = "lots that are paid for of an offer whose nodes are paid for as a whole"
+    SHARE = "part of a class's rate that a place serves, in a layer"
+    SCALE = "how many times the demand is served; only when maximising"
+    STARTED = "nodes that a column gets between one stretch and the next"
+    ADDED = "nodes beyond those that run already"
+    REMOVED = "nodes that run already and go"
+    MISSING = "part of every class that a loss leaves unserved"
+    DEFERRED = "part of a class's requests of one stretch that is served in another"
+    HANDED = "part of a class's rate that goes from prefill to decode over a link"
+    WIDEST = "the largest of several rows of the limit that is minimised"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layer:
+    """A stretch as it is, or with something lost: each has shares of its own on the same nodes."""
+
+    stretch: int
+    scenario: Scenario | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rental:
+    """An offer whose nodes are paid for as a whole: in one stretch, or in all where it is reserved."""
+
+    offer: PricedOffer
+    stretch: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Handover:
+    """A way from prefill to decode: a link, the format of the KV cache, a class."""
+
+    layer: int
+    link: int
+    kv_format: str
+    workload_class: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Frame:
+    """The problem with its useful columns in a fixed order, and where each variable lies."""
+
+    problem: Problem
+    minimise: Limit | None
+    stretches: tuple[Stretch, ...]
+    layers: tuple[Layer, ...]
+    columns: tuple[Column, ...]
+    """Column j is place j; the services follow."""
+    offers: tuple[PricedOffer, ...]
+    """The offer of each column."""
+    caps: tuple[tuple[int, ...], ...]
+    """By stretch: nodes of each column that any limit, or any use, leaves room for."""
+    classes: tuple[Demand, ...]
+    rates: tuple[tuple[float, ...], ...]
+    """By layer and class, requests per second that a share is a part of: the stretch's; of batch work the mean."""
+    usable: tuple[float, ...]
+    """The share of a node of each column that may be planned with."""
+    demand_unit: float
+    pairs: tuple[tuple[int, int, int], ...]
+    """Layer, place and class of each share."""
+    rentals: tuple[Rental, ...]
+    waits: tuple[tuple[int, int, int], ...]
+    """Class, stretch of arrival and stretch of service of batch work."""
+    handovers: tuple[Handover, ...]
+    first: Mapping[Block, int]
+    size: int
+
+    @property
+    def places(self) -> tuple[Column | Service, ...]:
+        """Columns, then services."""
+        return (*self.columns, *self.problem.services)
+
+    @property
+    def integers(self) -> int:
+        """How many variables, the first, are whole numbers."""
+        return self.first[Block.SHARE]
+
+    @property
+    def scale_index(self) -> int | None:
+        """The variable that says how often the demand is served; None where it is to be served once."""
+        return self.first[Block.SCALE] if self.problem.mode is Mode.MAX_THROUGHPUT else None
+
+    @property
+    def counts_pools(self) -> bool:
+        """Whether it matters how many columns are used."""
+        return self.problem.max_pools is not None or self.minimise == Limit(kind=LimitKind.POOLS)
+
+    def nodes(self, stretch: int, column: int) -> int:
+        """The variable of a column's nodes."""
+        return stretch * len(self.columns) + column
+
+    def share(self, pair: int) -> int:
+        """The variable of a pair's share."""
+        return self.first[Block.SHARE] + pair
+
+    def waits_for(self, layer: int, w: int) -> bool:
+        """Whether a class is batch work that other stretches may serve; after a loss it is served as it comes."""
+        return _waits_in(self.problem, self.layers[layer], self.classes[w])
+
+    def load(self, pair: int) -> float:
+        """Nodes of the pair's column that all of the class would take."""
+        layer, place, w = self.pairs[pair]
+        return self.rates[layer][w] / self.columns[place].rate(self.classes[w].name)
+
+    def role(self, place: int) -> Role:
+        """What part of a request the place serves."""
+        return self.columns[place].role if place < len(self.columns) else Role.WHOLE
+
+    def renting(self, stretch: int) -> Iterator[tuple[int, PricedOffer, int]]:
+        """Every variable that rents nodes in a stretch, with its offer and how many nodes one of it is."""
+        as_a_whole = {rental.offer.id for rental in self.rentals}
+        for j, offer in enumerate(self.offers):
+            if offer.id not in as_a_whole:
+                yield self.nodes(stretch, j), offer, 1
+        for r, rental in enumerate(self.rentals):
+            if rental.stretch in (None, stretch):
+                yield self.first[Block.RENTED] + r, rental.offer, rental.offer.lot_nodes
+
+
+def frame_of(problem: Problem, minimise: Limit | None) -> Frame:
+    """The variables of `problem`; what `minimise` limits is no reason to leave a column out."""
+    stretches = problem.stretches
+    offers = {offer.id: offer for offer in problem.offers}
+    asked = {c.name for c in problem.classes if any(s.rates[c.name] > 0 for s in stretches)}
+    classes = tuple(sorted((c for c in problem.classes if c.name in asked), key=lambda c: c.name))
+    means = {c.name: problem.mean_rate(c.name) for c in classes}
+    peaks = [{c.name: _peak(problem, stretches, t, c) for c in classes} for t in range(len(stretches))]
+    rivals = undominated(problem, tuple(sorted(problem.columns, key=lambda c: c.key)), classes)
+    caps_of = {
+        c.key: tuple(_cap(problem, c, offers[c.offer], peak, minimise) for peak in peaks) for c in rivals
+    }
+    columns = tuple(c for c in rivals if any(caps_of[c.key]) or c.key in running(problem))
+    scenarios = problem.scenarios
+    layers = tuple(Layer(stretch=t, scenario=s) for s in (None, *scenarios) for t in range(len(stretches)))
+    rentals = tuple(_rentals(problem, columns, len(stretches)))
+    unit = _demand_unit(problem, columns, means)
+    pairs = tuple(_pairs(problem, stretches, layers, columns, classes))
+    waits = tuple(_waits(problem, stretches, classes))
+    handovers = tuple(_handovers(problem, layers, columns, classes))
+    sizes = {
+        **_sizes(problem, minimise, len(columns), len(stretches)),
+        Block.RENTED: len(rentals),
+        Block.SHARE: len(pairs),
+        Block.MISSING: len(scenarios),
+        Block.DEFERRED: len(waits),
+        Block.HANDED: len(handovers),
+    }
+    starts = list(accumulate((sizes[block] for block in Block), initial=0))
+    return Frame(
+        problem=problem,
+        minimise=minimise,
+        stretches=stretches,
+        layers=layers,
+        columns=columns,
+        offers=tuple(offers[c.offer] for c in columns),
+        caps=tuple(tuple(caps_of[c.key][t] for c in columns) for t in range(len(stretches))),
+        classes=classes,
+        rates=tuple(
+            tuple(
+                (means if _waits_in(problem, layer, c) else stretches[layer.stretch].rates)[c.name] * unit
+                for c in classes
+            )
+            for layer in layers
+        ),
+        usable=tuple(float(problem.usable(offers[c.offer])) for c in columns),
+        demand_unit=unit,
+        pairs=pairs,
+        rentals=rentals,
+        waits=waits,
+        handovers=handovers,
+        first=dict(zip(Block, starts, strict=False)),
+        size=starts[-1],
+    )
+
+
+def _sizes(problem: Problem, minimise: Limit | None, columns: int, stretches: int) -> dict[Block, int]:
+    """How many variables there are of the kinds that go by column."""
+    pools = problem.max_pools is not None or minimise == Limit(kind=LimitKind.POOLS)
+    return {
+        Block.NODES: stretches * columns,
+        Block.OPENED: columns * pools,
+        Block.SCALE: int(problem.mode is Mode.MAX_THROUGHPUT),
+        Block.STARTED: stretches * columns * (stretches > 1),
+        Block.ADDED: columns * (problem.migration is not None),
+        Block.REMOVED: columns * (problem.migration is not None),
+        Block.WIDEST: int(minimise is not None and (stretches > 1 or minimise.kind in _OF_MANY_ROWS)),
+    }
+
+
+_OF_MANY_ROWS = (LimitKind.SHARE, LimitKind.LEAST_SHARE, LimitKind.LOSS)
+
+
+def deferrable(problem: Problem, demand: Demand) -> bool:
+    """Whether a class may wait for another period."""
+    return demand.deadline_hours is not None and len(problem.periods) > 1
+
+
+def _waits_in(problem: Problem, layer: Layer, demand: Demand) -> bool:
+    return deferrable(problem, demand) and layer.scenario is None
+
+
+def window(stretches: tuple[Stretch, ...], arrival: int, deadline_hours: float) -> tuple[int, ...]:
+    """The stretches that may serve what arrives in one: that one, and all that end before the earliest of it is late."""
+    found, hours = [arrival], stretches[arrival].hours
+    for step in range(1, len(stretches)):
+        later = (arrival + step) % len(stretches)
+        hours += stretches[later].hours
+        if hours > deadline_hours:
+            break
+        found.append(later)
+    return tuple(found)
+
+
+def _peak(problem: Problem, stretches: tuple[Stretch, ...], t: int, demand: Demand) -> float:
+    """The highest rate at which a class may be served in a stretch."""
+    if not deferrable(problem, demand):
+        return stretches[t].rates[demand.name]
+    due = (
+        s.rates[demand.name] * s.hours
+        for at, s in enumerate(stretches)
+        if t in window(stretches, at, demand.deadline_hours or 0.0)
+    )
+    return math.fsum(due) / stretches[t].hours
+
+
+def _cap(
+    problem: Problem, column: Column, offer: PricedOffer, peak: Mapping[str, float], minimise: Limit | None
+) -> int:
+    """The most nodes of a column that any limit, or any use, leaves room for in a stretch."""
+    caps = [most * column.parts_per_node for most in _most_nodes(problem, offer, minimise)]
+    if problem.mode is Mode.MIN_COST:
+        caps.append(max(_enough(problem, column, offer, peak), running(problem).get(column.key, 0)))
+    return min(caps)
+
+
+def _most_nodes(problem: Problem, offer: PricedOffer, minimise: Limit | None) -> Iterator[int]:
+    """What each limit leaves room for of an offer alone."""
+    if minimise != Limit(kind=LimitKind.STOCK, subject=offer.id):
+        yield problem.max_nodes(offer)
+    for group in problem.quota_groups:
+        taken = offer.quota_per_node.get(group.id, Decimal(0))
+        if taken > 0 and minimise != Limit(kind=LimitKind.QUOTA, subject=group.id):
+            yield int(group.limit // taken)
+    budgets = (
+        (Limit(kind=LimitKind.BUDGET), problem.budget_usd_per_hour),
+        (
+            Limit(kind=LimitKind.PROVIDER_BUDGET, subject=offer.provider),
+            problem.provider_budgets_usd_per_hour.get(offer.provider),
+        ),
+    )
+    for limit, usd in budgets:
+        if usd is not None and limit != minimise:
+            yield int(usd // offer.usd_per_hour)
+
+
+def _enough(problem: Problem, column: Column, offer: PricedOffer, peak: Mapping[str, float]) -> int:
+    """Nodes that serve alone all that the column can serve: more are of no use."""
+    rates = [(rate, column.rate(name)) for name, rate in peak.items() if column.rate(name) > 0]
+    nodes = math.fsum(demand / rate for demand, rate in rates) / float(problem.usable(offer))
+    return math.ceil(nodes * (1 + 1e-9))
+
+
+def running(problem: Problem) -> dict[tuple[str, str], int]:
+    """Nodes that run already, by column."""
+    return {one.key: one.nodes for one in problem.migration.running} if problem.migration else {}
+
+
+def _demand_unit(problem: Problem, columns: tuple[Column, ...], means: Mapping[str, float]) -> float:
+    """Factor on the demands: when maximising, about what one node serves, so that `scale` is about the nodes."""
+    if problem.mode is Mode.MIN_COST:
+        return 1.0
+    best = {name: max((column.rate(name) for column in columns), default=0.0) for name in means}
+    able = [mean / best[name] for name, mean in means.items() if best[name] > 0]
+    return 1.0 / math.fsum(able) if len(able) == len(means) else 1.0
+
+
+def _pairs(
+    problem: Problem,
+    stretches: tuple[Stretch, ...],
+    layers: tuple[Layer, ...],
+    columns: tuple[Column, ...],
+    classes: tuple[Demand, ...],
+) -> Iterator[tuple[int, int, int]]:
+    """Layer, place and class, wherever the place is not lost and can serve a class that has a rate."""
+    able = [
+        (j, w, c.offer) for j, c in enumerate(columns) for w, of in enumerate(classes) if c.rate(of.name) > 0
+    ]
+    able += [
+        (len(columns) + i, w, service.id)
+        for i, service in enumerate(problem.services)
+        for w, of in enumerate(classes)
+        if of.name in service.usd_per_request
+    ]
+    for n, layer in enumerate(layers):
+        lost = layer.scenario.lost if layer.scenario else frozenset[str]()
+        rates = stretches[layer.stretch].rates
+        asked = [rates[c.name] > 0 or _waits_in(problem, layer, c) for c in classes]
+        yield from ((n, place, w) for place, w, at in able if asked[w] and at not in lost)
+
+
+def _rentals(problem: Problem, columns: tuple[Column, ...], stretches: int) -> Iterator[Rental]:
+    """Offers whose nodes are not those of their columns: reserved, in lots, or shared by columns."""
+    used = {c.offer for c in columns}
+    parted = {c.offer for c in columns if c.parts_per_node > 1}
+    for offer in sorted(problem.offers, key=lambda o: o.id):
+        if offer.billing is Billing.RESERVED:
+            if offer.id in used or offer.committed_nodes:
+                yield Rental(offer=offer, stretch=None)
+        elif offer.id in parted or (offer.id in used and offer.lot_nodes > 1):
+            yield from (Rental(offer=offer, stretch=t) for t in range(stretches))
+
+
+def _waits(
+    problem: Problem, stretches: tuple[Stretch, ...], classes: tuple[Demand, ...]
+) -> Iterator[tuple[int, int, int]]:
+    """Class, stretch of arrival and stretch of service, wherever the deadline allows it."""
+    for w, demand in enumerate(classes):
+        if deferrable(problem, demand):
+            for t, stretch in enumerate(stretches):
+                served = (
+                    window(stretches, t, demand.deadline_hours or 0.0)
+                    if stretch.rates[demand.name] > 0
+                    else ()
+                )
+                yield from ((w, t, s) for s in served)
+
+
+def _handovers(
+    problem: Problem, layers: tuple[Layer, ...], columns: tuple[Column, ...], classes: tuple[Demand, ...]
+) -> Iterator[Handover]:
+    """Every way over a link between a prefill and a decode column of one format that both serve a class."""
+    ends = {
+        (c.role, c.offer, c.kv_format, w)
+        for c in columns
+        for w, of in enumerate(classes)
+        if c.rate(of.name) > 0
+    }
+    for n, layer in enumerate(layers):
+        lost = layer.scenario.lost if layer.scenario else frozenset[str]()
+        for k, link in enumerate(problem.links):
+            ways = {(f, w) for role, offer, f, w in ends if (role, offer) == (Role.PREFILL, link.source)}
+            ways &= {(f, w) for role, offer, f, w in ends if (role, offer) == (Role.DECODE, link.target)}
+            if lost.isdisjoint(link.key):
+                found = (Handover(layer=n, link=k, kv_format=f, workload_class=w) for f, w in sorted(ways))
+                yield from found

@@ -1,0 +1,164 @@
+"""One limit of a problem: what it is now, the problem with another value of it, and what to do about it in words.
+
+Decides no value: those come from searches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
+
+from hetops.solver.frame import Limit, LimitKind
+from hetops.solver.problem import Problem
+from hetops.solver.rows.supply import SMALLEST_UNIT
+from hetops.solver.terms import ShareLimit
+
+
+def limits_of_terms(problem: Problem) -> Iterator[Limit]:
+    """Every limit of the problem's terms that somebody could lift."""
+    if problem.mean_budget_usd_per_hour is not None:
+        yield Limit(kind=LimitKind.MEAN_BUDGET)
+    if problem.migration is not None and problem.migration.max_changed_nodes is not None:
+        yield Limit(kind=LimitKind.CHANGES)
+    for limit in problem.share_limits:
+        if limit.at_most < 1:
+            yield Limit(kind=LimitKind.SHARE, subject=limit.id)
+        if limit.at_least > 0:
+            yield Limit(kind=LimitKind.LEAST_SHARE, subject=limit.id)
+    yield from (Limit(kind=LimitKind.LOSS, subject=loss.id) for loss in problem.losses if loss.kept_share > 0)
+
+
+def current(problem: Problem, limit: Limit) -> Decimal:
+    """The value of the limit as it is."""
+    return _LEVERS[limit.kind].now(problem, limit.subject)
+
+
+def needed(limit: Limit, least: float) -> Decimal:
+    """The value of the limit that the least of what it limits asks for, rounded to the safe side."""
+    if limit.kind is LimitKind.SHARE:
+        return min(Decimal(least).quantize(SMALLEST_UNIT, rounding=ROUND_CEILING), Decimal(1))
+    if limit.kind in (LimitKind.LEAST_SHARE, LimitKind.LOSS):
+        return max(Decimal(1 - least).quantize(SMALLEST_UNIT, rounding=ROUND_FLOOR), Decimal(0))
+    return Decimal(least).quantize(SMALLEST_UNIT, rounding=ROUND_HALF_EVEN)
+
+
+def having(problem: Problem, limit: Limit, value: Decimal) -> Problem:
+    """The problem with that value of the limit."""
+    return _LEVERS[limit.kind].having(problem, limit.subject, value)
+
+
+def advice(problem: Problem, limit: Limit, value: Decimal) -> str:
+    """What to do, with both numbers."""
+    now, least = _plain(current(problem, limit)), _plain(value)
+    if limit.kind is LimitKind.STOCK:
+        known = problem.offer(limit.subject).max_nodes is not None
+        have = f"{now} to be had" if known else f"{now} assumed, its stock is unknown"
+        return f"find {least} nodes of {limit.subject} ({have})"
+    text = _LEVERS[limit.kind].advice.format(subject=limit.subject, now=now, least=least)
+    if limit.kind is LimitKind.QUOTA:
+        text += " " + next(g.unit for g in problem.quota_groups if g.id == limit.subject)
+    return text.rstrip()
+
+
+def _plain(amount: Decimal) -> str:
+    """Without exponent and without zeros at the end of decimals."""
+    return f"{amount.normalize():f}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Lever:
+    """How the value of one kind of limit is read, set and spoken of; the subject names which one of the kind."""
+
+    now: Callable[[Problem, str], Decimal]
+    having: Callable[[Problem, str, Decimal], Problem]
+    advice: str
+
+
+def _share_limit(problem: Problem, subject: str) -> ShareLimit:
+    return next(one for one in problem.share_limits if one.id == subject)
+
+
+def _having_share(problem: Problem, subject: str, change: Callable[[ShareLimit], ShareLimit]) -> Problem:
+    limits = tuple(change(one) if one.id == subject else one for one in problem.share_limits)
+    return replace(problem, share_limits=limits)
+
+
+def _having_stock(problem: Problem, subject: str, value: Decimal) -> Problem:
+    offers = tuple(replace(o, max_nodes=int(value)) if o.id == subject else o for o in problem.offers)
+    return replace(problem, offers=offers)
+
+
+def _having_quota(problem: Problem, subject: str, value: Decimal) -> Problem:
+    groups = tuple(replace(g, limit=value) if g.id == subject else g for g in problem.quota_groups)
+    return replace(problem, quota_groups=groups)
+
+
+def _having_kept(problem: Problem, subject: str, value: Decimal) -> Problem:
+    losses = tuple(replace(o, kept_share=float(value)) if o.id == subject else o for o in problem.losses)
+    return replace(problem, losses=losses)
+
+
+def _having_changes(problem: Problem, _: str, value: Decimal) -> Problem:
+    migration = problem.migration and replace(problem.migration, max_changed_nodes=int(value))
+    return replace(problem, migration=migration)
+
+
+_LEVERS: Mapping[LimitKind, _Lever] = {
+    LimitKind.BUDGET: _Lever(
+        now=lambda problem, _: problem.budget_usd_per_hour or Decimal(0),
+        having=lambda problem, _, usd: replace(problem, budget_usd_per_hour=usd),
+        advice="raise the budget from {now} to {least} usd_per_hour",
+    ),
+    LimitKind.MEAN_BUDGET: _Lever(
+        now=lambda problem, _: problem.mean_budget_usd_per_hour or Decimal(0),
+        having=lambda problem, _, usd: replace(problem, mean_budget_usd_per_hour=usd),
+        advice="raise the mean budget from {now} to {least} usd_per_hour",
+    ),
+    LimitKind.PROVIDER_BUDGET: _Lever(
+        now=lambda problem, provider: problem.provider_budgets_usd_per_hour[provider],
+        having=lambda problem, provider, usd: replace(
+            problem, provider_budgets_usd_per_hour={**problem.provider_budgets_usd_per_hour, provider: usd}
+        ),
+        advice="raise the budget of {subject} from {now} to {least} usd_per_hour",
+    ),
+    LimitKind.STOCK: _Lever(
+        now=lambda problem, offer: Decimal(problem.max_nodes(problem.offer(offer))),
+        having=_having_stock,
+        advice="find {least} nodes of {subject}",
+    ),
+    LimitKind.QUOTA: _Lever(
+        now=lambda problem, group: next(g.limit for g in problem.quota_groups if g.id == group),
+        having=_having_quota,
+        advice="raise the quota {subject} from {now} to {least}",
+    ),
+    LimitKind.POOLS: _Lever(
+        now=lambda problem, _: Decimal(problem.max_pools or 0),
+        having=lambda problem, _, pools: replace(problem, max_pools=int(pools)),
+        advice="allow {least} pools instead of {now}",
+    ),
+    LimitKind.SHARE: _Lever(
+        now=lambda problem, limit: Decimal(repr(_share_limit(problem, limit).at_most)),
+        having=lambda problem, limit, share: _having_share(
+            problem, limit, lambda one: replace(one, at_most=float(share))
+        ),
+        advice="raise the most share of {subject} from {now} to {least}",
+    ),
+    LimitKind.LEAST_SHARE: _Lever(
+        now=lambda problem, limit: Decimal(repr(_share_limit(problem, limit).at_least)),
+        having=lambda problem, limit, share: _having_share(
+            problem, limit, lambda one: replace(one, at_least=float(share))
+        ),
+        advice="lower the least share of {subject} from {now} to {least}",
+    ),
+    LimitKind.LOSS: _Lever(
+        now=lambda problem, loss: next(Decimal(repr(o.kept_share)) for o in problem.losses if o.id == loss),
+        having=_having_kept,
+        advice="keep a share of {least} instead of {now} through the loss {subject}",
+    ),
+    LimitKind.CHANGES: _Lever(
+        now=lambda problem, _: Decimal((problem.migration and problem.migration.max_changed_nodes) or 0),
+        having=_having_changes,
+        advice="let {least} nodes change instead of {now}",
+    ),
+}

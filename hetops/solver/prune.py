@@ -1,0 +1,42 @@
+"""Columns that no best fleet needs, left out before the search; what is left out is beaten by what stays."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hetops.solver.matrix import Floats
+from hetops.solver.problem import Column, Demand, Problem
+
+
+def undominated(
+    problem: Problem, columns: tuple[Column, ...], classes: tuple[Demand, ...]
+) -> tuple[Column, ...]:
+    """`columns` without those that another on the same offer beats or equals in every class.
+
+    Nodes of the loser can be swapped for nodes of the winner one for one: same price, stock and quota, no less
+    capacity, no more pools, no dearer requests. Nothing of the kind holds between offers, whose limits differ, nor
+    between columns of unlike parts, roles or start-up, nor for nodes that run already. Of equals the first stays.
+    """
+    run = {one.key for one in problem.migration.running} if problem.migration else set()
+    by_kind: dict[object, list[tuple[Column, Floats]]] = {}
+    for column in columns:
+        rates = np.array([column.rate(c.name) for c in classes])
+        usd = np.array([float(column.usd_per_request.get(c.name, 0)) for c in classes])
+        merits = np.concatenate((rates, -usd)) if usd.any() else rates
+        kind = (
+            column.offer,
+            column.parts_per_node,
+            column.boot_seconds,
+            column.role,
+            column.kv_format,
+            usd.any(),
+        )
+        rivals = by_kind.setdefault((*kind, column.key if column.key in run else None), [])
+        if not rates.any() and column.key not in run:
+            continue
+        if any((other >= merits).all() for _, other in rivals):
+            continue
+        rivals[:] = [(c, other) for c, other in rivals if not (merits >= other).all()]
+        rivals.append((column, merits))
+    kept = {column.key for rivals in by_kind.values() for column, _ in rivals}
+    return tuple(column for column in columns if column.key in kept)

@@ -1,0 +1,45 @@
+"""Rows that count what changes: from stretch to stretch, and from the fleet that runs already."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from hetops.solver.frame import Block, Frame, Limit, LimitKind, running
+from hetops.solver.matrix import Row
+
+
+def start_rows(frame: Frame) -> Iterator[Row]:
+    """What a column has more of than in the stretch before was started; before the first comes the last."""
+    if len(frame.stretches) == 1:
+        return
+    for t in range(len(frame.stretches)):
+        for j, column in enumerate(frame.columns):
+            if column.boot_seconds > 0:
+                started = frame.first[Block.STARTED] + t * len(frame.columns) + j
+                before = frame.nodes((t - 1) % len(frame.stretches), j)
+                terms = [(frame.nodes(t, j), 1.0), (before, -1.0), (started, -1.0)]
+                yield Row(subject=("started", t, column.key), terms=terms, upper=0.0)
+
+
+def migration_rows(frame: Frame) -> Iterator[Row]:
+    """What is more than runs already is added, what is less is removed; the first stretch is the one that begins now."""
+    if frame.problem.migration is None:
+        return
+    run = running(frame.problem)
+    for j, column in enumerate(frame.columns):
+        now, nodes = float(run.get(column.key, 0)), frame.nodes(0, j)
+        added, removed = frame.first[Block.ADDED] + j, frame.first[Block.REMOVED] + j
+        terms = [(nodes, 1.0), (added, -1.0), (removed, 1.0)]
+        yield Row(subject=("changed", column.key), terms=terms, lower=now, upper=now)
+
+
+def change_limit_rows(frame: Frame) -> Iterator[Row]:
+    """At most so many nodes are added or removed."""
+    migration = frame.problem.migration
+    if migration is not None and migration.max_changed_nodes is not None:
+        count = len(frame.columns)
+        terms = [
+            (frame.first[block] + j, 1.0) for block in (Block.ADDED, Block.REMOVED) for j in range(count)
+        ]
+        limit = Limit(kind=LimitKind.CHANGES)
+        yield Row(subject=limit, terms=terms, upper=float(migration.max_changed_nodes))

@@ -1,0 +1,100 @@
+"""What a fleet costs: nodes, requests, changes; and the rows that keep it within budgets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+
+from hetops.domain.units import SECONDS_PER_HOUR
+from hetops.solver.frame import Block, Frame, Limit, LimitKind
+from hetops.solver.matrix import Row
+from hetops.solver.problem import Column, PricedOffer
+from hetops.solver.rows.supply import in_steps
+from hetops.solver.terms import Service
+
+_SECONDS = Decimal(int(SECONDS_PER_HOUR))
+
+Spent = tuple[int, Decimal, str]
+"""A variable, the USD per hour that one of it costs, and the provider who is paid."""
+
+
+def spending(frame: Frame, stretch: int) -> Iterator[Spent]:
+    """What every variable costs in a stretch while nothing is lost: nodes, requests, what goes over links."""
+    for i, offer, nodes in frame.renting(stretch):
+        yield i, offer.usd_per_hour * nodes, offer.provider
+    providers = {offer.id: offer.provider for offer in frame.problem.offers}
+    for k, (n, place, w) in enumerate(frame.pairs):
+        if frame.layers[n].scenario is None and frame.layers[n].stretch == stretch:
+            at = frame.places[place]
+            usd = at.usd_per_request.get(frame.classes[w].name, Decimal(0))
+            if usd:
+                provider = at.provider if isinstance(at, Service) else providers[at.offer]
+                yield frame.share(k), per_hour(usd, frame.rates[n][w]), provider
+    for h, one in enumerate(frame.handovers):
+        link = frame.problem.links[one.link]
+        if link.usd_per_gb and one.layer == stretch:
+            demand, rate = frame.classes[one.workload_class], frame.rates[one.layer][one.workload_class]
+            usd = link.usd_per_gb * Decimal(repr(demand.kv_gb_per_request))
+            yield frame.first[Block.HANDED] + h, per_hour(usd, rate), providers[link.source]
+
+
+def per_hour(usd_per_request: Decimal, requests_per_second: float) -> Decimal:
+    """USD per hour of requests at that rate."""
+    return usd_per_request * Decimal(requests_per_second) * _SECONDS
+
+
+def change_costs(frame: Frame) -> Iterator[Spent]:
+    """What additions and removals cost, as USD per hour: boots over the window, migration over its horizon."""
+    window_hours = Decimal(sum(s.hours for s in frame.stretches))
+    for j, (column, offer) in enumerate(zip(frame.columns, frame.offers, strict=True)):
+        if len(frame.stretches) > 1:
+            usd = boot_usd(column, offer) / window_hours
+            for t in range(len(frame.stretches)):
+                yield frame.first[Block.STARTED] + t * len(frame.columns) + j, usd, offer.provider
+        migration = frame.problem.migration
+        if migration is not None:
+            hours = Decimal(repr(migration.horizon_hours))
+            yield frame.first[Block.ADDED] + j, migration.usd_per_added_node / hours, offer.provider
+            yield frame.first[Block.REMOVED] + j, migration.usd_per_removed_node / hours, offer.provider
+
+
+def boot_usd(column: Column, offer: PricedOffer) -> Decimal:
+    """What one start of a node costs before it serves."""
+    return offer.usd_per_hour * Decimal(repr(float(column.boot_seconds))) / _SECONDS / column.parts_per_node
+
+
+def mean_spending(frame: Frame) -> Iterator[Spent]:
+    """What every variable costs over the whole window, changes included; one that costs in several stretches several times."""
+    for t, stretch in enumerate(frame.stretches):
+        part = Decimal(stretch.part.numerator) / stretch.part.denominator
+        yield from ((i, usd * part, provider) for i, usd, provider in spending(frame, t))
+    yield from change_costs(frame)
+
+
+def budget_rows(frame: Frame) -> Iterator[Row]:
+    """The fleet costs no more than the budget, in every stretch."""
+    limit = Limit(kind=LimitKind.BUDGET)
+    budget = frame.problem.budget_usd_per_hour
+    if budget is not None or frame.minimise == limit:
+        for t in range(len(frame.stretches)):
+            spent = [(i, usd) for i, usd, _ in spending(frame, t)]
+            yield in_steps(limit, spent, budget or Decimal(0))
+
+
+def provider_budget_rows(frame: Frame) -> Iterator[Row]:
+    """What is paid to a provider is within its budget, in every stretch."""
+    for provider, budget in sorted(frame.problem.provider_budgets_usd_per_hour.items()):
+        for t in range(len(frame.stretches)):
+            spent = [(i, usd) for i, usd, paid in spending(frame, t) if paid == provider]
+            yield in_steps(Limit(kind=LimitKind.PROVIDER_BUDGET, subject=provider), spent, budget)
+
+
+def mean_budget_rows(frame: Frame) -> Iterator[Row]:
+    """Over the whole window the fleet costs no more than the mean budget, changes included."""
+    limit = Limit(kind=LimitKind.MEAN_BUDGET)
+    budget = frame.problem.mean_budget_usd_per_hour
+    if budget is not None or frame.minimise == limit:
+        total: dict[int, Decimal] = {}
+        for i, usd, _ in mean_spending(frame):
+            total[i] = total.get(i, Decimal(0)) + usd
+        yield in_steps(limit, list(total.items()), budget or Decimal(0))

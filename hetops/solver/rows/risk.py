@@ -1,0 +1,56 @@
+"""Rows that spread a class over places that fail, or are taken away, together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from hetops.solver.frame import Frame, Limit, LimitKind
+from hetops.solver.matrix import Row
+from hetops.solver.rows.serve import bounded_share
+from hetops.solver.terms import Role, ShareLimit
+
+
+def share_limit_rows(frame: Frame) -> Iterator[Row]:
+    """No more of a class than `at_most` is served where it is limited, no less than `at_least`.
+
+    Of classes that are served when they come this holds in every stretch, of batch work over all of them together;
+    where decode has its own place, of either part of the requests.
+    """
+    for limit in frame.problem.share_limits:
+        for places in frame.problem.places(limit.trait, limit.values).values():
+            yield from _limited(frame, limit, places)
+
+
+def _limited(frame: Frame, limit: ShareLimit, places: frozenset[str]) -> Iterator[Row]:
+    """The rows of one limit on the places of one value."""
+    inside: dict[object, list[tuple[int, float]]] = {}
+    outside: dict[object, list[tuple[int, float]]] = {}
+    for k, (n, place, w) in enumerate(frame.pairs):
+        layer = frame.layers[n]
+        if layer.scenario is not None or frame.classes[w].name not in (
+            limit.classes or (frame.classes[w].name,)
+        ):
+            continue
+        waits = frame.waits_for(n, w)
+        of = inside if _id(frame, place) in places else outside
+        term = (frame.share(k), float(frame.stretches[n].part) if waits else 1.0)
+        for part in _parts(frame.role(place)):
+            of.setdefault((part, w, None if waits else n), []).append(term)
+    if limit.at_most < 1:
+        most = Limit(kind=LimitKind.SHARE, subject=limit.id)
+        yield from (bounded_share(frame, most, terms, limit.at_most) for terms in inside.values())
+    if limit.at_least > 0:
+        least = Limit(kind=LimitKind.LEAST_SHARE, subject=limit.id)
+        yield from (bounded_share(frame, least, terms, 1 - limit.at_least) for terms in outside.values())
+
+
+def _id(frame: Frame, place: int) -> str:
+    """Offer or service."""
+    if place < len(frame.columns):
+        return frame.columns[place].offer
+    return frame.problem.services[place - len(frame.columns)].id
+
+
+def _parts(role: Role) -> tuple[Role, ...]:
+    """The parts of a request that a place of that role serves."""
+    return (Role.PREFILL, Role.DECODE) if role is Role.WHOLE else (role,)

@@ -1,0 +1,164 @@
+"""Rows that see the demand served: in full, on nodes that have the time for it, in its stretch or its deadline."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from hetops.solver.frame import Block, Frame, Limit, LimitKind
+from hetops.solver.matrix import Row
+from hetops.solver.terms import Role
+
+Terms = list[tuple[int, float]]
+
+
+def demand_rows(frame: Frame) -> Iterator[Row]:
+    """Each class is served in full, or `scale` times in full; where decode has its own place, prefill counts."""
+    of: dict[tuple[int, int], Terms] = {}
+    for k, (n, place, w) in enumerate(frame.pairs):
+        if frame.role(place) is not Role.DECODE:
+            of.setdefault((n, w), []).append((frame.share(k), 1.0))
+    for n, layer in enumerate(frame.layers):
+        if layer.scenario is not None:
+            continue
+        for w, demand in enumerate(frame.classes):
+            if frame.rates[n][w] > 0 and not frame.waits_for(n, w):
+                yield _served(frame, _at(frame, layer.stretch, demand.name), of.get((n, w), []))
+
+
+def _served(frame: Frame, subject: object, terms: Terms) -> Row:
+    if frame.scale_index is not None:
+        return Row(subject=subject, terms=[*terms, (frame.scale_index, -1.0)], lower=0.0, upper=0.0)
+    return Row(subject=subject, terms=terms, lower=1.0, upper=1.0)
+
+
+def _at(frame: Frame, stretch: int, name: object) -> object:
+    """A subject in a stretch; where there is but one, the subject."""
+    return name if len(frame.stretches) == 1 else (stretch, name)
+
+
+def loss_rows(frame: Frame) -> Iterator[Row]:
+    """Without what is lost the rest serves the kept share of each class, at the same targets, with shares of its own."""
+    of: dict[tuple[int, int], Terms] = {}
+    for k, (n, place, w) in enumerate(frame.pairs):
+        if frame.role(place) is not Role.DECODE:
+            of.setdefault((n, w), []).append((frame.share(k), 1.0))
+    scenarios = frame.problem.scenarios
+    missing = {s.name: frame.first[Block.MISSING] + i for i, s in enumerate(scenarios)}
+    for n, layer in enumerate(frame.layers):
+        if layer.scenario is None:
+            continue
+        left = (missing[layer.scenario.name], 1.0)
+        for w in range(len(frame.classes)):
+            if frame.rates[n][w] <= 0:
+                continue
+            terms, subject = [*of.get((n, w), []), left], ("lost", n, w)
+            if frame.scale_index is None:
+                yield Row(subject=subject, terms=terms, lower=1.0)
+            else:
+                yield Row(subject=subject, terms=[*terms, (frame.scale_index, -1.0)], lower=0.0)
+    for scenario in scenarios:
+        limit = Limit(kind=LimitKind.LOSS, subject=scenario.loss)
+        yield bounded_share(frame, limit, [(missing[scenario.name], 1.0)], float(1 - scenario.kept_share))
+
+
+def bounded_share(frame: Frame, limit: Limit, terms: Terms, most: float) -> Row:
+    """At most that share of the demand, or of `scale` times the demand."""
+    if frame.scale_index is None:
+        return Row(subject=limit, terms=terms, upper=most)
+    return Row(subject=limit, terms=[*terms, (frame.scale_index, -most)], upper=0.0)
+
+
+def capacity_rows(frame: Frame) -> Iterator[Row]:
+    """The loads on a column's nodes leave the headroom free, and what interruptions take."""
+    loads: list[list[Terms]] = [[[] for _ in frame.columns] for _ in frame.layers]
+    for k, (n, place, _) in enumerate(frame.pairs):
+        if place < len(frame.columns):
+            loads[n][place].append((frame.share(k), frame.load(k)))
+    for n, layer in enumerate(frame.layers):
+        for j, terms in enumerate(loads[n]):
+            if terms or len(frame.layers) == 1:
+                nodes = (frame.nodes(layer.stretch, j), -frame.usable[j])
+                subject = frame.columns[j].key if len(frame.layers) == 1 else ("capacity", n, j)
+                yield Row(subject=subject, terms=[*terms, nodes], upper=0.0)
+
+
+def whole_class_rows(frame: Frame) -> Iterator[Row]:
+    """A part of a class needs that part of a node, even where one node could serve the class several times over.
+
+    Implied for whole nodes, not for the relaxation, which would rent a sliver of a large node: cut the time to
+    optimality by a factor of 3 to 4 on random instances of 700 columns (benchmarks/solver.py).
+    """
+    if frame.scale_index is not None:
+        return
+    for k, (n, j, w) in enumerate(frame.pairs):
+        if j < len(frame.columns) and not frame.waits_for(n, w) and frame.load(k) < frame.usable[j]:
+            nodes = (frame.nodes(frame.layers[n].stretch, j), -1.0)
+            yield Row(subject=(*frame.columns[j].key, n, w), terms=[(frame.share(k), 1.0), nodes], upper=0.0)
+
+
+def service_rows(frame: Frame) -> Iterator[Row]:
+    """A service takes no more requests than it says."""
+    for n in range(len(frame.layers)):
+        for i, service in enumerate(frame.problem.services):
+            if service.max_requests_per_second is not None:
+                terms = list(_requests(frame, n, len(frame.columns) + i))
+                most = service.max_requests_per_second
+                yield Row(subject=("service", n, service.id), terms=terms, upper=most)
+
+
+def _requests(frame: Frame, layer: int, at: int) -> Iterator[tuple[int, float]]:
+    """Requests per second that each share brings to a place."""
+    for k, (n, place, w) in enumerate(frame.pairs):
+        if n == layer and place == at:
+            yield frame.share(k), frame.rates[n][w]
+
+
+def deferral_rows(frame: Frame) -> Iterator[Row]:
+    """What arrives of batch work is served within its deadline; what is served in a stretch has arrived for it."""
+    first = frame.first[Block.DEFERRED]
+    arrived: dict[tuple[int, int], Terms] = {}
+    brought: dict[tuple[int, int], Terms] = {}
+    for f, (w, t, s) in enumerate(frame.waits):
+        stretch = frame.stretches[t]
+        requests = stretch.rates[frame.classes[w].name] * frame.demand_unit * float(stretch.part)
+        arrived.setdefault((w, t), []).append((first + f, 1.0))
+        brought.setdefault((w, s), []).append((first + f, -requests / frame.rates[t][w]))
+    for (w, t), terms in arrived.items():
+        yield _served(frame, ("arrived", w, t), terms)
+    for k, (n, place, w) in enumerate(frame.pairs):
+        if frame.waits_for(n, w) and frame.role(place) is not Role.DECODE:
+            part = float(frame.stretches[frame.layers[n].stretch].part)
+            brought.setdefault((w, frame.layers[n].stretch), []).append((frame.share(k), part))
+    for (w, s), terms in brought.items():
+        yield Row(subject=("served", w, s), terms=terms, lower=0.0, upper=0.0)
+
+
+def handover_rows(frame: Frame) -> Iterator[Row]:
+    """All that prefill serves goes over links to decode, and decode serves nothing else."""
+    ends: dict[tuple[Role, int, str, str, int], Terms] = {}
+    for k, (n, place, w) in enumerate(frame.pairs):
+        if place < len(frame.columns) and frame.role(place) is not Role.WHOLE:
+            column = frame.columns[place]
+            at = (column.role, n, column.offer, column.kv_format, w)
+            ends.setdefault(at, []).append((frame.share(k), 1.0))
+    for h, one in enumerate(frame.handovers):
+        link = frame.problem.links[one.link]
+        for role, offer in ((Role.PREFILL, link.source), (Role.DECODE, link.target)):
+            at = (role, one.layer, offer, one.kv_format, one.workload_class)
+            ends.setdefault(at, []).append((frame.first[Block.HANDED] + h, -1.0))
+    for subject, terms in ends.items():
+        yield Row(subject=subject, terms=terms, lower=0.0, upper=0.0)
+
+
+def link_rows(frame: Frame) -> Iterator[Row]:
+    """KV caches do not go faster over a link than it carries."""
+    over: dict[tuple[int, int], Terms] = {}
+    for h, one in enumerate(frame.handovers):
+        size = (
+            frame.classes[one.workload_class].kv_gb_per_request * frame.rates[one.layer][one.workload_class]
+        )
+        over.setdefault((one.layer, one.link), []).append((frame.first[Block.HANDED] + h, size))
+    for (n, k), terms in over.items():
+        most = frame.problem.links[k].gb_per_second
+        if most is not None:
+            yield Row(subject=("link", n, k), terms=terms, upper=most)

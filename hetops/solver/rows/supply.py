@@ -1,0 +1,89 @@
+"""Rows over nodes: how many there are, what they take of quotas, how they are rented, in how many pools."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+
+from hetops.solver.frame import Block, Frame, Limit, LimitKind
+from hetops.solver.matrix import INFINITY, Row
+
+SMALLEST_UNIT = Decimal("0.000001")
+"""Prices and quotas enter in steps of this, rounded to the safe side.
+
+Ten times the solver's feasibility tolerance: a sum of whole steps that the solver takes to be within a limit is so.
+"""
+
+
+def stock_rows(frame: Frame) -> Iterator[Row]:
+    """No offer is rented more often than it exists."""
+    for t in range(len(frame.stretches)):
+        of: dict[str, list[tuple[int, float]]] = {}
+        for i, offer, nodes in frame.renting(t):
+            of.setdefault(offer.id, []).append((i, float(nodes)))
+        for offer in frame.problem.offers:
+            terms = of.get(offer.id, [])
+            if terms or len(frame.stretches) == 1:
+                limit = Limit(kind=LimitKind.STOCK, subject=offer.id)
+                yield Row(subject=limit, terms=terms, upper=float(frame.problem.max_nodes(offer)))
+
+
+def quota_rows(frame: Frame) -> Iterator[Row]:
+    """Offers that share a quota stay within it together."""
+    for group in frame.problem.quota_groups:
+        for t in range(len(frame.stretches)):
+            taken = [
+                (i, offer.quota_per_node.get(group.id, Decimal(0)) * nodes)
+                for i, offer, nodes in frame.renting(t)
+            ]
+            yield in_steps(Limit(kind=LimitKind.QUOTA, subject=group.id), taken, group.limit)
+
+
+def rental_rows(frame: Frame) -> Iterator[Row]:
+    """Where nodes are paid for as a whole, those in use are among them; what is committed is paid for anyway."""
+    for r, rental in enumerate(frame.rentals):
+        rented = (frame.first[Block.RENTED] + r, -float(rental.offer.lot_nodes))
+        for t in range(len(frame.stretches)) if rental.stretch is None else (rental.stretch,):
+            used = [
+                (frame.nodes(t, j), 1.0 / column.parts_per_node)
+                for j, column in enumerate(frame.columns)
+                if column.offer == rental.offer.id
+            ]
+            yield Row(subject=("rented", rental.offer.id, t), terms=[*used, rented], upper=0.0)
+
+
+def commitment_rows(frame: Frame) -> Iterator[Row]:
+    """What is committed is paid for, whatever the answer."""
+    for r, rental in enumerate(frame.rentals):
+        if rental.offer.committed_nodes:
+            terms = [(frame.first[Block.RENTED] + r, float(rental.offer.lot_nodes))]
+            least = float(rental.offer.committed_nodes)
+            yield Row(subject=("committed", rental.offer.id), terms=terms, lower=least)
+
+
+def pool_rows(frame: Frame) -> Iterator[Row]:
+    """At most so many columns are used: `opened` is 1 where a column has nodes."""
+    if not frame.counts_pools:
+        return
+    first = frame.first[Block.OPENED]
+    for t, caps in enumerate(frame.caps):
+        for j, cap in enumerate(caps):
+            terms = [(frame.nodes(t, j), 1.0), (first + j, -float(cap))]
+            yield Row(subject=("opened", t, frame.columns[j].key), terms=terms, upper=0.0)
+    for k, (n, j, w) in enumerate(frame.pairs):
+        if frame.scale_index is None and j < len(frame.columns) and not frame.waits_for(n, w):
+            terms = [(frame.share(k), 1.0), (first + j, -1.0)]
+            yield Row(subject=("opened", frame.columns[j].key, k), terms=terms, upper=0.0)
+    most = INFINITY if frame.problem.max_pools is None else float(frame.problem.max_pools)
+    opened = [(first + j, 1.0) for j in range(len(frame.columns))]
+    yield Row(subject=Limit(kind=LimitKind.POOLS), terms=opened, upper=most)
+
+
+def in_steps(limit: Limit, amounts: list[tuple[int, Decimal]], most: Decimal) -> Row:
+    """A row in whole steps of `SMALLEST_UNIT`: what is taken is rounded up, what there is down."""
+    terms = [
+        (j, float(amount.quantize(SMALLEST_UNIT, rounding=ROUND_CEILING)))
+        for j, amount in amounts
+        if amount > 0
+    ]
+    return Row(subject=limit, terms=terms, upper=float(most.quantize(SMALLEST_UNIT, rounding=ROUND_FLOOR)))

@@ -1,0 +1,277 @@
+"""From what the search found to a solution: whole numbers are fixed, shares are made exact, costs are added up.
+
+For problems with terms; decides shares only, never nodes. Of all shares that cost no more it takes those whose fullest
+pool is least full, in each period: no pool queues while another idles.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from fractions import Fraction
+
+import numpy as np
+
+from hetops.errors import HetopsError
+from hetops.solver import highs
+from hetops.solver.balance import SHARE_DECIMALS
+from hetops.solver.formulate import Formulation
+from hetops.solver.frame import Block, Frame
+from hetops.solver.matrix import Floats, MatrixModel, Row, assemble
+from hetops.solver.rows.money import change_costs, per_hour
+from hetops.solver.rows.serve import capacity_rows
+from hetops.solver.solution import (
+    SolvedHandover,
+    SolvedLoss,
+    SolvedPeriod,
+    SolvedPool,
+    SolvedRental,
+    SolvedShare,
+    SolvedWait,
+)
+from hetops.solver.terms import Role, Service
+
+COST_SLACK = 1e-8
+"""Part of the cost, or of a maximal rate, that evening out may give up: rounding of the solver's."""
+
+MICRO_USD = Decimal("0.000001")
+"""What requests and changes cost is stated in steps of this; what nodes cost is exact."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settled:
+    """The parts of a solution, by stretch and as a whole."""
+
+    periods: tuple[SolvedPeriod, ...]
+    """One a stretch."""
+    waits: tuple[SolvedWait, ...]
+    losses: tuple[SolvedLoss, ...]
+    changes_usd_per_hour: Decimal
+    requests_per_second: float
+
+
+def settle(formulation: Formulation, values: Floats) -> Settled:
+    """The settled answer to the formulation's problem, out of the variables that a search found.
+
+    Raises:
+        HetopsError: with its whole numbers the answer is none after all.
+    """
+    frame = formulation.frame
+    final = _evened(formulation, np.round(values[: frame.integers]))
+    scale = 1.0 if frame.scale_index is None else float(final[frame.scale_index])
+    return Settled(
+        periods=tuple(_period(frame, final, scale, t) for t in range(len(frame.stretches))),
+        waits=tuple(_waits(frame, final, scale)),
+        losses=tuple(_losses(frame, final, scale)),
+        changes_usd_per_hour=_micro(
+            sum((usd * Decimal(max(float(final[i]), 0.0)) for i, usd, _ in change_costs(frame)), Decimal(0))
+        ),
+        requests_per_second=frame.problem.requests_per_second
+        * (scale * frame.demand_unit if frame.scale_index is not None else 1.0),
+    )
+
+
+def _evened(formulation: Formulation, whole: Floats) -> Floats:
+    """All variables, with the whole numbers fixed: first as cheap or as fast as can be, then as even as that allows."""
+    fixed = _fixed(formulation.model, whole)
+    best = highs.run(fixed)
+    if not best.found:
+        raise HetopsError("the chosen fleet does not serve the demand", hint="report this problem file")
+    slack = COST_SLACK * max(abs(best.objective), 1.0)
+    even = highs.run(_fixed(_level_model(formulation, whole, best.objective + slack), whole))
+    return even.values if even.found else best.values
+
+
+def _fixed(model: MatrixModel, whole: Floats) -> MatrixModel:
+    lower, upper = model.lower.copy(), model.upper.copy()
+    lower[: len(whole)] = upper[: len(whole)] = whole
+    return replace(model, lower=lower, upper=upper, integer=np.zeros_like(model.integer))
+
+
+def _level_model(formulation: Formulation, whole: Floats, most: float) -> MatrixModel:
+    """The model with a level for each stretch, which the utilisation of every pool in it is below."""
+    frame, model = formulation.frame, formulation.model
+    rows = [
+        row
+        for constraint in formulation.constraints
+        for row in (_levelled(frame, whole) if constraint is capacity_rows else constraint(frame))
+    ]
+    terms = [(int(i), float(model.cost[i])) for i in np.flatnonzero(model.cost)]
+    kept = Row(subject="as good as can be", terms=terms, upper=most)
+    levels = len(frame.stretches)
+    cost = np.concatenate((np.zeros(frame.size), np.ones(levels)))
+    upper = np.concatenate((model.upper, np.ones(levels)))
+    return assemble(cost=cost, upper=upper, integers=0, rows=[*rows, kept])
+
+
+def _levelled(frame: Frame, whole: Floats) -> Iterator[Row]:
+    """Capacity with the level for what may be planned with; after a loss as it is."""
+    for row in capacity_rows(frame):
+        *loads, (nodes, usable) = row.terms
+        if any(frame.layers[frame.pairs[i - frame.share(0)][0]].scenario for i, _ in loads[:1]):
+            yield row
+        else:
+            level = frame.size + nodes // max(len(frame.columns), 1)
+            yield replace(row, terms=[*loads, (level, usable * float(whole[nodes]))])
+
+
+def _period(frame: Frame, values: Floats, scale: float, t: int) -> SolvedPeriod:
+    rates = _rates(frame, values, t)
+    shares = tuple(_shares(frame, values, t, rates))
+    nodes = {j: round(float(values[frame.nodes(t, j)])) for j in range(len(frame.columns))}
+    pools = tuple(_pool(frame, j, count, shares) for j, count in nodes.items() if count > 0)
+    rentals = tuple(_rentals(frame, values, t))
+    handovers = tuple(_handovers(frame, values, t, scale))
+    parts: tuple[SolvedPool | SolvedShare | SolvedRental | SolvedHandover, ...] = (
+        *pools,
+        *shares,
+        *rentals,
+        *handovers,
+    )
+    return SolvedPeriod(
+        name=frame.stretches[t].name,
+        pools=pools,
+        shares=shares,
+        rentals=rentals,
+        handovers=handovers,
+        usd_per_hour=sum((part.usd_per_hour for part in parts), Decimal(0)),
+        requests_per_second=math.fsum(rates.values()),
+    )
+
+
+def _rates(frame: Frame, values: Floats, t: int) -> dict[str, float]:
+    """What is served of each class in a stretch, in requests per second."""
+    scale = 1.0 if frame.scale_index is None else float(values[frame.scale_index])
+    served = {
+        c.name: frame.rates[t][w] * scale for w, c in enumerate(frame.classes) if not frame.waits_for(t, w)
+    }
+    for k, (n, place, w) in enumerate(frame.pairs):
+        if n == t and frame.waits_for(n, w) and frame.role(place) is not Role.DECODE:
+            name = frame.classes[w].name
+            part = max(float(values[frame.share(k)]), 0.0)
+            served[name] = served.get(name, 0.0) + frame.rates[n][w] * part
+    return {name: rate for name, rate in served.items() if rate > 1e-9 * frame.problem.requests_per_second}
+
+
+def _shares(frame: Frame, values: Floats, n: int, rates: Mapping[str, float]) -> Iterator[SolvedShare]:
+    """The shares of a layer in whole steps; those of what is served first, and of decode, add up to exactly 1."""
+    parts: dict[tuple[str, bool], dict[int, float]] = {}
+    for k, (layer, place, w) in enumerate(frame.pairs):
+        name = frame.classes[w].name
+        if layer == n and name in rates:
+            group = parts.setdefault((name, frame.role(place) is Role.DECODE), {})
+            group[place] = float(values[frame.share(k)])
+    for (name, decodes), group in sorted(parts.items()):
+        total = math.fsum(group.values()) if not decodes else math.fsum(parts[name, False].values())
+        for place, share in _in_steps(group, total, exact=not decodes).items():
+            yield _share(frame, place, name, share, rates[name])
+
+
+def _in_steps(parts: Mapping[int, float], total: float, *, exact: bool) -> dict[int, float]:
+    """Parts of a total as shares in whole steps; `exact` ones add up to 1: the largest takes the rounding."""
+    if total <= 0:
+        return {}
+    steps = 10**SHARE_DECIMALS
+    whole = {i: round(max(value, 0.0) / total * steps) for i, value in parts.items()}
+    # Below the solver's tolerance a share is noise, and a pool that serves noise is a route to nowhere.
+    whole = {i: count for i, count in whole.items() if count > highs.FEASIBILITY_TOLERANCE * steps}
+    if exact and whole:
+        largest = max(whole, key=lambda i: whole[i])
+        whole[largest] += steps - sum(whole.values())
+    return {i: float(Fraction(count, steps)) for i, count in whole.items()}
+
+
+def _share(frame: Frame, place: int, name: str, share: float, rate: float) -> SolvedShare:
+    at = frame.places[place]
+    usd = at.usd_per_request.get(name, Decimal(0))
+    return SolvedShare(
+        workload_class=name,
+        offer=at.id if isinstance(at, Service) else at.offer,
+        configuration="" if isinstance(at, Service) else at.configuration,
+        share=share,
+        requests_per_second=share * rate,
+        usd_per_hour=_micro(per_hour(usd, share * rate)),
+    )
+
+
+def _pool(frame: Frame, j: int, nodes: int, shares: tuple[SolvedShare, ...]) -> SolvedPool:
+    column, offer = frame.columns[j], frame.offers[j]
+    as_a_whole = any(rental.offer.id == offer.id for rental in frame.rentals)
+    loads = (s.requests_per_second / column.rate(s.workload_class) for s in shares if s.key == column.key)
+    return SolvedPool(
+        offer=column.offer,
+        configuration=column.configuration,
+        nodes=nodes,
+        replicas_per_node=column.replicas_per_node,
+        usd_per_hour=Decimal(0) if as_a_whole else offer.usd_per_hour * nodes,
+        utilisation=math.fsum(loads) / nodes,
+    )
+
+
+def _rentals(frame: Frame, values: Floats, t: int) -> Iterator[SolvedRental]:
+    for r, rental in enumerate(frame.rentals):
+        lots = round(float(values[frame.first[Block.RENTED] + r]))
+        if lots > 0 and rental.stretch in (None, t):
+            nodes = lots * rental.offer.lot_nodes
+            yield SolvedRental(
+                offer=rental.offer.id, nodes=nodes, usd_per_hour=rental.offer.usd_per_hour * nodes
+            )
+
+
+def _handovers(frame: Frame, values: Floats, n: int, scale: float) -> Iterator[SolvedHandover]:
+    for h, one in enumerate(frame.handovers):
+        part = max(float(values[frame.first[Block.HANDED] + h]), 0.0)
+        link, demand = frame.problem.links[one.link], frame.classes[one.workload_class]
+        if one.layer == n and part / scale > highs.FEASIBILITY_TOLERANCE:
+            usd = link.usd_per_gb * Decimal(repr(demand.kv_gb_per_request))
+            yield SolvedHandover(
+                source=link.source,
+                target=link.target,
+                kv_format=one.kv_format,
+                workload_class=demand.name,
+                requests_per_second=frame.rates[n][one.workload_class] * part,
+                usd_per_hour=_micro(per_hour(usd, frame.rates[n][one.workload_class] * part)),
+            )
+
+
+def _waits(frame: Frame, values: Floats, scale: float) -> Iterator[SolvedWait]:
+    arrived: dict[tuple[int, int], dict[int, float]] = {}
+    for f, (w, t, s) in enumerate(frame.waits):
+        arrived.setdefault((w, t), {})[s] = float(values[frame.first[Block.DEFERRED] + f])
+    for (w, t), parts in arrived.items():
+        for s, share in _in_steps(parts, scale, exact=True).items():
+            yield SolvedWait(
+                workload_class=frame.classes[w].name,
+                arrived=frame.stretches[t].name,
+                served=frame.stretches[s].name,
+                share=share,
+            )
+
+
+def _losses(frame: Frame, values: Floats, scale: float) -> Iterator[SolvedLoss]:
+    for n, layer in enumerate(frame.layers):
+        if layer.scenario is None:
+            continue
+        rates = {
+            c.name: frame.rates[n][w] * scale for w, c in enumerate(frame.classes) if frame.rates[n][w] > 0
+        }
+        parts: dict[str, dict[int, float]] = {}
+        for k, (at, place, w) in enumerate(frame.pairs):
+            if at == n:
+                parts.setdefault(frame.classes[w].name, {})[place] = float(values[frame.share(k)]) / scale
+        yield SolvedLoss(
+            name=layer.scenario.name,
+            period=frame.stretches[layer.stretch].name,
+            handovers=tuple(_handovers(frame, values, n, scale)),
+            shares=tuple(
+                replace(_share(frame, place, name, share, rates[name]), usd_per_hour=Decimal(0))
+                for name, group in sorted(parts.items())
+                for place, share in _in_steps(group, 1.0, exact=False).items()
+            ),
+        )
+
+
+def _micro(usd: Decimal) -> Decimal:
+    return usd.quantize(MICRO_USD) if usd else Decimal(0)

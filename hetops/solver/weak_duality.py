@@ -1,0 +1,90 @@
+"""A bound on the optimum of a problem without terms, in exact arithmetic, out of nothing but the problem.
+
+Shares no code with the formulation, and trusts no solver: any scarcity prices give a valid bound.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+from hetops.solver.problem import Mode, PricedOffer, Problem
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScarcityPrices:
+    """What one more unit of each limit would be worth, in the objective's unit: multipliers of a relaxation.
+
+    Any non-negative numbers give a valid bound; good ones give a tight one. Negative ones count as 0.
+    """
+
+    stock: Mapping[str, float] = field(default_factory=dict)
+    """Per node, by offer."""
+    quota: Mapping[str, float] = field(default_factory=dict)
+    """Per unit of quota, by group."""
+    provider_budget: Mapping[str, float] = field(default_factory=dict)
+    budget: float = 0.0
+    """Per USD per hour."""
+
+
+def weak_duality_bound(problem: Problem, prices: ScarcityPrices) -> Fraction:
+    """A bound on the objective of every fleet, in exact arithmetic: below every cost, or above every rate.
+
+    Each node is charged its scarcity on top of its cost; each class is then served on whatever column is cheapest for
+    it. No fleet pays less. When minimising, the charge is paid back for all of every limit. When maximising, cost
+    does not count, and what all limits are worth buys so many requests at the charge of the whole mix.
+    """
+    minimises = problem.mode is Mode.MIN_COST
+    charge = {
+        o.id: _charge(problem, o, prices) + Fraction(o.usd_per_hour) * minimises for o in problem.offers
+    }
+    serving = sum(
+        (_cheapest(problem, name, charge) * rate for name, rate in _asked(problem).items()), Fraction(0)
+    )
+    worth = _worth_of_limits(problem, prices)
+    if minimises:
+        return max(serving - worth, Fraction(0))
+    total = sum(_asked(problem).values(), Fraction(0))
+    return worth / serving * total if serving > 0 else total * 10**12
+
+
+def _charge(problem: Problem, offer: PricedOffer, prices: ScarcityPrices) -> Fraction:
+    """What a node of the offer takes of every limit, at the scarcity prices."""
+    usd = _price(prices.budget) * (problem.budget_usd_per_hour is not None)
+    if offer.provider in problem.provider_budgets_usd_per_hour:
+        usd += _price(prices.provider_budget.get(offer.provider, 0.0))
+    quota = (
+        Fraction(taken) * _price(prices.quota.get(group, 0.0))
+        for group, taken in offer.quota_per_node.items()
+    )
+    return usd * Fraction(offer.usd_per_hour) + sum(quota, _price(prices.stock.get(offer.id, 0.0)))
+
+
+def _cheapest(problem: Problem, name: str, charge: Mapping[str, Fraction]) -> Fraction:
+    """Charge per request per second of a class where it is least: on the offer's column that serves it fastest."""
+    fastest: dict[str, float] = {}
+    for column in problem.columns:
+        fastest[column.offer] = max(column.rate(name), fastest.get(column.offer, 0.0))
+    able = (charge[offer] / Fraction(rate) for offer, rate in fastest.items() if rate > 0)
+    return min(able, default=Fraction(0)) / problem.usable_share
+
+
+def _worth_of_limits(problem: Problem, prices: ScarcityPrices) -> Fraction:
+    stock = (_price(prices.stock.get(o.id, 0.0)) * problem.max_nodes(o) for o in problem.offers)
+    quota = (_price(prices.quota.get(g.id, 0.0)) * Fraction(g.limit) for g in problem.quota_groups)
+    budgets = (
+        _price(prices.provider_budget.get(provider, 0.0)) * Fraction(usd)
+        for provider, usd in problem.provider_budgets_usd_per_hour.items()
+    )
+    budget = _price(prices.budget) * Fraction(problem.budget_usd_per_hour or 0)
+    return sum((*stock, *quota, *budgets), budget)
+
+
+def _asked(problem: Problem) -> dict[str, Fraction]:
+    return {c.name: Fraction(c.requests_per_second) for c in problem.classes if c.requests_per_second > 0}
+
+
+def _price(value: float) -> Fraction:
+    """A multiplier as a fraction of few digits, never negative: the bound holds for any."""
+    return max(Fraction(value).limit_denominator(10**9), Fraction(0))

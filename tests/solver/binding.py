@@ -1,0 +1,306 @@
+"""One small problem for every limit in which it binds, with the optimum worked out by hand beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+from hetops.solver.formulate import Constraint
+from hetops.solver.problem import Column, Mode, PricedOffer, Problem, QuotaGroup
+from hetops.solver.rows import change, money, risk, serve, supply
+from hetops.solver.terms import (
+    Billing,
+    Link,
+    Loss,
+    Migration,
+    Period,
+    Role,
+    Running,
+    Service,
+    ShareLimit,
+    Trait,
+)
+from tests.solver.problems import column, demands, offer, small
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Binding:
+    """A problem in which a limit binds: without `constraint` the checker finds `rule` broken."""
+
+    problem: Problem
+    objective: float
+    constraint: Constraint
+    rule: str
+
+
+def one(*offers: PricedOffer, rate: float = 1.0, **demand: float) -> Problem:
+    """Every node serves `rate` requests per second of every class."""
+    return Problem(
+        offers=offers,
+        configurations=("tp1",),
+        classes=demands(**(demand or {"chat": 2.0})),
+        columns=tuple(column(o.id, **dict.fromkeys(demand or {"chat": 2.0}, rate)) for o in offers),
+        gap=0.0,
+    )
+
+
+def at(one_offer: PricedOffer, **terms: object) -> PricedOffer:
+    """The offer with terms."""
+    return replace(one_offer, **terms)  # type: ignore[arg-type]
+
+
+def with_columns(problem: Problem, change_of: Callable[[Column], dict[str, object]]) -> Problem:
+    """The problem with terms of its columns."""
+    columns = tuple(replace(c, **change_of(c)) for c in problem.columns)  # type: ignore[arg-type]
+    return replace(problem, columns=columns)
+
+
+DAY_AND_NIGHT = (
+    Period(name="day", hours=12.0, requests_per_second={"chat": 4.0}),
+    Period(name="night", hours=12.0, requests_per_second={"chat": 1.0}),
+)
+
+ON_DEMAND, SPOT = at(offer("od", "2", 9), market="on_demand"), at(offer("spot", "1", 9), market="spot")
+ZONES = tuple(
+    at(offer(zone, usd, 9, f"of-{zone}"), zone=zone) for zone, usd in (("a", "1"), ("b", "1.5"), ("c", "4"))
+)
+RESERVED = at(offer("reserved", "0.6", 9), billing=Billing.RESERVED)
+
+SPLIT = Problem(
+    offers=(offer("big", "2"), offer("small", "0.5"), offer("whole", "1", 9)),
+    configurations=("tp1",),
+    classes=tuple(replace(c, kv_gb_per_request=0.1) for c in demands(chat=2.0)),
+    columns=(
+        replace(column("big", chat=2.0), role=Role.PREFILL),
+        replace(column("small", chat=1.0), role=Role.DECODE),
+        column("whole", chat=0.5),
+    ),
+    links=(Link(source="big", target="small", gb_per_second=0.2),),
+    gap=0.0,
+)
+
+PACKED = Problem(
+    offers=(offer("node", "4"),),
+    configurations=("quarter", "half"),
+    classes=demands(chat=2.0, code=1.0),
+    columns=(
+        replace(column("node", "quarter", chat=1.0), parts_per_node=4),
+        replace(column("node", "half", code=1.0), parts_per_node=2),
+    ),
+    gap=0.0,
+)
+
+BATCH = replace(
+    one(offer("o", "1", 2), chat=1.0),
+    classes=tuple(replace(c, deadline_hours=24.0) for c in demands(chat=1.0)),
+    periods=(
+        Period(name="day", hours=12.0, requests_per_second={"chat": 4.0}),
+        Period(name="night", hours=12.0, requests_per_second={"chat": 0.0}),
+    ),
+)
+
+BINDING: dict[str, Binding] = {
+    "every class is served": Binding(
+        problem=small(), objective=5.0, constraint=serve.demand_rows, rule="demand"
+    ),
+    # Either class would fit on a node.
+    "nodes have so much time": Binding(
+        problem=one(offer("o", "1"), chat=0.75, code=0.75),
+        objective=2.0,
+        constraint=serve.capacity_rows,
+        rule="capacity",
+    ),
+    # 2 of the cheap, whichever their configuration, then a dear one.
+    "stock": Binding(
+        problem=replace(
+            one(offer("cheap", "1", 2), offer("dear", "3"), chat=2.0, code=2.0),
+            configurations=("tp1", "tp2"),
+            columns=(
+                column("cheap", "tp1", chat=1.0, code=0.1),
+                column("cheap", "tp2", chat=0.1, code=1.0),
+                column("dear", chat=1.0, code=1.0),
+            ),
+        ),
+        objective=8.0,
+        constraint=supply.stock_rows,
+        rule="stock",
+    ),
+    "a quota that two offers share": Binding(
+        problem=replace(
+            one(offer("a", "1"), offer("b", "1"), offer("dear", "3"), chat=4.0),
+            offers=(offer("a", "1", q="1"), offer("b", "1", q="1"), offer("dear", "3")),
+            quota_groups=(QuotaGroup(id="q", limit=Decimal(3)),),
+        ),
+        objective=6.0,
+        constraint=supply.quota_rows,
+        rule="quota",
+    ),
+    # 5 of either.
+    "a budget": Binding(
+        problem=replace(
+            one(offer("a", "1", 4), offer("b", "1", 4), chat=1.0),
+            mode=Mode.MAX_THROUGHPUT,
+            budget_usd_per_hour=Decimal("5.8"),
+        ),
+        objective=5.0,
+        constraint=money.budget_rows,
+        rule="budget",
+    ),
+    "a provider's budget": Binding(
+        problem=replace(
+            one(offer("a", "1", 2), offer("b", "1", 2), offer("dear", "2", 4, "other"), chat=4.0),
+            provider_budgets_usd_per_hour={"acme": Decimal("3.5")},
+        ),
+        objective=5.0,
+        constraint=money.provider_budget_rows,
+        rule="provider budgets",
+    ),
+    "a number of pools": Binding(
+        problem=small(max_pools=1, classes=demands(chat=2.0, code=4.0)),
+        objective=8.0,
+        constraint=supply.pool_rows,
+        rule="number of pools",
+    ),
+    # 2 nodes, and a tenth of a request per second at 3600 * 0.0005 USD an hour; but only half of it may go there.
+    "a service takes so many requests": Binding(
+        problem=replace(
+            one(offer("o", "1"), chat=2.1),
+            services=(
+                Service(id="api", usd_per_request={"chat": Decimal("0.0005")}, max_requests_per_second=0.05),
+            ),
+        ),
+        objective=3.0,
+        constraint=serve.service_rows,
+        rule="services",
+    ),
+    "at most half on spot": Binding(
+        problem=replace(
+            one(ON_DEMAND, SPOT, chat=4.0),
+            share_limits=(ShareLimit(id="spot", trait=Trait.MARKET, values=("spot",), at_most=0.5),),
+        ),
+        objective=6.0,
+        constraint=risk.share_limit_rows,
+        rule="share limits",
+    ),
+    "at least a quarter on demand": Binding(
+        problem=replace(
+            one(ON_DEMAND, SPOT, chat=4.0),
+            share_limits=(ShareLimit(id="od", trait=Trait.MARKET, values=("on_demand",), at_least=0.25),),
+        ),
+        objective=5.0,
+        constraint=risk.share_limit_rows,
+        rule="share limits",
+    ),
+    "at most half in each zone": Binding(
+        problem=replace(
+            one(*ZONES, chat=4.0), share_limits=(ShareLimit(id="zones", trait=Trait.ZONE, at_most=0.5),)
+        ),
+        objective=5.0,
+        constraint=risk.share_limit_rows,
+        rule="share limits",
+    ),
+    # One in each of two zones instead of both in the cheapest.
+    "half is served without any zone": Binding(
+        problem=replace(one(*ZONES), losses=(Loss(id="zone", trait=Trait.ZONE, kept_share=0.5),)),
+        objective=2.5,
+        constraint=serve.loss_rows,
+        rule="losses",
+    ),
+    "all is served without any provider": Binding(
+        problem=replace(one(*ZONES), losses=(Loss(id="provider", trait=Trait.PROVIDER),)),
+        objective=5.0,
+        constraint=serve.loss_rows,
+        rule="losses",
+    ),
+    "all is served without two offers": Binding(
+        problem=replace(one(*ZONES), losses=(Loss(id="both", trait=Trait.OFFER, values=("a", "b")),)),
+        objective=8.0,
+        constraint=serve.loss_rows,
+        rule="losses",
+    ),
+    # 4 by day and 1 by night; three boots a day of half an hour.
+    "nodes that are started are paid for": Binding(
+        problem=replace(
+            with_columns(one(offer("o", "1", 9), chat=1.0), lambda _: {"boot_seconds": 1800.0}),
+            periods=DAY_AND_NIGHT,
+        ),
+        objective=2.5 + 3 * 0.5 / 24,
+        constraint=change.start_rows,
+        rule="changes",
+    ),
+    # One reserved for the night and the day, three more by the day.
+    "reserved nodes are paid for by night as well": Binding(
+        problem=replace(one(offer("o", "1", 9), RESERVED, chat=1.0), periods=DAY_AND_NIGHT),
+        objective=0.6 + 1.5,
+        constraint=supply.rental_rows,
+        rule="rentals",
+    ),
+    "a block is had whole or not at all": Binding(
+        problem=replace(
+            one(offer("o", "1", 9), at(RESERVED, lot_nodes=4, max_nodes=4), chat=1.0), periods=DAY_AND_NIGHT
+        ),
+        objective=2.4,
+        constraint=supply.rental_rows,
+        rule="rentals",
+    ),
+    "what is committed is paid for": Binding(
+        problem=replace(
+            one(offer("o", "1", 9), at(RESERVED, committed_nodes=3), chat=1.0), periods=DAY_AND_NIGHT
+        ),
+        objective=1.8 + 0.5,
+        constraint=supply.commitment_rows,
+        rule="commitments",
+    ),
+    "two models share a node": Binding(
+        problem=PACKED, objective=4.0, constraint=supply.rental_rows, rule="rentals"
+    ),
+    # Two nodes around the clock instead of the four that there are not.
+    "batch work waits for the night": Binding(
+        problem=BATCH, objective=2.0, constraint=serve.deferral_rows, rule="deadlines"
+    ),
+    "a mean budget": Binding(
+        problem=replace(
+            one(offer("o", "1", 99), chat=1.0),
+            mode=Mode.MAX_THROUGHPUT,
+            periods=DAY_AND_NIGHT,
+            mean_budget_usd_per_hour=Decimal(5),
+        ),
+        objective=5.0,
+        constraint=money.mean_budget_rows,
+        rule="mean budget",
+    ),
+    # Staying costs 2 a node and hour, going 1 and 30 in a day.
+    "a change that costs more than it saves": Binding(
+        problem=replace(
+            one(offer("dear", "2"), offer("cheap", "1")),
+            migration=Migration(
+                running=(Running(offer="dear", configuration="tp1", nodes=2),), usd_per_added_node=Decimal(30)
+            ),
+        ),
+        objective=4.0,
+        constraint=change.migration_rows,
+        rule="changes",
+    ),
+    # One goes, one comes.
+    "so many nodes may change": Binding(
+        problem=replace(
+            one(offer("dear", "2"), offer("cheap", "1")),
+            migration=Migration(
+                running=(Running(offer="dear", configuration="tp1", nodes=2),), max_changed_nodes=3
+            ),
+        ),
+        objective=3.0,
+        constraint=change.change_limit_rows,
+        rule="number of changes",
+    ),
+    "decode serves what prefill hands over": Binding(
+        problem=SPLIT, objective=3.0, constraint=serve.handover_rows, rule="handovers"
+    ),
+    "a link carries so much": Binding(
+        problem=replace(SPLIT, links=(Link(source="big", target="small", gb_per_second=0.1),)),
+        objective=4.0,
+        constraint=serve.link_rows,
+        rule="links",
+    ),
+}
