@@ -6,10 +6,8 @@ import os
 import re
 import subprocess
 import sys
-import tomllib
 from collections.abc import Iterator
 from importlib import metadata
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
@@ -17,34 +15,15 @@ import pytest
 
 from hetops.plugin.testing import PROMISES
 from tests.cli.process import hetops, spec, told
+from tests.setup import third_party
 from tests.setup.wheels import EXAMPLE, ROOT
-
-PROJECT = tomllib.loads((EXAMPLE / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 
 @pytest.fixture
 def cloud() -> Iterator[Any]:
     """The example's own cloud, answering."""
-    found = spec_from_file_location("example_cloud", EXAMPLE / "tests" / "cloud.py")
-    assert found is not None
-    assert found.loader is not None
-    module = module_from_spec(found)
-    found.loader.exec_module(module)
-    with module.running() as answering:
-        answering.token = module.TOKEN
+    with third_party.cloud() as answering:
         yield answering
-
-
-def on_path(folder: Path) -> str:
-    """A path on which the example lies as pip would have installed it."""
-    information = folder / "hetops_example-0.1.0.dist-info"
-    information.mkdir()
-    (information / "METADATA").write_text(
-        f"Metadata-Version: 2.1\nName: {PROJECT['name']}\nVersion: {PROJECT['version']}\n"
-    )
-    (point,) = PROJECT["entry-points"]["hetops"].items()
-    (information / "entry_points.txt").write_text(f"[hetops]\n{point[0]} = {point[1]}\n")
-    return os.pathsep.join((str(folder), str(EXAMPLE)))
 
 
 def test_its_own_tests_pass_with_the_contract_suite_among_them() -> None:
@@ -82,12 +61,7 @@ def test_it_imports_the_public_door_of_hetops_alone() -> None:
 
 
 def test_what_it_offers_is_listed_and_planned_with(cloud: Any, tmp_path: Path) -> None:
-    (tmp_path / "path").mkdir()
-    variables = {
-        "PYTHONPATH": on_path(tmp_path / "path"),
-        "EXAMPLE_CLOUD_URL": cloud.url,
-        "EXAMPLE_CLOUD_TOKEN": cloud.token,
-    }
+    variables = {"PYTHONPATH": third_party.on_path(tmp_path / "path"), **cloud.environment}
     spec(tmp_path, ("[providers.local]\nemulate = true", '[providers.example]\nregion = "south"'))
     offers = told(hetops(tmp_path, "offers", "--json", variables=variables))
     assert [o["offer"]["sku"] for o in offers["offers"]] == ["one-h100"]
@@ -97,12 +71,7 @@ def test_what_it_offers_is_listed_and_planned_with(cloud: Any, tmp_path: Path) -
 
 @pytest.mark.road
 def test_nothing_is_rented_for_an_engine_that_nobody_starts(cloud: Any, tmp_path: Path) -> None:
-    (tmp_path / "path").mkdir()
-    variables = {
-        "PYTHONPATH": on_path(tmp_path / "path"),
-        "EXAMPLE_CLOUD_URL": cloud.url,
-        "EXAMPLE_CLOUD_TOKEN": cloud.token,
-    }
+    variables = {"PYTHONPATH": third_party.on_path(tmp_path / "path"), **cloud.environment}
     spec(tmp_path, ("[providers.local]\nemulate = true", '[providers.example]\nregion = "south"'))
     run = hetops(tmp_path, "up", "--yes", "--json", variables=variables)
     assert run.returncode == told(run)["exit_code"] == 5
@@ -111,12 +80,8 @@ def test_nothing_is_rented_for_an_engine_that_nobody_starts(cloud: Any, tmp_path
 
 
 def test_a_cloud_that_refuses_its_token_costs_its_own_offers_only(cloud: Any, tmp_path: Path) -> None:
-    (tmp_path / "path").mkdir()
-    variables = {
-        "PYTHONPATH": on_path(tmp_path / "path"),
-        "EXAMPLE_CLOUD_URL": cloud.url,
-        "EXAMPLE_CLOUD_TOKEN": "stolen",
-    }
+    path = {"PYTHONPATH": third_party.on_path(tmp_path / "path")}
+    variables = {**path, **cloud.environment, "EXAMPLE_CLOUD_TOKEN": "stolen"}
     spec(tmp_path, ("emulate = true", "emulate = true\n\n[providers.example]"))
     offers = told(hetops(tmp_path, "offers", "--json", variables=variables))
     assert {o["offer"]["provider"] for o in offers["offers"]} == {"local"}

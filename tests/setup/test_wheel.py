@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from hetops import __version__
+from tests.setup import third_party
 from tests.setup.wheels import EXAMPLE, ROOT, Fresh, built, fresh
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -109,10 +110,46 @@ def test_the_wheel_alone_brings_a_fleet_up_and_down(installed: Fresh, tmp_path: 
     assert down.returncode == 0, down.stdout + down.stderr
 
 
-def test_a_provider_in_a_wheel_of_its_own_is_found_beside_ours(wheel: Path, tmp_path: Path) -> None:
-    theirs = built(EXAMPLE, tmp_path / "dist")
-    both = fresh(tmp_path / "environment", wheel, theirs)
+@pytest.fixture(scope="module")
+def both(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Fresh:
+    """Ours with the third-party example beside it, each from its own wheel."""
+    theirs = built(EXAMPLE, tmp_path_factory.mktemp("dist"))
+    return fresh(tmp_path_factory.mktemp("both") / "environment", wheel, theirs)
+
+
+def test_a_provider_in_a_wheel_of_its_own_is_found_beside_ours(both: Fresh, tmp_path: Path) -> None:
     said = json.loads(both.run("hetops", "plugins", "--json", cwd=tmp_path).stdout)["plugins"]
     assert [(p["distribution"], p["brings"], p["error"]) for p in said if p["name"] == "example"] == [
-        ("hetops-example", ["provider example"], "")
+        ("hetops-example", ["engine example", "provider example"], "")
     ]
+
+
+def test_a_provider_in_a_wheel_of_its_own_is_planned_with(both: Fresh, tmp_path: Path) -> None:
+    third_party.spec(tmp_path, "example", port=18472)
+    with third_party.cloud() as cloud:
+        run = both.run("hetops", "plan", "--json", cwd=tmp_path, variables=cloud.environment)
+    assert run.returncode == 0, run.stderr
+    (pool,) = json.loads(run.stdout)["pools"]
+    assert (pool["offer"]["provider"], pool["offer"]["basis"]) == ("example", "live")
+
+
+@pytest.mark.road
+@pytest.mark.slow
+def test_a_fleet_comes_up_and_goes_at_a_provider_in_a_wheel_of_its_own(both: Fresh, tmp_path: Path) -> None:
+    third_party.spec(tmp_path, "example", port=18473)
+    with third_party.cloud() as cloud:
+        try:
+            up = both.run("hetops", "up", "--yes", "--json", cwd=tmp_path, variables=cloud.environment)
+            assert up.returncode == 0, up.stderr
+            (node,) = cloud.nodes.values()
+            assert node["labels"] == {
+                "by": "hetops",
+                "deployment": "elsewhere",
+                "pool": node["labels"]["pool"],
+            }
+            assert json.loads(up.stdout)["probe"]["output_tokens"] == 1, (
+                "through the router, to its container"
+            )
+        finally:
+            down = both.run("hetops", "down", "--yes", cwd=tmp_path, variables=cloud.environment)
+        assert (down.returncode, cloud.nodes) == (0, {}), down.stderr
