@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hetops.app.candidates import Asked
-from hetops.app.plan import Posed, pose, solved
+from hetops.app.plan import solved
+from hetops.app.pose import Posed, pose
 from hetops.app.solve import read_problem
 from hetops.errors import UnknownNameError, UsageError, nearest
 from hetops.performance.table import PerformanceTable

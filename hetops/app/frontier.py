@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from hetops.app.candidates import Asked
-from hetops.app.plan import Posed, pose
+from hetops.app.pose import Posed, pose
 from hetops.errors import InfeasibleError, TimeoutExpiredError, UsageError
 from hetops.reports.frontier import Axis, Frontier, FrontierPoint
 from hetops.solver.problem import Mode, Problem

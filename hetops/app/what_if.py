@@ -8,7 +8,8 @@ from enum import StrEnum
 from fnmatch import fnmatchcase
 
 from hetops.app.candidates import Asked, Candidates, candidates
-from hetops.app.plan import Posed, planned, pose_of, solved
+from hetops.app.plan import planned, solved
+from hetops.app.pose import Posed, pose_of
 from hetops.configurations.enumerate import Enumeration
 from hetops.domain.configuration import Configuration
 from hetops.domain.offer import Offer

@@ -11,7 +11,8 @@ import pytest
 
 from hetops.app.bench import Effort, Endpoint, bench, bench_endpoint
 from hetops.app.candidates import Asked
-from hetops.app.plan import make_plan, pose
+from hetops.app.plan import make_plan
+from hetops.app.pose import pose
 from hetops.domain.performance import EvidenceLayer
 from hetops.errors import EngineError, HetopsError, LockError, UnknownNameError
 from hetops.plugin.engine import Download

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from hetops.app.bench_import import Imports, bench_import
-from hetops.app.plan import pose
+from hetops.app.pose import pose
 from hetops.domain.performance import EvidenceLayer
 from hetops.errors import HetopsError, UnknownNameError
 from hetops.reports import bench as report

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from hetops.app.plan import make_plan, pose
+from hetops.app.plan import make_plan
+from hetops.app.pose import pose
 from hetops.domain.model import Precision
 from hetops.errors import HetopsError
 from tests.app.test_bench import asked, spec

@@ -11,7 +11,8 @@ import pytest
 
 from hetops.app import plan as planning
 from hetops.app.candidates import Asked, candidates
-from hetops.app.plan import make_plan, pool_name, pose, solved, write_plan, write_problem
+from hetops.app.plan import make_plan, pool_name, solved, write_plan, write_problem
+from hetops.app.pose import pose
 from hetops.app.solve import solve_file
 from hetops.domain import codec
 from hetops.domain.performance import EvidenceLayer, Measurement
@@ -166,7 +167,7 @@ def evidence(asked: Asked, configuration: str) -> EvidenceLayer:
 
 def test_a_plan_beyond_the_arithmetic_of_its_gpus_is_never_shown(tmp_path: Path) -> None:
     c = candidates(specs.asked(tmp_path))
-    plan = planning.answer(planning.pose(specs.asked(tmp_path)))
+    plan = planning.answer(pose(specs.asked(tmp_path)))
     planning.hold_against_arithmetic(plan, c)
     assert {use.pool for use in plan.peak_uses} == {pool.name for pool in plan.pools}
     assert all(0 < use.compute < 1 and 0 < use.bandwidth < 1 for use in plan.peak_uses)

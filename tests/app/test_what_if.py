@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from hetops.app.plan import planned, pose, solved
+from hetops.app.plan import planned, solved
+from hetops.app.pose import pose
 from hetops.app.what_if import Sense, answer_under, pose_under, restriction, restrictions
 from hetops.errors import InfeasibleError, UnknownNameError, UsageError
 from hetops.reports.what_if import WhatIf

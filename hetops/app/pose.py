@@ -1,0 +1,142 @@
+"""A spec's question as the solver gets it: columns, prices, stocks and limits. Wires; solves nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from hetops.app.candidates import Asked, Candidates, candidates
+from hetops.app.no_fleet import nothing_to_choose
+from hetops.app.speeds import table_of, with_targets
+from hetops.domain.configuration import Configuration
+from hetops.domain.offer import Offer
+from hetops.domain.workload import WorkloadClass
+from hetops.performance.table import PerformanceTable, best_of_each
+from hetops.plugin.provider import Capability
+from hetops.solver.problem import Column, Demand, PricedOffer, Problem, QuotaGroup
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Posed:
+    """A spec's question as the solver gets it, and what is needed to read the answer."""
+
+    candidates: Candidates
+    problem: Problem
+    table: PerformanceTable
+    configurations: Mapping[str, Configuration]
+    offers: Mapping[str, Offer]
+
+    def loosened(self, factor: float) -> Problem:
+        """The problem with every latency target multiplied by a factor."""
+        return _pose(self.candidates, factor).problem
+
+
+def pose(asked: Asked) -> Posed:
+    """The spec's question, not yet answered.
+
+    Raises:
+        HetopsError: the spec, its trace or a name in it is wrong.
+        InfeasibleError: the rules leave no offer, nothing fits, or nothing is fast enough.
+    """
+    return pose_of(candidates(asked))
+
+
+def pose_of(found: Candidates) -> Posed:
+    """The question what to choose of the candidates; errors as `pose`."""
+    return _pose(found, 1.0)
+
+
+def _pose(c: Candidates, target_factor: float) -> Posed:
+    classes = tuple(with_targets(one, target_factor) for one in c.workload.classes)
+    table = table_of(c, classes)
+    kept = best_of_each(c.enumeration.configurations, table)
+    columns = tuple(_columns(c, kept, table, classes))
+    if not columns:
+        raise nothing_to_choose(c, table)
+    offered = {column.offer for column in columns}
+    offers = {o.id: o for o in c.gathered.selection.offers if o.id in offered}
+    return Posed(
+        candidates=c,
+        problem=_problem(c, classes, columns, offers.values()),
+        table=table,
+        configurations={one.id: one for one in kept},
+        offers=offers,
+    )
+
+
+def _columns(
+    c: Candidates,
+    configurations: Sequence[Configuration],
+    table: PerformanceTable,
+    classes: Sequence[WorkloadClass],
+) -> Iterator[Column]:
+    """Every configuration on every offer of its GPU type, as many replicas as a node has room for."""
+    alone = {p.name for p in c.plugins.providers if Capability.ONE_ENGINE in p.capabilities}
+    for offer in c.gathered.selection.offers:
+        for one in configurations:
+            room = offer.gpu_count // one.gpu_count
+            replicas = min(room, 1) if offer.provider in alone else room
+            if one.gpu != offer.gpu or replicas == 0:
+                continue
+            rates = {
+                k.name: table.row(one.id, k.name).planned_requests_per_second * replicas for k in classes
+            }
+            yield Column(
+                offer=offer.id,
+                configuration=one.id,
+                replicas_per_node=replicas,
+                requests_per_second={name: rate for name, rate in rates.items() if rate > 0},
+            )
+
+
+def _problem(
+    c: Candidates, classes: Sequence[WorkloadClass], columns: tuple[Column, ...], offers: Iterable[Offer]
+) -> Problem:
+    offers, policy = tuple(offers), c.spec.policy
+    configurations = dict.fromkeys(column.configuration for column in columns)
+    return Problem(
+        offers=tuple(_priced(offer) for offer in offers),
+        configurations=tuple(configurations),
+        classes=tuple(Demand(name=one.name, requests_per_second=one.requests_per_second) for one in classes),
+        columns=columns,
+        quota_groups=tuple(_quota_groups(offers)),
+        budget_usd_per_hour=c.spec.budget.limit_usd_per_hour,
+        provider_budgets_usd_per_hour=_provider_budgets(offers),
+        headroom=policy.headroom,
+        max_pools=policy.max_pools,
+        assumed_max_nodes=policy.max_nodes_per_offer,
+        gap=policy.gap,
+    )
+
+
+def _priced(offer: Offer) -> PricedOffer:
+    limits = offer.limits
+    return PricedOffer(
+        id=offer.id,
+        usd_per_hour=offer.total_usd_per_hour,
+        max_nodes=limits.max_count,
+        quota_per_node={share.group: Decimal(repr(share.per_node)) for share in limits.quotas},
+        provider=offer.provider,
+        gpu=offer.gpu,
+        gpu_count=offer.gpu_count,
+    )
+
+
+def _quota_groups(offers: Iterable[Offer]) -> Iterator[QuotaGroup]:
+    """One group a name; where its offers tell different amounts, the least counts."""
+    left: dict[str, tuple[float, str]] = {}
+    for share in (share for offer in offers for share in offer.limits.quotas):
+        least, unit = left.get(share.group, (share.left, share.unit))
+        left[share.group] = (min(share.left, least), unit)
+    for name, (amount, unit) in left.items():
+        yield QuotaGroup(id=name, limit=Decimal(repr(amount)), unit=unit)
+
+
+def _provider_budgets(offers: Iterable[Offer]) -> dict[str, Decimal]:
+    budgets: dict[str, Decimal] = {}
+    for offer in offers:
+        limit = offer.limits.spend_usd_per_hour
+        if limit is not None:
+            budgets[offer.provider] = min(limit, budgets.get(offer.provider, limit))
+    return budgets
