@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from tests.doubles.fake_api import TOKEN, Answer, FakeApi, Fault, FaultKind, Scenario, Seen, main
+from tests.doubles.fake_api import CHAT, TOKEN, Answer, FakeApi, Fault, FaultKind, Scenario, Seen, main
 
 GPUS: Mapping[str, tuple[int, Any, Any, int]] = {
     "NVIDIA L4": (24, 0.39, 0, 4),
@@ -182,6 +182,8 @@ class RunPod(FakeApi):
         runs = pod in self.pods and self._now(pod)["status"] == "RUNNING"
         if not runs or f"{port}/http" not in self.pods[pod]["ports"]:
             return Answer(status=502, said={"detail": "no engine"})
+        if path.endswith("/chat/completions"):
+            return Answer(said=CHAT)
         return Answer(status=200 if path.endswith("/health") else 404, said={})
 
 

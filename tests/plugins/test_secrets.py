@@ -1,26 +1,21 @@
-"""The credentials of all five clouds, looked for wherever hetops prints, logs or writes: with right keys, wrong ones, an API
-that repeats what it was sent, and a fleet that comes up.
+"""The credentials of all five clouds, looked for wherever hetops prints, logs or writes: with right keys, wrong ones, and an
+API that repeats what it was sent. test_up.py looks for them while a fleet comes up.
 """
 
 from __future__ import annotations
 
 import contextlib
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from hetops.errors import HetopsError
 from tests.cli.process import hetops
 from tests.doubles import aws, aws_account, specs
 from tests.doubles.aws_account import AwsScenario
-from tests.doubles.fake_api import TOKEN, Answer, FakeApi, Scenario, Seen, WallClock, started
+from tests.doubles.fake_api import TOKEN, Answer, FakeApi, Scenario, Seen, started
 from tests.doubles.gcp import Gcp, GcpScenario
 from tests.plugins.clouds import KINDS
-from tests.plugins.test_road import PROGRAM, planned
-from tests.stack.places import Place, inputs
 
 RIGHT = (TOKEN, aws_account.KEY, aws_account.SECRET, aws_account.TOKEN)
 WRONG = {
@@ -151,47 +146,3 @@ def test_an_api_that_repeats_what_it_was_sent_is_not_quoted(
         echo.close()
     assert "0 of 5 sources live" in texts["offers -v --refused --refresh --record prices.jsonl"]
     assert shown(texts, *RIGHT) == {}
-
-
-@pytest.mark.road
-@pytest.mark.slow
-@pytest.mark.parametrize("cloud", KINDS)
-def test_no_key_is_in_the_state_of_a_fleet_or_on_a_command_line(
-    cloud: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    kind = KINDS[cloud]
-    api = started(kind.fake(Scenario(boot_seconds=0.5), clock=WallClock()))  # type: ignore[call-arg]
-    lines: set[str] = set()
-    notes: list[str] = []
-
-    def tell(event: Any) -> None:
-        notes.append(repr(event))
-        lines.update(_command_lines())
-
-    try:
-        for name, value in api.environment().items():
-            monkeypatch.setenv(name, value)
-        place = Place(tmp_path, **api.environment())
-        stack = place.stack(PROGRAM)
-        stack.up(inputs(planned(kind)), tell)
-        files = {
-            str(path): path.read_bytes().decode(errors="replace")
-            for path in tmp_path.rglob("*")
-            if path.is_file()
-        }
-        with contextlib.suppress(HetopsError):
-            stack.down(tell)
-    finally:
-        api.close()
-    assert any("pulumi" in line for line in lines), "they were looked at while the engine was at work"
-    assert any('"checkpoint"' in text for text in files.values()), "the state is among the files"
-    assert shown(files | {"notes": "\n".join(notes), "command lines": "\n".join(lines)}, TOKEN) == {}
-
-
-def _command_lines() -> Iterator[str]:
-    """Of every process of this machine that is still there."""
-    if not sys.platform.startswith("linux"):
-        return
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        with contextlib.suppress(OSError):
-            yield path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
