@@ -35,7 +35,7 @@ from hetops.workloads.reader import read_trace
 from hetops.workloads.trace import Trace, scale, window
 
 MOST_REQUESTS = 5_000_000
-"""Of one run: about 3 GB of memory and some ten minutes."""
+"""Of one run: about 2 GB of memory and some five minutes."""
 
 UNTRACED = "the plan's classes"
 """What is played where no trace is named: requests drawn from the classes, each by itself."""

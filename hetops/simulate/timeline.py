@@ -8,7 +8,7 @@ from enum import Enum, auto
 
 import numpy as np
 
-from hetops.errors import HetopsError, UnknownNameError, nearest
+from hetops.errors import HetopsError, UnknownNameError
 from hetops.simulate.faults import Fault, Lose, Reclaim, Slow, in_short
 from hetops.simulate.fleet import VirtualFleet
 
@@ -64,10 +64,7 @@ def _hit(fleet: VirtualFleet, fault: Lose | Reclaim | Slow, chance: np.random.Ge
     kind, name = fault.place
     named = [p.name if kind == "pool" else getattr(p, kind) for p in fleet.pools]
     if name not in named:
-        known = dict.fromkeys(filter(None, named))
-        raise UnknownNameError(
-            kind, name, known, where=in_short(fault), members=nearest(name, known) or tuple(known)[:8]
-        )
+        raise UnknownNameError(kind, name, dict.fromkeys(filter(None, named)), where=in_short(fault))
     nodes = [
         fleet.node(index, number)
         for index, pool in enumerate(fleet.pools)

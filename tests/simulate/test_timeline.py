@@ -146,7 +146,7 @@ def test_a_name_that_no_pool_has_is_told_with_those_that_they_have() -> None:
     assert told.value.hint == "did you mean 'us-east-1b' or 'us-east-1a'?"
     with pytest.raises(UnknownNameError) as told:
         hit("lose,provider=azure,at_seconds=1")
-    assert told.value.hint == "did you mean 'aws' or 'gcp'?"
+    assert told.value.hint == "known: aws, gcp"
 
 
 def test_more_nodes_than_there_are_and_times_after_the_end_are_refused() -> None:
