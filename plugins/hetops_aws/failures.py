@@ -5,6 +5,7 @@ AWS repeats parts of a refused request in its messages, its security token among
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -15,7 +16,7 @@ from hetops.plugin import ErrorKind, ProviderError, Scope, invalid_setting, near
 from hetops_aws.calls import NonsenseError
 from hetops_aws.session import NoCredentialsFoundError
 from hetops_aws.settings import PROVIDER, AwsSettings
-from hetops_aws.signs import SIGN_IN
+from hetops_aws.signs import SIGN_IN, none_found
 
 _CONNECTION = (boto.HTTPClientError, boto.ConnectionError, TimeoutError, OSError)
 _EXPIREDSIGN_IN = (
@@ -61,7 +62,7 @@ _RULES: tuple[tuple[frozenset[str], Meaning], ...] = (
             kind=ErrorKind.AUTH,
             scope=Scope.PROVIDER,
             words="refused: {code}, the session has expired",
-            fix="sign in again: aws sso login",
+            fix="sign in again: aws sso login, or set AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN anew",
         ),
     ),
     (
@@ -135,19 +136,7 @@ def meaning_of(fault: BaseException, action: str, settings: AwsSettings) -> Mean
     """What an exception of boto3 means that was raised when `action` was asked for."""
     if isinstance(fault, boto.ClientError):
         return _of_answer(fault, action)
-    if isinstance(fault, NoCredentialsFoundError | boto.NoCredentialsError):
-        return _auth("no credentials were found", fix=SIGN_IN)
-    if isinstance(fault, boto.PartialCredentialsError):
-        missing = fault.kwargs.get("cred_var", "one of them")
-        return _auth(f"only half of the credentials were found: {missing} is missing", fix=SIGN_IN)
-    if isinstance(fault, boto.ProfileNotFound):
-        named = f"providers.{PROVIDER}.profile" if settings.profile else "AWS_PROFILE"
-        words = f"{named}: there is no profile {fault.kwargs.get('profile', settings.profile)!r}"
-        return _auth(words, fix="aws configure list-profiles shows those there are")
-    if isinstance(fault, _EXPIREDSIGN_IN):
-        fix = "aws sso login" + (f" --profile {settings.profile}" if settings.profile else "")
-        return _auth(f"the sign-in has expired or cannot be read ({type(fault).__name__})", fix=fix)
-    return _of_transport(fault, action)
+    return _of_credentials(fault, settings) or _of_transport(fault, action)
 
 
 def provider_error(meaning: Meaning, where: str = "") -> ProviderError:
@@ -189,6 +178,29 @@ def _places(told: Sequence[str], regions: Sequence[str]) -> str:
         return f"all {len(named)} regions"
     more = f" and {len(named) - 3} more regions" if len(named) > 4 else ""
     return ", ".join(named[:3] if more else named) + more
+
+
+def _of_credentials(fault: BaseException, settings: AwsSettings) -> Meaning | None:
+    """What is wrong with the credentials before anybody was asked; None where it is something else."""
+    if isinstance(fault, NoCredentialsFoundError | boto.NoCredentialsError):
+        return _auth(none_found(), fix=SIGN_IN)
+    if isinstance(fault, boto.PartialCredentialsError):
+        missing = fault.kwargs.get("cred_var", "one of them")
+        return _auth(f"only half of the credentials were found: {missing} is missing", fix=SIGN_IN)
+    if isinstance(fault, boto.ProfileNotFound):
+        named = f"providers.{PROVIDER}.profile" if settings.profile else "AWS_PROFILE"
+        words = f"{named}: there is no profile {fault.kwargs.get('profile', settings.profile)!r}"
+        return _auth(words, fix="aws configure list-profiles shows those there are")
+    if isinstance(fault, _EXPIREDSIGN_IN):
+        profile = settings.profile or os.environ.get("AWS_PROFILE", "")
+        fix = "aws sso login" + (f" --profile {profile}" if profile else "")
+        return _auth(f"the sign-in has expired or cannot be read ({type(fault).__name__})", fix=fix)
+    if isinstance(fault, boto.ConfigParseError):
+        return _auth(
+            f"{fault.kwargs.get('path', 'a file in ~/.aws')} cannot be read as AWS's tools write it",
+            fix=SIGN_IN,
+        )
+    return None
 
 
 def _of_answer(fault: boto.ClientError, action: str) -> Meaning:

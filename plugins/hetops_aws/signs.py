@@ -50,13 +50,15 @@ def require_signs(settings: AwsSettings, environment: Mapping[str, str] = os.env
     service = environment.get("AWS_EC2_METADATA_DISABLED", "").lower() != "true"
     if named or files or (service and _on_ec2()):
         return "there may be some"
+    raise ProviderError(none_found(environment), provider=PROVIDER, kind=ErrorKind.AUTH, hint=SIGN_IN)
+
+
+def none_found(environment: Mapping[str, str] = os.environ) -> str:
+    """Where credentials were looked for in vain; the half that is missing, where boto3 passes over the other."""
+    if environment.get("AWS_SECRET_ACCESS_KEY") and not environment.get("AWS_ACCESS_KEY_ID"):
+        return "only half of the credentials were found: AWS_ACCESS_KEY_ID is missing"
     looked = ", ".join(str(_path(variable, path, environment)) for variable, path in _FILES[:2])
-    raise ProviderError(
-        f"no credentials were found: looked at AWS_ACCESS_KEY_ID, AWS_PROFILE, {looked} and what else boto3 knows",
-        provider=PROVIDER,
-        kind=ErrorKind.AUTH,
-        hint=SIGN_IN,
-    )
+    return f"no credentials were found: looked at AWS_ACCESS_KEY_ID, AWS_PROFILE, {looked} and what else boto3 knows"
 
 
 def _path(variable: str, path: str, environment: Mapping[str, str]) -> Path:

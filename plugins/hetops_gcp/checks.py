@@ -9,7 +9,7 @@ from typing import Any
 
 from hetops.plugin import CheckResult, ErrorKind, ProviderError, Surroundings, Topic, finding
 from hetops_gcp import cloud
-from hetops_gcp.credentials import Access, open_access
+from hetops_gcp.credentials import TOKEN_VARIABLES, Access, open_access
 from hetops_gcp.settings import GcpSettings
 
 CHECK_SECONDS = 1.4
@@ -47,7 +47,28 @@ def checked(
     if not credentials.ok:
         return (credentials,)
     limit = seconds * (1 - _SHARE_OF_SIGNING_IN)
-    return (credentials, *asyncio.run(_permissions(access[0], settings, around, limit)))
+    permissions = asyncio.run(_permissions(access[0], settings, around, limit))
+    if all(_refuses_the_token(each) for each in permissions):
+        return (_refused(credentials, access[0], permissions[0]),)
+    return (credentials, *permissions)
+
+
+def _refuses_the_token(result: CheckResult) -> bool:
+    return not result.ok and result.kind is ErrorKind.AUTH and cloud.REFUSED in result.detail
+
+
+def _refused(credentials: CheckResult, access: Access, permission: CheckResult) -> CheckResult:
+    """One finding for a token that nobody takes, not one for each permission."""
+    token = access.source in TOKEN_VARIABLES
+    renew = f"it holds for an hour: export {access.source}=$(gcloud auth print-access-token)"
+    return replace(
+        credentials,
+        ok=False,
+        detail=f"{cloud.REFUSED} of {access.source}: wrong, or expired",
+        fix=renew if token else permission.fix,
+        kind=ErrorKind.AUTH,
+        clock_ahead_seconds=permission.clock_ahead_seconds,
+    )
 
 
 async def _permissions(

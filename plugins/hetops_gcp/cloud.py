@@ -71,6 +71,8 @@ def meaning(refused: Refused) -> Meaning | None:
     by_code = next((found for known, found in _BY_CODE if codes & known), None)
     if codes & _DISABLED:
         return _disabled(BILLING if _SKUS in refused.path else COMPUTE)
+    if refused.status == 404 and refused.path.startswith("projects/"):
+        return _no_project(refused.path.split("/")[1])
     if by_code is not None or refused.status not in (401, 403):
         return by_code
     if _SKUS in refused.path and refused.status == 403:
@@ -86,6 +88,14 @@ def _disabled(service: str) -> Meaning:
     )
 
 
+def _no_project(name: str) -> Meaning:
+    return Meaning(
+        kind=ErrorKind.INVALID,
+        message=f"there is no project {name}, or the credentials may not see it",
+        hint=f"gcloud projects list shows the ids; set project under [providers.{PROVIDER}]",
+    )
+
+
 def _denied(permission: str, role: str) -> Meaning:
     return Meaning(
         kind=ErrorKind.AUTH,
@@ -94,9 +104,12 @@ def _denied(permission: str, role: str) -> Meaning:
     )
 
 
+REFUSED = "refused the credentials"
+"""What a token that is wrong or has expired is told as."""
+
 _SIGNED_OUT = Meaning(
     kind=ErrorKind.AUTH,
-    message="refused the credentials",
+    message=REFUSED,
     hint="gcloud auth application-default login, or a new key for the service account",
 )
 

@@ -75,6 +75,12 @@ def _found(around: Surroundings, seconds: float) -> Access:
 
 _DEFAULT = "application_default_credentials.json"
 
+_NEEDED: Mapping[str, tuple[str, ...]] = {
+    "service_account": ("client_email", "private_key", "token_uri"),
+    "authorized_user": ("client_id", "client_secret", "refresh_token"),
+}
+"""What google-auth cannot do without, by the type of the credentials."""
+
 
 def _gcloud(around: Surroundings) -> Path:
     return Path(around.environment.get("CLOUDSDK_CONFIG") or around.home / ".config" / "gcloud")
@@ -101,6 +107,9 @@ def _from_file(path: Path, source: str, seconds: float) -> Access:
         raise _auth(f"{source}: {path} cannot be read as JSON", _SIGN_IN) from fault
     if not isinstance(told, Mapping):
         raise _auth(f"{source}: {path} holds no credentials", _SIGN_IN)
+    lacking = [name for name in _NEEDED.get(str(told.get("type")), ()) if not told.get(name)]
+    if lacking:
+        raise _auth(f"{source}: {path} lacks {', '.join(lacking)}", _SIGN_IN)
     token = _checked(_refreshed(told, source, seconds), source)
     person = told.get("type") == "authorized_user"
     project = str(told.get("project_id") or told.get("quota_project_id") or "")

@@ -55,7 +55,9 @@ def meaning(refused: Refused) -> Meaning | None:
     if refused.status == HTTPStatus.PAYMENT_REQUIRED or any(each in words for each in _POOR):
         return Meaning(kind=ErrorKind.BALANCE, hint=ADD_CREDIT)
     if refused.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
-        return Meaning(kind=ErrorKind.AUTH, hint=f"make a new key at {_KEYS_URL}")
+        return Meaning(
+            kind=ErrorKind.AUTH, message="refused the API key", hint=f"make a new key at {_KEYS_URL}"
+        )
     creates = (refused.method, refused.path) == ("POST", _RENTALS)
     client_error = refused.status < HTTPStatus.INTERNAL_SERVER_ERROR
     if creates and client_error and any(each in words for each in _SOLD_OUT):

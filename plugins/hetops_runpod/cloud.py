@@ -55,7 +55,9 @@ KEY_FILES = (KeyFile(path=".runpod/config.toml", find=_key_in),)
 
 
 _BY_STATUS: Mapping[int, Meaning] = {
-    HTTPStatus.UNAUTHORIZED: Meaning(kind=ErrorKind.AUTH, hint=f"make a new key at {_KEYS_URL}"),
+    HTTPStatus.UNAUTHORIZED: Meaning(
+        kind=ErrorKind.AUTH, message="refused the API key", hint=f"make a new key at {_KEYS_URL}"
+    ),
     HTTPStatus.PAYMENT_REQUIRED: Meaning(
         kind=ErrorKind.BALANCE, hint="add credit at https://console.runpod.io/user/billing"
     ),

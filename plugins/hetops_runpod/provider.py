@@ -66,9 +66,9 @@ class RunPodProvider:
 
         async def asked() -> str:
             async with client:
-                return f"allowed; {len(await cloud.pods(client))} pods"
+                return f"open; {len(await cloud.pods(client))} pods"
 
-        account = finding("pods", lambda: asyncio.run(asked()), fix="run again", topic=Topic.PERMISSIONS)
+        account = finding("account", lambda: asyncio.run(asked()), fix="run again", topic=Topic.CREDENTIALS)
         account = replace(account, clock_ahead_seconds=client.clock_ahead_seconds)
         ports = finding("open ports", lambda: public_ports(read, around.environment), fix="")
         return known, key, account, ports

@@ -198,6 +198,11 @@ class Gcp(FakeApi):
             return _disabled(service)
         if billing:
             return self._skus(seen.query)
+        return self._of_project(seen)
+
+    def _of_project(self, seen: Seen) -> Answer:
+        if not f"{seen.path}/".startswith(f"{COMPUTE}projects/{PROJECT}/"):
+            return _error(404, "NOT_FOUND", "The resource was not found", "notFound")
         rest = seen.path.removeprefix(f"{COMPUTE}projects/{PROJECT}").lstrip("/")
         needed = next(name for pattern, name in _PERMISSIONS if re.fullmatch(pattern, rest))
         if any(fnmatch.fnmatchcase(needed, pattern) for pattern in self.scenario.denied):

@@ -52,9 +52,10 @@ def check(cloud: AwsCloud, monkeypatch: pytest.MonkeyPatch, **settings: Any) -> 
     [
         ({}, "no credentials were found", "aws configure"),
         ({"AWS_ACCESS_KEY_ID": "AKIAHALF"}, "AWS_SECRET_ACCESS_KEY is missing", "aws configure"),
+        ({"AWS_SECRET_ACCESS_KEY": "half"}, "AWS_ACCESS_KEY_ID is missing", "aws configure"),
         ({"AWS_PROFILE": "nobody"}, "AWS_PROFILE: there is no profile 'nobody'", "list-profiles"),
     ],
-    ids=["none", "half", "no such profile"],
+    ids=["none", "half", "the other half", "no such profile"],
 )
 def test_without_credentials_list_prices_stand_in_and_the_reason_is_told(
     environment: dict[str, str], said: str, fix: str, tmp_path: Path
@@ -122,6 +123,20 @@ def test_a_sign_in_that_has_expired_names_the_command_that_renews_it(
     assert (result.ok, result.kind) == (False, ErrorKind.AUTH)
     assert "sign-in has expired or cannot be read" in result.detail
     assert result.fix == "aws sso login --profile work"
+
+
+def test_a_file_that_nobody_can_read_is_named(
+    cloud: AwsCloud, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    broken = tmp_path / "credentials"
+    broken.write_text("garbage\n[[[", encoding="utf-8")
+    for name, value in {**cloud.environment(), "AWS_SHARED_CREDENTIALS_FILE": str(broken)}.items():
+        monkeypatch.setenv(name, value)
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
+        monkeypatch.delenv(name)
+    (result,) = checked(read_settings({}), seconds=30)
+    assert (result.ok, result.kind) == (False, ErrorKind.AUTH)
+    assert f"{broken} cannot be read" in result.detail
 
 
 def test_each_permission_is_checked_by_its_name(cloud: AwsCloud, monkeypatch: pytest.MonkeyPatch) -> None:

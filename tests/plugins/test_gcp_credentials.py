@@ -152,7 +152,8 @@ def test_a_google_machine_asks_its_metadata_server(gcp: Project) -> None:
     [
         ("{", "cannot be read as JSON"),
         ("[]", "holds no credentials"),
-        ('{"type": "service_account"}', "it was refused, or is no credentials"),
+        ('{"type": "service_account", "client_email": "a@b"}', "broken.json lacks private_key, token_uri"),
+        ('{"type": "authorized_user", "client_id": "a"}', "broken.json lacks client_secret, refresh_token"),
         ('{"type": "house key"}', "it was refused, or is no credentials"),
     ],
 )
@@ -199,10 +200,18 @@ def test_a_person_names_who_answers_for_the_questions(gcp: Project, payer: str) 
 
 def test_a_wrong_token_is_a_matter_of_credentials(gcp: Project) -> None:
     results = gcp.checked(GOOGLE_OAUTH_ACCESS_TOKEN="wrong")
-    found = results["compute.machineTypes.list"]
+    assert set(results) == {"settings", "credentials"}, "one finding, not one for each permission"
+    found = results["credentials"]
     assert (found.ok, found.kind) == (False, ErrorKind.AUTH)
-    assert "refused the credentials" in found.detail
-    assert "gcloud auth application-default login" in found.fix
+    assert found.detail == "refused the credentials of GOOGLE_OAUTH_ACCESS_TOKEN: wrong, or expired"
+    assert found.fix.endswith("export GOOGLE_OAUTH_ACCESS_TOKEN=$(gcloud auth print-access-token)")
+
+
+def test_a_project_that_is_not_there_is_told_by_its_name(gcp: Project) -> None:
+    found = gcp.checked(GOOGLE_CLOUD_PROJECT="not-my-project")["compute.regions.list"]
+    assert (found.ok, found.kind) == (False, ErrorKind.INVALID)
+    assert "there is no project not-my-project" in found.detail
+    assert "gcloud projects list" in found.fix
 
 
 def test_each_missing_permission_is_named_with_its_role_and_what_is_lost(tmp_path: Path) -> None:

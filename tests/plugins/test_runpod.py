@@ -165,7 +165,7 @@ class TestCredentials(OnAStand):
     def test_all_is_well(self) -> None:
         results = self.results()
         assert all(r.ok for r in results.values()), results
-        assert results["pods"].detail == "allowed; 0 pods"
+        assert results["account"].detail == "open; 0 pods"
 
     @pytest.mark.parametrize("text", ["apikey = '{}'\napiurl = 'x'\n", '[default]\napi_key = "{}"\n'])
     def test_the_key_of_runpodctl_or_of_the_sdk_counts(self, text: str) -> None:
@@ -173,7 +173,7 @@ class TestCredentials(OnAStand):
         (self.folder / ".runpod").mkdir()
         (self.folder / ".runpod" / "config.toml").write_text(text.format(key))
         results = self.results(RUNPOD_API_KEY="")
-        assert (results["pods"].ok, results["API key"].detail) == (True, "from ~/.runpod/config.toml")
+        assert (results["account"].ok, results["API key"].detail) == (True, "from ~/.runpod/config.toml")
 
     @pytest.mark.parametrize("text", ["", "[default]\n", "no toml", "default = 3\n"])
     def test_a_file_without_a_key_is_no_key(self, text: str) -> None:
@@ -184,7 +184,7 @@ class TestCredentials(OnAStand):
         assert self.cloud.api.seen == []
 
     def test_a_wrong_key_is_a_matter_of_credentials(self) -> None:
-        account = self.results(RUNPOD_API_KEY="wrong")["pods"]
+        account = self.results(RUNPOD_API_KEY="wrong")["account"]
         assert (account.ok, account.kind, "new key" in account.fix) == (False, ErrorKind.AUTH, True)
 
     def test_ports_that_anybody_may_call_have_to_be_agreed_to(self) -> None:
