@@ -7,7 +7,7 @@ answer takes more of a band than its cheapest offer has, as many offers leave th
 is repeated; where it does not, the answer is one of the problem itself, and the best.
 
 Decides which offers the search sees; knows nothing of rows. Only what the search may not tell apart is put in line: a
-field of an offer that this module does not know keeps the offer apart, and so does a field of a problem for all.
+field of an offer that this module does not know keeps the offer apart, and so does what names an offer.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import MISSING, Field, dataclass, fields, replace
 
 from hetops.domain import codec
+from hetops.domain.offer import Trait
 from hetops.errors import TimeoutExpiredError
 from hetops.solver.certify import relative_gap
 from hetops.solver.problem import Column, Mode, PricedOffer, Problem
@@ -26,18 +27,11 @@ Search = Callable[[Problem, float], Solution | Infeasible]
 """The answer to a problem within so many seconds of search."""
 
 _WORDS = ("id", "gpu", "gpu_count", "provider", "zone", "market")
-"""Fields of an offer that no limit asks about, save a provider's budget and limits on what shares a word."""
+"""Fields of an offer that say nothing of its nodes: only budgets of providers, share limits and losses ask about them."""
 _OWN = ("usd_per_hour", "max_nodes")
 """Fields that may differ within a line."""
 _EQUAL = ("quota_per_node", "interruptions_per_hour", "recovery_hours")
 """Fields that offers in line have in common."""
-_UNMOVED = frozenset(
-    {
-        "mode", "offers", "configurations", "classes", "columns", "quota_groups", "budget_usd_per_hour",
-        "provider_budgets_usd_per_hour", "headroom", "max_pools", "assumed_max_nodes", "gap",
-    }
-)  # fmt: skip
-"""Fields of a problem that ask nothing of an offer but its price, stock, quota and provider."""
 _LAST_SECONDS = 1.0
 """Time to make a real fleet of an answer whose search ran out of time."""
 
@@ -90,8 +84,11 @@ class Bands:
         """With as many offers out of each band as the nodes take that the solution has of it; itself where none has
         more than the band's cheapest offer."""
         nodes: Counter[str] = Counter()
-        for pool in solution.pools:
-            nodes[pool.offer] += pool.nodes
+        for stretch in solution.stretches:
+            of_stretch: Counter[str] = Counter()
+            for pool in stretch.pools:
+                of_stretch[pool.offer] += pool.nodes
+            nodes |= of_stretch
         alone = tuple(
             self._alone(line, at, nodes[line[at].id] if at < len(line) else 0)
             for line, at in zip(self.lines, self.alone, strict=True)
@@ -174,13 +171,26 @@ def _lines(problem: Problem, apart: Collection[str]) -> Iterator[tuple[PricedOff
     columns: dict[str, list[Column]] = {offer.id: [] for offer in problem.offers}
     for column in problem.columns:
         columns[column.offer].append(column)
-    plain = all(_is_default(problem, f) for f in fields(problem) if f.name not in _UNMOVED)
+    asked, named = _asked_about(problem), {*apart, *_named(problem)}
     lines: dict[object, list[PricedOffer]] = {}
     for offer in problem.offers:
-        alone = not plain or offer.id in apart or not _is_ordinary(offer)
-        kind = (offer.id,) if alone else (_kind(problem, offer), _rates(columns[offer.id]))
+        alone = offer.id in named or not _is_ordinary(offer) or any(not getattr(offer, t) for t in asked)
+        kind = (offer.id,) if alone else (_kind(problem, offer, asked), _rates(columns[offer.id]))
         lines.setdefault(kind, []).append(offer)
     yield from (tuple(sorted(line, key=lambda o: (o.usd_per_hour, o.id))) for line in lines.values())
+
+
+def _asked_about(problem: Problem) -> frozenset[str]:
+    """The words of offers that a share limit or a loss asks about; one that an offer lacks keeps it apart."""
+    traits = {*(limit.trait for limit in problem.share_limits), *(loss.trait for loss in problem.losses)}
+    return frozenset("id" if trait is Trait.OFFER else str(trait) for trait in traits)
+
+
+def _named(problem: Problem) -> Iterator[str]:
+    """Offers that something names."""
+    yield from (one.offer for one in problem.migration.running) if problem.migration else ()
+    for link in problem.links:
+        yield from link.key
 
 
 def _is_ordinary(offer: PricedOffer) -> bool:
@@ -196,10 +206,10 @@ def _is_default(of: object, field: Field[object]) -> bool:
     return bool(value == field.default)
 
 
-def _kind(problem: Problem, offer: PricedOffer) -> object:
+def _kind(problem: Problem, offer: PricedOffer, asked: Collection[str]) -> object:
     """What offers in one line have in common besides their columns."""
     provider = offer.provider if offer.provider in problem.provider_budgets_usd_per_hour else ""
-    names = (f.name for f in fields(offer) if f.name not in (*_WORDS, *_OWN))
+    names = (f.name for f in fields(offer) if f.name in asked or f.name not in (*_WORDS, *_OWN))
     return (provider, *(repr(getattr(offer, name)) for name in names))
 
 

@@ -16,6 +16,7 @@ from hetops.solver.certify import certify
 from hetops.solver.problem import Column, Mode, PricedOffer, Problem, QuotaGroup
 from hetops.solver.solution import Ended, Infeasible, Solution
 from hetops.solver.solve import solve
+from hetops.solver.terms import Link, Loss, Migration, Period, Running, ShareLimit, Trait
 from tests.solver.oracle import cheapest
 from tests.solver.problems import PRICES, RATES, column, demands, offer
 
@@ -125,6 +126,63 @@ def test_what_the_search_may_tell_apart_is_in_no_line(told_apart: Callable[[Prob
     problem = told_apart(like(4))
     assert Bands.of(problem).waiting == 2
     assert Bands.of(problem, apart=("o003",)).waiting == 1
+
+
+ZONES = ("north", "north", "south", "south", "")
+
+
+@pytest.mark.parametrize(
+    ("terms", "waiting"),
+    [
+        ({}, 4),
+        ({"losses": (Loss(id="any zone", trait=Trait.ZONE, kept_share=0.5),)}, 2),
+        ({"losses": (Loss(id="any offer", trait=Trait.OFFER, kept_share=0.5),)}, 0),
+        ({"share_limits": (ShareLimit(id="south", trait=Trait.ZONE, values=("south",), at_most=0.5),)}, 2),
+        ({"share_limits": (ShareLimit(id="spot", trait=Trait.MARKET, values=("spot",), at_most=0.5),)}, 4),
+        ({"migration": Migration(running=(Running(offer="o002", configuration="tp1", nodes=1),))}, 3),
+        ({"links": (Link(source="o000", target="o001"),)}, 2),
+    ],
+    ids=[
+        "nothing",
+        "a zone lost",
+        "an offer lost",
+        "share of a zone",
+        "share of a market",
+        "running nodes",
+        "links",
+    ],
+)
+def test_offers_that_terms_tell_apart_or_name_are_in_no_line(terms: dict[str, object], waiting: int) -> None:
+    five = like(5)
+    offers = tuple(replace(o, zone=zone, market="spot") for o, zone in zip(five.offers, ZONES, strict=True))
+    problem = replace(five, offers=offers, **terms)  # type: ignore[arg-type]
+    assert Bands.of(problem).waiting == waiting
+
+
+def test_each_period_rents_the_cheapest_of_a_line_first() -> None:
+    night, day = (
+        Period(name=n, hours=12.0, requests_per_second={"chat": r})
+        for n, r in (("night", 4.0), ("day", 10.0))
+    )
+    problem = replace(like(40), periods=(night, day))
+    found = solve(problem)
+    assert isinstance(found, Solution)
+    assert certify(problem, found) == ()
+    assert found.nodes == {("o000", "tp1"): 2, ("o001", "tp1"): 2, ("o002", "tp1"): 1}
+    assert float(found.usd_per_hour) == pytest.approx((2.0 + 2.0 + 2 * 1.01 + 1.02) / 2)
+
+
+def test_the_loss_of_a_zone_costs_in_bands_what_it_costs_offer_by_offer() -> None:
+    problem = replace(
+        like(12, stock=1),
+        losses=(Loss(id="any zone", trait=Trait.ZONE, kept_share=0.8),),
+        offers=tuple(replace(o, zone="nsew"[i % 4]) for i, o in enumerate(like(12, stock=1).offers)),
+    )
+    banded, whole = solve(problem), one_by_one(problem)
+    assert isinstance(banded, Solution)
+    assert isinstance(whole, Solution)
+    assert certify(problem, banded) == ()
+    assert banded.usd_per_hour == whole.usd_per_hour > Decimal(5)
 
 
 def test_an_offer_that_must_be_rented_is_rented_for_its_own_price() -> None:

@@ -26,7 +26,7 @@ from hetops.solver.matrix import MatrixModel, Row, assemble
 from hetops.solver.problem import Column, Demand, Problem
 from hetops.solver.solution import Infeasible, Solution
 
-LIMIT_SECONDS = 20.0
+LIMIT_SECONDS = 120.0
 """Search time of one feasibility check, after which a makespan counts as not to be met."""
 
 
