@@ -9,6 +9,8 @@ from typing import ClassVar
 from hetops.plugin.manager import PluginStatus
 from hetops.reports import quantities as q
 
+_COLUMNS = ("plugin", "version", "from", "status", "hooks", "brings")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inventory:
@@ -27,12 +29,16 @@ class Inventory:
 
 def as_text(inventory: Inventory) -> str:
     """The plugins for a terminal, then what is wrong with the broken ones."""
-    rows = [
-        (each.name, f"{each.distribution} {each.version}", "broken" if each.error else ", ".join(each.brings))
-        for each in inventory.plugins
-    ]
-    table = q.table(("plugin", "from", "brings"), rows) if rows else "no plugins"
+    table = (
+        q.table(_COLUMNS, [_row(each) for each in inventory.plugins]) if inventory.plugins else "no plugins"
+    )
     return "\n".join((table, *_faults(inventory))) + "\n"
+
+
+def _row(plugin: PluginStatus) -> tuple[str, ...]:
+    hooks = ", ".join(hook.removeprefix("register_") for hook in plugin.hooks)
+    status = "broken" if plugin.error else "ready"
+    return plugin.name, plugin.version, plugin.distribution, status, hooks, ", ".join(plugin.brings)
 
 
 def new_as_text(folder: str, files: Sequence[str]) -> str:

@@ -64,7 +64,8 @@ def test_a_plugin_of_another_distribution_is_found_with_what_it_brings(tmp_path:
     assert (found["distribution"], found["version"], found["error"]) == ("abacus", "1.2.3", "")
     assert found["brings"] == ["gpu type Abacus"]
     text = hetops(tmp_path, "plugins", variables={"PYTHONPATH": str(tmp_path)}).stdout
-    assert re.search(r"^abacus +abacus 1\.2\.3 +gpu type Abacus$", text, flags=re.MULTILINE)
+    row = r"^abacus +1\.2\.3 +abacus +ready +gpu_types +gpu type Abacus$"
+    assert re.search(row, text, flags=re.MULTILINE), text
 
 
 @pytest.mark.parametrize(
@@ -86,7 +87,9 @@ def test_a_broken_plugin_is_shown_by_name_and_version_and_costs_only_itself(
     assert says in str(found["broken"]["error"])
     assert found["local"]["error"] == ""
     path = {"PYTHONPATH": str(tmp_path)}
-    assert "broken 1.2.3 cannot be used: " in hetops(tmp_path, "plugins", variables=path).stdout
+    text = hetops(tmp_path, "plugins", variables=path).stdout
+    assert re.search(r"^broken +1\.2\.3 +broken +broken$", text, flags=re.MULTILINE), text
+    assert "broken 1.2.3 cannot be used: " in text
     offers = hetops(tmp_path, "offers", "--offline", "--json", variables=path)
     assert offers.returncode == 0
     assert [w for w in told(offers)["warnings"] if w.startswith("plugin broken 1.2.3 cannot be used: ")]

@@ -128,4 +128,8 @@ def scenario(name: str) -> AwsScenario:
     if name == "plain":
         return AwsScenario()
     path = Path(name) if name.endswith(".json") else FOLDER / f"{name}.json"
-    return msgspec.convert(json.loads(path.read_text(encoding="utf-8")), AwsScenario)
+    try:
+        return msgspec.convert(json.loads(path.read_text(encoding="utf-8")), AwsScenario)
+    except (OSError, ValueError) as fault:
+        known = ", ".join(("plain", *sorted(each.stem for each in FOLDER.glob("*.json"))))
+        raise SystemExit(f"no scenario {name}: {fault}; there are {known}") from fault

@@ -432,4 +432,7 @@ def main(
 def _scenario(told: str, scenarios: Mapping[str, Scenario], kind: type[Scenario]) -> Scenario:
     if told in scenarios:
         return scenarios[told]
-    return msgspec.convert(tomllib.loads(Path(told).read_text(encoding="utf-8")), kind)
+    try:
+        return msgspec.convert(tomllib.loads(Path(told).read_text(encoding="utf-8")), kind)
+    except (OSError, ValueError) as fault:
+        raise SystemExit(f"no scenario {told}: {fault}; there are {', '.join(scenarios)}") from fault

@@ -1,4 +1,4 @@
-"""Every fault at Google: it costs GCP's own offers at most, is named, and shows no token."""
+"""Every fault at Google: what passes costs nothing, what stays costs the part that it was asked for."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import pytest
 from hetops.errors import ErrorKind
 from hetops.offers.collect import Source
 from hetops.offers.sources import Collected, SourceState
-from tests.doubles.fake_api import TOKEN, Fault, FaultKind
+from tests.doubles.fake_api import Fault, FaultKind
 from tests.doubles.gcp import COMPUTE, PROJECT, SKUS
-from tests.doubles.meanings import EVERY_TIME, MEANS, PASSING
+from tests.doubles.meanings import EVERY_TIME, PASSING
 from tests.doubles.providers import answering, live_offer
 from tests.plugins.gcp_cloud import project
 
@@ -22,20 +22,6 @@ def collected(folder: Path, *faults: Fault) -> Collected:
     """Google with these faults, asked beside a provider that is well."""
     with project(folder, faults=faults) as standing:
         return standing.collected(Source(name="good", provider=answering("good", GOOD)))
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("kind", MEANS)
-def test_a_fault_that_stays_is_named_and_costs_this_cloud_only(kind: FaultKind, tmp_path: Path) -> None:
-    found = collected(tmp_path, Fault(kind=kind, times=EVERY_TIME, seconds=86400.0))
-    assert GOOD in found.offers, "the other provider was harmed"
-    report = found.sources[0]
-    assert TOKEN not in f"{found.coverage} {report} {found.refusals}"
-    if MEANS[kind] is None:
-        assert report.state is SourceState.LIVE
-    else:
-        assert (report.state, report.error_kind) == (SourceState.REFUSED, MEANS[kind])
-        assert report.detail, "it does not say why"
 
 
 @pytest.mark.slow
