@@ -14,6 +14,8 @@ class EvidenceLayer(StrEnum):
     """The user's own benchmark of this configuration."""
     SHIPPED = "shipped"
     """A published measurement carried in the catalogue."""
+    ESTIMATOR = "estimator"
+    """A plugin's estimator that the spec names."""
     CALIBRATED = "calibrated"
     """The closed form with coefficients fitted on this GPU family and engine."""
     PRIOR = "prior"

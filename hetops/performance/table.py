@@ -11,12 +11,15 @@ from hetops.domain.gpu import GpuType
 from hetops.domain.model import Model
 from hetops.domain.performance import Evidence, EvidenceLayer, Measurement, PerformanceRow, StepTimes
 from hetops.domain.workload import WorkloadClass
+from hetops.errors import HetopsError
 from hetops.performance import estimate, measured
+from hetops.performance.estimators import Unanswered, answered, points
 from hetops.performance.memory import fit
 from hetops.performance.neighbours import Measured, off, sharpened
 from hetops.performance.rate import Sustained, sustained_by
 from hetops.performance.replicas import Crowd
 from hetops.performance.speculation import told
+from hetops.plugin.estimator import Estimator
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,15 +44,21 @@ class Basis:
     """The user's own."""
     shipped: Sequence[Measurement] = field(default=())
     """Those that plugins bring."""
+    estimator: Estimator | None = None
+    """Asked of what nobody measured, in place of the closed form."""
 
 
 def build(
     configurations: Sequence[Configuration], classes: Sequence[WorkloadClass], basis: Basis
 ) -> PerformanceTable:
-    """The table of all configurations and classes; every configuration must fit into memory."""
+    """The table of all configurations and classes; every configuration must fit into memory.
+
+    Raises:
+        HetopsError: an estimator is named, and has no answer for any configuration.
+    """
     if not configurations:
         return PerformanceTable(rows={}, step_times={})
-    founded = _founded(configurations, basis)
+    founded = _founded(configurations, classes, basis)
     crowd = Crowd.of([times for times, _ in founded.values()])
     contexts = [c.max_context_tokens for c in configurations]
     rows: dict[tuple[str, str], PerformanceRow] = {}
@@ -74,7 +83,7 @@ Known = Sequence[tuple[EvidenceLayer, Mapping[str, Sequence[Measurement]]]]
 
 
 def _founded(
-    configurations: Sequence[Configuration], basis: Basis
+    configurations: Sequence[Configuration], classes: Sequence[WorkloadClass], basis: Basis
 ) -> Mapping[str, tuple[StepTimes, Evidence]]:
     """Step times of each configuration from the strongest layer that knows it; estimates sharpened by what lies near."""
     times = estimate.step_times(configurations, basis.model, basis.gpus)
@@ -84,11 +93,50 @@ def _founded(
         (EvidenceLayer.SHIPPED, _by_configuration(basis.shipped)),
     )
     near = tuple(_neighbours(estimated, known))
+    by_benchmark = {name: _measured(name, one, known, basis) for name, (one, _) in estimated.items()}
+    others = [one for name, (one, _) in estimated.items() if by_benchmark[name] is None]
+    by_estimator = _asked(others, classes, basis)
     return {
-        name: _measured(name, one, known, basis)
-        or sharpened(one, _estimated(one, steps, basis), near, basis.gpus)
+        name: by_benchmark[name]
+        or _or_closed_form(
+            by_estimator.get(name), sharpened(one, _estimated(one, steps, basis), near, basis.gpus), steps
+        )
         for name, (one, steps) in estimated.items()
     }
+
+
+def _asked(
+    configurations: Sequence[Configuration], classes: Sequence[WorkloadClass], basis: Basis
+) -> Mapping[str, tuple[StepTimes, Evidence] | Unanswered]:
+    """What the estimator says of each configuration; nothing where there is none."""
+    if basis.estimator is None or not configurations:
+        return {}
+    found = {
+        c.id: answered(basis.estimator, c, basis.model, basis.gpus[c.gpu], points(classes, c.max_sequences))
+        for c in configurations
+    }
+    silent = [one for one in found.values() if isinstance(one, Unanswered)]
+    if len(silent) == len(found):
+        raise HetopsError(
+            f"the estimator {basis.estimator.name} has no answer for any of {len(found)} configurations",
+            details=sorted({one.reason for one in silent})[:5],
+            hint=silent[0].hint or "name no estimator: engine.estimator",
+        )
+    return found
+
+
+def _or_closed_form(
+    found: tuple[StepTimes, Evidence] | Unanswered | None,
+    closed_form: tuple[StepTimes, Evidence],
+    steps: StepTimes,
+) -> tuple[StepTimes, Evidence]:
+    """The estimator's answer in the memory that there is; the closed form, and why, where it has none."""
+    if found is None:
+        return closed_form
+    times, evidence = closed_form
+    if isinstance(found, Unanswered):
+        return times, replace(evidence, source=f"{evidence.source}; {found.reason}")
+    return replace(found[0], kv_capacity_tokens=steps.kv_capacity_tokens), found[1]
 
 
 def _by_configuration(measurements: Sequence[Measurement]) -> Mapping[str, Sequence[Measurement]]:

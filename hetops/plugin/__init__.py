@@ -17,6 +17,7 @@ from hetops.errors import ErrorKind, HetopsError, ProviderError, Scope, nearest
 from hetops.files import write_whole
 from hetops.plugin.checks import finding, invalid_setting, refuse_unknown
 from hetops.plugin.engine import Download, Engine, EngineNeeds, FetchesWeights, Launch, LaunchContext
+from hetops.plugin.estimator import Benchmark, BenchmarkAnswer, Estimator
 from hetops.plugin.hookspecs import hookimpl
 from hetops.plugin.prices import CENTS, usd
 from hetops.plugin.provider import (
@@ -76,6 +77,8 @@ __all__ = [
     "Api",
     "Availability",
     "AvailabilityState",
+    "Benchmark",
+    "BenchmarkAnswer",
     "Boot",
     "Capability",
     "CheckResult",
@@ -89,6 +92,7 @@ __all__ = [
     "Engine",
     "EngineNeeds",
     "ErrorKind",
+    "Estimator",
     "FetchesWeights",
     "GpuType",
     "HetopsError",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pluggy
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from hetops.domain.model import Checkpoint, Model
     from hetops.domain.performance import Measurement
     from hetops.plugin.engine import Engine
+    from hetops.plugin.estimator import Estimator
     from hetops.plugin.provider import Provider
 
 GROUP = "hetops"
@@ -46,5 +47,5 @@ def register_engines() -> Iterable[Engine]:  # type: ignore[empty-body]
 
 
 @hookspec
-def register_estimators() -> Iterable[Any]:  # type: ignore[empty-body]
-    """Performance estimators that stand beside the closed form."""
+def register_estimators() -> Iterable[Estimator]:  # type: ignore[empty-body]
+    """Performance estimators that a user may name in place of the closed form."""

@@ -1,6 +1,6 @@
 """Loads plugins one by one from the entry-point group `hetops`. A broken plugin costs only itself.
 
-Names of providers and engines are the user's words: two plugins cannot bring the same one. Our own plugins come first,
+Names of providers, engines and estimators are the user's words: two plugins cannot bring the same one. Our own plugins come first,
 then the others by name; the later one is refused.
 
 What must not happen here: work. Hooks hand over objects; this module checks them and reports what failed by the
@@ -24,6 +24,7 @@ from hetops.domain.performance import Measurement
 from hetops.errors import HetopsError, PluginError, UnknownNameError
 from hetops.plugin import hookspecs
 from hetops.plugin.engine import Engine
+from hetops.plugin.estimator import Estimator
 from hetops.plugin.provider import Provider
 
 T = TypeVar("T")
@@ -58,7 +59,7 @@ class Plugins:
     models: tuple[Model, ...] = ()
     checkpoints: tuple[Checkpoint, ...] = ()
     measurements: tuple[Measurement, ...] = ()
-    estimators: tuple[Any, ...] = ()
+    estimators: tuple[Estimator, ...] = ()
 
     def provider(self, name: str) -> Provider:
         """The provider of that name; UnknownNameError with the nearest otherwise."""
@@ -67,6 +68,10 @@ class Plugins:
     def engine(self, name: str) -> Engine:
         """The engine of that name; UnknownNameError with the nearest otherwise."""
         return _by_name("engine", name, self.engines)
+
+    def estimator(self, name: str) -> Estimator:
+        """The estimator of that name; UnknownNameError with the nearest otherwise."""
+        return _by_name("estimator", name, self.estimators)
 
     @property
     def broken(self) -> tuple[PluginStatus, ...]:
@@ -77,9 +82,7 @@ class Plugins:
 def load(allowed: Iterable[str] | None = None) -> Plugins:
     """All plugins of the entry-point group, or the allowed ones; never raises for a broken plugin."""
     only = _only(allowed)
-    points = sorted(
-        metadata.entry_points(group=hookspecs.GROUP), key=lambda p: (_distribution(p) != _OURS, p.name)
-    )
+    points = _points()
     wanted = [p for p in points if only is None or p.name in only]
     found = collect(tuple((p.name, _version(p), _distribution(p), p.load) for p in wanted))
     absent = sorted((only or frozenset()) - {p.name for p in points})
@@ -94,6 +97,11 @@ def load(allowed: Iterable[str] | None = None) -> Plugins:
         for n in absent
     )
     return replace(found, statuses=(*found.statuses, *statuses))
+
+
+def installed() -> frozenset[str]:
+    """The names of all plugins of this environment, whether or not they may be loaded. Loads none."""
+    return frozenset(point.name for point in _points())
 
 
 def collect(sources: tuple[tuple[str, str, str, Callable[[], Any]], ...]) -> Plugins:
@@ -135,10 +143,11 @@ _KINDS: Mapping[str, tuple[type, ...]] = {
     "register_gpu_types": (GpuType,),
     "register_models": (Model, Checkpoint),
     "register_performance_rows": (Measurement,),
+    "register_estimators": (Estimator,),
 }
 """What each hook may hand over."""
 
-_UNIQUE = ("register_providers", "register_engines")
+_UNIQUE = ("register_providers", "register_engines", "register_estimators")
 
 
 def _ask(name: str, loader: Callable[[], Any]) -> tuple[tuple[str, ...], dict[str, list[Any]]]:
@@ -175,7 +184,7 @@ def _handed(caller: Callable[[], Any]) -> list[Any]:
 
 
 def _refuse_taken(objects: Mapping[str, list[Any]], handed: Mapping[str, list[Any]]) -> None:
-    """A second provider or engine of one name is an error of whoever comes later."""
+    """A second provider, engine or estimator of one name is an error of whoever comes later."""
     for hook in _UNIQUE:
         taken = {thing.name for thing in handed[hook]}
         for thing in objects.get(hook, ()):
@@ -208,6 +217,12 @@ def _only(allowed: Iterable[str] | None) -> frozenset[str] | None:
     if from_environment is not None:
         return frozenset(n.strip() for n in from_environment.split(",") if n.strip())
     return None if allowed is None else frozenset(allowed)
+
+
+def _points() -> list[metadata.EntryPoint]:
+    """Ours first, then the others by name."""
+    found = metadata.entry_points(group=hookspecs.GROUP)
+    return sorted(found, key=lambda point: (_distribution(point) != _OURS, point.name))
 
 
 def _distribution(point: metadata.EntryPoint) -> str:

@@ -205,6 +205,8 @@ class EngineSpec(Table, frozen=True, kw_only=True):
     """`vllm`, `sglang`, or what a plugin brings; empty allows all."""
     speculative: SpeculativeSpec | None = None
     """Empty decodes token by token."""
+    estimator: str = ""
+    """A plugin's estimator for what nobody measured, such as `aiconfigurator`; empty is hetops' own closed form."""
     settings: dict[str, dict[str, Any]] = {}
     """`[engine.settings.NAME]`: handed to that engine as they are."""
 

@@ -57,3 +57,22 @@ def test_impossible_speculation_is_an_error_of_its_field(tmp_path: Path, more: s
     with pytest.raises(HetopsError) as caught:
         make_plan(asked(tmp_path))
     assert field in str(caught.value)
+
+
+def set_estimator(folder: Path, name: str) -> None:
+    write(folder)
+    file = folder / "hetops.toml"
+    text = file.read_text(encoding="utf-8").replace("[engine]\n", f'[engine]\nestimator = "{name}"\n')
+    file.write_text(text, encoding="utf-8")
+
+
+def test_an_estimator_that_is_named_is_asked_and_says_what_it_lacks(tmp_path: Path) -> None:
+    set_estimator(tmp_path, "aiconfigurator")
+    with pytest.raises(HetopsError, match="the estimator aiconfigurator has no answer") as caught:
+        make_plan(asked(tmp_path))
+    assert "is not installed" in "".join(caught.value.details)
+    assert "hetops[aiconfigurator]" in caught.value.hint
+    set_estimator(tmp_path, "aiconfig")
+    with pytest.raises(HetopsError, match="unknown estimator 'aiconfig'") as caught:
+        make_plan(asked(tmp_path))
+    assert "aiconfigurator" in caught.value.hint

@@ -16,6 +16,7 @@ from hetops.errors import UnknownNameError
 from hetops.plugin import hookimpl, manager
 from hetops.plugin.manager import Plugins
 from tests.doubles.drivers import MemoryProvider
+from tests.doubles.estimators import Broken
 
 Source = tuple[str, str, str, Callable[[], Any]]
 L4 = tables.load().gpu("L4")
@@ -81,14 +82,14 @@ def test_everything_that_a_plugin_hands_over_is_found_by_its_kind() -> None:
             register_gpu_types=(L4,),
             register_models=[GEMMA, CHECKPOINT],
             register_performance_rows=iter((MEASUREMENT,)),
-            register_estimators=("anything",),
+            register_estimators=(Broken(),),
         ),
     )
     assert found.broken == ()
     assert found.provider("local").name == "local"
     assert found.engine("llamacpp").name == "llamacpp"
     assert (found.gpu_types, found.models, found.checkpoints) == ((L4,), (GEMMA,), (CHECKPOINT,))
-    assert (found.measurements, found.estimators) == ((MEASUREMENT,), ("anything",))
+    assert (found.measurements, found.estimator("broken").name) == ((MEASUREMENT,), "broken")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,98 @@
+"""Step times out of what a plugin's estimator says that benchmarks would measure. Pure but for the estimator.
+
+It is asked for lone requests of the shortest and the longest class, and for fuller replicas at the middle one; its answers are
+read as a user's own benchmarks are (`measured.py`). What it cannot answer, and why, is told in the evidence of the closed form.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hetops.domain.configuration import Configuration
+from hetops.domain.gpu import GpuType
+from hetops.domain.model import Model
+from hetops.domain.performance import Evidence, EvidenceLayer, Measurement, StepTimes
+from hetops.domain.workload import WorkloadClass
+from hetops.errors import HetopsError
+from hetops.performance import measured
+from hetops.plugin.estimator import Benchmark, Estimator
+
+_FULL = 64
+"""Most requests in flight that an estimator is asked about: step times go on as a line."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Point:
+    """Lengths and requests in flight of one question."""
+
+    input_tokens: int
+    output_tokens: int
+    concurrency: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unanswered:
+    """Why an estimator has nothing to say of a configuration."""
+
+    reason: str
+    hint: str = ""
+
+
+def points(classes: Sequence[WorkloadClass], max_sequences: int) -> tuple[Point, ...]:
+    """What to ask of a replica with so many sequences."""
+    by_input = sorted((c.input_tokens.mean, c.output_tokens.mean) for c in classes)
+    middle = by_input[len(by_input) // 2]
+    full = min(max_sequences, _FULL)
+    asked = [(by_input[0], 1), (by_input[-1], 1), (middle, max(1, full // 4)), (middle, full)]
+    return tuple(
+        dict.fromkeys(
+            Point(input_tokens=round(i), output_tokens=max(2, round(o)), concurrency=n) for (i, o), n in asked
+        )
+    )
+
+
+def answered(
+    estimator: Estimator, configuration: Configuration, model: Model, gpu: GpuType, asked: Sequence[Point]
+) -> tuple[StepTimes, Evidence] | Unanswered:
+    """Step times with no room for KV said, and what they rest on; whatever a plugin raises is a reason, never ours."""
+    try:
+        rows = [_row(estimator, configuration, model, gpu, point) for point in asked]
+        times = measured.step_times(configuration, rows, 0)
+    except HetopsError as fault:
+        return Unanswered(reason=f"{estimator.name}: {fault.message}", hint=fault.hint)
+    except Exception as fault:
+        return Unanswered(reason=f"{estimator.name} failed: {type(fault).__name__}: {fault}")
+    return times, Evidence(
+        layer=EvidenceLayer.ESTIMATOR,
+        source=f"{estimator.name}, asked for {len(rows)} benchmarks",
+        margin=estimator.margin,
+    )
+
+
+def _row(
+    estimator: Estimator, configuration: Configuration, model: Model, gpu: GpuType, point: Point
+) -> Measurement:
+    found = estimator.answer(
+        Benchmark(
+            configuration=configuration,
+            model=model,
+            gpu=gpu,
+            input_tokens=point.input_tokens,
+            output_tokens=point.output_tokens,
+            concurrency=point.concurrency,
+        )
+    )
+    return Measurement(
+        configuration=configuration.id,
+        offer_sku="",
+        host=gpu.name,
+        input_tokens=point.input_tokens,
+        output_tokens=point.output_tokens,
+        concurrency=point.concurrency,
+        requests=1,
+        requests_per_second=found.requests_per_second,
+        ttft_seconds=(found.ttft_seconds,),
+        tpot_seconds=(found.tpot_seconds,),
+        measured_at="",
+    )

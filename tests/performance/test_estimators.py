@@ -1,0 +1,85 @@
+"""A plugin's estimator stands in for the closed form where nobody measured, and its failures are told, never raised raw."""
+
+from __future__ import annotations
+
+import pytest
+from hetops_aiconfigurator.estimator import AiConfigurator
+
+from hetops.domain.configuration import Configuration
+from hetops.domain.model import Precision
+from hetops.domain.performance import EvidenceLayer, StepTimes
+from hetops.domain.workload import LatencyTarget, TokenLengths, WorkloadClass
+from hetops.errors import HetopsError
+from hetops.performance.table import Basis, build
+from hetops.plugin import Estimator
+from tests.doubles.estimators import Broken, Known
+from tests.performance.test_features import CATALOG, GPUS, configuration
+
+TIMES = StepTimes(
+    weights_seconds=0.01,
+    compute_seconds_per_sequence=0.0,
+    kv_seconds_per_token=0.0,
+    overhead_seconds=0.002,
+    overhead_seconds_per_sequence=0.0005,
+    prefill_seconds_per_token=2e-5,
+    kv_capacity_tokens=100_000,
+    max_sequences=256,
+)
+CLASSES = tuple(
+    WorkloadClass(
+        name=name,
+        requests_per_second=1.0,
+        input_tokens=TokenLengths.fixed(inputs),
+        output_tokens=TokenLengths.fixed(100),
+        target=LatencyTarget(ttft_seconds=5.0, tpot_seconds=0.1),
+    )
+    for name, inputs in (("short", 200), ("long", 3000))
+)
+
+
+def basis(estimator: Estimator) -> Basis:
+    return Basis(model=CATALOG.model("llama-3.1-8b"), gpus=GPUS, estimator=estimator)
+
+
+def two() -> tuple[Configuration, Configuration]:
+    return configuration(gpu="H100-SXM"), configuration(gpu="L40S")
+
+
+def test_what_it_answers_is_planned_with_and_what_it_does_not_says_why() -> None:
+    known, other = two()
+    table = build([known, other], CLASSES, basis(Known(TIMES, "H100-SXM")))
+    row = table.row(known.id, "short")
+    assert (row.evidence.layer, row.evidence.margin) == (EvidenceLayer.ESTIMATOR, 0.3)
+    steps = table.step_times[known.id]
+    for n in (1, 16, 64):
+        assert steps.decode_seconds(n, 0) == pytest.approx(TIMES.decode_seconds(n, 0), rel=0.2)
+    assert steps.prefill_seconds(3000) == pytest.approx(TIMES.prefill_seconds(3000), rel=0.2)
+    fallen_back = table.row(other.id, "short").evidence
+    assert fallen_back.layer is EvidenceLayer.CALIBRATED
+    assert "known has measured nothing of L40S" in fallen_back.source
+
+
+def test_memory_stays_what_hetops_reckons() -> None:
+    known, _ = two()
+    own = build([known], CLASSES, Basis(model=CATALOG.model("llama-3.1-8b"), gpus=GPUS))
+    asked = build([known], CLASSES, basis(Known(TIMES, "H100-SXM")))
+    assert asked.step_times[known.id].kv_capacity_tokens == own.step_times[known.id].kv_capacity_tokens
+
+
+def test_an_estimator_that_answers_for_nothing_is_an_error_with_its_reasons() -> None:
+    with pytest.raises(HetopsError, match="broken has no answer for any of 2") as caught:
+        build(two(), CLASSES, basis(Broken()))
+    assert "broken failed: KeyError: 'H100-SXM'" in "".join(caught.value.details)
+
+
+def test_aiconfigurator_says_that_it_is_not_installed_and_what_it_never_measured() -> None:
+    assert isinstance(AiConfigurator(), Estimator)
+    for asked, said in (
+        (configuration(gpu="H100-SXM"), "aiconfigurator is not installed"),
+        (configuration(gpu="L4"), "measured nothing of GPU type L4"),
+        (configuration(kv=Precision.INT8), "measured nothing of KV precision int8"),
+    ):
+        with pytest.raises(HetopsError) as caught:
+            build([asked], CLASSES, basis(AiConfigurator()))
+        assert said in "".join(caught.value.details)
+        assert caught.value.hint
