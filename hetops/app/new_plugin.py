@@ -62,10 +62,10 @@ def new_plugin(name: str, folder: Path) -> NewPlugin:
         raise UsageError(
             f"{name!r} cannot name a provider", hint="use at most 30 of a-z, 0-9 and '-', a letter first"
         )
-    if name in {plugin.name for plugin in manager.load().statuses}:
+    if name in manager.installed():
         raise UsageError(f"a plugin {name!r} is installed already", hint="hetops plugins lists them")
     target = folder / f"hetops-{name}"
-    if target.exists():
+    if target.exists() or target.is_symlink():
         raise HetopsError(f"{target} exists already", hint="remove it, or choose another name")
     files = dict(_renamed(name))
     _write(target, files)

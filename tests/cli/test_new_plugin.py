@@ -92,6 +92,11 @@ def test_what_was_written_is_told_with_what_to_do_next(tmp_path: Path) -> None:
         ("acme_gpu", "cannot name a provider", 64),
         ("../acme", "cannot name a provider", 64),
         ("a" * 31, "cannot name a provider", 64),
+        ("", "'' cannot name a provider", 64),
+        ("1cloud", "cannot name a provider", 64),
+        ("acme-", "cannot name a provider", 64),
+        ("acme--gpu", "cannot name a provider", 64),
+        ("acmé", "cannot name a provider", 64),
         ("local", "a plugin 'local' is installed already", 64),
         ("taken", "hetops-taken exists already", 1),
     ],
@@ -105,6 +110,30 @@ def test_a_name_that_cannot_be_is_refused_and_nothing_is_written(
     assert said in run.stderr
     assert [p.name for p in tmp_path.iterdir()] == ["hetops-taken"]
     assert list((tmp_path / "hetops-taken").iterdir()) == []
+
+
+def test_a_name_is_taken_by_what_is_installed_and_not_by_what_may_be_loaded(tmp_path: Path) -> None:
+    only = {"HETOPS_PLUGINS": "acme"}
+    assert hetops(tmp_path, "plugins", "new", "acme", variables=only).returncode == 0
+    run = hetops(tmp_path, "plugins", "new", "lambda", variables=only)
+    assert (run.returncode, "a plugin 'lambda' is installed already" in run.stderr) == (64, True)
+
+
+@pytest.mark.parametrize("kind", ["file", "dangling link"])
+def test_whatever_has_the_name_of_the_folder_is_left_alone(kind: str, tmp_path: Path) -> None:
+    target = tmp_path / "hetops-acme"
+    target.touch() if kind == "file" else target.symlink_to(tmp_path / "nowhere")
+    run = hetops(tmp_path, "plugins", "new", "acme")
+    assert (run.returncode, "hetops-acme exists already" in run.stderr) == (1, True)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["hetops-acme"]
+
+
+def test_a_folder_that_cannot_be_written_to_is_told(tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    run = hetops(gone, "plugins", "new", "acme", under=("sh", "-c", 'rmdir "$PWD" && exec "$@"', "sh"))
+    assert run.returncode in (1, 64), run.stderr
+    assert "Error: " in run.stderr
 
 
 def test_listing_stays_what_it_was(tmp_path: Path) -> None:
