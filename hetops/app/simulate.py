@@ -21,7 +21,7 @@ from hetops.reports import quantities as q
 from hetops.reports.simulation import Ended, PlayedFault, Simulation
 from hetops.reports.simulation_html import as_html
 from hetops.reports.simulation_summary import Played, Scene, simulation
-from hetops.router.config import from_plan
+from hetops.router.config import RouterConfig, from_plan
 from hetops.simulate import arrivals as coming
 from hetops.simulate import faults as written
 from hetops.simulate.arrivals import Arrivals
@@ -37,6 +37,7 @@ from hetops.workloads.trace import Trace, scale, window
 MOST_REQUESTS = 5_000_000
 """Of one run: about 2 GB of memory and some five minutes."""
 
+MOST_REPLICAS = 5_000
 UNTRACED = "the plan's classes"
 """What is played where no trace is named: requests drawn from the classes, each by itself."""
 UNTRACED_SECONDS = 3600.0
@@ -75,6 +76,7 @@ class _Stage:
     asked: SimulationAsked
     plan: Plan
     fleet: VirtualFleet
+    config: RouterConfig
     recorded: Arrivals
     faults: tuple[Fault, ...]
 
@@ -92,7 +94,8 @@ def simulate(asked: SimulationAsked, progress: Progress) -> Simulation:
     plan, notes = _plan(asked)
     trace = _trace(asked)
     recorded = _recorded(trace) if trace else _made(asked, plan)
-    stage = _Stage(asked=asked, plan=plan, fleet=_fleet(plan), recorded=recorded, faults=faults)
+    fleet, config = _wired(plan, str(asked.plan_file or "the spec's plan"))
+    stage = _Stage(asked=asked, plan=plan, fleet=fleet, config=config, recorded=recorded, faults=faults)
     runs: list[Played] = []
     for number in range(asked.runs):
         playing = _begun(stage, asked.seed + number, first=not number)
@@ -212,8 +215,20 @@ def _nothing_comes() -> HetopsError:
     return HetopsError("no request comes in this time", hint="raise --rate, or play longer: --duration")
 
 
-def _fleet(plan: Plan) -> VirtualFleet:
-    return VirtualFleet([_pool(p, p.step_times) for p in plan.pools if p.step_times])
+def _wired(plan: Plan, source: str) -> tuple[VirtualFleet, RouterConfig]:
+    """The plan's fleet and what its router is told.
+
+    Raises:
+        HetopsError: the plan's parts do not go together, or there are too many replicas.
+    """
+    replicas = sum(p.replicas for p in plan.pools)
+    if replicas > MOST_REPLICAS:
+        raise HetopsError(f"{source}: {replicas:,} replicas are too many to play, at most {MOST_REPLICAS:,}")
+    try:
+        fleet = VirtualFleet([_pool(p, p.step_times) for p in plan.pools if p.step_times])
+        return fleet, from_plan(plan, endpoints(fleet))
+    except ValueError as fault:
+        raise HetopsError(f"{source}: {fault}", hint="make it anew: hetops plan -o FILE") from fault
 
 
 def _pool(pool: PlannedPool, step_times: StepTimes) -> VirtualPool:
@@ -238,9 +253,8 @@ def _begun(stage: _Stage, seed: int, *, first: bool) -> Playing:
     chance = np.random.default_rng(seed)
     arrivals = _coming(stage, chance, first=first)
     _demand_room(arrivals, stage.fleet)
-    plan, fleet = stage.plan, stage.fleet
-    config = from_plan(plan, endpoints(fleet))
-    by_name = {c.name: c for c in plan.workload.classes}
+    fleet, config = stage.fleet, stage.config
+    by_name = {c.name: c for c in stage.plan.workload.classes}
     timeline = changes(fleet, stage.faults, arrivals.seconds, chance)
     return playing(
         Trial(

@@ -20,6 +20,9 @@ Integers = NDArray[np.int64]
 _BLOCK_SECONDS = 60.0
 """Stretches of a record that are drawn anew: longer than what makes a queue, so that its bursts stay what they are."""
 
+_MOST_TOKENS = 1e9
+"""Of a request that is drawn: longer than any context."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Arrivals:
@@ -125,9 +128,9 @@ def _stretch(arrivals: Arrivals, fault: Burst) -> tuple[int, int]:
 
 def _drawn(lengths: TokenLengths, count: int, chance: Chance) -> Integers:
     if not 0 < lengths.p50 < lengths.p90:
-        return np.full(count, max(1, round(lengths.mean)), dtype=np.int64)
+        return np.full(count, max(1, round(min(lengths.mean, _MOST_TOKENS))), dtype=np.int64)
     sigma = math.log(lengths.p90 / lengths.p50) / NormalDist().inv_cdf(0.9)
-    drawn = np.minimum(chance.lognormal(math.log(lengths.p50), sigma, count), lengths.p99)
+    drawn = np.minimum(chance.lognormal(math.log(lengths.p50), sigma, count), min(lengths.p99, _MOST_TOKENS))
     return np.maximum(1, np.rint(drawn)).astype(np.int64)
 
 

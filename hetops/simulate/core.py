@@ -105,13 +105,19 @@ class _Step:
 
     def whole_by(self, at: float) -> int:
         """Steps of the row that are over at that time, the last one excepted."""
-        left = at - self.start
+        left = max(at - self.start, 0.0)
         half, linear = self.growth_seconds / 2.0, self.first_seconds - self.growth_seconds / 2.0
-        if half > 0:
-            root = (math.sqrt(linear * linear + 4.0 * half * max(left, 0.0)) - linear) / (2.0 * half)
-        else:
-            root = left / linear if linear > 0 else self.count
+        root = _root(half, linear, left, self.count)
         return max(0, min(int(root), self.count - 1))
+
+
+def _root(square: float, linear: float, value: float, most: float) -> float:
+    """The x at which square * x * x + linear * x is the value, none of them below zero; at most `most`.
+
+    In the form that loses no digits where the square is next to nothing.
+    """
+    slope = linear + math.sqrt(linear * linear + 4.0 * square * value)
+    return min(2.0 * value / slope, most) if slope > 0 else most
 
 
 class EngineCore:
@@ -370,10 +376,7 @@ class EngineCore:
         times = self._times
         square = times.prefill_seconds_per_token_squared
         linear = times.prefill_seconds_per_token + 2.0 * square * done
-        work = max(seconds, 0.0) * times.pipeline_stages
-        if square > 0:
-            return int((math.sqrt(linear * linear + 4.0 * square * work) - linear) / (2.0 * square))
-        return int(work / linear) if linear > 0 else self._budget
+        return int(_root(square, linear, max(seconds, 0.0) * times.pipeline_stages, self._budget))
 
     def _steps_in_a_row(self) -> int:
         """Steps until a sequence finishes or memory runs out; one where somebody wants to see every token."""
@@ -407,11 +410,9 @@ class EngineCore:
             if sequence.gone or sequence.prefilled < sequence.prompt:
                 continue
             self._prefilling.remove(sequence)
-            alone = self._times.prefill_seconds(sequence.prompt)
-            if cached := sequence.generation.cached_tokens:
-                alone -= self._times.prefill_seconds(cached) - self._times.overhead_seconds
-            beyond = self._times.first_token_factor - 1.0 + lag
-            ripe_at = self._now + self._times.first_token_seconds + beyond * alone
+            alone = self._times.prefill_seconds(sequence.prompt, sequence.generation.cached_tokens)
+            beyond = self._times.first_token_seconds + (self._times.first_token_factor - 1.0 + lag) * alone
+            ripe_at = self._now + max(beyond, 0.0)
             heapq.heappush(self._ripening, (ripe_at, sequence.order, sequence))
 
     def _tell_decoded(self) -> None:

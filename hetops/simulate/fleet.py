@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import bisect
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 
 from hetops.domain.performance import StepTimes
@@ -35,6 +35,8 @@ class VirtualPool:
             raise ValueError(
                 f"pool {self.name}: nodes, replicas_per_node and max_context_tokens must be above 0"
             )
+        if wrong := next(_impossible(self.step_times), None):
+            raise ValueError(f"pool {self.name}: step_times: {wrong}")
 
     @property
     def replicas(self) -> int:
@@ -74,6 +76,30 @@ class VirtualFleet:
         """The replicas of a pool's node."""
         each, start = self.pools[pool].replicas_per_node, self._starts[pool]
         return range(start + number * each, start + (number + 1) * each)
+
+
+_MOST_SECONDS = 1e5
+"""No step of any engine, nor any part of one, takes longer."""
+_RANGES = {
+    "shared_weights": (0.0, 1.0),
+    "expert_share": (0.0, 1.0),
+    "prefill_interference": (0.0, 1.0),
+    "sharpness": (0.5, 1e3),
+    "first_token_factor": (0.0, 1e3),
+    "kv_capacity_tokens": (1, 1e12),
+    "max_sequences": (1, 1e6),
+    "pipeline_stages": (1, 1e3),
+}
+"""What the fields of `StepTimes` that are no seconds may be."""
+
+
+def _impossible(times: StepTimes) -> Iterator[str]:
+    """What no engine has: a file may hold anything."""
+    for name in (f.name for f in fields(times)):
+        low, high = _RANGES.get(name, (0.0, _MOST_SECONDS))
+        value = getattr(times, name)
+        if value is not None and not low <= value <= high:
+            yield f"{name} of {value:g} does not lie between {low:g} and {high:g}"
 
 
 def slowed(times: StepTimes, factor: float) -> StepTimes:

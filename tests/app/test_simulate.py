@@ -236,6 +236,40 @@ def test_a_plan_that_cannot_be_played_is_refused_with_what_it_lacks(tmp_path: Pa
         simulate(question(tmp_path, plan_file=tmp_path / "plan.json"), told)
 
 
+@pytest.mark.parametrize(
+    ("step_times", "message"),
+    [
+        (
+            {"weights_seconds": 1e300},
+            "pool l4-fp8: step_times: weights_seconds of 1e+300 does not lie between 0 and",
+        ),
+        ({"prefill_seconds_per_token": -1.0}, "prefill_seconds_per_token of -1 does not lie"),
+        ({"pipeline_stages": 0}, "pipeline_stages of 0 does not lie between 1 and 1000"),
+        ({"sharpness": 0.0}, "sharpness of 0 does not lie"),
+    ],
+)
+def test_step_times_that_no_engine_has_are_refused(
+    step_times: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    first, *others = plans.plan().pools
+    odd = replace(first, step_times=replace(plans.STEP_TIMES, **step_times))
+    path = written(tmp_path, replace(plans.plan(), pools=(odd, *others)))
+    with pytest.raises(HetopsError) as fault:
+        simulate(question(tmp_path, plan_file=path), told)
+    assert message in fault.value.message
+
+
+def test_parts_of_a_plan_that_do_not_go_together_are_named(tmp_path: Path) -> None:
+    plan = plans.plan()
+    first, *others = plan.pools
+    renamed = replace(plan, pools=(replace(first, name="l4"), *others))
+    with pytest.raises(HetopsError, match=r"plan\.json: shares of chat: there is no pool l4-fp8"):
+        simulate(question(tmp_path, plan_file=written(tmp_path, renamed)), told)
+    many = replace(plan, pools=(replace(first, nodes=10**9), *others))
+    with pytest.raises(HetopsError, match="1,000,000,001 replicas are too many to play"):
+        simulate(question(tmp_path, plan_file=written(tmp_path, many)), told)
+
+
 def test_a_plan_that_somebody_changed_is_played_and_called_that(tmp_path: Path) -> None:
     assert any("certificate does not check" in note for note in simulate(question(tmp_path), told).notes)
 

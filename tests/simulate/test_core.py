@@ -318,6 +318,17 @@ def test_what_the_cache_holds_of_a_prompt_is_not_prefilled_again() -> None:
         Generation(id=0, input_tokens=10, output_tokens=1, cached_tokens=10)
 
 
+@pytest.mark.parametrize("growth", [1e-300, 1e-18, 1e-12])
+def test_steps_that_grow_by_next_to_nothing_are_as_good_as_steps_that_do_not(growth: float) -> None:
+    done = {}
+    for kv in (0.0, growth):
+        core = EngineCore(replace(TIMES, kv_seconds_per_token=kv, prefill_seconds_per_token_squared=kv))
+        for number in range(4):
+            core.submit(one(100, 500, number), 0.3 * number)
+        done[kv] = [e.at for e in core.advance(100.0)]
+    assert done[growth] == pytest.approx(done[0.0], rel=1e-6)
+
+
 def test_new_step_times_hold_from_the_next_step_on() -> None:
     core = EngineCore(TIMES)
     core.submit(one(10, 1001), 0.0)
