@@ -19,15 +19,21 @@ from hetops.reports import quantities as q
 
 _WIDEST_SKU = 34
 
-_HEADERS = ("provider", "sku", "gpu", "region", "market", "left", "$/hour")
-_PRICES = ("$/gpu", "$/gb", "$/tflops", "$/tb/s")
-_RIGHT = (5, 6, 7, 8, 9, 10)
+_WHAT = ("provider", "sku", "gpu", "region", "market")
+_LEFT, _CHANCE = "left", "chance"
+_PRICES = ("$/hour", "$/gpu", "$/gb", "$/tflops", "$/tb/s")
+_NUMBERS = frozenset({_LEFT, _CHANCE, *_PRICES})
+"""Columns that stand to the right."""
 
 
 def as_text(listing: OfferListing) -> str:
     """All offers for a terminal, then where they came from."""
-    rows = [_row(priced, listing.created_at) for priced in listing.offers]
-    table = q.table((*_HEADERS, *_PRICES, "price"), rows, right=_RIGHT) if rows else _nothing(listing)
+    scored = any(priced.offer.availability.score is not None for priced in listing.offers)
+    headers = (*_WHAT, _LEFT, *((_CHANCE,) if scored else ()), *_PRICES, "price")
+    cells = [_cells(priced, listing.created_at) for priced in listing.offers]
+    rows = [[of[header] for header in headers] for of in cells]
+    right = tuple(i for i, header in enumerate(headers) if header in _NUMBERS)
+    table = q.table(headers, rows, right=right) if rows else _nothing(listing)
     return _joined((table, _foot(listing)))
 
 
@@ -56,7 +62,7 @@ def refused_as_text(listing: OfferListing) -> str:
     broken = [(*_what(r.offer), r.detail) for r in listing.refused]
     others = [(r.subject, "", "", "", "", _counted(r)) for r in listing.refusals]
     rows = [*broken, *others]
-    headers = ("refused", "sku", "gpu", "region", "market", "reason")
+    headers = ("refused", *_WHAT[1:], "reason")
     table = q.table(headers, rows) if rows else "Nothing was refused."
     return _joined((table, _foot(listing)))
 
@@ -146,18 +152,20 @@ def _foot(listing: OfferListing) -> str:
     return "\n".join(line for line in lines if line)
 
 
-def _row(priced: PricedOffer, now: datetime) -> Sequence[str]:
-    offer = priced.offer
-    return (
-        *_what(offer),
-        _left(offer),
-        q.usd(offer.total_usd_per_hour),
-        q.usd(priced.usd_per_gpu_hour),
-        q.usd(priced.usd_per_gb_hour),
-        q.usd(priced.usd_per_tflops_hour),
-        q.usd(priced.usd_per_tb_per_second_hour),
-        _basis(offer, now),
-    )
+def _cells(priced: PricedOffer, now: datetime) -> dict[str, str]:
+    """What a line may show, by its header."""
+    offer, score = priced.offer, priced.offer.availability.score
+    return {
+        **dict(zip(_WHAT, _what(offer), strict=True)),
+        _LEFT: _left(offer),
+        _CHANCE: "-" if score is None else f"{score:.0%}",
+        "$/hour": q.usd(offer.total_usd_per_hour),
+        "$/gpu": q.usd(priced.usd_per_gpu_hour),
+        "$/gb": q.usd(priced.usd_per_gb_hour),
+        "$/tflops": q.usd(priced.usd_per_tflops_hour),
+        "$/tb/s": q.usd(priced.usd_per_tb_per_second_hour),
+        "price": _basis(offer, now),
+    }
 
 
 def _what(offer: Offer) -> tuple[str, str, str, str, str]:

@@ -29,7 +29,7 @@ _SDK = "boto3"
 _INSTALL = "pip install 'hetops[aws]'"
 _QUOTA_SECONDS = 10.0
 
-_CHECK_SECONDS = 1.7
+_CHECK_SECONDS = 1.4
 """For all of it, loading the SDK included: `hetops doctor` waits little longer."""
 _LEAST_CHECK_SECONDS = 0.6
 """To ask in, however long the loading took."""

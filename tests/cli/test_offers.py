@@ -114,7 +114,7 @@ def test_a_command_line_that_makes_no_sense_ends_with_code_64(
 
 
 def test_an_error_is_json_where_json_was_asked_for(tmp_path: Path) -> None:
-    run = hetops(tmp_path, "offers", "--gpu", "H10", "--json")
+    run = hetops(tmp_path, "offers", "--gpu", "H100-SMX", "--json")
     error = told(run)
     assert (run.returncode, error["format"], error["kind"]) == (1, "hetops.error", "UnknownNameError")
     assert "'H100-SXM'" in error["hint"]

@@ -71,6 +71,14 @@ def test_the_text_shows_each_offer_with_what_its_money_buys_and_where_its_price_
     assert report.as_text(listing()) == TEXT
 
 
+def test_a_chance_is_shown_where_somebody_tells_one() -> None:
+    told = live_offer("cloud", "spot", "9.00", availability=Availability(score=0.6))
+    header, first, second = report.as_text(listing([told, EIGHT])).splitlines()[:3]
+    at = header.index("CHANCE")
+    assert (second[at : at + 6].strip(), first[at : at + 6].strip()) == ("60%", "-")
+    assert "CHANCE" not in report.as_text(listing())
+
+
 def test_a_price_that_no_longer_holds_says_so() -> None:
     old = live_offer("cloud", ttl_seconds=60, observed_at=NOW - timedelta(minutes=2))
     assert "live, 120 s old (stale)" in report.as_text(listing([old]))
