@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from functools import partial
@@ -78,12 +78,12 @@ def findings_of(
         if Group.QUOTAS in wanted
     }
     wait([check.future for check in checks], timeout=CHECKS_SECONDS)
-    worth_it = [quotas[c.provider] for c in checks if c.provider in quotas and _answers(c.things)]
-    wait([told.future for told in worth_it], timeout=max(0.0, began + QUOTAS_SECONDS - time.monotonic()))
+    worth_it = [(c, quotas[c.provider]) for c in checks if c.provider in quotas and _answers(c.things)]
+    wait([told.future for _, told in worth_it], timeout=max(0.0, began + QUOTAS_SECONDS - time.monotonic()))
     for check in checks:
         yield from _checked(check)
-    for told in worth_it:
-        yield from _quotas(told)
+    for check, told in worth_it:
+        yield from _quotas(told, said={result.detail for result in check.things})
     for check in checks:
         yield from _clock(check)
 
@@ -152,10 +152,13 @@ def _checked(check: _Answer[CheckResult]) -> Iterator[Finding]:
         )
 
 
-def _quotas(told: _Answer[Quota]) -> Iterator[Finding]:
-    """Each limit with what is left of it; those of which nothing is granted in one line. None is in the way by itself."""
+def _quotas(told: _Answer[Quota], *, said: Set[str]) -> Iterator[Finding]:
+    """Each limit with what is left of it; those of which nothing is granted in one line. None is in the way by itself.
+
+    What a check has `said` already is not said again.
+    """
     failure = told.failure(Group.QUOTAS)
-    if failure:
+    if failure and failure.detail not in said:
         yield failure
     granted = [quota for quota in told.things if quota.limit > 0]
     yield from (_quota(told.provider, quota) for quota in granted)

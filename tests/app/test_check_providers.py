@@ -117,6 +117,16 @@ def test_quotas_that_do_not_come_are_a_finding_and_those_of_others_are_heard(
     assert (told["c"].verdict, told["c"].fix) == (Verdict.CREDENTIALS, "allow it")
 
 
+def test_what_a_check_has_said_is_not_said_again_of_the_quotas() -> None:
+    wrong = CheckResult(subject="settings", ok=False, detail="no such field", fix="mend it")
+
+    def refused() -> Sequence[Quota]:
+        raise ProviderError("no such field", provider="cloud", kind=ErrorKind.INVALID)
+
+    told = list(findings_of([(Cloud((wrong,), refused), {})], Group))
+    assert [(f.group, f.subject) for f in told] == [(Group.PROVIDERS, "cloud: settings")]
+
+
 def test_quotas_are_asked_only_where_they_are_wanted() -> None:
     def never() -> Sequence[Quota]:
         raise AssertionError("nobody wants them")
