@@ -11,6 +11,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from hetops.app.holdings import Held, with_held
+from hetops.app.naming import demand_known
 from hetops.app.offers import Gathered, Surroundings, gather, wanted_by
 from hetops.app.quality import floors_of
 from hetops.catalog import hub_config, tables
@@ -26,8 +28,9 @@ from hetops.configurations.enumerate import (
 from hetops.domain.configuration import Configuration, Speculation
 from hetops.domain.gpu import GpuType
 from hetops.domain.model import Checkpoint, Model
-from hetops.domain.offer import Offer
+from hetops.domain.offer import Market, Offer, Trait
 from hetops.domain.performance import StepTimes
+from hetops.domain.plan import Plan
 from hetops.domain.workload import LatencyTarget, TokenLengths, Workload, WorkloadClass
 from hetops.errors import HetopsError, UnknownNameError
 from hetops.offers.collect import DEADLINE_SECONDS, Freshness
@@ -63,6 +66,8 @@ class Asked:
     stock: Mapping[str, int] = field(default_factory=dict)
     """Nodes that can be had of offers, by their ids, where more is known than their providers say; with none left an
     offer may not be chosen."""
+    running: Plan | None = None
+    """The fleet to plan from, which runs already; None plans from nothing."""
     freshness: Freshness = Freshness.CACHED
     deadline_seconds: float = DEADLINE_SECONDS
 
@@ -84,6 +89,7 @@ class Candidates:
     without_floors: Enumeration
     """The configurations without quality floors; the same where the spec sets none."""
     now: datetime
+    held: Held = field(default_factory=Held)
 
     @property
     def spec(self) -> Spec:
@@ -129,9 +135,11 @@ def candidates(asked: Asked) -> Candidates:
     wanted = wanted_by(loaded, surroundings)
     none_left = (offer for offer, nodes in asked.stock.items() if nodes == 0)
     excluding = replace(wanted.rules, exclude=(*wanted.rules.exclude, *none_left))
-    gathered = _stocked(gather(replace(wanted, rules=excluding), surroundings), asked.stock)
+    stocked = with_held(loaded, gather(replace(wanted, rules=excluding), surroundings), asked.running)
+    gathered = _stocked(stocked.gathered, asked.stock)
     found = _Found(loaded=loaded, catalog=catalog, engines=engines, gathered=gathered)
     classes, traced = _classes(loaded)
+    demand_known(loaded, gathered, classes, _names(plugins, catalog))
     model = _model(found)
     rules = _configuration_rules(loaded.spec, model, classes, _longest(classes, traced))
     enumeration = _configurations(found, model, rules)
@@ -149,7 +157,17 @@ def candidates(asked: Asked) -> Candidates:
             _configurations(found, model, replace(rules, floors=())) if rules.floors else enumeration
         ),
         now=asked.now,
+        held=stocked.held,
     )
+
+
+def _names(plugins: Plugins, catalog: Catalog) -> Mapping[str, Iterable[str]]:
+    """Names of traits that are known though no offer seen has them."""
+    return {
+        Trait.PROVIDER: [p.name for p in plugins.providers],
+        Trait.GPU: [g.name for g in catalog.gpu_types],
+        Trait.MARKET: list(Market),
+    }
 
 
 def _stocked(gathered: Gathered, stock: Mapping[str, int]) -> Gathered:

@@ -12,6 +12,8 @@ from hetops import __version__
 from hetops.app.candidates import Asked, Candidates
 from hetops.app.no_fleet import no_fleet
 from hetops.app.pose import Posed, pose, pose_of
+from hetops.app.term_costs import cost_from_nothing, term_costs
+from hetops.app.terms import interruptions, loss_rules, share_rules
 from hetops.domain import codec
 from hetops.domain.configuration import Configuration
 from hetops.domain.offer import Offer
@@ -26,14 +28,14 @@ from hetops.domain.plan import (
     PlanLimits,
     PlannedPool,
 )
+from hetops.domain.policy import FallbackShare, LossCover, Migration, Rental
 from hetops.errors import HetopsError
 from hetops.files import write_whole
 from hetops.performance import bounds
 from hetops.performance.rate import latencies
 from hetops.plugin.provider import for_planning_only
-from hetops.solver.certify import CHECKS
+from hetops.solver.certify import CHECKS, CHECKS_OF_TERMS
 from hetops.solver.explain import Weighed, weigh
-from hetops.solver.problem import Problem
 from hetops.solver.recheck import seal
 from hetops.solver.solution import Ended, Infeasible, Solution
 from hetops.solver.solve import DEFAULT_LIMIT_SECONDS, Effort, solve
@@ -65,6 +67,9 @@ def planned(posed: Posed, found: Solution) -> Plan:
         Weighed(solution=found) if stopped else weigh(posed.problem, found, limit_seconds=_WEIGH_SECONDS)
     )
     plan = _plan(posed, weighed.solution, weighed.alternatives)
+    if not stopped:
+        plan = _with_costs(plan, posed, weighed.solution)
+    plan = seal(plan)
     hold_against_arithmetic(plan, posed.candidates)
     return plan
 
@@ -99,9 +104,7 @@ def pool_name(offer: Offer, configuration: Configuration) -> str:
 
 def _plan(posed: Posed, solution: Solution, alternatives: tuple[Alternative, ...]) -> Plan:
     c = posed.candidates
-    names = {
-        p.key: pool_name(posed.offers[p.offer], posed.configurations[p.configuration]) for p in solution.pools
-    }
+    names = _names(posed, solution)
     shares = tuple(
         ClassShare(
             workload_class=s.workload_class,
@@ -118,29 +121,96 @@ def _plan(posed: Posed, solution: Solution, alternatives: tuple[Alternative, ...
         hetops_version=__version__,
         spec_digest=c.loaded.digest,
         workload=c.workload,
-        pools=tuple(
-            PlannedPool(
-                name=names[p.key],
-                offer=posed.offers[p.offer],
-                configuration=posed.configurations[p.configuration],
-                nodes=p.nodes,
-                replicas_per_node=p.replicas_per_node,
-                step_times=posed.table.step_times[p.configuration],
-            )
-            for p in solution.pools
-        ),
+        pools=tuple(_pools(posed, solution, names)),
         shares=shares,
         forecasts=tuple(_forecasts(posed, solution)),
         performance=tuple(_rows(posed, solution)),
-        certificate=_certificate(posed.problem, solution, names),
+        certificate=_certificate(posed, solution, names),
         alternatives=alternatives,
         refusals=(*c.gathered.refusals, *c.enumeration.refusals),
         offers_considered=len(c.gathered.selection.offers),
         configurations_considered=len(c.enumeration.configurations),
         coverage=c.gathered.collected.coverage,
         warnings=tuple(_warnings(posed, solution)),
+        rentals=tuple(_rentals(posed, solution)),
+        migration=_migration(posed, solution),
     )
-    return seal(replace(plan, peak_uses=_peak_uses(plan, c)))
+    return replace(plan, covers=tuple(_covers(posed, solution, plan)), peak_uses=_peak_uses(plan, c))
+
+
+def _names(posed: Posed, solution: Solution) -> dict[tuple[str, str], str]:
+    """The names of the pools, by offer and configuration."""
+    return {
+        p.key: pool_name(posed.offers[p.offer], posed.configurations[p.configuration]) for p in solution.pools
+    }
+
+
+def _pools(posed: Posed, solution: Solution, names: Mapping[tuple[str, str], str]) -> Iterator[PlannedPool]:
+    for p in solution.pools:
+        offer = posed.offers[p.offer]
+        lost = interruptions(posed.candidates.spec.policy, offer)
+        yield PlannedPool(
+            name=names[p.key],
+            offer=offer,
+            configuration=posed.configurations[p.configuration],
+            nodes=p.nodes,
+            replicas_per_node=p.replicas_per_node,
+            step_times=posed.table.step_times[p.configuration],
+            interruptions_per_hour=lost.per_hour,
+            recovery_minutes=lost.recovery_minutes,
+        )
+
+
+def _rentals(posed: Posed, solution: Solution) -> Iterator[Rental]:
+    for rental in solution.rentals:
+        offer = posed.problem.offer(rental.offer)
+        yield Rental(
+            offer=posed.offers[rental.offer],
+            nodes=rental.nodes,
+            committed_nodes=offer.committed_nodes,
+            lot_nodes=offer.lot_nodes,
+        )
+
+
+def _covers(posed: Posed, solution: Solution, plan: Plan) -> Iterator[LossCover]:
+    """Who serves what after each loss that takes something of the fleet."""
+    names = _names(posed, solution)
+    rules = {rule.id: rule for rule in loss_rules(posed.candidates, posed.offers.values())}
+    after = {one.name: one for one in solution.losses}
+    for scenario in posed.problem.scenarios:
+        rule = rules[scenario.loss]
+        if any(pool.offer.id in scenario.lost for pool in plan.pools):
+            yield LossCover(
+                rule=rule.id,
+                lost=rule.values or (scenario.name.removeprefix(f"{rule.id}: "),),
+                shares=tuple(
+                    FallbackShare(workload_class=s.workload_class, pool=names[s.key], share=s.share)
+                    for s in after[scenario.name].shares
+                ),
+            )
+
+
+def _migration(posed: Posed, solution: Solution) -> Migration | None:
+    asked, running = posed.problem.migration, posed.candidates.held.running
+    if asked is None or running is None:
+        return None
+    return Migration(
+        running=running.nodes,
+        usd_per_added_node=asked.usd_per_added_node,
+        usd_per_removed_node=asked.usd_per_removed_node,
+        horizon_hours=asked.horizon_hours,
+        max_changed_nodes=asked.max_changed_nodes,
+        usd_per_hour=solution.changes_usd_per_hour,
+    )
+
+
+def _with_costs(plan: Plan, posed: Posed, solution: Solution) -> Plan:
+    """The plan with what its rules cost, and what a fleet from nothing would."""
+    plan = replace(plan, term_costs=term_costs(posed, solution, limit_seconds=_WEIGH_SECONDS))
+    if plan.migration is None:
+        return plan
+    free = cost_from_nothing(posed, limit_seconds=_WEIGH_SECONDS)
+    return replace(plan, migration=replace(plan.migration, usd_per_hour_from_nothing=free))
 
 
 def _peak_uses(plan: Plan, c: Candidates) -> tuple[PeakUse, ...]:
@@ -172,13 +242,14 @@ def _rows(posed: Posed, solution: Solution) -> Iterator[PerformanceRow]:
             yield posed.table.row(configuration, one.name)
 
 
-def _certificate(problem: Problem, solution: Solution, names: Mapping[tuple[str, str], str]) -> Certificate:
+def _certificate(posed: Posed, solution: Solution, names: Mapping[tuple[str, str], str]) -> Certificate:
+    problem, offers = posed.problem, tuple(posed.offers.values())
     return Certificate(
         objective=solution.objective,
         bound=solution.bound,
         gap=solution.gap,
         problem_digest=solution.problem_digest,
-        checks=CHECKS,
+        checks=CHECKS if problem.plain else (*CHECKS, *CHECKS_OF_TERMS),
         solver=solution.solver,
         solve_seconds=solution.solve_seconds,
         limits=PlanLimits(
@@ -188,6 +259,8 @@ def _certificate(problem: Problem, solution: Solution, names: Mapping[tuple[str,
             budget_usd_per_hour=problem.budget_usd_per_hour,
             provider_budgets_usd_per_hour=problem.provider_budgets_usd_per_hour,
             quotas={group.id: group.limit for group in problem.quota_groups},
+            shares=share_rules(posed.candidates, offers),
+            losses=loss_rules(posed.candidates, offers),
         ),
         utilisation={names[pool.key]: pool.utilisation for pool in solution.pools},
     )
@@ -216,8 +289,20 @@ def _warnings(posed: Posed, solution: Solution) -> Iterator[str]:
     }
     if EvidenceLayer.PRIOR in layers:
         yield "some speeds are guesses from another GPU family: measure them with hetops bench"
+    if untold := [o.id for o in chosen if not interruptions(c.spec.policy, o).known]:
+        yield f"nobody says how often nodes of {', '.join(untold)} are taken away: the plan counts on never (policy.interruptions)"
+    yield from _leaving(posed)
     if c.rules.floors and solution.ended is not Ended.INTERRUPTED:
         yield _floor_cost(posed, solution)
+
+
+def _leaving(posed: Posed) -> Iterator[str]:
+    """Pools that run and that the plan cannot keep."""
+    running = posed.candidates.held.running
+    able = {column.key for column in posed.problem.columns if column.requests_per_second}
+    for pool in running.pools if running else ():
+        if (pool.offer.id, pool.configuration.id) not in able:
+            yield f"{pool.name} runs and cannot stay: its offer or its configuration may not be chosen now"
 
 
 def _floor_cost(posed: Posed, solution: Solution) -> str:

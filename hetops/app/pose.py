@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
 from hetops.app.candidates import Asked, Candidates, candidates
 from hetops.app.no_fleet import nothing_to_choose
 from hetops.app.speeds import table_of, with_targets
+from hetops.app.terms import (
+    interruptions,
+    loss_rules,
+    losses,
+    migration,
+    priced,
+    share_limits,
+    share_rules,
+    standing_columns,
+)
 from hetops.domain.configuration import Configuration
 from hetops.domain.offer import Offer
 from hetops.domain.workload import WorkloadClass
 from hetops.performance.table import PerformanceTable, best_of_each
 from hetops.plugin.provider import Capability
-from hetops.solver.problem import Column, Demand, PricedOffer, Problem, QuotaGroup
+from hetops.solver.problem import Column, Demand, Problem, QuotaGroup
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,12 +60,12 @@ def pose_of(found: Candidates) -> Posed:
 def _pose(c: Candidates, target_factor: float) -> Posed:
     classes = tuple(with_targets(one, target_factor) for one in c.workload.classes)
     table = table_of(c, classes)
-    kept = best_of_each(c.enumeration.configurations, table)
+    kept = _kept(c, table)
     columns = tuple(_columns(c, kept, table, classes))
     if not columns:
         raise nothing_to_choose(c, table)
-    offered = {column.offer for column in columns}
-    offers = {o.id: o for o in c.gathered.selection.offers if o.id in offered}
+    columns = (*columns, *standing_columns(c, columns))
+    offers = _offers(c, {column.offer for column in columns})
     return Posed(
         candidates=c,
         problem=_problem(c, classes, columns, offers.values()),
@@ -63,6 +73,20 @@ def _pose(c: Candidates, target_factor: float) -> Posed:
         configurations={one.id: one for one in kept},
         offers=offers,
     )
+
+
+def _kept(c: Candidates, table: PerformanceTable) -> tuple[Configuration, ...]:
+    """The configurations that are worth offering to the solver: the best ones, and those that run already."""
+    best = best_of_each(c.enumeration.configurations, table)
+    runs = {pool.configuration.id for pool in c.held.running.pools} if c.held.running else set()
+    return (*best, *(one for one in c.enumeration.configurations if one.id in runs and one not in best))
+
+
+def _offers(c: Candidates, with_columns: Collection[str]) -> dict[str, Offer]:
+    """The offers of the question by their ids: with columns, paid for anyway, or running though nobody offers them now."""
+    gone = {pool.offer.id: pool.offer for pool in c.held.running.pools} if c.held.running else {}
+    chosen = {o.id: o for o in c.gathered.selection.offers if o.id in with_columns}
+    return {**gone, **chosen, **{one.offer.id: one.offer for one in c.held.reserved}}
 
 
 def _columns(
@@ -73,7 +97,8 @@ def _columns(
 ) -> Iterator[Column]:
     """Every configuration on every offer of its GPU type, as many replicas as a node has room for."""
     alone = {p.name for p in c.plugins.providers if Capability.ONE_ENGINE in p.capabilities}
-    for offer in c.gathered.selection.offers:
+    offers = c.gathered.selection.offers
+    for offer in (o for o in offers if interruptions(c.spec.policy, o).lost_share < 1):
         for one in configurations:
             room = offer.gpu_count // one.gpu_count
             replicas = min(room, 1) if offer.provider in alone else room
@@ -96,7 +121,7 @@ def _problem(
     offers, policy = tuple(offers), c.spec.policy
     configurations = dict.fromkeys(column.configuration for column in columns)
     return Problem(
-        offers=tuple(_priced(offer) for offer in offers),
+        offers=tuple(priced(c, offer) for offer in offers),
         configurations=tuple(configurations),
         classes=tuple(Demand(name=one.name, requests_per_second=one.requests_per_second) for one in classes),
         columns=columns,
@@ -107,19 +132,9 @@ def _problem(
         max_pools=policy.max_pools,
         assumed_max_nodes=policy.max_nodes_per_offer,
         gap=policy.gap,
-    )
-
-
-def _priced(offer: Offer) -> PricedOffer:
-    limits = offer.limits
-    return PricedOffer(
-        id=offer.id,
-        usd_per_hour=offer.total_usd_per_hour,
-        max_nodes=limits.max_count,
-        quota_per_node={share.group: Decimal(repr(share.per_node)) for share in limits.quotas},
-        provider=offer.provider,
-        gpu=offer.gpu,
-        gpu_count=offer.gpu_count,
+        share_limits=share_limits(share_rules(c, offers)),
+        losses=losses(loss_rules(c, offers)),
+        migration=migration(c),
     )
 
 

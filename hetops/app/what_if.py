@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from fnmatch import fnmatchcase
 
 from hetops.app.candidates import Asked, Candidates, candidates
+from hetops.app.naming import means
 from hetops.app.plan import planned, solved
 from hetops.app.pose import Posed, pose_of
 from hetops.configurations.enumerate import Enumeration
@@ -188,16 +188,8 @@ def _keeps(
     """Whether the restriction, where it speaks of such values at all, lets this one stay."""
     if one.key not in names_by_key:
         return True
-    named = any(_means(one.key, word, names_by_key[one.key](value)) for word in one.values)
+    named = any(means(one.key, word, names_by_key[one.key](value)) for word in one.values)
     return named is (one.sense is Sense.ONLY)
-
-
-def _means(key: str, word: str, names: Iterable[str]) -> bool:
-    """Whether a word means one of the names: itself in any case, a pattern, or of a GPU type its family."""
-    pattern = word.casefold()
-    lowered = [name.casefold() for name in names]
-    family = key == "gpu" and any(name.startswith(f"{pattern}-") for name in lowered)
-    return family or any(fnmatchcase(name, pattern) for name in lowered)
 
 
 def _demand_known(one: Restriction, found: Candidates) -> None:
@@ -215,7 +207,7 @@ def _demand_known(one: Restriction, found: Candidates) -> None:
     if one.key == "engine":
         known |= dict.fromkeys(e.name for e in found.plugins.engines)
     for word in one.values:
-        if not _means(one.key, word, known):
+        if not means(one.key, word, known):
             raise UnknownNameError(one.key, word, known, where=f"--{one.sense}")
 
 

@@ -19,6 +19,16 @@ class Market(StrEnum):
     TOKEN = "token"
 
 
+class Trait(StrEnum):
+    """What offers have in common, or are told apart by."""
+
+    OFFER = "offer"
+    ZONE = "zone"
+    PROVIDER = "provider"
+    MARKET = "market"
+    GPU = "gpu"
+
+
 class PriceBasis(StrEnum):
     """Where a price comes from."""
 
@@ -120,6 +130,16 @@ class Offer:
     def id(self) -> str:
         """Unique and stable over time: provider, region or zone, SKU, market."""
         return "/".join((self.provider, self.zone or self.region, self.sku, self.market))
+
+    @property
+    def place(self) -> str:
+        """Where its nodes fail together: the zone, or the region where no zone is told, with its provider."""
+        return f"{self.provider}/{self.zone or self.region}"
+
+    def value(self, trait: Trait) -> str:
+        """What the offer has of a trait; its place as the zone."""
+        values = {Trait.OFFER: self.id, Trait.ZONE: self.place}
+        return values[trait] if trait in values else str(getattr(self, trait))
 
     @property
     def total_usd_per_hour(self) -> Decimal:

@@ -8,10 +8,12 @@ from datetime import datetime
 from decimal import Decimal
 from typing import ClassVar
 
+from hetops.domain.codec import ADDED
 from hetops.domain.configuration import Configuration
 from hetops.domain.offer import Offer
 from hetops.domain.performance import Evidence, PerformanceRow, StepTimes
-from hetops.domain.units import usd_per_month
+from hetops.domain.policy import LossCover, LossRule, Migration, Rental, ShareRule, TermCost
+from hetops.domain.units import MINUTES_PER_HOUR, usd_per_month
 from hetops.domain.workload import Workload
 
 
@@ -26,6 +28,10 @@ class PlannedPool:
     nodes: int
     replicas_per_node: int
     step_times: StepTimes | None = None
+    interruptions_per_hour: float = field(default=0.0, metadata=ADDED)
+    """How often a node of it is taken away, as the plan counts on it: the offer's own figure, or the policy's."""
+    recovery_minutes: float = field(default=0.0, metadata=ADDED)
+    """From then until another serves in its place."""
 
     def __post_init__(self) -> None:
         if self.nodes < 1 or self.replicas_per_node < 1:
@@ -35,6 +41,11 @@ class PlannedPool:
     def replicas(self) -> int:
         """Running copies of the model in this pool."""
         return self.nodes * self.replicas_per_node
+
+    @property
+    def lost_share(self) -> float:
+        """The share of the time in which a node is on its way back: so much of its capacity does not count."""
+        return self.interruptions_per_hour * self.recovery_minutes / MINUTES_PER_HOUR
 
     @property
     def usd_per_hour(self) -> Decimal:
@@ -89,6 +100,8 @@ class PlanLimits:
     provider_budgets_usd_per_hour: Mapping[str, Decimal] = field(default_factory=dict)
     quotas: Mapping[str, Decimal] = field(default_factory=dict)
     """What is left of each quota group, by its name."""
+    shares: tuple[ShareRule, ...] = field(default=(), metadata=ADDED)
+    losses: tuple[LossRule, ...] = field(default=(), metadata=ADDED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,7 +150,7 @@ class Plan:
     """The chosen fleet: contract between planning, provisioning and routing."""
 
     FORMAT: ClassVar[str] = "hetops.plan"
-    FORMAT_VERSION: ClassVar[str] = "1.0"
+    FORMAT_VERSION: ClassVar[str] = "1.1"
 
     deployment: str
     model: str
@@ -160,11 +173,28 @@ class Plan:
     coverage: str = ""
     """Where the offers came from and how old they are, in one line."""
     warnings: tuple[str, ...] = ()
+    rentals: tuple[Rental, ...] = field(default=(), metadata=ADDED)
+    """Nodes that are paid for as a whole; those in use are in pools."""
+    covers: tuple[LossCover, ...] = field(default=(), metadata=ADDED)
+    """Who serves what when something fails that the plan has to bear."""
+    migration: Migration | None = field(default=None, metadata=ADDED)
+    """Where the plan was made for a fleet that runs."""
+    term_costs: tuple[TermCost, ...] = field(default=(), metadata=ADDED)
 
     @property
     def usd_per_hour(self) -> Decimal:
-        """Cost of the whole fleet."""
-        return sum((p.usd_per_hour for p in self.pools), Decimal(0))
+        """Cost of the whole fleet, nodes that are paid for and idle included."""
+        used = sum((p.usd_per_hour for p in self.pools), Decimal(0))
+        return used + sum((self.idle_nodes(r) * r.offer.total_usd_per_hour for r in self.rentals), Decimal(0))
+
+    @property
+    def nodes(self) -> Mapping[str, int]:
+        """Nodes by pool."""
+        return {p.name: p.nodes for p in self.pools}
+
+    def idle_nodes(self, rental: Rental) -> int:
+        """Nodes of a rental that no pool uses."""
+        return rental.nodes - sum(p.nodes for p in self.pools if p.offer.id == rental.offer.id)
 
     @property
     def usd_per_month(self) -> Decimal:

@@ -10,6 +10,7 @@ from hetops.domain import codec
 from hetops.domain.performance import Evidence
 from hetops.domain.plan import Alternative, ClassForecast, Plan, PlannedPool
 from hetops.domain.workload import WorkloadClass
+from hetops.reports import plan_terms
 from hetops.reports import quantities as q
 
 
@@ -20,13 +21,14 @@ def as_json(plan: Plan) -> dict[str, Any]:
 
 
 def as_text(plan: Plan) -> str:
-    """The plan for a terminal: considered, fleet, classes, alternatives, certificate, evidence, warnings."""
+    """The plan for a terminal: considered, fleet, classes, policy, alternatives, certificate, evidence, warnings."""
     sections = (
         _head(plan),
         _considered(plan),
         fleet(plan),
         _classes(plan),
         _periods(plan),
+        plan_terms.as_text(plan),
         _alternatives(plan.alternatives),
         _proof(plan),
         "\n".join(f"warning: {w}" for w in plan.warnings),

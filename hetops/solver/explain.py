@@ -60,9 +60,12 @@ def _answer(problem: Problem | None, effort: Effort) -> Solution | Infeasible | 
 
 
 def _restricted(problem: Problem, offers: Collection[str]) -> Problem | None:
-    """The problem on some of its offers; None where no column is left."""
-    columns = tuple(column for column in problem.columns if column.offer in offers)
-    return replace(problem, columns=columns) if columns else None
+    """The problem on some of its offers; None where no column is left. What runs elsewhere can serve nothing and goes."""
+    left = tuple(column for column in problem.columns if column.offer in offers)
+    runs = {one.key for one in problem.migration.running} if problem.migration else set()
+    going = (c for c in problem.columns if c.key in runs and c.offer not in offers)
+    columns = (*left, *(replace(column, requests_per_second={}) for column in going))
+    return replace(problem, columns=columns) if left else None
 
 
 def _questions(problem: Problem, solution: Solution) -> Iterator[tuple[str, frozenset[str]]]:

@@ -15,6 +15,7 @@ from fractions import Fraction
 from typing import ClassVar
 
 from hetops.domain.codec import ADDED
+from hetops.domain.offer import Trait
 from hetops.solver.terms import (
     Billing,
     Declared,
@@ -27,7 +28,6 @@ from hetops.solver.terms import (
     Service,
     ShareLimit,
     Stretch,
-    Trait,
     repeated,
     unknown,
 )

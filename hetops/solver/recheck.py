@@ -15,6 +15,15 @@ from fractions import Fraction
 from hetops.domain import codec
 from hetops.domain.plan import ClassShare, Plan, PlanLimits, PlannedPool
 from hetops.solver.certify import TOLERANCE, Violation, relative_gap
+from hetops.solver.recheck_terms import (
+    broken_losses,
+    broken_migration,
+    broken_rentals,
+    broken_shares,
+    offers_of,
+    rented_nodes,
+    usable,
+)
 
 
 def seal(plan: Plan) -> Plan:
@@ -36,6 +45,10 @@ def recheck(plan: Plan) -> tuple[Violation, ...]:
         *_overloaded_pools(plan, limits),
         *_broken_limits(plan, limits),
         *_broken_budgets(plan, limits),
+        *broken_shares(plan, limits),
+        *broken_losses(plan, limits, _replica_rate),
+        *broken_rentals(plan),
+        *broken_migration(plan),
         *_wrong_totals(plan, limits),
         *_changed_contents(plan),
     )
@@ -83,7 +96,7 @@ def _overloaded_pools(plan: Plan, limits: PlanLimits) -> Iterator[Violation]:
     loads = {pool.name: Fraction(0) for pool in plan.pools}
     rates = {one.name: Fraction(one.requests_per_second) for one in plan.workload.classes}
     for share in plan.shares:
-        replica = _replica_rate(plan, share)
+        replica = _replica_rate(plan, share.pool, share.workload_class)
         if replica <= 0:
             message = "no row of performance says that the pool can serve the class"
             yield Violation(rule="performance", subject=_where(share), message=message)
@@ -94,9 +107,9 @@ def _overloaded_pools(plan: Plan, limits: PlanLimits) -> Iterator[Violation]:
 
 
 def _load_of(pool: PlannedPool, used: Fraction, plan: Plan, limits: PlanLimits) -> Iterator[Violation]:
-    usable = 1 - _exact(limits.headroom)
-    if used > usable * (1 + TOLERANCE):
-        message = f"uses {float(used):.4%} of its capacity, may use {float(usable):.2%}"
+    most = usable(pool, limits)
+    if used > most * (1 + TOLERANCE):
+        message = f"uses {float(used):.4%} of its capacity, may use {float(most):.2%}"
         yield Violation(rule="capacity", subject=pool.name, message=message)
     said = plan.certificate.utilisation.get(pool.name)
     if said is None or abs(_exact(said) - used) > TOLERANCE:
@@ -104,13 +117,13 @@ def _load_of(pool: PlannedPool, used: Fraction, plan: Plan, limits: PlanLimits) 
         yield Violation(rule="capacity", subject=pool.name, message=message)
 
 
-def _replica_rate(plan: Plan, share: ClassShare) -> Fraction:
+def _replica_rate(plan: Plan, pool: str, workload_class: str) -> Fraction:
     """What one replica may be planned with, by the plan's own row; 0 where there is none, or more than one."""
-    configuration = plan.pool(share.pool).configuration.id
+    configuration = plan.pool(pool).configuration.id
     rows = [
         row
         for row in plan.performance
-        if row.configuration == configuration and row.workload_class == share.workload_class
+        if row.configuration == configuration and row.workload_class == workload_class
     ]
     if len(rows) != 1:
         return Fraction(0)
@@ -118,13 +131,12 @@ def _replica_rate(plan: Plan, share: ClassShare) -> Fraction:
 
 
 def _broken_limits(plan: Plan, limits: PlanLimits) -> Iterator[Violation]:
-    rented: Counter[str] = Counter()
+    rented = rented_nodes(plan)
     taken: defaultdict[str, Fraction] = defaultdict(Fraction)
-    offers = {pool.offer.id: pool.offer for pool in plan.pools}
-    for pool in plan.pools:
-        rented[pool.offer.id] += pool.nodes
-        for share in pool.offer.limits.quotas:
-            taken[share.group] += _exact(share.per_node) * pool.nodes
+    offers = offers_of(plan)
+    for name, nodes in rented.items():
+        for share in offers[name].limits.quotas:
+            taken[share.group] += _exact(share.per_node) * nodes
     for name, nodes in rented.items():
         stock = offers[name].limits.max_count
         most = limits.assumed_max_nodes if stock is None else stock
@@ -140,12 +152,18 @@ def _broken_limits(plan: Plan, limits: PlanLimits) -> Iterator[Violation]:
 
 
 def _broken_budgets(plan: Plan, limits: PlanLimits) -> Iterator[Violation]:
+    rented, offers = rented_nodes(plan), offers_of(plan)
     budget = limits.budget_usd_per_hour
     if budget is not None and plan.usd_per_hour > budget:
         message = f"costs {plan.usd_per_hour} usd_per_hour, the budget is {budget}"
         yield Violation(rule="budget", subject="budget_usd_per_hour", message=message)
     for provider, most in limits.provider_budgets_usd_per_hour.items():
-        cost = sum((p.usd_per_hour for p in plan.pools if p.offer.provider == provider), Decimal(0))
+        paid = (
+            n * offers[name].total_usd_per_hour
+            for name, n in rented.items()
+            if offers[name].provider == provider
+        )
+        cost = sum(paid, Decimal(0))
         if cost > most:
             message = f"costs {cost} usd_per_hour, the budget is {most}"
             yield Violation(rule="provider budgets", subject=provider, message=message)
@@ -153,8 +171,9 @@ def _broken_budgets(plan: Plan, limits: PlanLimits) -> Iterator[Violation]:
 
 def _wrong_totals(plan: Plan, limits: PlanLimits) -> Iterator[Violation]:
     certificate = plan.certificate
-    if certificate.objective != float(plan.usd_per_hour):
-        message = f"was certified at {certificate.objective} usd_per_hour, costs {plan.usd_per_hour}"
+    cost = plan.usd_per_hour + (plan.migration.usd_per_hour if plan.migration else 0)
+    if certificate.objective != float(cost):
+        message = f"was certified at {certificate.objective} usd_per_hour, costs {cost}"
         yield Violation(rule="cost", subject="objective", message=message)
     if certificate.bound > certificate.objective * (1 + float(TOLERANCE)):
         message = f"the bound {certificate.bound} is above the cost {certificate.objective}"

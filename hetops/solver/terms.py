@@ -13,17 +13,8 @@ from decimal import Decimal
 from enum import StrEnum
 from fractions import Fraction
 
+from hetops.domain.offer import Trait
 from hetops.errors import nearest
-
-
-class Trait(StrEnum):
-    """What offers have in common, or are told apart by."""
-
-    OFFER = "offer"
-    ZONE = "zone"
-    PROVIDER = "provider"
-    MARKET = "market"
-    GPU = "gpu"
 
 
 class Billing(StrEnum):

@@ -11,8 +11,8 @@ import msgspec
 from msgspec import Meta
 
 from hetops.domain.model import Precision
-from hetops.domain.offer import Market
-from hetops.domain.units import HOURS_PER_MONTH
+from hetops.domain.offer import Market, Trait
+from hetops.domain.units import HOURS_PER_MONTH, MINUTES_PER_HOUR
 from hetops.domain.workload import Priority
 from hetops.state.home import RESERVED
 
@@ -24,7 +24,9 @@ Percentile = Annotated[float, Meta(gt=0, lt=100)]
 Share = Annotated[float, Meta(ge=0, lt=1)]
 Recovery = Annotated[float, Meta(gt=0, le=1)]
 Name = Annotated[str, Meta(pattern=r"^[a-z]([a-z0-9-]{0,30}[a-z0-9])?$")]
+Part = Annotated[float, Meta(ge=0, le=1)]
 Money = Annotated[Decimal, Meta(description="USD", extra_json_schema={"exclusiveMinimum": 0})]
+Cost = Annotated[Decimal, Meta(description="USD, 0 too", extra_json_schema={"minimum": 0})]
 
 _OF_EVERY_PROVIDER = ("enabled", "usd_per_hour")
 """Keys of `[providers.NAME]` that are ours; the rest is the provider's own."""
@@ -222,6 +224,89 @@ class RouterSpec(Table, frozen=True, kw_only=True):
     """A file of one key a line, mode 0600; empty lets `up` make one."""
 
 
+class SurviveSpec(Table, frozen=True, kw_only=True):
+    """Something that may fail whole: without it the rest still serves every class within the targets."""
+
+    losing: Trait
+    """`zone` (a region where no zone is told), `provider`, `offer`, `market` or `gpu`."""
+    names: tuple[str, ...] = ()
+    """Names or patterns of what fails together; empty lets each fail on its own."""
+    kept_share: Recovery = 1.0
+    """Share of each class's requests that must still be served."""
+
+
+class ShareSpec(Table, frozen=True, kw_only=True):
+    """How much of each class may, or must, be served where offers have something in common."""
+
+    of: Trait
+    """`market`, `zone`, `provider`, `offer` or `gpu`."""
+    names: tuple[str, ...] = ()
+    """Names or patterns, taken together: `spot`; empty takes each zone, or whatever it is, on its own."""
+    classes: tuple[str, ...] = ()
+    """Classes that it holds for; empty means every class."""
+    priority: Priority | None = None
+    """Only classes of this priority: `interactive` lets batch work go anywhere."""
+    at_most: Part = 1.0
+    """Share of each class at most."""
+    at_least: Part = 0.0
+    """Share of each class at least; only with names."""
+
+    def __post_init__(self) -> None:
+        if self.at_least > self.at_most:
+            raise ValueError(f"at_least {self.at_least} is above at_most {self.at_most}")
+        if self.at_least == 0 and self.at_most == 1:
+            raise ValueError("it limits nothing: give at_most, at_least or both")
+        if self.at_least > 0 and not self.names:
+            raise ValueError("at_least needs names: not every one can have a least share of its own")
+
+
+class InterruptionsSpec(Table, frozen=True, kw_only=True):
+    """What to count on where spot offers do not tell how often their nodes are taken away. There is no default."""
+
+    providers: tuple[str, ...] = ()
+    """Whose spot offers; empty means all."""
+    per_hour: Annotated[float, Meta(ge=0, le=60)] | None = None
+    """How often a node is taken away, where its offer does not say; empty leaves that unknown, which counts as never."""
+    recovery_minutes: Annotated[float, Meta(ge=0, le=1440)]
+    """From then until another serves in its place: notice missed, boot, download of the weights."""
+
+    def __post_init__(self) -> None:
+        if (self.per_hour or 0.0) * self.recovery_minutes >= MINUTES_PER_HOUR:
+            raise ValueError("interrupted so often, and for so long, a node never serves")
+
+
+class MigrationSpec(Table, frozen=True, kw_only=True):
+    """Plan from the fleet that runs: what it costs to change it, and how much of it may change."""
+
+    usd_per_added_node: Cost = Decimal(0)
+    """Once: the hours that a node is paid for and does not serve yet, and the work."""
+    usd_per_removed_node: Cost = Decimal(0)
+    """Once."""
+    horizon_hours: Annotated[float, Meta(gt=0, le=87600)] = 24.0
+    """What is paid once counts as spread over so many hours: how long the fleet is to stay."""
+    max_changed_nodes: Annotated[int, Meta(ge=0)] | None = None
+    """Nodes added and removed at most, together; empty allows any number."""
+
+    def __post_init__(self) -> None:
+        if self.usd_per_added_node < 0 or self.usd_per_removed_node < 0:
+            raise ValueError("usd_per_added_node and usd_per_removed_node must be at least 0")
+
+
+class ReservedSpec(Table, frozen=True, kw_only=True):
+    """Nodes that are paid for already: they cost the same whether the plan uses them or not."""
+
+    offer: str
+    """The offer that they are of, by its id or SKU as `hetops offers` tells them."""
+    nodes: Annotated[int, Meta(ge=1)]
+    """How many."""
+    usd_per_hour: Money | None = None
+    """What each costs anyway; empty takes the offer's price."""
+
+    def __post_init__(self) -> None:
+        if self.usd_per_hour is not None and not self.usd_per_hour > 0:
+            raise ValueError("usd_per_hour must be above zero")
+
+
 class PolicySpec(Table, frozen=True, kw_only=True):
     """How careful the plan is."""
 
@@ -233,6 +318,12 @@ class PolicySpec(Table, frozen=True, kw_only=True):
     """Most pools that a fleet may have; empty allows any number."""
     max_nodes_per_offer: Annotated[int, Meta(ge=1)] = 64
     """Taken where a provider does not say how many nodes it has: unknown is never unlimited."""
+    survive: tuple[SurviveSpec, ...] = ()
+    shares: tuple[ShareSpec, ...] = ()
+    interruptions: tuple[InterruptionsSpec, ...] = ()
+    """Of those that fit an offer the last counts."""
+    migration: MigrationSpec | None = None
+    """With this table `up` and `diff` plan from the fleet that runs, as `plan --from-running` does."""
 
 
 class StateSpec(Table, frozen=True, kw_only=True):
@@ -262,6 +353,7 @@ class Spec(Table, frozen=True, kw_only=True):
     providers: dict[str, dict[str, Any]] = {}
     """`[providers.NAME]`: the provider may be asked; its settings are its own, `enabled` and `usd_per_hour` are common."""
     offers: OffersSpec = OffersSpec()
+    reserved: tuple[ReservedSpec, ...] = ()
     engine: EngineSpec = EngineSpec()
     router: RouterSpec = RouterSpec()
     policy: PolicySpec = PolicySpec()

@@ -1,0 +1,68 @@
+"""What the rules of a policy cost: the fleet held against that of the same question without each of them. Decides no rule."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from decimal import Decimal
+
+from hetops.app.pose import Posed
+from hetops.domain.policy import TermCost
+from hetops.errors import TimeoutExpiredError
+from hetops.solver.problem import Problem
+from hetops.solver.solution import Solution
+from hetops.solver.solve import Effort, solve
+from hetops.solver.terms import Billing
+
+
+def term_costs(posed: Posed, solution: Solution, *, limit_seconds: float) -> tuple[TermCost, ...]:
+    """One for each kind of rule that the question has; each is searched for `limit_seconds` at most."""
+    return tuple(
+        TermCost(
+            text=text,
+            usd_per_hour=solution.usd_per_hour,
+            usd_per_hour_without=_cost(problem, limit_seconds),
+        )
+        for text, problem in _without(posed.problem, posed)
+    )
+
+
+def cost_from_nothing(posed: Posed, *, limit_seconds: float) -> Decimal | None:
+    """What the cheapest fleet costs that keeps nothing of the one that runs; None where none was found in time."""
+    return _cost(replace(posed.problem, migration=None), limit_seconds)
+
+
+def _without(problem: Problem, posed: Posed) -> Iterator[tuple[str, Problem]]:
+    """Each kind of rule in words, and the question without it."""
+    if problem.losses:
+        told = ", ".join(f"{loss.id} with {loss.kept_share:.0%} still served" for loss in problem.losses)
+        yield f"bearing {told}", replace(problem, losses=())
+    if problem.share_limits:
+        told = ", ".join(f"{one.id} {_bounds(one.at_least, one.at_most)}" for one in problem.share_limits)
+        yield f"spreading ({told})", replace(problem, share_limits=())
+    if any(offer.lost_share for offer in problem.offers):
+        steady = tuple(replace(offer, interruptions_per_hour=0.0) for offer in problem.offers)
+        yield "counting on interruptions", replace(problem, offers=steady)
+    if posed.candidates.held.reserved:
+        yield "paying for reserved nodes, used or not,", _unreserved(problem)
+
+
+def _bounds(at_least: float, at_most: float) -> str:
+    least, most = f"at least {at_least:.0%}", f"at most {at_most:.0%}"
+    return " and ".join((*([least] if at_least > 0 else ()), *([most] if at_most < 1 else ())))
+
+
+def _unreserved(problem: Problem) -> Problem:
+    """The question to somebody who has reserved nothing."""
+    free = tuple(o for o in problem.offers if not (o.billing is Billing.RESERVED and o.committed_nodes))
+    ids = {offer.id for offer in free}
+    columns = tuple(column for column in problem.columns if column.offer in ids)
+    return replace(problem, offers=free, columns=columns)
+
+
+def _cost(problem: Problem, limit_seconds: float) -> Decimal | None:
+    try:
+        outcome = solve(problem, effort=Effort(limit_seconds=limit_seconds))
+    except TimeoutExpiredError:
+        return None
+    return outcome.usd_per_hour if isinstance(outcome, Solution) else None

@@ -1,0 +1,107 @@
+"""Policy: how a fleet must be spread and what it must bear, and what a plan holds ready for that. Solves nothing.
+
+A rule speaks of a trait of offers: `values` of it together, or, without values, each value that occurs on its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from hetops.domain.offer import Offer, Trait
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShareRule:
+    """How much of each class at most, and at least, is served on offers that have a trait in common."""
+
+    id: str
+    trait: Trait
+    values: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
+    """Empty means every class."""
+    at_most: float = 1.0
+    at_least: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LossRule:
+    """What may fail whole, and the share of each class that the rest still serves within the targets."""
+
+    id: str
+    trait: Trait
+    values: tuple[str, ...] = ()
+    kept_share: float = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FallbackShare:
+    """The part of a class that a pool serves while something is lost."""
+
+    workload_class: str
+    pool: str
+    share: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LossCover:
+    """Who serves what while something is lost."""
+
+    rule: str
+    """The id of its `LossRule`."""
+    lost: tuple[str, ...]
+    """Values of the rule's trait that are gone."""
+    shares: tuple[FallbackShare, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rental:
+    """Nodes of an offer that are paid for as a whole, in use or not: reserved ones, and blocks that come whole."""
+
+    offer: Offer
+    nodes: int
+    committed_nodes: int = 0
+    """Of them paid for already, whatever the plan."""
+    lot_nodes: int = 1
+    """They are had in multiples of this."""
+
+    @property
+    def usd_per_hour(self) -> Decimal:
+        """Cost of all nodes, idle ones too."""
+        return self.offer.total_usd_per_hour * self.nodes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Migration:
+    """The way from a fleet that runs into the plan's, and what it counts for."""
+
+    running: Mapping[str, int] = field(default_factory=dict)
+    """Nodes that ran, by pool."""
+    usd_per_added_node: Decimal = Decimal(0)
+    usd_per_removed_node: Decimal = Decimal(0)
+    horizon_hours: float = 24.0
+    """What is paid once counts as spread over so many hours."""
+    max_changed_nodes: int | None = None
+    usd_per_hour: Decimal = Decimal(0)
+    """What the changes count for in the plan's objective; no bill ever says it."""
+    usd_per_hour_from_nothing: Decimal | None = None
+    """What the cheapest fleet costs that keeps nothing; None where none was found in time."""
+
+    def added(self, nodes: Mapping[str, int]) -> int:
+        """Nodes that a fleet, by pool, has beyond those that ran."""
+        return sum(max(count - self.running.get(pool, 0), 0) for pool, count in nodes.items())
+
+    def removed(self, nodes: Mapping[str, int]) -> int:
+        """Nodes that ran and that a fleet, by pool, does without."""
+        return sum(max(count - nodes.get(pool, 0), 0) for pool, count in self.running.items())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TermCost:
+    """What a rule does to the fleet: its words, and the cost with it and of the same question without it."""
+
+    text: str
+    usd_per_hour: Decimal
+    usd_per_hour_without: Decimal | None
+    """None where nothing was found in time."""

@@ -1,0 +1,91 @@
+"""What a plan says of its policy: what its rules cost, who serves what after a loss, what is paid for, what it keeps. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+
+from hetops.domain.plan import Plan
+from hetops.domain.policy import LossCover, Migration, TermCost
+from hetops.reports import quantities as q
+
+_MOST_COVERS = 12
+
+
+def as_text(plan: Plan) -> str:
+    """The sections in their order; empty for a plan without a policy."""
+    sections = (
+        _covers(plan),
+        "\n".join((*_spot(plan), *_rentals(plan), *_migration(plan), *map(_cost, plan.term_costs))),
+    )
+    return "\n\n".join(s for s in sections if s)
+
+
+def _covers(plan: Plan) -> str:
+    """After each loss, what is still served of the classes and where."""
+    rows = [row for cover in plan.covers for row in _cover_rows(cover)]
+    if not rows:
+        return ""
+    told = q.table(("without", "class", "served", "then goes to"), rows[:_MOST_COVERS], right=(2,))
+    more = len(rows) - _MOST_COVERS
+    return f"{told}\nand {more} more lines (--json has them)" if more > 0 else told
+
+
+def _cover_rows(cover: LossCover) -> Iterator[tuple[str, ...]]:
+    lost = " or ".join(cover.lost)
+    for name in dict.fromkeys(s.workload_class for s in cover.shares):
+        shares = sorted((s for s in cover.shares if s.workload_class == name), key=lambda s: -s.share)
+        to = ", ".join(f"{s.pool} {q.share(s.share)}" for s in shares if s.share > 0)
+        yield lost, name, q.share(min(sum(s.share for s in shares), 1.0)), to
+
+
+def _spot(plan: Plan) -> Iterator[str]:
+    for pool in plan.pools:
+        if pool.lost_share > 0:
+            yield (
+                f"Interruptions: {pool.name} {pool.interruptions_per_hour:.3g} times an hour, back after "
+                f"{pool.recovery_minutes:g} min; {q.share(pool.lost_share)} of its capacity is not counted on"
+            )
+
+
+def _rentals(plan: Plan) -> Iterator[str]:
+    for rental in plan.rentals:
+        idle = plan.idle_nodes(rental)
+        paid = f"{rental.committed_nodes} paid for anyway" if rental.committed_nodes else "had as a whole"
+        wasted = f", {idle} idle for {q.usd(idle * rental.offer.total_usd_per_hour)} /h" if idle else ""
+        yield f"Paid for as a whole: {q.many(rental.nodes, 'node')} of {rental.offer.id} ({paid}), {rental.nodes - idle} in use{wasted}"
+
+
+def _migration(plan: Plan) -> Iterator[str]:
+    terms = plan.migration
+    if terms is None:
+        return
+    added, removed = terms.added(plan.nodes), terms.removed(plan.nodes)
+    runs = sum(terms.running.values())
+    yield (
+        f"From the fleet that runs: keeps {runs - removed} of {q.many(runs, 'node')}, adds {added}, removes {removed}"
+        f"{_counted(terms)}"
+    )
+    free = terms.usd_per_hour_from_nothing
+    if free is not None:
+        less = plan.usd_per_hour - free
+        told = f"{q.usd(less)} /h less" if less > 0 else "no less"
+        yield f"A fleet from nothing would cost {q.usd(free)} /h, {told}"
+
+
+def _counted(terms: Migration) -> str:
+    limit = "" if terms.max_changed_nodes is None else f" (at most {terms.max_changed_nodes} may change)"
+    if not terms.usd_per_hour:
+        return limit
+    return f"{limit}; the changes count for {q.usd(terms.usd_per_hour)} /h over {terms.horizon_hours:g} h"
+
+
+def _cost(term: TermCost) -> str:
+    """`Bearing X costs $1.20 /h: $5.63 with it, $4.43 without it`."""
+    text = f"{term.text[:1].upper()}{term.text[1:]}"
+    if term.usd_per_hour_without is None:
+        return f"{text}: what it costs is not known, nothing was found without it"
+    more = term.usd_per_hour - term.usd_per_hour_without
+    verb = "costs" if more >= 0 else "saves"
+    what = "nothing" if more == Decimal(0) else f"{q.usd(abs(more))} /h"
+    return f"{text} {verb} {what}: {q.usd(term.usd_per_hour)} with it, {q.usd(term.usd_per_hour_without)} without it"
