@@ -24,6 +24,7 @@ from hetops.errors import EngineError, HetopsError, LockError, UnknownNameError
 from hetops.load import drive, trials
 from hetops.load.client import Target
 from hetops.load.drive import Tuned
+from hetops.load.open_loops import OpenLoop, at_rate
 from hetops.load.samples import Sample, failures, figures
 from hetops.load.trials import BenchResult, Family, Trial, TrialResult
 from hetops.performance import estimate, measured
@@ -44,6 +45,10 @@ class Effort:
 
     seconds: float = 3.0
     requests: int = 40
+    precision: float = 0.0
+    """Relative half width of the mean's interval that ends a trial sooner; 0 measures for the whole time."""
+    rates: tuple[float, ...] = ()
+    """Requests a second of open loops on each replica, after the trials."""
 
 
 class Talk(Protocol):
@@ -145,6 +150,7 @@ def _recorded(
         host=valid_for,
         results=tuple(result for _, result in results),
         measurements=made,
+        open_loops=tuple(run.open_loops),
         warnings=tuple(run.warnings),
     )
 
@@ -181,7 +187,8 @@ def _offer(configuration: Configuration, found: Candidates) -> Offer | None:
 def _announcement(planned: Sequence[_Bench], effort: Effort) -> str:
     count = sum(len(b.trials) for b in planned)
     members = sum(len(b.family.members) for b in planned)
-    seconds = count * effort.seconds + len(planned) * _START_SECONDS
+    loops = (count + len(planned) * len(effort.rates)) * effort.seconds
+    seconds = loops + len(planned) * _START_SECONDS
     return (
         f"{q.many(members, 'configuration')} in {q.many(len(planned), 'engine')}, {q.many(count, 'measurement')} of"
         f" {effort.seconds:g} s, longer where an engine is slow: about {seconds:.0f} s"
@@ -206,6 +213,7 @@ class _Run:
     def __init__(self, found: Candidates, effort: Effort, talk: Talk) -> None:
         self._found, self._effort, self._talk = found, effort, talk
         self.warnings: list[str] = []
+        self.open_loops: list[OpenLoop] = []
 
     async def all(self, planned: Sequence[_Bench]) -> list[tuple[_Bench, TrialResult]]:
         """The results of all families, one after the other."""
@@ -233,7 +241,20 @@ class _Run:
                 too_slow.add(trial.workload_class)  # fuller, it is slower still
             else:
                 done.append(found)
+        await self._open_loops(one, tuned)
         return [(one, result) for result in done]
+
+    async def _open_loops(self, one: _Bench, tuned: Sequence[Tuned]) -> None:
+        """The rates that were asked for, each on all replicas at once; the first replica's figures stand for all."""
+        name, lengths = one.family.started.id, tuple(dict.fromkeys(t.lengths for t in one.trials))
+        for rate in self._effort.rates:
+            loops = (at_rate(t, name, lengths, rate, self._effort.seconds) for t in tuned)
+            found = (await asyncio.gather(*loops))[0]
+            if found is None:
+                self.warnings.append(f"{name}: no request was answered at {rate:g} requests/s")
+            else:
+                self.open_loops.append(found)
+                self._talk.say(f"  {rate:g} requests/s: TTFT {_median(found.figures.ttft_seconds)}")
 
     @contextlib.asynccontextmanager
     async def _engines(self, one: _Bench) -> AsyncIterator[Sequence[Target]]:
@@ -283,7 +304,8 @@ class _Run:
 
     async def _trial(self, one: _Bench, trial: Trial, tuned: Sequence[Tuned]) -> TrialResult | None:
         """One trial on all replicas at once; None where it was full and too slow to be measured in the time allowed."""
-        rule = trials.rule(trial, self._effort.seconds, self._effort.requests)
+        effort = self._effort
+        rule = trials.rule(trial, effort.seconds, effort.requests, effort.precision)
         loads = (drive.closed_loop(t, trial.lengths, trial.concurrency, rule) for t in tuned)
         loaded = await asyncio.gather(*loads)
         counted = [s for load in loaded for s in load.counted]

@@ -32,6 +32,20 @@ _KEY_VARIABLE = "HETOPS_API_KEY"
     show_default=True,
     help="Requests that are enough for a load, where they are done sooner.",
 )
+@click.option(
+    "--precision",
+    type=click.FloatRange(min=0, max=1, max_open=True),
+    default=0.0,
+    help="End a load sooner once its rate is known so well: 0.05 is 5 % to either side at 95 % confidence.",
+)
+@click.option(
+    "--rate",
+    "rates",
+    multiple=True,
+    type=click.FloatRange(min=0, min_open=True, max=1e6),
+    metavar="R",
+    help="Also send R requests a second to each replica, as users do, for --seconds. Repeatable.",
+)
 @click.option("--endpoint", metavar="URL", help=f"Measure this engine instead. Its key: {_KEY_VARIABLE}.")
 @click.option("--configuration", metavar="ID", help="What runs at the endpoint, or ran for the files.")
 @click.option(
@@ -52,6 +66,8 @@ def command(
     overrides: tuple[str, ...],
     seconds: float,
     requests: int,
+    precision: float,
+    rates: tuple[float, ...],
     endpoint: str | None,
     configuration: str | None,
     files: tuple[Path, ...],
@@ -72,7 +88,8 @@ def command(
     from hetops.app.bench import Effort, Endpoint, bench, bench_endpoint
     from hetops.reports import bench as report
 
-    question, effort = asked.about(file, overrides), Effort(seconds=seconds, requests=requests)
+    question = asked.about(file, overrides)
+    effort = Effort(seconds=seconds, requests=requests, precision=precision, rates=rates)
     talk = Terminal("bench", yes=yes)
     if endpoint and configuration:
         key = os.environ.get(_KEY_VARIABLE, "")

@@ -63,6 +63,8 @@ async def ask(target: Target, lengths: Lengths, text: str, *, due: float, began:
     except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError) as fault:
         failure = Failure.CONNECT if answer.first_at is None else Failure.TORN
         message = str(fault) or type(fault).__name__
+    if failure is None and answer.nonsense:
+        failure, message = Failure.NONSENSE, answer.nonsense
     if failure is None and (answer.error or not answer.whole):
         failure, message = Failure.TORN, answer.error or "the stream ended early"
     if failure is None and answer.first_at is None:
@@ -114,6 +116,8 @@ async def _exchange(target: Target, body: bytes, answer: Answer) -> None:
             raise _FailedError(_failure(status), f"status {status}: {said[:300].decode('utf-8', 'replace')}")
         async for part in parts:
             answer.feed(part, time.monotonic())
+            if answer.error:
+                return
 
 
 @contextlib.asynccontextmanager

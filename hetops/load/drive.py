@@ -85,9 +85,12 @@ async def closed_loop(
     of each place is the warm-up."""
     loop = _ClosedLoop(tuned, rule, on_sample)
     places = (loop.place(closed(lengths, place, concurrency)) for place in range(concurrency))
-    async with asyncio.TaskGroup() as group:
-        for place in places:
-            group.create_task(place)
+    try:
+        async with asyncio.timeout(rule.most_seconds), asyncio.TaskGroup() as group:
+            for place in places:
+                group.create_task(place)
+    except TimeoutError:
+        loop.end(Stop.SECONDS)
     return loop.result()
 
 
@@ -141,6 +144,10 @@ class _ClosedLoop:
             sample = await self._ask(lengths)
             self._take(sample, number)
 
+    def end(self, why: Stop) -> None:
+        """No more is waited for."""
+        self._stopped = self._stopped or why
+
     def result(self) -> Loaded:
         """What was measured."""
         return Loaded(
@@ -182,4 +189,11 @@ def _seeds(first: int | None) -> Iterator[int]:
 async def _probe(target: Target, words: int, seed: int) -> Sample:
     text = prompts.prompt(words, seed)
     asked = Lengths(input_tokens=words, output_tokens=2)
-    return await client.ask(target, asked, text, due=0.0, began=time.monotonic())
+    try:
+        async with asyncio.timeout(target.silence_seconds):
+            return await client.ask(target, asked, text, due=0.0, began=time.monotonic())
+    except TimeoutError as fault:
+        raise EngineError(
+            f"{target.url} does not end its answer of 2 tokens within {target.silence_seconds:g} s",
+            hint="check the endpoint: does it serve this model, and is it idle?",
+        ) from fault

@@ -25,6 +25,7 @@ class Failure(StrEnum):
     ENGINE = "engine error (5xx)"
     TORN = "answer broken off"
     EMPTY = "no token in the answer"
+    NONSENSE = "no event stream"
     SILENT = "no answer in time"
 
 

@@ -49,6 +49,11 @@ class StopRule:
     max_failures: int = 5
     """So many requests failing one after the other end the measurement."""
 
+    @property
+    def most_seconds(self) -> float:
+        """After so long it ends, whatever was counted and whatever is unanswered."""
+        return self.max_seconds * _PATIENCE
+
     def __post_init__(self) -> None:
         if not self.max_seconds > 0 or self.max_requests < 1 or self.min_requests < 1 or self.precision < 0:
             raise ValueError("a measurement needs some time, some requests and a precision of at least 0")
@@ -65,7 +70,7 @@ def stop(rule: StopRule, seconds: float, durations: Sequence[float], failures_in
     if len(durations) >= rule.max_requests:
         return Stop.REQUESTS
     few = len(durations) < min(rule.min_requests, rule.max_requests)
-    if seconds >= rule.max_seconds * (_PATIENCE if few else 1.0):
+    if seconds >= (rule.most_seconds if few else rule.max_seconds):
         return Stop.SECONDS
     if few or not rule.precision or len(durations) < _FEWEST_FOR_PRECISION:
         return None

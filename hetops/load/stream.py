@@ -9,6 +9,11 @@ import msgspec
 
 _DATA = b"data:"
 _DONE = b"[DONE]"
+_OTHER = (b":", b"event:", b"id:", b"retry:")
+"""Lines of an event stream that say nothing of the answer."""
+_LONGEST_BYTES = 4 << 20
+"""Of a line: an event is a token or a few."""
+_SHOWN_BYTES = 60
 
 
 class _Usage(msgspec.Struct):
@@ -38,12 +43,20 @@ class Answer:
     whole: bool = False
     """It has ended as it should."""
     error: str = ""
+    odd: bytes = b""
+    """The beginning of what came first that is no event of such a stream."""
     _rest: bytes = field(default=b"")
 
     @property
     def tokens(self) -> int:
         """Output tokens: what the engine says, else the events."""
         return self.output_tokens or self.pieces
+
+    @property
+    def nonsense(self) -> str:
+        """What to say of an answer without a token that is no event stream; empty where it is one."""
+        odd = self.odd or self._rest.strip()[:_SHOWN_BYTES]
+        return f"no event stream, it begins {odd!r}" if odd and self.first_at is None else ""
 
     @property
     def tpot_seconds(self) -> float | None:
@@ -58,6 +71,11 @@ class Answer:
         for line in lines:
             if line.startswith(_DATA):
                 self._event(line.removeprefix(_DATA).strip(), at)
+            elif line.strip() and not line.startswith(_OTHER):
+                self.odd = self.odd or line[:_SHOWN_BYTES]
+        if len(self._rest) > _LONGEST_BYTES:
+            self.odd = self.odd or self._rest[:_SHOWN_BYTES]
+            self.error = f"a line of more than {_LONGEST_BYTES >> 20} MiB"
 
     def _event(self, data: bytes, at: float) -> None:
         if data == _DONE:
@@ -66,6 +84,7 @@ class Answer:
         try:
             chunk = _CHUNK.decode(data)
         except msgspec.DecodeError:
+            self.odd = self.odd or data[:_SHOWN_BYTES]
             return
         if chunk.error is not None:
             self.error = str(chunk.error)

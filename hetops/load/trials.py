@@ -17,6 +17,7 @@ from typing import ClassVar
 from hetops.domain.configuration import Configuration
 from hetops.domain.performance import Measurement
 from hetops.domain.workload import WorkloadClass
+from hetops.load.open_loops import OpenLoop
 from hetops.load.samples import Figures
 from hetops.load.schedule import Lengths
 from hetops.load.stopping import Interval, StopRule
@@ -77,6 +78,8 @@ class BenchResult:
     results: tuple[TrialResult, ...]
     measurements: tuple[Measurement, ...]
     """As they were recorded for planning."""
+    open_loops: tuple[OpenLoop, ...] = ()
+    """At the rates that were asked for."""
     warnings: tuple[str, ...] = ()
 
 
@@ -117,10 +120,10 @@ def worth_it(trial: Trial, done: Sequence[TrialResult]) -> bool:
 _RISE = 1.05
 
 
-def rule(trial: Trial, seconds: float, requests: int) -> StopRule:
+def rule(trial: Trial, seconds: float, requests: int, precision: float = 0.0) -> StopRule:
     """When a trial has measured enough: a fuller replica answers later, so it is given time for half a round at least."""
     fewest = min(requests, max(2, trial.concurrency // 2))
-    return StopRule(max_seconds=seconds, max_requests=requests, min_requests=fewest)
+    return StopRule(max_seconds=seconds, max_requests=requests, min_requests=fewest, precision=precision)
 
 
 def rate(figures: Figures, concurrency: int) -> Interval:

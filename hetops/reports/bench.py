@@ -6,6 +6,7 @@ from typing import Any
 
 from hetops.domain import codec
 from hetops.domain.performance import Measurement
+from hetops.load.open_loops import OpenLoop
 from hetops.load.stopping import Interval
 from hetops.load.trials import BenchResult, TrialResult
 from hetops.observations.imports import ImportResult
@@ -14,6 +15,11 @@ from hetops.reports import quantities as q
 _HEADERS = (
     *("configuration", "class", "in", "out", "in flight", "requests", "rate", "95 %", "TTFT p50", "p90"),
     *("TPOT p50", "p90", "estimate was"),
+)
+
+_OPEN_LOOPS = (
+    *("open loop", "offered", "answered", "sent", "failed", "left"),
+    *("TTFT p50", "p90", "TPOT p50", "p90"),
 )
 
 _IMPORTED = (
@@ -37,6 +43,11 @@ def as_text(result: BenchResult) -> str:
         head,
         q.table(_HEADERS, rows, right=tuple(range(2, len(_HEADERS)))),
         recorded,
+        q.table(
+            _OPEN_LOOPS, [_open_loop(o) for o in result.open_loops], right=tuple(range(1, len(_OPEN_LOOPS)))
+        )
+        if result.open_loops
+        else "",
         "\n".join(f"warning: {w}" for w in result.warnings),
     )
     return "\n\n".join(s for s in sections if s) + "\n"
@@ -57,6 +68,21 @@ def _row(result: TrialResult) -> tuple[str, ...]:
         *(q.seconds(v) for v in found.ttft_seconds[:2] or (None, None)),
         *(q.seconds(v) for v in found.tpot_seconds[:2] or (None, None)),
         _off(result),
+    )
+
+
+def _open_loop(loop: OpenLoop) -> tuple[str, ...]:
+    found = loop.figures
+    failed = sum(found.failures.values())
+    return (
+        loop.configuration,
+        q.rate(loop.offered_requests_per_second),
+        q.rate(loop.answered_requests_per_second),
+        str(loop.sent),
+        str(failed),
+        str(loop.unanswered),
+        *(q.seconds(v) for v in found.ttft_seconds[:2] or (None, None)),
+        *(q.seconds(v) for v in found.tpot_seconds[:2] or (None, None)),
     )
 
 

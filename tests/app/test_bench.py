@@ -139,3 +139,16 @@ def test_an_endpoint_that_does_not_answer_is_an_error_and_records_nothing(foreig
     with pytest.raises(EngineError, match="does not answer"):
         bench_endpoint(asked(foreign), endpoint, EFFORT, Heard())
     assert not os.path.exists(foreign / ".hetops" / "measurements")
+
+
+def test_rates_are_measured_as_users_come_and_stay_out_of_what_plans_rest_on(foreign: Path) -> None:
+    with engine(foreign) as running:
+        endpoint = Endpoint(url=running.url, configuration=LOCAL)
+        effort = Effort(seconds=0.5, requests=6, rates=(20.0,), precision=0.2)
+        found = bench_endpoint(asked(foreign), endpoint, effort, Heard())
+    (loop,) = found.open_loops
+    assert loop.offered_requests_per_second == 20.0
+    assert loop.sent == loop.figures.requests + loop.unanswered > 0
+    assert 0 < loop.answered_requests_per_second < 100
+    assert loop.figures.ttft_seconds
+    assert {m.concurrency for m in found.measurements} == {r.trial.concurrency for r in found.results}

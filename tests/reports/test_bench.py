@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 import jsonschema
 
 from hetops.app.schema import schema_of
+from hetops.load.open_loops import OpenLoop
 from hetops.load.stopping import Interval
 from hetops.load.trials import BenchResult
 from hetops.reports import bench as report
@@ -45,6 +46,23 @@ def test_what_was_not_measured_is_left_out_and_its_json_keeps_to_its_schema() ->
     jsonschema.validate(json.loads(json.dumps(found, allow_nan=False)), schema_of("bench"))
     assert found["results"][0]["figures"]["tpot_seconds"] == ()
     assert " - " in report.as_text(bench)
+
+
+def test_open_loops_stand_in_a_table_of_their_own() -> None:
+    loop = OpenLoop(
+        configuration="any",
+        offered_requests_per_second=3.0,
+        sent=9,
+        unanswered=1,
+        answered_requests_per_second=2.5,
+        figures=MEASURED.figures,
+    )
+    bench = replace(BENCH, open_loops=(loop,))
+    row = report.as_text(bench).splitlines()[-3]
+    assert row.split()[:8] == ["any", "3", "/s", "2.5", "/s", "9", "0", "1"]
+    found = json.loads(json.dumps(report.as_json(bench)))
+    jsonschema.validate(found, schema_of("bench"))
+    assert "OPEN LOOP" not in report.as_text(BENCH)
 
 
 def test_warnings_are_told() -> None:

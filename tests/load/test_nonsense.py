@@ -1,0 +1,115 @@
+"""Endpoints that answer nonsense, or never end: each load ends in time and says what came."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from hetops.errors import EngineError
+from hetops.load import drive
+from hetops.load.client import Target
+from hetops.load.open_loops import at_rate
+from hetops.load.samples import Failure
+from hetops.load.schedule import Lengths
+from hetops.load.stopping import Stop, StopRule
+
+Answer = Callable[[asyncio.StreamWriter], Awaitable[None]]
+LENGTHS = Lengths(input_tokens=20, output_tokens=5)
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
+TOKEN = b'data: {"choices": [{"delta": {"content": "a"}}]}\n\n'
+
+
+async def web_page(writer: asyncio.StreamWriter) -> None:
+    writer.write(HEAD + b"<html><body>Welcome</body></html>\n")
+
+
+async def whole_json(writer: asyncio.StreamWriter) -> None:
+    writer.write(HEAD + b'{"choices": [{"message": {"content": "a b c"}}]}')
+
+
+async def broken_events(writer: asyncio.StreamWriter) -> None:
+    writer.write(HEAD + b"data: {not json\n\ndata: \xff\xfe\n\ndata: [DONE]\n\n")
+
+
+async def one_long_line(writer: asyncio.StreamWriter) -> None:
+    writer.write(HEAD)
+    while not writer.is_closing():
+        writer.write(b"x" * (1 << 16))
+        await writer.drain()
+
+
+async def no_http(writer: asyncio.StreamWriter) -> None:
+    writer.write(b"SSH-2.0-OpenSSH_9.2\r\n\r\n")
+
+
+async def endless_tokens(writer: asyncio.StreamWriter) -> None:
+    writer.write(HEAD)
+    while not writer.is_closing():
+        writer.write(TOKEN)
+        await writer.drain()
+        await asyncio.sleep(0.02)
+
+
+async def served(answer: Answer, work: Callable[[Target], Awaitable[object]]) -> object:
+    """The result of some work on an endpoint that answers so."""
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await reader.readuntil(b"\r\n\r\n")
+            await answer(writer)
+        except (OSError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(handle, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        return await work(Target(url=f"http://127.0.0.1:{port}", model="m", silence_seconds=0.5))
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (web_page, "begins b'<html><body>Welcome"),
+        (whole_json, 'begins b\'{"choices"'),
+        (broken_events, "begins b'{not json'"),
+        (one_long_line, "begins b'xxxx"),
+        (no_http, "no HTTP: 'SSH-2.0"),
+    ],
+)
+def test_what_is_no_event_stream_is_an_error_that_shows_its_beginning(answer: Answer, said: str) -> None:
+    with pytest.raises(EngineError) as caught:
+        asyncio.run(served(answer, lambda target: drive.tune(target, 200, seed=1)))
+    assert said in "".join(caught.value.details)
+
+
+def test_a_probe_whose_answer_never_ends_is_given_up() -> None:
+    with pytest.raises(EngineError, match="does not end its answer of 2 tokens within"):
+        asyncio.run(served(endless_tokens, lambda target: drive.tune(target, 200, seed=1)))
+
+
+def test_loads_on_an_endpoint_that_never_ends_are_over_in_time() -> None:
+    async def both(target: Target) -> tuple[drive.Loaded, object]:
+        tuned = drive.Tuned(target=target)
+        closed = await drive.closed_loop(tuned, LENGTHS, 3, StopRule(max_seconds=0.05))
+        return closed, await at_rate(tuned, "c", [LENGTHS], 50.0, 0.05)
+
+    began = time.monotonic()
+    closed, opened = asyncio.run(served(endless_tokens, both))  # type: ignore[misc]
+    assert time.monotonic() - began < 5
+    assert (closed.counted, closed.stopped) == ((), Stop.SECONDS)
+    assert opened is None
+
+
+def test_nonsense_in_a_load_is_counted_as_that() -> None:
+    async def load(target: Target) -> drive.Loaded:
+        return await drive.closed_loop(drive.Tuned(target=target), LENGTHS, 2, StopRule(max_seconds=1.0))
+
+    loaded = asyncio.run(served(web_page, load))
+    assert isinstance(loaded, drive.Loaded)
+    assert {s.failure for s in loaded.samples} == {Failure.NONSENSE}
+    assert loaded.stopped is Stop.FAILURES
