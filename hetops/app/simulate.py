@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -20,7 +21,7 @@ from hetops.files import read_bytes, write_whole
 from hetops.reports import quantities as q
 from hetops.reports.simulation import Ended, PlayedFault, Simulation
 from hetops.reports.simulation_html import as_html
-from hetops.reports.simulation_summary import Played, Scene, simulation
+from hetops.reports.simulation_summary import Played, Scene, figures, simulation
 from hetops.router.config import RouterConfig, from_plan
 from hetops.simulate import arrivals as coming
 from hetops.simulate import faults as written
@@ -93,27 +94,31 @@ def simulate(asked: SimulationAsked, progress: Progress) -> Simulation:
     faults = _faults(asked)
     plan, notes = _plan(asked)
     trace = _trace(asked)
-    recorded = _recorded(trace) if trace else _made(asked, plan)
+    recorded = _made(asked, plan) if trace is None else _recorded(trace)
     fleet, config = _wired(plan, str(asked.plan_file or "the spec's plan"))
     stage = _Stage(asked=asked, plan=plan, fleet=fleet, config=config, recorded=recorded, faults=faults)
-    runs: list[Played] = []
-    for number in range(asked.runs):
-        playing = _begun(stage, asked.seed + number, first=not number)
-        ended = _played(playing, partial(_tell, progress, number, asked.runs))
-        if ended is Ended.WHOLE or not runs:
-            runs.append(_told(playing, asked.seed + number, ended))
-        if ended is Ended.STOPPED:
-            break
-    return simulation(
-        plan,
-        Scene(
-            trace=trace.name if trace else UNTRACED,
-            faults=tuple(map(_played_fault, faults)),
-            runs_asked=asked.runs,
-            notes=notes,
-        ),
-        tuple(runs),
+    scene = Scene(
+        trace=UNTRACED if trace is None else trace.name,
+        faults=tuple(map(_played_fault, faults)),
+        runs_asked=asked.runs,
+        notes=notes,
     )
+    shown = _run(stage, 0, progress)
+    runs = [figures(shown)]
+    with contextlib.suppress(KeyboardInterrupt):  # the runs until then are told
+        while shown.ended is Ended.WHOLE and len(runs) < asked.runs:
+            run = _run(stage, len(runs), progress)
+            if run.ended is Ended.STOPPED:
+                break
+            runs.append(figures(run))
+    return simulation(plan, scene, shown, runs)
+
+
+def _run(stage: _Stage, number: int, progress: Progress) -> Played:
+    """One run to its end, or until Ctrl-C; `number` counts from 0."""
+    seed = stage.asked.seed + number
+    play = _begun(stage, seed, first=not number)
+    return _told(play, seed, _played(play, partial(_tell, progress, number, stage.asked.runs)))
 
 
 def write_html(found: Simulation, path: Path) -> None:

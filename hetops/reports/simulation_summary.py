@@ -28,7 +28,7 @@ from hetops.reports.simulation import (
 from hetops.reports.status import Measured
 from hetops.simulate.arrivals import Arrivals
 from hetops.simulate.fleet import VirtualFleet
-from hetops.simulate.outcome import Served, class_outcomes
+from hetops.simulate.outcome import ClassOutcome, Served, class_outcomes
 from hetops.simulate.record import Record
 
 MOST_MOMENTS = 120
@@ -59,9 +59,31 @@ class Scene:
     notes: tuple[str, ...] = ()
 
 
-def simulation(plan: Plan, scene: Scene, runs: Sequence[Played]) -> Simulation:
-    """The plan and what came of it, side by side."""
-    run = runs[0]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFigures:
+    """What the spread needs of a run: next to nothing, however many requests it had."""
+
+    seed: int
+    classes: tuple[WorkloadClass, ...]
+    outcomes: tuple[ClassOutcome, ...]
+    attainment: float | None
+    usd_per_million_tokens: float | None
+
+
+def figures(run: Played) -> RunFigures:
+    """The run's."""
+    bill = _Bill.of(run)
+    return RunFigures(
+        seed=run.seed,
+        classes=run.classes,
+        outcomes=class_outcomes(run.served, run.classes, _seconds(run)),
+        attainment=_attainment(run),
+        usd_per_million_tokens=bill.of_a_million(bill.tokens),
+    )
+
+
+def simulation(plan: Plan, scene: Scene, run: Played, runs: Sequence[RunFigures]) -> Simulation:
+    """The plan and what came of it in a run, side by side; `runs` are the figures of all, that one's first."""
     bill = _Bill.of(run)
     planned = sum(
         c.requests_per_second * (c.input_tokens.mean + c.output_tokens.mean) for c in plan.workload.classes
@@ -268,16 +290,14 @@ def _ttft(run: Played, part: slice) -> Iterator[tuple[str, float | None]]:
         yield c.name, float(np.percentile(own, c.target.ttft_percentile)) if len(own) else None
 
 
-def _spread(runs: Sequence[Played]) -> Iterator[Spread]:
-    outcomes = [class_outcomes(r.served, r.classes, _seconds(r)) for r in runs]
+def _spread(runs: Sequence[RunFigures]) -> Iterator[Spread]:
     for index, c in enumerate(runs[0].classes):
-        own = [of[index] for of in outcomes]
+        own = [r.outcomes[index] for r in runs]
         yield from _over(f"{c.name} TTFT p{c.target.ttft_percentile:g}", "s", [o.ttft_seconds for o in own])
         yield from _over(f"{c.name} TPOT p{c.target.tpot_percentile:g}", "s", [o.tpot_seconds for o in own])
         yield from _over(f"{c.name} within targets", "share", [o.attainment for o in own])
-    yield from _over("all within targets", "share", [_attainment(r) for r in runs])
-    bills = [_Bill.of(r) for r in runs]
-    yield from _over("USD per million tokens", "usd", [b.of_a_million(b.tokens) for b in bills])
+    yield from _over("all within targets", "share", [r.attainment for r in runs])
+    yield from _over("USD per million tokens", "usd", [r.usd_per_million_tokens for r in runs])
 
 
 def _over(name: str, unit: str, values: Sequence[float | None]) -> Iterator[Spread]:

@@ -305,3 +305,24 @@ def test_an_evaluation_tells_the_better_shares_from_the_worse() -> None:
     assert bad.attainment is not None
     assert bad.attainment < good.attainment
     assert bad.ttft.p99 > 2 * good.ttft.p99
+
+
+def test_ctrl_c_in_a_later_run_keeps_those_before_it(tmp_path: Path) -> None:
+    def stop(share: float) -> None:
+        if share > 0.55:
+            raise KeyboardInterrupt
+
+    found = simulate(question(tmp_path, duration_seconds=2000.0, runs=4), stop)
+    assert found.ended is Ended.STOPPED
+    assert found.seeds == (0, 1)
+    assert found.outcomes == {Outcome.OK: found.requests}
+
+
+def test_ctrl_c_before_anything_was_over_is_a_cancelled_command(tmp_path: Path) -> None:
+    def stop(share: float) -> None:
+        del share
+        raise KeyboardInterrupt
+
+    slow = ("slow,provider=local,at_seconds=0,factor=90000,nodes=3",)
+    with pytest.raises(KeyboardInterrupt):
+        simulate(question(tmp_path, duration_seconds=2000.0, faults=slow), stop)

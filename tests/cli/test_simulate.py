@@ -19,7 +19,7 @@ from hetops.reports.simulation import Ended, Simulation
 from tests.cli.process import HETOPS, environment, hetops, told
 from tests.doubles import plans
 
-A_DAY_OF_IT = ("simulate", "plan.json", "--duration", "100000", "--json")
+A_DAY_OF_IT = ("simulate", "plan.json", "--duration", "200000", "--json")
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def test_without_plan_or_spec_it_says_what_to_write(tmp_path: Path) -> None:
 def at_work(pid: int) -> bool:
     """Whether the process has had a few seconds of a processor: more than it takes to start and to draw requests."""
     ticks = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rsplit(")", 1)[1].split()
-    return sum(map(int, ticks[11:13])) / os.sysconf("SC_CLK_TCK") > 2.5
+    return sum(map(int, ticks[11:13])) / os.sysconf("SC_CLK_TCK") > 4.0
 
 
 def test_ctrl_c_ends_with_what_was_played_until_then(folder: Path) -> None:
@@ -82,7 +82,7 @@ def test_ctrl_c_ends_with_what_was_played_until_then(folder: Path) -> None:
     assert (process.returncode, stderr) == (8, "")
     found = codec.decode(Simulation, stdout, source="test")
     assert found.ended is Ended.STOPPED
-    assert 0 < found.seconds < 100_000
+    assert 0 < found.seconds < 200_000
     assert sum(found.outcomes.values()) + found.unfinished == found.requests > 0
     assert found.moments[-1].at_seconds < found.seconds
 

@@ -15,7 +15,7 @@ from hetops.domain.workload import LatencyTarget
 from hetops.reports.simulation import Ended, PlayedFault, Simulation
 from hetops.reports.simulation_html import as_html
 from hetops.reports.simulation_plots import Curve, Plot, Span, svg
-from hetops.reports.simulation_summary import MOST_MOMENTS, Played, Scene, simulation
+from hetops.reports.simulation_summary import MOST_MOMENTS, Played, Scene, figures, simulation
 from hetops.reports.simulation_text import as_text
 from hetops.router.config import from_plan
 from hetops.simulate.fleet import VirtualFleet
@@ -61,7 +61,10 @@ def run(seed: int = 0, ended: Ended = Ended.WHOLE) -> Played:
     )
 
 
-FOUND = simulation(PLAN, Scene(trace="requests.csv", faults=(FAULT,), notes=("a <note> & more",)), (run(),))
+RUN = run()
+FOUND = simulation(
+    PLAN, Scene(trace="requests.csv", faults=(FAULT,), notes=("a <note> & more",)), RUN, (figures(RUN),)
+)
 
 
 def test_the_text_holds_the_plan_s_figures_beside_the_simulated_ones() -> None:
@@ -118,7 +121,9 @@ def test_moments_cover_the_time_and_every_request_once() -> None:
 
 
 def test_of_several_runs_the_spread_is_told_and_the_first_is_shown() -> None:
-    several = simulation(PLAN, Scene(trace="requests.csv", runs_asked=2), (run(0), run(1)))
+    several = simulation(
+        PLAN, Scene(trace="requests.csv", runs_asked=2), RUN, (figures(RUN), figures(run(1)))
+    )
     assert several.seeds == (0, 1)
     assert "OVER ALL RUNS" in as_text(several)
     assert {s.name for s in several.spread} >= {
@@ -126,7 +131,7 @@ def test_of_several_runs_the_spread_is_told_and_the_first_is_shown() -> None:
         "code within targets",
         "USD per million tokens",
     }
-    fewer = simulation(PLAN, Scene(trace="requests.csv", runs_asked=5), (run(0), run(1)))
+    fewer = simulation(PLAN, Scene(trace="requests.csv", runs_asked=5), RUN, (figures(RUN), figures(run(1))))
     assert fewer.ended is Ended.STOPPED
     assert "Stopped after 2 runs\n" in as_text(fewer)
 
