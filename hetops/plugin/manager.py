@@ -207,9 +207,15 @@ def _brings(objects: dict[str, list[Any]]) -> Iterator[str]:
 
 def _by_name(kind: str, name: str, among: tuple[T, ...]) -> T:
     known = {str(getattr(thing, "name", "")): thing for thing in among}
-    if name not in known:
-        raise UnknownNameError(kind, name, known)
-    return known[name]
+    if name in known:
+        return known[name]
+    fault = UnknownNameError(kind, name, known)
+    if name in installed():
+        left_out = (
+            f"{ONLY_ENVIRONMENT} or plugins.allow may leave it out, hetops plugins says what is wrong with it"
+        )
+        fault.hint = f"the plugin {name} is installed and not in use: {left_out}"
+    raise fault
 
 
 def _only(allowed: Iterable[str] | None) -> frozenset[str] | None:

@@ -158,6 +158,14 @@ def test_an_unknown_name_is_answered_with_the_nearest() -> None:
         collected(GOOD).engine("vlm")
 
 
+def test_a_name_that_is_installed_and_left_out_is_told_as_that() -> None:
+    with pytest.raises(UnknownNameError) as caught:
+        manager.load(["aws"]).provider("local")
+    assert caught.value.hint.startswith(
+        "the plugin local is installed and not in use: HETOPS_PLUGINS or plugins.allow"
+    )
+
+
 def test_the_installed_plugins_are_whole() -> None:
     found = manager.load()
     assert found.broken == ()
