@@ -11,7 +11,7 @@ ifdef PIP_INDEX_URL
 export UV_DEFAULT_INDEX ?= $(PIP_INDEX_URL)
 endif
 
-.PHONY: help environment engine lint test test-all demo docs benchmark-solver lock wheel clean
+.PHONY: help environment engine lint test test-all demo docs benchmark-solver benchmark-performance lock wheel clean
 .DELETE_ON_ERROR:
 
 help:
@@ -23,6 +23,7 @@ help:
 	@echo 'make environment  $(VENV) from the lock'
 	@echo 'make docs         the pages that are generated from the code'
 	@echo 'make benchmark-solver  every figure of docs/solver-figures.md, in some forty minutes'
+	@echo 'make benchmark-performance  errors of the performance model, fitted and left out, and against the engine, in some minutes'
 	@echo 'make lock         the lock anew from pyproject.toml; UPGRADE=--upgrade takes the newest versions'
 	@echo 'make wheel        dist/*.whl'
 	@echo 'make clean        removes $(VENV), dist and caches of this folder'
@@ -62,6 +63,10 @@ docs: $(STAMP)
 
 benchmark-solver: $(STAMP)
 	$(BIN)/python benchmarks/solver.py --grid all
+
+benchmark-performance: $(STAMP)
+	$(BIN)/python benchmarks/performance_accuracy.py
+	$(BIN)/python benchmarks/performance_model.py
 
 # Names, versions and hashes only: no address of any index.
 lock: $(STAMP)

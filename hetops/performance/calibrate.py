@@ -17,7 +17,7 @@ import numpy as np
 from hetops.domain.performance import EvidenceLayer
 from hetops.performance.cases import Case, Cases, Metric, predict
 from hetops.performance.estimate import Calibration, measured_as
-from hetops.performance.fit import fit
+from hetops.performance.fit import PARAMETERS, Parameter, fit
 from hetops.performance.physics import Floats, Names, family
 
 COUNTED_QUALITIES = ("A", "B", "")
@@ -75,13 +75,18 @@ def publisher(case: Case) -> str:
     return case.source.partition("/")[0].partition(" ")[0]
 
 
-def out_of_sample(cases: Cases, kinds: Sequence[str], start: Mapping[str, float]) -> Floats:
+def out_of_sample(
+    cases: Cases,
+    kinds: Sequence[str],
+    start: Mapping[str, float],
+    parameters: Sequence[Parameter] = PARAMETERS,
+) -> Floats:
     """Errors of cases, as logarithms of predicted over measured, each from a fit without the cases of its kind."""
     names = np.array(kinds)
     errors = np.empty(len(cases))
     for name in np.unique(names):
         out = names == name
-        values = fit(cases.rows(~out), start)
+        values = fit(cases.rows(~out), start, parameters)
         errors[out] = np.log(predict(cases.rows(out), values) / cases.value[out])
     return errors
 

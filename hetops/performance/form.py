@@ -10,7 +10,7 @@ With tensor degree k, S stages, bandwidth W, peak F, link N, B sequences of c to
     step     = (weights^s + compute^s)^(1/s) + KV + links + overhead
 
 eta_c is that of the GPU's family, times (power of the board / what its peak would take)^p: a part that is short of power
-does not hold its peak. Formulas and fit: docs/performance.md. Coefficients: `coefficients.json`.
+does not hold its peak. Formulas and fit: docs/performance-model.md. Coefficients: `coefficients.json`.
 """
 
 from __future__ import annotations

@@ -43,7 +43,7 @@ def test_why_not_tells_what_a_gpu_type_costs(tmp_path: Path) -> None:
     ("overrides", "begins"),
     [
         (('offers.gpus=["L4", "L40S"]',), "No offer of T4 may be chosen"),
-        (("targets.tpot_seconds=0.008",), "Nothing on T4 serves any class within the targets ("),
+        (("targets.tpot_seconds=0.004",), "Nothing on T4 serves any class within the targets ("),
         (('model.name="llama-3.1-70b"', 'model.precisions=["bf16"]'), "No configuration of llama-3.1-70b"),
     ],
 )
