@@ -5,8 +5,11 @@ Must not show a token or a key: what google-auth raises may repeat an answer, so
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import httpx
@@ -40,16 +43,22 @@ def refreshed(told: Mapping[str, Any], *, source: str, seconds: float, hint: str
             hint="run again; is the network up?",
         ) from fault
     except (exceptions.GoogleAuthError, ValueError, KeyError, TypeError) as fault:
+        off = transport.clock_ahead_seconds
+        if abs(off) > _MOST_SKEW_SECONDS:
+            why = f"this machine's clock is {abs(off) / 60:.0f} min {'ahead of' if off > 0 else 'behind'} Google's"
+            hint = "set the clock of this machine: timedatectl set-ntp true"
+        else:
+            why = "it was refused, or is no credentials"
         raise ProviderError(
-            f"no token for {source}: it was refused, or is no credentials",
-            provider=PROVIDER,
-            kind=ErrorKind.AUTH,
-            hint=hint,
+            f"no token for {source}: {why}", provider=PROVIDER, kind=ErrorKind.AUTH, hint=hint
         ) from fault
     return str(credentials.token or "")
 
 
 _LATER = (408, 429)
+
+_MOST_SKEW_SECONDS = 300.0
+"""Google refuses what a clock has signed that is off by more."""
 
 
 class _Answer(Response):  # type: ignore[misc] # google-auth is untyped
@@ -76,6 +85,8 @@ class Transport(Request):  # type: ignore[misc] # google-auth is untyped
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
+        self.clock_ahead_seconds = 0.0
+        """How far this machine's clock was ahead of the server's at the last answer."""
 
     def __call__(
         self,
@@ -90,8 +101,14 @@ class Transport(Request):  # type: ignore[misc] # google-auth is untyped
         try:
             patience = min(self._seconds, timeout or self._seconds)
             response = httpx.request(method, url, content=body, headers=headers, timeout=patience)
+            self._hear(response.headers.get("date", ""))
             if response.status_code in _LATER or response.is_server_error:
                 raise exceptions.TransportError(f"status {response.status_code}")
             return _Answer(response)
         except (httpx.HTTPError, httpx.InvalidURL) as fault:
             raise exceptions.TransportError(type(fault).__name__) from fault
+
+    def _hear(self, date: str) -> None:
+        with contextlib.suppress(ValueError):
+            said_at = parsedate_to_datetime(date).replace(tzinfo=UTC)
+            self.clock_ahead_seconds = (datetime.now(UTC) - said_at).total_seconds()

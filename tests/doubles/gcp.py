@@ -8,8 +8,11 @@ with the neighbours that must not be taken for them. Serves the token endpoint o
 
 from __future__ import annotations
 
+import base64
 import fnmatch
+import json
 import re
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
@@ -20,6 +23,8 @@ from tests.doubles.fake_api import TOKEN, Answer, FakeApi, Fault, FaultKind, Sce
 PROJECT = "acme-inference-1"
 COMPUTE = "/compute/v1/"
 SKUS = "/v1/services/6F81-5844-456A/skus"
+
+_MOST_SKEW_SECONDS = 300.0
 
 ZONES: Mapping[str, tuple[str, ...]] = {
     "us-central1": ("us-central1-a", "us-central1-b", "us-central1-c"),
@@ -188,6 +193,8 @@ class Gcp(FakeApi):
         )
 
     def answer(self, seen: Seen) -> Answer:
+        if seen.path == "/token" and abs(self._now() - _signed_at(seen)) > _MOST_SKEW_SECONDS:
+            return Answer(status=400, said={"error": "invalid_grant", "error_description": "Invalid JWT"})
         if seen.path.startswith(("/token", "/computeMetadata/")):
             return Answer(said={"access_token": TOKEN, "expires_in": 3599, "token_type": "Bearer"})
         if self.scenario.empty:
@@ -208,6 +215,11 @@ class Gcp(FakeApi):
         if any(fnmatch.fnmatchcase(needed, pattern) for pattern in self.scenario.denied):
             return _denied(needed)
         return self._compute(rest, seen)
+
+    def _now(self) -> float:
+        """Google's time, which may be another than this machine's."""
+        skews = (f.seconds for f in self.scenario.faults if f.kind is FaultKind.CLOCK_SKEW)
+        return time.time() + next(skews, 0.0)
 
     def _compute(self, rest: str, seen: Seen) -> Answer:
         if rest == "":
@@ -377,6 +389,13 @@ def _error(
         "errors": [{"reason": reason, "message": message}],
     }
     return Answer(status=code, said={"error": told}, headers=headers or {})
+
+
+def _signed_at(seen: Seen) -> float:
+    """When the assertion of a service account says that it was signed; now for whoever sends none."""
+    claims = str((seen.body or {}).get("assertion", "")).split(".")[1:2]
+    padded = (claim + "=" * (-len(claim) % 4) for claim in claims)
+    return next((float(json.loads(base64.urlsafe_b64decode(p))["iat"]) for p in padded), time.time())
 
 
 def _denied(permission: str) -> Answer:

@@ -198,6 +198,16 @@ def test_a_person_names_who_answers_for_the_questions(gcp: Project, payer: str) 
     assert gcp.api.seen[-1].headers.get("x-goog-user-project", "") == payer
 
 
+def test_a_clock_that_is_off_is_told_where_google_refuses_what_it_signed(key: str, tmp_path: Path) -> None:
+    skew = Fault(kind=FaultKind.CLOCK_SKEW, seconds=-720.0, times=10**6)
+    with project(tmp_path, faults=(skew,)) as early:
+        path = service_account(early, key)
+        found = early.checked(**NO_TOKEN | {"GOOGLE_APPLICATION_CREDENTIALS": str(path)})["credentials"]
+    assert (found.ok, found.kind) == (False, ErrorKind.AUTH)
+    assert "this machine's clock is 12 min ahead of Google's" in found.detail
+    assert found.fix.startswith("set the clock")
+
+
 def test_a_wrong_token_is_a_matter_of_credentials(gcp: Project) -> None:
     results = gcp.checked(GOOGLE_OAUTH_ACCESS_TOKEN="wrong")
     assert set(results) == {"settings", "credentials"}, "one finding, not one for each permission"
