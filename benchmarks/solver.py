@@ -1,4 +1,4 @@
-"""Prints the solver's figures: `python benchmarks/solver.py --grid paper|sizes|replay|levers|catalogue|hard|all`.
+"""Prints the solver's figures: `python benchmarks/solver.py --grid paper|sizes|replay|risk|levers|catalogue|hard|all`.
 
 Every figure of docs/solver-figures.md comes out of here. Times are CPU seconds of one thread; nothing is asserted.
 `--every N` takes each N-th cell of the paper grid, which on its own takes some twenty minutes with all rivals.
@@ -13,7 +13,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks import solver_catalogue, solver_hard, solver_paper, solver_replay, solver_sizes
+from benchmarks import solver_catalogue, solver_hard, solver_paper, solver_replay, solver_risk, solver_sizes
 from benchmarks.solver_cells import PAPER_GRID
 
 Figures = Callable[[], Iterator[str]]
@@ -28,6 +28,7 @@ def main() -> None:
         "catalogue": solver_catalogue.figures,
         "sizes": solver_sizes.figures,
         "replay": solver_replay.figures,
+        "risk": solver_risk.figures,
         "levers": solver_paper.levers,
         "paper": lambda: solver_paper.grid(PAPER_GRID[:: asked.every]),
     }
