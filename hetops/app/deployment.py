@@ -207,6 +207,32 @@ def standing(deployment: Deployment) -> Plan | None:
     return replace(saved, pools=pools, shares=()) if pools else None
 
 
+def from_running(asked: Asked) -> Asked:
+    """The question from the fleet that runs.
+
+    Raises:
+        HetopsError: nothing runs, the state cannot be read, or there is no Pulumi engine.
+    """
+    deployment = of_spec(asked)
+    running = standing(deployment)
+    if running is None or not running.pools:
+        raise UsageError(
+            f"{deployment.name} does not run: there is no fleet to plan from",
+            hint="bring it up with `hetops up`, or plan from nothing: leave --from-running out",
+        )
+    return replace(asked, running=running)
+
+
+def as_policy_wants(deployment: Deployment, asked: Asked) -> Asked:
+    """The question from the fleet that runs where the spec has `[policy.migration]`, from nothing elsewhere.
+
+    Raises:
+        HetopsError: the state cannot be read.
+    """
+    wanted = deployment.loaded is not None and deployment.loaded.spec.policy.migration is not None
+    return replace(asked, running=standing(deployment) if wanted else None)
+
+
 def _beside(asked: Asked) -> Path:
     """The folder that the state lies in where the spec cannot be read."""
     if asked.file is None:

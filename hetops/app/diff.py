@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hetops.app.candidates import Asked
-from hetops.app.deployment import Proposal, of_plan, of_spec, propose, read_plan
+from hetops.app.deployment import Proposal, as_policy_wants, of_plan, of_spec, propose, read_plan
 from hetops.app.plan import make_plan
-from hetops.app.preconditions import check_engines, check_providers
+from hetops.app.preconditions import check_engines, check_markets, check_providers
 from hetops.state.lock import hold
 
 
@@ -36,7 +36,8 @@ def diff(asked: DiffAsked) -> Proposal:
     folder = deployment.folder
     alone = hold(folder.lock, command="hetops diff") if folder.exists else contextlib.nullcontext()
     with alone:
-        plan = given or make_plan(asked.spec)
+        plan = given or make_plan(as_policy_wants(deployment, asked.spec))
+        check_markets(plan)
         check_providers(plan, deployment.plugins.providers)
         check_engines(plan, deployment.plugins.engines)
         return propose(deployment, plan)

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
 
+from hetops.domain.offer import Market
 from hetops.domain.plan import Plan
 from hetops.errors import HetopsError, PolicyError
 from hetops.files import read_bytes, write_whole
@@ -61,6 +62,23 @@ def check_providers(plan: Plan, providers: Iterable[Provider]) -> None:
             f"{names}: for planning only, hetops cannot provision on it yet",
             details=offers,
             hint=f"set enabled = false under [providers.{names.partition(',')[0]}], or --exclude its offers",
+        )
+
+
+def check_markets(plan: Plan) -> None:
+    """Nodes of every market of the plan can be asked for.
+
+    Raises:
+        PolicyError: reserved nodes or a capacity block: which of a provider's nodes are those, hetops cannot say yet.
+    """
+    held = (Market.RESERVED, Market.CAPACITY_BLOCK)
+    offers = {p.offer.id: p.offer for p in plan.pools if p.offer.market in held and not p.offer.emulated}
+    if offers:
+        raise PolicyError(
+            "reserved nodes and capacity blocks can only be planned with, hetops cannot provision on them yet",
+            details=offers,
+            hint="plan without [[reserved]] and with offers.markets of on_demand and spot, or rehearse here: "
+            "emulate = true under [providers.local]",
         )
 
 

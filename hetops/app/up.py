@@ -15,12 +15,22 @@ from decimal import Decimal
 from pathlib import Path
 
 from hetops.app.candidates import Asked
-from hetops.app.deployment import Deployment, Proposal, Talk, of_plan, of_spec, propose, read_plan
+from hetops.app.deployment import (
+    Deployment,
+    Proposal,
+    Talk,
+    as_policy_wants,
+    of_plan,
+    of_spec,
+    propose,
+    read_plan,
+)
 from hetops.app.gateway import Gateway
 from hetops.app.plan import make_plan, write_plan
 from hetops.app.preconditions import (
     check_budget,
     check_engines,
+    check_markets,
     check_port,
     check_prices,
     check_providers,
@@ -76,7 +86,7 @@ def up(asked: UpAsked, talk: Talk) -> Raised:
     with hold(deployment.folder.create().lock, command="hetops up"):
         with talk.watching({}) as tell:
             deployment.stack.recover(tell)
-        plan = given or make_plan(asked.spec)
+        plan = given or make_plan(as_policy_wants(deployment, asked.spec))
         if given and deployment.loaded and given.spec_digest != deployment.loaded.digest:
             talk.say("note: the plan was made from another state of the spec")
         return _Run(asked=asked, deployment=deployment, talk=talk).raised(plan)
@@ -108,7 +118,7 @@ class _Run:
 
     def _within(self, stock: Mapping[str, int], fault: ProvisioningError) -> Plan:
         try:
-            return make_plan(replace(self.asked.spec, stock=stock))
+            return make_plan(as_policy_wants(self.deployment, replace(self.asked.spec, stock=stock)))
         except InfeasibleError as none:
             raise ProvisioningError(
                 fault.message, details=(*fault.details, f"with what is left: {none.message}"), hint=fault.hint
@@ -135,6 +145,7 @@ class _Run:
     def _check(self, plan: Plan) -> None:
         deployment = self.deployment
         check_prices(plan, self.asked.spec.now)
+        check_markets(plan)
         check_providers(plan, deployment.plugins.providers)
         check_engines(plan, deployment.plugins.engines)
         if deployment.loaded:

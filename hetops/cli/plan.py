@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,9 @@ def _restricting(name: str, words: str) -> Callable[[Any], Any]:
 )
 @_restricting("--only", "Plan with nothing else, beside the plan with all. Repeatable.")
 @click.option("--compare", is_flag=True, help="Show the plan beside that of the spec without --set.")
+@click.option(
+    "--from-running", is_flag=True, help="Plan from the fleet that runs, as [policy.migration] says."
+)
 @options.time_limit_option
 @options.offline_option
 @options.json_option
@@ -50,6 +54,7 @@ def command(
     without: tuple[str, ...],
     only: tuple[str, ...],
     compare: bool,
+    from_running: bool,
     limit_seconds: float,
     offline: bool,
     as_json: bool,
@@ -60,7 +65,8 @@ def command(
     the proof, and what every number rests on. Changes nothing. Where no fleet exists the exit code is 6 and the
     smallest change that lets one exist is named. Ctrl-C takes the best fleet found by then; the exit code is 8.
 
-    With --without, --only or --compare two plans are shown side by side; -o writes the changed one.
+    With --without, --only or --compare two plans are shown side by side; -o writes the changed one. With
+    --from-running the plan keeps what is worth keeping of the deployment as it runs.
     """
     from hetops.app.plan import write_plan, write_problem
     from hetops.app.what_if import answer_under, pose_under, restrictions
@@ -72,7 +78,11 @@ def command(
     from hetops.solver.solve import Effort
 
     spec = asked.about(file, overrides, offline=offline)
-    as_written = asked.about(file, offline=offline) if compare else None
+    if from_running:
+        from hetops.app import deployment  # loads the Pulumi SDK, which no other plan needs
+
+        spec = deployment.from_running(spec)
+    as_written = replace(asked.about(file, offline=offline), running=spec.running) if compare else None
     question = pose_under(spec, restrictions(without, only), beside=as_written)
     if problem:
         write_problem(question.posed, problem)

@@ -124,9 +124,7 @@ def test_reserved_nodes_are_used_first_and_paid_for_when_they_are_not(tmp_path: 
 
 
 def test_reserved_nodes_are_paid_for_in_a_plan_that_does_without_their_provider(tmp_path: Path) -> None:
-    specs.written(
-        tmp_path, specs.LISTED + '[[reserved]]\noffer = "g6.xlarge"\nnodes = 3\nusd_per_hour = 1\n'
-    )
+    specs.written(tmp_path, specs.LISTED + '[[reserved]]\noffer = "g6.xlarge"\nnodes = 3\nusd_per_hour = 1\n')
     run = hetops(tmp_path, "plan", "--offline", "--without", "provider=aws", "--json")
     both = json.loads(run.stdout)
     assert Decimal(both["plan"]["rentals"][0]["nodes"]) == 3

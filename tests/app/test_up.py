@@ -13,7 +13,7 @@ import pytest
 
 from hetops.app import preconditions
 from hetops.app.up import stock_left
-from hetops.domain.offer import PriceBasis
+from hetops.domain.offer import Market, PriceBasis
 from hetops.domain.plan import Plan
 from hetops.errors import HetopsError, PolicyError
 from hetops.spec.fields import BudgetSpec
@@ -48,6 +48,14 @@ def test_a_live_price_is_refused_once_it_is_older_than_it_holds() -> None:
     with pytest.raises(PolicyError, match="out of date") as refused:
         preconditions.check_prices(live, NOW + timedelta(seconds=301))
     assert "seen 301 s ago, holds 300 s" in refused.value.details[0]
+
+
+@pytest.mark.parametrize("market", [Market.RESERVED, Market.CAPACITY_BLOCK])
+def test_nodes_of_a_reservation_are_refused_unless_they_are_emulated(market: Market) -> None:
+    preconditions.check_markets(with_basis(plans.plan(), PriceBasis.LIVE, market=market, emulated=True))
+    with pytest.raises(PolicyError, match="cannot provision on them yet") as refused:
+        preconditions.check_markets(with_basis(plans.plan(), PriceBasis.LIVE, market=market, emulated=False))
+    assert all(told.endswith(f"/{market}") for told in refused.value.details)
 
 
 @pytest.mark.parametrize(
