@@ -163,6 +163,10 @@ class FakeApi(ThreadingHTTPServer):
         """Where it answers."""
         return f"http://127.0.0.1:{self.server_port}"
 
+    def address(self, machine: int) -> str:
+        """Of the fake's machine of that number: on loopback, and of no other fake that runs now."""
+        return f"127.{self.server_port >> 8}.{self.server_port & 255}.{machine}"
+
     def environment(self) -> dict[str, str]:
         """What a client finds the fake by."""
         raise NotImplementedError

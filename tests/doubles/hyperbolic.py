@@ -43,7 +43,7 @@ SCENARIOS = {
 
 
 class Hyperbolic(FakeApi):
-    """The account with its rentals. Rental k has the address 127.2.0.k."""
+    """The account with its rentals. Each has an address on loopback."""
 
     def __init__(self, scenario: Scenario, *, clock: Any = None, port: int = 0) -> None:
         super().__init__(scenario, clock=clock, port=port)
@@ -153,7 +153,7 @@ class Hyperbolic(FakeApi):
         if self.scenario.fails_to_boot:
             return {**shown, "status": "Failed", "providerData": None}
         self._start(rental)
-        ip = f"127.2.0.{rental}"
+        ip = self.address(rental)
         data = {
             "sshNetworking": [{"host": ip, "port": 31022, "user": "ubuntu"}],
             "nodeNetworking": [{"publicIp": ip}],
@@ -162,7 +162,7 @@ class Hyperbolic(FakeApi):
 
     def _start(self, rental: int) -> None:
         """What the script that came through the machine's shell has started."""
-        ip = f"127.2.0.{rental}"
+        ip = self.address(rental)
         script = self.shells / f"{ip}.script"
         if rental in self.engines or not script.exists():
             return
@@ -175,7 +175,7 @@ class Hyperbolic(FakeApi):
         for engine in self.engines.pop(rental, []):
             with contextlib.suppress(OSError):
                 engine.close()
-        (self.shells / f"127.2.0.{rental}.script").unlink(missing_ok=True)
+        (self.shells / f"{self.address(rental)}.script").unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

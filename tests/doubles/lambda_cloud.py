@@ -63,7 +63,7 @@ SCENARIOS = {
 
 
 class LambdaCloud(FakeApi):
-    """The account with its instances. Instance k has the address 127.1.0.k."""
+    """The account with its instances. Each has an address on loopback."""
 
     def __init__(self, scenario: Scenario, *, clock: Any = None, port: int = 0) -> None:
         super().__init__(scenario, clock=clock, port=port)
@@ -208,7 +208,7 @@ class LambdaCloud(FakeApi):
         if self.scenario.fails_to_boot:
             return {**shown, "status": "unhealthy"}
         self._start(instance)
-        return {**shown, "status": "active", "ip": f"127.1.0.{int(instance, 16)}"}
+        return {**shown, "status": "active", "ip": self.address(int(instance, 16))}
 
     def _start(self, instance: str) -> None:
         if instance in self.engines:
@@ -216,7 +216,7 @@ class LambdaCloud(FakeApi):
         script = self.instances[instance]["user_data"]
         ports = [int(port) for port in re.findall(r"docker run .*--publish 0\.0\.0\.0:(\d+):", script)]
         open_ports = [port for port in ports if self._lets_us_in(instance, port)]
-        self.engines[instance] = [Engine(f"127.1.0.{int(instance, 16)}", port) for port in open_ports]
+        self.engines[instance] = [Engine(self.address(int(instance, 16)), port) for port in open_ports]
 
     def _lets_us_in(self, instance: str, port: int) -> bool:
         rules = [

@@ -191,13 +191,14 @@ class TestNodes(OnAStand):
         return caught.value
 
     def script(self) -> str:
-        return (self.cloud.api.shells / "127.2.0.1.script").read_text()
+        return (self.cloud.api.shells / f"{self.cloud.api.address(1)}.script").read_text()
 
     def test_a_machine_is_labelled_and_its_engines_are_started_through_its_shell(self) -> None:
         node = self.cloud.created()
         (rental,) = self.cloud.api.rentals.values()
         assert rental["label"] == "hetops.contract.p-0-abc123.2"
-        assert node.endpoints == ("http://127.2.0.1:8000", "http://127.2.0.1:8001")
+        first = self.cloud.api.address(1)
+        assert node.endpoints == (f"http://{first}:8000", f"http://{first}:8001")
         assert '"device=0,1,2,3"' in self.script()
         assert '"device=4,5,6,7"' in self.script()
 

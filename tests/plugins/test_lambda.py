@@ -177,7 +177,8 @@ class TestNodes(OnAStand):
 
     def test_a_node_is_tagged_and_its_engines_are_behind_a_firewall(self) -> None:
         node = self.cloud.created()
-        assert node.endpoints == ("http://127.1.0.1:8000", "http://127.1.0.1:8001")
+        first = self.cloud.api.address(1)
+        assert node.endpoints == (f"http://{first}:8000", f"http://{first}:8001")
         (instance,) = self.cloud.api.instances.values()
         assert {t["key"]: t["value"] for t in instance["tags"]} == {
             "hetops:deployment": "contract",
