@@ -15,9 +15,9 @@ from hetops.domain.gpu import GpuType
 from hetops.domain.model import Model
 from hetops.domain.performance import Evidence, EvidenceLayer, StepTimes
 from hetops.performance.form import Terms, terms
-from hetops.performance.generation import Generation, generation
+from hetops.performance.generation import generation
 from hetops.performance.memory import fit
-from hetops.performance.physics import Replica, family, physics
+from hetops.performance.physics import Replica, family, physics, tuned
 from hetops.performance.speculation import speculative
 from hetops.performance.stages import at_the_pace_of_the_slowest, even, slowest_over_mean
 
@@ -66,8 +66,7 @@ def measured_as(replica: Replica) -> str:
     name = family(replica.gpu)
     if replica.gpu.vendor != "amd":
         return name
-    today = replica.generation in (Generation.VLLM_NEW, Generation.SGLANG, Generation.TRTLLM_NEW)
-    return f"{name} {'new' if today else 'old'}"
+    return f"{name} {'new' if tuned(replica) else 'old'}"
 
 
 def margin(layer: EvidenceLayer) -> float:

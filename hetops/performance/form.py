@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hetops.performance.physics import Bools, Floats, Names, Physics
+from hetops.performance.physics import Floats, Names, Physics
 
 MOST_COMPUTE = 0.9
 """No GPU's matrix kernels were seen above this share of the dense peak."""
@@ -122,7 +122,7 @@ def terms(p: Physics, values: Values) -> Terms:
 def compute_efficiency(p: Physics, values: Values) -> Floats:
     """Share of the format's dense peak that matrix kernels reach in prefill."""
     families = _by_name(p.family, {f: values.get(f"family.{f}", 1.0) for f in np.unique(p.family)})
-    families = np.where(p.amd & _tuned(p), 1.0, families)  # AMD's were measured with software of 2024 alone
+    families = np.where(p.amd & p.tuned, 1.0, families)  # AMD's were measured with software of 2024 alone
     formats = (
         np.where(p.fp8, values["fp8"], 1.0)
         * np.where(p.weight_only_4bit, values["weight_only_4bit"], 1.0)
@@ -144,14 +144,9 @@ def _weight_bandwidth(p: Physics, values: Values) -> Floats:
 
 def _vendor(p: Physics, values: Values, name: str) -> Floats:
     """A share of a peak: AMD's kernels of 2024 and those of today are told apart."""
-    amd = np.where(_tuned(p), values[f"{name}.amd_new"], values[f"{name}.amd"])
+    amd = np.where(p.tuned, values[f"{name}.amd_new"], values[f"{name}.amd"])
     found: Floats = np.where(p.amd, amd, values[name])
     return found
-
-
-def _tuned(p: Physics) -> Bools:
-    """Whether AMD's kernels are tuned ones: those of today, and those of FP8, which only AMD's own builds had before."""
-    return np.isin(p.generation, ("vllm_new", "sglang", "trtllm_new")) | p.fp8
 
 
 def _latency(p: Physics, values: Values) -> Floats:

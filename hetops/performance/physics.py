@@ -78,6 +78,8 @@ class Physics:
     link: Floats
     fast_link: Bools
     amd: Bools
+    tuned: Bools
+    """Kernels as good as today's; see `tuned`."""
     host: Bools
     """Cores of a host: threads share one memory."""
     graphics_memory: Bools
@@ -141,6 +143,13 @@ def family(gpu: GpuType) -> str:
     return gpu.architecture.partition(" ")[0]
 
 
+def tuned(replica: Replica) -> bool:
+    """Whether a replica's kernels are tuned as today's are, which on AMD makes the difference: those of the engines of today,
+    and those of FP8, which only AMD's own builds had before."""
+    today = (Generation.VLLM_NEW, Generation.SGLANG, Generation.TRTLLM_NEW)
+    return replica.generation in today or replica.weights is Precision.FP8
+
+
 def _column(r: Replica) -> dict[str, object]:
     gpu, model, host = r.gpu, r.model, r.gpu.vendor == "cpu"
     peak_16 = (gpu.bf16_tflops or gpu.fp16_tflops) * 1e12
@@ -163,6 +172,7 @@ def _column(r: Replica) -> dict[str, object]:
         "link": (min(_NETWORK_GB_PER_SECOND, joined) if over_nodes else joined) * 1e9,
         "fast_link": gpu.nvlink and not over_nodes,
         "amd": gpu.vendor == "amd",
+        "tuned": tuned(r),
         "host": host,
         "graphics_memory": gpu.memory_type.startswith("GDDR"),
         "family": family(gpu),
