@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
+from hetops.domain.benchmark import Benchmark
 from hetops.domain.configuration import Configuration
 from hetops.domain.gpu import GpuType
 from hetops.domain.model import Model
@@ -16,7 +18,9 @@ from hetops.domain.performance import Evidence, EvidenceLayer, Measurement, Step
 from hetops.domain.workload import WorkloadClass
 from hetops.errors import HetopsError
 from hetops.performance import measured
-from hetops.plugin.estimator import Benchmark, Estimator
+
+if TYPE_CHECKING:
+    from hetops.plugin.estimator import Estimator
 
 _FULL = 64
 """Most requests in flight that an estimator is asked about: step times go on as a line."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from hetops.domain.configuration import Configuration
 from hetops.domain.gpu import GpuType
@@ -19,7 +20,9 @@ from hetops.performance.neighbours import Measured, off, sharpened
 from hetops.performance.rate import Sustained, sustained_by
 from hetops.performance.replicas import Crowd
 from hetops.performance.speculation import told
-from hetops.plugin.estimator import Estimator
+
+if TYPE_CHECKING:
+    from hetops.plugin.estimator import Estimator
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ its names is first asked for.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from hetops.domain.benchmark import Benchmark, BenchmarkAnswer
 from hetops.domain.gpu import GpuType
 from hetops.domain.model import Checkpoint, Model, Precision
 from hetops.domain.offer import Availability, AvailabilityState, Limits, Market, Offer, PriceBasis, QuotaShare
@@ -17,7 +18,7 @@ from hetops.errors import ErrorKind, HetopsError, ProviderError, Scope, nearest
 from hetops.files import write_whole
 from hetops.plugin.checks import finding, invalid_setting, refuse_unknown
 from hetops.plugin.engine import Download, Engine, EngineNeeds, FetchesWeights, Launch, LaunchContext
-from hetops.plugin.estimator import Benchmark, BenchmarkAnswer, Estimator
+from hetops.plugin.estimator import Estimator
 from hetops.plugin.hookspecs import hookimpl
 from hetops.plugin.prices import CENTS, usd
 from hetops.plugin.provider import (
