@@ -126,7 +126,7 @@ def search_in_bands(
         if finer == bands:
             return _restated(problem, found, spent)
         if found.ended is not Ended.GAP or spent >= limit_seconds:
-            real = search(finer.without_bands, _LAST_SECONDS)
+            real = search(finer.without_bands, max(_LAST_SECONDS, limit_seconds / 4))
             if isinstance(real, Infeasible):
                 raise too_late(limit_seconds)
             return _bounded(_restated(problem, real, spent + real.solve_seconds), found)

@@ -156,7 +156,7 @@ def _upper(frame: Frame) -> Floats:
         bound(Block.REMOVED, run)
     if frame.scale_index is None:
         bound(Block.SHARE, [_most_of(frame, n, w) for n, _, w in frame.pairs])
-        bound(Block.MISSING, [1.0] * len(frame.problem.scenarios))
+        bound(Block.MISSING, [1.0] * frame.sizes[Block.MISSING])
         bound(Block.DEFERRED, [1.0] * len(frame.waits))
         bound(Block.HANDED, [_most_of(frame, h.layer, h.workload_class) for h in frame.handovers])
     return upper

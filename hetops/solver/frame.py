@@ -52,7 +52,7 @@ class Block(StrEnum):
     STARTED = "nodes that a column gets between one stretch and the next"
     ADDED = "nodes beyond those that run already"
     REMOVED = "nodes that run already and go"
-    MISSING = "part of every class that a loss leaves unserved"
+    MISSING = "part of every class that a loss leaves unserved, in a stretch"
     DEFERRED = "part of a class's requests of one stretch that is served in another"
     HANDED = "part of a class's rate that goes from prefill to decode over a link"
     WIDEST = "the largest of several rows of the limit that is minimised"
@@ -110,6 +110,7 @@ class Frame:
     waits: tuple[tuple[int, int, int], ...]
     """Class, stretch of arrival and stretch of service of batch work."""
     handovers: tuple[Handover, ...]
+    sizes: Mapping[Block, int]
     first: Mapping[Block, int]
     size: int
 
@@ -174,9 +175,7 @@ def frame_of(problem: Problem, minimise: Limit | None) -> Frame:
     means = {c.name: problem.mean_rate(c.name) for c in classes}
     peaks = [{c.name: _peak(problem, stretches, t, c) for c in classes} for t in range(len(stretches))]
     rivals = undominated(problem, tuple(sorted(problem.columns, key=lambda c: c.key)), classes)
-    caps_of = {
-        c.key: tuple(_cap(problem, c, offers[c.offer], peak, minimise) for peak in peaks) for c in rivals
-    }
+    caps_of = {c.key: _caps(problem, c, offers[c.offer], peaks, minimise) for c in rivals}
     columns = tuple(c for c in rivals if any(caps_of[c.key]) or c.key in running(problem))
     scenarios = problem.scenarios
     layers = tuple(Layer(stretch=t, scenario=s) for s in (None, *scenarios) for t in range(len(stretches)))
@@ -189,7 +188,7 @@ def frame_of(problem: Problem, minimise: Limit | None) -> Frame:
         **_sizes(problem, minimise, len(columns), len(stretches)),
         Block.RENTED: len(rentals),
         Block.SHARE: len(pairs),
-        Block.MISSING: len(scenarios),
+        Block.MISSING: len(scenarios) * len(stretches),
         Block.DEFERRED: len(waits),
         Block.HANDED: len(handovers),
     }
@@ -216,6 +215,7 @@ def frame_of(problem: Problem, minimise: Limit | None) -> Frame:
         rentals=rentals,
         waits=waits,
         handovers=handovers,
+        sizes=sizes,
         first=dict(zip(Block, starts, strict=False)),
         size=starts[-1],
     )
@@ -271,14 +271,25 @@ def _peak(problem: Problem, stretches: tuple[Stretch, ...], t: int, demand: Dema
     return math.fsum(due) / stretches[t].hours
 
 
-def _cap(
-    problem: Problem, column: Column, offer: PricedOffer, peak: Mapping[str, float], minimise: Limit | None
-) -> int:
-    """The most nodes of a column that any limit, or any use, leaves room for in a stretch."""
-    caps = [most * column.parts_per_node for most in _most_nodes(problem, offer, minimise)]
-    if problem.mode is Mode.MIN_COST:
-        caps.append(max(_enough(problem, column, offer, peak), running(problem).get(column.key, 0)))
-    return min(caps)
+def _caps(
+    problem: Problem,
+    column: Column,
+    offer: PricedOffer,
+    peaks: list[dict[str, float]],
+    minimise: Limit | None,
+) -> tuple[int, ...]:
+    """By stretch, the most nodes of a column that any limit, or any use, leaves room for.
+
+    Where starts cost something, idle nodes can be worth keeping from one stretch of use to the next.
+    """
+    limits = [most * column.parts_per_node for most in _most_nodes(problem, offer, minimise)]
+    if problem.mode is not Mode.MIN_COST:
+        return (min(limits),) * len(peaks)
+    enough = [_enough(problem, column, offer, peak) for peak in peaks]
+    if column.boot_seconds > 0:
+        enough = [max(enough)] * len(peaks)
+    run = running(problem).get(column.key, 0)
+    return tuple(min((max(use, run), *limits)) for use in enough)
 
 
 def _most_nodes(problem: Problem, offer: PricedOffer, minimise: Limit | None) -> Iterator[int]:

@@ -44,6 +44,21 @@ class MatrixModel:
         """Without integrality and without upper bounds on variables: any other bound then shows as a row's dual."""
         return replace(self, integer=np.zeros_like(self.integer), upper=np.full_like(self.upper, INFINITY))
 
+    @property
+    def row_of(self) -> NDArray[np.int64]:
+        """The row of each entry."""
+        return np.repeat(np.arange(len(self.row_lower)), np.diff(self.row_starts))
+
+    def rows_of(self, values: Floats) -> Floats:
+        """What each row comes to."""
+        products = self.row_values * values[self.row_indices]
+        return np.bincount(self.row_of, weights=products, minlength=len(self.row_lower)).astype(np.float64)
+
+    def weighed_rows(self, weights: Floats) -> Floats:
+        """For each variable the sum of its entries, each weighed as its row."""
+        products = self.row_values * weights[self.row_of]
+        return np.bincount(self.row_indices, weights=products, minlength=len(self.cost)).astype(np.float64)
+
 
 def assemble(*, cost: Floats, upper: Floats, integers: int, rows: Iterable[Row]) -> MatrixModel:
     """One model of non-negative variables, the first `integers` of them whole numbers."""
@@ -76,4 +91,42 @@ def with_row(model: MatrixModel, row: Row) -> MatrixModel:
         row_lower=np.append(model.row_lower, row.lower),
         row_upper=np.append(model.row_upper, row.upper),
         subjects=(*model.subjects, row.subject),
+    )
+
+
+def with_rows_where(model: MatrixModel, kept: NDArray[np.bool_]) -> MatrixModel:
+    """The model with those rows alone."""
+    entries = kept[model.row_of]
+    return replace(
+        model,
+        row_starts=np.concatenate(([0], np.cumsum(np.diff(model.row_starts)[kept]))).astype(np.int32),
+        row_indices=model.row_indices[entries],
+        row_values=model.row_values[entries],
+        row_lower=model.row_lower[kept],
+        row_upper=model.row_upper[kept],
+        subjects=tuple(s for s, keep in zip(model.subjects, kept, strict=True) if keep),
+    )
+
+
+def part(model: MatrixModel, variables: NDArray[np.int64], values: Floats) -> MatrixModel:
+    """The model of some variables, in that order, while all others stand at `values`; rows without any of them are left out."""
+    place = np.full(len(model.cost), -1)
+    place[variables] = np.arange(len(variables))
+    free = place[model.row_indices] >= 0
+    row_of = model.row_of
+    count = np.bincount(row_of[free], minlength=len(model.row_lower))
+    touched = count > 0
+    fixed = np.where(free, 0.0, model.row_values * values[model.row_indices])
+    shift = np.bincount(row_of, weights=fixed, minlength=len(model.row_lower))
+    return MatrixModel(
+        cost=model.cost[variables],
+        lower=model.lower[variables],
+        upper=model.upper[variables],
+        integer=model.integer[variables],
+        row_starts=np.concatenate(([0], np.cumsum(count[touched]))).astype(np.int32),
+        row_indices=place[model.row_indices[free]].astype(np.int32),
+        row_values=model.row_values[free],
+        row_lower=(model.row_lower - shift)[touched],
+        row_upper=(model.row_upper - shift)[touched],
+        subjects=tuple(s for s, keep in zip(model.subjects, touched, strict=True) if keep),
     )

@@ -232,8 +232,12 @@ class Problem:
         )
 
     def places(self, trait: Trait, values: tuple[str, ...] = ()) -> dict[str, frozenset[str]]:
-        """Offers and services that have one of the values of a trait; without values, those of each value."""
-        value_of = {p.id: _value(p, trait) for p in self.everywhere}
+        """Offers and services that have one of the values of a trait; without values, those of each value.
+
+        Offers of which the value is unknown count as having one in common; a service without it has none.
+        """
+        told = (p for p in self.everywhere if isinstance(p, PricedOffer) or _value(p, trait))
+        value_of = {p.id: _value(p, trait) for p in told}
         if values:
             return {" or ".join(values): frozenset(i for i, value in value_of.items() if value in values)}
         return {

@@ -17,7 +17,7 @@ import numpy as np
 
 from hetops.domain import codec
 from hetops.errors import HetopsError
-from hetops.solver import highs
+from hetops.solver import by_period, highs
 from hetops.solver.balance import Balance, Key, balance
 from hetops.solver.bands import search_in_bands, too_late
 from hetops.solver.certify import TOLERANCE, ScarcityPrices, certify, relative_gap, weak_duality_bound
@@ -92,9 +92,7 @@ def _solve(problem: Problem, effort: Effort, must_rent: Collection[str]) -> Solu
         return Infeasible(problem_digest=digest, unservable=unservable)
     gap = min(problem.gap, effort.most_gap)
     limit_seconds = effort.limit_seconds
-    answer = highs.run(
-        formulation.model, gap=gap, limit_seconds=limit_seconds, on_interrupt=effort.on_interrupt
-    )
+    answer = _searched(formulation, gap, effort, must_rent)
     if answer.status is highs.Status.NOTHING_FOUND:
         raise too_late(limit_seconds)
     if not answer.found or _serves_nothing(formulation, answer):
@@ -104,6 +102,19 @@ def _solve(problem: Problem, effort: Effort, must_rent: Collection[str]) -> Solu
         nodes = _nodes(formulation, answer)
         return _solution(asked, digest, _found(problem, formulation, answer, nodes, must_rent))
     return read_answer(asked, digest, formulation, answer)
+
+
+def _searched(
+    formulation: Formulation, gap: float, effort: Effort, must_rent: Collection[str]
+) -> highs.Answer:
+    """Period by period where that can be; else as one model."""
+    if not must_rent and by_period.separable(formulation):
+        return by_period.search(
+            formulation, gap=gap, limit_seconds=effort.limit_seconds, on_interrupt=effort.on_interrupt
+        )
+    return highs.run(
+        formulation.model, gap=gap, limit_seconds=effort.limit_seconds, on_interrupt=effort.on_interrupt
+    )
 
 
 def _renting(formulation: Formulation, offers: Collection[str]) -> Formulation | None:

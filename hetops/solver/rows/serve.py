@@ -43,22 +43,23 @@ def loss_rows(frame: Frame) -> Iterator[Row]:
         if frame.role(place) is not Role.DECODE:
             of.setdefault((n, w), []).append((frame.share(k), 1.0))
     scenarios = frame.problem.scenarios
-    missing = {s.name: frame.first[Block.MISSING] + i for i, s in enumerate(scenarios)}
+    stretches, first = len(frame.stretches), frame.first[Block.MISSING]
+    missing = {
+        (s.name, t): first + i * stretches + t for i, s in enumerate(scenarios) for t in range(stretches)
+    }
     for n, layer in enumerate(frame.layers):
         if layer.scenario is None:
             continue
-        left = (missing[layer.scenario.name], 1.0)
+        left = (missing[layer.scenario.name, layer.stretch], 1.0)
         for w in range(len(frame.classes)):
             if frame.rates[n][w] <= 0:
                 continue
             terms, subject = [*of.get((n, w), []), left], ("lost", n, w)
-            if frame.scale_index is None:
-                yield Row(subject=subject, terms=terms, lower=1.0)
-            else:
-                yield Row(subject=subject, terms=[*terms, (frame.scale_index, -1.0)], lower=0.0)
+            yield _served(frame, subject, terms)
     for scenario in scenarios:
-        limit = Limit(kind=LimitKind.LOSS, subject=scenario.loss)
-        yield bounded_share(frame, limit, [(missing[scenario.name], 1.0)], float(1 - scenario.kept_share))
+        limit, most = Limit(kind=LimitKind.LOSS, subject=scenario.loss), float(1 - scenario.kept_share)
+        for t in range(stretches):
+            yield bounded_share(frame, limit, [(missing[scenario.name, t], 1.0)], most)
 
 
 def bounded_share(frame: Frame, limit: Limit, terms: Terms, most: float) -> Row:

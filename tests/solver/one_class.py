@@ -1,0 +1,164 @@
+"""Brute force over every fleet of a problem with one class and terms, in exact arithmetic and without any solver.
+
+With one class everything but the nodes has a closed form: what a place serves is the smaller of its capacity and what
+limits on shares leave it, and what is left goes to the service.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from decimal import Decimal
+from fractions import Fraction
+from random import Random
+
+from hetops.solver.problem import Problem
+from hetops.solver.terms import Billing, Loss, Migration, Period, Running, Service, ShareLimit, Trait
+from tests.solver.binding import at, one, with_columns
+from tests.solver.problems import offer
+
+Counts = tuple[int, ...]
+
+
+def some_problem(random: Random) -> Problem:
+    """At most three offers of at most three nodes, at most two periods, every term now and then."""
+    offers = tuple(
+        at(
+            offer(
+                f"o{i}",
+                random.choice(("0.5", "1", "1.25", "2")),
+                random.randint(1, 3),
+                f"p{random.randint(0, 1)}",
+            ),
+            zone=random.choice("ab"),
+            interruptions_per_hour=random.choice((0.0, 0.0, 0.5)),
+            recovery_hours=0.5,
+            billing=random.choice((Billing.RUNNING, Billing.RUNNING, Billing.RESERVED)),
+        )
+        for i in range(random.randint(1, 3))
+    )
+    terms: dict[str, object] = {}
+    if random.random() < 0.4:
+        most = random.choice((None, 0.5, 5.0))
+        usd = {"chat": Decimal(random.choice(("0.0001", "0.0003", "0.001")))}
+        terms["services"] = (
+            Service(id="api", usd_per_request=usd, max_requests_per_second=most, provider="p2"),
+        )
+    if random.random() < 0.4:
+        terms["share_limits"] = (ShareLimit(id="zone", trait=Trait.ZONE, at_most=random.choice((0.5, 0.75))),)
+    if random.random() < 0.4:
+        trait = random.choice((Trait.ZONE, Trait.PROVIDER))
+        terms["losses"] = (Loss(id="loss", trait=trait, kept_share=random.choice((0.25, 0.5, 1.0))),)
+    if random.random() < 0.5 and len(offers) < 3:
+        terms["periods"] = (
+            Period(name="day", hours=16.0),
+            Period(name="night", hours=8.0, requests_per_second={"chat": random.choice((0.0, 0.5, 1.0))}),
+        )
+    if random.random() < 0.3:
+        running = tuple(
+            Running(offer=o.id, configuration="tp1", nodes=random.randint(0, o.max_nodes or 0))
+            for o in offers
+        )
+        terms["migration"] = Migration(
+            running=running,
+            usd_per_added_node=Decimal(random.choice((0, 6, 30))),
+            usd_per_removed_node=Decimal(random.choice((0, 3))),
+            max_changed_nodes=random.choice((None, None, 1, 2)),
+        )
+    problem = one(*offers, chat=random.choice((0.5, 1.5, 2.0, 3.25)), **{})
+    problem = with_columns(problem, lambda _: {"boot_seconds": random.choice((0.0, 1800.0))})
+    return at(problem, **terms)  # type: ignore[arg-type]
+
+
+def least_cost(problem: Problem) -> Fraction | None:
+    """USD per hour of the cheapest fleet; None where there is none."""
+    costs = (_cost(problem, fleet) for fleet in _fleets(problem))
+    return min((cost for cost in costs if cost is not None), default=None)
+
+
+def _fleets(problem: Problem) -> Iterator[tuple[Counts, ...]]:
+    """Nodes of each offer, in each stretch."""
+    counts = tuple(itertools.product(*(range(problem.max_nodes(o) + 1) for o in problem.offers)))
+    return itertools.product(counts, repeat=len(problem.stretches))
+
+
+def _cost(problem: Problem, fleet: tuple[Counts, ...]) -> Fraction | None:
+    """None where the fleet does not do."""
+    total = Fraction(0)
+    for stretch, nodes in zip(problem.stretches, fleet, strict=True):
+        demand = Fraction(stretch.rates["chat"])
+        bought = _bought(problem, nodes, demand)
+        if bought is None or not all(
+            _survives(problem, nodes, demand, s.lost, s.kept_share) for s in problem.scenarios
+        ):
+            return None
+        running = (
+            Fraction(o.usd_per_hour) * n
+            for o, n in zip(problem.offers, nodes, strict=True)
+            if o.billing is Billing.RUNNING
+        )
+        total += stretch.part * (sum(running, Fraction(0)) + bought)
+    for i, o in enumerate(problem.offers):
+        if o.billing is Billing.RESERVED:
+            total += Fraction(o.usd_per_hour) * max(nodes[i] for nodes in fleet)
+    changes = _migration(problem, fleet[0])
+    return None if changes is None else total + _boots(problem, fleet) + changes
+
+
+def _capacity(problem: Problem, nodes: Counts) -> dict[str, Fraction]:
+    """Requests per second by offer; every column serves one per node."""
+    return {o.id: n * problem.usable(o) for o, n in zip(problem.offers, nodes, strict=True)}
+
+
+def _bought(problem: Problem, nodes: Counts, demand: Fraction) -> Fraction | None:
+    """What the service costs for what nodes do not serve; None where that is more than it takes."""
+    capacity = _capacity(problem, nodes)
+    zones: dict[str, Fraction] = {}
+    for o in problem.offers:
+        zones[o.zone] = zones.get(o.zone, Fraction(0)) + capacity[o.id]
+    most = min((Fraction(limit.at_most) for limit in problem.share_limits), default=Fraction(1)) * demand
+    left = demand - min(demand, sum((min(size, most) for size in zones.values()), Fraction(0)))
+    if left <= 0:
+        return Fraction(0)
+    if not problem.services:
+        return None
+    (service,) = problem.services
+    takes = service.max_requests_per_second
+    if takes is not None and left > Fraction(takes):
+        return None
+    return left * 3600 * Fraction(service.usd_per_request["chat"])
+
+
+def _survives(
+    problem: Problem, nodes: Counts, demand: Fraction, lost: frozenset[str], kept: Fraction
+) -> bool:
+    if demand == 0:
+        return True
+    left = sum((size for id_, size in _capacity(problem, nodes).items() if id_ not in lost), Fraction(0))
+    for service in (one for one in problem.services if one.id not in lost):
+        takes = service.max_requests_per_second
+        left += demand if takes is None else min(Fraction(takes), demand)
+    return left >= kept * demand
+
+
+def _boots(problem: Problem, fleet: tuple[Counts, ...]) -> Fraction:
+    if len(fleet) == 1:
+        return Fraction(0)
+    total, boot = Fraction(0), {c.offer: Fraction(c.boot_seconds) for c in problem.columns}
+    for before, after in zip((fleet[-1], *fleet[:-1]), fleet, strict=True):
+        for o, n0, n1 in zip(problem.offers, before, after, strict=True):
+            total += max(n1 - n0, 0) * boot[o.id] / 3600 * Fraction(o.usd_per_hour)
+    return total / 24
+
+
+def _migration(problem: Problem, nodes: Counts) -> Fraction | None:
+    migration = problem.migration
+    if migration is None:
+        return Fraction(0)
+    now = {r.offer: r.nodes for r in migration.running}
+    changes = [n - now.get(o.id, 0) for o, n in zip(problem.offers, nodes, strict=True)]
+    added, removed = sum(c for c in changes if c > 0), -sum(c for c in changes if c < 0)
+    if migration.max_changed_nodes is not None and added + removed > migration.max_changed_nodes:
+        return None
+    once = added * migration.usd_per_added_node + removed * migration.usd_per_removed_node
+    return Fraction(once) / Fraction(migration.horizon_hours)
