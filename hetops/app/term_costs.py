@@ -12,7 +12,6 @@ from hetops.errors import TimeoutExpiredError
 from hetops.solver.problem import Problem
 from hetops.solver.solution import Solution
 from hetops.solver.solve import Effort, solve
-from hetops.solver.terms import Billing
 
 
 def term_costs(posed: Posed, solution: Solution, *, limit_seconds: float) -> tuple[TermCost, ...]:
@@ -54,10 +53,11 @@ def _bounds(at_least: float, at_most: float) -> str:
 
 def _unreserved(problem: Problem) -> Problem:
     """The question to somebody who has reserved nothing."""
-    free = tuple(o for o in problem.offers if not (o.billing is Billing.RESERVED and o.committed_nodes))
-    ids = {offer.id for offer in free}
-    columns = tuple(column for column in problem.columns if column.offer in ids)
-    return replace(problem, offers=free, columns=columns)
+    offers = tuple(
+        replace(offer, committed_nodes=0, max_nodes=0) if offer.committed_nodes else offer
+        for offer in problem.offers
+    )
+    return replace(problem, offers=offers)
 
 
 def _cost(problem: Problem, limit_seconds: float) -> Decimal | None:

@@ -230,9 +230,13 @@ class SurviveSpec(Table, frozen=True, kw_only=True):
     losing: Trait
     """`zone` (a region where no zone is told), `provider`, `offer`, `market` or `gpu`."""
     names: tuple[str, ...] = ()
-    """Names or patterns of what fails together; empty lets each fail on its own."""
+    """Names or patterns of what fails together; empty lets each fail on its own. Offers must be named."""
     kept_share: Recovery = 1.0
     """Share of each class's requests that must still be served."""
+
+    def __post_init__(self) -> None:
+        if self.losing is Trait.OFFER and not self.names:
+            raise ValueError("losing offers needs names: write one table for each that may fail on its own")
 
 
 class ShareSpec(Table, frozen=True, kw_only=True):

@@ -138,6 +138,7 @@ def test_reserved_nodes_are_paid_for_in_a_plan_that_does_without_their_provider(
         ('[[policy.survive]]\nlosing = "zone"\nnames = ["us-est-1"]\n', "unknown zone 'us-est-1'"),
         ('[[policy.survive]]\nlosing = "zones"\n', "policy.survive"),
         ('[[policy.survive]]\nlosing = "zone"\nkept_share = 1.1\n', "kept_share"),
+        ('[[policy.survive]]\nlosing = "offer"\n', "losing offers needs names"),
         ('[[policy.shares]]\nof = "zone"\n', "it limits nothing"),
         ('[[policy.shares]]\nof = "zone"\nat_least = 0.2\n', "at_least needs names"),
         ('[[policy.shares]]\nof = "zone"\nat_most = 0.5\nclasses = ["shrot"]\n', "unknown class 'shrot'"),
