@@ -135,7 +135,7 @@ def _survives(
     if demand == 0:
         return True
     left = sum((size for id_, size in _capacity(problem, nodes).items() if id_ not in lost), Fraction(0))
-    for service in (one for one in problem.services if one.id not in lost):
+    for service in (s for s in problem.services if s.id not in lost):
         takes = service.max_requests_per_second
         left += demand if takes is None else min(Fraction(takes), demand)
     return left >= kept * demand
