@@ -50,8 +50,9 @@ def weight_bytes(model: Model, precision: Precision) -> float:
 
 
 def kv_bytes_per_token(model: Model, configuration: Configuration) -> float:
-    """Bytes that one token takes on each GPU of a stage. Fewer KV heads than ranks are held several times."""
-    shards = min(configuration.tensor_parallel, max(model.kv_heads, 1))
+    """Bytes that one token takes on each GPU of a stage. Fewer KV heads than ranks are held several times, and latent KV,
+    which has no heads, by every rank."""
+    shards = 1 if model.latent_kv else min(configuration.tensor_parallel, max(model.kv_heads, 1))
     all_layers = model.kv_bytes_per_token_16bit * configuration.kv.bytes_per_value / 2.0
     all_layers *= 1.0 + _draft_share(configuration)
     return all_layers / shards / configuration.pipeline_parallel

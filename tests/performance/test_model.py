@@ -90,6 +90,15 @@ def test_fewer_kv_heads_than_ranks_are_held_several_times() -> None:
     assert eight.kv_capacity_tokens < 1.5 * four.kv_capacity_tokens
 
 
+def test_latent_kv_is_held_whole_by_every_rank() -> None:
+    deepseek = CATALOG.model("deepseek-v3")
+    asked = configuration("H200-SXM", Precision.FP8, tensor=8, model=deepseek.name)
+    found = fit(asked, deepseek, GPUS["H200-SXM"])
+    assert found.kv_capacity_tokens == pytest.approx(
+        found.kv_gb * 1e9 / deepseek.kv_bytes_per_token_16bit, rel=1e-4
+    )
+
+
 def test_a_mixture_reads_more_experts_the_larger_the_batch() -> None:
     mixtral, dense = CATALOG.model("mixtral-8x7b"), LLAMA_8B
     asked = configuration("H100-SXM", Precision.FP8, tensor=2, model=mixtral.name)
