@@ -154,3 +154,20 @@ def test_a_slip_of_the_pen_is_told_with_its_place(tables: str, told: str, tmp_pa
         pose(specs.asked(tmp_path, specs.LISTED + tables))
     assert told in f"{caught.value.message} {caught.value.hint}"
     assert "hetops.toml:" in caught.value.message
+
+
+def test_the_command_writes_a_plan_whose_policy_is_checked_again_and_names_what_was_taken_out(
+    tmp_path: Path,
+) -> None:
+    tables = '[[policy.survive]]\nlosing = "provider"\nkept_share = 0.5\n'
+    specs.written(tmp_path, specs.LISTED + SPOT + tables)
+    run = hetops(tmp_path, "plan", "--offline", "-o", "plan.json")
+    assert run.returncode == 0, run.stderr
+    assert "Bearing losing any provider with 50% still served costs" in run.stdout
+    raw = json.loads((tmp_path / "plan.json").read_text(encoding="utf-8"))
+    assert {lost for cover in raw["covers"] for lost in cover["lost"]} == {"aws", "gcp"}
+    raw["covers"] = raw["covers"][1:]
+    (tmp_path / "plan.json").write_text(json.dumps(raw), encoding="utf-8")
+    refused = hetops(tmp_path, "diff", "plan.json", "--json")
+    assert refused.returncode == 5
+    assert "it breaks losses" in json.loads(refused.stdout)["message"]
