@@ -19,7 +19,7 @@ from tests.end_to_end.person import Finished, Person, free_port
 from tests.plugins.clouds import KINDS
 from tests.setup import third_party
 
-pytestmark = [pytest.mark.road, pytest.mark.slow]
+pytestmark = [pytest.mark.road, pytest.mark.slow, pytest.mark.timeout(400)]
 
 UP_SECONDS = 150.0
 
@@ -45,7 +45,7 @@ def watched() -> Iterator[set[str]]:
     over = threading.Event()
 
     def watch() -> None:
-        while not over.wait(0.05):
+        while not over.wait(0.1):
             for path in Path("/proc").glob("[0-9]*/cmdline"):
                 with suppress(OSError):
                     lines.add(path.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
