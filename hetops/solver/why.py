@@ -76,10 +76,11 @@ class Case:
 
 
 def why(case: Case) -> tuple[Statement, ...]:
-    """The fleet in sentences, the limits that it meets, a dollar more and less, and looser targets."""
+    """The fleet in sentences, the limits that it meets, what it must bear, a dollar more and less, and looser targets."""
     return (
         *_fleet(case),
         *_limits(case),
+        *_rules(case),
         *_a_dollar(case),
         *_looser_targets(case),
     )
@@ -106,10 +107,12 @@ def _pool(case: Case, pool: SolvedPool) -> str:
         f"{s.share:.3g} of {s.workload_class}" if s.share < 1 else f"all of {s.workload_class}"
         for s in shares
     )
-    full = pool.utilisation / float(case.problem.usable_share)
+    full = pool.utilisation / float(case.problem.usable(case.problem.offer(pool.offer)))
+    whole = any(rental.offer == pool.offer for rental in case.solution.rentals)
+    price = "paid for as a whole," if whole else f"for {dollars(pool.usd_per_hour)} per hour"
     return (
         f"{pool.nodes} node{'' if one else 's'} of {pool.offer} with {pool.configuration}"
-        f" for {dollars(pool.usd_per_hour)} per hour {'serves' if one else 'serve'} {serves or 'nothing'}"
+        f" {price} {'serves' if one else 'serve'} {serves or 'nothing'}"
         f" and {'is' if one else 'are'} at {full:.0%} of what may be used."
     )
 
@@ -131,9 +134,29 @@ def _limits(case: Case) -> Iterator[Statement]:
         yield case.changed(Topic.LIMITS, begin, free)
     else:
         text = "No limit but the demand binds: prices and speeds alone decide."
+        if case.problem.losses or case.problem.share_limits:
+            text = "No stock, quota, budget or number of pools binds: what the fleet must bear and prices decide."
         if case.problem.mode is Mode.MAX_THROUGHPUT:
             text = "No limit but the budget binds: prices and speeds alone decide."
         yield replace(case.changed(Topic.LIMITS, "", free), text=text)
+
+
+def _rules(case: Case) -> Iterator[Statement]:
+    """What each loss that the fleet bears and each limit on shares is worth: the same question without it."""
+    problem = case.problem
+    for loss in problem.losses:
+        free = replace(problem, losses=tuple(one for one in problem.losses if one is not loss))
+        begin = f"Not to bear {loss.id} ({loss.kept_share:.0%} still served)"
+        yield case.changed(Topic.LOSS, begin, _freed(case, free), loss.id)
+    for limit in problem.share_limits:
+        free = replace(problem, share_limits=tuple(one for one in problem.share_limits if one is not limit))
+        bounds = f"{limit.at_least:.0%} to {limit.at_most:.0%} of a class on {limit.id}"
+        yield case.changed(Topic.SHARE, f"Any share instead of {bounds}", _freed(case, free), limit.id)
+
+
+def _freed(case: Case, free: Problem) -> Found:
+    """The answer to a question with one limit less, which is never worse."""
+    return best(case.problem.mode, look(free, case.seconds), case.answer)
 
 
 def _a_dollar(case: Case) -> Iterator[Statement]:

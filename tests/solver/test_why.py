@@ -8,11 +8,13 @@ from decimal import Decimal
 import pytest
 from hypothesis import assume, given, settings
 
+from hetops.domain.offer import Trait
 from hetops.solver.explanation import Statement, Topic, Unit
 from hetops.solver.limits import met, unlimited
 from hetops.solver.problem import Mode, Problem, QuotaGroup
 from hetops.solver.solution import Solution
 from hetops.solver.solve import solve
+from hetops.solver.terms import Loss, ShareLimit
 from hetops.solver.why import Case, why
 from tests.solver import oracle
 from tests.solver.problems import TOY, column, demands, hard, offer, small, tiny
@@ -43,6 +45,25 @@ def test_the_fleet_is_told_in_sentences_between_bound_and_cost() -> None:
         "1 node of cheap with tp1 for $1.00 per hour serves all of chat and is at 100% of what may be used."
     )
     assert {(s.before, s.after, s.unit) for s in (whole, *pools)} == {(5.0, 5.0, Unit.USD_PER_HOUR)}
+
+
+def test_what_must_be_borne_and_limits_on_shares_are_told_with_what_they_are_worth() -> None:
+    twins = Problem(
+        offers=(offer("a", "2", provider="one"), offer("b", "3", provider="two")),
+        configurations=("tp1",),
+        classes=demands(chat=1.0),
+        columns=(column("a", chat=1.0), column("b", chat=1.0)),
+        losses=(Loss(id="losing any provider", trait=Trait.PROVIDER, kept_share=0.5),),
+        share_limits=(ShareLimit(id="provider two", trait=Trait.PROVIDER, values=("two",), at_least=0.5),),
+    )
+    told = why(case(twins))
+    (loss,), (share,) = on(Topic.LOSS, told), on(Topic.SHARE, told)
+    assert (loss.before, loss.after) == (5.0, 3.0)
+    assert loss.text == "Not to bear losing any provider (50% still served) would save $2.00 per hour."
+    assert (share.before, share.after) == (5.0, 5.0)
+    assert share.text == "Any share instead of 50% to 100% of a class on provider two would change nothing."
+    (said,) = on(Topic.LIMITS, told)
+    assert said.text.startswith("No stock, quota, budget or number of pools binds")
 
 
 def test_where_no_limit_binds_that_is_said_and_was_searched_for() -> None:
