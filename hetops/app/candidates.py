@@ -141,6 +141,7 @@ def candidates(asked: Asked) -> Candidates:
     classes, traced = _classes(loaded)
     demand_known(loaded, gathered, classes, _names(plugins, catalog))
     model = _model(found)
+    _check_context(classes, model)
     rules = _configuration_rules(loaded.spec, model, classes, _longest(classes, traced))
     enumeration = _configurations(found, model, rules)
     return Candidates(
@@ -338,6 +339,17 @@ def _stated(stated: ClassSpec, spec: Spec) -> WorkloadClass:
         task=stated.task,
         prefix_share=workload.prefix_share if stated.prefix_share is None else stated.prefix_share,
     )
+
+
+def _check_context(classes: Sequence[WorkloadClass], model: Model) -> None:
+    """A class whose typical request no configuration can take is a mistake of the spec, or of the model's choice."""
+    for one in classes:
+        typical = one.input_tokens.p50 + one.output_tokens.p50
+        if typical > model.context_tokens:
+            raise HetopsError(
+                f"class {one.name}: requests of {typical:,.0f} tokens exceed the {model.context_tokens:,} that {model.name} takes",
+                hint="shorten the class, set workload.length_scale, or choose a model with a longer context",
+            )
 
 
 def _longest(classes: Sequence[WorkloadClass], traced: _Traced | None) -> float:

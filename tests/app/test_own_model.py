@@ -60,3 +60,14 @@ def test_an_unknown_model_is_told_how_to_describe_it_and_a_wrong_file_by_its_key
     write(tmp_path, 'config = "config.json"')
     with pytest.raises(HetopsError, match="the key vocab_size is missing"):
         make_plan(asked(tmp_path))
+
+
+def test_a_class_longer_than_the_models_context_is_named_with_both_numbers(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(
+        json.dumps({**LLAMA, "max_position_embeddings": 96}), encoding="utf-8"
+    )
+    write(tmp_path, 'config = "config.json"')
+    with pytest.raises(
+        HetopsError, match="class short: requests of 120 tokens exceed the 96 that house-8b takes"
+    ):
+        make_plan(asked(tmp_path))
