@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from hetops.domain import codec
 from hetops.reports import quantities as q
-from hetops.solver.certify import CHECKS
+from hetops.solver.certify import CHECKS, CHECKS_OF_TERMS
 from hetops.solver.problem import Mode, Problem
-from hetops.solver.solution import Ended, Solution
+from hetops.solver.solution import Ended, Solution, SolvedShare
 
 
 def as_json(solution: Solution) -> dict[str, Any]:
@@ -23,7 +24,8 @@ def as_text(problem: Problem, solution: Solution) -> str:
         _head(problem, solution),
         _fleet(solution),
         _classes(problem, solution),
-        _proof(solution),
+        _periods(solution),
+        _proof(problem, solution),
         _warnings(problem, solution),
     )
     return "\n\n".join(section for section in sections if section) + "\n"
@@ -46,14 +48,46 @@ def _fleet(solution: Solution) -> str:
         (
             pool.offer,
             pool.configuration,
-            str(pool.nodes),
+            str(pool.nodes) if pool.least_nodes is None else f"{pool.least_nodes}-{pool.nodes}",
             str(pool.nodes * pool.replicas_per_node),
             q.usd(pool.usd_per_hour),
             q.share(pool.utilisation),
         )
         for pool in solution.pools
     ]
-    return f"{q.table(headers, rows, right=(2, 3, 4, 5))}\nTotal {q.usd_both(solution.usd_per_hour)} (730 h)"
+    total = f"Total {q.usd_both(solution.usd_per_hour)} (730 h)"
+    return "\n".join((q.table(headers, rows, right=(2, 3, 4, 5)), *_beside_nodes(solution), total))
+
+
+def _beside_nodes(solution: Solution) -> Iterator[str]:
+    """What is paid for as a whole, by the request, and for changes."""
+    for rental in solution.rentals:
+        yield f"{rental.offer}: {q.many(rental.nodes, 'node')} paid for as a whole, {q.usd(rental.usd_per_hour)} /h"
+    for share in solution.shares:
+        if share.usd_per_hour:
+            yield f"{share.workload_class} on {_place(share)}: requests for {q.usd(share.usd_per_hour)} /h"
+    if solution.changes_usd_per_hour:
+        yield f"Starts and changes: {q.usd(solution.changes_usd_per_hour)} /h"
+
+
+def _place(share: SolvedShare) -> str:
+    """A pool, or a service."""
+    return f"{share.configuration} on {share.offer}" if share.configuration else share.offer
+
+
+def _periods(solution: Solution) -> str:
+    headers = ("period", "requests", "$/hour", "nodes")
+    rows = [
+        (
+            period.name,
+            q.rate(period.requests_per_second),
+            q.usd(period.usd_per_hour),
+            ", ".join(f"{pool.nodes} {pool.configuration} on {pool.offer}" for pool in period.pools)
+            or "none",
+        )
+        for period in solution.periods
+    ]
+    return q.table(headers, rows, right=(1, 2)) if rows else ""
 
 
 def _classes(problem: Problem, solution: Solution) -> str:
@@ -63,16 +97,17 @@ def _classes(problem: Problem, solution: Solution) -> str:
 
 def _class_row(name: str, solution: Solution) -> tuple[str, str, str]:
     shares = sorted((s for s in solution.shares if s.workload_class == name), key=lambda s: -s.share)
-    to = ", ".join(f"{s.configuration} on {s.offer} {q.share(s.share)}" for s in shares)
+    to = ", ".join(f"{_place(s)} {q.share(s.share)}" for s in shares)
     return name, q.rate(sum(s.requests_per_second for s in shares)), to or "no demand"
 
 
-def _proof(solution: Solution) -> str:
+def _proof(problem: Problem, solution: Solution) -> str:
+    checks = CHECKS if problem.plain else (*CHECKS, *CHECKS_OF_TERMS)
     unit = "usd_per_hour" if solution.mode is Mode.MIN_COST else "requests per second"
     return (
         f"Proof: {solution.objective:.6g} {unit}, bound {solution.bound:.6g}, gap {solution.gap:.3%}"
         f" (exact arithmetic alone proves {solution.certified_bound:.6g})\n"
-        f"       {len(CHECKS)} rules checked in exact arithmetic: {', '.join(CHECKS)}\n"
+        f"       {len(checks)} rules checked in exact arithmetic: {', '.join(checks)}\n"
         f"       {solution.solver}, {solution.solve_seconds:.2f} s; problem {solution.problem_digest[:12]}"
     )
 

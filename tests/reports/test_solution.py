@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from decimal import Decimal
 
 from hetops.domain import codec
 from hetops.reports import solution as report
 from hetops.solver.certify import CHECKS
 from hetops.solver.solution import Solution
 from hetops.solver.solve import solve
+from hetops.solver.terms import Service
+from tests.solver.binding import BINDING
 from tests.solver.problems import TOY, offer, small
 
 
@@ -55,3 +58,17 @@ def test_json_reads_back_as_the_same_solution() -> None:
 def solved_with_seconds(raw: dict[str, object]) -> Solution:
     """The solution with the search time of `raw`, the one field that differs from run to run."""
     return replace(solved(), solve_seconds=float(str(raw["solve_seconds"])))
+
+
+def test_what_is_paid_beside_nodes_is_told_and_every_period_has_its_line() -> None:
+    problem = replace(
+        BINDING["what is committed is paid for"].problem,
+        services=(Service(id="api", usd_per_request={"chat": Decimal("0.0001")}),),
+    )
+    solution = solve(problem)
+    assert isinstance(solution, Solution)
+    text = report.as_text(problem, solution)
+    assert "reserved: 3 nodes paid for as a whole, $1.80 /h" in text
+    assert "chat on api: requests for $0.18 /h" in text
+    assert "1-3" in text
+    assert "night       1 /s   $1.80  1 tp1 on reserved" in text
