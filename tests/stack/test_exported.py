@@ -74,7 +74,7 @@ def test_without_a_plan_among_the_outputs_nothing_is_up(resources: tuple[dict[st
 
 
 def test_a_plan_of_another_version_is_named() -> None:
-    text = codec.encode(plan()).decode().replace('"format_version": "1.0"', '"format_version": "9.0"', 1)
+    text = codec.encode(plan()).decode().replace('"format_version": "1.', '"format_version": "9.', 1)
     with pytest.raises(DocumentError, match="the plan in the stack's outputs"):
         _ = exported(stack(plan=text)).outputs
 
