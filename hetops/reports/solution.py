@@ -92,11 +92,14 @@ def _periods(solution: Solution) -> str:
 
 def _classes(problem: Problem, solution: Solution) -> str:
     headers = ("class", "requests", "goes to")
-    return q.table(headers, [_class_row(c.name, solution) for c in problem.classes], right=(1,))
+    shares: dict[str, list[SolvedShare]] = {c.name: [] for c in problem.classes}
+    for share in solution.shares:
+        shares[share.workload_class].append(share)
+    return q.table(headers, [_class_row(name, of) for name, of in shares.items()], right=(1,))
 
 
-def _class_row(name: str, solution: Solution) -> tuple[str, str, str]:
-    shares = sorted((s for s in solution.shares if s.workload_class == name), key=lambda s: -s.share)
+def _class_row(name: str, of_class: list[SolvedShare]) -> tuple[str, str, str]:
+    shares = sorted(of_class, key=lambda s: -s.share)
     to = ", ".join(f"{_place(s)} {q.share(s.share)}" for s in shares)
     return name, q.rate(sum(s.requests_per_second for s in shares)), to or "no demand"
 
@@ -104,11 +107,14 @@ def _class_row(name: str, solution: Solution) -> tuple[str, str, str]:
 def _proof(problem: Problem, solution: Solution) -> str:
     checks = CHECKS if problem.plain else (*CHECKS, *CHECKS_OF_TERMS)
     unit = "usd_per_hour" if solution.mode is Mode.MIN_COST else "requests per second"
+    merged = (
+        f"; searched as {q.many(solution.searched_classes, 'class')}" if solution.searched_classes else ""
+    )
     return (
         f"Proof: {solution.objective:.6g} {unit}, bound {solution.bound:.6g}, gap {solution.gap:.3%}"
         f" (exact arithmetic alone proves {solution.certified_bound:.6g})\n"
         f"       {len(checks)} rules checked in exact arithmetic: {', '.join(checks)}\n"
-        f"       {solution.solver}, {solution.solve_seconds:.2f} s; problem {solution.problem_digest[:12]}"
+        f"       {solution.solver}, {solution.solve_seconds:.2f} s{merged}; problem {solution.problem_digest[:12]}"
     )
 
 
@@ -120,5 +126,7 @@ def _warnings(problem: Problem, solution: Solution) -> str:
     if not solution.within_gap:
         stopped = solution.ended is Ended.INTERRUPTED
         what = "the search was stopped" if stopped else "the time ran out"
+        if solution.searched_classes and solution.ended is Ended.GAP:
+            what = "classes were merged and the search ended"
         lines.append(f"warning: {what} at a gap of {solution.gap:.3%}, before the gap asked for was reached")
     return "\n".join(lines)

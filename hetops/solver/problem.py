@@ -192,6 +192,8 @@ class Problem:
     @property
     def requests_per_second(self) -> float:
         """The demand of all classes together, over all periods."""
+        if not self.periods:
+            return math.fsum(c.requests_per_second for c in self.classes)
         return math.fsum(self.mean_rate(c.name) for c in self.classes)
 
     def mean_rate(self, name: str) -> float:
@@ -358,7 +360,7 @@ def _faults_of_columns(problem: Problem) -> Iterator[str]:
         yield "columns: at least one is needed"
     offers = {o.id for o in problem.offers}
     configurations = set(problem.configurations)
-    classes = {c.name for c in problem.classes}
+    classes = frozenset(c.name for c in problem.classes)
     yield from repeated("configuration", problem.configurations)
     yield from repeated("column", (" on ".join(reversed(c.key)) for c in problem.columns))
     for column in problem.columns:
@@ -367,8 +369,8 @@ def _faults_of_columns(problem: Problem) -> Iterator[str]:
         yield from unknown("configuration", (column.configuration,), configurations, where)
         if column.replicas_per_node < 1:
             yield f"{where}: replicas_per_node {column.replicas_per_node} must be at least 1"
+        yield from unknown("class", column.requests_per_second, classes, where)
         for name, rate in column.requests_per_second.items():
-            yield from unknown("class", (name,), classes, where)
             if not _rate(rate):
                 yield f"{where}: requests_per_second[{name}] {rate} must be a number of at least 0"
         yield from (f"{where}: {fault}" for fault in _faults_of_service(problem, column))

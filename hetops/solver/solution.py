@@ -158,6 +158,8 @@ class Solution:
     losses: tuple[SolvedLoss, ...] = field(default=(), metadata=ADDED)
     changes_usd_per_hour: Decimal = field(default=Decimal(0), metadata=ADDED)
     """What boots in the course of the window and the migration into this fleet cost, spread over their time."""
+    searched_classes: int | None = field(default=None, metadata=ADDED)
+    """Classes with demand that the search told apart, where it merged some; the gap says what that may cost."""
 
     @property
     def usd_per_month(self) -> Decimal:

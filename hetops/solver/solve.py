@@ -25,6 +25,7 @@ from hetops.solver.dual import dual_bound
 from hetops.solver.formulate import SMALLEST_UNIT, Formulation, Limit, LimitKind, at_rate, formulate
 from hetops.solver.highs import OnInterrupt
 from hetops.solver.matrix import INFINITY, Row, with_row
+from hetops.solver.merge import search_merged
 from hetops.solver.overall import overall
 from hetops.solver.problem import Mode, Problem
 from hetops.solver.settle import settle
@@ -74,8 +75,12 @@ def solve(
     """
     effort = effort or Effort(limit_seconds=limit_seconds)
 
-    def search(part: Problem, seconds: float) -> Solution | Infeasible:
+    def search_few(part: Problem, seconds: float) -> Solution | Infeasible:
         return _solve(part, replace(effort, limit_seconds=seconds), must_rent)
+
+    def search(part: Problem, seconds: float) -> Solution | Infeasible:
+        gap = min(problem.gap, effort.most_gap)
+        return search_merged(part, search_few, scarcity_prices, limit_seconds=seconds, gap=gap)
 
     outcome = search_in_bands(problem, search, limit_seconds=effort.limit_seconds, apart=must_rent)
     if isinstance(outcome, Solution):
