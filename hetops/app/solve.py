@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hetops.domain import codec
 from hetops.files import read_bytes, write_whole
+from hetops.solver.merge import with_few_classes
 from hetops.solver.problem import Problem
-from hetops.solver.relax import infeasible_error, relaxations
+from hetops.solver.relax import Relaxation, infeasible_error, relaxations
 from hetops.solver.solution import Infeasible, Solution
 from hetops.solver.solve import Effort, solve
 
@@ -43,8 +44,15 @@ def solve_file(path: Path, *, effort: Effort | None = None) -> Solved:
     problem = read_problem(path)
     outcome = solve(problem, effort=effort)
     if isinstance(outcome, Infeasible):
-        raise infeasible_error(problem, outcome, relaxations(problem))
+        raise infeasible_error(problem, outcome, _relaxations(problem))
     return Solved(problem=problem, solution=outcome)
+
+
+def _relaxations(problem: Problem) -> tuple[Relaxation, ...]:
+    """What would let a fleet exist; where classes are merged to find it, less may do."""
+    few = with_few_classes(problem)
+    found = relaxations(few)
+    return found if few is problem else tuple(replace(change, smallest=False) for change in found)
 
 
 def write_solution(solved: Solved, path: Path) -> None:

@@ -78,7 +78,7 @@ def search_merged(
     Its gap, of which `gap` is wanted, includes what merging may cost. A search without a limit of time is one for a
     proof: then only what costs nothing is merged. So it is where the merged problem has no fleet but the easier one has.
     """
-    if not problem.plain or len(problem.classes) <= MOST_CLASSES:
+    if not _has_many(problem):
         return search(problem, limit_seconds)
     merged = merge(problem, most=MOST_CLASSES if math.isfinite(limit_seconds) else len(problem.classes))
     if all(len(of) == 1 for of in merged.members.values()):
@@ -95,6 +95,15 @@ def search_merged(
     certified = float(weak_duality_bound(problem, scarcity_prices(merged.problem)))
     bounds = [certified] if easier is None else [certified, _bound_of(merged, easier)]
     return _bounded(_unmerged(merged, found, easier), bounds, gap)
+
+
+def with_few_classes(problem: Problem) -> Problem:
+    """The problem itself where it has few classes, or terms; else merged: every fleet of it is one of the problem's."""
+    return merge(problem, most=MOST_CLASSES).problem if _has_many(problem) else problem
+
+
+def _has_many(problem: Problem) -> bool:
+    return problem.plain and len(problem.classes) > MOST_CLASSES
 
 
 def merge(problem: Problem, *, most: int) -> Merged:

@@ -15,7 +15,8 @@ from hetops.errors import DocumentError, HetopsError, InfeasibleError
 from hetops.solver.certify import certify
 from hetops.solver.problem import Problem
 from hetops.solver.solution import Solution
-from tests.solver.problems import TOY, small
+from hetops.solver.solve import solve
+from tests.solver.problems import TOY, many, small
 
 
 def written(problem: Problem, folder: Path) -> Path:
@@ -95,3 +96,15 @@ def test_the_example_of_the_documentation_is_solved_as_it_says(tmp_path: Path) -
 def test_the_documentation_names_every_field_of_a_problem() -> None:
     page = (Path(__file__).parents[2] / "docs" / "solver.md").read_text()
     assert [f.name for f in dataclasses.fields(Problem) if f.name not in page] == []
+
+
+def test_what_would_let_a_fleet_exist_is_found_with_few_classes_and_said_to_be_maybe_less(
+    tmp_path: Path,
+) -> None:
+    problem = dataclasses.replace(many(250, 6), budget_usd_per_hour=Decimal(8))
+    with pytest.raises(InfeasibleError) as caught:
+        solve_file(written(problem, tmp_path))
+    budget = next(line for line in caught.value.details if "raise the budget from 8 to" in line)
+    assert "maybe less" in budget
+    needed = Decimal(budget.split(" to ")[1].split()[0])
+    assert isinstance(solve(dataclasses.replace(problem, budget_usd_per_hour=needed)), Solution)

@@ -49,6 +49,13 @@ def test_text_warns_of_assumed_stock_and_of_a_gap_not_reached() -> None:
     assert "warning: the time ran out" in text
 
 
+def test_text_says_how_many_classes_were_told_apart_and_that_merging_may_cost_the_gap() -> None:
+    merged = replace(solved(), searched_classes=1, gap=0.02, within_gap=False)
+    text = report.as_text(small(), merged)
+    assert "; searched as 1 class; problem" in text
+    assert "warning: classes were merged and the search ended at a gap of 2.000%" in text
+
+
 def test_json_reads_back_as_the_same_solution() -> None:
     raw = report.as_json(solved())
     assert raw["usd_per_month"] == "3650"

@@ -128,3 +128,30 @@ def hard(*, offers: int = 60, configurations: int = 12, classes: int = 16) -> Pr
         columns=tuple(column(o, k, **{n: random.uniform(0.2, 2) for n in names}) for o in ids for k in kinds),
         gap=0.0,
     )
+
+
+def many(count: int, columns: int) -> Problem:
+    """Classes of random lengths on nodes of unlike speed at reading, writing and keeping up; long ones fit on few."""
+    random = Random(1)
+    lengths = [(2 ** random.uniform(5, 14), 2 ** random.uniform(4, 10)) for _ in range(count)]
+    names = [f"c{i}" for i in range(count)]
+
+    def rates(usd: float) -> dict[str, float]:
+        speed, reading, writing = (random.uniform(0.7, 1.4) for _ in range(3))
+        longest = random.choice((2000, 8000, 32000))
+        return {
+            name: usd * speed * 1000 / (reading * a * 0.3 + writing * b * 3 + 50)
+            for name, (a, b) in zip(names, lengths, strict=True)
+            if a + b <= longest
+        }
+
+    prices = [round(random.uniform(0.5, 12), 2) for _ in range(columns)]
+    return Problem(
+        offers=tuple(offer(f"o{j}", str(usd), random.randint(2, 40)) for j, usd in enumerate(prices)),
+        configurations=("k",),
+        classes=tuple(Demand(name=n, requests_per_second=random.uniform(0.1, 2) * 20 / count) for n in names),
+        columns=tuple(
+            Column(offer=f"o{j}", configuration="k", requests_per_second=rates(usd))
+            for j, usd in enumerate(prices)
+        ),
+    )

@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from hetops.solver import merge as merging
 from hetops.solver.certify import ScarcityPrices, certify
 from hetops.solver.merge import merge, search_merged
-from hetops.solver.problem import Column, Demand, Mode, Problem
+from hetops.solver.problem import Demand, Mode, Problem
 from hetops.solver.solution import Infeasible, Solution
 from hetops.solver.solve import Effort, scarcity_prices, solve
 from hetops.solver.terms import Service
-from tests.solver.problems import column, offer, small, tiny
+from tests.solver.problems import column, many, offer, small, tiny
 
 some = settings(max_examples=60, deadline=None)
 
@@ -56,33 +56,6 @@ def uneven(draw: st.DrawFn) -> Problem:
         for c in problem.columns
     )
     return replace(problem, columns=columns)
-
-
-def many(count: int, columns: int) -> Problem:
-    """Classes of random lengths on nodes of unlike speed at reading, writing and keeping up; long ones fit on few."""
-    random = Random(1)
-    lengths = [(2 ** random.uniform(5, 14), 2 ** random.uniform(4, 10)) for _ in range(count)]
-    names = [f"c{i}" for i in range(count)]
-
-    def rates(usd: float) -> dict[str, float]:
-        speed, reading, writing = (random.uniform(0.7, 1.4) for _ in range(3))
-        longest = random.choice((2000, 8000, 32000))
-        return {
-            name: usd * speed * 1000 / (reading * a * 0.3 + writing * b * 3 + 50)
-            for name, (a, b) in zip(names, lengths, strict=True)
-            if a + b <= longest
-        }
-
-    prices = [round(random.uniform(0.5, 12), 2) for _ in range(columns)]
-    return Problem(
-        offers=tuple(offer(f"o{j}", str(usd), random.randint(2, 40)) for j, usd in enumerate(prices)),
-        configurations=("k",),
-        classes=tuple(Demand(name=n, requests_per_second=random.uniform(0.1, 2) * 20 / count) for n in names),
-        columns=tuple(
-            Column(offer=f"o{j}", configuration="k", requests_per_second=rates(usd))
-            for j, usd in enumerate(prices)
-        ),
-    )
 
 
 def unmerged(problem: Problem) -> Solution | Infeasible:
