@@ -83,7 +83,7 @@ def _roofline() -> tuple[Parameter, ...]:
 def _plain(p: Parameter) -> Parameter:
     kind = p.name.partition(".")[0]
     if p.name in _FITTED_ROOFLINE or kind == "overhead":
-        return replace(p, spread=1.0)
+        return replace(p, spread=5.0)
     none = {"power": 1e-3, "layer": 1e-7, "mixture_layer": 1e-7, "sequence": 1e-7}
     one = {"family": 1.0, "graphics_memory": 1.0, "fp8": 1.0}
     alike = {"first_token": 20e-3, "first_token_factor": 1.2, "queue": 0.3}
