@@ -63,7 +63,10 @@ def test_everything_that_the_project_asks_for_is_locked_within_its_bounds() -> N
 
 
 def test_every_extra_is_there_and_names_of_ours_in_them_are_extras() -> None:
-    assert set(EXTRAS) == {"aws", "gcp", "router", "local", "all", "dev"}
+    assert set(EXTRAS) == {"aws", "gcp", "router", "local", "aiconfigurator", "all", "dev"}
+    assert "aiconfigurator" not in Requirement(EXTRAS["all"][0]).extras, (
+        "hundreds of megabytes for one estimator"
+    )
     for extra in ("aws", "gcp", "router", "local"):
         assert extra in Requirement(EXTRAS["all"][0]).extras
     ours = [Requirement(r) for extra in EXTRAS.values() for r in extra if Requirement(r).name == "hetops"]

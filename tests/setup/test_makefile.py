@@ -15,7 +15,10 @@ from tests.cli.process import hetops
 from tests.doubles.programs import program
 
 ROOT = Path(__file__).parents[2]
-TARGETS = ("environment", "engine", "lint", "test", "test-all", "demo", "docs", "lock", "wheel", "clean")
+TARGETS = (
+    *("environment", "engine", "lint", "test", "test-all", "demo", "docs", "lock", "wheel", "clean"),
+    *("benchmark-solver", "benchmark-performance"),
+)
 
 
 def make(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
