@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 from pathlib import Path
 
 import jsonschema
@@ -12,20 +11,13 @@ import pytest
 from hetops.app.schema import schema_of
 from hetops.domain import codec
 from tests.cli.process import hetops, spec, told
+from tests.doubles.ports import free_port
 from tests.solver.problems import small
 
 
 def keeps(document: object, name: str) -> None:
     """The document is one of that format."""
     jsonschema.Draft202012Validator(schema_of(name)).validate(document)
-
-
-def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.socket() as asking:
-        asking.bind(("127.0.0.1", 0))
-        port: int = asking.getsockname()[1]
-        return port
 
 
 @pytest.mark.parametrize(("command", "name"), [("plan", "plan"), ("explain", "explanation")])

@@ -6,7 +6,6 @@ import http.client
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -153,13 +152,6 @@ def until(condition: Callable[[], bool], seconds: float = PATIENCE_SECONDS) -> b
 def interrupt(process: subprocess.Popen[str]) -> None:
     """Ctrl-C: the terminal tells the whole group."""
     os.killpg(process.pid, signal.SIGINT)
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
 
 
 def ask(url: str, key: str, *, model: str, tokens: int = 4, stream: bool = False) -> tuple[int, str, str]:

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.doubles.ports import free_port
 from tests.end_to_end import scarcity, specs
-from tests.end_to_end.person import Person, free_port
+from tests.end_to_end.person import Person
 
 pytestmark = pytest.mark.road
 

@@ -15,8 +15,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.doubles.ports import free_port
 from tests.end_to_end import specs
-from tests.end_to_end.person import Person, ended, free_port, interrupt, until
+from tests.end_to_end.person import Person, ended, interrupt, until
 
 pytestmark = pytest.mark.road
 

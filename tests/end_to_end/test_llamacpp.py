@@ -11,7 +11,8 @@ import pytest
 
 from hetops.stack.engine import choose_engine
 from tests.doubles import tiny_gguf
-from tests.end_to_end.person import Person, ask, free_port
+from tests.doubles.ports import free_port
+from tests.end_to_end.person import Person, ask
 
 pytestmark = pytest.mark.road
 

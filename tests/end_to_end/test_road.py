@@ -17,8 +17,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.doubles.ports import free_port
 from tests.end_to_end import specs
-from tests.end_to_end.person import Finished, Person, ask, ended, free_port, until
+from tests.end_to_end.person import Finished, Person, ask, ended, until
 
 pytestmark = pytest.mark.road
 

@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from tests.doubles.fake_api import TOKEN, Scenario, WallClock, started
-from tests.end_to_end.person import Finished, Person, free_port
+from tests.doubles.ports import free_port
+from tests.end_to_end.person import Finished, Person
 from tests.plugins.clouds import KINDS
 from tests.setup import third_party
 

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import os
 import signal
-import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -123,13 +122,6 @@ def routed(place: Place, of: FleetInputs, port: int) -> FleetInputs:
 def only(name: str, of: Plan = SMALL) -> Plan:
     """The plan with one of its pools."""
     return replace(of, pools=(of.pool(name),), shares=())
-
-
-def free_port() -> int:
-    """A port that nobody listens on just now."""
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        return int(held.getsockname()[1])
 
 
 def until(condition: Callable[[], object], seconds: float = 20.0) -> None:

@@ -20,7 +20,8 @@ from hetops.errors import CancelledError, LockError, ProvisioningError, SpecErro
 from hetops.stack.changes import Changes, DriftKind, Happening, StackOutputs
 from hetops.stack.survey import remove_strays, survey
 from tests.doubles.plans import plan
-from tests.stack.places import FAST, SLOW, SMALL, Place, free_port, inputs, only, placed, routed, until
+from tests.doubles.ports import free_port
+from tests.stack.places import FAST, SLOW, SMALL, Place, inputs, only, placed, routed, until
 
 pytestmark = pytest.mark.road
 

@@ -26,7 +26,8 @@ from hetops.stack.engine import choose_engine
 from hetops.stack.inputs import FleetInputs
 from tests.doubles import language_host
 from tests.doubles.plans import plan
-from tests.stack.places import FAST, SMALL, Place, free_port, placed, routed
+from tests.doubles.ports import free_port
+from tests.stack.places import FAST, SMALL, Place, placed, routed
 
 pytestmark = pytest.mark.road
 
