@@ -6,9 +6,10 @@ search of its own, certified as a plan's.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from itertools import chain
 
 from hetops.app.candidates import Asked
 from hetops.app.pose import Posed, pose
@@ -70,49 +71,58 @@ def frontier(asked: FrontierAsked, say: Callable[[str], None]) -> Frontier:
     """
     posed = pose(asked.spec)
     axis = Axis.BUDGET if asked.budgets_usd_per_hour else Axis.TARGETS
-    along: tuple[float | Decimal, ...] = asked.budgets_usd_per_hour or asked.target_factors or TARGET_FACTORS
+    along: Sequence[float | Decimal] = asked.budgets_usd_per_hour or asked.target_factors or TARGET_FACTORS
     headrooms = sorted(set(asked.headrooms or (posed.problem.headroom,)), reverse=True)
-    wanted = [(headroom, value) for headroom in headrooms for value in sorted(set(along))]
-    if len(wanted) > MOST_POINTS:
-        raise UsageError(f"{len(wanted)} points are asked for: at most {MOST_POINTS}")
+    along = sorted(set(along))
+    wanted = len(along) * len(headrooms)
+    if wanted > MOST_POINTS:
+        raise UsageError(f"{wanted} points are asked for: at most {MOST_POINTS}")
     points: list[FrontierPoint] = []
-    for done, (headroom, value) in enumerate(wanted):
-        if done and done % 5 == 0:
-            say(f"{done} of {len(wanted)} points")
-        own = _point(posed, headroom, value, asked.limit_seconds)
+    for own in chain.from_iterable(
+        _points_at(posed, value, headrooms, asked.limit_seconds) for value in along
+    ):
         points.append(_no_worse_than(_harder(points, own), own))
+        if len(points) % 5 == 0 and len(points) < wanted:
+            say(f"{len(points)} of {wanted} points")
     return Frontier(
         deployment=posed.candidates.spec.deployment.name,
         axis=axis,
         demand_requests_per_second=posed.problem.requests_per_second,
-        points=tuple(points),
+        points=tuple(sorted(points, key=lambda point: (-point.headroom, point.place))),
     )
 
 
-def _point(posed: Posed, headroom: float, value: float | Decimal, limit_seconds: float) -> FrontierPoint:
-    """What one search says; a point without a fleet says why."""
+def _points_at(
+    posed: Posed, value: float | Decimal, headrooms: Iterable[float], limit_seconds: float
+) -> Iterator[FrontierPoint]:
+    """The points at one place of the axis, one a headroom: rates hang on targets, so they are made once for all."""
     budget = value if isinstance(value, Decimal) else None
-    blank = FrontierPoint(
-        headroom=headroom,
-        target_factor=1.0 if isinstance(value, Decimal) else value,
-        budget_usd_per_hour=budget,
-    )
+    factor = 1.0 if isinstance(value, Decimal) else value
+    blanks = [
+        FrontierPoint(headroom=headroom, target_factor=factor, budget_usd_per_hour=budget)
+        for headroom in headrooms
+    ]
     try:
-        outcome = solve(_problem(posed, blank), effort=Effort(limit_seconds=limit_seconds))
-    except (InfeasibleError, TimeoutExpiredError) as none:
+        problem = posed.problem if factor == 1.0 else posed.loosened(factor)
+    except InfeasibleError as none:
+        yield from (replace(blank, reason=none.message) for blank in blanks)
+        return
+    if budget is not None:
+        problem = replace(problem, mode=Mode.MAX_THROUGHPUT, budget_usd_per_hour=budget)
+    for blank in blanks:
+        yield _solved(blank, replace(problem, headroom=blank.headroom), posed, limit_seconds)
+
+
+def _solved(blank: FrontierPoint, problem: Problem, posed: Posed, limit_seconds: float) -> FrontierPoint:
+    """What one search says; a point without a fleet says why."""
+    try:
+        outcome = solve(problem, effort=Effort(limit_seconds=limit_seconds))
+    except TimeoutExpiredError as none:
         return replace(blank, reason=none.message)
     if isinstance(outcome, Infeasible):
         unserved = f"nothing serves {', '.join(outcome.unservable)}" if outcome.unservable else ""
         return replace(blank, reason=unserved or "no fleet within the limits")
     return _with_fleet(blank, outcome, posed)
-
-
-def _problem(posed: Posed, point: FrontierPoint) -> Problem:
-    problem = posed.problem if point.target_factor == 1.0 else posed.loosened(point.target_factor)
-    problem = replace(problem, headroom=point.headroom)
-    if point.budget_usd_per_hour is None:
-        return problem
-    return replace(problem, mode=Mode.MAX_THROUGHPUT, budget_usd_per_hour=point.budget_usd_per_hour)
 
 
 def _with_fleet(point: FrontierPoint, found: Solution, posed: Posed) -> FrontierPoint:

@@ -106,8 +106,7 @@ def command(
     """
     from hetops.app.simulate import SimulationAsked, simulate, write_html
     from hetops.errors import CancelledError
-    from hetops.reports.simulation import Ended
-    from hetops.reports.simulation import as_json as document
+    from hetops.reports import simulation as report
     from hetops.reports.simulation_text import as_text
 
     question = SimulationAsked(
@@ -126,13 +125,13 @@ def command(
     with _progress(ctx) as progress:
         found = simulate(question, progress)
     if as_json:
-        click.echo(json.dumps(document(found), indent=2))
+        click.echo(json.dumps(report.as_json(found), indent=2))
     else:
         click.echo(as_text(found), nl=False)
     if html:
         write_html(found, html)
         options.say(f"wrote {html}")
-    if found.ended is Ended.STOPPED:
+    if found.ended is report.Ended.STOPPED:
         ctx.exit(CancelledError.exit_code)
 
 

@@ -157,6 +157,7 @@ class _Found:
 
     @classmethod
     def of(cls, queue: Queue) -> _Found:
+        """The largest rate that keeps both targets, and what binds there, by row of the queue."""
         lowest, highest = IDLE * queue.most, HIGHEST_USE * queue.most
         by_tpot = largest(_Tpot.of(queue), lowest, highest)
         by_ttft = largest(_Ttft(queue=queue), lowest, np.maximum(by_tpot, lowest))

@@ -132,6 +132,7 @@ class _Bill:
 
     @classmethod
     def of(cls, run: Played) -> _Bill:
+        """Nodes are paid for until the last request is over, but for the time in which they are gone."""
         ended = np.array(run.record.ended_at)
         seconds = float(max(ended[run.served.over], default=run.record.now))
         usd = sum(

@@ -272,17 +272,22 @@ class Replay:
 
     def _change(self, change: Change, at: float) -> None:
         replicas = [self._replicas[number] for number in change.replicas]
-        if change.what is Happening.GONE:
-            self._lose(replicas, at)
-        elif change.what is Happening.BACK:
-            self._bring_back(replicas, at)
-        elif change.what in (Happening.LEAVING, Happening.STAYING):
-            for replica in replicas:
-                replica.leaving += 1 if change.what is Happening.LEAVING else -1
-            self._router.leaving(frozenset(r.number for r in self._replicas if r.leaving))
-        else:
-            for replica in replicas:
-                self._slow(replica, change, at)
+        match change.what:
+            case Happening.GONE:
+                self._lose(replicas, at)
+            case Happening.BACK:
+                self._bring_back(replicas, at)
+            case Happening.LEAVING | Happening.STAYING:
+                self._announce(replicas, 1 if change.what is Happening.LEAVING else -1)
+            case Happening.SLOWER | Happening.AS_BEFORE:
+                for replica in replicas:
+                    self._slow(replica, change, at)
+
+    def _announce(self, replicas: Sequence[_Replica], notices: int) -> None:
+        """Notices that replicas will go, given or, below zero, taken back."""
+        for replica in replicas:
+            replica.leaving += notices
+        self._router.leaving(frozenset(r.number for r in self._replicas if r.leaving))
 
     def _lose(self, replicas: Sequence[_Replica], at: float) -> None:
         """The replicas go, all of them before anything is sent again."""

@@ -69,6 +69,7 @@ class _Check:
 
     @classmethod
     def of(cls, problem: Problem, batch: Batch) -> _Check:
+        """The classes that are asked for, and the columns that can serve them."""
         classes = tuple(c for c in problem.classes if c.requests_per_second > 0)
         columns = problem.columns
         return cls(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Set
 from fractions import Fraction
 
 from hetops.domain import codec
@@ -18,8 +18,8 @@ from hetops.solver.checks.violation import (
     waits,
 )
 from hetops.solver.problem import Column, Problem
-from hetops.solver.solution import Solution, SolvedShare
-from hetops.solver.terms import Role
+from hetops.solver.solution import Solution, SolvedPool, SolvedShare
+from hetops.solver.terms import Role, Service
 
 Key = tuple[str, str]
 
@@ -43,27 +43,28 @@ def impossible_pools(problem: Problem, solution: Solution) -> Iterator[Violation
             if count > 1:
                 yield Violation(rule="pools", subject=name_of(key), message="appears twice")
         for pool in pools:
-            column = columns.get(pool.key)
-            if column is None:
-                yield Violation(
-                    rule="pools", subject=name_of(pool.key), message="is no column of the problem"
-                )
-            elif pool.nodes < 1:
-                yield Violation(rule="pools", subject=name_of(pool.key), message=f"has {pool.nodes} nodes")
-            elif pool.replicas_per_node != column.replicas_per_node:
-                message = "replicas_per_node is not the column's"
+            message = _fault_of_pool(pool, columns)
+            if message:
                 yield Violation(rule="pools", subject=name_of(pool.key), message=message)
+
+
+def _fault_of_pool(pool: SolvedPool, columns: Mapping[Key, Column]) -> str:
+    """What makes it impossible; empty where nothing does."""
+    column = columns.get(pool.key)
+    if column is None:
+        return "is no column of the problem"
+    if pool.nodes < 1:
+        return f"has {pool.nodes} nodes"
+    return (
+        "" if pool.replicas_per_node == column.replicas_per_node else "replicas_per_node is not the column's"
+    )
 
 
 def wrong_bounds_of_pools(_: Problem, solution: Solution) -> Iterator[Violation]:
     """Over the window a pool has the most nodes that it has in a period, and the least."""
     if not solution.periods:
         return
-    counts = [
-        period_nodes
-        for period in solution.periods
-        for period_nodes in [{p.key: p.nodes for p in period.pools}]
-    ]
+    counts = [{pool.key: pool.nodes for pool in period.pools} for period in solution.periods]
     for key in {pool.key for pool in solution.pools} | {key for nodes in counts for key in nodes}:
         most = max(nodes.get(key, 0) for nodes in counts)
         least = min(nodes.get(key, 0) for nodes in counts)
@@ -80,10 +81,7 @@ def unserved_classes(problem: Problem, solution: Solution) -> Iterator[Violation
         yield from _strange_shares(problem, moment, columns)
         yield from _wrong_rates(moment)
     for moment in moments(problem, solution):
-        totals: defaultdict[str, Fraction] = defaultdict(Fraction)
-        for share in moment.does.shares:
-            if _role(columns, share) is not Role.DECODE:
-                totals[share.workload_class] += exact(share.share)
+        totals = _served(moment, columns)
         wanted = {name: Fraction(rate > 0) for name, rate in moment.rates.items()}
         for name in {**wanted, **totals}:
             due = wanted.get(name, Fraction(0))
@@ -98,36 +96,50 @@ def uncovered_losses(problem: Problem, solution: Solution) -> Iterator[Violation
     columns = {column.key: column for column in problem.columns}
     for moment in aftermaths(problem, solution):
         kept = moment.loss.kept_share if moment.loss else Fraction(1)
-        served: defaultdict[str, Fraction] = defaultdict(Fraction)
-        for share in moment.does.shares:
-            if _role(columns, share) is not Role.DECODE:
-                served[share.workload_class] += exact(share.share)
+        served = _served(moment, columns)
         for name, rate in moment.rates.items():
             if rate > 0 and served[name] < kept - TOLERANCE:
                 message = f"{float(served[name]):.4%} is served, must be {float(kept):.2%}"
                 yield Violation(rule="losses", subject=moment.where(name), message=message)
 
 
-def _strange_shares(problem: Problem, moment: Moment, columns: dict[Key, Column]) -> Iterator[Violation]:
-    nodes = {pool.key: pool.nodes for pool in moment.does.pools}
+def _served(moment: Moment, columns: Mapping[Key, Column]) -> defaultdict[str, Fraction]:
+    """The shares of each class together; what is prefilled and then decoded counts once."""
+    totals: defaultdict[str, Fraction] = defaultdict(Fraction)
+    for share in moment.does.shares:
+        if share.key not in columns or columns[share.key].role is not Role.DECODE:
+            totals[share.workload_class] += exact(share.share)
+    return totals
+
+
+def _strange_shares(problem: Problem, moment: Moment, columns: Mapping[Key, Column]) -> Iterator[Violation]:
+    pools = {pool.key for pool in moment.does.pools}
     lost = moment.loss.lost if moment.loss else frozenset[str]()
     services = {(service.id, ""): service for service in problem.services if service.id not in lost}
     for share in moment.does.shares:
         where = moment.where(f"{share.workload_class} on {name_of(share.key)}")
         if share.share <= 0:
             yield Violation(rule="demand", subject=where, message=f"share {share.share} is not above 0")
-        if share.key in services:
-            if share.workload_class not in services[share.key].usd_per_request:
-                yield Violation(rule="demand", subject=where, message="the service does not serve the class")
-        elif share.key not in nodes:
-            yield Violation(rule="demand", subject=where, message="there is no such pool")
-        elif columns[share.key].rate(share.workload_class) <= 0:
-            yield Violation(rule="demand", subject=where, message="the pool cannot serve the class")
+        message = _fault_of_place(share, services, pools, columns)
+        if message:
+            yield Violation(rule="demand", subject=where, message=message)
     pairs = Counter((share.workload_class, share.key) for share in moment.does.shares)
     for (name, key), count in pairs.items():
         if count > 1:
             where = moment.where(f"{name} on {name_of(key)}")
             yield Violation(rule="demand", subject=where, message="appears twice")
+
+
+def _fault_of_place(
+    share: SolvedShare, services: Mapping[Key, Service], pools: Set[Key], columns: Mapping[Key, Column]
+) -> str:
+    """Why the share cannot be served where it goes; empty where it can."""
+    if share.key in services:
+        serves = share.workload_class in services[share.key].usd_per_request
+        return "" if serves else "the service does not serve the class"
+    if share.key not in pools:
+        return "there is no such pool"
+    return "" if columns[share.key].rate(share.workload_class) > 0 else "the pool cannot serve the class"
 
 
 def _wrong_rates(moment: Moment) -> Iterator[Violation]:
@@ -137,10 +149,6 @@ def _wrong_rates(moment: Moment) -> Iterator[Violation]:
             subject = moment.where(f"{share.workload_class} on {name_of(share.key)}")
             message = f"{share.requests_per_second} requests per second are not its share, {float(due)}"
             yield Violation(rule="demand", subject=subject, message=message)
-
-
-def _role(columns: dict[Key, Column], share: SolvedShare) -> Role:
-    return columns[share.key].role if share.key in columns else Role.WHOLE
 
 
 def overloaded_pools(problem: Problem, solution: Solution) -> Iterator[Violation]:
@@ -195,10 +203,8 @@ def late_work(problem: Problem, solution: Solution) -> Iterator[Violation]:
     }
     totals: defaultdict[Key, Fraction] = defaultdict(Fraction)
     for wait in solution.waits:
-        where, demand = (
-            f"{wait.workload_class} of {wait.arrived}",
-            due.get((wait.workload_class, wait.arrived)),
-        )
+        where = f"{wait.workload_class} of {wait.arrived}"
+        demand = due.get((wait.workload_class, wait.arrived))
         if demand is None or wait.served not in hours or wait.share <= 0:
             yield Violation(rule="deadlines", subject=where, message="is no batch work that may wait")
             continue
