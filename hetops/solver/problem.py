@@ -28,6 +28,7 @@ from hetops.solver.terms import (
     Service,
     ShareLimit,
     Stretch,
+    exact,
     repeated,
     unknown,
 )
@@ -80,7 +81,7 @@ class PricedOffer:
     @property
     def lost_share(self) -> Fraction:
         """The share of the time in which a node is on its way back: so much of its capacity does not count."""
-        return Fraction(repr(float(self.interruptions_per_hour))) * Fraction(repr(float(self.recovery_hours)))
+        return exact(self.interruptions_per_hour) * exact(self.recovery_hours)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -227,7 +228,7 @@ class Problem:
                 name=f"{loss.id}: {name}",
                 loss=loss.id,
                 lost=lost,
-                kept_share=Fraction(repr(float(loss.kept_share))),
+                kept_share=exact(loss.kept_share),
             )
             for loss in self.losses
             for name, lost in self.places(loss.trait, loss.values).items()
@@ -273,7 +274,7 @@ class Problem:
     @property
     def usable_share(self) -> Fraction:
         """The share of a node's capacity that may be planned with: 1 less the headroom, exactly as written."""
-        return 1 - Fraction(repr(float(self.headroom)))
+        return 1 - exact(self.headroom)
 
 
 def _faults(problem: Problem) -> Iterator[str]:

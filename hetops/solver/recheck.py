@@ -24,6 +24,7 @@ from hetops.solver.recheck_terms import (
     rented_nodes,
     usable,
 )
+from hetops.solver.terms import exact
 
 
 def seal(plan: Plan) -> Plan:
@@ -76,9 +77,9 @@ def _unserved_classes(plan: Plan) -> Iterator[Violation]:
     rates = {one.name: Fraction(one.requests_per_second) for one in plan.workload.classes}
     totals: defaultdict[str, Fraction] = defaultdict(Fraction)
     for share in plan.shares:
-        totals[share.workload_class] += _exact(share.share)
-        due = rates.get(share.workload_class, Fraction(0)) * _exact(share.share)
-        if share.share <= 0 or abs(_exact(share.requests_per_second) - due) > due * TOLERANCE:
+        totals[share.workload_class] += exact(share.share)
+        due = rates.get(share.workload_class, Fraction(0)) * exact(share.share)
+        if share.share <= 0 or abs(exact(share.requests_per_second) - due) > due * TOLERANCE:
             message = f"{share.requests_per_second} requests per second are not a share of {share.share}"
             yield Violation(rule="demand", subject=_where(share), message=message)
     pairs = Counter((share.workload_class, share.pool) for share in plan.shares)
@@ -101,7 +102,7 @@ def _overloaded_pools(plan: Plan, limits: PlanLimits) -> Iterator[Violation]:
             message = "no row of performance says that the pool can serve the class"
             yield Violation(rule="performance", subject=_where(share), message=message)
             continue
-        loads[share.pool] += rates.get(share.workload_class, Fraction(0)) * _exact(share.share) / replica
+        loads[share.pool] += rates.get(share.workload_class, Fraction(0)) * exact(share.share) / replica
     for pool in plan.pools:
         yield from _load_of(pool, loads[pool.name] / pool.replicas, plan, limits)
 
@@ -112,7 +113,7 @@ def _load_of(pool: PlannedPool, used: Fraction, plan: Plan, limits: PlanLimits) 
         message = f"uses {float(used):.4%} of its capacity, may use {float(most):.2%}"
         yield Violation(rule="capacity", subject=pool.name, message=message)
     said = plan.certificate.utilisation.get(pool.name)
-    if said is None or abs(_exact(said) - used) > TOLERANCE:
+    if said is None or abs(exact(said) - used) > TOLERANCE:
         message = f"was certified to use {said} of its capacity, uses {float(used)}"
         yield Violation(rule="capacity", subject=pool.name, message=message)
 
@@ -127,7 +128,7 @@ def _replica_rate(plan: Plan, pool: str, workload_class: str) -> Fraction:
     ]
     if len(rows) != 1:
         return Fraction(0)
-    return _exact(rows[0].requests_per_second) * (1 - _exact(rows[0].evidence.margin))
+    return exact(rows[0].requests_per_second) * (1 - exact(rows[0].evidence.margin))
 
 
 def _broken_limits(plan: Plan, limits: PlanLimits) -> Iterator[Violation]:
@@ -136,7 +137,7 @@ def _broken_limits(plan: Plan, limits: PlanLimits) -> Iterator[Violation]:
     offers = offers_of(plan)
     for name, nodes in rented.items():
         for share in offers[name].limits.quotas:
-            taken[share.group] += _exact(share.per_node) * nodes
+            taken[share.group] += exact(share.per_node) * nodes
     for name, nodes in rented.items():
         stock = offers[name].limits.max_count
         most = limits.assumed_max_nodes if stock is None else stock
@@ -194,11 +195,6 @@ def _changed_contents(plan: Plan) -> Iterator[Violation]:
 def _digest(plan: Plan) -> str:
     """SHA-256 of the plan, but for the digest itself."""
     return codec.digest(replace(plan, certificate=replace(plan.certificate, plan_digest="")))
-
-
-def _exact(value: float) -> Fraction:
-    """The decimal number that `value` is written as."""
-    return Fraction(repr(float(value)))
 
 
 def _where(share: ClassShare) -> str:

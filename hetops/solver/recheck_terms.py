@@ -13,7 +13,7 @@ from hetops.domain.offer import Market, Offer
 from hetops.domain.plan import Plan, PlanLimits, PlannedPool
 from hetops.domain.policy import LossCover, LossRule, Migration, Rental, ShareRule
 from hetops.solver.certify import TOLERANCE, Violation
-from hetops.solver.checks.violation import exact
+from hetops.solver.terms import exact
 
 RateOf = Callable[[Plan, str, str], Fraction]
 """Requests per second that one replica of a pool may be planned with of a class; 0 where it cannot serve it."""

@@ -282,6 +282,11 @@ def unknown(kind: str, names: Iterable[str], known: Iterable[str], where: str) -
             yield f"{where}: unknown {kind} {name!r}" + (f" (did you mean {near[0]!r}?)" if near else "")
 
 
+def exact(value: float) -> Fraction:
+    """The decimal number that `value` is written as."""
+    return Fraction(repr(float(value)))
+
+
 def repeated(kind: str, names: Iterable[str]) -> Iterator[str]:
     """A fault for every name that appears again."""
     seen: set[str] = set()

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from fractions import Fraction
 
-from hetops.solver.checks.violation import TOLERANCE, Violation, exact, moments
+from hetops.solver.checks.violation import TOLERANCE, Violation, moments
 from hetops.solver.problem import Problem
 from hetops.solver.solution import Solution
+from hetops.solver.terms import exact
 
 Key = tuple[str, str]
 

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from decimal import Decimal
 from fractions import Fraction
 
-from hetops.solver.checks.violation import TOLERANCE, Moment, Violation, close, exact, moments, name_of
+from hetops.solver.checks.violation import TOLERANCE, Moment, Violation, close, moments, name_of
 from hetops.solver.problem import Mode, Problem
 from hetops.solver.solution import Solution, SolvedShare
-from hetops.solver.terms import Billing
+from hetops.solver.terms import Billing, exact
 
 SECONDS_PER_HOUR = 3600
 

@@ -6,10 +6,10 @@ from collections import defaultdict
 from collections.abc import Iterator
 from fractions import Fraction
 
-from hetops.solver.checks.violation import TOLERANCE, Moment, Violation, exact, moments, waits
+from hetops.solver.checks.violation import TOLERANCE, Moment, Violation, moments, waits
 from hetops.solver.problem import Problem
 from hetops.solver.solution import Solution
-from hetops.solver.terms import Role, ShareLimit
+from hetops.solver.terms import Role, ShareLimit, exact
 
 Served = defaultdict[str, Fraction]
 

@@ -12,14 +12,13 @@ from hetops.solver.checks.violation import (
     Moment,
     Violation,
     aftermaths,
-    exact,
     moments,
     name_of,
     waits,
 )
 from hetops.solver.problem import Column, Problem
 from hetops.solver.solution import Solution, SolvedPool, SolvedShare
-from hetops.solver.terms import Role, Service
+from hetops.solver.terms import Role, Service, exact
 
 Key = tuple[str, str]
 

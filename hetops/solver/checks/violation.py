@@ -1,4 +1,4 @@
-"""What a check finds, how exactly numbers are read, and what is served when. Decides no rule."""
+"""What a check finds, and what is served when. Decides no rule."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from hetops.solver.problem import Demand, Mode, PricedOffer, Problem
+from hetops.solver.problem import Demand, Mode, Problem
 from hetops.solver.solution import Solution, SolvedPeriod
-from hetops.solver.terms import Scenario, Service
+from hetops.solver.terms import Scenario, exact
 
 TOLERANCE = Fraction(1, 10**6)
 """Relative overload, or distance from a wanted gap, that counts as none: ten times the solver's tolerance."""
@@ -99,16 +99,6 @@ def times(problem: Problem, solution: Solution) -> Fraction:
 def waits(problem: Problem, demand: Demand) -> bool:
     """Whether the class is batch work that periods other than its own may serve."""
     return demand.deadline_hours is not None and len(problem.periods) > 1
-
-
-def place_at(problem: Problem, offer_id: str) -> PricedOffer | Service:
-    """The offer or service of that id; KeyError where there is none."""
-    return {place.id: place for place in problem.everywhere}[offer_id]
-
-
-def exact(value: float) -> Fraction:
-    """The decimal number that `value` is written as."""
-    return Fraction(repr(float(value)))
 
 
 def close(a: float, b: float) -> bool:
