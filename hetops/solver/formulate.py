@@ -28,6 +28,7 @@ from hetops.solver.rows.serve import (
     link_rows,
     loss_rows,
     service_rows,
+    service_token_rows,
     whole_class_rows,
 )
 from hetops.solver.rows.supply import (
@@ -55,6 +56,7 @@ CONSTRAINTS: tuple[Constraint, ...] = (
     rental_rows,
     commitment_rows,
     service_rows,
+    service_token_rows,
     share_limit_rows,
     loss_rows,
     deferral_rows,

@@ -13,6 +13,7 @@ from decimal import Decimal
 from enum import StrEnum
 from fractions import Fraction
 
+from hetops.domain.codec import ADDED
 from hetops.domain.offer import Trait
 from hetops.errors import nearest
 
@@ -59,6 +60,10 @@ class Service:
     """By class; a class that is absent cannot be served there."""
     max_requests_per_second: float | None = None
     """Of all classes together; None where nobody limits it."""
+    max_tokens_per_second: float | None = field(default=None, metadata=ADDED)
+    """Input and output of all classes together; None where nobody limits them."""
+    tokens_per_request: Mapping[str, float] = field(default_factory=dict, metadata=ADDED)
+    """By class: what a request counts for against that limit; one that is absent counts for nothing."""
     provider: str = ""
     zone: str = ""
     market: str = "token"
@@ -68,14 +73,18 @@ class Service:
         faults = [
             f"usd_per_request[{c}] {usd}" for c, usd in self.usd_per_request.items() if not _amount(usd)
         ]
-        if self.max_requests_per_second is not None and not _rate(self.max_requests_per_second):
-            faults.append(f"max_requests_per_second {self.max_requests_per_second}")
+        for name in ("max_requests_per_second", "max_tokens_per_second"):
+            most = getattr(self, name)
+            if most is not None and not _rate(most):
+                faults.append(f"{name} {most}")
+        faults += [f"tokens_per_request[{c}] {n}" for c, n in self.tokens_per_request.items() if not _rate(n)]
         if faults:
             raise ValueError(f"service {self.id!r}: {', '.join(faults)} must be a number of at least 0")
 
     def strangers(self, declared: Declared) -> Iterator[str]:
         """What it refers to that nobody declares, and an id that an offer has."""
-        yield from unknown("class", self.usd_per_request, declared.classes, f"service {self.id!r}")
+        named = dict.fromkeys((*self.usd_per_request, *self.tokens_per_request))
+        yield from unknown("class", named, declared.classes, f"service {self.id!r}")
         if self.id in declared.offers:
             yield f"service {self.id!r}: an offer has this id"
 

@@ -174,6 +174,23 @@ BINDING: dict[str, Binding] = {
         constraint=serve.service_rows,
         rule="services",
     ),
+    # The same, where a request counts for 300 tokens and 15 of them a second may go there.
+    "a service takes so many tokens": Binding(
+        problem=replace(
+            one(offer("o", "1"), chat=2.1),
+            services=(
+                Service(
+                    id="api",
+                    usd_per_request={"chat": Decimal("0.0005")},
+                    max_tokens_per_second=15.0,
+                    tokens_per_request={"chat": 300.0},
+                ),
+            ),
+        ),
+        objective=3.0,
+        constraint=serve.service_token_rows,
+        rule="service tokens",
+    ),
     "at most half on spot": Binding(
         problem=replace(
             one(ON_DEMAND, SPOT, chat=4.0),

@@ -189,6 +189,24 @@ def overloaded_services(problem: Problem, solution: Solution) -> Iterator[Violat
                 yield Violation(rule="services", subject=moment.where(service.id), message=message)
 
 
+def overtaxed_services(problem: Problem, solution: Solution) -> Iterator[Violation]:
+    """A service takes no more tokens than it says."""
+    for moment in (*moments(problem, solution), *aftermaths(problem, solution)):
+        for service in problem.services:
+            most, size = service.max_tokens_per_second, service.tokens_per_request
+            taken = sum(
+                (
+                    moment.asked(s.workload_class) * exact(s.share) * exact(size.get(s.workload_class, 0.0))
+                    for s in moment.does.shares
+                    if s.key == (service.id, "")
+                ),
+                Fraction(0),
+            )
+            if most is not None and taken > Fraction(most) * (1 + TOLERANCE):
+                message = f"takes {float(taken):g} tokens per second, at most {most:g}"
+                yield Violation(rule="service tokens", subject=moment.where(service.id), message=message)
+
+
 def late_work(problem: Problem, solution: Solution) -> Iterator[Violation]:
     """All batch work that arrives is served, and nothing of it later than its deadline."""
     hours = {period.name: period.hours for period in problem.periods}

@@ -102,16 +102,30 @@ def service_rows(frame: Frame) -> Iterator[Row]:
     for n in range(len(frame.layers)):
         for i, service in enumerate(frame.problem.services):
             if service.max_requests_per_second is not None:
-                terms = list(_requests(frame, n, len(frame.columns) + i))
+                terms = [(k, rate) for k, _, rate in _requests(frame, n, len(frame.columns) + i)]
                 most = service.max_requests_per_second
                 yield Row(subject=("service", n, service.id), terms=terms, upper=most)
 
 
-def _requests(frame: Frame, layer: int, at: int) -> Iterator[tuple[int, float]]:
-    """Requests per second that each share brings to a place."""
+def service_token_rows(frame: Frame) -> Iterator[Row]:
+    """A service takes no more tokens than it says."""
+    for n in range(len(frame.layers)):
+        for i, service in enumerate(frame.problem.services):
+            most = service.max_tokens_per_second
+            if most is not None:
+                unit = most or 1.0  # thousands of tokens a second are a large number beside shares
+                terms = [
+                    (k, rate * service.tokens_per_request.get(name, 0.0) / unit)
+                    for k, name, rate in _requests(frame, n, len(frame.columns) + i)
+                ]
+                yield Row(subject=("service tokens", n, service.id), terms=terms, upper=most / unit)
+
+
+def _requests(frame: Frame, layer: int, at: int) -> Iterator[tuple[int, str, float]]:
+    """Requests per second that each share of a class brings to a place."""
     for k, (n, place, w) in enumerate(frame.pairs):
         if n == layer and place == at:
-            yield frame.share(k), frame.rates[n][w]
+            yield frame.share(k), frame.classes[w].name, frame.rates[n][w]
 
 
 def deferral_rows(frame: Frame) -> Iterator[Row]:
