@@ -1,9 +1,9 @@
 """Searches a problem of several periods one period at a time, where nothing but starts of nodes ties them together.
 
 What ties periods together is priced instead of enforced (Lagrangian relaxation of the rows of `start_rows`): each
-period is then a small problem of its own, and their bounds add up to one for all, whatever the prices. Its fleets, with
-the starts that they cause, are answers; each is made better one period at a time while the others stand still. Prices
-move along the subgradient, by Polyak's step, until bound and answer meet.
+period is then a small problem of its own, and their bounds add up to one for all, whatever the prices. Every fleet that
+was found for a period is kept (`fleets.py`): the best sequence of them is the answer, the next prices are those at which
+they promise the best bound. Now and then a sequence is made better one period at a time while the others stand still.
 
 Decides how to search; knows the rows only as numbers.
 """
@@ -19,13 +19,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hetops.solver import highs
+from hetops.solver.fleets import Fleet, Fleets
 from hetops.solver.formulate import Formulation
 from hetops.solver.frame import Block, Frame
 from hetops.solver.highs import Answer, OnInterrupt, Status
 from hetops.solver.matrix import Floats, MatrixModel, part, with_rows_where
 
-MOST_STALE = 12
-"""Rounds without a better bound after which what is left of the time goes to the model as a whole."""
+PROMISED = 0.1
+"""Part of the wanted gap: prices that promise no more than this beyond the bound have nothing left to prove."""
 
 LEAST_INTEGERS = 200
 """Whole numbers below which the model as a whole is searched at once."""
@@ -143,25 +144,24 @@ class _Rounds:
         if not relaxed.found:
             yield relaxed
             return
-        prices, bound, stale = self._clipped(relaxed.row_duals), relaxed.objective, 0
-        best: Floats | None = None
+        prices, bound = self._clipped(relaxed.row_duals), relaxed.objective
+        fleets = self._no_fleets()
         for turn in count():
-            proven, values = self._priced(prices)
-            if values is None:
+            proven = self._priced(prices, fleets)
+            if proven is None:
                 return
-            stale = 0 if proven > bound else stale + 1
             bound = max(bound, proven)
-            for fleet in self._fleets(values, turn):
-                best = fleet if best is None or self._cost(fleet) < self._cost(best) else best
+            for best in self._sequences(fleets, turn):
                 answer = self._answer(best, bound)
                 yield answer
                 if answer.status is Status.OPTIMAL or self.left <= 0:
                     return
-            if stale > MOST_STALE and best is not None:
-                yield self._as_a_whole(best, bound)
+            better = fleets.prices(self.left)
+            if better is None or better.promised - bound <= self.gap * PROMISED * abs(bound):
+                yield self._as_a_whole(self._joined(fleets.best_sequence()), bound)
                 return
-            if best is not None:
-                prices = self._moved(prices, values, 0.5 ** (stale // 3) * (self._cost(best) - proven))
+            prices = np.zeros_like(prices)
+            prices[self.tied] = better.of_rows
 
     def _as_a_whole(self, best: Floats, bound: float) -> Answer:
         """The better of what was found and what a search of the whole model finds in the time that is left."""
@@ -169,12 +169,44 @@ class _Rounds:
         better = whole.found and whole.objective < self._cost(best)
         return self._answer(whole.values if better else best, max(bound, whole.bound))
 
-    def _fleets(self, values: Floats, turn: int) -> Iterator[Floats]:
-        """The fleets of a round with their starts, and now and then, for that takes long, made better."""
-        fleet = self._with_starts(values)
-        yield fleet
-        if turn % IMPROVED_EVERY == 0:
-            yield self._improved(fleet)
+    def _sequences(self, fleets: Fleets, turn: int) -> Iterator[Floats]:
+        """The best sequence of a round with its starts, and now and then, for that takes long, made better."""
+        found = self._joined(fleets.best_sequence())
+        yield found
+        if turn % IMPROVED_EVERY == IMPROVED_EVERY - 1:
+            better = self._improved(found)
+            for period in range(len(self.members)):
+                self._keep(period, better, fleets)
+            yield self._joined(fleets.best_sequence())
+
+    def _no_fleets(self) -> Fleets:
+        rows = np.flatnonzero(self.tied)
+        started = [self._started(int(i)) for i in rows]
+        period_of = np.full(len(self.model.cost), -1)
+        for t, members in enumerate(self.members):
+            period_of[members] = t
+        return Fleets(
+            start_costs=self.model.cost[started],
+            period_of=np.array([period_of[self.model.row_indices[self.model.row_starts[i]]] for i in rows]),
+            periods=len(self.members),
+        )
+
+    def _keep(self, period: int, values: Floats, fleets: Fleets) -> None:
+        """The fleet of one period, told from others by its nodes."""
+        members = self.members[period]
+        alone = np.zeros_like(values)
+        alone[members] = values[members]
+        fleet = Fleet(
+            values=values[members], cost=self._cost(alone), ties=self.model.rows_of(alone)[self.tied]
+        )
+        fleets.add(period, values[members[self.model.integer[members]]], fleet)
+
+    def _joined(self, sequence: list[Fleet]) -> Floats:
+        """Fleets of all periods with the starts that they cause."""
+        values = np.zeros(len(self.model.cost))
+        for members, fleet in zip(self.members, sequence, strict=True):
+            values[members] = fleet.values
+        return self._with_starts(values)
 
     @property
     def left(self) -> float:
@@ -208,19 +240,21 @@ class _Rounds:
         """The variable that counts the starts of a row, its last."""
         return int(self.model.row_indices[self.model.row_starts[row + 1] - 1])
 
-    def _priced(self, prices: Floats) -> tuple[float, Floats | None]:
-        """A bound on the cost of all periods, and the fleets that it comes from; none where time ran out before one."""
+    def _priced(self, prices: Floats, fleets: Fleets) -> float | None:
+        """A bound on the cost of all periods, whose fleets are kept; None where time ran out before one."""
         cost = self.model.cost - self.model.weighed_rows(prices)
         bound, values = 0.0, np.zeros(len(cost))
-        for members in self.members:
+        for period, members in enumerate(self.members):
             own = replace(part(self.untied, members, values), cost=cost[members])
             answer = highs.run(own, gap=self.gap * PART_OF_GAP, limit_seconds=self.left)
             if not answer.found:
-                return -np.inf, None
+                return None
             bound += answer.bound
-            values[members] = answer.values
-            values[members[own.integer]] = values[members[own.integer]].round()
-        return bound, values
+            found = values.copy()
+            found[members] = answer.values
+            found[members[own.integer]] = found[members[own.integer]].round()
+            self._keep(period, found, fleets)
+        return bound
 
     def _with_starts(self, values: Floats) -> Floats:
         """Fleets with the starts that they cause."""
@@ -250,10 +284,3 @@ class _Rounds:
             found[whole] = found[whole].round()
             found = self._with_starts(found)
         return found if self._cost(found) < self._cost(values) else values
-
-    def _moved(self, prices: Floats, values: Floats, ahead: float) -> Floats:
-        """Prices a step along the subgradient: dearer where nodes are started, cheaper where they are stopped."""
-        more = np.where(self.tied, self.model.rows_of(values), 0.0)
-        more[(prices >= 0) & (more < 0)] = 0.0
-        steepness = float(more @ more)
-        return self._clipped(prices - ahead / steepness * more) if steepness > 0 else prices
