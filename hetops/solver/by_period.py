@@ -32,7 +32,7 @@ LEAST_INTEGERS = 200
 """Whole numbers below which the model as a whole is searched at once."""
 
 IMPROVED_EVERY = 6
-"""Rounds after which fleets are made better once more; the first round's are, too."""
+"""Rounds after which the best sequence is made better once more."""
 
 PART_OF_GAP = 0.2
 """Each period is searched to this part of the gap wanted of all."""
@@ -113,11 +113,12 @@ class _Rounds:
     model: MatrixModel
     untied: MatrixModel
     """Without the rows that tie periods together."""
-    tied: NDArray[np.bool_]
+    ties: NDArray[np.int64]
+    """Those rows."""
+    started: NDArray[np.int64]
+    """The variable that counts the starts of each of them, its last."""
     members: tuple[NDArray[np.int64], ...]
     """The variables of each period."""
-    common: NDArray[np.int64]
-    """The variables of none: starts."""
     gap: float
     until: float
 
@@ -126,12 +127,13 @@ class _Rounds:
         """The formulation's model taken apart."""
         model, stretch_of = formulation.model, _stretch_of(formulation.frame)
         tied = _tied(model, stretch_of)
+        ties = np.flatnonzero(tied)
         return cls(
             model=model,
             untied=with_rows_where(model, ~tied),
-            tied=tied,
+            ties=ties,
+            started=model.row_indices[model.row_starts[ties + 1] - 1].astype(np.int64),
             members=tuple(np.flatnonzero(stretch_of == t) for t in range(len(formulation.frame.stretches))),
-            common=np.flatnonzero(stretch_of < 0),
             gap=gap,
             until=until,
         )
@@ -144,10 +146,10 @@ class _Rounds:
         if not relaxed.found:
             yield relaxed
             return
-        prices, bound = self._clipped(relaxed.row_duals), relaxed.objective
-        fleets = self._no_fleets()
+        fleets, bound = self._no_fleets(), relaxed.objective
+        of_rows = np.clip(relaxed.row_duals[self.ties], -fleets.start_costs, 0.0)
         for turn in count():
-            proven = self._priced(prices, fleets)
+            proven = self._priced(of_rows, fleets)
             if proven is None:
                 return
             bound = max(bound, proven)
@@ -158,10 +160,9 @@ class _Rounds:
                     return
             better = fleets.prices(self.left)
             if better is None or better.promised - bound <= self.gap * PROMISED * abs(bound):
-                yield self._as_a_whole(self._joined(fleets.best_sequence()), bound)
+                yield self._as_a_whole(best, bound)
                 return
-            prices = np.zeros_like(prices)
-            prices[self.tied] = better.of_rows
+            of_rows = better.of_rows
 
     def _as_a_whole(self, best: Floats, bound: float) -> Answer:
         """The better of what was found and what a search of the whole model finds in the time that is left."""
@@ -175,31 +176,28 @@ class _Rounds:
         yield found
         if turn % IMPROVED_EVERY == IMPROVED_EVERY - 1:
             better = self._improved(found)
-            for period in range(len(self.members)):
-                self._keep(period, better, fleets)
+            for period, members in enumerate(self.members):
+                self._keep(period, better[members], fleets)
             yield self._joined(fleets.best_sequence())
 
     def _no_fleets(self) -> Fleets:
-        rows = np.flatnonzero(self.tied)
-        started = [self._started(int(i)) for i in rows]
-        period_of = np.full(len(self.model.cost), -1)
+        period_of = np.empty(len(self.model.cost), dtype=np.int64)
         for t, members in enumerate(self.members):
             period_of[members] = t
+        firsts = self.model.row_indices[self.model.row_starts[self.ties]]
         return Fleets(
-            start_costs=self.model.cost[started],
-            period_of=np.array([period_of[self.model.row_indices[self.model.row_starts[i]]] for i in rows]),
-            periods=len(self.members),
+            start_costs=self.model.cost[self.started],
+            period_of=period_of[firsts],
+            by_nodes=tuple({} for _ in self.members),
         )
 
-    def _keep(self, period: int, values: Floats, fleets: Fleets) -> None:
+    def _keep(self, period: int, own: Floats, fleets: Fleets) -> None:
         """The fleet of one period, told from others by its nodes."""
         members = self.members[period]
-        alone = np.zeros_like(values)
-        alone[members] = values[members]
-        fleet = Fleet(
-            values=values[members], cost=self._cost(alone), ties=self.model.rows_of(alone)[self.tied]
-        )
-        fleets.add(period, values[members[self.model.integer[members]]], fleet)
+        alone = np.zeros(len(self.model.cost))
+        alone[members] = own
+        fleet = Fleet(values=own, cost=self._cost(alone), ties=self.model.rows_of(alone)[self.ties])
+        fleets.add(period, own[self.model.integer[members]], fleet)
 
     def _joined(self, sequence: list[Fleet]) -> Floats:
         """Fleets of all periods with the starts that they cause."""
@@ -228,41 +226,26 @@ class _Rounds:
             seconds=0.0,
         )
 
-    def _clipped(self, prices: Floats) -> Floats:
-        """Prices of the rows that tie, none that lets a start be worth more than it costs; the rows have upper bounds."""
-        clipped = np.where(self.tied, np.minimum(prices, 0.0), 0.0)
-        most = np.zeros(len(clipped))
-        for i in np.flatnonzero(self.tied):
-            most[i] = self.model.cost[self._started(int(i))]
-        return np.maximum(clipped, -most)
-
-    def _started(self, row: int) -> int:
-        """The variable that counts the starts of a row, its last."""
-        return int(self.model.row_indices[self.model.row_starts[row + 1] - 1])
-
-    def _priced(self, prices: Floats, fleets: Fleets) -> float | None:
+    def _priced(self, of_rows: Floats, fleets: Fleets) -> float | None:
         """A bound on the cost of all periods, whose fleets are kept; None where time ran out before one."""
+        prices = np.zeros(len(self.model.row_lower))
+        prices[self.ties] = of_rows
         cost = self.model.cost - self.model.weighed_rows(prices)
-        bound, values = 0.0, np.zeros(len(cost))
+        bound, nothing = 0.0, np.zeros(len(cost))
         for period, members in enumerate(self.members):
-            own = replace(part(self.untied, members, values), cost=cost[members])
+            own = replace(part(self.untied, members, nothing), cost=cost[members])
             answer = highs.run(own, gap=self.gap * PART_OF_GAP, limit_seconds=self.left)
             if not answer.found:
                 return None
             bound += answer.bound
-            found = values.copy()
-            found[members] = answer.values
-            found[members[own.integer]] = found[members[own.integer]].round()
-            self._keep(period, found, fleets)
+            self._keep(period, np.where(own.integer, answer.values.round(), answer.values), fleets)
         return bound
 
     def _with_starts(self, values: Floats) -> Floats:
         """Fleets with the starts that they cause."""
         values = values.copy()
-        values[self.common] = 0.0
-        more = self.model.rows_of(values)
-        for i in np.flatnonzero(self.tied):
-            values[self._started(int(i))] = max(more[i], 0.0)
+        values[self.started] = 0.0
+        values[self.started] = np.maximum(self.model.rows_of(values)[self.ties], 0.0)
         return values
 
     def _improved(self, values: Floats) -> Floats:
@@ -275,7 +258,7 @@ class _Rounds:
         return values
 
     def _anew(self, values: Floats, members: NDArray[np.int64]) -> Floats:
-        own = np.union1d(members, self.common)
+        own = np.union1d(members, self.started)
         answer = highs.run(part(self.model, own, values), gap=self.gap * PART_OF_GAP, limit_seconds=self.left)
         found = values.copy()
         if answer.found:

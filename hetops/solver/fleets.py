@@ -6,7 +6,7 @@ zero once the last variable in it, a start, is large enough.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,13 +46,16 @@ class Fleets:
     """By row that ties: what a start costs."""
     period_of: NDArray[np.int64]
     """By row that ties: the period before which its starts are."""
-    periods: int
-    by_nodes: list[dict[bytes, Fleet]] = field(default_factory=list)
+    by_nodes: tuple[dict[bytes, Fleet], ...]
+    """By period: those found, by their numbers of nodes."""
+
+    @property
+    def periods(self) -> int:
+        """How many there are."""
+        return len(self.by_nodes)
 
     def add(self, period: int, nodes: Floats, fleet: Fleet) -> None:
         """One more, or one like another of which the cheaper stays."""
-        while len(self.by_nodes) < self.periods:
-            self.by_nodes.append({})
         found, key = self.by_nodes[period], nodes.astype(np.int32).tobytes()
         if key not in found or fleet.cost < found[key].cost:
             found[key] = fleet
@@ -110,20 +113,18 @@ class Fleets:
         entries[np.arange(len(known)), [t for t, _ in known]] = 1.0
         entries[:, of:] = ties
         row, column = entries.nonzero()
-        most = max(fleet.cost for _, fleet in known) + float(self.start_costs.sum()) * float(
-            abs(ties).max(initial=1.0)
-        )
+        costs = np.array([fleet.cost for _, fleet in known])
+        most = costs.max() + self.start_costs.sum() * abs(ties).max(initial=1.0)
+        starts = np.concatenate(([0], np.cumsum(np.bincount(row, minlength=len(known)))))
         return MatrixModel(
             cost=np.concatenate((np.full(of, -1.0), np.zeros(len(moving)))),
             lower=np.concatenate((np.full(of, -most), -self.start_costs[moving])),
             upper=np.concatenate((np.full(of, most), np.zeros(len(moving)))),
             integer=np.zeros(size, dtype=bool),
-            row_starts=np.concatenate(([0], np.cumsum(np.bincount(row, minlength=len(known))))).astype(
-                np.int32
-            ),
+            row_starts=starts.astype(np.int32),
             row_indices=column.astype(np.int32),
             row_values=entries[row, column],
             row_lower=np.full(len(known), -INFINITY),
-            row_upper=np.array([fleet.cost for _, fleet in known]),
+            row_upper=costs,
             subjects=("a fleet's promise",) * len(known),
         )

@@ -173,38 +173,32 @@ def overloaded_pools(problem: Problem, solution: Solution) -> Iterator[Violation
 
 def overloaded_services(problem: Problem, solution: Solution) -> Iterator[Violation]:
     """A service takes no more requests than it says."""
-    for moment in (*moments(problem, solution), *aftermaths(problem, solution)):
-        for service in problem.services:
-            most = service.max_requests_per_second
-            taken = sum(
-                (
-                    moment.asked(s.workload_class) * exact(s.share)
-                    for s in moment.does.shares
-                    if s.key == (service.id, "")
-                ),
-                Fraction(0),
-            )
-            if most is not None and taken > Fraction(most) * (1 + TOLERANCE):
-                message = f"takes {float(taken):g} requests per second, at most {most:g}"
-                yield Violation(rule="services", subject=moment.where(service.id), message=message)
+    for service, subject, rates in _taken(problem, solution):
+        most, taken = service.max_requests_per_second, sum(rates.values(), Fraction(0))
+        if most is not None and taken > Fraction(most) * (1 + TOLERANCE):
+            message = f"takes {float(taken):g} requests per second, at most {most:g}"
+            yield Violation(rule="services", subject=subject, message=message)
 
 
 def overtaxed_services(problem: Problem, solution: Solution) -> Iterator[Violation]:
     """A service takes no more tokens than it says."""
+    for service, subject, rates in _taken(problem, solution):
+        most, size = service.max_tokens_per_second, service.tokens_per_request
+        taken = sum((rate * exact(size.get(name, 0.0)) for name, rate in rates.items()), Fraction(0))
+        if most is not None and taken > Fraction(most) * (1 + TOLERANCE):
+            message = f"takes {float(taken):g} tokens per second, at most {most:g}"
+            yield Violation(rule="service tokens", subject=subject, message=message)
+
+
+def _taken(problem: Problem, solution: Solution) -> Iterator[tuple[Service, str, Mapping[str, Fraction]]]:
+    """Each service at each moment, how both are called, and requests per second that it takes, by class."""
     for moment in (*moments(problem, solution), *aftermaths(problem, solution)):
         for service in problem.services:
-            most, size = service.max_tokens_per_second, service.tokens_per_request
-            taken = sum(
-                (
-                    moment.asked(s.workload_class) * exact(s.share) * exact(size.get(s.workload_class, 0.0))
-                    for s in moment.does.shares
-                    if s.key == (service.id, "")
-                ),
-                Fraction(0),
-            )
-            if most is not None and taken > Fraction(most) * (1 + TOLERANCE):
-                message = f"takes {float(taken):g} tokens per second, at most {most:g}"
-                yield Violation(rule="service tokens", subject=moment.where(service.id), message=message)
+            rates: defaultdict[str, Fraction] = defaultdict(Fraction)
+            for share in moment.does.shares:
+                if share.key == (service.id, ""):
+                    rates[share.workload_class] += moment.asked(share.workload_class) * exact(share.share)
+            yield service, moment.where(service.id), rates
 
 
 def late_work(problem: Problem, solution: Solution) -> Iterator[Violation]:
