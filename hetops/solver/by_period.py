@@ -196,7 +196,8 @@ class _Rounds:
         members = self.members[period]
         alone = np.zeros(len(self.model.cost))
         alone[members] = own
-        fleet = Fleet(values=own, cost=self._cost(alone), ties=self.model.rows_of(alone)[self.ties])
+        cost = float(self.model.cost[members] @ own)
+        fleet = Fleet(values=own, cost=cost, ties=self.model.rows_of(alone)[self.ties])
         fleets.add(period, own[self.model.integer[members]], fleet)
 
     def _joined(self, sequence: list[Fleet]) -> Floats:
@@ -212,7 +213,8 @@ class _Rounds:
         return max(self.until - time.monotonic(), 0.0)
 
     def _cost(self, values: Floats) -> float:
-        return float(self.model.cost @ values)
+        # Not `@`: of products this long BLAS makes threads, which then spin beside the search.
+        return float((self.model.cost * values).sum())
 
     def _answer(self, values: Floats, bound: float) -> Answer:
         reached = self._cost(values)

@@ -195,9 +195,8 @@ def _taken(problem: Problem, solution: Solution) -> Iterator[tuple[Service, str,
     for moment in (*moments(problem, solution), *aftermaths(problem, solution)):
         for service in problem.services:
             rates: defaultdict[str, Fraction] = defaultdict(Fraction)
-            for share in moment.does.shares:
-                if share.key == (service.id, ""):
-                    rates[share.workload_class] += moment.asked(share.workload_class) * exact(share.share)
+            for share in (one for one in moment.does.shares if one.key == (service.id, "")):
+                rates[share.workload_class] += moment.asked(share.workload_class) * exact(share.share)
             yield service, moment.where(service.id), rates
 
 
