@@ -29,7 +29,7 @@ from hetops.performance.calibrate import (
     out_of_sample,
     publisher,
 )
-from hetops.performance.cases import Case, Cases, predict
+from hetops.performance.cases import Cases, Metric, predict
 from hetops.performance.fit import PARAMETERS, Parameter, fit
 from hetops.performance.physics import Floats, family
 from hetops.performance.rows import read_cases
@@ -66,14 +66,13 @@ def main() -> None:
             _line(f"{name}, {kind} left out", columns, errors[name, kind])
     for kind, of in kinds.items():
         _by(kind, of, columns, errors["closed form", kind])
-    _coverage(
-        used,
-        LeftOut(
-            by_gpu=errors["closed form", "GPU type"],
-            by_family=errors["closed form", "GPU family"],
-            by_publisher=errors["closed form", "publisher"],
-        ),
+    left_out = LeftOut(
+        by_gpu=errors["closed form", "GPU type"],
+        by_family=errors["closed form", "GPU family"],
+        by_publisher=errors["closed form", "publisher"],
     )
+    for kind, of in kinds.items():
+        _coverage(kind, of, columns, errors["closed form", kind], left_out)
 
 
 def _roofline() -> tuple[Parameter, ...]:
@@ -113,24 +112,26 @@ def _by(kind: str, names: Sequence[str], cases: Cases, errors: Floats) -> None:
                 )
 
 
-def _coverage(used: Sequence[Case], errors: LeftOut) -> None:
-    """Of a publisher that neither the fit nor the intervals had seen, rows within the interval."""
-    print("\nrows within their 80 % interval, of a publisher that neither fit nor interval had seen")
-    publishers = np.array([publisher(c) for c in used])
-    metrics = np.array([str(c.metric) for c in used])
-    inside = np.zeros(len(used), dtype=bool)
-    for name in np.unique(publishers):
-        out = publishers == name
-        others = LeftOut(**{f.name: getattr(errors, f.name)[~out] for f in fields(errors)})
-        widths = half_widths(metrics[~out], others)[str(EvidenceLayer.CALIBRATED)]
+def _coverage(kind: str, names: Sequence[str], cases: Cases, errors: Floats, left_out: LeftOut) -> None:
+    """Rows within the interval, of kinds that neither the fit nor the intervals had seen."""
+    print(f"\nrows within their 80 % interval, each {kind} seen by neither fit nor interval")
+    kinds = np.array(names)
+    told = np.zeros(len(cases), dtype=bool)
+    inside = np.zeros(len(cases), dtype=bool)
+    for name in np.unique(kinds):
+        out = kinds == name
+        others = LeftOut(**{f.name: getattr(left_out, f.name)[~out] for f in fields(left_out)})
+        widths = half_widths(cases.metric[~out], others)[str(EvidenceLayer.CALIBRATED)]
         for group, members in GROUPS.items():
-            which = out & np.isin(metrics, [str(m) for m in members])
+            which = out & np.isin(cases.metric, [str(m) for m in members])
             if which.any() and np.isfinite(widths[group]):
-                inside[which] = np.abs(errors.by_publisher[which]) <= widths[group]
+                told |= which
+                inside[which] = np.abs(errors[which]) <= widths[group]
                 print(f"  {group:10s} {name:22s} {which.sum():4d} rows {inside[which].mean():4.0%}")
-            else:
-                publishers[which] = ""
-    print(f"  {'all':33s} {(publishers != '').sum():4d} rows {inside[publishers != ''].mean():4.0%}")
+    for group, members in (*GROUPS.items(), ("all", tuple(Metric))):
+        which = told & np.isin(cases.metric, [str(m) for m in members])
+        if which.any():
+            print(f"  {group:10s} {'all':22s} {which.sum():4d} rows {inside[which].mean():4.0%}")
 
 
 if __name__ == "__main__":
