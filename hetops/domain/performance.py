@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from itertools import pairwise
 from typing import ClassVar
+
+from hetops.domain.codec import ADDED
 
 
 class EvidenceLayer(StrEnum):
@@ -34,11 +37,48 @@ class Evidence:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StepCurve:
+    """Seconds that a decode step takes with so many sequences: a line between two that were measured, which goes on beyond
+    the last, and what the fewest took below them.
+
+    Raises:
+        ValueError: not as many seconds as sequences, or either falls.
+    """
+
+    sequences: tuple[float, ...]
+    seconds: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if not self.sequences or len(self.sequences) != len(self.seconds) or min(self.seconds) < 0:
+            raise ValueError(
+                f"a step curve has seconds for each of its {len(self.sequences)} numbers of sequences"
+            )
+        if any(b <= a for a, b in pairwise(self.sequences)) or any(b < a for a, b in pairwise(self.seconds)):
+            raise ValueError("a step curve rises: more sequences take no less time")
+
+    @property
+    def bends(self) -> tuple[float, ...]:
+        """By how much the seconds per sequence rise at each of the numbers; from the last on they stay."""
+        points = zip(pairwise(self.sequences), pairwise(self.seconds), strict=True)
+        slopes = [0.0, *((t - s) / (b - a) for (a, b), (s, t) in points)]
+        return (*(b - a for a, b in pairwise(slopes)), 0.0)
+
+    def at(self, sequences: float) -> float:
+        """Seconds with so many."""
+        risen = (b * max(sequences - a, 0.0) for a, b in zip(self.sequences, self.bends, strict=True))
+        return self.seconds[0] + sum(risen)
+
+    def scaled(self, factor: float) -> StepCurve:
+        """Steps that take so many times as long."""
+        return replace(self, seconds=tuple(one * factor for one in self.seconds))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StepTimes:
     """How long an engine's steps take in one configuration: all that the emulated engine and the closed form need.
 
     With B sequences of `context` tokens each in a decode step, seconds = weights | compute * B + kv * context * B
-    + overhead + overhead_per_sequence * B. Of the weights, a step reads the shared part and those experts that B tokens
+    + overhead + overhead_per_sequence * B + curve at B. Of the weights, a step reads the shared part and those experts that B tokens
     choose. `a | b` is (a^s + b^s)^(1/s) with the sharpness s, the larger of both where there is none.
     Prefill of n tokens: prefill_per_token * n + prefill_per_token_squared * n * n + overhead.
     Source: the closed form of the performance model, or a benchmark; all times are of one whole replica.
@@ -67,6 +107,8 @@ class StepTimes:
     prefill_interference: float = 1.0
     """Share of a prompt's prefill time by which running sequences are held up (chunked prefill hides the rest)."""
     pipeline_stages: int = 1
+    curve: StepCurve | None = field(default=None, metadata=ADDED)
+    """What a step takes besides, as measured at some numbers of sequences; none in the closed form."""
 
     def decode_seconds(self, sequences: float, context_tokens: float) -> float:
         """One decode step of `sequences` sequences that hold `context_tokens` each on average."""
@@ -81,6 +123,7 @@ class StepTimes:
             + self.kv_seconds_per_token * context_tokens * sequences
             + self.overhead_seconds
             + self.overhead_seconds_per_sequence * sequences
+            + (self.curve.at(sequences) if self.curve else 0.0)
         )
 
     def prefill_seconds(self, tokens: float, cached_tokens: float = 0.0) -> float:

@@ -3,7 +3,8 @@
 A benchmark keeps B requests in flight and gives, per class lengths and B, the rate and percentiles of TTFT and TPOT.
 * Prefill: the TTFT of lone requests is a line in the input length (through the origin where only one was measured).
 * Decode: the median TPOT with B in flight is the step of B sequences and the prompts of the others that fall between two
-  tokens: a share (B-1)/B * lambda * prefill of the time. Without it, the step is a line in B, neither part below zero.
+  tokens: a share (B-1)/B * lambda * prefill of the time. Without it, a step is known at each B that was measured; between them
+  it is a line, which goes on beyond the last (`StepCurve`): on one core the second sequence costs three times the first.
 * First token: what lone prompts take besides their tokens and the steps' own constant; and how many times its own prefill a
   prompt takes beside the fewest others that were measured, where its median waits for no other prompt. Fuller loads say more
   of waiting, which the queue reckons.
@@ -15,14 +16,17 @@ benchmark counts: machines change.
 
 from __future__ import annotations
 
+import itertools
+from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from statistics import fmean
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hetops.domain.configuration import Configuration
-from hetops.domain.performance import Measurement, StepTimes
+from hetops.domain.performance import Measurement, StepCurve, StepTimes
 
 Floats = NDArray[np.float64]
 
@@ -70,20 +74,20 @@ def step_times(
     latest = max(m.measured_at for m in alone)
     recent = [m for m in measurements if m.measured_at >= latest]
     around, per_token = _prefill_line([m for m in recent if m.concurrency == 1])
-    intercept, slope = _decode_line(recent, around, per_token)
-    shared = min(around, intercept)
+    steps = _decode_curve(recent, around, per_token)
+    shared = min(around, steps.seconds[0])
     return StepTimes(
-        weights_seconds=intercept - shared,
+        weights_seconds=0.0,
         compute_seconds_per_sequence=0.0,
         kv_seconds_per_token=0.0,
         overhead_seconds=shared,
-        overhead_seconds_per_sequence=slope,
         prefill_seconds_per_token=per_token,
         first_token_seconds=around - shared,
         first_token_factor=_beside_others(recent, around, per_token),
         kv_capacity_tokens=kv_capacity_tokens,
         max_sequences=configuration.max_sequences,
         prefill_interference=1.0,
+        curve=replace(steps, seconds=tuple(one - shared for one in steps.seconds)),
     )
 
 
@@ -94,13 +98,14 @@ def _prefill_line(alone: Sequence[Measurement]) -> tuple[float, float]:
     return _line(tokens, seconds)
 
 
-def _decode_line(measurements: Sequence[Measurement], around: float, per_token: float) -> tuple[float, float]:
-    """Seconds of a step at no sequence, and per sequence."""
-    sequences = np.array([m.concurrency for m in measurements], dtype=np.float64)
-    steps = np.array([_step(m, around + per_token * m.input_tokens) for m in measurements])
-    if len(set(sequences)) == 1:
-        return float(steps.mean()), 0.0
-    return _line(sequences, steps)
+def _decode_curve(measurements: Sequence[Measurement], around: float, per_token: float) -> StepCurve:
+    """Seconds of a step at each number of sequences that was measured: the mean of its runs, and no less than of fewer."""
+    steps: dict[int, list[float]] = defaultdict(list)
+    for m in measurements:
+        steps[m.concurrency].append(_step(m, around + per_token * m.input_tokens))
+    sequences = sorted(steps)
+    seconds = itertools.accumulate((fmean(steps[n]) for n in sequences), max)
+    return StepCurve(sequences=tuple(map(float, sequences)), seconds=tuple(seconds))
 
 
 def _beside_others(measurements: Sequence[Measurement], around: float, per_token: float) -> float:

@@ -134,6 +134,7 @@ def _scaled(times: StepTimes, *, step: float, prefill: float) -> StepTimes:
         prefill_seconds_per_token=times.prefill_seconds_per_token * prefill,
         prefill_seconds_per_token_squared=times.prefill_seconds_per_token_squared * prefill,
         first_token_seconds=times.first_token_seconds * prefill,
+        curve=times.curve.scaled(step) if times.curve else None,
     )
 
 

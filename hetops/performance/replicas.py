@@ -45,15 +45,25 @@ class Replicas:
     sharpness: Floats
     first_token: Floats
     first_token_factor: Floats
+    curve_start: Floats
+    """What a step takes by its curve below the first of the numbers at which that bends."""
+    bends_at: Floats
+    """These numbers, padded with zeros; a row a replica. None where no replica has a curve."""
+    bends: Floats
+    """By how much the curve's seconds per sequence rise there."""
 
     @classmethod
     def of(cls, replicas: Sequence[StepTimes]) -> Replicas:
         """The replicas in their order."""
+        curves = [r.curve for r in replicas]
         return cls(
             **{
                 column: np.array([getattr(r, name) for r in replicas], dtype=np.float64)
                 for column, name in _COLUMNS.items()
             },
+            curve_start=np.array([curve.seconds[0] if curve else 0.0 for curve in curves]),
+            bends_at=_padded([curve.sequences if curve else () for curve in curves]),
+            bends=_padded([curve.bends if curve else () for curve in curves]),
             sharpness=np.array([_HARD if r.sharpness is None else r.sharpness for r in replicas]),
         )
 
@@ -69,7 +79,11 @@ class Replicas:
         read, done, s = self.weights[over] * touched, self.compute[over] * in_flight, self.sharpness[over]
         larger = np.maximum(np.maximum(read, done), _NOTHING)
         both = larger * (1.0 + (np.minimum(read, done) / larger) ** s) ** (1.0 / s)
-        seconds: Floats = both + self.per_sequence[over] * in_flight + self.overhead[over]
+        seconds: Floats = (
+            both + self.per_sequence[over] * in_flight + (self.overhead + self.curve_start)[over]
+        )
+        for at, bend in zip(self.bends_at.T, self.bends.T, strict=True):
+            seconds += bend[over] * np.maximum(in_flight - at[over], 0.0)
         return seconds
 
     def decode(self, in_flight: Floats, context: float) -> Floats:
@@ -81,6 +95,12 @@ class Replicas:
         """As `StepTimes.prefill_seconds`."""
         squares = tokens * tokens - cached * cached
         return self.prefill * (tokens - cached) + self.prefill_squared * squares + self.overhead
+
+
+def _padded(rows: Sequence[Sequence[float]]) -> Floats:
+    """Rows of unlike length as an array, with zeros behind the shorter ones."""
+    longest = max(map(len, rows), default=0)
+    return np.array([[*row, *([0.0] * (longest - len(row)))] for row in rows]).reshape(len(rows), longest)
 
 
 _COLUMNS = {

@@ -95,7 +95,7 @@ _RANGES = {
 
 def _impossible(times: StepTimes) -> Iterator[str]:
     """What no engine has: a file may hold anything."""
-    for name in (f.name for f in fields(times)):
+    for name in (f.name for f in fields(times) if f.name != "curve"):
         low, high = _RANGES.get(name, (0.0, _MOST_SECONDS))
         value = getattr(times, name)
         if value is not None and not low <= value <= high:
@@ -105,4 +105,4 @@ def _impossible(times: StepTimes) -> Iterator[str]:
 def slowed(times: StepTimes, factor: float) -> StepTimes:
     """The same engine, every step of which takes `factor` times as long."""
     seconds = {f.name: getattr(times, f.name) * factor for f in fields(times) if "seconds" in f.name}
-    return replace(times, **seconds)
+    return replace(times, **seconds, curve=times.curve.scaled(factor) if times.curve else None)

@@ -16,7 +16,7 @@ from hetops.catalog import tables
 from hetops.domain.configuration import Role
 from hetops.domain.model import Precision
 from hetops.domain.offer import PriceBasis
-from hetops.domain.performance import Evidence, EvidenceLayer, StepTimes
+from hetops.domain.performance import Evidence, EvidenceLayer, StepCurve, StepTimes
 from hetops.domain.plan import Plan
 from hetops.domain.units import HOURS_PER_MONTH, usd_per_million_tokens, usd_per_month
 from hetops.domain.workload import LatencyTarget, TokenLengths, Workload
@@ -185,6 +185,40 @@ def test_the_rate_that_is_planned_with_is_never_above_the_estimate() -> None:
     refused(row, "fails", requests_per_second_low=2.1)
     refused(row, "fails", requests_per_second_high=1.9)
     refused(row, "fails", requests_per_second_low=-0.1)
+
+
+CURVE = StepCurve(sequences=(1.0, 2.0, 4.0), seconds=(0.01, 0.04, 0.06))
+
+
+@pytest.mark.parametrize(
+    ("sequences", "seconds"),
+    [(0.5, 0.01), (1, 0.01), (1.5, 0.025), (2, 0.04), (3, 0.05), (4, 0.06), (8, 0.10)],
+)
+def test_a_step_curve_goes_through_what_was_measured_and_on_beyond_it(
+    sequences: float, seconds: float
+) -> None:
+    assert CURVE.at(sequences) == pytest.approx(seconds)
+    assert CURVE.scaled(2.0).at(sequences) == pytest.approx(2.0 * seconds)
+
+
+def test_a_step_curve_of_one_number_is_flat() -> None:
+    assert StepCurve(sequences=(2.0,), seconds=(0.02,)).at(64) == 0.02
+
+
+@pytest.mark.parametrize(
+    ("said", "sequences", "seconds"),
+    [
+        ("seconds for each", (), ()),
+        ("seconds for each", (1.0, 2.0), (0.01,)),
+        ("seconds for each", (1.0,), (-0.01,)),
+        ("rises", (2.0, 1.0), (0.01, 0.02)),
+        ("rises", (1.0, 2.0), (0.02, 0.01)),
+    ],
+)
+def test_a_step_curve_never_falls(
+    said: str, sequences: tuple[float, ...], seconds: tuple[float, ...]
+) -> None:
+    refused(CURVE, said, sequences=sequences, seconds=seconds)
 
 
 @settings(deadline=None)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from hetops.domain.configuration import Configuration
 from hetops.domain.model import Precision
 from hetops.domain.performance import Measurement, StepTimes
 from hetops.performance.measured import step_times
+from hetops.performance.replicas import Replicas
 
 ONE_CORE = Configuration(
     model="gemma-3-270m",
@@ -96,3 +98,31 @@ def test_fuller_loads_say_nothing_of_a_prompt_s_own_time() -> None:
 )
 def test_where_nothing_tells_a_prompt_takes_as_long_as_alone(runs: tuple[Measurement, ...]) -> None:
     assert step_times(ONE_CORE, runs, 2048).first_token_factor == 1.0
+
+
+def test_a_step_takes_what_was_measured_with_as_many_sequences() -> None:
+    """No line through these: the second sequence costs three times the first."""
+    times = step_times(ONE_CORE, [m for m in RUNS if m.input_tokens == SHORT[0]], 2048)
+    found = [times.decode_seconds(n, 100) for n in (1, 2, 4)]
+    assert found == pytest.approx([0.0124, 0.0357, 0.0842], rel=0.01), "TPOT less the prompts of the others"
+    assert times.decode_seconds(3, 100) == pytest.approx((found[1] + found[2]) / 2)
+    assert times.decode_seconds(8, 100) == pytest.approx(found[2] + 2 * (found[2] - found[1]))
+
+
+def test_a_fuller_step_takes_no_less_whatever_one_run_says() -> None:
+    odd = (*RUNS[:4], replace(RUNS[4], tpot_seconds=(0.01,)), replace(RUNS[5], tpot_seconds=(0.01,)))
+    times = step_times(ONE_CORE, odd, 2048)
+    assert times.decode_seconds(4, 100) == pytest.approx(times.decode_seconds(2, 100))
+    assert times.decode_seconds(2, 100) > times.decode_seconds(1, 100)
+
+
+def test_the_queue_reads_the_same_steps_of_replicas_with_and_without_a_curve() -> None:
+    curved = step_times(ONE_CORE, RUNS, 2048)
+    alone = step_times(ONE_CORE, RUNS[:2], 2048)
+    formed = replace(alone, curve=None, overhead_seconds_per_sequence=0.001)
+    replicas = Replicas.of([curved, formed, alone])
+    for n in (1.0, 2.0, 3.5, 4.0, 9.0):
+        found = replicas.fixed(np.full(3, n))
+        assert list(found) == pytest.approx([t.decode_seconds(n, 0) for t in (curved, formed, alone)])
+    rows = replicas.fixed(np.array([[1.0, 4.0]]))
+    assert list(rows[:, 1]) == pytest.approx([t.decode_seconds(4, 0) for t in (curved, formed, alone)])

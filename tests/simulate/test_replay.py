@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hetops.domain.observation import Outcome
+from hetops.domain.performance import StepCurve
 from hetops.simulate.core import EngineCore, EventKind, Generation
 from hetops.simulate.fleet import slowed
 from hetops.simulate.replay import CONNECT_SECONDS, SAMPLES
@@ -165,6 +166,8 @@ def test_slow_is_every_time_of_an_engine_and_nothing_else() -> None:
     assert slow.decode_seconds(4, 500) == pytest.approx(2 * TIMES.decode_seconds(4, 500))
     assert slow.prefill_seconds(700) == pytest.approx(2 * TIMES.prefill_seconds(700))
     assert (slow.kv_capacity_tokens, slow.max_sequences) == (TIMES.kv_capacity_tokens, TIMES.max_sequences)
+    measured = replace(TIMES, curve=StepCurve(sequences=(1.0, 4.0), seconds=(0.01, 0.05)))
+    assert slowed(measured, 2.0).decode_seconds(4, 500) == pytest.approx(2 * measured.decode_seconds(4, 500))
 
 
 def test_an_engine_refuses_what_is_longer_than_its_context() -> None:
