@@ -44,7 +44,7 @@ def write_whole(path: Path, content: bytes, *, mode: int = 0o644) -> None:
 
 
 def append_line(path: Path, line: bytes, *, mode: int = 0o600) -> None:
-    """`line`, or several, at the end of the file, in one write, so that two commands never mix theirs; a torn one before it is ended.
+    """`line`, or several, at the end of the file whole or not at all, so that two commands never mix theirs; a torn one before it is ended.
 
     The lock is for the look at the end: another's write that is half done looks like a torn line.
 
@@ -57,10 +57,20 @@ def append_line(path: Path, line: bytes, *, mode: int = 0o600) -> None:
             fcntl.flock(handle, fcntl.LOCK_EX)
         size = os.fstat(handle).st_size
         clean = size == 0 or os.pread(handle, 1, size - 1) == b"\n"
-        os.write(handle, (b"" if clean else b"\n") + line + b"\n")
+        try:
+            _write(handle, (b"" if clean else b"\n") + line + b"\n")
+        except OSError:
+            os.ftruncate(handle, size)
+            raise
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def _write(handle: int, content: bytes) -> None:
+    """All of it: where the disk is full or a limit is near, one write takes a part and says nothing."""
+    while content:
+        content = content[os.write(handle, content) :]
 
 
 def make_private(folder: Path) -> None:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Protocol
@@ -20,12 +21,13 @@ from hetops.domain.configuration import Configuration
 from hetops.domain.offer import Offer
 from hetops.domain.performance import Measurement
 from hetops.domain.plan import PlannedPool
-from hetops.errors import EngineError, HetopsError, LockError, UnknownNameError
-from hetops.load import drive, trials
+from hetops.errors import CancelledError, EngineError, HetopsError, LockError, UnknownNameError
+from hetops.load import doubts, drive, trials
 from hetops.load.client import Target
 from hetops.load.drive import Tuned
 from hetops.load.open_loops import OpenLoop, at_rate
-from hetops.load.samples import Sample, failures, figures
+from hetops.load.samples import Sample, figures
+from hetops.load.stopping import StopRule
 from hetops.load.trials import BenchResult, Family, Trial, TrialResult
 from hetops.performance import estimate, measured
 from hetops.plugin.engine import Download, Launch, LaunchContext
@@ -35,6 +37,7 @@ from hetops.state import host, lock, measurements
 from hetops.state.home import Home
 
 _DEPLOYMENT = "bench"
+_NOTHING = "nothing was recorded"
 _START_SECONDS = 3.0
 """What starting and ending the engines of a family takes, about."""
 
@@ -81,11 +84,16 @@ class _Bench:
     offer: Offer
     nodes: int
     trials: tuple[Trial, ...]
+    foreign: bool = False
+    """It runs already, behind who knows what."""
 
     @property
     def replicas_per_node(self) -> int:
         """As a plan would lay them."""
         return self.offer.gpu_count // self.family.started.gpu_count
+
+
+_Results = list[tuple[_Bench, TrialResult]]
 
 
 def bench(asked: Asked, effort: Effort, talk: Talk) -> BenchResult:
@@ -106,7 +114,7 @@ def bench(asked: Asked, effort: Effort, talk: Talk) -> BenchResult:
     talk.say(_announcement(planned, effort))
     run = _Run(found, effort, talk)
     with _alone(found.home):
-        results = asyncio.run(run.all(planned))
+        results = _finished(run.all(planned))
     return _recorded(found, run, results, host.fingerprint())
 
 
@@ -129,14 +137,24 @@ def bench_endpoint(asked: Asked, endpoint: Endpoint, effort: Effort, talk: Talk)
         offer=offer,
         nodes=1,
         trials=trials.trials(Family(members=(configuration,)), found.workload.classes),
+        foreign=True,
     )
     talk.say(_announcement((one,), effort))
     run = _Run(found, effort, talk)
     target = Target(url=endpoint.url, model=configuration.model, api_key=endpoint.api_key)
-    results = asyncio.run(run.of_endpoint(one, target))
+    talk.say(f"asking {endpoint.url}; its first answer is waited for {target.silence_seconds:g} s at most")
+    results = _finished(run.of_endpoint(one, target))
     gpu = found.gpus[configuration.gpu]
     valid_for = host.fingerprint() if gpu.vendor == "cpu" else gpu.name
     return _recorded(found, run, results, valid_for)
+
+
+def _finished(measuring: Coroutine[None, None, _Results]) -> _Results:
+    """What was measured; CancelledError where the user ended it, who then has less than a benchmark."""
+    try:
+        return asyncio.run(measuring)
+    except KeyboardInterrupt as fault:
+        raise CancelledError("cancelled", details=(_NOTHING,)) from fault
 
 
 def _recorded(
@@ -215,22 +233,21 @@ class _Run:
         self.warnings: list[str] = []
         self.open_loops: list[OpenLoop] = []
 
-    async def all(self, planned: Sequence[_Bench]) -> list[tuple[_Bench, TrialResult]]:
+    async def all(self, planned: Sequence[_Bench]) -> _Results:
         """The results of all families, one after the other."""
-        results: list[tuple[_Bench, TrialResult]] = []
+        results: _Results = []
         for one in planned:
             async with self._engines(one) as targets:
                 results += await self._of_targets(one, targets)
         return results
 
-    async def of_endpoint(self, one: _Bench, target: Target) -> list[tuple[_Bench, TrialResult]]:
+    async def of_endpoint(self, one: _Bench, target: Target) -> _Results:
         """The results of a replica that runs already."""
         return await self._of_targets(one, (target,))
 
-    async def _of_targets(self, one: _Bench, targets: Sequence[Target]) -> list[tuple[_Bench, TrialResult]]:
+    async def _of_targets(self, one: _Bench, targets: Sequence[Target]) -> _Results:
         longest = max(trial.lengths.input_tokens for trial in one.trials)
         tuned = await asyncio.gather(*(drive.tune(t, longest) for t in targets))
-        self._note_lengths(one, tuned)
         done: list[TrialResult] = []
         too_slow: set[str] = set()
         for trial in one.trials:
@@ -241,6 +258,10 @@ class _Run:
                 too_slow.add(trial.workload_class)  # fuller, it is slower still
             else:
                 done.append(found)
+        engine = one.family.started.engine
+        if not all(t.exact for t in tuned):
+            self.warnings.append(f"{engine} does not take a wanted output length")
+        self.warnings += doubts.of_lengths(engine, done)
         await self._open_loops(one, tuned)
         return [(one, result) for result in done]
 
@@ -311,9 +332,16 @@ class _Run:
         counted = [s for load in loaded for s in load.counted]
         samples = [s for load in loaded for s in load.samples]
         if not counted:
-            self._note_silence(one, trial, samples)
+            self._note_silence(one, trial, samples, rule)
             return None
-        self._note_failures(trial, samples)
+        if one.foreign and trial.concurrency == 1 and doubts.together(samples):
+            raise EngineError(
+                f"{trial.workload_class} at 1: the tokens of an answer come together, so TTFT and TPOT cannot be told",
+                details=(_NOTHING,),
+                hint="measure the engine itself, or have what stands before it pass a stream on as it comes"
+                " (nginx: proxy_buffering off)",
+            )
+        self.warnings += doubts.of_load(trial, samples, max(load.late_seconds for load in loaded))
         result = _result(one, trial, counted, len(tuned))
         self._talk.say(_progress(result))
         return self._with_estimate(one, result)
@@ -330,31 +358,25 @@ class _Run:
             estimated_tpot_seconds=expected.tpot_seconds,
         )
 
-    def _note_lengths(self, one: _Bench, tuned: Sequence[Tuned]) -> None:
-        if not all(t.exact for t in tuned):
-            self.warnings.append(
-                f"{one.family.started.engine} does not take a wanted output length: answers end as the model likes"
-            )
-
-    def _note_silence(self, one: _Bench, trial: Trial, samples: Sequence[Sample]) -> None:
-        """A warning; EngineError where a lone request is not answered either."""
+    def _note_silence(self, one: _Bench, trial: Trial, samples: Sequence[Sample], rule: StopRule) -> None:
+        """A warning where a full engine is too slow; EngineError where requests fail, or a lone one is too slow."""
         where = f"{one.family.started.id}, {trial.workload_class} at {trial.concurrency}"
-        told = {f"{s.failure}: {s.message}" for s in samples if s.failure}
-        if trial.concurrency == 1 or told:
-            raise EngineError(
-                f"{where}: none of {len(samples)} requests could be measured",
-                details=sorted(told)[:5],
-                hint="give it more time: --seconds",
-            )
-        self.warnings.append(f"{where}: too slow to be measured in this time: --seconds gives it more")
+        if failed := [s for s in samples if s.failure]:
+            raise _unmeasured(where, failed)
+        slow = f"{where}: too slow to be measured in {rule.most_seconds:g} s"
+        if trial.concurrency == 1:
+            raise EngineError(slow, details=(_NOTHING,), hint="give it more time: --seconds")
+        self.warnings.append(f"{slow}: --seconds gives it more time")
 
-    def _note_failures(self, trial: Trial, samples: Sequence[Sample]) -> None:
-        counts = failures(samples)
-        if counts:
-            told = ", ".join(f"{n} x {what}" for what, n in counts.items())
-            self.warnings.append(
-                f"{trial.workload_class} at {trial.concurrency}: of {len(samples)} requests failed {told}"
-            )
+
+def _unmeasured(where: str, failed: Sequence[Sample]) -> EngineError:
+    told = {s.message or str(s.failure) for s in failed}
+    worst = Counter(s.failure for s in failed if s.failure).most_common(1)[0][0]
+    return EngineError(
+        f"{where}: {q.many(len(failed), 'request')} failed and none could be measured: {worst}",
+        details=(*sorted(told)[:5], _NOTHING),
+        hint=worst.advice,
+    )
 
 
 async def _clear(driver: NodeDriver) -> None:
@@ -388,7 +410,7 @@ def _progress(result: TrialResult) -> str:
     return (
         f"  {trial.workload_class} at {trial.concurrency}: {result.requests_per_second.mean:.3g} requests/s a replica,"
         f" TTFT {_median(found.ttft_seconds)}, TPOT {_median(found.tpot_seconds)}"
-        f" ({found.requests} requests)"
+        f" ({q.many(found.requests, 'request')})"
     )
 
 

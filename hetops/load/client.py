@@ -22,11 +22,17 @@ from hetops.load.samples import Failure, Sample
 from hetops.load.schedule import Lengths
 from hetops.load.stream import Answer
 
-EXACT: Mapping[str, Any] = {"ignore_eos": True, "cache_prompt": False}
+COUNTED: Mapping[str, Any] = {"stream_options": {"include_usage": True}}
+"""What has an engine count tokens; where it does not, events are counted."""
+EXACT: Mapping[str, Any] = {"ignore_eos": True, "cache_prompt": False, **COUNTED}
 """Fields that llama.cpp, vLLM and SGLang take, each what it knows: answers as long as asked, prompts never from a cache."""
 _PATH = "/v1/chat/completions"
 _HEAD_BYTES = 64 << 10
 _READ_BYTES = 64 << 10
+_MOST_CHUNK_BYTES = 4 << 20
+"""Of one chunk of a body: an event is a token or a few."""
+_SHOWN_CHARACTERS = 300
+"""Of what an endpoint says of its failure."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +40,7 @@ class Target:
     """Where requests go."""
 
     url: str
-    """Base URL, without `/v1`."""
+    """Base URL, with or without `/v1`."""
     model: str
     api_key: str = field(default="", repr=False)
     extra: Mapping[str, Any] = field(default_factory=lambda: dict(EXACT))
@@ -42,10 +48,23 @@ class Target:
     """Longest wait for the next byte."""
 
     def __post_init__(self) -> None:
-        url = urlsplit(self.url)
-        if url.scheme not in ("http", "https") or not url.hostname:
+        try:
+            url = urlsplit(self.url)
+            known = url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0
+        except ValueError:  # of a port or an IPv6 address that is none
+            known = False
+        if not known or not self.url.isascii() or not self.url.isprintable() or " " in self.url:
             raise UsageError(
                 f"{self.url!r} is no endpoint", hint="give its base URL, such as http://127.0.0.1:8000"
+            )
+        if url.username is not None:
+            raise UsageError(
+                f"the endpoint's address at {url.hostname} holds a name or a password",
+                hint="leave it out: a key goes with the requests as a bearer token",
+            )
+        if not self.api_key.isascii() or not self.api_key.isprintable():
+            raise UsageError(
+                f"the key of {self.url} holds what no header can: line ends or letters beyond ASCII"
             )
 
 
@@ -60,13 +79,15 @@ async def ask(target: Target, lengths: Lengths, text: str, *, due: float, began:
         failure, message = fault.failure, str(fault)
     except TimeoutError:
         failure, message = Failure.SILENT, f"not a byte for {target.silence_seconds:g} s"
-    except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError) as fault:
+    except asyncio.LimitOverrunError:
+        failure, message = Failure.NO_HTTP, f"a header of more than {_HEAD_BYTES >> 10} KiB"
+    except (OSError, asyncio.IncompleteReadError) as fault:
         failure = Failure.CONNECT if answer.first_at is None else Failure.TORN
-        message = str(fault) or type(fault).__name__
+        message = _reason(fault)
     if failure is None and answer.nonsense:
         failure, message = Failure.NONSENSE, answer.nonsense
     if failure is None and (answer.error or not answer.whole):
-        failure, message = Failure.TORN, answer.error or "the stream ended early"
+        failure, message = Failure.TORN, answer.error or "the stream ended without [DONE]"
     if failure is None and answer.first_at is None:
         failure = Failure.EMPTY
     return Sample(
@@ -79,8 +100,19 @@ async def ask(target: Target, lengths: Lengths, text: str, *, due: float, began:
         ttft_seconds=None if failure or answer.first_at is None else answer.first_at - started,
         tpot_seconds=None if failure else answer.tpot_seconds,
         failure=failure,
-        message=message,
+        message=_printable(message),
     )
+
+
+def _reason(fault: OSError | asyncio.IncompleteReadError) -> str:
+    if isinstance(fault, asyncio.IncompleteReadError):
+        return "it closed the connection within its answer" if fault.partial else "it closed the connection"
+    return str(fault) or type(fault).__name__
+
+
+def _printable(text: str) -> str:
+    """As a terminal may see it: what an endpoint says moves no cursor."""
+    return "".join(c if c.isprintable() else " " for c in text)
 
 
 class _FailedError(Exception):
@@ -98,7 +130,6 @@ def _body(target: Target, lengths: Lengths, text: str) -> bytes:
             "messages": [{"role": "user", "content": text}],
             "max_tokens": lengths.output_tokens,
             "stream": True,
-            "stream_options": {"include_usage": True},
             **target.extra,
         }
     )
@@ -112,12 +143,23 @@ async def _exchange(target: Target, body: bytes, answer: Answer) -> None:
             status, headers = await _answer_head(reader)
         parts = _parts(reader, headers, target.silence_seconds)
         if status != 200:
-            said = b"".join([part async for part in parts])
-            raise _FailedError(_failure(status), f"status {status}: {said[:300].decode('utf-8', 'replace')}")
+            raise _FailedError(_failure(status), await _refusal(status, headers, parts))
         async for part in parts:
             answer.feed(part, time.monotonic())
             if answer.error:
                 return
+
+
+async def _refusal(status: int, headers: Mapping[str, str], parts: AsyncIterator[bytes]) -> str:
+    """What an answer that is none says, as far as it is worth reading."""
+    if "location" in headers:
+        return f"status {status}: it is at {headers['location'][:_SHOWN_CHARACTERS]}"
+    said = b""
+    async for part in parts:
+        said += part
+        if len(said) > _SHOWN_CHARACTERS:
+            break
+    return f"status {status}: {said.decode('utf-8', 'replace')[:_SHOWN_CHARACTERS]}"
 
 
 @contextlib.asynccontextmanager
@@ -138,7 +180,7 @@ async def _connection(target: Target) -> AsyncIterator[tuple[asyncio.StreamReade
 def _head(target: Target, length: int) -> bytes:
     url = urlsplit(target.url)
     lines = [
-        f"POST {url.path.rstrip('/')}{_PATH} HTTP/1.1",
+        f"POST {url.path.rstrip('/').removesuffix('/v1')}{_PATH} HTTP/1.1",
         f"Host: {url.netloc.rpartition('@')[2]}",
         "Content-Type: application/json",
         "Accept: text/event-stream",
@@ -153,7 +195,7 @@ async def _answer_head(reader: asyncio.StreamReader) -> tuple[int, Mapping[str, 
     lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
     version, _, rest = lines[0].partition(" ")
     if not version.startswith("HTTP/1.") or not rest[:3].isdecimal():
-        raise _FailedError(Failure.ENGINE, f"no HTTP: {lines[0][:80]!r}")
+        raise _FailedError(Failure.NO_HTTP, f"it begins {lines[0][:80]!r}")
     pairs = (line.partition(":") for line in lines[1:] if line)
     return int(rest[:3]), {name.strip().lower(): value.strip() for name, _, value in pairs}
 
@@ -169,7 +211,7 @@ async def _parts(
             if not part:
                 return
             yield part
-    left = int(headers["content-length"]) if "content-length" in headers else None
+    left = _size(headers["content-length"], 10) if "content-length" in headers else None
     while left is None or left > 0:
         async with asyncio.timeout(silence_seconds):
             part = await reader.read(_READ_BYTES if left is None else min(left, _READ_BYTES))
@@ -180,11 +222,22 @@ async def _parts(
 
 
 async def _chunk(reader: asyncio.StreamReader) -> bytes:
-    size = int((await reader.readline()).partition(b";")[0], 16)
+    size = _size((await reader.readuntil(b"\n")).partition(b";")[0].decode("latin-1"), 16)
+    if size > _MOST_CHUNK_BYTES:
+        raise _FailedError(Failure.NO_HTTP, f"a chunk of {size} bytes")
     return (await reader.readexactly(size + 2))[:-2]
+
+
+def _size(text: str, base: int) -> int:
+    try:
+        return int(text, base)
+    except ValueError as fault:
+        raise _FailedError(Failure.NO_HTTP, f"{text.strip()[:80]!r} for a number of bytes") from fault
 
 
 def _failure(status: int) -> Failure:
     if status == 429:
         return Failure.THROTTLED
+    if status < 400:
+        return Failure.MOVED if status >= 300 else Failure.NO_HTTP
     return Failure.ENGINE if status >= 500 else Failure.REFUSED

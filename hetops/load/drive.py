@@ -11,6 +11,7 @@ import random
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from statistics import fmean
 
 from hetops.errors import EngineError
 from hetops.load import client, prompts
@@ -23,6 +24,7 @@ from hetops.load.stopping import Stop, StopRule, stop
 OnSample = Callable[[Sample], None]
 """Told of each request when it ends."""
 
+_WATCH_SECONDS = 0.02
 _MOST_IN_FLIGHT = 4096
 """Requests of an open loop that may be unanswered: beyond it, the loop waits and its samples say how late they were."""
 
@@ -47,6 +49,8 @@ class Loaded:
     counted: tuple[Sample, ...]
     seconds: float
     stopped: Stop | None = None
+    late_seconds: float = 0.0
+    """How late this process was on average to see what had come: all its times are too long by so much."""
 
 
 async def tune(target: Target, most_tokens: int, *, seed: int | None = None) -> Tuned:
@@ -57,23 +61,24 @@ async def tune(target: Target, most_tokens: int, *, seed: int | None = None) -> 
     Raises:
         EngineError: it answers neither, with its reason.
     """
-    exact, seeds = True, _seeds(seed)
+    seeds, wanted = _seeds(seed), target.extra
     short = await _probe(target, SHORT_PROBE_WORDS, next(seeds))
-    if short.failure is Failure.REFUSED and target.extra:
-        target, exact = replace(target, extra={}), False
-        short = await _probe(target, SHORT_PROBE_WORDS, next(seeds))
+    for fewer in (client.COUNTED, {}):
+        if short.failure is Failure.REFUSED and target.extra:
+            target = replace(target, extra=fewer)
+            short = await _probe(target, SHORT_PROBE_WORDS, next(seeds))
     words = long_probe_words(short.input_tokens, most_tokens)
     long = short if short.failure or words <= SHORT_PROBE_WORDS else await _probe(target, words, next(seeds))
     if long.failure is not None:
         raise EngineError(
             f"{target.url} does not answer for model {target.model!r}: {long.failure}",
             details=(long.message,) if long.message else (),
-            hint="check the endpoint, the model's name and the API key",
+            hint=long.failure.advice,
         )
     return Tuned(
         target=target,
         fit=fit(short.input_tokens, words, long.input_tokens),
-        exact=exact and long.output_tokens == long.asked.output_tokens,
+        exact=target.extra == wanted and long.output_tokens == long.asked.output_tokens,
         seed=seed,
     )
 
@@ -85,12 +90,15 @@ async def closed_loop(
     of each place is the warm-up."""
     loop = _ClosedLoop(tuned, rule, on_sample)
     places = (loop.place(closed(lengths, place, concurrency)) for place in range(concurrency))
+    watch = asyncio.ensure_future(loop.watch())
     try:
         async with asyncio.timeout(rule.most_seconds), asyncio.TaskGroup() as group:
             for place in places:
                 group.create_task(place)
     except TimeoutError:
         loop.end(Stop.SECONDS)
+    finally:
+        watch.cancel()
     return loop.result()
 
 
@@ -133,6 +141,7 @@ class _ClosedLoop:
         self._samples: list[Sample] = []
         self._counted: list[Sample] = []
         self._failures_in_a_row = 0
+        self._late: list[float] = []
         self._stopped: Stop | None = None
 
     async def place(self, requests: Iterator[Lengths]) -> None:
@@ -143,6 +152,13 @@ class _ClosedLoop:
                 return
             sample = await self._ask(lengths)
             self._take(sample, number)
+
+    async def watch(self) -> None:
+        """Notes how late a due wake-up comes, over and over, until it is cancelled."""
+        while True:
+            due = time.monotonic() + _WATCH_SECONDS
+            await asyncio.sleep(_WATCH_SECONDS)
+            self._late.append(time.monotonic() - due)
 
     def end(self, why: Stop) -> None:
         """No more is waited for."""
@@ -155,6 +171,7 @@ class _ClosedLoop:
             counted=tuple(self._counted),
             seconds=time.monotonic() - self._began,
             stopped=self._stopped,
+            late_seconds=fmean(self._late) if self._late else 0.0,
         )
 
     async def _ask(self, lengths: Lengths) -> Sample:
@@ -195,5 +212,5 @@ async def _probe(target: Target, words: int, seed: int) -> Sample:
     except TimeoutError as fault:
         raise EngineError(
             f"{target.url} does not end its answer of 2 tokens within {target.silence_seconds:g} s",
-            hint="check the endpoint: does it serve this model, and is it idle?",
+            hint=Failure.SILENT.advice,
         ) from fault

@@ -20,6 +20,8 @@ class Failure(StrEnum):
     """What went wrong with a request."""
 
     CONNECT = "no connection"
+    NO_HTTP = "no HTTP"
+    MOVED = "moved (3xx)"
     REFUSED = "refused (4xx)"
     THROTTLED = "throttled (429)"
     ENGINE = "engine error (5xx)"
@@ -27,6 +29,23 @@ class Failure(StrEnum):
     EMPTY = "no token in the answer"
     NONSENSE = "no event stream"
     SILENT = "no answer in time"
+
+    @property
+    def advice(self) -> str:
+        """What to do about it."""
+        return _ADVICE.get(self, "look at the engine's own log")
+
+
+_ADVICE: Mapping[Failure, str] = {
+    Failure.CONNECT: "check that it is up at this address, and whether that begins with http:// or https://",
+    Failure.NO_HTTP: "check the address: an OpenAI-compatible engine speaks HTTP/1.1 there",
+    Failure.MOVED: "give the address that it names",
+    Failure.REFUSED: "check the address, the model's name, the longest context and the API key",
+    Failure.THROTTLED: "lift its rate limit while it is measured",
+    Failure.EMPTY: "check that this address serves chat completions of this model",
+    Failure.NONSENSE: "check that this address serves chat completions, and streams them",
+    Failure.SILENT: "check that it serves this model, and is idle",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,8 @@ _OTHER = (b":", b"event:", b"id:", b"retry:")
 _LONGEST_BYTES = 4 << 20
 """Of a line: an event is a token or a few."""
 _SHOWN_BYTES = 60
+_FINEST_SECONDS = 1e-4
+"""Between two tokens: reading those that lie in one buffer takes less, and no engine that is known gives them so fast."""
 
 
 class _Usage(msgspec.Struct):
@@ -60,10 +62,11 @@ class Answer:
 
     @property
     def tpot_seconds(self) -> float | None:
-        """From the first token to the last, per token; None for fewer than two."""
+        """From the first token to the last, per token; None for fewer than two, and where they came together."""
         if self.first_at is None or self.last_at is None or self.tokens < 2:
             return None
-        return (self.last_at - self.first_at) / (self.tokens - 1)
+        gap = (self.last_at - self.first_at) / (self.tokens - 1)
+        return gap if gap >= _FINEST_SECONDS else None
 
     def feed(self, data: bytes, at: float) -> None:
         """More bytes of the body, received at a moment; what is no event of ours is passed over."""
@@ -89,14 +92,17 @@ class Answer:
         if chunk.error is not None:
             self.error = str(chunk.error)
         if chunk.usage is not None:
-            self.input_tokens = chunk.usage.prompt_tokens
-            self.output_tokens = chunk.usage.completion_tokens
-        if any(_text(choice) for choice in chunk.choices):
+            self.input_tokens = max(0, chunk.usage.prompt_tokens)
+            self.output_tokens = max(0, chunk.usage.completion_tokens)
+        if any(_has_text(choice) for choice in chunk.choices):
             self.first_at = at if self.first_at is None else self.first_at
             self.last_at = at
             self.pieces += 1
 
 
-def _text(choice: dict[str, Any]) -> str:
-    delta = choice.get("delta") or {}
-    return delta.get("content") or delta.get("reasoning_content") or choice.get("text") or ""
+def _has_text(choice: dict[str, Any]) -> bool:
+    """Whether there is text in it, where these APIs put it; anything else there is none."""
+    delta = choice.get("delta")
+    told = delta if isinstance(delta, dict) else {}
+    places = (told.get("content"), told.get("reasoning_content"), told.get("reasoning"), choice.get("text"))
+    return any(isinstance(place, str) and place for place in places)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -15,10 +16,12 @@ from hetops.app.plan import make_plan
 from hetops.app.pose import pose
 from hetops.domain.performance import EvidenceLayer
 from hetops.errors import EngineError, HetopsError, LockError, UnknownNameError
+from hetops.load.client import Target
 from hetops.plugin.engine import Download
 from hetops.state import host, lock, measurements
 from tests.doubles import tiny_gguf
 from tests.end_to_end.person import Person
+from tests.load.test_nonsense import HEAD, TOKEN, served
 from tests.simulate.engines import MODEL, engine
 
 EFFORT = Effort(seconds=0.2, requests=6)
@@ -138,6 +141,21 @@ def test_an_endpoint_that_does_not_answer_is_an_error_and_records_nothing(foreig
     endpoint = Endpoint(url="http://127.0.0.1:9", configuration=LOCAL)
     with pytest.raises(EngineError, match="does not answer"):
         bench_endpoint(asked(foreign), endpoint, EFFORT, Heard())
+    assert not os.path.exists(foreign / ".hetops" / "measurements")
+
+
+def test_an_endpoint_that_keeps_its_tokens_back_is_no_evidence(foreign: Path) -> None:
+    async def at_once(writer: asyncio.StreamWriter) -> None:
+        usage = b'data: {"choices": [], "usage": {"prompt_tokens": 40, "completion_tokens": 6}}\n\n'
+        writer.write(HEAD + TOKEN * 6 + usage + b"data: [DONE]\n\n")
+
+    async def measure(target: Target) -> None:
+        endpoint = Endpoint(url=target.url, configuration=LOCAL)
+        await asyncio.to_thread(bench_endpoint, asked(foreign), endpoint, EFFORT, Heard())
+
+    with pytest.raises(EngineError, match="tokens of an answer come together") as fault:
+        asyncio.run(served(at_once, measure))
+    assert "nothing was recorded" in fault.value.details
     assert not os.path.exists(foreign / ".hetops" / "measurements")
 
 

@@ -69,7 +69,7 @@ def test_a_cancelled_benchmark_leaves_nothing_running(person: Person, number: in
     os.kill(running.pid, number)
     done = ended(running)
     assert done.code == 8, done.stderr
-    assert "cancelled" in done.stderr
+    assert "cancelled\n  nothing was recorded" in done.stderr
     assert person.processes == {}
 
 

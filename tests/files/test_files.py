@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from hetops.bundled import folder as bundled
 from hetops.errors import HetopsError, nearest
-from hetops.files import make_private, read_bytes, write_whole
+from hetops.files import append_line, make_private, read_bytes, write_whole
 
 
 def test_a_file_is_replaced_whole_with_the_mode_asked_for(tmp_path: Path) -> None:
@@ -27,6 +30,27 @@ def test_a_reader_of_the_old_file_keeps_it(tmp_path: Path) -> None:
     with path.open("rb") as reader:
         write_whole(path, b"new")
         assert reader.read() == b"old"
+
+
+@contextmanager
+def room(number_of_bytes: int) -> Iterator[None]:
+    """Where no file may grow longer, as on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (number_of_bytes, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_what_is_appended_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "lines"
+    append_line(path, b"first")
+    with room(100):
+        with pytest.raises(OSError, match="too large"):
+            append_line(path, b"x" * 99 + b"\n" + b"y" * 99)
+        append_line(path, b"second")
+    assert path.read_bytes() == b"first\nsecond\n"
 
 
 def test_where_the_new_file_cannot_take_its_place_the_old_one_stays_and_nothing_is_left(

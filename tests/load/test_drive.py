@@ -145,10 +145,35 @@ def test_nobody_listening_says_so() -> None:
         asyncio.run(drive.tune(Target(url="http://127.0.0.1:9", model=MODEL), 200))
 
 
-@pytest.mark.parametrize("url", ["localhost:8000", "ftp://a", "http://", ""])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "localhost:8000",
+        "ftp://a",
+        "http://",
+        "",
+        "http://[::1",
+        "http://a:99999",
+        "http://a:0",
+        "http://a/b c",
+    ],
+)
 def test_an_address_that_is_none_is_refused(url: str) -> None:
     with pytest.raises(UsageError, match="is no endpoint"):
         Target(url=url, model=MODEL)
+
+
+def test_secrets_belong_into_the_key_and_the_key_into_a_header() -> None:
+    with pytest.raises(UsageError, match="name or a password") as fault:
+        Target(url="http://me:secret@a", model=MODEL)
+    assert "secret" not in str(fault.value)
+    with pytest.raises(UsageError, match="no header can"):
+        Target(url="http://a", model=MODEL, api_key="one\r\nX-Two: three")
+
+
+def test_an_address_that_ends_with_the_version_is_the_same(tmp_path: Path) -> None:
+    with emulated(tmp_path) as url:
+        assert asyncio.run(drive.tune(Target(url=f"{url}/v1", model=MODEL), 200)).exact
 
 
 def test_a_key_is_never_shown() -> None:

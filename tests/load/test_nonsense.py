@@ -45,6 +45,25 @@ async def no_http(writer: asyncio.StreamWriter) -> None:
     writer.write(b"SSH-2.0-OpenSSH_9.2\r\n\r\n")
 
 
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+def said_once(answer: bytes) -> Answer:
+    """An endpoint that says the same to everybody."""
+
+    async def say(writer: asyncio.StreamWriter) -> None:
+        writer.write(answer)
+
+    return say
+
+
+async def endless_refusal(writer: asyncio.StreamWriter) -> None:
+    writer.write(b"HTTP/1.1 503 Busy\r\n\r\nout of order")
+    while not writer.is_closing():
+        writer.write(b" " * (1 << 16))
+        await writer.drain()
+
+
 async def endless_tokens(writer: asyncio.StreamWriter) -> None:
     writer.write(HEAD)
     while not writer.is_closing():
@@ -60,7 +79,7 @@ async def served(answer: Answer, work: Callable[[Target], Awaitable[object]]) ->
         try:
             await reader.readuntil(b"\r\n\r\n")
             await answer(writer)
-        except (OSError, asyncio.IncompleteReadError):
+        except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):  # the loop ends, or its client
             pass
         finally:
             writer.close()
@@ -78,13 +97,42 @@ async def served(answer: Answer, work: Callable[[Target], Awaitable[object]]) ->
         (whole_json, 'begins b\'{"choices"'),
         (broken_events, "begins b'{not json'"),
         (one_long_line, "begins b'xxxx"),
-        (no_http, "no HTTP: 'SSH-2.0"),
+        (no_http, "begins 'SSH-2.0"),
+        (endless_refusal, "status 503: out of order"),
+        (said_once(b"HTTP/1.1 307 T\r\nLocation: http://there\r\n\r\n"), "it is at http://there"),
+        (said_once(b"HTTP/1.1 500 E\r\n\r\n\x1b[31mred"), "status 500:  [31mred"),
+        (
+            said_once(b"HTTP/1.1 200 OK\r\nX: " + b"y" * (1 << 17) + b"\r\n\r\n"),
+            "a header of more than 64 KiB",
+        ),
+        (said_once(b"HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\n"), "'many' for a number of bytes"),
+        (said_once(CHUNKED + b"zz\r\n"), "'zz' for a number of bytes"),
+        (said_once(CHUNKED + b"ffffffffffff\r\n"), "a chunk of 281474976710655 bytes"),
+        (said_once(HEAD + TOKEN * 2), "without [DONE]"),
+        (said_once(b""), "it closed the connection"),
     ],
 )
-def test_what_is_no_event_stream_is_an_error_that_shows_its_beginning(answer: Answer, said: str) -> None:
+def test_what_is_no_answer_is_an_error_that_shows_its_beginning(answer: Answer, said: str) -> None:
     with pytest.raises(EngineError) as caught:
         asyncio.run(served(answer, lambda target: drive.tune(target, 200, seed=1)))
     assert said in "".join(caught.value.details)
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        b'{"choices":[]}',
+        b'{"choices":[{"index":0}]}',
+        b'{"choices":[{"delta":"abc"}]}',
+        b'{"choices":[{"delta":{"content":[{"text":"a"}]}}]}',
+        b'{"choices":[{"text":7}]}',
+    ],
+)
+def test_events_without_text_are_no_tokens(event: bytes) -> None:
+    body = said_once(HEAD + b"data: " + event + b"\n\ndata: [DONE]\n\n")
+    with pytest.raises(EngineError, match="no token in the answer"):
+        asyncio.run(served(body, lambda target: drive.tune(target, 200, seed=1)))
 
 
 def test_a_probe_whose_answer_never_ends_is_given_up() -> None:

@@ -59,3 +59,16 @@ def test_completions_and_reasoning_count_as_text() -> None:
         b'data: {"choices":[{"text":"a"}]}\ndata: {"choices":[{"delta":{"reasoning_content":"b"}}]}\n', at=0.0
     )
     assert answer.pieces == 2
+
+
+def test_tokens_that_came_in_one_piece_have_no_gap_between_them() -> None:
+    answer = Answer()
+    answer.feed(BODY, at=1.0)
+    assert answer.tokens == 3
+    assert answer.tpot_seconds is None
+
+
+def test_a_count_below_zero_is_none() -> None:
+    answer = Answer()
+    answer.feed(BODY.replace(b":7,", b":-7,").replace(b":3}", b":-3}"), at=1.0)
+    assert (answer.input_tokens, answer.tokens) == (0, 2)
