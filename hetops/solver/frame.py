@@ -360,12 +360,12 @@ def _pairs(
 def _rentals(problem: Problem, columns: tuple[Column, ...], stretches: int) -> Iterator[Rental]:
     """Offers whose nodes are not those of their columns: reserved, in lots, or shared by columns."""
     used = {c.offer for c in columns}
-    parted = {c.offer for c in columns if c.parts_per_node > 1}
+    parted = {c.offer for c in problem.columns if c.parts_per_node > 1}
     for offer in sorted(problem.offers, key=lambda o: o.id):
         if offer.billing is Billing.RESERVED:
             if offer.id in used or offer.committed_nodes:
                 yield Rental(offer=offer, stretch=None)
-        elif offer.id in parted or (offer.id in used and offer.lot_nodes > 1):
+        elif offer.id in used and (offer.id in parted or offer.lot_nodes > 1):
             yield from (Rental(offer=offer, stretch=t) for t in range(stretches))
 
 

@@ -61,9 +61,11 @@ def settle(formulation: Formulation, values: Floats) -> Settled:
     frame = formulation.frame
     final = _evened(formulation, np.round(values[: frame.integers]))
     scale = 1.0 if frame.scale_index is None else float(final[frame.scale_index])
+    waits = tuple(_waits(frame, final, scale))
+    rates = [_rates(frame, waits, scale, t) for t in range(len(frame.stretches))]
     return Settled(
-        periods=tuple(_period(frame, final, scale, t) for t in range(len(frame.stretches))),
-        waits=tuple(_waits(frame, final, scale)),
+        periods=tuple(_period(frame, final, of, t) for t, of in enumerate(rates)),
+        waits=waits,
         losses=tuple(_losses(frame, final, scale)),
         changes_usd_per_hour=_micro(
             sum((usd * Decimal(max(float(final[i]), 0.0)) for i, usd, _ in change_costs(frame)), Decimal(0))
@@ -117,12 +119,12 @@ def _levelled(frame: Frame, whole: Floats) -> Iterator[Row]:
             yield replace(row, terms=[*loads, (level, usable * float(whole[nodes]))])
 
 
-def _period(frame: Frame, values: Floats, scale: float, t: int) -> SolvedPeriod:
-    rates = _rates(frame, values, t)
+def _period(frame: Frame, values: Floats, rates: Mapping[str, float], t: int) -> SolvedPeriod:
     shares = tuple(_shares(frame, values, t, rates))
     nodes = {j: round(float(values[frame.nodes(t, j)])) for j in range(len(frame.columns))}
     pools = tuple(_pool(frame, j, count, shares) for j, count in nodes.items() if count > 0)
     rentals = tuple(_rentals(frame, values, t))
+    scale = 1.0 if frame.scale_index is None else float(values[frame.scale_index])
     handovers = tuple(_handovers(frame, values, t, scale))
     parts: tuple[SolvedPool | SolvedShare | SolvedRental | SolvedHandover, ...] = (
         *pools,
@@ -141,18 +143,17 @@ def _period(frame: Frame, values: Floats, scale: float, t: int) -> SolvedPeriod:
     )
 
 
-def _rates(frame: Frame, values: Floats, t: int) -> dict[str, float]:
-    """What is served of each class in a stretch, in requests per second."""
-    scale = 1.0 if frame.scale_index is None else float(values[frame.scale_index])
+def _rates(frame: Frame, waits: tuple[SolvedWait, ...], scale: float, t: int) -> dict[str, float]:
+    """What is served of each class in a stretch, in requests per second; of batch work what waits are said to bring."""
+    stretch = frame.stretches[t]
     served = {
         c.name: frame.rates[t][w] * scale for w, c in enumerate(frame.classes) if not frame.waits_for(t, w)
     }
-    for k, (n, place, w) in enumerate(frame.pairs):
-        if n == t and frame.waits_for(n, w) and frame.role(place) is not Role.DECODE:
-            name = frame.classes[w].name
-            part = max(float(values[frame.share(k)]), 0.0)
-            served[name] = served.get(name, 0.0) + frame.rates[n][w] * part
-    return {name: rate for name, rate in served.items() if rate > 1e-9 * frame.problem.requests_per_second}
+    for one in (w for w in waits if w.served == stretch.name):
+        arrived = next(s for s in frame.stretches if s.name == one.arrived)
+        requests = arrived.rates[one.workload_class] * frame.demand_unit * scale * arrived.hours * one.share
+        served[one.workload_class] = served.get(one.workload_class, 0.0) + requests / stretch.hours
+    return {name: rate for name, rate in served.items() if rate > 0}
 
 
 def _shares(frame: Frame, values: Floats, n: int, rates: Mapping[str, float]) -> Iterator[SolvedShare]:

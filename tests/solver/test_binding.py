@@ -7,12 +7,20 @@ import pytest
 from hetops.domain import codec
 from hetops.solver import highs
 from hetops.solver.certify import CHECKS, CHECKS_OF_TERMS, certify
-from hetops.solver.formulate import CONSTRAINTS, formulate
+from hetops.solver.formulate import CONSTRAINTS, Formulation, formulate
+from hetops.solver.patience import Patience
 from hetops.solver.problem import Problem
 from hetops.solver.rows.serve import whole_class_rows
 from hetops.solver.solution import Solution
 from hetops.solver.solve import read_answer, solve
+from hetops.solver.start import Searched, relax
 from tests.solver.binding import BINDING
+
+
+def searched(formulation: Formulation, answer: highs.Answer) -> Searched:
+    """An answer with the relaxation of its model."""
+    return Searched(formulation=formulation, relaxed=relax(formulation, Patience.of(30.0)), answer=answer)
+
 
 names = pytest.mark.parametrize("name", BINDING)
 
@@ -33,7 +41,7 @@ def test_without_its_limit_the_answer_is_found_out(name: str) -> None:
     kept = tuple(constraint for constraint in CONSTRAINTS if constraint is not case.constraint)
     formulation = formulate(case.problem, constraints=kept)
     answer = highs.run(formulation.model)
-    solution = read_answer(case.problem, codec.digest(case.problem), formulation, answer)
+    solution = read_answer(case.problem, codec.digest(case.problem), searched(formulation, answer))
     assert case.rule in {violation.rule for violation in certify(case.problem, solution)}
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 
 from hetops.solver.breakeven import TOLERANCE, asked_about, breakeven
 from hetops.solver.problem import Mode, PricedOffer, Problem
@@ -81,7 +81,7 @@ def worth(problem: Problem, one: PricedOffer, usd_per_hour: Decimal) -> bool:
     return oracle.some_fleet_serves(priced, oracle.Fraction(reached) * oracle.Fraction(1_000_010, 1_000_000))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
 @given(tiny())
 def test_a_break_even_price_is_one_by_brute_force(problem: Problem) -> None:
     problem = replace(problem, budget_usd_per_hour=None, provider_budgets_usd_per_hour={})

@@ -12,8 +12,10 @@ from hetops.solver import by_period, highs
 from hetops.solver.certify import certify
 from hetops.solver.formulate import Formulation, formulate
 from hetops.solver.highs import OnInterrupt
+from hetops.solver.patience import Patience
 from hetops.solver.problem import Problem
 from hetops.solver.solve import read_answer
+from hetops.solver.start import Searched, relax
 from hetops.solver.terms import Billing, Loss, Period, Trait
 from tests.solver.problems import column, demands, offer
 
@@ -56,7 +58,9 @@ def test_a_day_is_answered_within_its_gap_and_certified(losses: tuple[Loss, ...]
     assert by_period.separable(formulation)
     answer = searched(formulation)
     assert answer.objective - answer.bound <= 5e-2 * answer.objective
-    solution = read_answer(problem, codec.digest(problem), formulation, answer)
+    relaxed = relax(formulation, Patience.of(30.0))
+    found = Searched(formulation=formulation, relaxed=relaxed, answer=answer)
+    solution = read_answer(problem, codec.digest(problem), found)
     assert certify(problem, solution) == ()
     assert {pool.least_nodes for pool in solution.pools} != {None}
 

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from hetops.solver.certify import CHECKS, ScarcityPrices, certify, weak_duality_bound
 from hetops.solver.problem import Mode, Problem, QuotaGroup
+from hetops.solver.proof import scarcity_prices
 from hetops.solver.solution import Solution
-from hetops.solver.solve import scarcity_prices, solve
+from hetops.solver.solve import solve
 from tests.solver import oracle
 from tests.solver.problems import TOY, offer, small, tiny
 

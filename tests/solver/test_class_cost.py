@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from hypothesis import assume, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 
 from hetops.solver.class_cost import class_cost
 from hetops.solver.problem import Problem
@@ -41,7 +41,7 @@ def test_when_maximising_shares_and_rates_are_told() -> None:
     assert all("would serve" in s.text for s in told[2:])
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
 @given(tiny())
 def test_the_cost_elsewhere_is_what_brute_force_finds(problem: Problem) -> None:
     assume(feasible(problem))

@@ -6,7 +6,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 
 from hetops.domain.plan import Alternative
 from hetops.solver.certify import certify
@@ -62,7 +62,7 @@ def test_when_maximising_the_difference_is_in_the_price_of_a_request() -> None:
     assert without.difference_share == pytest.approx(3.51724 / 2.897 - 1, abs=1e-3)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
 @given(tiny())
 def test_no_alternative_is_better_than_the_answer(problem: Problem) -> None:
     outcome = solve(problem)

@@ -16,8 +16,9 @@ from hetops.solver import merge as merging
 from hetops.solver.certify import ScarcityPrices, certify
 from hetops.solver.merge import merge, search_merged
 from hetops.solver.problem import Demand, Mode, Problem
+from hetops.solver.proof import scarcity_prices
 from hetops.solver.solution import Infeasible, Solution
-from hetops.solver.solve import Effort, scarcity_prices, solve
+from hetops.solver.solve import Effort, solve
 from hetops.solver.terms import Service
 from tests.solver.problems import column, many, offer, small, tiny
 

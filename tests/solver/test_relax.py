@@ -7,7 +7,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 
 from hetops.errors import InfeasibleError
 from hetops.solver.problem import Column, Mode, Problem, QuotaGroup
@@ -62,7 +62,7 @@ STEP = {
 """One step back towards the limit as it was: the smallest step of prices, a node, a GPU, a pool, a tenth of a percent."""
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
 @given(tiny())
 def test_each_relaxation_suffices_and_a_step_less_does_not(problem: Problem) -> None:
     assume(isinstance(solve(problem), Infeasible))

@@ -6,7 +6,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 
 from hetops.domain.offer import Trait
 from hetops.solver.explanation import Statement, Topic, Unit
@@ -122,7 +122,7 @@ def test_looser_targets_are_solved_for_where_they_are_known() -> None:
     assert on(Topic.TARGETS, why(case(small()))) == []
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
 @given(tiny())
 def test_a_little_more_of_each_limit_is_worth_what_brute_force_says(problem: Problem) -> None:
     assume(feasible(problem))

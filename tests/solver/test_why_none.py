@@ -6,7 +6,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 
 from hetops.solver.explanation import Topic
 from hetops.solver.problem import Problem
@@ -44,7 +44,7 @@ def test_two_limits_that_bar_together_leave_no_single_change() -> None:
     assert told.text.startswith("No single change lets a fleet exist")
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
 @given(tiny())
 def test_every_relaxation_of_an_infeasible_problem_solves(problem: Problem) -> None:
     assume(isinstance(solve(problem), Infeasible))
