@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,7 @@ def formats() -> tuple[Format, ...]:
     )
 
 
+@cache
 def documents() -> tuple[type[Document], ...]:
     """Every document class of hetops, by format."""
     found = {kind.FORMAT: kind for kind in _document_classes()}

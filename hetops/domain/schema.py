@@ -10,6 +10,7 @@ import inspect
 import textwrap
 import typing
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -44,7 +45,8 @@ def of_document(kind: type[Document]) -> dict[str, Any]:
     }
 
 
-def field_docs(kind: type) -> dict[str, str]:
+@cache
+def field_docs(kind: type) -> Mapping[str, str]:
     """The docstring below each field of a class, on one line; fields without one are absent."""
     (tree,) = ast.parse(textwrap.dedent(inspect.getsource(kind))).body
     assert isinstance(tree, ast.ClassDef)
