@@ -229,10 +229,10 @@ async def _chunk(reader: asyncio.StreamReader) -> bytes:
 
 
 def _size(text: str, base: int) -> int:
-    try:
-        return int(text, base)
-    except ValueError as fault:
-        raise _FailedError(Failure.NO_HTTP, f"{text.strip()[:80]!r} for a number of bytes") from fault
+    with contextlib.suppress(ValueError):
+        if (size := int(text, base)) >= 0:
+            return size
+    raise _FailedError(Failure.NO_HTTP, f"{text.strip()[:80]!r} for a number of bytes")
 
 
 def _failure(status: int) -> Failure:

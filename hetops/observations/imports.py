@@ -86,6 +86,7 @@ def contradictions(runs: Sequence[ImportedRun]) -> tuple[str, ...]:
     pairs = itertools.combinations(runs, 2)
     return (
         *(f"{one.figures} (in flight over time of one: {_little(one):.3g})" for one in _impossible(runs)),
+        *(f"{one.figures}: a percentile is below a lower one" for one in runs if _fall(one)),
         *(f"{a.figures}\n  against {b.figures}" for a, b in pairs if disagree(a, b)),
     )
 
@@ -101,6 +102,10 @@ def _impossible(runs: Sequence[ImportedRun]) -> Iterator[ImportedRun]:
         off = one.requests_per_second / _little(one)
         if not 1 / _MOST_OFF_LITTLE <= off <= _MOST_OFF_LITTLE:
             yield one
+
+
+def _fall(one: ImportedRun) -> bool:
+    return any(tuple(sorted(told)) != told for told in (one.ttft_seconds, one.tpot_seconds))
 
 
 def _little(one: ImportedRun) -> float:

@@ -45,13 +45,20 @@ def read(name: str, text: str, concurrency: int | None = None) -> ImportedFile:
         return _merged(
             _of_json(_Fields(document, where), concurrency) for where, document in _json(name, text)
         )
-    rows = [row for row in csv.reader(io.StringIO(text)) if any(cell.strip() for cell in row)]
+    rows = _rows(name, text)
     header = [cell.strip() for cell in rows[0]] if rows else []
     if header[:1] == ["Metric"]:
         return _merged([_of_genai(_Fields(_metrics(rows), name), "genai-perf or aiperf", concurrency)])
     if set(_OWN_CSV) <= set(header):
         return _of_own_csv(name, header, rows[1:], concurrency)
     raise _unknown(name)
+
+
+def _rows(name: str, text: str) -> list[list[str]]:
+    try:
+        return [row for row in csv.reader(io.StringIO(text)) if any(cell.strip() for cell in row)]
+    except csv.Error as fault:
+        raise HetopsError(f"{name} is no CSV: {fault}") from fault
 
 
 def _unknown(where: str) -> HetopsError:
@@ -69,8 +76,8 @@ def _json(name: str, text: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
                 raise _unknown(name)
             yield name, document
             at += len(text[at:]) - len(text[at:].lstrip())
-    except json.JSONDecodeError as fault:
-        raise HetopsError(f"{name} is not JSON: {fault}") from fault
+    except (ValueError, RecursionError) as fault:  # torn; a number of too many digits; nested too deeply
+        raise HetopsError(f"{name} is not JSON: {fault}", hint="was it copied whole?") from fault
 
 
 def _merged(files: Any) -> ImportedFile:
@@ -257,7 +264,7 @@ def _of_genai(fields: _Fields, tool: str, concurrency: int | None) -> ImportedFi
 def _latency(fields: _Fields, metric: str) -> tuple[float, ...]:
     fields.number(f"{metric}.p50")
     unit = fields.get(f"{metric}.unit")
-    if unit not in _SECONDS:
+    if not isinstance(unit, str) or unit not in _SECONDS:
         raise HetopsError(
             f"{fields.where}: {metric}.unit must be one of {', '.join(_SECONDS)}, found {unit!r}"
         )

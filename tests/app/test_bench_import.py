@@ -105,8 +105,9 @@ def test_unknown_configurations_and_files_that_are_none_are_errors(folder: Path)
     with pytest.raises(UnknownNameError) as fault:
         bench_import(asked(folder), Imports(files=(file,), configuration=LOCAL[:-1]))
     assert LOCAL in fault.value.hint
-    with pytest.raises(HetopsError, match="do not tell what was measured"):
+    with pytest.raises(HetopsError, match="do not tell what was measured") as untold:
         bench_import(asked(folder), Imports(files=(file,)))
+    assert "--configuration llama-3.1-8b/vllm/L40S/" in untold.value.hint
     with pytest.raises(HetopsError, match="cannot be read"):
         bench_import(asked(folder), Imports(files=(folder / "none.json",), configuration=LOCAL))
     (folder / "binary").write_bytes(b"\xff\xfe\x00\xd8")

@@ -106,6 +106,7 @@ async def served(answer: Answer, work: Callable[[Target], Awaitable[object]]) ->
             "a header of more than 64 KiB",
         ),
         (said_once(b"HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\n"), "'many' for a number of bytes"),
+        (said_once(CHUNKED + b"-5\r\n"), "'-5' for a number of bytes"),
         (said_once(CHUNKED + b"zz\r\n"), "'zz' for a number of bytes"),
         (said_once(CHUNKED + b"ffffffffffff\r\n"), "a chunk of 281474976710655 bytes"),
         (said_once(HEAD + TOKEN * 2), "without [DONE]"),

@@ -176,9 +176,28 @@ def test_torn_json_and_rows_of_another_width_are_errors_of_their_file() -> None:
         read("own.csv", OWN_CSV, 4)
 
 
-def test_latencies_without_a_unit_are_not_guessed_at() -> None:
+@pytest.mark.parametrize(
+    "text",
+    ["[" * 100_000, '{"a": ' + "9" * 5000 + "}", json.dumps(VLLM)[:-1], "a," + "x" * 200_000],
+    ids=["nested deeply", "many digits", "torn", "a wide cell"],
+)
+def test_what_no_reader_takes_is_an_error_of_its_file(text: str) -> None:
+    with pytest.raises(HetopsError, match=r"^odd is no"):
+        read("odd", text)
+
+
+def test_percentiles_that_fall_contradict_themselves() -> None:
+    (run,) = read(
+        "v.json", json.dumps(VLLM | {"median_ttft_ms": 200.0, "p90_ttft_ms": 20.0, "p99_ttft_ms": 30.0})
+    ).runs
+    (told,) = contradictions([run])
+    assert "a percentile is below a lower one" in told
+
+
+@pytest.mark.parametrize("unit", [None, [], {}, "minutes"])
+def test_latencies_without_a_unit_are_not_guessed_at(unit: object) -> None:
     bare = aiperf(concurrency=8)
-    del bare["time_to_first_token"]["unit"]
+    bare["time_to_first_token"]["unit"] = unit
     with pytest.raises(HetopsError, match=r"time_to_first_token\.unit must be one of"):
         read("a.json", json.dumps(bare))
 
