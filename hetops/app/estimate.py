@@ -22,6 +22,7 @@ from hetops.performance.roles import Apart, Requests, apart
 from hetops.performance.stages import even
 from hetops.plugin import manager
 
+_SIXTEEN_BIT = (Precision.BF16, Precision.FP16)
 _TENSOR = (1, 2, 4, 8)
 _MOST_ANSWERS = 6
 
@@ -150,9 +151,17 @@ def _check_gpu(subject: Subject, model: Model, gpu: GpuType, tensor: int) -> Non
             f"{model.name} has {model.heads} heads, which {tensor} GPUs cannot share",
             hint=f"set --tp to a divisor of the heads: {possible}",
         )
-    if gpu.vendor != "cpu" and not runs(subject.weights, gpu):
-        known = ", ".join(p for p in Precision if runs(p, gpu))
+    if not _runs(subject.weights, gpu):
+        known = ", ".join(p for p in Precision if _runs(p, gpu))
         raise HetopsError(f"{gpu.name} cannot run {subject.weights} weights", hint=f"it runs {known}")
+    if subject.kv not in _SIXTEEN_BIT and not (subject.kv is Precision.FP8 and gpu.fp8_tflops):
+        known = "bf16, fp8" if gpu.fp8_tflops else "bf16"
+        raise HetopsError(f"{gpu.name} keeps no {subject.kv} KV cache", hint=f"--kv {known}")
+
+
+def _runs(precision: Precision, gpu: GpuType) -> bool:
+    """llama.cpp runs every format on a host's cores."""
+    return gpu.vendor == "cpu" or runs(precision, gpu)
 
 
 def _fitting(configuration: Configuration, model: Model, catalog: Catalog) -> Iterator[str]:
@@ -167,13 +176,13 @@ def _fitting(configuration: Configuration, model: Model, catalog: Catalog) -> It
         if fits(other, here):
             yield f"{tensor} x {here.name} ({configuration.weights})"
             break
-    lighter = [p for p in (Precision.FP8, Precision.INT8, Precision.INT4, Precision.FP4) if runs(p, here)]
+    lighter = [p for p in (Precision.FP8, Precision.INT8, Precision.INT4, Precision.FP4) if _runs(p, here)]
     for weights in (p for p in lighter if p.bytes_per_value < configuration.weights.bytes_per_value):
         if fits(replace(configuration, weights=weights), here):
             yield f"{configuration.tensor_parallel} x {here.name} ({weights})"
             break
     for gpu in sorted(catalog.gpu_types, key=lambda g: (g.memory_gb, g.name)):
-        if gpu.vendor == here.vendor and gpu.memory_gb > here.memory_gb and runs(configuration.weights, gpu):
+        if gpu.vendor == here.vendor and gpu.memory_gb > here.memory_gb and _runs(configuration.weights, gpu):
             other = replace(configuration, gpu=gpu.name)
             if fits(other, gpu):
                 yield f"{configuration.tensor_parallel} x {gpu.name} ({configuration.weights})"

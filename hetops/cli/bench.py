@@ -20,7 +20,7 @@ _KEY_VARIABLE = "HETOPS_API_KEY"
 @options.set_option
 @click.option(
     "--seconds",
-    type=click.FloatRange(min=0.1, max=3600),
+    type=options.Number(min=0.1, max=3600),
     default=3.0,
     show_default=True,
     help="How long each load is kept up.",
@@ -34,7 +34,7 @@ _KEY_VARIABLE = "HETOPS_API_KEY"
 )
 @click.option(
     "--precision",
-    type=click.FloatRange(min=0, max=1, max_open=True),
+    type=options.Number(min=0, max=1, max_open=True),
     default=0.0,
     help="End a load sooner once its rate is known so well: 0.05 is 5 % to either side at 95 % confidence.",
 )
@@ -42,7 +42,7 @@ _KEY_VARIABLE = "HETOPS_API_KEY"
     "--rate",
     "rates",
     multiple=True,
-    type=click.FloatRange(min=0, min_open=True, max=1e6),
+    type=options.Number(min=0, min_open=True, max=1e6),
     metavar="R",
     help="Also send R requests a second to each replica, as users do, for --seconds. Repeatable.",
 )

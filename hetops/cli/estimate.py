@@ -25,14 +25,14 @@ from hetops.cli import options
     "--precision", default="bf16", show_default=True, help="Of the weights: bf16, fp8, int8, int4, fp4."
 )
 @click.option("--kv", default="bf16", show_default=True, help="Precision of the KV cache.")
-@click.option("--input", "input_tokens", type=click.FloatRange(min=1), default=1000.0, show_default=True)
-@click.option("--output", "output_tokens", type=click.FloatRange(min=1), default=200.0, show_default=True)
+@click.option("--input", "input_tokens", type=options.Number(min=1), default=1000.0, show_default=True)
+@click.option("--output", "output_tokens", type=options.Number(min=1), default=200.0, show_default=True)
 @click.option(
-    "--concurrency", type=click.FloatRange(min=1), default=16.0, show_default=True, help="Requests at once."
+    "--concurrency", type=options.Number(min=1), default=16.0, show_default=True, help="Requests at once."
 )
 @click.option(
     "--prefix-share",
-    type=click.FloatRange(min=0, max=1, max_open=True),
+    type=options.Number(min=0, max=1, max_open=True),
     default=0.0,
     help="Share of each prompt in the prefix cache.",
 )
@@ -40,12 +40,12 @@ from hetops.cli import options
     "--speculate",
     nargs=2,
     metavar="DRAFTED ACCEPTANCE",
-    type=(click.IntRange(min=1, max=64), click.FloatRange(min=0, max=1, max_open=True)),
+    type=(click.IntRange(min=1, max=64), options.Number(min=0, max=1, max_open=True)),
     help="Speculative decoding: tokens drafted a step, and the chance that one is accepted: 4 0.7.",
 )
 @click.option(
     "--draft-share",
-    type=click.FloatRange(min=0, max=1, max_open=True),
+    type=options.Number(min=0, max=1, max_open=True),
     default=0.0,
     help="A draft's cost over that of a step of the model.",
 )
@@ -56,7 +56,7 @@ from hetops.cli import options
 )
 @click.option(
     "--link",
-    type=click.FloatRange(min=0, min_open=True),
+    type=options.Number(min=0, min_open=True),
     metavar="GB/S",
     help="Between stages (12.5 unless told). Without stages: prefill and decode on replicas of their own over this link.",
 )
@@ -76,8 +76,7 @@ def command(cases: Path | None, plot: Path | None, as_json: bool, **asked: Any) 
         found = predict_file(cases)
         click.echo(report.cases_as_json_lines(found) if as_json else report.cases_as_text(found), nl=False)
         return
-    if not asked["model"] or bool(asked["gpu"]) == bool(asked["stages"]):
-        raise click.UsageError("name --model and --gpu or --stages, or a file of --cases")
+    _check(asked)
     from hetops.app.estimate import estimate
     from hetops.files import write_whole
 
@@ -89,6 +88,15 @@ def command(cases: Path | None, plot: Path | None, as_json: bool, **asked: Any) 
         click.echo(json.dumps(report.as_json(one), indent=2))
     else:
         click.echo(report.as_text(one), nl=False)
+
+
+def _check(asked: dict[str, Any]) -> None:
+    if not asked["model"] or bool(asked["gpu"]) == bool(asked["stages"]):
+        raise click.UsageError("name --model and --gpu or --stages, or a file of --cases")
+    if asked["stages"] and asked["tp"] * asked["pp"] != 1:
+        raise click.UsageError("--stages tells the GPUs of each stage: --tp and --pp go with --gpu")
+    if asked["draft_share"] and not asked["speculate"]:
+        raise click.UsageError("--draft-share goes with --speculate")
 
 
 def _asked(asked: dict[str, Any]) -> tuple[Any, Any]:
@@ -133,8 +141,8 @@ def _speculation(asked: dict[str, Any]) -> Any:
 def _stages(text: str) -> Iterator[Any]:
     from hetops.performance.pipelines import StageGpus
 
-    for part in filter(None, (one.strip() for one in text.split(","))):
+    for part in (one.strip() for one in text.split(",") if text):
         gpu, _, tensor = part.partition(":")
-        if (tensor and not tensor.isdecimal()) or tensor == "0":
+        if not gpu or (tensor and not (tensor.isascii() and tensor.isdecimal())) or tensor == "0":
             raise click.BadParameter(f"{part!r} is no GPU:TP such as L40S:4", param_hint="--stages")
         yield StageGpus(gpu=gpu, tensor_parallel=int(tensor or 1))

@@ -52,17 +52,17 @@ class _Price(click.ParamType[Decimal]):
 @click.option(
     "--max-age",
     "max_age",
-    type=click.FloatRange(min=0),
+    type=options.Number(min=0),
     metavar="SECONDS",
     help="No price from the cache is older.",
 )
 @click.option(
-    "--deadline", type=click.FloatRange(min=0.1), default=10.0, show_default=True, help="Seconds to wait."
+    "--deadline", type=options.Number(min=0.1), default=10.0, show_default=True, help="Seconds to wait."
 )
 @click.option(
     "--watch",
     "every",
-    type=click.FloatRange(min=0.5),
+    type=options.Number(min=0.5),
     metavar="SECONDS",
     help="Again and again: what changed.",
 )

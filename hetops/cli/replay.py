@@ -15,7 +15,7 @@ from hetops.cli import asked, options
 @options.set_option
 @click.option(
     "--seconds",
-    type=click.FloatRange(min=1),
+    type=options.Number(min=1),
     default=60.0,
     show_default=True,
     help="How much of the trace is sent, in real time.",
@@ -23,12 +23,12 @@ from hetops.cli import asked, options
 @click.option(
     "--start",
     "start_seconds",
-    type=click.FloatRange(min=0),
+    type=options.Number(min=0),
     help="Where the slice begins, in seconds of the trace as the spec scales it; else where it is most like the whole.",
 )
 @click.option(
     "--rate",
-    type=click.FloatRange(min=0, min_open=True),
+    type=options.Number(min=0, min_open=True),
     metavar="PER SECOND",
     help="Send the slice's lengths at this mean rate, each request by itself, not when they were recorded.",
 )

@@ -32,27 +32,25 @@ from hetops.cli import asked, options
 )
 @click.option(
     "--rate",
-    type=click.FloatRange(min=0, min_open=True, max=1e6),
+    type=options.Number(min=0, min_open=True, max=1e6),
     metavar="PER SECOND",
     help="Let requests come independently at this mean rate, not when they were recorded.",
 )
 @click.option(
     "--speed",
-    type=click.FloatRange(min=1e-3, max=1e3),
+    type=options.Number(min=1e-3, max=1e3),
     default=1.0,
     show_default=True,
     help="Let them come so many times as fast as recorded.",
 )
 @click.option(
     "--start",
-    type=click.FloatRange(min=0),
+    type=options.Number(min=0),
     default=0.0,
     show_default=True,
     help="Where in the trace to begin, in seconds.",
 )
-@click.option(
-    "--duration", type=click.FloatRange(min=0, min_open=True), help="How many seconds of it to play."
-)
+@click.option("--duration", type=options.Number(min=0, min_open=True), help="How many seconds of it to play.")
 @click.option(
     "--seed",
     type=click.IntRange(min=0),

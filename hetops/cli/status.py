@@ -13,11 +13,11 @@ from hetops.cli import asked, options
 
 @click.command("status")
 @options.file_option
-@click.option("--watch", "every", type=click.FloatRange(min=0.5), metavar="SECONDS", help="Again and again.")
+@click.option("--watch", "every", type=options.Number(min=0.5), metavar="SECONDS", help="Again and again.")
 @click.option(
     "--window",
     "window_seconds",
-    type=click.FloatRange(min=1),
+    type=options.Number(min=1),
     default=300.0,
     show_default=True,
     help="Seconds that requests are counted over, since the last up at most.",

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from hetops.domain.performance import StepTimes
-from hetops.performance.cases import Case, Metric
+from hetops.performance.cases import Case, Cases, Metric, in_flight
 from hetops.performance.estimate import Calibration
 from hetops.performance.form import Terms, compute_efficiency, terms
 from hetops.performance.measured import ClosedLoop, closed_loop
@@ -44,8 +44,10 @@ class Breakdown:
     input_tokens: float
     output_tokens: float
     concurrency: float
+    in_flight: float
+    """As many of them as the memory and the engine let run at once; the others wait."""
     parts: tuple[Part, ...]
-    """Of one decode step with so many sequences; reading weights and computing overlap."""
+    """Of one decode step with so many in flight; reading weights and computing overlap."""
     step_seconds: float
     prefill_seconds: float
     binding: str
@@ -85,15 +87,18 @@ def explain(name: str, replica: Replica, load: Load, times: Times, calibration: 
     """The breakdown of one replica under a load. What the form knows nothing of scales its answers as it scales what the
     step times give."""
     p = physics([replica])
-    parts = _parts(terms(p, calibration.values), load, times)
-    n, whole = load.concurrency, times.whole
+    form = terms(p, calibration.values)
+    n = float(in_flight(Cases.of([_case(replica, load, Metric.TPOT)]), form)[0])
+    running, whole = replace(load, concurrency=n), times.whole
+    parts = _parts(form, running, times)
     cached = load.prefix_share * load.input_tokens
     scale = _scale(times, load)
     return Breakdown(
         configuration=name,
         input_tokens=load.input_tokens,
         output_tokens=load.output_tokens,
-        concurrency=n,
+        concurrency=load.concurrency,
+        in_flight=n,
         parts=parts,
         step_seconds=whole.decode_seconds(n, load.context_tokens),
         prefill_seconds=whole.prefill_seconds(load.input_tokens, cached) - whole.overhead_seconds,
@@ -104,7 +109,7 @@ def explain(name: str, replica: Replica, load: Load, times: Times, calibration: 
         tpot=_answer(replica, load, Metric.TPOT, calibration, scale.tpot_seconds),
         ttft=_answer(replica, load, Metric.TTFT, calibration, scale.ttft_seconds),
         evidence=str(calibration.layer(replica)),
-        roofline=_roofline(p, load, whole, calibration),
+        roofline=_roofline(p, running, whole, calibration),
     )
 
 
@@ -158,7 +163,14 @@ def _roofline(p: Physics, load: Load, whole: StepTimes, calibration: Calibration
 def _answer(
     replica: Replica, load: Load, metric: Metric, calibration: Calibration, scale: float
 ) -> Prediction:
-    case = Case(
+    found = predictions([_case(replica, load, metric)], calibration)[0]
+    times = {name: getattr(found, name) * scale for name in ("value", "low", "high")}
+    return replace(found, **times)
+
+
+def _case(replica: Replica, load: Load, metric: Metric) -> Case:
+    """What a benchmark of such a load would measure."""
+    return Case(
         id=str(metric),
         replica=replica,
         gpu_count=replica.tensor_parallel * replica.pipeline_parallel,
@@ -170,6 +182,3 @@ def _answer(
         value=None,
         gpu=replica.gpu.name,
     )
-    found = predictions([case], calibration)[0]
-    times = {name: getattr(found, name) * scale for name in ("value", "low", "high")}
-    return replace(found, **times)

@@ -132,7 +132,7 @@ def _series(case: Case) -> str:
 def predict(cases: Cases, values: Values) -> Floats:
     """What each case would measure, in its metric's unit."""
     parts = terms(cases.physics, values)
-    running = _running(cases, parts)
+    running = in_flight(cases, parts)
     context = cases.input_tokens + cases.output_tokens / 2.0
     step = parts.step(running, context)
     prefill = parts.prefill_seconds(cases.input_tokens)
@@ -190,7 +190,7 @@ def _together(cases: Cases, running: Floats) -> Floats:
     return np.clip(_PASS_TOKENS / cases.input_tokens, 1.0, running)
 
 
-def _running(cases: Cases, parts: Terms) -> Floats:
+def in_flight(cases: Cases, parts: Terms) -> Floats:
     """Sequences in flight: as many as are asked for, as memory holds, as the engine runs, or as the rate needs.
 
     TensorRT-LLM starts a request only where all that it may grow to has a place (`GUARANTEED_NO_EVICT`).

@@ -78,6 +78,8 @@ def as_text(estimated: Estimated) -> str:
     """The estimate for a terminal."""
     found = estimated.breakdown
     lengths = f"{found.input_tokens:g} tokens in, {found.output_tokens:g} out, {found.concurrency:g} at once"
+    if found.in_flight < found.concurrency:
+        lengths += f", of which {found.in_flight:.0f} run and the others wait"
     answers = [
         ("output tokens a second", found.output_tokens_per_second, 1.0),
         ("TPOT", found.tpot, 1e-3),
@@ -97,8 +99,8 @@ def as_text(estimated: Estimated) -> str:
         f"{found.configuration}: {lengths}",
         q.table(("", "estimate", "low", "high"), told, right=(1, 2, 3)),
         q.table(("a decode step", "seconds", "of step", ""), parts, right=(1, 2))
-        + f"\nStep {q.seconds(found.step_seconds)} (reading weights and computing overlap); prefill of the prompt"
-        f" {q.seconds(found.prefill_seconds)}",
+        + f"\nA step of {found.in_flight:.3g} takes {q.seconds(found.step_seconds)} (reading weights and computing overlap), a"
+        f" prompt {q.seconds(found.prefill_seconds)}; TPOT is the step and its share of the others' prompts",
         _memory(estimated.memory) if estimated.memory else _stages(estimated.stages),
         f"Layers by stage: {' + '.join(map(str, estimated.layers))}" if estimated.layers else "",
         _apart(estimated.apart) if estimated.apart else "",
@@ -168,7 +170,7 @@ def roofline(found: Breakdown) -> str:
         f'<polyline points="{roof(line.peak_operations_per_second)}" fill="none" stroke="#888" stroke-dasharray="4"/>'
         f'<polyline points="{roof(line.reached_operations_per_second)}" fill="none" stroke="#0a5"/>'
         f'<circle cx="{x:.1f}" cy="{y:.1f}" r="5" fill="#c30"/>'
-        f'<text x="{x + 8:.1f}" y="{y + 16:.1f}">decode, {found.concurrency:g} at once: {found.binding} binds</text>'
+        f'<text x="{x + 8:.1f}" y="{y + 16:.1f}">decode, {found.in_flight:.3g} at once: {found.binding} binds</text>'
         f'<text x="{_MARGIN}" y="24">{found.configuration}: dashed the vendor\'s peak, solid what is reached</text>'
         f'<text x="{_WIDTH / 2 - 60}" y="{_HEIGHT - 20}">operations per byte (log)</text>'
         f'<text x="16" y="{_HEIGHT / 2}" transform="rotate(-90 16 {_HEIGHT / 2})">operations a second (log)</text>'
