@@ -141,9 +141,10 @@ _SIXTEEN_BIT = (Precision.BF16, Precision.FP16)
 
 def runs(precision: Precision, gpu: GpuType) -> bool:
     """vLLM's quantization table: FP8 natively from Ada on and weight-only from Turing on; INT8 W8A8 from Turing to Hopper;
-    INT4 kernels from Ampere to Hopper; FP4 on Blackwell. Blackwell rows for INT4 are not in the table: refused."""
-    if gpu.vendor == "amd":
-        return precision in (Precision.BF16, Precision.FP16, Precision.FP8)
+    INT4 kernels from Ampere to Hopper; FP4 on Blackwell. Blackwell rows for INT4 are not in the table: refused. Of other
+    vendors' parts 16 bit, and FP8 with arithmetic for it."""
+    if gpu.vendor != "nvidia":
+        return precision in _SIXTEEN_BIT or (precision is Precision.FP8 and gpu.fp8_tflops is not None)
     capability = float(gpu.compute_capability)
     return {
         Precision.FP16: True,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from hetops.catalog import tables
@@ -13,6 +15,7 @@ from hetops.configurations.enumerate import (
     Why,
     context_needed,
     enumerate_configurations,
+    runs,
 )
 from hetops.domain.configuration import Configuration
 from hetops.domain.gpu import GpuType
@@ -47,7 +50,7 @@ def precisions(e: Enumeration) -> set[Precision]:
 
 
 @pytest.mark.parametrize(
-    ("gpu", "runs"),
+    ("gpu", "kept"),
     [
         ("H100-SXM", {"bf16", "fp8", "int8", "int4"}),
         ("A100-80GB-SXM", {"bf16", "fp8", "int8", "int4"}),
@@ -55,10 +58,16 @@ def precisions(e: Enumeration) -> set[Precision]:
         ("V100-32GB-SXM2", {"fp16"}),
         ("B200", {"bf16", "fp8"}),
         ("MI300X", {"bf16", "fp8"}),
+        ("MI250", {"bf16"}),
     ],
 )
-def test_precisions_follow_the_hardware(gpu: str, runs: set[str]) -> None:
-    assert {str(p) for p in precisions(found("llama-3.1-70b", {gpu: 8}))} == runs
+def test_precisions_follow_the_hardware(gpu: str, kept: set[str]) -> None:
+    assert {str(p) for p in precisions(found("llama-3.1-70b", {gpu: 8}))} == kept
+
+
+def test_a_part_of_any_other_vendor_is_asked_for_its_arithmetic_and_not_for_a_capability() -> None:
+    other = replace(CATALOG.gpu("MI300X"), vendor="another", compute_capability="one of its own")
+    assert {p for p in Precision if runs(p, other)} == {Precision.BF16, Precision.FP16, Precision.FP8}
 
 
 def test_int4_needs_a_large_model_or_the_users_word() -> None:
