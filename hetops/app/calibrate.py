@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import io
+import codecs
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,17 +15,14 @@ from hetops.performance.calibrate import calibrate
 from hetops.performance.cases import Case, RefusedCase
 from hetops.performance.estimate import Calibration, calibration
 from hetops.performance.predict import Prediction, predictions, refusal
-from hetops.performance.rows import read_cases
+from hetops.performance.rows import NEEDED, read_cases
 from hetops.performance.score import Score, score
+from hetops.performance.sheet import read_sheet
 from hetops.plugin import manager
 
 SHIPPED = tables.DATA / "perf_calibration.csv"
 """The measurements that the shipped coefficients were fitted on."""
 
-_COLUMNS = (
-    *("id", "gpu", "gpu_count", "tp", "pp", "model", "precision_weights", "engine"),
-    *("input_tokens", "output_tokens", "metric"),
-)
 _DIGITS = 6
 
 
@@ -64,13 +60,15 @@ def score_file(path: Path) -> Score:
 
 
 def predict_file(path: Path) -> tuple[Prediction, ...]:
-    """An answer for every row of a file, measured or not, those that cannot be answered last.
+    """An answer for every row of a file, in its order, measured or not; a refusal where there is none.
 
     Raises:
         DocumentError: unreadable, or columns missing.
     """
     cases, refused = _cases(path)
-    return (*predictions(cases, calibration()), *(refusal(r) for r in refused))
+    answered = zip((c.place for c in cases), predictions(cases, calibration()), strict=True)
+    answers = dict(answered) | {r.place: refusal(r) for r in refused}
+    return tuple(answers[place] for place in sorted(answers))
 
 
 def write_coefficients(found: Calibration, path: Path) -> None:
@@ -95,16 +93,14 @@ def _cases(path: Path) -> tuple[tuple[Case, ...], tuple[RefusedCase, ...]]:
 
 
 def _rows(path: Path) -> Sequence[Mapping[str, str]]:
-    try:
-        text = read_bytes(path, what="measurements").decode("utf-8-sig")
-    except UnicodeDecodeError as fault:
-        raise DocumentError(f"{path}: not text in UTF-8 (byte {fault.start})") from fault
-    reader = csv.DictReader(io.StringIO(text))
-    missing = [name for name in _COLUMNS if name not in (reader.fieldnames or ())]
+    raw = read_bytes(path, what="measurements")
+    encoding = "utf-16" if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8"
+    sheet = read_sheet(raw.decode(encoding, errors="replace"))
+    missing = [name for name in NEEDED if name not in sheet.columns]
     if missing:
         raise DocumentError(
             f"{path}:1: no column {missing[0]!r}",
-            details=(f"found: {', '.join(reader.fieldnames or ())[:200]}",),
-            hint=f"columns are those of hetops' own {SHIPPED.name}: {', '.join(_COLUMNS)}, and value where measured",
+            details=(f"found: {', '.join(sheet.columns)[:200]}",),
+            hint=f"columns are those of hetops' own {SHIPPED.name}; no row does without {', '.join(NEEDED)}",
         )
-    return list(reader)
+    return sheet.rows

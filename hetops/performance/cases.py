@@ -66,6 +66,10 @@ class Case:
     """As the row names it."""
     source: str = ""
     quality: str = ""
+    assumed: tuple[str, ...] = ()
+    """What the row's words had to be taken for, one sentence each."""
+    place: int = 0
+    """Where the row stands among its file's, from 0."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +78,7 @@ class RefusedCase:
 
     id: str
     reason: str
+    place: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from enum import StrEnum
+from enum import Enum, StrEnum
 
 _NUMBERS = re.compile(r"(\d+)\.(\d+)")
 _YEAR = re.compile(r"20(\d\d)")
@@ -28,10 +28,23 @@ class Generation(StrEnum):
     """No engine: timings of single layers added up."""
 
 
+class _Engine(Enum):
+    """Engines that are told apart, by what stands in the names that they are given."""
+
+    LAYERS = r"\(.*(fork|layer)"
+    TENSORRT = r"tensorrt|\btrt"
+    NIM = r"\bnim\b|nvidia-nim"
+    LLAMACPP = r"llama[._ -]?cpp|llama-bench|llamafile|ollama|lm[ -]?studio|koboldcpp"
+    SGLANG = r"sglang"
+    TGI = r"\btgi|text[-_ ]generation[-_ ]inference"
+    VLLM = r"vllm"
+
+
 _WHATEVER_THE_VERSION = {
-    ("nim", "nvidia-nim", "nvidia nim"): Generation.TRTLLM_MID,
-    ("llama.cpp", "llamacpp", "llama-cpp", "llama_cpp", "ollama"): Generation.LLAMACPP,
-    ("sglang",): Generation.SGLANG,
+    _Engine.LAYERS: Generation.LAYERS,
+    _Engine.NIM: Generation.TRTLLM_MID,
+    _Engine.LLAMACPP: Generation.LLAMACPP,
+    _Engine.SGLANG: Generation.SGLANG,
 }
 """NVIDIA's microservices pack TensorRT-LLM and have numbers of their own."""
 
@@ -39,22 +52,28 @@ _WHATEVER_THE_VERSION = {
 def generation(engine: str, version: str = "") -> Generation:
     """The generation of an engine by its name and version; what tells no version is of today.
 
-    An engine that nobody knows is taken for one like vLLM.
+    A version may stand in the name. An engine that nobody knows is taken for one like vLLM.
     """
-    name = engine.lower()
-    if "(" in name:
-        return Generation.LAYERS
-    if name.startswith(("tensorrt", "trt")):
+    name, version = _named(engine), version or engine
+    if name in _WHATEVER_THE_VERSION:
+        return _WHATEVER_THE_VERSION[name]
+    if name is _Engine.TENSORRT:
         return _of_tensorrt(version)
-    for prefixes, known in _WHATEVER_THE_VERSION.items():
-        if name.startswith(prefixes):
-            return known
-    of_tgi = name.startswith(("tgi", "text-generation-inference"))
-    if of_tgi and _before(version, (2, 0), 2024):
+    if name is _Engine.TGI and _before(version, (2, 0), 2024):
         return Generation.TGI
-    return (
-        Generation.VLLM_OLD if _before(version, (3, 0) if of_tgi else (0, 8), 2025) else Generation.VLLM_NEW
-    )
+    oldest_like_today = (3, 0) if name is _Engine.TGI else (0, 8)
+    old = name in (_Engine.TGI, _Engine.VLLM) and _before(version, oldest_like_today, 2025)
+    return Generation.VLLM_OLD if old else Generation.VLLM_NEW
+
+
+def is_known(engine: str) -> bool:
+    """Whether an engine's name is one that has coefficients of its own."""
+    return _named(engine) is not None
+
+
+def _named(engine: str) -> _Engine | None:
+    name = engine.lower()
+    return next((known for known in _Engine if re.search(known.value, name)), None)
 
 
 def _of_tensorrt(version: str) -> Generation:

@@ -7,9 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from hetops.domain.performance import EvidenceLayer
 from hetops.performance.calibrate import GROUPS
 from hetops.performance.cases import Case, Cases, Metric, RefusedCase, predict
 from hetops.performance.estimate import Calibration
+
+ASSUMED_HALF_WIDTH = 0.5
+"""What an assumption adds to a half width, as an independent error, in natural logarithms. With every model of the shipped
+measurements taken for the shape of one of like size, estimates moved by less in 97 % of rows of throughput, 81 % of TPOT and
+93 % of TTFT, and 94, 84 and 89 % of the measured values lay within."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,15 +48,18 @@ def refusal(refused: RefusedCase) -> Prediction:
 
 
 def _prediction(case: Case, value: float, calibration: Calibration) -> Prediction:
-    layer = calibration.layer(case.replica)
-    factor = math.exp(calibration.half_width[layer][_group(case.metric)])
+    layer = EvidenceLayer.PRIOR if case.assumed else calibration.layer(case.replica)
+    half_width = calibration.half_width[layer][_group(case.metric)]
+    if case.assumed:
+        half_width = math.hypot(half_width, ASSUMED_HALF_WIDTH)
+    factor = math.exp(half_width)
     return Prediction(
         id=case.id,
         metric=str(case.metric),
         value=value,
         low=value / factor,
         high=value * factor,
-        evidence=str(layer),
+        evidence="; ".join((str(layer), *case.assumed)),
     )
 
 

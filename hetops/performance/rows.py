@@ -1,229 +1,231 @@
-"""Rows of files of measurements, read as cases: what publishers call GPUs, models and precisions. Pure.
+"""Rows of files of measurements, read as cases: what each column tells. Pure; what names mean is said in the modules of names.
 
 What a row does not tell is taken as its publisher most likely meant it (16 bit, all GPUs one replica where a GPU cannot hold
-the model); what it tells and cannot be read is refused, with the reason.
+the model); what it tells and cannot be read is refused, that row alone, with the column and the reason. What had to be taken
+for something else is kept with the case: it costs width of the interval.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TypeVar
 
 from hetops.domain.gpu import GpuType
 from hetops.domain.model import Model, Precision
-from hetops.errors import nearest
 from hetops.performance.cases import Case, Metric, RefusedCase
-from hetops.performance.generation import generation
+from hetops.performance.generation import generation, is_known
+from hetops.performance.gpu_names import known_gpu
+from hetops.performance.meant import NOT_TOLD, Meant, plain
 from hetops.performance.memory import weight_bytes
+from hetops.performance.model_names import ModelNames
 from hetops.performance.physics import Replica
+from hetops.performance.precision_names import known_precision, told_of
+from hetops.performance.sheet import BEYOND
 
-_PRECISIONS = {
-    "fp32": Precision.FP32,
-    "fp16": Precision.FP16,
-    "float16": Precision.FP16,
-    "f16": Precision.FP16,
-    "half": Precision.FP16,
-    "bf16": Precision.BF16,
-    "bfloat16": Precision.BF16,
-    "fp8": Precision.FP8,
-    "float8": Precision.FP8,
-    "mxfp8": Precision.FP8,
-    "int8": Precision.INT8,
-    "w8a8": Precision.INT8,
-    "w8a16": Precision.INT8,
-    "nvfp4": Precision.FP4,
-    "mxfp4": Precision.FP4,
-    "fp4": Precision.FP4,
-    "w4a4": Precision.FP4,
-    "int4": Precision.INT4,
-    "w4a16": Precision.INT4,
-    "w4a8": Precision.INT4,
-    "nf4": Precision.INT4,
-    "awq": Precision.INT4,
-    "gptq": Precision.INT4,
-    "marlin": Precision.INT4,
-    "q8": Precision.GGUF_Q8_0,
-    "q6": Precision.GGUF_Q8_0,
-    "q5": Precision.GGUF_Q4_K_M,
-    "q4": Precision.GGUF_Q4_K_M,
+NEEDED = ("gpu", "model", "input_tokens", "output_tokens", "metric")
+"""Columns without which no row can be answered."""
+
+_ALL_QUEUED = frozenset({"inf", "infinity", "infinite", "offline", "max", "unlimited", "saturation"})
+_NUMBER = re.compile(r"[+-]?(\d+|\d{1,3}([,' _]\d{3})+)(\.\d*)?(e[+-]?\d+)?|[+-]?\.\d+(e[+-]?\d+)?")
+"""27792.16, 27,792.16, 1e3: separators between thousands, and a point before the rest."""
+_MOST: Mapping[str, float] = {
+    "gpu_count": 1e5,
+    "tp": 1e3,
+    "pp": 1e3,
+    "params_b": 1e5,
+    "input_tokens": 1e8,
+    "output_tokens": 1e8,
+    "concurrency": 1e7,
+    "request_rate": 1e7,
+    "value": 1e12,
 }
-"""Q5 and Q6 of GGUF count as the nearest that has figures of its own."""
+"""More is a slip of the pen: nothing that was ever measured comes near."""
+_LEAST = 1e-6
+_NAMES_KEPT = 4096
 
-_NOT_TOLD = ("", "-", "auto", "none", "n/a", "default")
-_ALL_QUEUED = ("inf", "infinity", "offline", "max", "unlimited")
-_SUFFIX = re.compile(
-    r"-(instruct|chat|it|hf|base|fp8|fp4|nvfp4|awq|gptq|dynamic|kv|int4|int8|v\d+(\.\d+)?|\d{4})$"
-)
+T = TypeVar("T")
+Row = Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Names:
+    """What the cells of a column of names mean. Files repeat them: each is looked up once."""
+
+    gpu: Callable[[str], Meant[GpuType]]
+    model: Callable[[str, float | None], Meant[Model]]
+
+    @classmethod
+    def of(cls, gpus: Sequence[GpuType], models: Sequence[Model]) -> _Names:
+        kept = lru_cache(_NAMES_KEPT)
+        return cls(gpu=kept(lambda name: known_gpu(name, gpus)), model=kept(ModelNames.of(models).meant))
 
 
 def read_cases(
     rows: Iterable[Mapping[str, str]], gpus: Sequence[GpuType], models: Sequence[Model]
 ) -> tuple[tuple[Case, ...], tuple[RefusedCase, ...]]:
-    """The rows that can be answered, and the others with their reasons."""
+    """The rows that can be answered, and the others with their reasons; each says where it stood among the rows."""
+    names = _Names.of(gpus, models)
     found: list[Case] = []
     refused: list[RefusedCase] = []
-    for number, row in enumerate(rows, 2):
-        told = {name: (text or "").strip() for name, text in row.items() if isinstance(text, str)}
+    for place, row in enumerate(rows):
+        told = {name: plain(cell) for name, cell in row.items() if isinstance(cell, str)}
+        name = told.get("id") or f"line {place + 2}"
         try:
-            found.append(_case(told, gpus, models))
+            found.append(_case({**told, "id": name}, place, names))
         except ValueError as fault:
-            refused.append(RefusedCase(id=told.get("id") or f"line {number}", reason=str(fault)))
+            refused.append(RefusedCase(id=name, reason=str(fault), place=place))
     return tuple(found), tuple(refused)
 
 
-def _case(row: Mapping[str, str], gpus: Sequence[GpuType], models: Sequence[Model]) -> Case:
-    metric = _metric(row["metric"])
+def _case(row: Row, place: int, names: _Names) -> Case:
+    if BEYOND in row:
+        raise ValueError(f"more cells than columns ({row[BEYOND]!r}): put a cell with a separator in quotes")
+    metric = _metric(_told(row, "metric"))
+    replica, assumed = _replica(row, names)
+    concurrency, rate = _at_once(row, "concurrency"), _at_once(row, "request_rate")
+    if not metric.is_throughput and not (_tells_load(row, "concurrency") or _tells_load(row, "request_rate")):
+        concurrency, assumed = (
+            1.0,
+            (*assumed, f"{metric} without concurrency or rate taken for a lone request"),
+        )
     return Case(
         id=row["id"],
-        replica=_replica(row, known_gpu(row["gpu"], gpus), known_model(row["model"], models)),
-        gpu_count=_whole(row, "gpu_count", 1),
-        input_tokens=_number(row, "input_tokens"),
+        replica=replica,
+        gpu_count=_whole(row, "gpu_count", replica.tensor_parallel * replica.pipeline_parallel),
+        input_tokens=_tokens(row, "input_tokens", least=0.0),
         output_tokens=_output(row, metric),
-        concurrency=_at_once(row, "concurrency"),
-        requests_per_second=_at_once(row, "request_rate"),
+        concurrency=concurrency,
+        requests_per_second=rate,
         metric=metric,
-        value=_number(row, "value") if row.get("value") else None,
+        value=_number(row, "value") if _tells(row, "value") else None,
         gpu=row["gpu"],
         source=row.get("source", ""),
-        quality=row.get("quality", ""),
+        quality=row.get("quality", "").upper(),
+        assumed=assumed,
+        place=place,
     )
 
 
-def _replica(row: Mapping[str, str], gpu: GpuType, model: Model) -> Replica:
-    """The replica of a row; without a tensor degree, one GPU where the weights fit into it, else all of them.
+def _replica(row: Row, names: _Names) -> tuple[Replica, tuple[str, ...]]:
+    """The replica of a row, and what was assumed of it; without a tensor degree, one GPU where the weights fit into it, else
+    all of them.
 
     What does not fit is answered all the same: timings of single layers, added up, need no room for the others.
     """
-    weights, stages = precision(row["precision_weights"]), _whole(row, "pp", 1)
-    alone = stages > 1 or weight_bytes(model, weights) < gpu.memory_bytes
-    tensor = _whole(row, "tp", 1 if alone else _whole(row, "gpu_count", 1))
-    return Replica(
-        gpu=gpu,
-        model=model,
-        tensor_parallel=tensor,
+    gpu = _meant("gpu", _told(row, "gpu"), names.gpu)
+    model = _meant("model", _told(row, "model"), lambda name: names.model(name, _size(row)))
+    weights = _weights(row)
+    kv = _meant("precision_kv", row.get("precision_kv", ""), known_precision)
+    stages = _whole(row, "pp", 1)
+    if stages > model.thing.layers:
+        raise ValueError(
+            f"pp: {model.thing.name} has {model.thing.layers} layers, fewer than {stages} stages"
+        )
+    alone = stages > 1 or weight_bytes(model.thing, weights.thing) < gpu.thing.memory_bytes
+    engine = row.get("engine", "")
+    replica = Replica(
+        gpu=gpu.thing,
+        model=model.thing,
+        tensor_parallel=_whole(row, "tp", 1 if alone else _whole(row, "gpu_count", 1)),
         pipeline_parallel=stages,
-        weights=weights,
-        kv=precision(row.get("precision_kv", "")),
-        generation=generation(row["engine"], row.get("engine_version", "")),
+        weights=weights.thing,
+        kv=kv.thing,
+        generation=generation(engine, row.get("engine_version", "")),
     )
+    like_vllm = "" if is_known(engine) else f"engine {engine or '(none told)'} taken for one like vllm"
+    assumed = (gpu.assumed, model.assumed, weights.assumed, kv.assumed, like_vllm)
+    return replica, tuple(filter(None, assumed))
 
 
-def known_model(name: str, models: Sequence[Model]) -> Model:
-    """The model that a publisher means by a name such as `meta-llama/Llama-3.1-8B-Instruct`.
-
-    Raises:
-        ValueError: no model has such a name.
-    """
-    meant = _stem(name)
-    for model in models:
-        if name == model.name:
-            return model
-    for model in models:
-        if meant in (_stem(model.name), _stem(model.hub_id)):
-            return model
-    near = nearest(meant, (m.name for m in models), most=1)
-    raise ValueError(f"unknown model {name!r}" + (f", did you mean {near[0]!r}?" if near else ""))
+def _weights(row: Row) -> Meant[Precision]:
+    """The precision of the weights; where its column is empty, what the model's name tells (`...-AWQ`)."""
+    in_name = told_of(re.split(r"[^a-z0-9]+", row["model"].lower()))
+    if in_name and not _tells(row, "precision_weights"):
+        return in_name
+    return _meant("precision_weights", row.get("precision_weights", ""), known_precision)
 
 
-def _stem(name: str) -> str:
-    """A name without its owner and without what is done to the weights."""
-    stem = name.lower().rpartition("/")[2].replace("_", "-").removeprefix("meta-")
-    while short := _SUFFIX.sub("", stem):
-        if short == stem:
-            break
-        stem = short
-    return stem
+def _meant(column: str, text: str, meaning: Callable[[str], Meant[T]]) -> Meant[T]:
+    """What a cell means; a refusal names its column."""
+    try:
+        return meaning(text)
+    except ValueError as fault:
+        raise ValueError(f"{column}: {fault}") from None
 
 
-def known_gpu(name: str, gpus: Sequence[GpuType]) -> GpuType:
-    """The GPU type that a publisher means by a name such as `A100-SXM-80G` or `RTX A6000`: the chip decides, then form
-    factor and memory where they are told; where not, the boards that most publishers use (SXM, more memory).
-
-    Raises:
-        ValueError: no GPU type has such a chip.
-    """
-    words = _words(name)
-    by_chip = [
-        (len(chip), g) for g in gpus if (chip := _joined(g.name.partition("-")[0])) and _holds(name, chip)
-    ]
-    if not by_chip:
-        near = nearest(name, (g.name for g in gpus), most=1)
-        raise ValueError(f"unknown GPU type {name!r}" + (f", did you mean {near[0]!r}?" if near else ""))
-    longest = max(length for length, _ in by_chip)
-
-    def fitness(gpu: GpuType) -> tuple[int, bool, float]:
-        return len(words & _words(gpu.name)), "SXM" in gpu.form_factor, gpu.memory_gb
-
-    return max((g for length, g in by_chip if length == longest), key=fitness)
-
-
-def _holds(name: str, chip: str) -> bool:
-    """Whether a chip's name stands in a name, with hyphens anywhere, and does not go on with another digit."""
-    pattern = r"(?<![A-Z])" + "[-_ ]?".join(re.escape(letter) for letter in chip) + r"(?!\d)"
-    return re.search(pattern, name.upper()) is not None
-
-
-def _words(name: str) -> frozenset[str]:
-    """Words that tell boards of one chip apart: form factors and memory."""
-    words = re.split(r"[-_ ]", name.upper())
-    return frozenset(
-        re.sub(r"^SXM\d$", "SXM", re.sub(r"^(\d+)GB?$", r"\1GB", word)) for word in words if word
-    )
-
-
-def _joined(name: str) -> str:
-    return re.sub(r"[^A-Z0-9]", "", name.upper())
-
-
-def precision(text: str) -> Precision:
-    """The precision that a publisher means by a word such as `fp8_e4m3` or `gguf-q4_k_m`; 16 bit where none is told.
-
-    Raises:
-        ValueError: no such precision.
-    """
-    word = text.lower()
-    if word in _NOT_TOLD:
-        return Precision.BF16
-    for part in (word, *re.split(r"[-_/ +]", word)):
-        if part in _PRECISIONS:
-            return _PRECISIONS[part]
-    raise ValueError(f"unknown precision {text!r}; known: {', '.join(_PRECISIONS)}")
+def _size(row: Row) -> float | None:
+    """Billions of parameters, which only a model that the catalogue lacks needs; None where they are not told as a number."""
+    told = {**row, "params_b": row.get("params_b", "").lower().removesuffix("b").strip()}
+    try:
+        return _number(told, "params_b")
+    except ValueError:
+        return None
 
 
 def _metric(text: str) -> Metric:
-    if text not in set(Metric):
-        raise ValueError(f"unknown metric {text!r}; known: {', '.join(Metric)}")
-    return Metric(text)
+    word = re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_")
+    if word not in set(Metric):
+        raise ValueError(f"metric: unknown metric {text!r}; known: {', '.join(Metric)}")
+    return Metric(word)
 
 
-def _output(row: Mapping[str, str], metric: Metric) -> float:
-    """Output tokens; the first token is one, where only its time was measured."""
-    if metric is Metric.TTFT and row["output_tokens"] in ("", "0"):
+def _told(row: Row, name: str) -> str:
+    """A cell that must be there."""
+    if name not in row:
+        raise ValueError(f"{name}: no such cell in this row: it ends too soon, or lacks a separator")
+    if not _tells(row, name):
+        raise ValueError(f"{name}: nothing told")
+    return row[name]
+
+
+def _tells(row: Row, name: str) -> bool:
+    return row.get(name, "").lower() not in NOT_TOLD
+
+
+def _output(row: Row, metric: Metric) -> float:
+    """Output tokens; the first token is one, where only its time, or the prompt too, was measured."""
+    if metric is Metric.TTFT and "output_tokens" in row and not _tells(row, "output_tokens"):
         return 1.0
-    return _number(row, "output_tokens")
+    return _tokens(row, "output_tokens", least=0.0 if metric in (Metric.TTFT, Metric.TOTAL) else _LEAST)
 
 
-def _at_once(row: Mapping[str, str], name: str) -> float:
+def _tokens(row: Row, name: str, *, least: float) -> float:
+    """A length; one token is the least that the form knows."""
+    _told(row, name)
+    return max(_number(row, name, least=least), 1.0)
+
+
+def _at_once(row: Row, name: str) -> float:
     """A concurrency or a rate; infinite where all is queued or nothing is told."""
-    text = row.get(name, "").lower()
-    return math.inf if text in (*_NOT_TOLD, *_ALL_QUEUED) else _number(row, name)
+    all_queued = not _tells_load(row, name) or row[name].lower() in _ALL_QUEUED
+    return math.inf if all_queued else _number(row, name)
 
 
-def _number(row: Mapping[str, str], name: str) -> float:
-    try:
-        value = float(row[name])
-    except ValueError:
-        raise ValueError(f"{name} must be a number, found {row[name]!r}") from None
-    if not 0 < value < math.inf:
-        raise ValueError(f"{name} must be above zero, found {row[name]!r}")
-    return value
+def _tells_load(row: Row, name: str) -> bool:
+    """Tools write a limit of none as 0."""
+    return _tells(row, name) and row[name] not in ("0", "0.0")
 
 
-def _whole(row: Mapping[str, str], name: str, default: int) -> int:
-    if row.get(name, "").lower() in _NOT_TOLD:
+def _whole(row: Row, name: str, default: int) -> int:
+    if not _tells(row, name):
         return default
     value = _number(row, name)
     if value < 1 or value != int(value):
         raise ValueError(f"{name} must be a whole number of at least 1, found {row[name]!r}")
     return int(value)
+
+
+def _number(row: Row, name: str, *, least: float = _LEAST) -> float:
+    text = row[name].lower()
+    if not _NUMBER.fullmatch(text):
+        raise ValueError(f"{name} must be a number such as 1234.5 or 1e3, found {row[name]!r}")
+    value = float(re.sub("[,' _]", "", text))
+    if value < least:
+        raise ValueError(f"{name} must be above zero, found {row[name]!r}")
+    if value > _MOST[name]:
+        raise ValueError(f"{name} must be at most {_MOST[name]:g}, found {row[name]!r}")
+    return value

@@ -64,11 +64,10 @@ def score(cases: Sequence[Case], predictions: Sequence[Prediction], *, refused: 
     Raises:
         ValueError: no case is measured.
     """
-    predictions_of = {p.id: p for p in predictions}
-    used = counted(cases)
-    if not used:
+    answered = [(c, _Answer.of(p)) for c, p in zip(cases, predictions, strict=True) if counted((c,))]
+    if not answered:
         raise ValueError("no measured row of quality A or B")
-    found = [_Answer.of(predictions_of[c.id]) for c in used]
+    used, found = zip(*answered, strict=True)
     measured = np.array([c.value for c in used], dtype=np.float64)
     errors = np.log([a.value for a in found]) - np.log(measured)
     covered = np.array([a.low <= m <= a.high for a, m in zip(found, measured, strict=True)])

@@ -81,7 +81,7 @@ def test_every_row_is_an_offer_or_a_refusal_with_a_reason() -> None:
         ("a3-ultragpu-8g", "not generally available on-demand"),
         ("a3-megagpu-8g", "no price is known"),
         ("g4-standard-6", "a fraction of a GPU"),
-        ("NVIDIA RTX A4500", "no speeds are known for the GPU A4500"),
+        ("NVIDIA RTX 2000 Ada Generation", "no speeds are known for the GPU RTX2000-Ada"),
         ("p6-b300.48xlarge spot", "no price: '50 (us-west-2"),
     ],
 )

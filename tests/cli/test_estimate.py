@@ -73,7 +73,7 @@ def test_a_file_of_other_columns_is_an_error_that_names_them(tmp_path: Path) -> 
     (tmp_path / "x.csv").write_text("a,b\n1,2\n", encoding="utf-8")
     run = hetops(tmp_path, "calibrate", "score", "x.csv")
     assert run.returncode == 1
-    assert "no column 'id'" in run.stderr
+    assert "no column 'gpu'" in run.stderr
     assert "No such file" in hetops(tmp_path, "calibrate", "fit", "nothing.csv").stderr
 
 

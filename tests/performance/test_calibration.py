@@ -18,10 +18,9 @@ from hetops.performance.cases import Case, Cases, Metric, predict
 from hetops.performance.estimate import calibration, replica_of
 from hetops.performance.fit import PARAMETERS, fit, starting_values
 from hetops.performance.form import terms
-from hetops.performance.generation import Generation, generation
 from hetops.performance.physics import Replica
 from hetops.performance.predict import predictions
-from hetops.performance.rows import known_gpu, known_model, precision, read_cases
+from hetops.performance.rows import read_cases
 from hetops.performance.score import score
 from tests.performance.test_model import GPUS, LLAMA_8B, configuration
 
@@ -136,123 +135,6 @@ def test_a_family_or_format_that_was_not_measured_is_a_prior_with_a_wider_interv
     assert found.evidence(b200).margin > found.evidence(h100).margin > 0.1
     mi300 = replica_of(configuration("MI300X", Precision.FP8), LLAMA_8B, GPUS["MI300X"])
     assert found.evidence(mi300).layer is EvidenceLayer.PRIOR, "today's software of AMD was not measured"
-
-
-@pytest.mark.parametrize(
-    ("name", "meant"),
-    [
-        ("A100-SXM-80G", "A100-80GB-SXM"),
-        ("A100-PCIe-80G", "A100-80GB-PCIe"),
-        ("RTX-A6000", "A6000"),
-        ("RTX 4090", "RTX4090"),
-        ("GH200", "GH200-96GB"),
-        ("GB200-NVL72", "GB200"),
-        ("H100", "H100-SXM"),
-        ("L40S", "L40S"),
-        ("RTX-PRO-6000", "RTXPRO6000-Server"),
-        ("NVIDIA H200 141GB HBM3e", "H200-SXM"),
-        ("Tesla T4", "T4"),
-        ("H100 PCIe", "H100-PCIe"),
-        ("MI300X-OAM", "MI300X"),
-        ("B200-SXM", "B200"),
-    ],
-)
-def test_gpus_are_known_by_the_names_that_publishers_use(name: str, meant: str) -> None:
-    assert known_gpu(name, CATALOG.gpu_types).name == meant
-
-
-def test_what_cannot_be_answered_is_refused_with_a_reason() -> None:
-    row = dict(tables.rows("perf_calibration")[0])
-    for column, value, reason in (
-        ("gpu", "H900", "unknown GPU type"),
-        ("model", "llama-9", "unknown model"),
-        ("precision_weights", "int3", "unknown precision"),
-        ("output_tokens", "0", "output_tokens must be above zero"),
-        ("input_tokens", "many", "input_tokens must be a number"),
-        ("concurrency", "nan", "concurrency must be above zero"),
-        ("tp", "1.5", "tp must be a whole number"),
-        ("metric", "joules", "joules"),
-    ):
-        cases, refused = read_cases([{**row, column: value}], CATALOG.gpu_types, CATALOG.models)
-        assert cases == ()
-        assert reason in refused[0].reason
-
-
-@pytest.mark.parametrize(
-    ("engine", "version", "meant"),
-    [
-        ("vllm", "0.6.3", Generation.VLLM_OLD),
-        ("vllm", "mid-2024", Generation.VLLM_OLD),
-        ("vllm", "0.18.0", Generation.VLLM_NEW),
-        ("vllm", "", Generation.VLLM_NEW),
-        ("tensorrt-llm", "0.7.1", Generation.TRTLLM_OLD),
-        ("tensorrt-llm", "0.15.0", Generation.TRTLLM_MID),
-        ("tensorrt-llm", "1.2.0rc6.post1", Generation.TRTLLM_NEW),
-        ("llama.cpp", "2024-05", Generation.LLAMACPP),
-        ("llamacpp", "", Generation.LLAMACPP),
-        ("sglang", "0.5.9", Generation.SGLANG),
-        ("dynamo", "", Generation.VLLM_NEW),
-        ("TGI", "1.1.0", Generation.TGI),
-        ("text-generation-inference", "3.0.1", Generation.VLLM_NEW),
-        ("nim", "1.0.0", Generation.TRTLLM_MID),
-        ("vLLM", "rocm6.4.1_vllm_0.10.1", Generation.VLLM_NEW),
-    ],
-)
-def test_engines_belong_to_generations(engine: str, version: str, meant: Generation) -> None:
-    assert generation(engine, version) is meant
-
-
-@pytest.mark.parametrize(
-    ("word", "meant"),
-    [
-        ("nvfp4", Precision.FP4),
-        ("MXFP4", Precision.FP4),
-        ("w4a16", Precision.INT4),
-        ("int4-awq", Precision.INT4),
-        ("fp8_e4m3", Precision.FP8),
-        ("fp8/fp8", Precision.FP8),
-        ("FP8-dynamic", Precision.FP8),
-        ("bfloat16", Precision.BF16),
-        ("auto", Precision.BF16),
-        ("", Precision.BF16),
-        ("int8-gptq-w8a16", Precision.INT8),
-        ("gguf-q5_k_m", Precision.GGUF_Q4_K_M),
-    ],
-)
-def test_precisions_are_known_by_the_words_that_publishers_use(word: str, meant: Precision) -> None:
-    assert precision(word) is meant
-
-
-@pytest.mark.parametrize(
-    ("name", "meant"),
-    [
-        ("meta-llama/Llama-3.1-8B-Instruct", "llama-3.1-8b"),
-        ("Meta-Llama-3.1-70B-Instruct-FP8", "llama-3.1-70b"),
-        ("nvidia/Llama-3.1-405B-Instruct-FP4", "llama-3.1-405b"),
-        ("Llama-2-70b-chat-hf", "llama-2-70b"),
-        ("deepseek-ai/DeepSeek-R1-0528", "deepseek-r1"),
-        ("openai/gpt-oss-120b", "gpt-oss-120b"),
-        ("Qwen/Qwen3-235B-A22B-FP8", "qwen3-235b-a22b"),
-    ],
-)
-def test_models_are_known_by_the_names_that_publishers_use(name: str, meant: str) -> None:
-    assert known_model(name, CATALOG.models).name == meant
-
-
-def test_what_a_row_does_not_tell_is_taken_as_its_publisher_most_likely_meant_it() -> None:
-    row = dict(tables.rows("perf_calibration")[0])
-    bare = {**row, "tp": "", "pp": "", "gpu_count": "8", "precision_kv": "", "request_rate": "offline"}
-    small, large = (
-        read_cases([{**bare, "model": model}], CATALOG.gpu_types, CATALOG.models)[0][0]
-        for model in ("llama-3.1-8b", "llama-3.1-405b")
-    )
-    assert small.replica.tensor_parallel == 1
-    assert large.replica.tensor_parallel == 8
-    assert math.isinf(small.requests_per_second)
-    (first,), _ = read_cases(
-        [{**bare, "metric": "ttft_ms", "output_tokens": ""}], CATALOG.gpu_types, CATALOG.models
-    )
-    assert first.output_tokens == 1
 
 
 def test_prompts_that_pass_together_share_the_reading_of_the_weights() -> None:
