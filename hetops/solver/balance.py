@@ -14,6 +14,7 @@ import numpy as np
 
 from hetops.errors import HetopsError
 from hetops.solver import highs
+from hetops.solver.highs import OnInterrupt
 from hetops.solver.matrix import INFINITY, Floats, MatrixModel, Row, assemble
 from hetops.solver.problem import Column, Demand, Problem
 
@@ -61,7 +62,7 @@ def balance(problem: Problem, nodes: Mapping[Key, int]) -> Balance:
     settled: dict[int, float] = {}
     values = np.empty(0)
     while len(settled) < len(fleet.pools):
-        answer = highs.run(_level_model(fleet, settled))
+        answer = highs.run(_level_model(fleet, settled), on_interrupt=OnInterrupt.FINISH)
         if not answer.found:
             break  # a level settled a rounding error too low; the last answer stands
         values, level = answer.values, float(answer.values[fleet.level])

@@ -13,9 +13,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hetops.solver.frame import Block, Frame, Limit, LimitKind, frame_of, running
-from hetops.solver.matrix import INFINITY, Floats, MatrixModel, Row, assemble
+from hetops.solver.matrix import INFINITY, Floats, MatrixModel, Row, assemble, with_row, with_rows_where
 from hetops.solver.problem import Column, Mode, Problem
 from hetops.solver.rows.change import change_limit_rows, migration_rows, start_rows
 from hetops.solver.rows.money import budget_rows, mean_budget_rows, mean_spending, provider_budget_rows
@@ -77,6 +78,8 @@ class Formulation:
     model: MatrixModel
     frame: Frame
     constraints: tuple[Constraint, ...]
+    implied: NDArray[np.bool_]
+    """The rows that hold of every answer anyway: they only tighten the relaxation."""
     unit: float
     """What one unit of the model's objective is worth in the problem's unit."""
 
@@ -90,6 +93,15 @@ class Formulation:
         """The variable that says how often the demand is served; None where it is to be served once."""
         return self.frame.scale_index
 
+    @property
+    def loose(self) -> MatrixModel:
+        """The model without the rows that are implied: as exact, with fewer rows by far."""
+        return with_rows_where(self.model, ~self.implied)
+
+    def with_row(self, row: Row) -> Formulation:
+        """With one limit more."""
+        return replace(self, model=with_row(self.model, row), implied=np.append(self.implied, False))
+
 
 def formulate(
     problem: Problem, *, minimise: Limit | None = None, constraints: tuple[Constraint, ...] = CONSTRAINTS
@@ -100,13 +112,19 @@ def formulate(
     minimised instead of the cost: the smallest value of the limit that lets the problem be solved.
     """
     frame = frame_of(problem, minimise)
-    rows = [row for constraint in constraints for row in constraint(frame)]
-    limited = [row for row in rows if minimise is not None and row.subject == minimise]
-    enforced = [row for row in rows if minimise is None or row.subject != minimise]
-    enforced += _widest(frame, limited)
+    told = [(row, of is whole_class_rows) for of in constraints for row in of(frame)]
+    limited = [row for row, _ in told if minimise is not None and row.subject == minimise]
+    enforced = [(row, implied) for row, implied in told if minimise is None or row.subject != minimise]
+    enforced += [(row, False) for row in _widest(frame, limited)]
     cost, unit = _objective(frame, limited)
-    model = assemble(cost=cost, upper=_upper(frame), integers=frame.integers, rows=enforced)
-    return Formulation(model=model, frame=frame, constraints=constraints, unit=unit)
+    rows = [row for row, _ in enforced]
+    return Formulation(
+        model=assemble(cost=cost, upper=_upper(frame), integers=frame.integers, rows=rows),
+        frame=frame,
+        constraints=constraints,
+        implied=np.array([implied for _, implied in enforced], dtype=bool),
+        unit=unit,
+    )
 
 
 def _widest(frame: Frame, limited: list[Row]) -> Iterator[Row]:

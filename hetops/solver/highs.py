@@ -14,6 +14,7 @@ import numpy as np
 
 from hetops.errors import HetopsError
 from hetops.solver.matrix import Floats, MatrixModel
+from hetops.solver.patience import stopped
 
 NAME = f"HiGHS {highspy.HIGHS_VERSION_MAJOR}.{highspy.HIGHS_VERSION_MINOR}.{highspy.HIGHS_VERSION_PATCH}"
 
@@ -22,6 +23,10 @@ FEASIBILITY_TOLERANCE = 1e-7
 
 WAIT_SECONDS = 0.1
 """How late Ctrl-C may be noticed; the end of a search is noticed at once."""
+
+
+GLANCE_NODES = 100
+"""Of the tree that a glance sees."""
 
 
 class Status(StrEnum):
@@ -35,15 +40,17 @@ class Status(StrEnum):
     NOTHING_FOUND = "nothing_found"
     """The time ran out before a first solution."""
     INTERRUPTED = "interrupted"
-    """Ctrl-C came after a first solution; its gap is larger than wanted."""
+    """It was stopped after a first solution; its gap is larger than wanted."""
 
 
 class OnInterrupt(StrEnum):
-    """What Ctrl-C means while a search runs. Without a first solution it always cancels."""
+    """What it means for a run to be stopped. A Ctrl-C that is not remembered (`patience`) cancels every run without a solution."""
 
     CANCEL = "cancel"
     TAKE_BEST = "take_best"
-    """The best solution so far is the answer, its gap stated."""
+    """The best solution so far is the answer, its gap stated; without one it cancels."""
+    FINISH = "finish"
+    """It goes on: without its answer nothing could be said of the one that there is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -75,13 +82,57 @@ def run(
 
     Raises:
         HetopsError: the solver failed in a way that says nothing of the model.
-        KeyboardInterrupt: Ctrl-C, and there is no solution to take or none is to be taken; the search stops at once.
+        KeyboardInterrupt: stopped, and there is no solution to take or none is to be taken; the search stops at once.
     """
+    return _run(model, _options(gap, limit_seconds), on_interrupt, np.empty(0))
+
+
+def run_from(
+    model: MatrixModel, start: Floats, *, gap: float, limit_seconds: float, on_interrupt: OnInterrupt
+) -> Answer:
+    """As `run`, with a solution to begin with; without one where it is empty."""
+    return _run(model, _options(gap, limit_seconds), on_interrupt, start)
+
+
+def glance(
+    model: MatrixModel,
+    *,
+    gap: float = 0.0,
+    limit_seconds: float = 60.0,
+    on_interrupt: OnInterrupt = OnInterrupt.CANCEL,
+) -> Answer:
+    """As `run`, for no more than the first nodes of the tree: often a solution, seldom a proof.
+
+    Where a glance ends depends on the model, not on what else the machine has to do.
+    """
+    options = {**_options(gap, limit_seconds), "mip_max_nodes": GLANCE_NODES}
+    return _run(model, options, on_interrupt, np.empty(0))
+
+
+def run_small(model: MatrixModel, *, gap: float = 0.0, limit_seconds: float = 60.0) -> Answer:
+    """As `run`, for one of many small models: without the heuristics, which would take longer than the search."""
+    options = {**_options(gap, limit_seconds), **_NO_HEURISTICS}
+    return _run(model, options, OnInterrupt.CANCEL, np.empty(0))
+
+
+_NO_HEURISTICS: dict[str, object] = {
+    "mip_heuristic_effort": 0.0,
+    "mip_heuristic_run_feasibility_jump": False,
+    "mip_detect_symmetry": False,
+    "mip_allow_restart": False,
+}
+
+
+def _run(model: MatrixModel, options: dict[str, object], on_interrupt: OnInterrupt, start: Floats) -> Answer:
     began = time.monotonic()
     solver = _Quiet()
-    for option, value in _options(gap, limit_seconds).items():
+    for option, value in options.items():
         solver.setOptionValue(option, value)
     solver.passModel(_lp(model))
+    if len(start):
+        known = highspy.HighsSolution()
+        known.col_value = start.tolist()
+        solver.setSolution(known)
     _search(solver, on_interrupt)
     if solver.getModelStatus() == highspy.HighsModelStatus.kSolveError:
         # A model that is infeasible by a hair can be solved in presolve and found wanting after it; the search itself
@@ -106,11 +157,12 @@ def _search(solver: highspy.Highs, on_interrupt: OnInterrupt) -> None:
     solver.startSolve()
     try:
         while not solver.wait(WAIT_SECONDS)[0]:
-            pass
+            if stopped() and on_interrupt is not OnInterrupt.FINISH:
+                raise KeyboardInterrupt
     except KeyboardInterrupt:
         solver.cancelSolve()
         solver.wait()
-        if on_interrupt is OnInterrupt.CANCEL or not _feasible(solver):
+        if on_interrupt is not OnInterrupt.TAKE_BEST or not _feasible(solver):
             raise
 
 
@@ -168,7 +220,7 @@ def _status(solver: highspy.Highs) -> Status:
         return Status.OPTIMAL
     if status in (known.kInfeasible, known.kUnboundedOrInfeasible):
         return Status.INFEASIBLE
-    if status == known.kTimeLimit:
+    if status in (known.kTimeLimit, known.kSolutionLimit):
         return Status.TIME_LIMIT if _feasible(solver) else Status.NOTHING_FOUND
     if status == known.kInterrupt and _feasible(solver):
         return Status.INTERRUPTED

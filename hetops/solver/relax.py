@@ -15,8 +15,9 @@ from hetops.solver import highs, lift
 from hetops.solver.formulate import Limit, LimitKind, at_rate, formulate
 from hetops.solver.matrix import INFINITY
 from hetops.solver.problem import Mode, Problem
+from hetops.solver.proof import scarcity_prices
 from hetops.solver.solution import Infeasible, Solution
-from hetops.solver.solve import scarcity_prices, solve, unservable_classes
+from hetops.solver.solve import solve, unservable_classes
 
 Loosen = Callable[[float], Problem]
 """The problem with every latency target multiplied by a factor."""

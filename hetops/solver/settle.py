@@ -19,6 +19,7 @@ from hetops.solver import highs
 from hetops.solver.balance import SHARE_DECIMALS
 from hetops.solver.formulate import Formulation
 from hetops.solver.frame import Block, Frame
+from hetops.solver.highs import OnInterrupt
 from hetops.solver.matrix import Floats, MatrixModel, Row, assemble
 from hetops.solver.rows.money import change_costs, per_hour
 from hetops.solver.rows.serve import capacity_rows
@@ -78,11 +79,12 @@ def settle(formulation: Formulation, values: Floats) -> Settled:
 def _evened(formulation: Formulation, whole: Floats) -> Floats:
     """All variables, with the whole numbers fixed: first as cheap or as fast as can be, then as even as that allows."""
     fixed = _fixed(formulation.model, whole)
-    best = highs.run(fixed)
+    best = highs.run(fixed, on_interrupt=OnInterrupt.FINISH)
     if not best.found:
         raise HetopsError("the chosen fleet does not serve the demand", hint="report this problem file")
     slack = COST_SLACK * max(abs(best.objective), 1.0)
-    even = highs.run(_fixed(_level_model(formulation, whole, best.objective + slack), whole))
+    level = _fixed(_level_model(formulation, whole, best.objective + slack), whole)
+    even = highs.run(level, on_interrupt=OnInterrupt.FINISH)
     return even.values if even.found else best.values
 
 

@@ -12,13 +12,12 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from hetops.domain import codec
-from hetops.errors import TimeoutExpiredError
 from hetops.solver.certify import certify
-from hetops.solver.problem import Demand, Mode, Problem
-from hetops.solver.solution import Infeasible, Solution
+from hetops.solver.problem import Demand, Mode, Problem, QuotaGroup
+from hetops.solver.solution import Ended, Infeasible, Solution
 from hetops.solver.solve import solve
 from tests.solver import oracle
-from tests.solver.problems import TOY, column, demands, offer, small, tiny
+from tests.solver.problems import TOY, column, demands, hard, offer, small, tiny
 
 some = settings(max_examples=60, deadline=None)
 
@@ -222,9 +221,28 @@ def test_shares_survive_json_and_add_up_to_exactly_one() -> None:
     assert total == 1
 
 
-def test_a_search_without_time_says_so() -> None:
-    with pytest.raises(TimeoutExpiredError, match="no fleet was found within 0 s"):
-        solve(small(), limit_seconds=0.0)
+@pytest.mark.parametrize("mode", Mode)
+def test_a_search_without_time_still_has_a_fleet_and_its_gap(mode: Mode) -> None:
+    problem = replace(hard(offers=40, configurations=2), mode=mode)
+    solution = solve(problem, limit_seconds=0.0)
+    assert isinstance(solution, Solution)
+    assert certify(problem, solution) == ()
+    assert (solution.ended, solution.within_gap) == (Ended.TIME, False)
+    assert 0 < solution.gap < 0.5
+
+
+def test_a_search_without_time_has_a_fleet_even_where_the_relaxations_columns_hold_none() -> None:
+    """The relaxation splits the one node that the quota allows between `a` and `b`; only `c` serves both classes."""
+    problem = Problem(
+        offers=(offer("a", "1", q="1"), offer("b", "1", q="1"), offer("c", "9")),
+        quota_groups=(QuotaGroup(id="q", limit=Decimal(1)),),
+        configurations=("k",),
+        classes=demands(x=0.5, y=0.5),
+        columns=(column("a", "k", x=1.0), column("b", "k", y=1.0), column("c", "k", x=2.0, y=2.0)),
+    )
+    solution = solve(problem, limit_seconds=0.0)
+    assert isinstance(solution, Solution)
+    assert solution.nodes == {("c", "k"): 1}
 
 
 def test_prices_finer_than_the_solvers_steps_stay_exact() -> None:

@@ -1,0 +1,73 @@
+"""What is proven of an answer: what the search proved, and what exact arithmetic proves without trusting the search.
+
+Decides no fleet; the multipliers come from a relaxation that was solved before, and any would be valid.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hetops.solver.certify import TOLERANCE, ScarcityPrices, relative_gap
+from hetops.solver.dual import dual_bound
+from hetops.solver.formulate import Formulation, Limit, LimitKind, formulate
+from hetops.solver.patience import Patience
+from hetops.solver.problem import Mode, Problem
+from hetops.solver.start import Relaxed, relax
+
+RELAXATION_SECONDS = 60.0
+"""For a relaxation that is solved for its prices alone."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proven:
+    """How far from the best an objective can be at most."""
+
+    bound: float
+    gap: float
+    within_gap: bool
+
+    @classmethod
+    def of(cls, problem: Problem, objective: float, bound: float, certified: float) -> Proven:
+        """By the better of both bounds. None is worse than what was reached: only rounding makes it seem so."""
+        if problem.mode is Mode.MIN_COST:
+            bound = min(max(bound, certified), objective)
+        else:
+            bound = max(min(bound, certified), objective)
+        gap = relative_gap(objective, bound)
+        return cls(bound=bound, gap=gap, within_gap=gap <= problem.gap + float(TOLERANCE))
+
+
+def scarcity_prices(problem: Problem) -> ScarcityPrices:
+    """What the linear relaxation says each limit is worth: good multipliers for `weak_duality_bound`, no explanation.
+
+    As explanations they mislead: exact re-solves often say 0 where a dual does not.
+    """
+    formulation = formulate(problem)
+    return prices_of(formulation, relax(formulation, Patience.of(RELAXATION_SECONDS)))
+
+
+def prices_of(formulation: Formulation, relaxed: Relaxed) -> ScarcityPrices:
+    """As `scarcity_prices`, of a relaxation that is solved already; none where it could not be."""
+    answer = relaxed.answer
+    if not answer.found:
+        return ScarcityPrices()
+    worth: dict[LimitKind, dict[str, float]] = {kind: {} for kind in LimitKind}
+    for subject, dual in zip(relaxed.model.subjects, answer.row_duals, strict=True):
+        if isinstance(subject, Limit):
+            worth[subject.kind][subject.subject] = max(-float(dual) * formulation.unit, 0.0)
+    return ScarcityPrices(
+        stock=worth[LimitKind.STOCK],
+        quota=worth[LimitKind.QUOTA],
+        provider_budget=worth[LimitKind.PROVIDER_BUDGET],
+        budget=worth[LimitKind.BUDGET].get("", 0.0),
+    )
+
+
+def certified_bound(problem: Problem, formulation: Formulation, relaxed: Relaxed) -> float:
+    """Weak duality on the rows of the model, in rationals; where it proves nothing, the bound that holds for anything."""
+    answer = relaxed.answer
+    bound = dual_bound(relaxed.model, answer.row_duals) if answer.found else None
+    if problem.mode is Mode.MIN_COST:
+        return max(float(bound) * formulation.unit, 0.0) if bound is not None else 0.0
+    most = problem.requests_per_second * 1e12
+    return min(-float(bound) * formulation.unit, most) if bound is not None else most

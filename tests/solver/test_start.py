@@ -1,0 +1,69 @@
+"""Where a search begins: with a fleet of the few columns that the relaxation uses, and never with a wrong bound."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+
+from hetops.solver import highs, start
+from hetops.solver.formulate import formulate
+from hetops.solver.highs import OnInterrupt, Status
+from hetops.solver.patience import Patience
+from hetops.solver.problem import Mode, Problem
+from tests.solver.problems import hard, tiny
+
+
+def searched(problem: Problem, *, gap: float = 0.0, seconds: float = 30.0) -> highs.Answer:
+    """The answer in the model's units."""
+    formulation, patience = formulate(problem), Patience.of(seconds)
+    relaxed = start.relax(formulation, patience)
+    return start.search(
+        formulation.model, relaxed, gap=gap, patience=patience, on_interrupt=OnInterrupt.CANCEL
+    )
+
+
+@settings(max_examples=40, deadline=None)
+@given(tiny())
+def test_it_finds_what_a_search_without_a_start_finds(problem: Problem) -> None:
+    formulation = formulate(problem)
+    if not formulation.frame.places:
+        return
+    plain, ours = highs.run(formulation.model), searched(problem)
+    assert ours.found == plain.found
+    assert not plain.found or ours.objective == pytest.approx(plain.objective, abs=1e-6)
+    assert not ours.found or ours.bound <= ours.objective
+
+
+@pytest.mark.parametrize("mode", Mode)
+def test_without_time_there_is_a_fleet_not_far_from_the_bound(mode: Mode) -> None:
+    problem = replace(hard(offers=20, configurations=6), mode=mode)
+    model = formulate(problem).model
+    answer = searched(problem, gap=1e-6, seconds=0.0)
+    assert answer.status is Status.TIME_LIMIT
+    assert answer.objective - answer.bound < 0.1 * abs(answer.objective)
+    assert model.integer.sum() == 120
+    whole = answer.values[model.integer]
+    assert whole == pytest.approx(whole.round(), abs=1e-6)
+    rows = model.rows_of(answer.values)
+    assert (rows >= model.row_lower - 1e-6).all()
+    assert (rows <= model.row_upper + 1e-6).all()
+
+
+def test_a_start_that_is_near_enough_is_the_answer() -> None:
+    answer = searched(hard(), gap=0.05)
+    assert answer.status is Status.OPTIMAL
+    assert answer.objective - answer.bound <= 0.05 * answer.objective
+    assert answer.seconds < 30
+
+
+def test_rows_that_are_implied_are_no_part_of_the_loose_model() -> None:
+    problem = hard(offers=4, configurations=2)
+    little = tuple(replace(c, requests_per_second=c.requests_per_second / 9) for c in problem.classes)
+    formulation = formulate(replace(problem, classes=little))
+    implied = int(formulation.implied.sum())
+    assert implied > 0
+    assert len(formulation.loose.row_lower) == len(formulation.model.row_lower) - implied
+    tight, loose = highs.run(formulation.model), highs.run(formulation.loose)
+    assert loose.objective == pytest.approx(tight.objective)
