@@ -102,9 +102,9 @@ def estimate(subject: Subject, load: Load) -> Estimated:
 def _model(name: str, catalog: Catalog) -> Model:
     path = Path(name)
     if path.suffix == ".json" or path.is_dir():
-        return hub_config.read(
-            path, path.resolve().parent.name if path.is_file() else path.resolve().name
-        ).model
+        folder = path.resolve() if path.is_dir() else path.resolve().parent
+        of_folder = path.is_dir() or path.name == "config.json"
+        return hub_config.read(path, folder.name if of_folder else path.stem).model
     return catalog.model(name)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from hetops.domain.model import Precision
 from hetops.errors import HetopsError
 from hetops.performance.breakdown import Load
 from hetops.reports import estimate as report
+from tests.catalog.test_hub_config import LLAMA
 from tests.cli.process import hetops
 
 SUBJECT: dict[str, Any] = {
@@ -67,3 +69,11 @@ def test_a_step_is_that_of_what_runs_and_what_waits_is_told() -> None:
     assert found.step_seconds * 1e3 < (found.tpot.value or 0.0), "the prompts of others come on top"
     assert "1000 at once, of which 175 run and the others wait" in report.as_text(crowded)
     assert "wait" not in report.as_text(few)
+
+
+@pytest.mark.parametrize(("file", "name"), [("config.json", "folder"), ("mine.json", "mine"), ("", "folder")])
+def test_a_model_of_ones_own_is_called_as_its_file_or_folder(tmp_path: Path, file: str, name: str) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / (file or "config.json")).write_text(json.dumps(LLAMA), encoding="utf-8")
+    assert estimated(1.0, model=str(folder / file)).breakdown.configuration.startswith(f"{name}/")
