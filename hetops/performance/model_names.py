@@ -17,7 +17,7 @@ _TUNING = re.compile(
     r"instruct|chat|it|hf|base|pt|thinking|reasoning|preview|turbo|fast|sft|dpo|rlhf|lora|interactive|server|offline|text"
     r"|meta|nvidia|amd|neuralmagic|redhatai|unsloth|thebloke|hugging|quants|latest|qat"
     r"|awq|gptq|bnb|bitsandbytes|gguf|ggml|exl\d|hqq|autoround|torchao|marlin|dynamic|static|quant|quantized|kv|block|nf4|e4m3|e5m2"
-    r"|(?:nv|mx)?(?:b?f|tf|bfloat|float|u?int)p?\d{1,2}\w*|w\d+a\w+|\d+bit|i?q\d\w*|[kmslx]{1,2}|xxs|nl|g\d+|tp\d+"
+    r"|(?:nv|mx)?(?:b?f|tf|bfloat|float|u?int)p?\d{1,2}\w*|w\d+a\w+|\d+bit|i?q\d[\w.]*|[kmslx]{1,2}|xxs|nl|g\d+|tp\d+"
     r"|v[01](?:\.\d+)?|\d{4,8}|\d+k|\d\d(?:\.\d+)?"
 )
 """Words that leave a shape what it is: what it was tuned for, how its weights are stored, by whom and when; MLPerf's 99.9."""
@@ -106,7 +106,8 @@ class ModelNames:
             near = apart(model) < _SAME_SIZE
             return (-len(set(words) & set(_words(model.name))) if near else 1), apart(model)
 
-        pool = [m for m in self.models if bool(m.experts) == size.mixture and apart(m) < _LIKE_SIZE]
+        kinds = (True, False) if size.mixture is None else (size.mixture,)
+        pool = [m for m in self.models if bool(m.experts) in kinds and apart(m) < _LIKE_SIZE]
         return min(pool, key=unlike, default=None)
 
 
@@ -116,7 +117,8 @@ class _Size:
 
     total_b: float
     active_b: float | None
-    mixture: bool
+    mixture: bool | None
+    """Whether of experts; None where a name without any size leaves it open. A name that tells one tells the active part too."""
 
     @classmethod
     def of(cls, words: Sequence[str], parameters_b: float | None) -> _Size | None:
@@ -128,7 +130,8 @@ class _Size:
         active = next((float(found.group(1)) for w in words if (found := _ACTIVE.fullmatch(w))), total)
         many = any(size.group(1) for size in sizes) or any(_EXPERTS.fullmatch(w) or w == "moe" for w in words)
         part = 0.0 < active < 0.9 * total
-        return cls(total_b=total, active_b=active if part else None, mixture=many or part)
+        mixture = True if many or part else False if sizes else None
+        return cls(total_b=total, active_b=active if part else None, mixture=mixture)
 
 
 def _resized(shape: Model, name: str, size: _Size) -> Model:

@@ -17,7 +17,15 @@ from tests.doubles.providers import NOW
 CATALOG = tables.load()
 TABLES = sorted(p.stem for p in DATA.glob("*.csv"))
 SOURCES = (DATA / "SOURCES.md").read_text(encoding="utf-8")
-LATENT_ATTENTION = {"deepseek-v3", "deepseek-r1", "kimi-k2"}
+LATENT_ATTENTION = {
+    "deepseek-v3",
+    "deepseek-v3.1",
+    "deepseek-v3.2",
+    "deepseek-r1",
+    "kimi-k2",
+    "kimi-k2.5",
+    "glm-5",
+}
 """Their KV cache holds one compressed vector a token, not keys and values a head."""
 
 

@@ -53,7 +53,7 @@ DEEPSEEK = {
 }
 
 
-PLAIN = ("gpt-j", "opt")
+PLAIN = ("gpt-j", "opt", "falcon", "phi-2")
 """Models of the catalogue whose MLP has two matrices."""
 
 

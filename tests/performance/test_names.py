@@ -147,7 +147,7 @@ def test_every_model_is_known_by_its_own_name_and_its_repository_whatever_was_do
     [
         ("foo-13b", "llama-2-13b", 13, 13),
         ("Qwen9-30B-A3B", "qwen3-30b-a3b", 30, 3),
-        ("Qwen2.5-Coder-32B-Instruct", "qwen2.5-32b", 32, 32),
+        ("Qwen3-Coder-30B-A3B-Instruct", "qwen3-30b-a3b", 30, 3),
         ("deepseek-r1-distill-qwen-1.5b", "qwen2.5-1.5b", 1.5, 1.5),
         ("foo-135m", "gemma-3-270m", 0.135, 0.135),
         ("foo-8x7b", "mixtral-8x7b", 45.9, 12.7),
@@ -170,6 +170,8 @@ def test_a_size_beside_a_name_is_another_model_and_one_of_a_column_counts_where_
     assert MODELS.meant("phi-4-multimodal", 5.6).thing.parameters_b == 5.6
     assert MODELS.meant("phi-4", 5.6).thing.name == "phi-4-14b"
     assert MODELS.meant("whatever", 8.0).thing.parameters_b == 8.0
+    assert MODELS.meant("DeepSeek-V9", 671.0).thing.experts, "a name without any size may be a mixture's"
+    assert not MODELS.meant("foo-671b").thing.experts
 
 
 @pytest.mark.parametrize("name", ["llama-9", "whatever", "foo-0b", "foo-9000000b", "", "-", "b", "7"])
