@@ -13,15 +13,13 @@ from decimal import Decimal
 from hetops.solver import highs
 from hetops.solver.balance import Balance, Key, balance
 from hetops.solver.certify import weak_duality_bound
+from hetops.solver.cheapest import RATE_SLACK
 from hetops.solver.formulate import SMALLEST_UNIT, Formulation, Limit, LimitKind, at_rate, formulate
 from hetops.solver.highs import Answer, OnInterrupt
 from hetops.solver.problem import Mode, Problem
 from hetops.solver.proof import Proven, prices_of
 from hetops.solver.solution import Ended, Solution, SolvedPool, SolvedShare
 from hetops.solver.start import Searched
-
-RATE_SLACK = 1e-7
-"""Part of a maximal rate that tidying may give up; spreading wins it back. The solver's own tolerance."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,6 +18,7 @@ from hetops.errors import HetopsError
 from hetops.solver import by_period, highs, start
 from hetops.solver.bands import search_in_bands, too_late
 from hetops.solver.certify import certify
+from hetops.solver.cheapest import cheapest
 from hetops.solver.formulate import Formulation, formulate
 from hetops.solver.highs import OnInterrupt
 from hetops.solver.matrix import INFINITY, Row
@@ -100,6 +101,8 @@ def _solve(problem: Problem, effort: Effort, must_rent: Collection[str]) -> Solu
     if not searched.answer.found or _serves_nothing(formulation, searched.answer):
         return Infeasible(problem_digest=digest, solve_seconds=time.monotonic() - began)
     tidy_seconds = 0.0 if must_rent else min(patience.left, TIDY_SECONDS)
+    answer = cheapest(searched.formulation, searched.answer, tidy_seconds)
+    searched = replace(searched, answer=answer)
     solution = (
         read_plain(asked, digest, searched, tidy_seconds)
         if problem.plain

@@ -16,6 +16,7 @@ from hetops.solver.certify import certify
 from hetops.solver.problem import Demand, Mode, Problem, QuotaGroup
 from hetops.solver.solution import Ended, Infeasible, Solution
 from hetops.solver.solve import solve
+from hetops.solver.terms import Service
 from tests.solver import oracle
 from tests.solver.problems import TOY, column, demands, hard, offer, small, tiny
 
@@ -181,6 +182,31 @@ def test_no_node_is_rented_that_adds_nothing_when_throughput_is_what_counts() ->
     solution = solved(idle)
     assert solution.requests_per_second == pytest.approx(6.0)
     assert solution.nodes == {("cheap", "tp1"): 3}
+
+
+@pytest.mark.parametrize("services", [(), (Service(id="s", usd_per_request={"y": Decimal(1)}),)])
+def test_beyond_the_limit_that_binds_the_largest_rate_is_had_at_least_cost(
+    services: tuple[Service, ...],
+) -> None:
+    """`x` runs on the one node of `a` alone; its share of `y` runs on any of the others, and cheapest on `c`."""
+    problem = Problem(
+        mode=Mode.MAX_THROUGHPUT,
+        offers=(offer("a", "1", 1), offer("b", "20", 5), offer("c", "2", 5), offer("d", "20", 5)),
+        configurations=("k",),
+        classes=demands(x=1.0, y=1.0),
+        columns=(
+            column("a", "k", x=1.0),
+            column("b", "k", y=2.0),
+            column("c", "k", y=2.0),
+            column("d", "k", y=3.0),
+        ),
+        services=services,
+        gap=0.0,
+    )
+    solution = solved(problem)
+    assert solution.requests_per_second == pytest.approx(2.0)
+    assert solution.nodes == {("a", "k"): 1, ("c", "k"): 1}
+    assert solution.usd_per_hour == 3
 
 
 def test_unknown_stock_is_assumed_finite_and_the_solution_says_so() -> None:
