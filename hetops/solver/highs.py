@@ -91,7 +91,18 @@ def run_from(
     model: MatrixModel, start: Floats, *, gap: float, limit_seconds: float, on_interrupt: OnInterrupt
 ) -> Answer:
     """As `run`, with a solution to begin with; without one where it is empty."""
-    return _run(model, _options(gap, limit_seconds), on_interrupt, start)
+    answer = _run(model, _options(gap, limit_seconds), on_interrupt, start)
+    if not len(start) or not answer.found or _adds_up(model, answer):
+        return answer
+    # HiGHS 1.16 can take a solution that it was given for cheaper than it is, and then for the best: without it, then.
+    left = max(limit_seconds - answer.seconds, 0.0)
+    return _run(model, _options(gap, left), on_interrupt, np.empty(0))
+
+
+def _adds_up(model: MatrixModel, answer: Answer) -> bool:
+    """Whether the values cost what the solver says."""
+    cost = float((model.cost * answer.values).sum())
+    return abs(cost - answer.objective) <= 1e-6 * max(abs(cost), 1.0)
 
 
 def glance(
@@ -109,15 +120,20 @@ def glance(
     return _run(model, options, on_interrupt, np.empty(0))
 
 
-def run_small(model: MatrixModel, *, gap: float = 0.0, limit_seconds: float = 60.0) -> Answer:
-    """As `run`, for one of many small models: without the heuristics, which would take longer than the search."""
+def run_small(model: MatrixModel, start: Floats, *, gap: float, limit_seconds: float) -> Answer:
+    """As `run_from`, for one of many small models: without the heuristics, which would take longer than the search."""
     options = {**_options(gap, limit_seconds), **_NO_HEURISTICS}
-    return _run(model, options, OnInterrupt.CANCEL, np.empty(0))
+    return _run(model, options, OnInterrupt.CANCEL, start)
 
 
 _NO_HEURISTICS: dict[str, object] = {
     "mip_heuristic_effort": 0.0,
     "mip_heuristic_run_feasibility_jump": False,
+    "mip_heuristic_run_rens": False,
+    "mip_heuristic_run_rins": False,
+    "mip_heuristic_run_root_reduced_cost": False,
+    "mip_heuristic_run_shifting": False,
+    "mip_heuristic_run_zi_round": False,
     "mip_detect_symmetry": False,
     "mip_allow_restart": False,
 }
