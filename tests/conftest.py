@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import gc
+import signal
 
 pytest_plugins = ("hetops.plugin.testing",)
 
 gc.set_threshold(50_000)
 """Collecting makes a million objects that stay: looking through them for garbage took as long as all the rest of it."""
+
+# What a shell runs in the background ignores Ctrl-C and passes that on; tests press it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_finish() -> None:

@@ -64,7 +64,6 @@ class Person:
 
     def start(self, *arguments: str, **options: Any) -> subprocess.Popen[str]:
         """Types a command and goes on; it has a process group of its own, as a shell would give it."""
-        _heed_ctrl_c()
         pipes: dict[str, Any] = {
             "stdin": subprocess.DEVNULL,
             "stdout": subprocess.PIPE,
@@ -125,12 +124,6 @@ class Person:
     def _environment(self) -> dict[str, str]:
         kept = {n: os.environ[n] for n in ("PATH", "HOME", "XDG_CACHE_HOME", "LANG") if n in os.environ}
         return {**kept, "HETOPS_PLUGINS": "local", **self.environment}
-
-
-def _heed_ctrl_c() -> None:
-    """Programs started from here heed SIGINT, though what a shell runs in the background ignores it and passes that on."""
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def ended(process: subprocess.Popen[str]) -> Finished:

@@ -72,7 +72,13 @@ async def endless_tokens(writer: asyncio.StreamWriter) -> None:
         await asyncio.sleep(0.02)
 
 
-async def served(answer: Answer, work: Callable[[Target], Awaitable[object]]) -> object:
+AT_LENGTH_SECONDS = 60.0
+"""Silence for who is to wait for what comes, however busy this machine is."""
+
+
+async def served(
+    answer: Answer, work: Callable[[Target], Awaitable[object]], silence_seconds: float = 0.5
+) -> object:
     """The result of some work on an endpoint that answers so."""
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -87,7 +93,8 @@ async def served(answer: Answer, work: Callable[[Target], Awaitable[object]]) ->
     server = await asyncio.start_server(handle, "127.0.0.1", 0)
     async with server:
         port = server.sockets[0].getsockname()[1]
-        return await work(Target(url=f"http://127.0.0.1:{port}", model="m", silence_seconds=0.5))
+        target = Target(url=f"http://127.0.0.1:{port}", model="m", silence_seconds=silence_seconds)
+        return await work(target)
 
 
 @pytest.mark.parametrize(
@@ -115,7 +122,7 @@ async def served(answer: Answer, work: Callable[[Target], Awaitable[object]]) ->
 )
 def test_what_is_no_answer_is_an_error_that_shows_its_beginning(answer: Answer, said: str) -> None:
     with pytest.raises(EngineError) as caught:
-        asyncio.run(served(answer, lambda target: drive.tune(target, 200, seed=1)))
+        asyncio.run(served(answer, lambda target: drive.tune(target, 200, seed=1), AT_LENGTH_SECONDS))
     assert said in "".join(caught.value.details)
     assert caught.value.hint
 
@@ -133,7 +140,7 @@ def test_what_is_no_answer_is_an_error_that_shows_its_beginning(answer: Answer, 
 def test_events_without_text_are_no_tokens(event: bytes) -> None:
     body = said_once(HEAD + b"data: " + event + b"\n\ndata: [DONE]\n\n")
     with pytest.raises(EngineError, match="no token in the answer"):
-        asyncio.run(served(body, lambda target: drive.tune(target, 200, seed=1)))
+        asyncio.run(served(body, lambda target: drive.tune(target, 200, seed=1), AT_LENGTH_SECONDS))
 
 
 def test_a_probe_whose_answer_never_ends_is_given_up() -> None:
