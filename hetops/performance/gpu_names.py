@@ -36,8 +36,9 @@ def known_gpu(name: str, gpus: Sequence[GpuType]) -> Meant[GpuType]:
 
     def fitness(gpu: GpuType) -> tuple[int, int, bool, bool]:
         own = sum(word in told for word in gpu.name.upper().split("-")[1:])
-        memory_type = re.search(rf"{gpu.memory_type.upper()}(?![A-Z\d])", told) is not None
-        return sum(_has(gpu, trait) for trait in traits), own, memory_type, "SXM" in gpu.form_factor
+        kind = re.escape(gpu.memory_type.upper())
+        of_memory = kind != "" and re.search(rf"{kind}(?![A-Z\d])", told) is not None
+        return sum(_has(gpu, trait) for trait in traits), own, of_memory, "SXM" in gpu.form_factor
 
     best = max((gpu for length, gpu in found if length == longest), key=fitness)
     as_told = all(_has(best, trait) for trait in traits)

@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
-NOT_TOLD = frozenset({"", "-", "auto", "none", "n/a", "na", "null", "default"})
+NOT_TOLD = frozenset({"", "-", "?", "auto", "none", "n/a", "na", "nan", "null", "default", "unknown"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

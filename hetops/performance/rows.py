@@ -73,7 +73,7 @@ def read_cases(
     refused: list[RefusedCase] = []
     for place, row in enumerate(rows):
         told = {name: plain(cell) for name, cell in row.items() if isinstance(cell, str)}
-        name = told.get("id") or f"line {place + 2}"
+        name = (row.get("id") or "").strip() or f"line {place + 2}"
         try:
             found.append(_case({**told, "id": name}, place, names))
         except ValueError as fault:
@@ -87,7 +87,7 @@ def _case(row: Row, place: int, names: _Names) -> Case:
     metric = _metric(_told(row, "metric"))
     replica, assumed = _replica(row, names)
     concurrency, rate = _at_once(row, "concurrency"), _at_once(row, "request_rate")
-    if not metric.is_throughput and not (_tells_load(row, "concurrency") or _tells_load(row, "request_rate")):
+    if not metric.is_throughput and not (_above_none(row, "concurrency") or _above_none(row, "request_rate")):
         concurrency, assumed = (
             1.0,
             (*assumed, f"{metric} without concurrency or rate taken for a lone request"),
@@ -101,7 +101,7 @@ def _case(row: Row, place: int, names: _Names) -> Case:
         concurrency=concurrency,
         requests_per_second=rate,
         metric=metric,
-        value=_number(row, "value") if _tells(row, "value") else None,
+        value=_number(row, "value") if _above_none(row, "value") else None,
         gpu=row["gpu"],
         source=row.get("source", ""),
         quality=row.get("quality", "").upper(),
@@ -201,12 +201,12 @@ def _tokens(row: Row, name: str, *, least: float) -> float:
 
 def _at_once(row: Row, name: str) -> float:
     """A concurrency or a rate; infinite where all is queued or nothing is told."""
-    all_queued = not _tells_load(row, name) or row[name].lower() in _ALL_QUEUED
+    all_queued = not _above_none(row, name) or row[name].lower() in _ALL_QUEUED
     return math.inf if all_queued else _number(row, name)
 
 
-def _tells_load(row: Row, name: str) -> bool:
-    """Tools write a limit of none as 0."""
+def _above_none(row: Row, name: str) -> bool:
+    """Whether a cell tells something other than 0, which tools write where there is no limit or nothing was measured."""
     return _tells(row, name) and row[name] not in ("0", "0.0")
 
 

@@ -41,7 +41,7 @@ def read_sheet(text: str) -> Sheet:
     for number, cells in _records(lines, head + 1, separator, len(columns)):
         row = {name: cell for name, cell in zip(columns, cells, strict=False) if name}
         beyond = " ".join(cells[len(columns) :]).strip()
-        named = {**row, "id": plain(row.get("id", "")) or f"line {number}"}
+        named = {**row, "id": row.get("id", "").strip() or f"line {number}"}
         rows.append({**named, BEYOND: beyond} if beyond else named)
     return Sheet(columns=columns, rows=tuple(rows))
 

@@ -19,7 +19,7 @@ def as_json(score: Score) -> dict[str, Any]:
 def as_text(score: Score) -> str:
     """By metric, by GPU type, the order of GPU types, and how often the 80 % intervals held."""
     left = f", {score.left_out} left out (quality C or not measured)" if score.left_out else ""
-    refused = f", {score.refused} refused" if score.refused else ""
+    refused = f", {score.refused} refused (`hetops estimate --cases` says why)" if score.refused else ""
     order = (
         "no two GPU types on the same job"
         if score.ordered_right is None

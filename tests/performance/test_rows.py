@@ -58,7 +58,7 @@ def written(tmp_path: Path, text: str | bytes) -> Path:
         ("input_tokens", "1e300", "input_tokens must be at most 1e+08"),
         ("input_tokens", "", "input_tokens: nothing told"),
         ("input_tokens", "-5", "input_tokens must be above zero"),
-        ("concurrency", "nan", "concurrency must be a number"),
+        ("concurrency", "several", "concurrency must be a number"),
         ("request_rate", "1e30", "request_rate must be at most"),
         ("tp", "1.5", "tp must be a whole number"),
         ("tp", "0", "tp must be above zero"),
@@ -133,10 +133,11 @@ def test_what_a_row_does_not_tell_is_taken_as_its_publisher_most_likely_meant_it
     assert read(model="llama-3.1-8b", precision_weights="").replica.weights is Precision.BF16
 
 
-@pytest.mark.parametrize("none", ["", "0", "-", "n/a", "inf", "None"])
+@pytest.mark.parametrize("none", ["", "0", "-", "n/a", "nan", "inf", "None"])
 def test_no_limit_on_requests_at_once_is_all_queued(none: str) -> None:
     assert math.isinf(read(concurrency=none).concurrency)
     assert math.isinf(read(request_rate=none).requests_per_second)
+    assert none == "inf" or read(value=none).value is None
 
 
 def test_a_latency_without_a_load_is_that_of_a_lone_request_and_says_so() -> None:
@@ -225,6 +226,12 @@ def test_answers_stand_in_the_order_of_the_file_and_a_bad_row_costs_itself_alone
     assert [a.id for a in found if a.reason] == ["q", "0001", "u"]
     assert found[1].reason.startswith("metric: no such cell")
     assert found[4].reason.startswith("more cells than columns")
+
+
+def test_an_id_is_given_back_as_it_was_written(tmp_path: Path) -> None:
+    name = "H100\u2013SXM  \u00bd (run 2)"
+    (answer,) = predict_file(written(tmp_path, f"{HEAD}\n{FIRST.replace('0001', f' {name} ', 1)}"))
+    assert answer.id == name
 
 
 def test_rows_of_one_id_are_scored_each_by_its_own_answer(tmp_path: Path) -> None:
