@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Protocol, TypeVar
 
 import msgspec
 
+from hetops.domain.written import slips
 from hetops.errors import DocumentError, nearest
 
 ADDED: Mapping[str, bool] = {"added": True}
@@ -85,16 +86,19 @@ def decode(kind: type[D], text: bytes | str, *, source: str) -> D:
     """
     try:
         raw = msgspec.json.decode(text)
-    except (msgspec.DecodeError, UnicodeDecodeError) as fault:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
         raise DocumentError(f"{source}: not JSON: {fault}") from fault
     return from_builtins(kind, raw, source=source)
 
 
 def decode_strict(kind: type[D], text: bytes | str, *, source: str) -> D:
-    """As `decode`, for documents that people write: a field that `kind` does not have is an error too.
+    """As `decode`, for documents that people write: a field that `kind` does not have is an error too, and one told twice.
 
     A misspelt optional field would otherwise be a limit that silently does not hold.
     """
+    found = slips(text)
+    if found:
+        raise DocumentError(f"{source}: {found[0]}", details=found[1:])
     document = decode(kind, text, source=source)
     unknown = tuple(_unknown_fields(msgspec.json.decode(text), to_builtins(document), "$"))
     if unknown:

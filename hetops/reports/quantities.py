@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 
 from hetops.domain.units import usd_per_month
@@ -12,14 +12,18 @@ _BARS = "▁▂▃▄▅▆▇█"
 
 
 def usd(amount: Decimal | float) -> str:
-    """`$6,877.20`; small amounts keep four decimals."""
+    """`$6,877.20`; small amounts keep four decimals, and two digits at the least."""
     value = float(amount)
-    return f"${value:,.2f}" if abs(value) >= 0.1 or value == 0 else f"${value:.4f}"
+    if abs(value) >= 0.1 or value == 0:
+        return f"${value:,.2f}"
+    digits = f"{value:.4f}" if abs(value) >= 0.001 else f"{Decimal(f'{value:.1e}'):f}"
+    return f"${digits}"
 
 
 def usd_both(usd_per_hour: Decimal) -> str:
     """`$9.42 /h · $6,877 /month`; a month is 730 hours."""
-    return f"{usd(usd_per_hour)} /h · ${float(usd_per_month(usd_per_hour)):,.0f} /month"
+    month = usd_per_month(usd_per_hour)
+    return f"{usd(usd_per_hour)} /h · {f'${month:,.0f}' if month >= 1 or not month else usd(month)} /month"
 
 
 def seconds(value: float | None) -> str:
@@ -36,6 +40,13 @@ def seconds(value: float | None) -> str:
 def rate(per_second: float) -> str:
     """Requests or tokens a second with three digits: `3.2 /s`."""
     return f"{per_second:,.0f} /s" if per_second >= 999.5 else f"{per_second:.3g} /s"
+
+
+def within(value: float, low: float | None, high: float | None, shown: Callable[[float], str]) -> str:
+    """A number and its interval: `0.41 s (0.3 s to 0.52 s)`; the number alone where nothing tells how far it may be off."""
+    if low is None or high is None:
+        return shown(value)
+    return f"{shown(value)} ({shown(low)} to {shown(high)})"
 
 
 def share(value: float) -> str:

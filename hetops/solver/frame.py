@@ -14,7 +14,7 @@ from enum import StrEnum
 from itertools import accumulate
 
 from hetops.solver.problem import Column, Demand, Mode, PricedOffer, Problem
-from hetops.solver.prune import undominated
+from hetops.solver.prune import able, undominated
 from hetops.solver.terms import Billing, Role, Scenario, Service, Stretch
 
 
@@ -174,7 +174,8 @@ def frame_of(problem: Problem, minimise: Limit | None) -> Frame:
     classes = tuple(sorted((c for c in problem.classes if c.name in asked), key=lambda c: c.name))
     means = {c.name: problem.mean_rate(c.name) for c in classes}
     peaks = [{c.name: _peak(problem, stretches, t, c) for c in classes} for t in range(len(stretches))]
-    rivals = undominated(problem, tuple(sorted(problem.columns, key=lambda c: c.key)), classes)
+    most = {c.name: max(peak[c.name] for peak in peaks) for c in classes}
+    rivals = undominated(problem, able(problem, most), classes)
     caps_of = {c.key: _caps(problem, c, offers[c.offer], peaks, minimise) for c in rivals}
     columns = tuple(c for c in rivals if any(caps_of[c.key]) or c.key in running(problem))
     scenarios = problem.scenarios

@@ -2,10 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+
 import numpy as np
 
 from hetops.solver.matrix import Floats
-from hetops.solver.problem import Column, Demand, Problem
+from hetops.solver.problem import Column, Demand, Mode, Problem
+
+MOST_NODES = 1e12
+"""A class that would take more nodes of a column is not served there: no fleet serves a part of it that a solver could see."""
+
+
+def able(problem: Problem, peaks: Mapping[str, float]) -> tuple[Column, ...]:
+    """The columns, in order, with those rates alone that serve anything to speak of; `peaks` is the most asked of each class.
+
+    Where the largest rate is asked for only proportions count: a rate is then held against the best one.
+    """
+    best = {name: max((c.rate(name) for c in problem.columns), default=0.0) for name in peaks}
+    asked = peaks if problem.mode is Mode.MIN_COST else best
+    least = {name: most / MOST_NODES for name, most in asked.items()}
+    return tuple(_without_slivers(c, least) for c in sorted(problem.columns, key=lambda c: c.key))
+
+
+def _without_slivers(column: Column, least: Mapping[str, float]) -> Column:
+    rates = column.requests_per_second
+    slivers = {name for name, rate in rates.items() if 0 < rate < least.get(name, 0.0)}
+    if not slivers:
+        return column
+    return replace(
+        column, requests_per_second={name: rate for name, rate in rates.items() if name not in slivers}
+    )
 
 
 def undominated(

@@ -28,6 +28,7 @@ from hetops.solver.patience import Patience, stoppable
 from hetops.solver.plain import read_plain
 from hetops.solver.problem import Mode, Problem
 from hetops.solver.proof import Proven, certified_bound, scarcity_prices
+from hetops.solver.prune import able
 from hetops.solver.settle import settle
 from hetops.solver.solution import Ended, Infeasible, Solution
 from hetops.solver.start import Searched
@@ -147,12 +148,16 @@ def _renting(formulation: Formulation, offers: Collection[str]) -> Formulation |
 
 def unservable_classes(problem: Problem) -> tuple[str, ...]:
     """Classes with demand that no column can serve, whatever is spent."""
-    able = {
-        name for column in problem.columns for name, rate in column.requests_per_second.items() if rate > 0
+    stretches = problem.stretches
+    most = {c.name: max(stretch.rates[c.name] for stretch in stretches) for c in problem.classes}
+    served = {
+        name
+        for column in able(problem, most)
+        for name, rate in column.requests_per_second.items()
+        if rate > 0
     }
-    able |= {name for service in problem.services for name in service.usd_per_request}
-    asked = {name for stretch in problem.stretches for name, rate in stretch.rates.items() if rate > 0}
-    return tuple(c.name for c in problem.classes if c.name in asked - able)
+    served |= {name for service in problem.services for name in service.usd_per_request}
+    return tuple(c.name for c in problem.classes if most[c.name] > 0 and c.name not in served)
 
 
 def _serves_nothing(formulation: Formulation, answer: highs.Answer) -> bool:

@@ -141,3 +141,27 @@ def test_every_format_has_its_own_name_and_a_version() -> None:
     kinds = (Plan, Observation, Measurement)
     assert len({k.FORMAT for k in kinds}) == len(kinds)
     assert all(k.FORMAT.startswith("hetops.") and k.FORMAT_VERSION.count(".") == 1 for k in kinds)
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        ('"count": NaN', r"mine.json: \$.count must be a number, not NaN"),
+        ('"parts": [{"name": "a", "price": -1e999}]', r"\$.parts\[0\].price must be a number, not infinity"),
+        ('"count": 1, "count": 2', r"\$.count is told more than once"),
+        ('"parts": [{"name": "a", "name": "b"}]', r"\$.parts\[0\].name is told more than once"),
+        ('"count": 1,,', "mine.json: not JSON: .* in line 3, column 12"),
+    ],
+)
+def test_slips_of_who_writes_by_hand_are_told_by_field_or_line(body: str, says: str) -> None:
+    text = f"""{{"format": "hetops.small",
+"format_version": "1.0",
+{body}}}"""
+    with pytest.raises(DocumentError, match=says):
+        codec.decode_strict(Small, text, source="mine.json")
+
+
+@pytest.mark.parametrize("text", [b"\xff\xfe", b"[" * 100_000, b'{"count": ' + b"1" * 5000 + b"}"])
+def test_what_nobody_writes_is_refused_as_an_error_of_the_file(text: bytes) -> None:
+    with pytest.raises(DocumentError, match=r"mine\.json"):
+        codec.decode_strict(Small, text, source="mine.json")

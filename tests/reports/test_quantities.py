@@ -17,7 +17,9 @@ from hetops.reports import quantities as q
         (Decimal("6877.2"), "$6,877.20"),
         (Decimal("0.1"), "$0.10"),
         (Decimal("0.0335"), "$0.0335"),
-        (0.00001, "$0.0000"),
+        (0.0012, "$0.0012"),
+        (0.00001, "$0.000010"),
+        (Decimal("0.0000023"), "$0.0000023"),
         (0, "$0.00"),
         (-0.05, "$-0.0500"),
         (-3.5, "$-3.50"),
@@ -29,6 +31,8 @@ def test_money(amount: Decimal | float, text: str) -> None:
 
 def test_an_hour_and_a_month_of_730_hours() -> None:
     assert q.usd_both(Decimal("9.42")) == "$9.42 /h · $6,877 /month"
+    assert q.usd_both(Decimal("0.000001")) == "$0.0000010 /h · $0.00073 /month"
+    assert q.usd_both(Decimal(0)) == "$0.00 /h · $0 /month"
 
 
 @pytest.mark.parametrize(

@@ -223,6 +223,17 @@ def test_a_class_that_nothing_can_serve_is_named() -> None:
     assert outcome.unservable == ("code",)
 
 
+def test_a_rate_that_serves_nothing_to_speak_of_is_none() -> None:
+    slow = column("cheap", chat=1e-20, code=0.5)
+    solution = solved(small(columns=(slow, column("fast", chat=2.0, code=4.0))))
+    assert {s.offer for s in solution.shares if s.workload_class == "chat"} == {"fast"}
+    outcome = solve(small(columns=(slow, column("fast", code=4.0))))
+    assert isinstance(outcome, Infeasible)
+    assert outcome.unservable == ("chat",)
+    faint = small(columns=(slow, column("fast", chat=1e-20, code=4.0)), mode=Mode.MAX_THROUGHPUT)
+    assert solved(faint).requests_per_second < 1e-18
+
+
 def test_a_class_without_demand_gets_no_shares_and_costs_nothing() -> None:
     solution = solved(small(classes=demands(chat=2.0, code=0.0)))
     assert {s.workload_class for s in solution.shares} == {"chat"}
