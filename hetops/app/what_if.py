@@ -118,6 +118,7 @@ def pose_under(
         return Compared(posed=free, free=free, changes=())
     left = restricted(found, restrictions)
     try:
+        _demand_some(left, found, restrictions)
         return Compared(posed=pose_of(left), free=free, changes=changes, only_restricts=not changed)
     except InfeasibleError as none:
         raise _with_the_free(none, planned(free, solved(free)), changes) from none
@@ -173,6 +174,21 @@ def restricted(found: Candidates, restrictions: Iterable[Restriction]) -> Candid
         enumeration=left(found.enumeration),
         without_floors=left(found.without_floors),
     )
+
+
+def _demand_some(left: Candidates, found: Candidates, restrictions: Iterable[Restriction]) -> None:
+    """What the restrictions alone took away is told as that, and not as what the spec refuses."""
+    told = " ".join(one.text for one in restrictions)
+    offers = {o.provider for o in found.gathered.selection.offers}
+    engines = {c.engine for c in found.enumeration.configurations}
+    if offers and not left.gathered.selection.offers:
+        raise InfeasibleError(
+            f"{told} leaves no offer", hint=f"offers without it are of {', '.join(sorted(offers))}"
+        )
+    if engines and not left.enumeration.configurations:
+        raise InfeasibleError(
+            f"{told} leaves no engine", hint=f"the spec's engines are {', '.join(sorted(engines))}"
+        )
 
 
 def _merged(restrictions: Iterable[Restriction]) -> tuple[Restriction, ...]:

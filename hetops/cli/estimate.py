@@ -60,7 +60,7 @@ from hetops.cli import options
     metavar="GB/S",
     help="Between stages (12.5 unless told). Without stages: prefill and decode on replicas of their own over this link.",
 )
-@click.option("--plot", type=click.Path(path_type=Path), help="Also write the roofline to this SVG file.")
+@click.option("--plot", type=options.OutputFile(), help="Also write the roofline to this SVG file.")
 @options.json_option
 def command(cases: Path | None, plot: Path | None, as_json: bool, **asked: Any) -> None:
     """Say what one replica does under a load, which part of a step binds, and how sure that is.

@@ -21,7 +21,7 @@ class _Numbers(click.ParamType[tuple[Decimal, ...]]):
         if not isinstance(value, str):
             return value
         try:
-            return tuple(Decimal(word.strip()) for word in value.split(",") if word.strip())
+            return tuple(Decimal(word.strip()) for word in value.split(","))
         except InvalidOperation:
             self.fail(f"{value!r} is no list of numbers such as 0.5,1,2", param, ctx)
 
@@ -36,10 +36,8 @@ class _Numbers(click.ParamType[tuple[Decimal, ...]]):
 @click.option(
     "--budgets", type=_Numbers(), default=(), help="USD per hour: asks for the largest rate at each instead."
 )
-@click.option(
-    "--csv", "csv_file", type=click.Path(path_type=Path), help="Also write the points to this file."
-)
-@click.option("--svg", "svg_file", type=click.Path(path_type=Path), help="Also draw them into this file.")
+@click.option("--csv", "csv_file", type=options.OutputFile(), help="Also write the points to this file.")
+@click.option("--svg", "svg_file", type=options.OutputFile(), help="Also draw them into this file.")
 @options.time_limit_option
 @options.offline_option
 @options.json_option
@@ -60,6 +58,8 @@ def command(
     Each point is solved and certified by itself. With --budgets the largest rate that each budget buys at the
     workload's mix. Changes nothing.
     """
+    if csv_file and csv_file == svg_file:
+        raise click.UsageError("--csv and --svg name the same file")
     from hetops.app.frontier import FrontierAsked, frontier
     from hetops.files import write_whole
     from hetops.reports import frontier as report

@@ -25,6 +25,21 @@ class Number(click.FloatRange):
         return found
 
 
+class OutputFile(click.Path):
+    """A file to write. That it can lie there is seen before the work, which may take minutes."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path, dir_okay=False)
+        self.name = "path"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path; a usage error where it is a folder, or in none."""
+        path = Path(str(super().convert(value, param, ctx)))
+        if not path.parent.is_dir():
+            self.fail(f"there is no folder {path.parent}.", param, ctx)
+        return path
+
+
 class GlobalOption(click.Option):
     """An option that the group has as well: what stands after the command wins, then what stands before it."""
 

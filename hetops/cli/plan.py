@@ -26,11 +26,11 @@ def _restricting(name: str, words: str) -> Callable[[Any], Any]:
 @click.command("plan")
 @options.file_option
 @options.set_option
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Also write the plan to this file.")
+@click.option("-o", "--output", type=options.OutputFile(), help="Also write the plan to this file.")
 @click.option(
     "--write-problem",
     "problem",
-    type=click.Path(path_type=Path),
+    type=options.OutputFile(),
     help="Write what the solver is asked to this file, for hetops solve and hetops explain.",
 )
 @_restricting(
@@ -77,6 +77,8 @@ def command(
     from hetops.solver.solution import Ended
     from hetops.solver.solve import Effort
 
+    if compare and not overrides:
+        raise click.UsageError("--compare shows what --set changes: name a field with --set")
     spec = asked.about(file, overrides, offline=offline)
     if from_running:
         from hetops.app import deployment  # loads the Pulumi SDK, which no other plan needs

@@ -65,7 +65,7 @@ from hetops.cli import asked, options
     show_default=True,
     help="Play it so often, each time with the next seed and the trace's minutes drawn anew, and tell the spread.",
 )
-@click.option("--html", type=click.Path(path_type=Path), help="Also write a report with plots to this file.")
+@click.option("--html", type=options.OutputFile(), help="Also write a report with plots to this file.")
 @options.file_option
 @options.set_option
 @options.offline_option

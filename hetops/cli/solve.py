@@ -12,7 +12,7 @@ from hetops.cli import options
 
 @click.command("solve")
 @click.argument("problem", type=click.Path(path_type=Path))
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Also write the solution to this file.")
+@click.option("-o", "--output", type=options.OutputFile(), help="Also write the solution to this file.")
 @click.option(
     "--prove",
     is_flag=True,

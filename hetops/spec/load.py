@@ -51,6 +51,18 @@ def load(
         SpecError: unreadable, not TOML, an unknown key, a wrong type, an impossible value.
         UsageError: an override that is none.
     """
+    try:
+        return _loaded(path, overrides, environment)
+    except SpecError as fault:
+        if not overrides:
+            raise
+        _loaded(path, (), environment)  # raises where the file is wrong without them
+        field = re.sub(rf"^{re.escape(str(path))}(:\d+)?: ", "", fault.message)
+        told = " ".join(f"--set {override}" for override in overrides)
+        raise SpecError(f"{told}: {field}", hint=fault.hint) from fault
+
+
+def _loaded(path: Path, overrides: Sequence[str], environment: Mapping[str, str]) -> LoadedSpec:
     text = _text(path)
     raw = _parsed(path, text)
     for override in overrides:

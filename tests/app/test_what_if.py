@@ -83,6 +83,21 @@ def test_restrictions_that_leave_no_fleet_tell_what_the_fleet_without_them_costs
     )
 
 
+@pytest.mark.parametrize(
+    ("without", "left", "hint"),
+    [
+        ("provider=aws,gcp", "no offer", "offers without it are of aws, gcp"),
+        ("engine=vllm", "no engine", "engines are vllm"),
+    ],
+)
+def test_what_a_restriction_alone_takes_away_is_told_as_that(
+    tmp_path: Path, without: str, left: str, hint: str
+) -> None:
+    with pytest.raises(InfeasibleError, match=f"--without {without} leaves {left}") as caught:
+        compared(tmp_path, without=(without,))
+    assert hint in caught.value.hint
+
+
 @pytest.mark.parametrize("text", ["gpu", "gpu=", "gpu=,", "colour=red", "", "=L4"])
 def test_what_is_no_restriction_is_a_usage_error(text: str) -> None:
     with pytest.raises(UsageError, match="wants KEY=NAME"):

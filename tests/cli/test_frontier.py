@@ -68,6 +68,10 @@ def test_more_money_never_buys_less(tmp_path: Path) -> None:
     ("arguments", "told"),
     [
         (("--targets", "fast"), "'fast' is no list of numbers"),
+        (("--targets", ","), "',' is no list of numbers"),
+        (("--csv", "nowhere/points.csv"), "there is no folder nowhere"),
+        (("--svg", "."), "'.' is a directory"),
+        (("--csv", "points", "--svg", "points"), "name the same file"),
         (("--targets", "0,1"), "--targets: factors are above 0"),
         (("--targets", "nan"), "--targets: factors are above 0"),
         (("--headroom", "1"), "--headroom: shares are from 0 to below 1"),

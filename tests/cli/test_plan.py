@@ -78,3 +78,8 @@ def test_a_field_without_a_fleet_tells_what_the_spec_as_it_stands_costs(tmp_path
     assert run.returncode == 6
     said = told(run)["details"]
     assert any(d.startswith("without --set budget.usd_per_hour=0.01 the cheapest fleet costs") for d in said)
+
+
+def test_comparing_without_a_change_is_a_usage_error(tmp_path: Path) -> None:
+    run = hetops(tmp_path, "plan", "--compare")
+    assert (run.returncode, "name a field with --set" in run.stderr) == (64, True)

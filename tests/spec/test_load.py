@@ -172,6 +172,18 @@ def test_a_spec_needs_work_a_target_and_a_provider(tmp_path: Path, old: str, new
         load(written(tmp_path, GOOD.replace(old, new)))
 
 
+def test_what_is_wrong_with_an_override_is_told_of_it_and_of_no_line(tmp_path: Path) -> None:
+    path = written(tmp_path, GOOD)
+    with pytest.raises(
+        SpecError, match=r"^--set targets\.ttft_seconds=soon: targets\.ttft_seconds: "
+    ) as caught:
+        load(path, overrides=("targets.ttft_seconds=soon",))
+    assert str(path) not in caught.value.message
+    written(tmp_path, GOOD + "[nonsense]\n")
+    with pytest.raises(SpecError, match="nonsense: unknown key"):
+        load(path, overrides=("targets.ttft_seconds=soon",))
+
+
 def test_references_and_overrides_are_applied_and_change_the_digest(tmp_path: Path) -> None:
     path = written(tmp_path, GOOD.replace('"chat"', '"${env:WHO}-chat"'))
     one = load(path, environment={"WHO": "team"})
