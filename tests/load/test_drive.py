@@ -130,7 +130,7 @@ async def _cancelled(tuned: drive.Tuned) -> None:
     load.cancel()
     with pytest.raises(asyncio.CancelledError):
         await load
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 60, "the answers that it cancels would take 200 s"
 
 
 @pytest.mark.parametrize("model", ["another-model"])

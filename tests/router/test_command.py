@@ -155,7 +155,7 @@ def test_requests_go_where_the_plan_says_and_leave_observations(
     streamed = [s for s in seen if s["workload_class"] == "chat"]
     assert all(s["output_tokens"] == 200 and s["input_tokens"] == 1000 for s in streamed)
     # 7 ms a token, ten times as fast; the machine may be busy.
-    assert 0.0003 < statistics.median(s["tpot_seconds"] for s in streamed) < 0.01
+    assert 0.0003 < statistics.median(s["tpot_seconds"] for s in streamed) < 0.1
 
 
 def test_a_changed_file_is_obeyed_a_broken_one_is_not_and_nobody_notices(

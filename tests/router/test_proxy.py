@@ -264,7 +264,7 @@ def test_a_client_that_goes_away_frees_the_engine_at_once(stream: bool, tmp_path
         left.set()
         until(lambda: took)
         until(lambda: router.in_flight == 0)
-        assert took[0] < 2
+        assert took[0] < 10
         until(lambda: observations(file))
     (seen,) = observations(file)
     assert seen["outcome"] == Outcome.ABORTED
@@ -328,21 +328,22 @@ def test_an_engine_is_not_read_faster_than_the_client_reads() -> None:
 def test_observations_say_what_was_measured(tmp_path: Path) -> None:
     file = tmp_path / "observations"
     with (
-        engines(tokens("a", "b", "c", "d", pause=0.03)) as (engine,),
+        engines(tokens("a", "b", "c", "d", pause=0.05)) as (engine,),
         running(config({"a": (engine.url,)}, observations_file=str(file))) as router,
     ):
         before = time.time()
         ask(router, stream=True)
         ask(router, model="other")
         until(lambda: len(observations(file)) == 2)
+        whole = time.time() - before
     streamed, refused = observations(file)
     assert streamed["format"] == "hetops.observation"
     assert (streamed["input_tokens"], streamed["output_tokens"]) == (9, 4)
     assert (streamed["pool"], streamed["workload_class"], streamed["outcome"]) == ("a", "chat", "ok")
     assert before <= streamed["at"] <= time.time()
-    assert 0 < streamed["ttft_seconds"] < 0.5
-    assert 0.025 < streamed["tpot_seconds"] < 0.2
-    assert streamed["total_seconds"] >= streamed["ttft_seconds"] + 3 * streamed["tpot_seconds"]
+    assert streamed["ttft_seconds"] > 0
+    assert streamed["tpot_seconds"] > 0.005
+    assert whole > streamed["total_seconds"] >= streamed["ttft_seconds"] + 3 * streamed["tpot_seconds"]
     assert (refused["outcome"], refused["status"], refused["pool"]) == ("refused", 404, "")
 
 
