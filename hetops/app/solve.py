@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hetops.domain import codec
+from hetops.errors import DocumentError
 from hetops.files import read_bytes, write_whole
 from hetops.solver.merge import with_few_classes
 from hetops.solver.problem import Problem
@@ -29,7 +30,14 @@ def read_problem(path: Path) -> Problem:
         HetopsError: the file cannot be read.
         DocumentError: it is not a sound problem.
     """
-    return codec.decode_strict(Problem, read_bytes(path, what="problem"), source=str(path))
+    content = read_bytes(path, what="problem")
+    try:
+        return codec.decode_strict(Problem, content, source=str(path))
+    except DocumentError as fault:
+        raise DocumentError(fault.message, details=fault.details, hint=fault.hint or _SOUND) from fault
+
+
+_SOUND = "`hetops plan --write-problem FILE` writes a sound one, `hetops schema problem` describes it"
 
 
 def solve_file(path: Path, *, effort: Effort | None = None) -> Solved:

@@ -48,15 +48,15 @@ def command(
     `hetops plan --write-problem FILE` writes one.
     """
     from hetops.app.explain import ExplainAsked, explain
-    from hetops.errors import UsageError, nearest
+    from hetops.errors import UsageError
     from hetops.reports import explanation as report
     from hetops.solver.explanation import Question
 
     if question not in QUESTIONS:
-        if subject or problem or (nearest(question, QUESTIONS) and not Path(question).exists()):
-            raise UsageError(
-                f"no such question {question!r}", hint=f"ask {', '.join(QUESTIONS[:-1])} or {QUESTIONS[-1]}"
-            )
+        meant_file = Path(question).suffix or "/" in question or Path(question).exists()
+        if subject or problem or not meant_file:
+            known = f"{', '.join(QUESTIONS[:-1])} or {QUESTIONS[-1]}, or name a problem file"
+            raise UsageError(f"no such question {question!r}", hint=f"ask {known}")
         question, problem = "why", Path(question)
     told = explain(
         ExplainAsked(

@@ -62,6 +62,7 @@ def test_a_broken_file_is_named_with_its_fault(text: str, says: str, tmp_path: P
         solve_file(path)
     assert caught.value.message.startswith(str(path))
     assert says in caught.value.message
+    assert "write" in caught.value.hint, "what to do next"
 
 
 def test_a_field_of_the_wrong_kind_or_name_does_not_pass_silently(tmp_path: Path) -> None:

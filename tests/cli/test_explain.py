@@ -63,11 +63,11 @@ def test_json_is_an_explanation_that_reads_back(tmp_path: Path) -> None:
     assert json.loads(done.stdout)["statements"][0]["usd_per_hour"] == "4.000000"
 
 
-@pytest.mark.parametrize("arguments", [("whynot", "L4"), ("why-nto",), ("clas",)])
+@pytest.mark.parametrize("arguments", [("whynot", "L4"), ("why-nto",), ("clas",), ("everything",)])
 def test_a_question_that_is_none_is_told_what_can_be_asked(arguments: tuple[str, ...]) -> None:
     done = called(*arguments)
     assert isinstance(done.exception, UsageError)
-    assert done.exception.hint == "ask why, why-not, infeasible, breakeven or class"
+    assert done.exception.hint == "ask why, why-not, infeasible, breakeven or class, or name a problem file"
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
