@@ -3,24 +3,29 @@
     python benchmarks/performance_model.py
 
 Each line: at a part of the rate that the closed form says is sustained, TTFT and TPOT at the 90th percentile as promised
-and as replayed with Poisson arrivals, and their ratios. Nothing is asserted.
+and as replayed with Poisson arrivals. Then the spread of their ratios, and what the interval of a plan's latency takes from it; the
+same for step times read from a benchmark of one core. Nothing is asserted.
 """
 
 from __future__ import annotations
 
 import itertools
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from hetops.domain.performance import StepTimes
 from hetops.domain.workload import LatencyTarget, WorkloadClass
+from hetops.performance.measured import step_times
 from hetops.performance.rate import latencies, sustained
 from hetops.workloads.classes import lengths
 from tests.performance.test_against_the_engine import replayed, replica
+from tests.performance.test_measured import ONE_CORE, RUNS
 
 REPLICAS = (
     ("llama-3.1-8b", "L4", 1, 256),
@@ -34,13 +39,27 @@ LENGTHS = ((300, 150, 0.0), (1000, 400, 0.8), (4000, 60, 0.5))
 TARGETS = ((1.0, 0.1), (4.0, 0.3))
 PARTS = (1.0, 0.85, 0.6)
 REQUESTS = 3000
+MEASURED = "gemma-3-270m as measured on one CPU core,"
 
 
 def main() -> None:
-    """Prints the grid and the spread of the ratios at each part of the rate."""
+    """Prints both grids and the spread of the ratios at each part of the rate."""
+    _grid(
+        {f"{m} {gpu} tp{tensor} {n} sequences": replica(m, gpu, tensor, n) for m, gpu, tensor, n in REPLICAS}
+    )
+    print("\nstep times read from a benchmark of one core")
+    _grid({f"{MEASURED} {places} sequences": _measured(places) for places in (1, 2, 4)})
+
+
+def _measured(places: int) -> StepTimes:
+    runs = [m for m in RUNS if m.concurrency <= places]
+    return step_times(replace(ONE_CORE, max_sequences=places), runs, 8_000 * places)
+
+
+def _grid(replicas: Mapping[str, StepTimes]) -> None:
     ratios: dict[float, list[tuple[float, float]]] = {part: [] for part in PARTS}
-    for replica_of, typical, target in itertools.product(REPLICAS, LENGTHS, TARGETS):
-        for part, found in _case(replica_of, typical, target):
+    for (name, steps), typical, target in itertools.product(replicas.items(), LENGTHS, TARGETS):
+        for part, found in _case(name, steps, typical, target):
             ratios[part].append(found)
     for part, found in ratios.items():
         ttft, tpot = (np.percentile(values, (10, 50, 90)) for values in zip(*found, strict=True))
@@ -48,19 +67,23 @@ def main() -> None:
             f"at {part:.0%} of the rate, promised / replayed (10th, 50th, 90th percentile of {len(found)} cases):"
         )
         print(f"  TTFT p90 {_three(ttft)}   TPOT p90 {_three(tpot)}")
+    planned = [one for part in PARTS[1:] for one in ratios[part]]
+    ttft, tpot = (-np.log(np.percentile(values, (90, 10))) for values in zip(*planned, strict=True))
+    print("80 % of the replayed at both planned parts, as logarithms over what was promised:")
+    print(f"  TTFT p90 {ttft[0]:.2f} to {ttft[1]:.2f}   TPOT p90 {tpot[0]:.2f} to {tpot[1]:.2f}")
 
 
 def _case(
-    of: tuple[str, str, int, int], typical: tuple[int, int, float], target: tuple[float, float]
+    replica_name: str, steps: StepTimes, typical: tuple[int, int, float], target: tuple[float, float]
 ) -> list[tuple[float, tuple[float, float]]]:
-    model, gpu, tensor, sequences = of
-    small = 0.1 if gpu == "CPU" else 1.0
+    on_host = "CPU" in replica_name
+    small = 0.1 if on_host else 1.0
     random, (inputs, outputs) = np.random.default_rng(1), (typical[0] * small, typical[1] * small)
     drawn = [
         np.clip(np.round(random.lognormal(np.log(mean), typical[2], REQUESTS)), 2, 8000)
         for mean in (inputs, outputs)
     ]
-    ttft_target, tpot_target = (t * (3 if gpu == "CPU" else 1) for t in target)
+    ttft_target, tpot_target = (t * (3 if on_host else 1) for t in target)
     c = WorkloadClass(
         name="c",
         requests_per_second=1.0,
@@ -68,9 +91,8 @@ def _case(
         output_tokens=lengths(drawn[1]),
         target=LatencyTarget(ttft_seconds=ttft_target, tpot_seconds=tpot_target),
     )
-    steps = replica(model, gpu, tensor, sequences)
     found = sustained([steps], c, [12_000])[0]
-    name = f"{model} {gpu} tp{tensor} {sequences} sequences, {inputs:g}/{outputs:g} tokens"
+    name = f"{replica_name}, {inputs:g}/{outputs:g} tokens"
     if found.requests_per_second == 0:
         print(f"{name}: {found.reason}")
         return []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -27,12 +28,13 @@ from hetops.domain.plan import (
     Plan,
     PlanLimits,
     PlannedPool,
+    PoolForecast,
 )
 from hetops.domain.policy import FallbackShare, LossCover, Migration, Rental
 from hetops.errors import HetopsError
 from hetops.files import write_whole
 from hetops.performance import bounds
-from hetops.performance.rate import latencies
+from hetops.performance.intervals import around, forecast, slowest, widths_of
 from hetops.plugin.provider import for_planning_only
 from hetops.solver.certify import CHECKS, CHECKS_OF_TERMS
 from hetops.solver.explain import Weighed, weigh
@@ -135,7 +137,12 @@ def _plan(posed: Posed, solution: Solution, alternatives: tuple[Alternative, ...
         rentals=tuple(_rentals(posed, solution)),
         migration=_migration(posed, solution),
     )
-    return replace(plan, covers=tuple(_covers(posed, solution, plan)), peak_uses=_peak_uses(plan, c))
+    return replace(
+        plan,
+        covers=tuple(_covers(posed, solution, plan)),
+        pool_forecasts=tuple(_pool_forecasts(plan)),
+        peak_uses=_peak_uses(plan, c),
+    )
 
 
 def _names(posed: Posed, solution: Solution) -> dict[tuple[str, str], str]:
@@ -226,14 +233,37 @@ def _forecasts(posed: Posed, solution: Solution) -> Iterator[ClassForecast]:
         for share in (s for s in solution.shares if s.workload_class == one.name and s.share > 0):
             row = posed.table.row(share.configuration, one.name)
             rate = row.planned_requests_per_second * used[share.key]
-            found.append(latencies(posed.table.step_times[share.configuration], one, rate))
+            times = posed.table.step_times[share.configuration]
+            found.append((share.share, forecast(times, one, rate, row.evidence)))
         if found:
+            ttft = slowest([(part, f.ttft) for part, f in found], one.target.ttft_percentile)
+            tpot = slowest([(part, f.tpot) for part, f in found], one.target.tpot_percentile)
             yield ClassForecast(
                 workload_class=one.name,
-                ttft_seconds=max(f.ttft_seconds for f in found),
-                tpot_seconds=max(f.tpot_seconds for f in found),
+                ttft_seconds=ttft.value,
+                ttft_seconds_low=ttft.low,
+                ttft_seconds_high=ttft.high,
+                tpot_seconds=tpot.value,
+                tpot_seconds_low=tpot.low,
+                tpot_seconds_high=tpot.high,
                 tokens_per_second=one.requests_per_second * one.output_tokens.mean,
             )
+
+
+def _pool_forecasts(plan: Plan) -> Iterator[PoolForecast]:
+    """What each pool would sustain of its mix: what is planned for it, over the part of the pool that this takes."""
+    evidence = {row.configuration: row.evidence for row in plan.performance}
+    for pool in plan.pools:
+        given = math.fsum(s.requests_per_second for s in plan.shares if s.pool == pool.name)
+        counted_on = given / plan.certificate.utilisation[pool.name]
+        known = evidence[pool.configuration.id]
+        found = around(counted_on / (1.0 - known.margin), widths_of(known).throughput)
+        yield PoolForecast(
+            pool=pool.name,
+            requests_per_second=found.value,
+            requests_per_second_low=found.low,
+            requests_per_second_high=found.high,
+        )
 
 
 def _rows(posed: Posed, solution: Solution) -> Iterator[PerformanceRow]:

@@ -29,11 +29,17 @@ class EvidenceLayer(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """What a number rests on: the layer, the source, and the margin taken off when planning (a share, 0 to 1)."""
+    """What a number rests on: the layer, the source, and how far it may be off.
+
+    A margin is the share that, taken off, leads to the lower end of an 80 % interval, 0 to 1; the upper end is the number
+    over what is left of one. `margin` is the rate's, and is taken off when planning.
+    """
 
     layer: EvidenceLayer
     source: str
     margin: float = 0.0
+    ttft_margin: float = field(default=0.0, metadata=ADDED)
+    tpot_margin: float = field(default=0.0, metadata=ADDED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

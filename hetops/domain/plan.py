@@ -65,12 +65,33 @@ class ClassShare:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClassForecast:
-    """What the plan promises a class, at its target's percentiles, at the planned rates."""
+    """What the plan promises a class, at its target's percentiles, at the planned rates, with 80 % intervals.
+
+    It is that of the slowest pool which the class goes to; where that has too few of its requests to decide, the interval reaches
+    to what the next slowest may give. A plan of before there were intervals has none.
+    """
 
     workload_class: str
     ttft_seconds: float
+    ttft_seconds_low: float | None = field(default=None, metadata=ADDED)
+    ttft_seconds_high: float | None = field(default=None, metadata=ADDED)
     tpot_seconds: float
+    tpot_seconds_low: float | None = field(default=None, metadata=ADDED)
+    tpot_seconds_high: float | None = field(default=None, metadata=ADDED)
     tokens_per_second: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolForecast:
+    """The most that a pool sustains of the classes that it is given, in their proportions, with its 80 % interval.
+
+    The plan counts on the lower end.
+    """
+
+    pool: str
+    requests_per_second: float
+    requests_per_second_low: float
+    requests_per_second_high: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,6 +185,7 @@ class Plan:
     performance: tuple[PerformanceRow, ...]
     """The rows that the chosen pools rest on."""
     certificate: Certificate
+    pool_forecasts: tuple[PoolForecast, ...] = field(default=(), metadata=ADDED)
     peak_uses: tuple[PeakUse, ...] = ()
     """What the plan asks of its GPUs, held against their arithmetic before it is shown."""
     alternatives: tuple[Alternative, ...] = ()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -16,6 +15,7 @@ from hetops.domain.model import Model
 from hetops.domain.performance import Evidence, EvidenceLayer, StepTimes
 from hetops.performance.form import Terms, terms
 from hetops.performance.generation import generation
+from hetops.performance.intervals import HalfWidths, founded_on
 from hetops.performance.memory import fit
 from hetops.performance.physics import Replica, family, physics, tuned
 from hetops.performance.speculation import speculative
@@ -23,9 +23,6 @@ from hetops.performance.stages import at_the_pace_of_the_slowest, even, slowest_
 
 COEFFICIENTS = Path(__file__).with_name("coefficients.json")
 """Fitted values, what they were fitted on, and how far off they are on what they were not."""
-
-_GIVEN_MARGIN = {EvidenceLayer.MEASURED: 0.05, EvidenceLayer.SHIPPED: 0.05, EvidenceLayer.GIVEN: 0.0}
-"""Repeats of one benchmark differ by some 3 %; a number written by hand is taken at its word."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,11 +45,9 @@ class Calibration:
         return EvidenceLayer.CALIBRATED if known else EvidenceLayer.PRIOR
 
     def evidence(self, replica: Replica) -> Evidence:
-        """What an estimate of the replica rests on; the margin takes it to the lower end of its 80 % interval."""
+        """What an estimate of the replica rests on; the margins take it to the lower ends of its 80 % intervals."""
         layer = self.layer(replica)
-        return Evidence(
-            layer=layer, source=_SOURCE[layer], margin=-math.expm1(-self.half_width[layer]["throughput"])
-        )
+        return founded_on(layer, _SOURCE[layer], HalfWidths(**self.half_width[layer]))
 
 
 _SOURCE = {
@@ -67,11 +62,6 @@ def measured_as(replica: Replica) -> str:
     if replica.gpu.vendor != "amd":
         return name
     return f"{name} {'new' if tuned(replica) else 'old'}"
-
-
-def margin(layer: EvidenceLayer) -> float:
-    """Share taken off a measured or given rate when planning; also half the width of its 80 % interval."""
-    return _GIVEN_MARGIN[layer]
 
 
 def replica_of(configuration: Configuration, model: Model, gpu: GpuType) -> Replica:

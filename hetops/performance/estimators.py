@@ -71,6 +71,8 @@ def answered(
         layer=EvidenceLayer.ESTIMATOR,
         source=f"{estimator.name}, asked for {len(rows)} benchmarks",
         margin=estimator.margin,
+        ttft_margin=estimator.margin,
+        tpot_margin=estimator.margin,
     )
 
 

@@ -20,6 +20,7 @@ from statistics import median
 from hetops.domain.configuration import Configuration
 from hetops.domain.gpu import GpuType
 from hetops.domain.performance import Evidence, Measurement, StepTimes
+from hetops.performance.intervals import HalfWidths, founded_on, widths_of
 from hetops.performance.measured import closed_loop
 from hetops.performance.physics import family
 
@@ -139,16 +140,18 @@ def _scaled(times: StepTimes, *, step: float, prefill: float) -> StepTimes:
 
 
 def _narrowed(evidence: Evidence, how: Nearness, nearest: Sequence[Measured]) -> Evidence:
-    """The evidence with the interval that is left, and who narrowed it."""
-    margin = -math.expm1(math.log1p(-evidence.margin) * math.sqrt(1.0 - how.step**2))
+    """The evidence with the intervals that are left, and who narrowed them: prompts only where a lone request was measured."""
+    before = widths_of(evidence)
+    of_steps = math.sqrt(1.0 - how.step**2)
+    of_prompts = math.sqrt(1.0 - how.prefill**2) if any(one.prefill is not None for one in nearest) else 1.0
+    left = HalfWidths(
+        throughput=before.throughput * of_steps, tpot=before.tpot * of_steps, ttft=before.ttft * of_prompts
+    )
     names = [one.configuration.id for one in nearest]
     more = f" and {len(names) - 1} more" if len(names) > 1 else ""
     off = math.expm1(median(one.step for one in nearest))
-    return replace(
-        evidence,
-        margin=margin,
-        source=(
-            f"{evidence.source}; sharpened by the benchmark of {names[0]}{more} ({how.differs}), whose steps took"
-            f" {off:+.0%} against the form: interval {evidence.margin:.0%} -> {margin:.0%}"
-        ),
+    told = (
+        f"{evidence.source}; sharpened by the benchmark of {names[0]}{more} ({how.differs}), whose steps took {off:+.0%} against"
+        f" the form: interval {evidence.margin:.0%} -> {-math.expm1(-left.throughput):.0%}"
     )
+    return founded_on(evidence.layer, told, left)

@@ -15,11 +15,13 @@ from hetops.domain.workload import WorkloadClass
 from hetops.errors import HetopsError
 from hetops.performance import estimate, measured
 from hetops.performance.estimators import Unanswered, answered, points
+from hetops.performance.intervals import around, founded_on, widths_of
 from hetops.performance.memory import fit
 from hetops.performance.neighbours import Measured, off, sharpened
 from hetops.performance.rate import Sustained, sustained_by
 from hetops.performance.replicas import Crowd
 from hetops.performance.speculation import told
+from hetops.performance.spread import half_widths
 
 if TYPE_CHECKING:
     from hetops.plugin.estimator import Estimator
@@ -174,32 +176,25 @@ def _measured(
         if any(m.concurrency == 1 for m in own):
             gpu = basis.gpus[configuration.gpu]
             capacity = fit(configuration, basis.model, gpu).kv_capacity_tokens
-            return measured.step_times(configuration, own, capacity), _of_measurements(layer, own)
+            times = measured.step_times(configuration, own, capacity)
+            source = f"{len(own)} benchmark runs on {own[0].host}, last {max(m.measured_at for m in own)}"
+            return times, founded_on(layer, source, half_widths(times, own, gpu.vendor))
     return None
 
 
-def _of_measurements(layer: EvidenceLayer, own: Sequence[Measurement]) -> Evidence:
-    latest = max(m.measured_at for m in own)
-    return Evidence(
-        layer=layer,
-        source=f"{len(own)} benchmark runs on {own[0].host}, last {latest}",
-        margin=estimate.margin(layer),
-    )
-
-
-def _row(configuration: str, of: WorkloadClass, answer: Sustained, evidence: Evidence) -> PerformanceRow:
-    rate = answer.requests_per_second
+def _row(configuration: str, of: WorkloadClass, answer: Sustained, known: Evidence) -> PerformanceRow:
+    rate = around(answer.requests_per_second, widths_of(known).throughput)
     return PerformanceRow(
         configuration=configuration,
         workload_class=of.name,
-        requests_per_second=rate,
-        requests_per_second_low=rate * (1.0 - evidence.margin),
-        requests_per_second_high=rate * (1.0 + evidence.margin),
+        requests_per_second=rate.value,
+        requests_per_second_low=rate.low,
+        requests_per_second_high=rate.high,
         ttft_seconds=answer.ttft_seconds,
         tpot_seconds=answer.tpot_seconds,
         concurrency=answer.concurrency,
         binding=answer.binding,
-        evidence=evidence,
+        evidence=known,
         reason=answer.reason,
     )
 

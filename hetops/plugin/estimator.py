@@ -13,7 +13,7 @@ class Estimator(Protocol):
 
     name: str
     margin: float
-    """Share by which true rates may be lower: what a plan takes off, 0 to 1."""
+    """Share by which true rates may be lower: what a plan takes off, 0 to 1. Latencies may be off by as much."""
 
     def answer(self, asked: Benchmark) -> BenchmarkAnswer:
         """The answer to one benchmark. Raises HetopsError where there is none, with why and what to do."""

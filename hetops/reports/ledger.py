@@ -5,19 +5,22 @@ Whatever was planned and not measured, or the other way round, is told as such, 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
+from statistics import NormalDist
 from typing import Any, ClassVar
 
 from hetops.domain import codec
+from hetops.domain.codec import ADDED
 from hetops.domain.observation import Outcome
 from hetops.domain.plan import Plan
 from hetops.domain.units import usd_per_million_tokens
 from hetops.domain.workload import LatencyTarget, WorkloadClass
 from hetops.observations.merge import Latency, Summary, Tally
 from hetops.reports import quantities as q
-from hetops.reports.status import Measured
+from hetops.reports.status import Measured, tpot, ttft
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +37,11 @@ class ClassLedger:
     tpot_seconds: Measured
     shares: Mapping[str, Measured]
     """By pool."""
+
+    @property
+    def latencies(self) -> tuple[Measured, ...]:
+        """Those that the plan has an interval for and that were measured."""
+        return tuple(m for m in (self.ttft_seconds, self.tpot_seconds) if m.inside is not None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +61,10 @@ class Ledger:
     """Input and output together."""
     usd_per_million_tokens: Measured
     emulated: bool
+    latencies_compared: int = field(default=0, metadata=ADDED)
+    """Measured latencies for which the plan states an 80 % interval."""
+    latencies_inside: int = field(default=0, metadata=ADDED)
+    """Of these, how many lie within it."""
     notes: tuple[str, ...] = ()
 
 
@@ -62,18 +74,22 @@ def ledger(plan: Plan, summary: Summary, notes: tuple[str, ...] = ()) -> Ledger:
         c.requests_per_second * (c.input_tokens.mean + c.output_tokens.mean) for c in plan.workload.classes
     )
     measured = summary.total.tokens_per_second
+    classes = tuple(_class(c, plan, summary) for c in plan.workload.classes)
+    latencies = [one for c in classes for one in c.latencies]
     return Ledger(
         deployment=plan.deployment,
         seconds=summary.seconds,
         requests=summary.total.requests,
         outcomes=summary.total.outcomes,
-        classes=tuple(_class(c, plan, summary) for c in plan.workload.classes),
+        classes=classes,
         usd_per_hour=plan.usd_per_hour,
         tokens_per_second=Measured(planned=planned, measured=measured),
         usd_per_million_tokens=Measured(
             planned=_cost(plan, planned), measured=_cost(plan, measured) if measured else None
         ),
         emulated=any(p.offer.emulated for p in plan.pools),
+        latencies_compared=len(latencies),
+        latencies_inside=sum(1 for one in latencies if one.inside),
         notes=notes,
     )
 
@@ -97,7 +113,8 @@ def as_text(found: Ledger) -> str:
     ]
     sections = (
         head,
-        q.table(("class", "", "planned", "measured", "target"), rows, right=(2, 3, 4)),
+        q.table(("class", "", "planned", "80 %", "measured", "", "target"), rows, right=(2, 3, 4, 6)),
+        _coverage(found),
         q.table((f"at {q.usd(found.usd_per_hour)} /h", "planned", "measured"), money, right=(1, 2)),
         "\n".join(found.notes),
     )
@@ -123,14 +140,8 @@ def _class(c: WorkloadClass, plan: Plan, summary: Summary) -> ClassLedger:
         output_tokens=Measured(
             planned=c.output_tokens.mean, measured=_mean(tally, "output_tokens_per_second")
         ),
-        ttft_seconds=Measured(
-            planned=forecast.ttft_seconds if forecast else None,
-            measured=_at(tally.ttft_seconds if tally else None, c.target.ttft_percentile),
-        ),
-        tpot_seconds=Measured(
-            planned=forecast.tpot_seconds if forecast else None,
-            measured=_at(tally.tpot_seconds if tally else None, c.target.tpot_percentile),
-        ),
+        ttft_seconds=ttft(forecast, _at(tally.ttft_seconds if tally else None, c.target.ttft_percentile)),
+        tpot_seconds=tpot(forecast, _at(tally.tpot_seconds if tally else None, c.target.tpot_percentile)),
         shares=_shares(c, plan, summary),
     )
 
@@ -159,16 +170,43 @@ def _at(latency: Latency | None, percentile: float) -> float | None:
     return latency.percentile(percentile) if latency else None
 
 
+def _coverage(found: Ledger) -> str:
+    """How many latencies came as the plan said, and how much the fewest requests can tell."""
+    if not found.latencies_compared:
+        return ""
+    told = f"{found.latencies_inside} of {found.latencies_compared} latencies lie within their 80 % intervals"
+    least = min((c for c in found.classes if c.latencies), key=lambda c: c.requests)
+    share = least.target.ttft_percentile / 100.0
+    off = _Z80 * math.sqrt(share * (1.0 - share) / least.requests)
+    low, high = 100.0 * max(share - off, 0.0), 100.0 * min(share + off, 1.0)
+    return f"{told}; a p{100 * share:g} of {least.requests} requests may as well be any from p{low:.0f} to p{high:.0f}"
+
+
+_Z80 = NormalDist().inv_cdf(0.9)
+"""Standard deviations to either side of the middle that hold 80 %."""
+
+
 def _rows(c: ClassLedger) -> Iterator[tuple[str, ...]]:
     target = c.target
-    yield c.name, "requests", *_pair(c.requests_per_second, q.rate), ""
-    yield "", "tokens in", *_pair(c.input_tokens, q.tokens), ""
-    yield "", "tokens out", *_pair(c.output_tokens, q.tokens), ""
-    ttft, tpot = f"TTFT p{target.ttft_percentile:g}", f"TPOT p{target.tpot_percentile:g}"
-    yield "", ttft, *_pair(c.ttft_seconds, q.seconds), q.seconds(target.ttft_seconds)
-    yield "", tpot, *_pair(c.tpot_seconds, q.seconds), q.seconds(target.tpot_seconds)
+    yield c.name, "requests", *_figures(c.requests_per_second, q.rate), ""
+    yield "", "tokens in", *_figures(c.input_tokens, q.tokens), ""
+    yield "", "tokens out", *_figures(c.output_tokens, q.tokens), ""
+    for name, percentile, figure, bound in (
+        ("TTFT", target.ttft_percentile, c.ttft_seconds, target.ttft_seconds),
+        ("TPOT", target.tpot_percentile, c.tpot_seconds, target.tpot_seconds),
+    ):
+        yield "", f"{name} p{percentile:g}", *_figures(figure, q.seconds), q.seconds(bound)
     for pool, share in c.shares.items():
-        yield "", f"to {pool}", *_pair(share, q.share), ""
+        yield "", f"to {pool}", *_figures(share, q.share), ""
+
+
+def _figures(figure: Measured, shown: Callable[[float], str]) -> tuple[str, str, str, str]:
+    """Planned, its interval, measured, and whether that lies within."""
+    planned, measured = _pair(figure, shown)
+    if figure.planned_low is None or figure.planned_high is None:
+        return planned, "", measured, ""
+    interval = f"{shown(figure.planned_low)} to {shown(figure.planned_high)}"
+    return planned, interval, measured, {True: "inside", False: "outside", None: ""}[figure.inside]
 
 
 def _pair(figure: Measured, shown: Callable[[float], str]) -> tuple[str, str]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from hetops.domain import codec
 from hetops.domain.performance import Evidence
-from hetops.domain.plan import Alternative, ClassForecast, Plan, PlannedPool
+from hetops.domain.plan import Alternative, ClassForecast, Plan, PlannedPool, PoolForecast
 from hetops.domain.workload import WorkloadClass
 from hetops.reports import plan_terms
 from hetops.reports import quantities as q
@@ -39,7 +39,7 @@ def as_text(plan: Plan) -> str:
 def fleet(plan: Plan) -> str:
     """The pools with their cost, and the total."""
     rows = [_pool_row(pool, plan) for pool in plan.pools]
-    headers = ("pool", "nodes", "offer", "replicas", "configuration", "$/hour", "requests")
+    headers = ("pool", "nodes", "offer", "replicas", "configuration", "$/hour", "requests", "sustains (80 %)")
     total = f"Total {q.usd_both(plan.usd_per_hour)} (730 h)"
     return f"{q.table(headers, rows, right=(1, 5, 6))}\n{total}"
 
@@ -84,29 +84,45 @@ def _pool_row(pool: PlannedPool, plan: Plan) -> tuple[str, ...]:
         how,
         q.usd(pool.usd_per_hour),
         q.share(served / whole if whole else 0.0),
+        _sustained(next((f for f in plan.pool_forecasts if f.pool == pool.name), None)),
     )
+
+
+def _sustained(forecast: PoolForecast | None) -> str:
+    if forecast is None:
+        return "-"
+    f = forecast
+    return q.within(f.requests_per_second, f.requests_per_second_low, f.requests_per_second_high, q.rate)
 
 
 def _classes(plan: Plan) -> str:
     forecasts = {f.workload_class: f for f in plan.forecasts}
     rows = [_class_row(c, forecasts.get(c.name), plan) for c in plan.workload.classes]
-    headers = ("class", "requests", "in", "out", "TTFT (target)", "TPOT (target)", "goes to")
-    return q.table(headers, rows, right=(1, 2, 3))
+    headers = ("class", "requests", "in", "out", "TTFT (80 %)", "target", "TPOT (80 %)", "target", "goes to")
+    return q.table(headers, rows, right=(1, 2, 3, 5, 7))
 
 
 def _class_row(c: WorkloadClass, forecast: ClassForecast | None, plan: Plan) -> tuple[str, ...]:
     shares = sorted((s for s in plan.shares if s.workload_class == c.name), key=lambda s: -s.share)
     to = ", ".join(f"{s.pool} {q.share(s.share)}" for s in shares)
-    target = c.target
-    ttft = _against(forecast.ttft_seconds if forecast else None, target.ttft_seconds, target.ttft_percentile)
-    tpot = _against(forecast.tpot_seconds if forecast else None, target.tpot_seconds, target.tpot_percentile)
+    target, f = c.target, forecast
+    ttft = q.within(f.ttft_seconds, f.ttft_seconds_low, f.ttft_seconds_high, q.seconds) if f else "-"
+    tpot = q.within(f.tpot_seconds, f.tpot_seconds_low, f.tpot_seconds_high, q.seconds) if f else "-"
     lengths = q.tokens(c.input_tokens.mean), q.tokens(c.output_tokens.mean)
-    return c.name, q.rate(c.requests_per_second), *lengths, ttft, tpot, to
+    return (
+        c.name,
+        q.rate(c.requests_per_second),
+        *lengths,
+        f"p{target.ttft_percentile:g} {ttft}",
+        _bound(target.ttft_seconds),
+        f"p{target.tpot_percentile:g} {tpot}",
+        _bound(target.tpot_seconds),
+        to,
+    )
 
 
-def _against(value: float | None, bound: float | None, percentile: float) -> str:
-    limit = f"{q.seconds(bound)}" if bound is not None else "none"
-    return f"p{percentile:g} {q.seconds(value)} ({limit})"
+def _bound(seconds: float | None) -> str:
+    return "none" if seconds is None else q.seconds(seconds)
 
 
 _MOST_PERIODS = 8

@@ -25,7 +25,7 @@ from hetops.reports.simulation import (
     Simulation,
     Spread,
 )
-from hetops.reports.status import Measured
+from hetops.reports.status import Measured, tpot, ttft
 from hetops.simulate.arrivals import Arrivals
 from hetops.simulate.fleet import VirtualFleet
 from hetops.simulate.outcome import ClassOutcome, Served, class_outcomes
@@ -180,12 +180,8 @@ def _classes(plan: Plan, run: Played) -> Iterator[SimulatedClass]:
             requests=outcome.requests,
             answered=outcome.answered,
             requests_per_second=Measured(planned=c.requests_per_second, measured=outcome.requests_per_second),
-            ttft_seconds=Measured(
-                planned=forecast.ttft_seconds if forecast else None, measured=outcome.ttft_seconds
-            ),
-            tpot_seconds=Measured(
-                planned=forecast.tpot_seconds if forecast else None, measured=outcome.tpot_seconds
-            ),
+            ttft_seconds=ttft(forecast, outcome.ttft_seconds),
+            tpot_seconds=tpot(forecast, outcome.tpot_seconds),
             ttft_percentiles=outcome.ttft,
             tpot_percentiles=outcome.tpot,
             ttft_attainment=outcome.ttft_attainment,

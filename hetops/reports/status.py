@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any, ClassVar
 
 from hetops.domain import codec
+from hetops.domain.codec import ADDED
 from hetops.domain.observation import Observation, Outcome
-from hetops.domain.plan import Plan, PlannedPool
+from hetops.domain.plan import ClassForecast, Plan, PlannedPool
 from hetops.domain.units import usd_per_million_tokens, usd_per_month
 from hetops.domain.workload import WorkloadClass
 from hetops.observations.merge import Latency, Summary
@@ -50,6 +51,40 @@ class Measured:
 
     planned: float | None
     measured: float | None
+    planned_low: float | None = field(default=None, metadata=ADDED)
+    """Of the plan's 80 % interval, where it has one."""
+    planned_high: float | None = field(default=None, metadata=ADDED)
+
+    @property
+    def inside(self) -> bool | None:
+        """Whether what was measured lies within the plan's interval; None where one of them is missing."""
+        if self.measured is None or self.planned_low is None or self.planned_high is None:
+            return None
+        return self.planned_low <= self.measured <= self.planned_high
+
+
+def ttft(forecast: ClassForecast | None, measured: float | None) -> Measured:
+    """A class's TTFT beside what was promised."""
+    if forecast is None:
+        return Measured(planned=None, measured=measured)
+    return Measured(
+        planned=forecast.ttft_seconds,
+        measured=measured,
+        planned_low=forecast.ttft_seconds_low,
+        planned_high=forecast.ttft_seconds_high,
+    )
+
+
+def tpot(forecast: ClassForecast | None, measured: float | None) -> Measured:
+    """A class's TPOT beside what was promised."""
+    if forecast is None:
+        return Measured(planned=None, measured=measured)
+    return Measured(
+        planned=forecast.tpot_seconds,
+        measured=measured,
+        planned_low=forecast.tpot_seconds_low,
+        planned_high=forecast.tpot_seconds_high,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -286,16 +321,10 @@ def _class(c: WorkloadClass, seen: Seen) -> ClassStatus:
         ),
         ttft_percentile=target.ttft_percentile,
         ttft_target_seconds=target.ttft_seconds,
-        ttft_seconds=Measured(
-            planned=forecast.ttft_seconds if forecast else None,
-            measured=_at(tally.ttft_seconds if tally else None, target.ttft_percentile),
-        ),
+        ttft_seconds=ttft(forecast, _at(tally.ttft_seconds if tally else None, target.ttft_percentile)),
         tpot_percentile=target.tpot_percentile,
         tpot_target_seconds=target.tpot_seconds,
-        tpot_seconds=Measured(
-            planned=forecast.tpot_seconds if forecast else None,
-            measured=_at(tally.tpot_seconds if tally else None, target.tpot_percentile),
-        ),
+        tpot_seconds=tpot(forecast, _at(tally.tpot_seconds if tally else None, target.tpot_percentile)),
         shares={
             pool: Measured(planned=planned.get(pool, 0.0), measured=given.get(pool, 0.0) if given else None)
             for pool in dict.fromkeys((*planned, *given))

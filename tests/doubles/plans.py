@@ -116,7 +116,14 @@ def plan(deployment: str = "chat", *, l4_nodes: int = 2) -> Plan:
         ),
         forecasts=(
             ClassForecast(
-                workload_class="chat", ttft_seconds=0.41, tpot_seconds=0.022, tokens_per_second=600
+                workload_class="chat",
+                ttft_seconds=0.41,
+                ttft_seconds_low=0.3,
+                ttft_seconds_high=0.8,
+                tpot_seconds=0.022,
+                tpot_seconds_low=0.018,
+                tpot_seconds_high=0.026,
+                tokens_per_second=600,
             ),
             ClassForecast(workload_class="code", ttft_seconds=0.35, tpot_seconds=0.02, tokens_per_second=30),
         ),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import replace
 
 import pytest
 
@@ -43,6 +45,38 @@ def test_planned_and_measured_stand_side_by_side() -> None:
         "l40s-fp8": (0.4, 0.6),
     }
     assert chat.output_tokens.measured == pytest.approx(200)
+
+
+def test_measured_latencies_are_counted_by_whether_they_lie_within_what_the_plan_said() -> None:
+    """TTFT of 0.82 s where 0.3 to 0.8 s was said, TPOT of 20 ms where 18 to 26 were; of `code` nothing was measured."""
+    steady = [replace(one, tpot_seconds=one.tpot_seconds and 0.02) for one in seen()]
+    found = report.ledger(plan(), summarize(steady, since=0.0, until=10.0))
+    chat = found.classes[0]
+    assert (chat.ttft_seconds.inside, chat.tpot_seconds.inside) == (False, True)
+    assert (found.latencies_compared, found.latencies_inside) == (2, 1)
+    text = report.as_text(found)
+    ttft = next(line for line in text.splitlines() if "TTFT p90" in line)
+    assert re.split(r"  +", ttft.strip()) == [
+        "TTFT p90",
+        "0.41 s",
+        "0.30 s to 0.80 s",
+        "0.82 s",
+        "outside",
+        "1.00 s",
+    ]
+    assert "1 of 2 latencies lie within their 80 % intervals; a p90 of 10 requests may as well be any" in text
+
+
+def test_a_plan_without_intervals_counts_no_latency() -> None:
+    bare = tuple(
+        replace(
+            f, ttft_seconds_low=None, ttft_seconds_high=None, tpot_seconds_low=None, tpot_seconds_high=None
+        )
+        for f in plan().forecasts
+    )
+    old = report.ledger(replace(plan(), forecasts=bare), summarize(seen(), since=0.0, until=10.0))
+    assert (old.latencies_compared, old.classes[0].ttft_seconds.inside) == (0, None)
+    assert "lie within" not in report.as_text(old)
 
 
 def test_a_million_tokens_cost_what_the_fleet_costs_over_what_was_answered() -> None:

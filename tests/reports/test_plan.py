@@ -6,7 +6,7 @@ import json
 from dataclasses import replace
 
 from hetops.domain import codec
-from hetops.domain.plan import PeakUse, Plan
+from hetops.domain.plan import PeakUse, Plan, PoolForecast
 from hetops.reports import plan as report
 from hetops.reports import quantities as q
 from tests.doubles import plans
@@ -22,8 +22,10 @@ def test_text_shows_each_class_with_its_shares_targets_and_forecasts() -> None:
     text = report.as_text(plans.plan())
     line = next(line for line in text.splitlines() if line.startswith("chat "))
     assert "l4-fp8 60 %, l40s-fp8 40 %" in line
-    assert "p90 0.41 s (1.00 s)" in line
-    assert "p90 22 ms (50 ms)" in line
+    assert "p90 0.41 s (0.30 s to 0.80 s)" in line
+    assert "1.00 s" in line
+    assert "p90 22 ms (18 ms to 26 ms)" in line
+    assert "50 ms" in line
 
 
 def test_text_shows_the_losers_and_by_how_much() -> None:
@@ -49,6 +51,17 @@ def test_text_says_how_near_the_fleet_comes_to_the_arithmetic_of_its_gpus() -> N
         "Arithmetic: at most 61 % of a pool's peak compute (l4-fp8) and 50 % of its peak bandwidth (l40s-fp8) is needed"
         in report.as_text(replace(plans.plan(), peak_uses=uses)).splitlines()
     )
+
+
+def test_a_pool_shows_what_it_sustains_with_its_interval_where_the_plan_says_so() -> None:
+    plan = plans.plan()
+    told = PoolForecast(
+        pool="l4-fp8", requests_per_second=2.6, requests_per_second_low=2.1, requests_per_second_high=3.2
+    )
+    lines = report.fleet(replace(plan, pool_forecasts=(told,))).splitlines()
+    assert "SUSTAINS (80 %)" in lines[0]
+    assert lines[1].endswith("2.6 /s (2.1 /s to 3.2 /s)")
+    assert lines[2].endswith("-")
 
 
 def test_the_rates_of_a_traces_periods_stand_by_class_with_the_busiest() -> None:

@@ -104,7 +104,7 @@ def test_rates_latencies_and_shares_stand_beside_the_plan() -> None:
     status = found(observations=observations)
     chat = status.classes[0]
     assert chat.requests_per_second == report.Measured(planned=3.0, measured=1.0)
-    assert chat.ttft_seconds == report.Measured(planned=0.41, measured=0.5)
+    assert chat.ttft_seconds == report.Measured(planned=0.41, measured=0.5, planned_low=0.3, planned_high=0.8)
     assert chat.shares["l4-fp8"] == report.Measured(planned=0.6, measured=0.75)
     row = next(line for line in report.as_text(status).splitlines() if line.startswith("chat  "))
     assert "p90 60 ms  50 ms missed" in row
