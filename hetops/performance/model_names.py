@@ -16,7 +16,7 @@ _TUNED_FROM_HERE = ("instruct", "chat", "it", "hf")
 _TUNING = re.compile(
     r"instruct|chat|it|hf|base|pt|thinking|reasoning|preview|turbo|fast|sft|dpo|rlhf|lora|interactive|server|offline|text"
     r"|meta|nvidia|amd|neuralmagic|redhatai|unsloth|thebloke|hugging|quants|latest|qat"
-    r"|awq|gptq|bnb|bitsandbytes|gguf|ggml|exl\d|hqq|autoround|torchao|marlin|dynamic|static|quant|quantized|kv|block|nf4|e4m3|e5m2"
+    r"|awq|gptq|bnb|bitsandbytes|gguf|ggml|exl\d|hqq|autoround|torchao|marlin|dynamic|static|quant|quantized|per(?:tensor|channel|token)|kv|block|nf4|e4m3|e5m2"
     r"|(?:nv|mx)?(?:b?f|tf|bfloat|float|u?int)p?\d{1,2}\w*|w\d+a\w+|\d+bit|i?q\d[\w.]*|[kmslx]{1,2}|xxs|nl|g\d+|tp\d+"
     r"|v[01](?:\.\d+)?|\d{4,8}|\d+k|\d\d(?:\.\d+)?"
 )
@@ -61,10 +61,9 @@ class ModelNames:
             ValueError: no model has such a name, and none is of such a size.
         """
         words = _words(name)
-        found = next(self._called(words, parameters_b), None)
-        if found:
-            model, others = found
-            return Meant(thing=model, assumed=f"model {name} taken for {model.name}" if others else "")
+        for model, sure in self._called(words):
+            if sure or parameters_b is None or _is_of_size(model, parameters_b):
+                return Meant(thing=model, assumed="" if sure else f"model {name} taken for {model.name}")
         size = _Size.of(words, parameters_b)
         like = self._like(words, size) if size else None
         if size is None or like is None:
@@ -77,23 +76,26 @@ class ModelNames:
             assumed=f"model {name} taken for the shape of {like.name} with {told}",
         )
 
-    def _called(self, words: Sequence[str], parameters_b: float | None) -> Iterator[tuple[Model, list[str]]]:
-        """Models that are called so, the longest name first, each with the words that are neither its name nor tuning."""
+    def _called(self, words: Sequence[str]) -> Iterator[tuple[Model, bool]]:
+        """Models that are called so, the longest name first, and whether nothing else is told; then those of which this may be
+        another minor version."""
+        yield from self._named(words)
+        whole_versions = [re.sub(r"(?<=\d)\.\d+$", "", w) for w in words]
+        yield from ((model, False) for model, _ in self._named(whole_versions))
+
+    def _named(self, words: Sequence[str]) -> Iterator[tuple[Model, bool]]:
         spans = combinations(range(len(words) + 1), 2)
         for begin, end in sorted(spans, key=lambda span: span[0] - span[1]):
             model = self.whole.get("".join(words[begin:end]))
             if model is None:
                 continue
             rest = [w for w in (*words[:begin], *words[end:]) if not _TUNING.fullmatch(w)]
-            others = [w for w in rest if not _tells_size(w)]
             sizes = [_billions(size) for w in rest if (size := _SIZE.fullmatch(w))]
-            if others and parameters_b:
-                sizes.append(parameters_b)
             if all(_is_of_size(model, size) for size in sizes):
-                yield model, others
+                yield model, all(_tells_size(w) for w in rest)
         alone = self.of_one_size.get("".join(w for w in words if not _TUNING.fullmatch(w)))
         if alone:
-            yield alone, []
+            yield alone, True
 
     def _like(self, words: Sequence[str], size: _Size) -> Model | None:
         """The model nearest in size, and of those near enough the one whose name is most alike; None where none is near."""

@@ -169,6 +169,9 @@ def test_a_size_beside_a_name_is_another_model_and_one_of_a_column_counts_where_
     assert MODELS.meant("phi-4-multimodal").thing.name == "phi-4-14b"
     assert MODELS.meant("phi-4-multimodal", 5.6).thing.parameters_b == 5.6
     assert MODELS.meant("phi-4", 5.6).thing.name == "phi-4-14b"
+    assert MODELS.meant("Kimi-K2.9").thing.name == "kimi-k2"
+    assert "taken for kimi-k2" in MODELS.meant("Kimi-K2.9").assumed
+    assert MODELS.meant("Kimi-K2.9", 8.0).thing.parameters_b == 8.0
     assert MODELS.meant("whatever", 8.0).thing.parameters_b == 8.0
     assert MODELS.meant("DeepSeek-V9", 671.0).thing.experts, "a name without any size may be a mixture's"
     assert not MODELS.meant("foo-671b").thing.experts
