@@ -17,7 +17,7 @@ from typing import TypeVar
 from hetops.domain.gpu import GpuType
 from hetops.domain.model import Model, Precision
 from hetops.performance.cases import Case, Metric, RefusedCase
-from hetops.performance.generation import generation, is_known
+from hetops.performance.generation import Generation, generation, is_known
 from hetops.performance.gpu_names import known_gpu
 from hetops.performance.meant import NOT_TOLD, Meant, plain
 from hetops.performance.memory import weight_bytes
@@ -112,10 +112,7 @@ def _case(row: Row, place: int, names: _Names) -> Case:
 
 def _replica(row: Row, names: _Names) -> tuple[Replica, tuple[str, ...]]:
     """The replica of a row, and what was assumed of it; without a tensor degree, one GPU where the weights fit into it, else
-    all of them.
-
-    What does not fit is answered all the same: timings of single layers, added up, need no room for the others.
-    """
+    all of them."""
     gpu = _meant("gpu", _told(row, "gpu"), names.gpu)
     model = _meant("model", _told(row, "model"), lambda name: names.model(name, _size(row)))
     weights = _weights(row)
@@ -137,8 +134,19 @@ def _replica(row: Row, names: _Names) -> tuple[Replica, tuple[str, ...]]:
         generation=generation(engine, row.get("engine_version", "")),
     )
     like_vllm = "" if is_known(engine) else f"engine {engine or '(none told)'} taken for one like vllm"
-    assumed = (gpu.assumed, model.assumed, weights.assumed, kv.assumed, like_vllm)
+    assumed = (gpu.assumed, model.assumed, weights.assumed, kv.assumed, like_vllm, _too_heavy(replica))
     return replica, tuple(filter(None, assumed))
+
+
+def _too_heavy(r: Replica) -> str:
+    """What is assumed where the weights do not lie in the GPUs; timings of single layers, added up, need no room for the others."""
+    gpus, heavy = r.tensor_parallel * r.pipeline_parallel, weight_bytes(r.model, r.weights)
+    if r.generation is Generation.LAYERS or heavy <= gpus * r.gpu.memory_bytes:
+        return ""
+    enough = math.ceil(heavy / r.gpu.memory_bytes)
+    return (
+        f"{heavy / 1e9:,.0f} GB of weights taken as if {gpus} x {r.gpu.name} held them, which {enough} would"
+    )
 
 
 def _weights(row: Row) -> Meant[Precision]:

@@ -168,6 +168,16 @@ def test_what_was_assumed_is_told_in_the_evidence_and_widens_the_interval() -> N
     )
 
 
+def test_weights_that_the_gpus_cannot_hold_are_taken_as_if_and_said_so_but_for_sums_of_single_layers() -> (
+    None
+):
+    heavy = {"gpu": "H100-SXM", "model": "llama-3.1-70b", "precision_weights": "bf16", "tp": "1"}
+    assert read(**heavy).assumed == ("141 GB of weights taken as if 1 x H100-SXM held them, which 2 would",)
+    assert read(**{**heavy, "tp": "2"}).assumed == ()
+    assert read(**{**heavy, "precision_weights": "fp8"}).assumed == ()
+    assert read(**heavy, engine="vllm (layer profile)", engine_version="").assumed == ()
+
+
 def test_an_assumption_costs_as_much_as_models_of_like_size_differ() -> None:
     """Every shipped model taken for another of its size, as if the catalogue lacked it: what the half width is founded on."""
     rows = [{**row, "model": f"foo-{row['params_b']}b"} for row in SHIPPED_ROWS]
