@@ -16,7 +16,7 @@ from hetops.domain.model import Checkpoint, Model, Precision
 from hetops.errors import HetopsError
 
 _EXPERTS = ("num_local_experts", "n_routed_experts", "num_experts", "moe_num_experts")
-_ACTIVE = ("num_experts_per_tok", "num_experts_per_token", "moe_topk", "moe_k")
+_ACTIVE = ("num_experts_per_tok", "num_experts_per_token", "moe_topk", "moe_k", "top_k_experts")
 _DTYPES = {"bfloat16": Precision.BF16, "float16": Precision.FP16, "float32": Precision.FP32}
 _QUANTIZED = {
     "fp8": Precision.FP8,
@@ -25,6 +25,13 @@ _QUANTIZED = {
     "mxfp4": Precision.FP4,
     "bitsandbytes": Precision.INT8,
 }
+_STORED = {
+    ("int", "4"): Precision.INT4,
+    ("int", "8"): Precision.INT8,
+    ("float", "4"): Precision.FP4,
+    ("float", "8"): Precision.FP8,
+}
+"""Type and bits of weights, as `compressed-tensors` and `modelopt` write them."""
 _PLAIN_MLP = ("opt", "gpt_neox", "starcoder2", "phi", "nemotron")
 """Architectures whose MLP has two matrices rather than three."""
 
@@ -159,7 +166,10 @@ def _mlps(shape: _Shape, layers: int, hidden: int) -> tuple[int, int]:
 
 
 def _mixed_layers(shape: _Shape, layers: int) -> int:
-    """Layers that have experts: all but the first ones, or every second, as the file says."""
+    """Layers that have experts: all but the first ones, every second, or those that a list names, as the file says."""
+    by_layer = shape.keys.get("moe_layer_freq")
+    if isinstance(by_layer, list):
+        return sum(bool(mixed) for mixed in by_layer)
     first = shape.number("first_k_dense_replace", otherwise=0)
     every = max(
         1, shape.number("decoder_sparse_step", "interleave_moe_layer_step", "moe_layer_freq", otherwise=1)
@@ -170,17 +180,31 @@ def _mixed_layers(shape: _Shape, layers: int) -> int:
 
 def _checkpoint(shape: _Shape, name: str) -> Checkpoint:
     """The weights that the file belongs to, in its precision."""
-    quantized = shape.keys.get("quantization_config") or {}
-    method = str(quantized.get("quant_method", "")).lower()
-    if method and method not in _QUANTIZED:
-        raise HetopsError(
-            f"{shape.file}: quantization_config.quant_method {method!r} is not known",
-            hint=f"known are {', '.join(_QUANTIZED)}; give the config.json of the 16-bit model instead",
-        )
+    quantized = shape.keys.get("quantization_config")
     dtype = str(shape.keys.get("torch_dtype") or shape.keys.get("dtype") or "bfloat16")
     return Checkpoint(
         model=name,
-        precision=_QUANTIZED[method] if method else _DTYPES.get(dtype, Precision.BF16),
+        precision=_quantized(shape, quantized) if quantized else _DTYPES.get(dtype, Precision.BF16),
         reference=str(shape.keys.get("_name_or_path") or name),
         source=str(shape.file),
     )
+
+
+def _quantized(shape: _Shape, told: Any) -> Precision:
+    """How quantized weights are stored: by the bits of their first group, else of all, else as the method has it."""
+    keys: Mapping[str, Any] = told if isinstance(told, dict) else {}
+    groups = keys.get("config_groups")
+    first = next(iter(groups.values()), None) if isinstance(groups, dict) else None
+    weights = first.get("weights") if isinstance(first, dict) else None
+    if isinstance(weights, dict):
+        stored = str(weights.get("type", "")), str(weights.get("num_bits", ""))
+    else:
+        stored = "int", "4" if keys.get("load_in_4bit") else str(keys.get("bits", ""))
+    method = str(keys.get("quant_method", "")).lower()
+    precision = _STORED.get(stored) or _QUANTIZED.get(method)
+    if precision is None:
+        raise HetopsError(
+            f"{shape.file}: quantization_config.quant_method {method!r} is not known, and no config_groups tell its bits",
+            hint=f"known are {', '.join(_QUANTIZED)}; give the config.json of the 16-bit model instead",
+        )
+    return precision

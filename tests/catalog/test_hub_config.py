@@ -100,6 +100,49 @@ def test_every_dense_model_has_the_parameters_that_its_shape_tells(tmp_path: Pat
     assert found.checkpoint.precision is Precision.BF16
 
 
+def test_layers_with_experts_may_be_told_one_by_one(tmp_path: Path) -> None:
+    experts = {"num_experts": 8, "num_experts_per_tok": 2, "moe_intermediate_size": 1024}
+    listed, every_second = (
+        read(written(tmp_path, {**LLAMA, **experts, **told}), "mine").model.parameters_b
+        for told in (
+            {"moe_layer_freq": [0, 1] * (LLAMA["num_hidden_layers"] // 2)},
+            {"decoder_sparse_step": 2},
+        )
+    )
+    assert listed == every_second
+
+
+def group(bits: int, kind: str) -> dict[str, Any]:
+    return {"config_groups": {"group_0": {"weights": {"num_bits": bits, "type": kind}}}}
+
+
+@pytest.mark.parametrize(
+    ("quantization", "stored"),
+    [
+        ({"quant_method": "compressed-tensors", **group(4, "int")}, Precision.INT4),
+        ({"quant_method": "compressed-tensors", **group(8, "int")}, Precision.INT8),
+        ({"quant_method": "compressed-tensors", **group(8, "float")}, Precision.FP8),
+        ({"quant_method": "modelopt", "quant_algo": "NVFP4", **group(4, "float")}, Precision.FP4),
+        ({"quant_method": "gptq", "bits": 8}, Precision.INT8),
+        ({"quant_method": "awq", "bits": 4}, Precision.INT4),
+        ({"quant_method": "bitsandbytes", "load_in_4bit": True}, Precision.INT4),
+        ({"quant_method": "bitsandbytes", "load_in_8bit": True}, Precision.INT8),
+        ({"quant_method": "fp8", "config_groups": []}, Precision.FP8),
+    ],
+)
+def test_quantized_weights_have_the_bits_that_the_file_tells(
+    tmp_path: Path, quantization: dict[str, Any], stored: Precision
+) -> None:
+    found = read(written(tmp_path, {**LLAMA, "quantization_config": quantization}), "mine")
+    assert found.checkpoint.precision is stored
+
+
+@pytest.mark.parametrize("told", ["int4", [4], {"quant_method": "modelopt", "quant_algo": "MIXED_PRECISION"}])
+def test_bits_that_the_file_does_not_tell_are_not_guessed(tmp_path: Path, told: object) -> None:
+    with pytest.raises(HetopsError, match="no config_groups tell its bits"):
+        read(written(tmp_path, {**LLAMA, "quantization_config": told}), "mine")
+
+
 @pytest.mark.parametrize("key", ["hidden_size", "num_hidden_layers", "intermediate_size", "vocab_size"])
 def test_a_key_that_is_missing_or_no_number_is_named_with_the_file(tmp_path: Path, key: str) -> None:
     file = written(tmp_path, {k: v for k, v in LLAMA.items() if k != key})
