@@ -54,7 +54,7 @@ class FrontierAsked:
             (
                 not all(0 < b < Decimal("1e9") for b in self.budgets_usd_per_hour),
                 "--budgets",
-                "USD per hour above 0",
+                "USD per hour above 0 and below a thousand million",
             ),
         )
         for wrong, option, told in faults:

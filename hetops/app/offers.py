@@ -30,6 +30,9 @@ from hetops.spec.fields import LoadedSpec
 from hetops.spec.load import find, load, place
 from hetops.state.home import home
 
+_NO_LIMIT_USD = Decimal("1e9")
+"""An hour: whoever writes more limits nothing."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
@@ -104,9 +107,11 @@ def wanted_by(loaded: LoadedSpec, surroundings: Surroundings) -> Wanted:
     )
     limits = {name: table["usd_per_hour"] for name, table in tables_of.items() if "usd_per_hour" in table}
     for name, limit in limits.items():
+        where = place(loaded, "providers", name, "usd_per_hour")
         if not (isinstance(limit, Decimal) and limit.is_finite() and limit > 0):
-            where = place(loaded, "providers", name, "usd_per_hour")
             raise SpecError(f"{where}: must be a price above zero, found {limit}")
+        if limit >= _NO_LIMIT_USD:
+            raise SpecError(f"{where}: a thousand million and more limits nothing: leave it out")
     return Wanted(settings=spec.provider_settings, rules=rules, usd_per_hour=limits)
 
 

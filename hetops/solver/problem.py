@@ -296,12 +296,12 @@ def _faults_of_limits(problem: Problem) -> Iterator[str]:
         yield f"assumed_max_nodes: {problem.assumed_max_nodes} must be at least 0"
     for name in ("budget_usd_per_hour", "mean_budget_usd_per_hour"):
         budget: Decimal | None = getattr(problem, name)
-        if budget is not None and not _amount(budget):
-            yield f"{name}: {budget} must be a number of at least 0"
+        if budget is not None and not _budget(budget):
+            yield f"{name}: {budget} must be a number from 0 to 1e15, or null for none"
     providers = {place.provider for place in problem.everywhere}
     for provider, usd in problem.provider_budgets_usd_per_hour.items():
-        if not _amount(usd):
-            yield f"provider_budgets_usd_per_hour[{provider}]: {usd} must be a number of at least 0"
+        if not _budget(usd):
+            yield f"provider_budgets_usd_per_hour[{provider}]: {usd} must be a number from 0 to 1e15"
         yield from unknown("provider", (provider,), providers, "provider_budgets_usd_per_hour")
     yield from repeated("quota group", (g.id for g in problem.quota_groups))
     for group in problem.quota_groups:
@@ -431,3 +431,8 @@ def _rate(value: float) -> bool:
 
 def _amount(value: Decimal) -> bool:
     return value.is_finite() and value >= 0
+
+
+def _budget(usd: Decimal) -> bool:
+    """Whether it may be reckoned with: beyond, a Decimal's 28 digits hold no cent of it."""
+    return _amount(usd) and usd <= Decimal("1e15")

@@ -28,6 +28,7 @@ Part = Annotated[float, Meta(ge=0, le=1)]
 Money = Annotated[Decimal, Meta(description="USD", extra_json_schema={"exclusiveMinimum": 0})]
 Cost = Annotated[Decimal, Meta(description="USD, 0 too", extra_json_schema={"minimum": 0})]
 
+_NO_BUDGET_USD = Decimal("1e9")
 _OF_EVERY_PROVIDER = ("enabled", "usd_per_hour")
 """Keys of `[providers.NAME]` that are ours; the rest is the provider's own."""
 
@@ -166,6 +167,8 @@ class BudgetSpec(Table, frozen=True, kw_only=True):
                 raise ValueError(
                     "a budget must be above zero: with nothing to spend no fleet serves a request"
                 )
+            if limit is not None and not limit < _NO_BUDGET_USD:
+                raise ValueError("a budget of a thousand million USD and more limits nothing: leave it out")
 
     @property
     def limit_usd_per_hour(self) -> Decimal | None:

@@ -30,6 +30,7 @@ def test_it_survives_json() -> None:
         ({"assumed_max_nodes": -1}, "assumed_max_nodes: -1"),
         ({"budget_usd_per_hour": Decimal(-1)}, "budget_usd_per_hour: -1"),
         ({"budget_usd_per_hour": Decimal("NaN")}, "budget_usd_per_hour: NaN"),
+        ({"budget_usd_per_hour": Decimal("1e16")}, "must be a number from 0 to 1e15"),
         (
             {"provider_budgets_usd_per_hour": {"acne": Decimal(1)}},
             "unknown provider 'acne' (did you mean 'acme'?)",

@@ -110,6 +110,7 @@ def test_whole_dollars_are_money_too_and_the_tighter_budget_counts(tmp_path: Pat
         ),
         ("4.25", "nan", "budget.usd_per_hour: expected a finite number, found nan", ""),
         ("4.25", "0", ":29: budget: a budget must be above zero", ""),
+        ("4.25", "1e400", ":29: budget: a budget of a thousand million USD and more limits nothing", ""),
         ('"chat"', '"Chat X"', ":3: deployment.name: expected str matching regex", ""),
         ('"chat"', '"cache"', ":2: deployment: 'cache' names a folder of hetops' own", ""),
         ('name = "chat"', "name = = 3", ":3: not TOML", "column 8"),
