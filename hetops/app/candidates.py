@@ -139,7 +139,7 @@ def candidates(asked: Asked) -> Candidates:
     gathered = _stocked(stocked.gathered, asked.stock)
     found = _Found(loaded=loaded, catalog=catalog, engines=engines, gathered=gathered)
     classes, traced = _classes(loaded)
-    demand_known(loaded, gathered, classes, _names(plugins, catalog))
+    demand_known(loaded, gathered, classes, _names(loaded, plugins, catalog))
     model = _model(found)
     _check_context(classes, model)
     rules = _configuration_rules(loaded.spec, model, classes, _longest(classes, traced))
@@ -162,10 +162,12 @@ def candidates(asked: Asked) -> Candidates:
     )
 
 
-def _names(plugins: Plugins, catalog: Catalog) -> Mapping[str, Iterable[str]]:
+def _names(loaded: LoadedSpec, plugins: Plugins, catalog: Catalog) -> Mapping[str, Iterable[str]]:
     """Names of traits that are known though no offer seen has them."""
+    services = [service.name for service in loaded.spec.overflow]
     return {
-        Trait.PROVIDER: [p.name for p in plugins.providers],
+        Trait.OFFER: services,
+        Trait.PROVIDER: [*(p.name for p in plugins.providers), *services],
         Trait.GPU: [g.name for g in catalog.gpu_types],
         Trait.MARKET: list(Market),
     }

@@ -20,6 +20,7 @@ from typing import Any
 
 from hetops import __version__
 from hetops.app.check_providers import fault_of, findings_of
+from hetops.app.check_services import services_of
 from hetops.catalog import tables
 from hetops.catalog.list_prices import list_prices
 from hetops.errors import HetopsError, UnknownNameError
@@ -63,7 +64,7 @@ def examine(around: Surroundings, groups: Sequence[Group] = ()) -> Diagnosis:
         Group.ENVIRONMENT: _environment,
         Group.ENGINE: lambda: _engine(around.environment),
         Group.PLUGINS: lambda: _plugins(plugins),
-        Group.SPEC: lambda: (of_spec,),
+        Group.SPEC: lambda: (of_spec, *(services_of(spec.spec.overflow, around.environment) if spec else ())),
         Group.STATE: lambda: _state(around, spec),
         Group.CLOCK: lambda: _clock(around.now),
     }

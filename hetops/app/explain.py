@@ -23,6 +23,7 @@ from hetops.solver.solve import DEFAULT_LIMIT_SECONDS, PROOF_GAP, Effort, solve
 from hetops.solver.why import Case, why
 from hetops.solver.why_none import why_none
 from hetops.solver.why_not import meant, names, why_not
+from hetops.solver.why_services import service_named, services_used, why_not_service
 
 MOST_SEARCHES = 12
 """About how many searches share the time of an explanation; one that is done early leaves the others theirs."""
@@ -129,9 +130,10 @@ def _told(asked: ExplainAsked, posed: _Posed, case: Case) -> Explanation:
 
 def _why(case: Case, limit_seconds: float) -> Explanation:
     weighed = weigh(case.problem, case.solution, limit_seconds=limit_seconds, most_gap=PROOF_GAP)
+    weighed_case = replace(case, solution=weighed.solution)
     return Explanation(
         question=Question.WHY,
-        statements=why(replace(case, solution=weighed.solution)),
+        statements=(*why(weighed_case), *services_used(weighed_case)),
         solution=weighed.solution,
         alternatives=weighed.alternatives,
     )
@@ -156,6 +158,8 @@ def _breakeven(posed: _Posed, case: Case, name: str) -> tuple[Statement, ...]:
 
 
 def _why_not(posed: _Posed, case: Case, name: str) -> tuple[Statement, ...]:
+    if service := service_named(posed.problem, name):
+        return why_not_service(case, service)
     offers = meant(posed.problem, name)
     return why_not(case, name, offers) if offers else _no_candidate(posed, case, name)
 
@@ -185,6 +189,8 @@ def _no_candidate(posed: _Posed, case: Case, name: str) -> tuple[Statement, ...]
 def _ruled_out(posed: Posed, name: str) -> Iterator[str]:
     """Why nothing of that name came before the solver: not on offer, does not fit, or too slow for every class."""
     c, wanted = posed.candidates, name.casefold()
+    for one in (o for o in posed.overflow if o.service.name.casefold() == wanted):
+        yield f"{one.service.name} may serve no class{_because(f'{r.subject}: {r.reason}' for r in one.refusals)}"
     gpus = [g for g in c.gpus if g.casefold() == wanted or g.casefold().startswith(f"{wanted}-")]
     offered = [
         o

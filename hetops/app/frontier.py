@@ -135,6 +135,7 @@ def _with_fleet(point: FrontierPoint, found: Solution, posed: Posed) -> Frontier
         usd_per_hour=found.usd_per_hour,
         requests_per_second=found.requests_per_second,
         nodes=nodes,
+        services=tuple(sorted({s.offer for s in found.shares if not s.configuration})),
         gap=found.gap,
     )
 
@@ -156,6 +157,7 @@ def _no_worse_than(harder: Iterable[FrontierPoint], own: FrontierPoint) -> Front
                 usd_per_hour=point.usd_per_hour,
                 requests_per_second=point.requests_per_second,
                 nodes=point.nodes,
+                services=point.services,
                 gap=point.gap,
                 reason="",
             )

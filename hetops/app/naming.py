@@ -7,10 +7,14 @@ from fnmatch import fnmatchcase
 
 from hetops.app.offers import Gathered
 from hetops.domain.offer import Offer, Trait
+from hetops.domain.service import Service
 from hetops.domain.workload import WorkloadClass
 from hetops.errors import UnknownNameError
 from hetops.spec.fields import LoadedSpec
 from hetops.spec.load import place
+
+Place = Offer | Service
+"""What can serve: told apart by traits."""
 
 
 def means(kind: str, word: str, names: Iterable[str]) -> bool:
@@ -21,10 +25,10 @@ def means(kind: str, word: str, names: Iterable[str]) -> bool:
     return family or any(fnmatchcase(name, pattern) for name in lowered)
 
 
-def values_of(trait: Trait, words: Iterable[str], offers: Iterable[Offer]) -> tuple[str, ...]:
-    """The values of the trait that the words mean among the offers, sorted; none where no offer has one."""
+def values_of(trait: Trait, words: Iterable[str], places: Iterable[Place]) -> tuple[str, ...]:
+    """The values of the trait that the words mean among the places, sorted; none where no place has one."""
     words = tuple(words)
-    found = {o.value(trait) for o in offers if any(means(trait, w, _called(trait, o)) for w in words)}
+    found = {o.value(trait) for o in places if any(means(trait, w, _called(trait, o)) for w in words)}
     return tuple(sorted(found))
 
 
@@ -68,8 +72,10 @@ def _others(
             yield "provider", name, list(providers), ("interruptions", i, "providers", at)
 
 
-def _called(trait: Trait, offer: Offer) -> tuple[str, ...]:
-    """What an offer's value of a trait may be called."""
+def _called(trait: Trait, offer: Place) -> tuple[str, ...]:
+    """What a place's value of a trait may be called; nothing where it has none."""
+    if isinstance(offer, Service):
+        return tuple(filter(None, (offer.value(trait),)))
     if trait is Trait.OFFER:
         return offer.id, offer.sku
     if trait is Trait.ZONE:

@@ -7,11 +7,13 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 
 from hetops import __version__
 from hetops.app.candidates import Asked, Candidates
 from hetops.app.no_fleet import no_fleet
+from hetops.app.overflow import planned_service
 from hetops.app.pose import Posed, pose, pose_of
 from hetops.app.term_costs import cost_from_nothing, term_costs
 from hetops.app.terms import interruptions, loss_rules, share_rules
@@ -31,15 +33,17 @@ from hetops.domain.plan import (
     PoolForecast,
 )
 from hetops.domain.policy import FallbackShare, LossCover, Migration, Rental
+from hetops.domain.service import PlannedService
+from hetops.domain.workload import WorkloadClass
 from hetops.errors import HetopsError
 from hetops.files import write_whole
 from hetops.performance import bounds
-from hetops.performance.intervals import around, forecast, slowest, widths_of
+from hetops.performance.intervals import Forecast, around, forecast, slowest, stated, widths_of
 from hetops.plugin.provider import for_planning_only
 from hetops.solver.certify import CHECKS, CHECKS_OF_TERMS
 from hetops.solver.explain import Weighed, weigh
 from hetops.solver.recheck import seal
-from hetops.solver.solution import Ended, Infeasible, Solution
+from hetops.solver.solution import Ended, Infeasible, Solution, SolvedShare
 from hetops.solver.solve import DEFAULT_LIMIT_SECONDS, Effort, solve
 
 _WEIGH_SECONDS = 5.0
@@ -129,13 +133,18 @@ def _plan(posed: Posed, solution: Solution, alternatives: tuple[Alternative, ...
         performance=tuple(_rows(posed, solution)),
         certificate=_certificate(posed, solution, names),
         alternatives=alternatives,
-        refusals=(*c.gathered.refusals, *c.enumeration.refusals),
+        refusals=(
+            *c.gathered.refusals,
+            *c.enumeration.refusals,
+            *(refusal for one in posed.overflow for refusal in one.refusals),
+        ),
         offers_considered=len(c.gathered.selection.offers),
         configurations_considered=len(c.enumeration.configurations),
         coverage=c.gathered.collected.coverage,
         warnings=tuple(_warnings(posed, solution)),
         rentals=tuple(_rentals(posed, solution)),
         migration=_migration(posed, solution),
+        services=tuple(_services(posed, solution)),
     )
     return replace(
         plan,
@@ -146,10 +155,11 @@ def _plan(posed: Posed, solution: Solution, alternatives: tuple[Alternative, ...
 
 
 def _names(posed: Posed, solution: Solution) -> dict[tuple[str, str], str]:
-    """The names of the pools, by offer and configuration."""
-    return {
+    """The names of the pools and services, by offer and configuration; that of a service is empty."""
+    pools = {
         p.key: pool_name(posed.offers[p.offer], posed.configurations[p.configuration]) for p in solution.pools
     }
+    return pools | {(one.service.name, ""): one.service.name for one in posed.overflow}
 
 
 def _pools(posed: Posed, solution: Solution, names: Mapping[tuple[str, str], str]) -> Iterator[PlannedPool]:
@@ -168,6 +178,13 @@ def _pools(posed: Posed, solution: Solution, names: Mapping[tuple[str, str], str
         )
 
 
+def _services(posed: Posed, solution: Solution) -> Iterator[PlannedService]:
+    """Services that serve any class: those without a share stand by, and cost nothing until they are needed."""
+    for one in (o for o in posed.overflow if o.classes):
+        shares = (s for s in solution.shares if s.key == (one.service.name, ""))
+        yield planned_service(one, sum((s.usd_per_hour for s in shares), Decimal(0)))
+
+
 def _rentals(posed: Posed, solution: Solution) -> Iterator[Rental]:
     for rental in solution.rentals:
         offer = posed.problem.offer(rental.offer)
@@ -182,11 +199,12 @@ def _rentals(posed: Posed, solution: Solution) -> Iterator[Rental]:
 def _covers(posed: Posed, solution: Solution, plan: Plan) -> Iterator[LossCover]:
     """Who serves what after each loss that takes something of the fleet."""
     names = _names(posed, solution)
-    rules = {rule.id: rule for rule in loss_rules(posed.candidates, posed.offers.values())}
+    rules = {rule.id: rule for rule in loss_rules(posed.candidates, posed.places)}
     after = {one.name: one for one in solution.losses}
+    used = {share.offer for share in solution.shares} | {pool.offer.id for pool in plan.pools}
     for scenario in posed.problem.scenarios:
         rule = rules[scenario.loss]
-        if any(pool.offer.id in scenario.lost for pool in plan.pools):
+        if used & scenario.lost:
             yield LossCover(
                 rule=rule.id,
                 lost=rule.values or (scenario.name.removeprefix(f"{rule.id}: "),),
@@ -226,15 +244,17 @@ def _peak_uses(plan: Plan, c: Candidates) -> tuple[PeakUse, ...]:
 
 
 def _forecasts(posed: Posed, solution: Solution) -> Iterator[ClassForecast]:
-    """What each class gets in the slowest pool that it goes to, at that pool's load of all classes."""
+    """What each class gets in the slowest pool that it goes to, at that pool's load of all classes, or service."""
     used = {p.key: p.utilisation for p in solution.pools}
+    services = {
+        (s.name, ""): Forecast(ttft=stated(s.ttft_seconds), tpot=stated(s.tpot_seconds))
+        for s in (one.service for one in posed.overflow)
+    }
     for one in posed.candidates.workload.classes:
         found = []
         for share in (s for s in solution.shares if s.workload_class == one.name and s.share > 0):
-            row = posed.table.row(share.configuration, one.name)
-            rate = row.planned_requests_per_second * used[share.key]
-            times = posed.table.step_times[share.configuration]
-            found.append((share.share, forecast(times, one, rate, row.evidence)))
+            at = services.get(share.key)
+            found.append((share.share, at if at else _in_pool(posed, share, one, used[share.key])))
         if found:
             ttft = slowest([(part, f.ttft) for part, f in found], one.target.ttft_percentile)
             tpot = slowest([(part, f.tpot) for part, f in found], one.target.tpot_percentile)
@@ -248,6 +268,12 @@ def _forecasts(posed: Posed, solution: Solution) -> Iterator[ClassForecast]:
                 tpot_seconds_high=tpot.high,
                 tokens_per_second=one.requests_per_second * one.output_tokens.mean,
             )
+
+
+def _in_pool(posed: Posed, share: SolvedShare, one: WorkloadClass, used: float) -> Forecast:
+    row = posed.table.row(share.configuration, one.name)
+    times = posed.table.step_times[share.configuration]
+    return forecast(times, one, row.planned_requests_per_second * used, row.evidence)
 
 
 def _pool_forecasts(plan: Plan) -> Iterator[PoolForecast]:
@@ -273,7 +299,7 @@ def _rows(posed: Posed, solution: Solution) -> Iterator[PerformanceRow]:
 
 
 def _certificate(posed: Posed, solution: Solution, names: Mapping[tuple[str, str], str]) -> Certificate:
-    problem, offers = posed.problem, tuple(posed.offers.values())
+    problem = posed.problem
     return Certificate(
         objective=solution.objective,
         bound=solution.bound,
@@ -289,8 +315,8 @@ def _certificate(posed: Posed, solution: Solution, names: Mapping[tuple[str, str
             budget_usd_per_hour=problem.budget_usd_per_hour,
             provider_budgets_usd_per_hour=problem.provider_budgets_usd_per_hour,
             quotas={group.id: group.limit for group in problem.quota_groups},
-            shares=share_rules(posed.candidates, offers),
-            losses=loss_rules(posed.candidates, offers),
+            shares=share_rules(posed.candidates, posed.places),
+            losses=loss_rules(posed.candidates, posed.places),
         ),
         utilisation={names[pool.key]: pool.utilisation for pool in solution.pools},
     )
@@ -321,6 +347,10 @@ def _warnings(posed: Posed, solution: Solution) -> Iterator[str]:
         yield "some speeds are guesses from another GPU family: measure them with hetops bench"
     if untold := [o.id for o in chosen if not interruptions(c.spec.policy, o).known]:
         yield f"nobody says how often nodes of {', '.join(untold)} are taken away: the plan counts on never (policy.interruptions)"
+    served = [one for one in _services(posed, solution) if one.usd_per_hour]
+    if c.rules.floors and served:
+        names = ", ".join(one.name for one in served)
+        yield f"nobody says in which precision {names} serves: the quality floor does not cover it"
     yield from _leaving(posed)
     if c.rules.floors and solution.ended is not Ended.INTERRUPTED:
         yield _floor_cost(posed, solution)

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from hetops.app.candidates import Asked, Candidates, candidates
+from hetops.app.naming import Place
 from hetops.app.no_fleet import nothing_to_choose
+from hetops.app.overflow import Overflow, overflow, priced_services
 from hetops.app.speeds import table_of, with_targets
 from hetops.app.terms import (
     interruptions,
@@ -36,6 +38,13 @@ class Posed:
     table: PerformanceTable
     configurations: Mapping[str, Configuration]
     offers: Mapping[str, Offer]
+    overflow: tuple[Overflow, ...] = ()
+    """Services of the spec, those too that may serve nothing."""
+
+    @property
+    def places(self) -> tuple[Place, ...]:
+        """All that can serve, as rules speak of it."""
+        return (*self.offers.values(), *(one.service for one in self.overflow if one.classes))
 
     def loosened(self, factor: float) -> Problem:
         """The problem with every latency target multiplied by a factor."""
@@ -66,12 +75,14 @@ def _pose(c: Candidates, target_factor: float) -> Posed:
         raise nothing_to_choose(c, table)
     columns = (*columns, *standing_columns(c, columns))
     offers = _offers(c, {column.offer for column in columns})
+    services = overflow(c, classes)
     return Posed(
         candidates=c,
-        problem=_problem(c, classes, columns, offers.values()),
+        problem=_problem(c, classes, columns, offers.values(), services),
         table=table,
         configurations={one.id: one for one in kept},
         offers=offers,
+        overflow=services,
     )
 
 
@@ -116,9 +127,14 @@ def _columns(
 
 
 def _problem(
-    c: Candidates, classes: Sequence[WorkloadClass], columns: tuple[Column, ...], offers: Iterable[Offer]
+    c: Candidates,
+    classes: Sequence[WorkloadClass],
+    columns: tuple[Column, ...],
+    offers: Iterable[Offer],
+    services: tuple[Overflow, ...],
 ) -> Problem:
     offers, policy = tuple(offers), c.spec.policy
+    places: tuple[Place, ...] = (*offers, *(one.service for one in services if one.classes))
     configurations = dict.fromkeys(column.configuration for column in columns)
     return Problem(
         offers=tuple(priced(c, offer) for offer in offers),
@@ -132,8 +148,9 @@ def _problem(
         max_pools=policy.max_pools,
         assumed_max_nodes=policy.max_nodes_per_offer,
         gap=policy.gap,
-        share_limits=share_limits(share_rules(c, offers)),
-        losses=losses(loss_rules(c, offers)),
+        services=tuple(priced_services(services, policy.headroom)),
+        share_limits=share_limits(share_rules(c, places)),
+        losses=losses(loss_rules(c, places)),
         migration=migration(c),
     )
 

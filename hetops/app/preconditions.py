@@ -9,13 +9,13 @@ import contextlib
 import errno
 import secrets
 import socket
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 
 from hetops.domain.offer import Market
 from hetops.domain.plan import Plan
-from hetops.errors import HetopsError, PolicyError
+from hetops.errors import CredentialsError, HetopsError, PolicyError
 from hetops.files import read_bytes, write_whole
 from hetops.plugin.engine import Engine
 from hetops.plugin.provider import Provider, for_planning_only
@@ -96,6 +96,21 @@ def check_engines(plan: Plan, engines: Iterable[Engine]) -> None:
             details=(f"pool {pool}: {engine}" for pool, engine in missing.items()),
             hint="install a plugin that brings it, or rehearse here: emulate = true under [providers.local]",
         )
+
+
+def check_service_keys(plan: Plan, environment: Mapping[str, str]) -> None:
+    """The router will find the key of every service.
+
+    Raises:
+        CredentialsError: a variable is not set, or holds nothing.
+    """
+    wanted = {s.service.api_key_variable: s.name for s in plan.services if s.service.api_key_variable}
+    for variable, name in wanted.items():
+        if not environment.get(variable, "").strip():
+            raise CredentialsError(
+                f"the environment variable {variable} is not set: the router needs the key of {name} there",
+                hint=f"export {variable}=..., or leave {name} out of [[overflow]]",
+            )
 
 
 def check_budget(plan: Plan, budget: BudgetSpec) -> None:

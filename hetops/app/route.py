@@ -27,5 +27,6 @@ def route(
     Raises:
         HetopsError: it cannot start.
     """
-    post = Post(config=config, host=host, port=port, endpoint_file=environment.get(ENDPOINT_FILE, ""))
+    endpoint_file = environment.get(ENDPOINT_FILE, "")
+    post = Post(config=config, host=host, port=port, endpoint_file=endpoint_file, environment=environment)
     serve(post, say)

@@ -152,7 +152,7 @@ def _plan(asked: SimulationAsked) -> tuple[Plan, tuple[str, ...]]:
     """The plan, and what is to be said of it."""
     path = asked.plan_file
     if path is None:
-        return make_plan(asked.spec), ()
+        return _on_nodes(make_plan(asked.spec), "the plan")
     plan = codec.decode(Plan, read_bytes(path, what="plan"), source=str(path))
     if not plan.shares or not plan.pools:
         raise HetopsError(f"{path}: no class has a share of a pool: there is nothing to route")
@@ -163,7 +163,25 @@ def _plan(asked: SimulationAsked) -> tuple[Plan, tuple[str, ...]]:
                 hint=f"make it anew: hetops plan -o {path}",
             )
     broken = recheck(plan)
-    return plan, tuple(f"the plan's certificate does not check: it breaks {v.rule}" for v in broken[:1])
+    played, notes = _on_nodes(plan, str(path))
+    told = (f"the plan's certificate does not check: it breaks {v.rule}" for v in broken[:1])
+    return played, (*told, *notes)
+
+
+def _on_nodes(plan: Plan, source: str) -> tuple[Plan, tuple[str, ...]]:
+    """The plan without services that only stand by, and what is to be said of it.
+
+    Raises:
+        HetopsError: a service has a share: how it answers under load, nobody here knows.
+    """
+    names = [one.name for one in plan.services]
+    if shared := sorted({share.pool for share in plan.shares} & set(names)):
+        raise HetopsError(
+            f"{source}: {', '.join(shared)} serves a share by the token, and only nodes can be played",
+            hint="plan without services: --set 'overflow=[]'",
+        )
+    notes = (f"{', '.join(names)} stands by in the plan and is not played",) if names else ()
+    return replace(plan, services=()), notes
 
 
 def _trace(asked: SimulationAsked) -> Trace | None:

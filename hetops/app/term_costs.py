@@ -42,6 +42,10 @@ def _without(problem: Problem, posed: Posed) -> Iterator[tuple[str, Problem]]:
     if any(offer.lost_share for offer in problem.offers):
         steady = tuple(replace(offer, interruptions_per_hour=0.0) for offer in problem.offers)
         yield "counting on interruptions", replace(problem, offers=steady)
+    if problem.services:
+        told = ", ".join(service.id for service in problem.services)
+        closed = tuple(replace(service, max_requests_per_second=0.0) for service in problem.services)
+        yield f"overflow to {told}", replace(problem, services=closed)
     if posed.candidates.held.reserved:
         yield "paying for reserved nodes, used or not,", _unreserved(problem)
 

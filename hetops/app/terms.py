@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from hetops.app.candidates import Candidates
-from hetops.app.naming import values_of
+from hetops.app.naming import Place, values_of
 from hetops.domain.offer import Market, Offer
 from hetops.domain.policy import LossRule, ShareRule
 from hetops.domain.units import MINUTES_PER_HOUR
@@ -74,29 +74,29 @@ def priced(c: Candidates, offer: Offer) -> PricedOffer:
     )
 
 
-def loss_rules(c: Candidates, offers: Iterable[Offer]) -> tuple[LossRule, ...]:
+def loss_rules(c: Candidates, places: Iterable[Place]) -> tuple[LossRule, ...]:
     """What the fleet must bear to lose."""
-    offers, names = tuple(offers), Counter[str]()
+    places, names = tuple(places), Counter[str]()
     found = []
     for one in c.spec.policy.survive:
-        values = values_of(one.losing, one.names, offers)
+        values = values_of(one.losing, one.names, places)
         if values or not one.names:
             id_ = _unique(f"losing {_words(one.losing, one.names)}", names)
             found.append(LossRule(id=id_, trait=one.losing, values=values, kept_share=one.kept_share))
     return tuple(found)
 
 
-def share_rules(c: Candidates, offers: Iterable[Offer]) -> tuple[ShareRule, ...]:
+def share_rules(c: Candidates, places: Iterable[Place]) -> tuple[ShareRule, ...]:
     """How classes must be spread.
 
     Raises:
         InfeasibleError: a least share of what nobody offers.
     """
-    offers, names = tuple(offers), Counter[str]()
+    places, names = tuple(places), Counter[str]()
     found = []
     for index, one in enumerate(c.spec.policy.shares):
         classes = _classes(c, one)
-        values = values_of(one.of, one.names, offers)
+        values = values_of(one.of, one.names, places)
         if not classes or (one.names and not values):
             _demand_possible(one, index, classes)
             continue

@@ -34,6 +34,7 @@ from hetops.app.preconditions import (
     check_port,
     check_prices,
     check_providers,
+    check_service_keys,
     ensure_keys,
     first_key,
 )
@@ -148,6 +149,7 @@ class _Run:
         check_markets(plan)
         check_providers(plan, deployment.plugins.providers)
         check_engines(plan, deployment.plugins.engines)
+        check_service_keys(plan, self.asked.spec.environment)
         if deployment.loaded:
             check_budget(plan, deployment.loaded.spec.budget)
         check_port(deployment.router, _endpoints_of_ours(deployment))

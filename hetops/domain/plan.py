@@ -13,6 +13,7 @@ from hetops.domain.configuration import Configuration
 from hetops.domain.offer import Offer
 from hetops.domain.performance import Evidence, PerformanceRow, StepTimes
 from hetops.domain.policy import LossCover, LossRule, Migration, Rental, ShareRule, TermCost
+from hetops.domain.service import PlannedService
 from hetops.domain.units import MINUTES_PER_HOUR, usd_per_month
 from hetops.domain.workload import Workload
 
@@ -55,10 +56,11 @@ class PlannedPool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClassShare:
-    """The part of a class's requests that goes to a pool."""
+    """The part of a class's requests that goes to a pool, or to a service."""
 
     workload_class: str
     pool: str
+    """Name of a pool or of a service."""
     share: float
     requests_per_second: float
 
@@ -202,17 +204,25 @@ class Plan:
     migration: Migration | None = field(default=None, metadata=ADDED)
     """Where the plan was made for a fleet that runs."""
     term_costs: tuple[TermCost, ...] = field(default=(), metadata=ADDED)
+    services: tuple[PlannedService, ...] = field(default=(), metadata=ADDED)
+    """Those that get a share, or stand by for requests that pools cannot take."""
 
     @property
     def usd_per_hour(self) -> Decimal:
-        """Cost of the whole fleet, nodes that are paid for and idle included."""
+        """Cost of the whole fleet: nodes, those that are paid for and idle included, and services at their planned rates."""
         used = sum((p.usd_per_hour for p in self.pools), Decimal(0))
-        return used + sum((self.idle_nodes(r) * r.offer.total_usd_per_hour for r in self.rentals), Decimal(0))
+        idle = sum((self.idle_nodes(r) * r.offer.total_usd_per_hour for r in self.rentals), Decimal(0))
+        return used + idle + sum((s.usd_per_hour for s in self.services), Decimal(0))
 
     @property
     def nodes(self) -> Mapping[str, int]:
         """Nodes by pool."""
         return {p.name: p.nodes for p in self.pools}
+
+    @property
+    def destinations(self) -> tuple[str, ...]:
+        """Names of all that a share can go to: pools, then services."""
+        return (*(p.name for p in self.pools), *(s.name for s in self.services))
 
     def idle_nodes(self, rental: Rental) -> int:
         """Nodes of a rental that no pool uses."""

@@ -11,6 +11,7 @@ BYTES_PER_GB = 1e9
 BYTES_PER_GIB = float(1 << 30)
 MINUTES_PER_HOUR = 60.0
 SECONDS_PER_HOUR = 3600.0
+SECONDS_PER_MINUTE = 60.0
 
 
 def usd_per_month(usd_per_hour: Decimal) -> Decimal:

@@ -74,6 +74,11 @@ def around(value: float, below: float, above: float | None = None) -> Range:
     )
 
 
+def stated(value: float) -> Range:
+    """A number that somebody else promises: how far off it may be, nobody here knows."""
+    return Range(value=value, low=value, high=value)
+
+
 def forecast(times: StepTimes, of: WorkloadClass, requests_per_second: float, known: Evidence) -> Forecast:
     """What one replica gives the class, alone, at a rate that it sustains, on this evidence of its step times.
 

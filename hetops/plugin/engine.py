@@ -9,6 +9,12 @@ from typing import Any, Protocol, runtime_checkable
 from hetops.domain.model import Checkpoint, Model
 from hetops.domain.plan import PlannedPool
 
+INHERITED = "HETOPS_INHERITED"
+"""Variable of a launch that names others, by commas: those of whoever starts the process that it is to have too.
+
+So a secret reaches a process on this machine and stands in no launch, plan, state or file.
+"""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Launch:

@@ -98,7 +98,7 @@ def raised_as_text(raised: Raised) -> str:
         f"{raised.deployment} is up: {raised.model}" + (" (emulated)" if raised.emulated else ""),
         f"  endpoint  {raised.endpoint}/v1",
         f"  API key   {raised.api_keys_file}",
-        f"  nodes     {nodes}",
+        f"  nodes     {nodes or 'none'}",
         f"  cost      {q.usd_both(raised.usd_per_hour)}",
         f"  probe     {q.many(probe.output_tokens, 'token')} from {probe.pool or '-'} in {q.seconds(probe.seconds)}",
         *(f"  note      {note}" for note in raised.notes),

@@ -71,7 +71,7 @@ def _pool_row(pool: PoolDiff) -> tuple[str, ...]:
     return (
         SIGNS[pool.change],
         pool.name,
-        f"{pool.gpu}{' (emulated)' if pool.emulated else ''}",
+        f"{pool.gpu or 'by the token'}{' (emulated)' if pool.emulated else ''}",
         _before_after(str(pool.nodes_before), str(pool.nodes_after)),
         _before_after(q.usd(before), q.usd(after)),
         _before_after(_usd_month(usd_per_month(before)), _usd_month(usd_per_month(after))),

@@ -40,6 +40,8 @@ class FrontierPoint:
     requests_per_second: float | None = None
     nodes: Mapping[str, int] = field(default_factory=dict)
     """Nodes by GPU type and GPUs a node, `L40S:2`."""
+    services: tuple[str, ...] = ()
+    """Those that are paid by the token and get a share."""
     gap: float = 0.0
     reason: str = ""
     """Why there is no fleet."""
@@ -94,7 +96,9 @@ def as_text(told: Frontier) -> str:
                 else (
                     f"{q.usd(point.usd_per_hour)} /h",
                     f"{q.rate(point.requests_per_second or 0.0)}",
-                    " + ".join(f"{count} x {gpu}" for gpu, count in sorted(point.nodes.items())),
+                    " + ".join(
+                        (*(f"{n} x {gpu}" for gpu, n in sorted(point.nodes.items())), *point.services)
+                    ),
                 )
             ),
         )

@@ -16,7 +16,7 @@ from hetops.domain import codec
 from hetops.domain.codec import ADDED
 from hetops.domain.observation import Outcome
 from hetops.domain.plan import Plan
-from hetops.domain.units import usd_per_million_tokens
+from hetops.domain.units import SECONDS_PER_HOUR, usd_per_million_tokens
 from hetops.domain.workload import LatencyTarget, WorkloadClass
 from hetops.observations.merge import Latency, Summary, Tally
 from hetops.reports import quantities as q
@@ -85,7 +85,7 @@ def ledger(plan: Plan, summary: Summary, notes: tuple[str, ...] = ()) -> Ledger:
         usd_per_hour=plan.usd_per_hour,
         tokens_per_second=Measured(planned=planned, measured=measured),
         usd_per_million_tokens=Measured(
-            planned=_cost(plan, planned), measured=_cost(plan, measured) if measured else None
+            planned=_cost(plan.usd_per_hour, planned), measured=_cost(_paid(plan, summary), measured)
         ),
         emulated=any(p.offer.emulated for p in plan.pools),
         latencies_compared=len(latencies),
@@ -121,8 +121,18 @@ def as_text(found: Ledger) -> str:
     return "\n\n".join(s for s in sections if s) + "\n"
 
 
-def _cost(plan: Plan, tokens_per_second: float) -> float | None:
-    cost = usd_per_million_tokens(plan.usd_per_hour, tokens_per_second)
+def _paid(plan: Plan, summary: Summary) -> Decimal:
+    """What the plan's nodes cost an hour, and its services for the tokens that they were measured to give."""
+    paid = plan.usd_per_hour
+    for one in plan.services:
+        tally = summary.pool(one.name)
+        tokens = (tally.input_tokens_per_second, tally.output_tokens_per_second) if tally else (0.0, 0.0)
+        paid += one.service.usd_for(*(each * SECONDS_PER_HOUR for each in tokens)) - one.usd_per_hour
+    return paid
+
+
+def _cost(usd_per_hour: Decimal, tokens_per_second: float) -> float | None:
+    cost = usd_per_million_tokens(usd_per_hour, tokens_per_second)
     return None if cost == float("inf") else cost
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from hetops.domain import codec
 from hetops.domain.performance import Evidence
 from hetops.domain.plan import Alternative, ClassForecast, Plan, PlannedPool, PoolForecast
+from hetops.domain.service import PlannedService
 from hetops.domain.workload import WorkloadClass
 from hetops.reports import plan_terms
 from hetops.reports import quantities as q
@@ -37,8 +38,9 @@ def as_text(plan: Plan) -> str:
 
 
 def fleet(plan: Plan) -> str:
-    """The pools with their cost, and the total."""
-    rows = [_pool_row(pool, plan) for pool in plan.pools]
+    """The pools and the services in use with their cost, and the total."""
+    used = (s for s in plan.services if s.usd_per_hour)
+    rows = [*(_pool_row(pool, plan) for pool in plan.pools), *(_service_row(s, plan) for s in used)]
     headers = ("pool", "nodes", "offer", "replicas", "configuration", "$/hour", "requests", "sustains (80 %)")
     total = f"Total {q.usd_both(plan.usd_per_hour)} (730 h)"
     return f"{q.table(headers, rows, right=(1, 5, 6))}\n{total}"
@@ -74,8 +76,6 @@ def _pool_row(pool: PlannedPool, plan: Plan) -> tuple[str, ...]:
         parallel += f" pp{configuration.pipeline_parallel}"
     gpus = f"{pool.replicas} x {configuration.gpu_count} {configuration.gpu}"
     how = f"{configuration.engine} {parallel} {configuration.weights} {configuration.max_sequences} sequences"
-    served = sum(s.requests_per_second for s in plan.shares if s.pool == pool.name)
-    whole = plan.workload.requests_per_second
     return (
         pool.name,
         str(pool.nodes),
@@ -83,7 +83,7 @@ def _pool_row(pool: PlannedPool, plan: Plan) -> tuple[str, ...]:
         gpus,
         how,
         q.usd(pool.usd_per_hour),
-        q.share(served / whole if whole else 0.0),
+        _served(pool.name, plan),
         _sustained(next((f for f in plan.pool_forecasts if f.pool == pool.name), None)),
     )
 
@@ -93,6 +93,19 @@ def _sustained(forecast: PoolForecast | None) -> str:
         return "-"
     f = forecast
     return q.within(f.requests_per_second, f.requests_per_second_low, f.requests_per_second_high, q.rate)
+
+
+def _service_row(one: PlannedService, plan: Plan) -> tuple[str, ...]:
+    """A pool without nodes."""
+    where, what = f"{one.service.url} by the token", one.service.model
+    return one.name, "-", where, "-", what, q.usd(one.usd_per_hour), _served(one.name, plan), "-"
+
+
+def _served(name: str, plan: Plan) -> str:
+    """The part of all requests that a pool or a service gets."""
+    served = sum(s.requests_per_second for s in plan.shares if s.pool == name)
+    whole = plan.workload.requests_per_second
+    return q.share(served / whole if whole else 0.0)
 
 
 def _classes(plan: Plan) -> str:

@@ -16,7 +16,9 @@ def as_text(plan: Plan) -> str:
     """The sections in their order; empty for a plan without a policy."""
     sections = (
         _covers(plan),
-        "\n".join((*_spot(plan), *_rentals(plan), *_migration(plan), *map(_cost, plan.term_costs))),
+        "\n".join(
+            (*_spot(plan), *_services(plan), *_rentals(plan), *_migration(plan), *map(_cost, plan.term_costs))
+        ),
     )
     return "\n\n".join(s for s in sections if s)
 
@@ -46,6 +48,20 @@ def _spot(plan: Plan) -> Iterator[str]:
                 f"Interruptions: {pool.name} {pool.interruptions_per_hour:.3g} times an hour, back after "
                 f"{pool.recovery_minutes:g} min; {q.share(pool.lost_share)} of its capacity is not counted on"
             )
+
+
+def _services(plan: Plan) -> Iterator[str]:
+    """What each service is there for, and the most that its limits let it cost."""
+    for one in plan.services:
+        service = one.service
+        limits = ((service.requests_per_minute, "requests"), (service.tokens_per_minute, "tokens"))
+        most = ", ".join(f"{count:,.10g} {what}" for count, what in limits if count is not None)
+        key = f"; its key is read from ${service.api_key_variable}" if service.api_key_variable else ""
+        does = f"costs {q.usd(one.usd_per_hour)} /h" if one.usd_per_hour else "stands by"
+        yield (
+            f"Overflow: {one.name} {does}, takes {', '.join(one.serves)} when pools are full or gone; "
+            f"{q.usd(one.usd_per_hour_at_limits)} /h at its limits ({most} a minute){key}"
+        )
 
 
 def _rentals(plan: Plan) -> Iterator[str]:

@@ -14,7 +14,8 @@ from hetops.domain import codec
 from hetops.domain.codec import ADDED
 from hetops.domain.observation import Observation, Outcome
 from hetops.domain.plan import ClassForecast, Plan, PlannedPool
-from hetops.domain.units import usd_per_million_tokens, usd_per_month
+from hetops.domain.service import PlannedService
+from hetops.domain.units import SECONDS_PER_HOUR, usd_per_million_tokens, usd_per_month
 from hetops.domain.workload import WorkloadClass
 from hetops.observations.merge import Latency, Summary
 from hetops.plugin.provider import Node, NodeState
@@ -89,7 +90,7 @@ def tpot(forecast: ClassForecast | None, measured: float | None) -> Measured:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolStatus:
-    """One pool: its nodes, its load, its cost."""
+    """One pool: its nodes, its load, its cost. A service is one without nodes."""
 
     name: str
     gpu: str
@@ -185,8 +186,8 @@ def node_status(node: Node, pool: str) -> NodeStatus:
 def status(seen: Seen) -> Status:
     """The status of a deployment that is, or was, up."""
     plan, total = seen.plan, seen.summary.total
-    pools = tuple(_pool(p, seen) for p in plan.pools)
-    running = sum((_running_cost(p, seen) for p in plan.pools), Decimal(0))
+    pools = (*(_pool(p, seen) for p in plan.pools), *(_service(s, seen) for s in plan.services))
+    running = sum((pool.usd_per_hour for pool in pools), Decimal(0))
     return Status(
         deployment=plan.deployment,
         at=seen.at,
@@ -291,6 +292,28 @@ def _pool(pool: PlannedPool, seen: Seen) -> PoolStatus:
     )
 
 
+def _service(one: PlannedService, seen: Seen) -> PoolStatus:
+    """A service as a pool without nodes; it costs what its answers' tokens cost."""
+    serving = seen.serving.get(one.name) if seen.serving else None
+    tally = seen.summary.pool(one.name)
+    tokens = (tally.input_tokens_per_second, tally.output_tokens_per_second) if tally else (0.0, 0.0)
+    return PoolStatus(
+        name=one.name,
+        gpu="",
+        emulated=False,
+        health=Health.DOWN if serving == 0 else Health.HEALTHY,
+        nodes_planned=0,
+        nodes_running=0,
+        replicas_serving=serving,
+        usd_per_hour=one.service.usd_for(*(each * SECONDS_PER_HOUR for each in tokens)),
+        requests_per_second=Measured(
+            planned=sum(s.requests_per_second for s in seen.plan.shares if s.pool == one.name),
+            measured=tally.requests_per_second if tally else 0.0,
+        ),
+        utilisation=(),
+    )
+
+
 def _running(pool: PlannedPool, seen: Seen) -> int:
     return sum(n.pool == pool.name and n.state is NodeState.RUNNING for n in seen.nodes)
 
@@ -363,8 +386,8 @@ def _pool_row(pool: PoolStatus) -> tuple[str, ...]:
     return (
         pool.name,
         str(pool.health),
-        f"{pool.gpu}{' (emulated)' if pool.emulated else ''}",
-        f"{pool.nodes_running} of {pool.nodes_planned}",
+        f"{pool.gpu or 'by the token'}{' (emulated)' if pool.emulated else ''}",
+        f"{pool.nodes_running} of {pool.nodes_planned}" if pool.nodes_planned else "-",
         "-" if pool.replicas_serving is None else str(pool.replicas_serving),
         _rate(rates.measured),
         _rate(rates.planned),

@@ -70,6 +70,8 @@ def _fleets(told: WhatIf) -> str:
     plans = (told.instead_of, told.plan)
     pools = {pool.name: pool for plan in plans for pool in plan.pools}
     rows = [(name, pool.offer.id, *_nodes(name, plans), *_costs(name, plans)) for name, pool in pools.items()]
+    services = {one.name: one.service for plan in plans for one in plan.services}
+    rows += [(n, s.url, "-", "-", *_service_costs(n, plans)) for n, s in services.items()]
     total = ("total", "", *(str(sum(p.nodes for p in plan.pools)) for plan in plans))
     headers = ("pool", "offer", *(f"nodes {side}" for side in _SIDES), *(f"$/hour {side}" for side in _SIDES))
     return q.table(
@@ -83,6 +85,12 @@ def _nodes(name: str, plans: tuple[Plan, Plan]) -> tuple[str, ...]:
 
 def _costs(name: str, plans: tuple[Plan, Plan]) -> tuple[str, ...]:
     return tuple(next((q.usd(p.usd_per_hour) for p in plan.pools if p.name == name), "-") for plan in plans)
+
+
+def _service_costs(name: str, plans: tuple[Plan, Plan]) -> tuple[str, ...]:
+    return tuple(
+        next((q.usd(s.usd_per_hour) for s in plan.services if s.name == name), "-") for plan in plans
+    )
 
 
 def _classes(told: WhatIf) -> str:

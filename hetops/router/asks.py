@@ -74,6 +74,11 @@ def read(body: bytes, headers: Mapping[bytes, bytes]) -> Ask:
     )
 
 
+def renamed(body: bytes, model: str) -> bytes:
+    """The same request for the model by another name."""
+    return orjson.dumps({**orjson.loads(body), "model": model})
+
+
 def _with_usage(body: bytes, asked: dict[str, Any]) -> bytes:
     """The same request that also asks for the usage event. The bytes stay as they are wherever they can."""
     options = asked.get("stream_options")

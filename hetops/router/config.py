@@ -11,10 +11,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import ClassVar
-from urllib.parse import urlsplit
 
 from hetops.domain import codec
+from hetops.domain.codec import ADDED
 from hetops.domain.plan import Plan, PlannedPool
+from hetops.domain.service import PlannedService, key_fault, url_fault
 from hetops.domain.workload import LatencyTarget, Priority, TokenLengths
 
 _SHARE_TOLERANCE = 1e-3
@@ -81,17 +82,36 @@ class RoutedClass:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RoutedService:
+    """What is paid by the token instead of nodes: how it is asked, and how much it takes in any minute."""
+
+    model: str
+    """The name that it knows the model by."""
+    api_key_variable: str = ""
+    """The environment variable of the router that holds its key; empty where it wants none."""
+    requests_per_minute: float | None = None
+    tokens_per_minute: float | None = None
+    """Input and output together."""
+
+    def __post_init__(self) -> None:
+        for name in ("requests_per_minute", "tokens_per_minute"):
+            most = getattr(self, name)
+            if most is not None and not 0 < most < math.inf:
+                raise ValueError(f"service: {name} must be a number above zero")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RoutedPool:
-    """A pool as the router sees it: where its replicas answer and how much they take."""
+    """A pool as the router sees it: where its replicas answer and how much they take. A service is a pool of one."""
 
     name: str
     configuration: str
-    """`Configuration.id`"""
+    """`Configuration.id`; of a service, the model's name there."""
     gpu: str
     endpoints: tuple[str, ...]
-    """Base URL of each replica."""
+    """Base URL of each replica; that of a service ends where `/chat/completions` begins."""
     max_sequences: int
-    """Requests that one replica works on at once."""
+    """Requests that one replica works on at once; 0 for a service."""
     max_context_tokens: int
     """Longest input and output together that a replica takes."""
     requests_per_second: float = 0.0
@@ -102,12 +122,16 @@ class RoutedPool:
     """Classes that it can serve within their targets, planned here or not: where requests may be spilled to."""
     draining: tuple[str, ...] = ()
     """Those of the endpoints that get no new requests."""
+    service: RoutedService | None = field(default=None, metadata=ADDED)
+    """None where nodes of ours serve."""
 
     def __post_init__(self) -> None:
-        if self.max_sequences < 1 or self.max_context_tokens < 1:
+        if self.max_sequences < (0 if self.service else 1) or self.max_context_tokens < 1:
             raise ValueError(f"pool {self.name}: max_sequences and max_context_tokens must be at least 1")
+        variable = self.service.api_key_variable if self.service else ""
         for endpoint in self.endpoints:
-            _check_endpoint(self.name, endpoint)
+            if fault := url_fault(endpoint) or key_fault(endpoint, variable):
+                raise ValueError(f"pool {self.name}: endpoint: {fault}")
         if unknown := [e for e in self.draining if e not in self.endpoints]:
             raise ValueError(f"pool {self.name}: {unknown[0]} drains and is none of its endpoints")
 
@@ -117,7 +141,7 @@ class RouterConfig:
     """Everything that a router goes by."""
 
     FORMAT: ClassVar[str] = "hetops.router"
-    FORMAT_VERSION: ClassVar[str] = "1.0"
+    FORMAT_VERSION: ClassVar[str] = "1.1"
 
     deployment: str
     plan_digest: str = ""
@@ -163,8 +187,9 @@ def from_plan(
             for c in plan.workload.classes
             if c.name in shares
         ),
-        pools=tuple(
-            _pool(plan, p, tuple(endpoints.get(p.name, ())), rates.get(p.name, {})) for p in plan.pools
+        pools=(
+            *(_pool(plan, p, tuple(endpoints.get(p.name, ())), rates.get(p.name, {})) for p in plan.pools),
+            *(_service(one, rates.get(one.name, {})) for one in plan.services),
         ),
         shares=shares,
         api_keys_file=settings.api_keys_file,
@@ -195,21 +220,30 @@ def _pool(
     )
 
 
+def _service(one: PlannedService, rates: Mapping[str, float]) -> RoutedPool:
+    service = one.service
+    return RoutedPool(
+        name=one.name,
+        configuration=service.model,
+        gpu="",
+        endpoints=(service.url,),
+        max_sequences=0,
+        max_context_tokens=service.max_context_tokens,
+        requests_per_second=sum(rates.values()),
+        usd_per_hour=one.usd_per_hour,
+        serves=one.serves,
+        service=RoutedService(
+            model=service.model,
+            api_key_variable=service.api_key_variable,
+            requests_per_minute=service.requests_per_minute,
+            tokens_per_minute=service.tokens_per_minute,
+        ),
+    )
+
+
 def _typical(lengths: TokenLengths) -> float:
     """The median: distances between requests and classes are taken in logarithms, where it is the middle."""
     return lengths.p50 if lengths.p50 > 0 else lengths.mean
-
-
-def _check_endpoint(pool: str, endpoint: str) -> None:
-    try:
-        url = urlsplit(endpoint)
-        port = url.port
-    except ValueError as fault:
-        raise ValueError(f"pool {pool}: endpoint {endpoint!r} is no URL: {fault}") from fault
-    if url.scheme not in ("http", "https") or not url.hostname or port == 0:
-        raise ValueError(f"pool {pool}: endpoint {endpoint!r} is no http or https base URL")
-    if url.username or url.password or url.query or url.fragment:
-        raise ValueError(f"pool {pool}: an endpoint is a base URL, without user, query or fragment")
 
 
 def _faults(config: RouterConfig) -> Iterator[str]:

@@ -4,7 +4,8 @@ The plan decides first: each class's requests go to its pools in the planned sha
 corrects it: a pool without a healthy replica has no turn, and neither has one whose context the request does not fit in,
 where another's does. A pool that is full, with requests waiting that the plan's queueing does not explain, gives the request
 away to a pool that serves the class and has a place free, emptiest first, then cheapest; the turn counts as had, so that nobody makes up for it later. Within a pool the replica with the
-fewest requests takes it.
+fewest requests takes it. A service is a pool that is never full but has an allowance by the minute: without any left it has
+no turn and is given nothing; what pools of our own can take is never given away to it.
 """
 
 from __future__ import annotations
@@ -12,8 +13,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
+from typing import NamedTuple
 
 from hetops.router import health as states
+from hetops.router.allowance import Allowance
 from hetops.router.apportion import Apportionment
 from hetops.router.config import RoutedPool, RouterConfig
 from hetops.router.health import Circuit, Fault, Health, HealthPolicy
@@ -33,6 +36,8 @@ class Unroutable(Enum):
     """None of their endpoints is healthy."""
     NONE_LEFT = auto()
     """All that are healthy were tried."""
+    NONE_ALLOWED = auto()
+    """All that are healthy are services that take no more in this minute."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +47,10 @@ class Choice:
     pool: str
     endpoint: str
     planned: str
+    service: bool = False
+    """Whether it is a service of somebody else's."""
+    given: int = 0
+    """The request's number in the service's allowance."""
 
     @property
     def spilled(self) -> bool:
@@ -74,6 +83,10 @@ class _Endpoint:
         self.draining = False
         self.usable = True
 
+    @property
+    def well(self) -> bool:
+        return self.health.circuit is Circuit.HEALTHY and not self.health.failures
+
     def become(self, health: Health, *, draining: bool) -> None:
         self.health, self.draining = health, draining
         self.usable = not draining and health.usable
@@ -82,14 +95,23 @@ class _Endpoint:
 class _Pool:
     """A pool and its replicas."""
 
-    __slots__ = ("endpoints", "facts")
+    __slots__ = ("allowance", "endpoints", "facts")
 
-    def __init__(self, facts: RoutedPool, endpoints: Sequence[_Endpoint]) -> None:
+    def __init__(
+        self, facts: RoutedPool, endpoints: Sequence[_Endpoint], allowance: Allowance | None
+    ) -> None:
         self.facts = facts
         self.endpoints = tuple(endpoints)
+        self.allowance = allowance
 
     def fits(self, tokens: int) -> bool:
         return tokens <= self.facts.max_context_tokens
+
+    def allows(self, wanted: _Wanted) -> bool:
+        return self.allowance is None or self.allowance.allows(wanted.may_take, wanted.at)
+
+    def full(self, endpoint: _Endpoint) -> bool:
+        return self.allowance is None and endpoint.in_flight >= self.most
 
     def emptiest(self, tried: Collection[str] = ()) -> _Endpoint | None:
         """The replica that takes the next request; None where none is usable."""
@@ -109,10 +131,23 @@ class _Pool:
 
     @property
     def load(self) -> float:
-        """Requests in flight for each that its usable replicas work on at once; 1 and more is full."""
+        """Requests in flight for each that its usable replicas work on at once; 1 and more is full. 0 for a service."""
+        if self.allowance is not None:
+            return 0.0
         usable = [e for e in self.endpoints if e.usable]
         room = len(usable) * self.facts.max_sequences
         return sum(e.in_flight for e in usable) / room if room else float("inf")
+
+
+class _Wanted(NamedTuple):
+    """A request, as far as pools are told apart by it."""
+
+    workload_class: str
+    tokens: int
+    """The context that it may need."""
+    may_take: int
+    """Tokens, as services count them: what it may need, and no less than is usual in its class."""
+    at: float
 
 
 class Dispatcher:
@@ -124,8 +159,14 @@ class Dispatcher:
         self._pools: dict[str, _Pool] = {}
         self._shares: dict[str, dict[str, float]] = {}
         self._turns: dict[str, Apportionment] = {}
+        self._usual: dict[str, int] = {}
         self._count = 0
+        self._at = 0.0
         self.reconfigure(config)
+
+    def passed(self, at: float) -> None:
+        """It is so late now: what services were given more than a minute ago counts no more."""
+        self._at = at
 
     def reconfigure(self, config: RouterConfig) -> frozenset[str]:
         """Goes by another configuration from now on. Returns the classes whose shares are others: their count begins anew.
@@ -133,6 +174,7 @@ class Dispatcher:
         Endpoints that stay keep their health. Those that go get nothing more, and are forgotten with their last request.
         """
         old, self._endpoints = self._endpoints, {}
+        given = {name: pool.allowance for name, pool in self._pools.items()}
         self._pools = {}
         for pool in config.pools:
             urls = [url.rstrip("/") for url in pool.endpoints]
@@ -142,7 +184,7 @@ class Dispatcher:
                 endpoint.pool = pool.name
                 endpoint.become(endpoint.health, draining=endpoint.url in away)
                 self._endpoints[endpoint.url] = endpoint
-            self._pools[pool.name] = _Pool(pool, members)
+            self._pools[pool.name] = _Pool(pool, members, _allowance(pool, given.get(pool.name)))
         for endpoint in old.values():
             endpoint.become(endpoint.health, draining=True)
             if endpoint.in_flight:
@@ -150,6 +192,7 @@ class Dispatcher:
         return self._apportion(config)
 
     def _apportion(self, config: RouterConfig) -> frozenset[str]:
+        self._usual = {c.name: round(c.input_tokens + c.output_tokens) for c in config.classes}
         shares = {name: dict(of) for name, of in config.shares.items()}
         changed = frozenset(name for name in shares if shares[name] != self._shares.get(name))
         self._turns = {
@@ -160,27 +203,41 @@ class Dispatcher:
 
     def choose(self, workload_class: str, tokens: int) -> Choice | Unroutable:
         """Where a request of so many tokens goes. It counts as in flight there until `release`."""
-        planned = self._turn(workload_class, tokens)
+        wanted = self._wanted(workload_class, tokens)
+        planned = self._turn(wanted)
         if planned is None:
-            return self._elsewhere(workload_class, tokens, (), planned="")
+            return self._elsewhere(wanted, (), planned="")
         pool = self._pools[planned]
         endpoint = pool.emptiest()
         assert endpoint is not None
-        if endpoint.in_flight < pool.most:
-            return self._take(endpoint, planned)
-        roomy = (p for p in self._serving(workload_class, tokens, ()) if p.load < 1)
+        if not pool.full(endpoint):
+            return self._take(wanted, endpoint, planned)
+        roomy = (p for p in self._serving(wanted) if p.load < 1)
         spilled = min(roomy, key=_emptiest, default=pool).emptiest()
-        return self._take(spilled or endpoint, planned)
+        return self._take(wanted, spilled or endpoint, planned)
 
     def choose_again(
         self, first: Choice, workload_class: str, tokens: int, tried: Collection[str]
     ) -> Choice | Unroutable:
         """Where a request goes whose endpoints so far failed it: the same pool as long as it has others. Costs no turn."""
+        wanted = self._wanted(workload_class, tokens)
         pool = self._pools.get(first.pool)
-        endpoint = pool.emptiest(tried) if pool else None
+        endpoint = pool.emptiest(tried) if pool and pool.allows(wanted) else None
         if endpoint:
-            return self._take(endpoint, first.planned)
-        return self._elsewhere(workload_class, tokens, tried, planned=first.planned)
+            return self._take(wanted, endpoint, first.planned)
+        return self._elsewhere(wanted, tried, planned=first.planned)
+
+    def rest(self, choice: Choice, seconds: float) -> None:
+        """A service said that it takes nothing for so long."""
+        pool = self._pools.get(choice.pool)
+        if pool and pool.allowance:
+            pool.allowance.rest(self._at + seconds)
+
+    def settle(self, choice: Choice, tokens: int) -> None:
+        """A request that a service was given took so many tokens."""
+        pool = self._pools.get(choice.pool)
+        if pool and pool.allowance:
+            pool.allowance.settle(choice.given, tokens)
 
     def release(self, endpoint: str) -> None:
         """A request is no longer in flight there."""
@@ -213,8 +270,13 @@ class Dispatcher:
             there.become(health, draining=there.draining)
 
     def due_probes(self, at: float) -> tuple[str, ...]:
-        """Endpoints to probe now; each is told once."""
-        due = [e for pool in self._pools.values() for e in pool.endpoints if e.health.probe_at <= at]
+        """Endpoints to probe now; each is told once. A service only until it is known to be well: requests tell the rest."""
+        due = [
+            e
+            for pool in self._pools.values()
+            for e in pool.endpoints
+            if e.health.probe_at <= at and not (pool.allowance and e.well)
+        ]
         for endpoint in due:
             endpoint.health = states.probing(endpoint.health, at, self._policy)
         return tuple(e.url for e in due)
@@ -236,19 +298,24 @@ class Dispatcher:
                 url=e.url, pool=e.pool, circuit=e.health.circuit, in_flight=e.in_flight, draining=e.draining
             )
 
-    def _turn(self, workload_class: str, tokens: int) -> str | None:
+    def _wanted(self, workload_class: str, tokens: int) -> _Wanted:
+        may_take = max(tokens, self._usual.get(workload_class, 0))
+        return _Wanted(workload_class, tokens, may_take, self._at)
+
+    def _turn(self, wanted: _Wanted) -> str | None:
         """The pool whose turn it is; None where no planned pool can take the request now."""
         pools = self._pools
 
         def able(name: str) -> bool:
             pool = pools[name]
-            return pool.fits(tokens) and any(e.usable for e in pool.endpoints)
+            return pool.fits(wanted.tokens) and any(e.usable for e in pool.endpoints) and pool.allows(wanted)
 
-        return self._turns[workload_class].next(able)
+        return self._turns[wanted.workload_class].next(able)
 
-    def _serving(self, workload_class: str, tokens: int, tried: Collection[str]) -> list[_Pool]:
+    def _serving(self, wanted: _Wanted) -> list[_Pool]:
         """Pools that serve the class, planned or not, whose context the request fits in and that have a replica."""
-        return [p for p in self._able(workload_class) if p.fits(tokens) and p.emptiest(tried)]
+        able = self._able(wanted.workload_class)
+        return [p for p in able if p.fits(wanted.tokens) and p.emptiest() and p.allows(wanted)]
 
     def _able(self, workload_class: str) -> list[_Pool]:
         planned = self._shares.get(workload_class, {})
@@ -258,30 +325,47 @@ class Dispatcher:
             if planned.get(name, 0) > 0 or workload_class in p.facts.serves
         ]
 
-    def _elsewhere(
-        self, workload_class: str, tokens: int, tried: Collection[str], *, planned: str
-    ) -> Choice | Unroutable:
+    def _elsewhere(self, wanted: _Wanted, tried: Collection[str], *, planned: str) -> Choice | Unroutable:
         """A pool that serves the class though no share says so now.
 
         A request that fits nowhere by the estimate goes where the context is largest: only an engine can count tokens.
         """
-        able = self._able(workload_class)
-        usable = [p for p in able if p.emptiest(tried)]
-        best = min((p for p in usable if p.fits(tokens)), key=_emptiest, default=None)
+        able = self._able(wanted.workload_class)
+        healthy = [p for p in able if p.emptiest(tried)]
+        usable = [p for p in healthy if p.allows(wanted)]
+        best = min((p for p in usable if p.fits(wanted.tokens)), key=_emptiest, default=None)
         best = best or max(usable, key=lambda p: p.facts.max_context_tokens, default=None)
         endpoint = best.emptiest(tried) if best else None
         if endpoint:
-            return self._take(endpoint, planned)
+            return self._take(wanted, endpoint, planned)
         if tried:
             return Unroutable.NONE_LEFT
+        if healthy:
+            return Unroutable.NONE_ALLOWED
         return Unroutable.NONE_HEALTHY if any(p.facts.endpoints for p in able) else Unroutable.NO_ENDPOINTS
 
-    def _take(self, endpoint: _Endpoint, planned: str) -> Choice:
+    def _take(self, wanted: _Wanted, endpoint: _Endpoint, planned: str) -> Choice:
         self._count += 1
         endpoint.last_turn = self._count
         endpoint.in_flight += 1
-        return Choice(pool=endpoint.pool, endpoint=endpoint.url, planned=planned or endpoint.pool)
+        allowance = self._pools[endpoint.pool].allowance
+        return Choice(
+            pool=endpoint.pool,
+            endpoint=endpoint.url,
+            planned=planned or endpoint.pool,
+            service=allowance is not None,
+            given=allowance.give(wanted.may_take, wanted.at) if allowance else 0,
+        )
 
 
-def _emptiest(pool: _Pool) -> tuple[float, float, str]:
-    return pool.load, float(pool.facts.usd_per_hour), pool.facts.name
+def _allowance(pool: RoutedPool, before: Allowance | None) -> Allowance | None:
+    """The allowance of a service; what it was given before a change of its limits counts on."""
+    if pool.service is None:
+        return None
+    return before.under(pool.service) if before else Allowance(pool.service)
+
+
+def _emptiest(pool: _Pool) -> tuple[bool, bool, float, float, str]:
+    """Pools of our own with a place free, then services, then full ones."""
+    load = pool.load
+    return load >= 1, pool.allowance is not None, load, float(pool.facts.usd_per_hour), pool.facts.name

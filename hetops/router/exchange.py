@@ -20,11 +20,17 @@ from hetops.router.engines import AnswerHead, Call, Listener
 from hetops.router.events import StreamMeter, Usage, WholeMeter
 from hetops.router.heads import Framing
 from hetops.router.health import Fault
+from hetops.router.probes import KEY_REFUSED
 from hetops.router.refusals import Refusal, error_event, unavailable
 from hetops.router.requests import Request
 
 _PUSHED_BACK = frozenset({429, 503})
 """An engine that is busy, or not ready: another one may take the request."""
+
+_OURS_TO_MEND = KEY_REFUSED | {404}
+"""What a service says to our key, or to the name by which we ask for the model."""
+
+_REST_SECONDS, _LONGEST_REST_SECONDS = 5.0, 60.0
 
 _WITHOUT_BODY = frozenset({204, 304})
 _MOST_RETRIES = 3
@@ -78,6 +84,12 @@ class Desk(Protocol):
     def ended(self, exchange: Exchange, observation: Observation) -> None:
         """The exchange is over."""
 
+    def rest(self, choice: Choice, seconds: float) -> None:
+        """A service said that it takes nothing for so long."""
+
+    def settle(self, choice: Choice, tokens: int) -> None:
+        """A service told, or showed, how many tokens a request took."""
+
     def learn(self, job: Job, input_tokens: int, output_tokens: int) -> None:
         """The engine told, or showed, the lengths of a whole answer; 0 where it did not."""
 
@@ -121,9 +133,14 @@ class Exchange:
     def head(self, head: AnswerHead) -> None:
         """The replica answers. An answer that pushes back is passed on only where no other replica will do."""
         self._heard = self._desk.now()
-        if head.status in _PUSHED_BACK and self._retry(self._desk.choose_another):
-            return
         assert self._choice
+        if head.status in _PUSHED_BACK and self._retry(self._after_push_back(self._choice, head)):
+            return
+        assert self._call
+        if self._choice.service and head.status in _OURS_TO_MEND:
+            self._call.cancel()
+            self.broken(Fault.BROKEN)
+            return
         if head.status >= _SERVER_ERRORS and head.status not in _PUSHED_BACK:
             self._desk.failed(self._choice.endpoint, Fault.BROKEN)
         elif head.status < _SERVER_ERRORS:
@@ -243,9 +260,19 @@ class Exchange:
         self._attempt(choice)
         return True
 
+    def _after_push_back(self, choice: Choice, head: AnswerHead) -> _Choose:
+        """Another replica within the budget for that; a service is left alone for a while, which adds to no load."""
+        if not choice.service:
+            return self._desk.choose_another
+        self._desk.rest(choice, _retry_after(head))
+        return self._desk.choose_again
+
     def _answer_head(self, head: AnswerHead) -> bytes:
         request, ask = self._job.request, self._job.ask
+        assert self._choice
         headers = heads.end_to_end(head.headers)
+        if self._choice.service:
+            headers = heads.of_service(headers)
         kind = next((value for name, value in headers if name == b"content-type"), b"")
         if ask.stream and kind.lower().startswith(b"text/event-stream"):
             self._stream = StreamMeter(Usage.SHOWN if ask.wants_usage else Usage.HIDDEN)
@@ -259,7 +286,6 @@ class Exchange:
         closing = self._client.connection_value(request)
         if self._framing is Framing.CLOSE:
             closing = b"close"
-        assert self._choice
         own = (
             (b"x-hetops-class", self._job.workload_class.encode()),
             (b"x-hetops-pool", self._choice.pool.encode()),
@@ -298,6 +324,8 @@ class Exchange:
         told, output_tokens = self._tokens()
         if outcome is Outcome.OK:
             self._desk.learn(self._job, told, output_tokens)
+            if self._choice and self._choice.service:
+                self._desk.settle(self._choice, (told or self._job.lengths.input_tokens) + output_tokens)
         self._desk.ended(self, self._observation(outcome, status, told, output_tokens))
 
     def _tokens(self) -> tuple[int, int]:
@@ -329,7 +357,16 @@ class _Choose(Protocol):
     def __call__(self, job: Job, first: Choice, tried: set[str]) -> Choice | Unroutable: ...
 
 
+def _retry_after(head: AnswerHead) -> float:
+    """Seconds that a service asks to be left alone for, within bounds; a few where it names none, or a date."""
+    told = next((value for name, value in head.headers if name == b"retry-after"), b"")
+    return min(max(float(told), 1.0), _LONGEST_REST_SECONDS) if told.isdigit() else _REST_SECONDS
+
+
 def _no_replica(why: Unroutable) -> Refusal:
+    if why is Unroutable.NONE_ALLOWED:
+        message = "what is left to serve the request takes no more in this minute"
+        return Refusal(429, message, code="rate_limit_exceeded", headers=((b"retry-after", b"5"),))
     if why is Unroutable.NO_ENDPOINTS:
         return unavailable("no engine is ready yet", code="no_endpoint")
     return unavailable("no engine is healthy at the moment", code="no_healthy_endpoint")

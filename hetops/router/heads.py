@@ -1,6 +1,7 @@
 """Writes HTTP heads: of requests to engines and of answers to clients. Pure: values in, bytes out.
 
 What goes to an engine is written anew from a list of what may pass, so a client's key, cookies and framing cannot travel.
+To a service goes no header of a client's at all.
 What comes back passes but for what concerns one connection only (RFC 9110, 7.6.1).
 """
 
@@ -14,6 +15,7 @@ Header = tuple[bytes, bytes]
 
 _FORWARDED = frozenset({b"accept", b"content-type", b"traceparent", b"tracestate", b"user-agent"})
 _OURS = b"x-hetops-"
+_FROM_SERVICES = frozenset({b"cache-control", b"content-type", b"retry-after"})
 
 _OF_ONE_CONNECTION = frozenset(
     {
@@ -53,9 +55,26 @@ def request_head(
     )
 
 
-def probe_head(target: bytes, host: bytes) -> bytes:
-    """A whole request that asks an engine how it is."""
-    return b"GET %b HTTP/1.1\r\nhost: %b\r\naccept: */*\r\n\r\n" % (target, host)
+def service_head(target: bytes, host: bytes, key: str, length: int) -> bytes:
+    """The head of a request to a service: of the client's headers nothing, of ours the key."""
+    return (
+        b"POST %b HTTP/1.1\r\nhost: %b\r\ncontent-type: application/json\r\naccept: */*\r\n"
+        b"user-agent: hetops\r\ncontent-length: %d\r\n%b\r\n"
+    ) % (target, host, length, _authorization(key))
+
+
+def probe_head(target: bytes, host: bytes, key: str = "") -> bytes:
+    """A whole request that asks an engine, or a service with its key, how it is."""
+    return b"GET %b HTTP/1.1\r\nhost: %b\r\naccept: */*\r\n%b\r\n" % (target, host, _authorization(key))
+
+
+def _authorization(key: str) -> bytes:
+    return b"authorization: Bearer %b\r\n" % key.encode() if key else b""
+
+
+def of_service(headers: Iterable[Header]) -> list[Header]:
+    """A service's headers that a client may see: nothing of the account that pays, no cookie."""
+    return [(name, value) for name, value in headers if name in _FROM_SERVICES]
 
 
 def end_to_end(headers: Sequence[Header]) -> list[Header]:

@@ -13,6 +13,8 @@ _PROBE_SECONDS = 2.0
 """How long an engine may take to say how it is."""
 
 _SERVER_ERRORS = 500
+KEY_REFUSED = frozenset({401, 402, 403})
+"""A service does not serve whoever asks with our key: no fault of the client's."""
 
 Tell = Callable[[str, Fault | None], None]
 """Takes an endpoint and its fault, None where it answers."""
@@ -21,22 +23,32 @@ Tell = Callable[[str, Fault | None], None]
 def probe(engines: Engines, endpoint: str, tell: Tell) -> None:
     """Asks an endpoint; `tell` is called once."""
     address = engines.address(endpoint)
-    one = _Probe(endpoint, tell)
+    one = _Probe(endpoint, tell, frozenset())
     one.call = engines.call(endpoint, heads.probe_head(address.prefix + b"/health", address.header), one)
 
 
-class _Probe:
-    """One question: any answer that is no server error will do."""
+def probe_service(engines: Engines, endpoint: str, key: str, tell: Tell) -> None:
+    """Asks a service for its models, which costs nothing; `tell` is called once."""
+    address = engines.address(endpoint)
+    one = _Probe(endpoint, tell, KEY_REFUSED)
+    head = heads.probe_head(address.prefix + b"/models", address.header, key)
+    one.call = engines.call(endpoint, head, one)
 
-    def __init__(self, endpoint: str, tell: Tell) -> None:
+
+class _Probe:
+    """One question: any answer that is no server error will do, nor one of those that are refused."""
+
+    def __init__(self, endpoint: str, tell: Tell, refused: frozenset[int]) -> None:
         self._endpoint = endpoint
         self._tell = tell
+        self._refused = refused
         self._fault: Fault | None = Fault.BROKEN
         self._timer = asyncio.get_running_loop().call_later(_PROBE_SECONDS, self._unanswered)
         self.call: Call | None = None
 
     def head(self, head: AnswerHead) -> None:
-        self._fault = None if head.status < _SERVER_ERRORS else Fault.BROKEN
+        bad = head.status >= _SERVER_ERRORS or head.status in self._refused
+        self._fault = Fault.BROKEN if bad else None
 
     def body(self, data: bytes) -> None:
         del data

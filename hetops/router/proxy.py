@@ -21,14 +21,14 @@ from hetops.router import asks, heads, metrics
 from hetops.router.auth import allowed
 from hetops.router.classify import Classifier, LearntLengths, Lengths
 from hetops.router.client import ClientConnection
-from hetops.router.config import Limits
+from hetops.router.config import Limits, RoutedService, RouterConfig
 from hetops.router.decide import Choice, Dispatcher, Unroutable
 from hetops.router.engines import Call, Engines, Listener
 from hetops.router.exchange import Exchange, Job
 from hetops.router.heads import Header
 from hetops.router.health import Fault
 from hetops.router.observe import Observer
-from hetops.router.probes import probe
+from hetops.router.probes import probe, probe_service
 from hetops.router.refusals import Refusal, unauthorised, unavailable
 from hetops.router.requests import Answering, Request, RequestHead
 from hetops.router.status import Moment, RouterStatus, router_status
@@ -39,6 +39,8 @@ TICK_SECONDS = 0.25
 """How often deadlines are looked at and probes sent."""
 
 _JSON: Header = (b"content-type", b"application/json")
+_PREFIX = "/v1"
+"""What the base URL of a service ends with, as a rule: paths go on after it."""
 _FORWARDED = frozenset({"/v1/chat/completions", "/v1/completions"})
 _OWN = frozenset({"/v1/models", "/health", "/metrics", "/hetops/status"})
 _OPEN = frozenset({"/health"})
@@ -57,6 +59,8 @@ class Router:
         self._loop = asyncio.get_running_loop()
         self.config = orders.config
         self._keys = orders.keys
+        self._service_keys = orders.service_keys
+        self._services = _services(orders.config)
         self._classes = frozenset(c.name for c in orders.config.classes)
         self._classifier = Classifier(orders.config.classes)
         self._dispatcher = Dispatcher(orders.config)
@@ -97,6 +101,7 @@ class Router:
     def obey(self, orders: Orders) -> None:
         """Goes by other orders from now on; requests under way go on as they are."""
         self.config, self._keys = orders.config, orders.keys
+        self._service_keys, self._services = orders.service_keys, _services(orders.config)
         self._classes = frozenset(c.name for c in orders.config.classes)
         self._classifier = Classifier(orders.config.classes)
         self._tally.begin_anew(self._dispatcher.reconfigure(orders.config))
@@ -112,7 +117,10 @@ class Router:
         for client in tuple(self._clients):
             client.tick(now)
         for endpoint in self._dispatcher.due_probes(now):
-            probe(self._engines, endpoint, self._probed)
+            if endpoint in self._services:
+                probe_service(self._engines, endpoint, self._key(endpoint), self._probed)
+            else:
+                probe(self._engines, endpoint, self._probed)
         self._engines.tick(now)
         for observer in (*self._retired, self._observer):
             observer.flush()
@@ -200,6 +208,7 @@ class Router:
     def choose(self, job: Job) -> Choice | Unroutable:
         """Where a request goes."""
         self._busy_retries = min(self._busy_retries + _BUSY_RETRIES_SHARE, _BUSY_RETRIES_KEPT)
+        self._dispatcher.passed(self.now())
         choice = self._dispatcher.choose(job.workload_class, job.lengths.most_tokens)
         if isinstance(choice, Choice):
             self._tally.spot(job.workload_class, choice.pool).decided += 1
@@ -208,6 +217,7 @@ class Router:
 
     def choose_again(self, job: Job, first: Choice, tried: set[str]) -> Choice | Unroutable:
         """Where it goes next, where a replica could not be reached or broke."""
+        self._dispatcher.passed(self.now())
         return self._dispatcher.choose_again(first, job.workload_class, job.lengths.most_tokens, tried)
 
     def choose_another(self, job: Job, first: Choice, tried: set[str]) -> Choice | Unroutable:
@@ -219,13 +229,31 @@ class Router:
         return choice
 
     def send(self, job: Job, endpoint: str, listener: Listener) -> Call:
-        """Sends a request to a replica."""
+        """Sends a request to a replica, or to a service."""
         address = self._engines.address(endpoint)
         request, body = job.request, job.ask.body
         assert request.head
+        if service := self._services.get(endpoint):
+            target = address.prefix + request.head.path.removeprefix(_PREFIX).encode("latin-1")
+            body = asks.renamed(body, service.model)
+            head = heads.service_head(target, address.header, self._key(endpoint), len(body))
+            return self._engines.call(endpoint, head + body, listener)
         target = address.prefix + request.head.path.encode("latin-1")
         head = heads.request_head(target, address.header, request.head.headers, len(body), job.request_id)
         return self._engines.call(endpoint, head + body, listener)
+
+    def _key(self, endpoint: str) -> str:
+        """The key of a service; empty where it wants none."""
+        return self._service_keys.get(self._services[endpoint].api_key_variable, "")
+
+    def rest(self, choice: Choice, seconds: float) -> None:
+        """A service said that it takes nothing for so long."""
+        self._dispatcher.passed(self.now())
+        self._dispatcher.rest(choice, seconds)
+
+    def settle(self, choice: Choice, tokens: int) -> None:
+        """A service told how many tokens a request took."""
+        self._dispatcher.settle(choice, tokens)
 
     def release(self, endpoint: str) -> None:
         """A request is there no more."""
@@ -356,6 +384,11 @@ class Router:
         if self._dispatcher.failing(endpoint):
             for exchange in [e for e in self._exchanges if e.endpoint == endpoint]:
                 exchange.move()
+
+
+def _services(config: RouterConfig) -> dict[str, RoutedService]:
+    """Services by their endpoints."""
+    return {url.rstrip("/"): p.service for p in config.pools if p.service for url in p.endpoints}
 
 
 def _model(name: str, created: int) -> dict[str, object]:

@@ -8,8 +8,8 @@ import gc
 import resource
 import signal
 import socket
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from hetops.errors import HetopsError
@@ -36,6 +36,8 @@ class Post:
     host: str
     port: int
     endpoint_file: str = ""
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Where services' keys are."""
 
 
 def serve(post: Post, say: Say) -> None:
@@ -45,7 +47,7 @@ def serve(post: Post, say: Say) -> None:
         HetopsError: it cannot start: a file is missing or broken, the port is taken, keys are needed.
     """
     watcher = Watcher(post.config)
-    orders = read_orders(post.config, post.host)
+    orders = read_orders(post.config, post.host, post.environment)
     watcher.changed(orders.config.api_keys_file)
     listener = _listen(post)
 
@@ -59,6 +61,7 @@ def serve(post: Post, say: Say) -> None:
 
 async def _serve(post: Post, orders: Orders, watcher: Watcher, listener: socket.socket, say: Say) -> None:
     router = Router(orders)
+    router.warnings = orders.warnings
     loop = asyncio.get_running_loop()
     stop = _Stop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -67,7 +70,8 @@ async def _serve(post: Post, orders: Orders, watcher: Watcher, listener: socket.
     url = _url(listener)
     if post.endpoint_file:
         write_whole(Path(post.endpoint_file), f"{url}\n".encode())
-    say(f"router of {orders.config.deployment} on {url}")
+    for line in (f"router of {orders.config.deployment} on {url}", *orders.warnings):
+        say(line)
     _settle()
     while not stop.asked:
         if watcher.changed(router.config.api_keys_file):
@@ -82,15 +86,17 @@ async def _serve(post: Post, orders: Orders, watcher: Watcher, listener: socket.
 def _reread(post: Post, router: Router, say: Say) -> None:
     """Goes by the files as they are now; where they are broken the old ones hold, and that is said."""
     try:
-        orders = read_orders(post.config, post.host)
+        orders = read_orders(post.config, post.host, post.environment)
     except HetopsError as fault:
         router.warnings = (f"{fault.message}; the configuration read before holds",)
         say(router.warnings[0])
         return
-    router.warnings = ()
+    router.warnings = orders.warnings
     router.obey(orders)
     endpoints = sum(len(p.endpoints) for p in orders.config.pools)
-    say(f"configuration read again: {len(orders.config.pools)} pools, {endpoints} endpoints")
+    told = f"configuration read again: {len(orders.config.pools)} pools, {endpoints} endpoints"
+    for line in (told, *orders.warnings):
+        say(line)
 
 
 async def _drain(router: Router, stop: _Stop, say: Say) -> None:

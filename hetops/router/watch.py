@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ipaddress
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from hetops.domain import codec
@@ -20,10 +21,14 @@ class Orders:
 
     config: RouterConfig
     keys: Keys | None
+    service_keys: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Keys of services, by the environment variables that hold them."""
+    warnings: tuple[str, ...] = ()
 
 
-def read_orders(path: Path, host: str) -> Orders:
-    """The configuration and its keys, for a router that listens on `host`.
+def read_orders(path: Path, host: str, environment: Mapping[str, str]) -> Orders:
+    """The configuration and its keys, for a router that listens on `host`. A service whose key is not in the
+    environment gets no requests.
 
     Raises:
         DocumentError: the configuration is broken.
@@ -34,13 +39,38 @@ def read_orders(path: Path, host: str) -> Orders:
         RouterConfig, read_bytes(path, what="router configuration"), source=f"router configuration {path}"
     )
     if config.api_keys_file:
-        return Orders(config=config, keys=_read_keys(Path(config.api_keys_file)))
+        return _with_services(Orders(config=config, keys=_read_keys(Path(config.api_keys_file))), environment)
     if not _loopback(host):
         raise UsageError(
             f"without API keys the router would serve whoever reaches {host}",
             hint="name a file of keys as api_keys_file in the router's configuration, or listen on 127.0.0.1",
         )
-    return Orders(config=config, keys=None)
+    return _with_services(Orders(config=config, keys=None), environment)
+
+
+def _with_services(orders: Orders, environment: Mapping[str, str]) -> Orders:
+    """The orders with the keys of services; those whose key is missing drain."""
+    wanted = {p.name: p.service.api_key_variable for p in orders.config.pools if p.service}
+    keys = {v: environment.get(v, "").strip() for v in wanted.values() if v}
+    lacking = {name: v for name, v in wanted.items() if v and not _sendable(keys[v])}
+    pools = (
+        replace(pool, draining=pool.endpoints) if pool.name in lacking else pool
+        for pool in orders.config.pools
+    )
+    return replace(
+        orders,
+        config=replace(orders.config, pools=tuple(pools)),
+        service_keys=keys,
+        warnings=tuple(
+            f"{name} gets no requests: the environment variable {v} holds no key that can be sent"
+            for name, v in lacking.items()
+        ),
+    )
+
+
+def _sendable(key: str) -> bool:
+    """Whether a key can stand in a header."""
+    return key.isascii() and key.isprintable() and bool(key) and " " not in key
 
 
 class Watcher:

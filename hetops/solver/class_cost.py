@@ -8,6 +8,7 @@ from dataclasses import replace
 from hetops.solver.exact import Found, look
 from hetops.solver.explanation import Statement, Topic
 from hetops.solver.problem import Column, Mode, Problem
+from hetops.solver.solution import SolvedShare
 from hetops.solver.why import Case
 
 
@@ -20,10 +21,14 @@ def _goes_to(case: Case, name: str) -> Iterator[Statement]:
     shares = sorted((s for s in case.solution.shares if s.workload_class == name), key=lambda s: -s.share)
     for share in shares:
         part = f"{share.share:.3g} of" if share.share < 1 else "All of"
-        text = f"{part} {name}, {share.requests_per_second:.4g} requests per second, goes to {share.configuration} on {share.offer}."
+        text = f"{part} {name}, {share.requests_per_second:.4g} requests per second, goes to {_at(share)}."
         yield case.told(Topic.CLASS, text, share.offer)
     if not shares:
         yield case.told(Topic.CLASS, f"{name} has no demand: it goes nowhere and costs nothing.", name)
+
+
+def _at(share: SolvedShare) -> str:
+    return f"{share.configuration} on {share.offer}" if share.configuration else f"{share.offer} by the token"
 
 
 def _adds(case: Case, name: str) -> Iterator[Statement]:
@@ -40,8 +45,9 @@ def _adds(case: Case, name: str) -> Iterator[Statement]:
 
 
 def _elsewhere(case: Case, name: str) -> Iterator[Statement]:
-    """All of the class on each GPU type alone, cheapest first, the other classes wherever is best."""
+    """All of the class on each GPU type, or service, alone, cheapest first, the other classes wherever is best."""
     places = {o.id: o.gpu or o.id for o in case.problem.offers}
+    places |= {s.id: s.id for s in case.problem.services if name in s.usd_per_request}
     found = [(place, _only_on(case, name, place, places)) for place in sorted(set(places.values()))]
     sign = 1 if case.problem.mode is Mode.MIN_COST else -1
     worst = float("inf")
@@ -60,7 +66,13 @@ def _only_on(case: Case, name: str, place: str, places: dict[str, str]) -> Found
         return replace(column, requests_per_second=rates)
 
     columns = tuple(kept(column) for column in case.problem.columns)
-    return look(_with(case.problem, columns), case.seconds)
+    services = tuple(
+        s
+        if s.id == place
+        else replace(s, usd_per_request={c: u for c, u in s.usd_per_request.items() if c != name})
+        for s in case.problem.services
+    )
+    return look(_with(replace(case.problem, services=services), columns), case.seconds)
 
 
 def _with(problem: Problem, columns: tuple[Column, ...]) -> Problem:

@@ -15,6 +15,7 @@ from fractions import Fraction
 from hetops.domain import codec
 from hetops.domain.plan import ClassShare, Plan, PlanLimits, PlannedPool
 from hetops.solver.certify import TOLERANCE, Violation, relative_gap
+from hetops.solver.recheck_services import broken_services
 from hetops.solver.recheck_terms import (
     broken_losses,
     broken_migration,
@@ -44,6 +45,7 @@ def recheck(plan: Plan) -> tuple[Violation, ...]:
     return (
         *_unserved_classes(plan),
         *_overloaded_pools(plan, limits),
+        *broken_services(plan, limits),
         *_broken_limits(plan, limits),
         *_broken_budgets(plan, limits),
         *broken_shares(plan, limits),
@@ -56,7 +58,7 @@ def recheck(plan: Plan) -> tuple[Violation, ...]:
 
 
 def _impossible_pools(plan: Plan) -> Iterator[Violation]:
-    for name, times in Counter(pool.name for pool in plan.pools).items():
+    for name, times in Counter(plan.destinations).items():
         if times > 1:
             yield Violation(rule="pools", subject=name, message="appears twice")
     for pool in plan.pools:
@@ -67,10 +69,11 @@ def _impossible_pools(plan: Plan) -> Iterator[Violation]:
                 f"{pool.replicas_per_node} replicas of {configuration.id} do not fit on a node of {offer.id}"
             )
             yield Violation(rule="pools", subject=pool.name, message=message)
-    known = {pool.name for pool in plan.pools}
+    known = set(plan.destinations)
     for share in plan.shares:
         if share.pool not in known:
-            yield Violation(rule="pools", subject=share.pool, message="serves a class and is no pool")
+            message = "serves a class and is no pool, nor a service"
+            yield Violation(rule="pools", subject=share.pool, message=message)
 
 
 def _unserved_classes(plan: Plan) -> Iterator[Violation]:
@@ -96,7 +99,7 @@ def _unserved_classes(plan: Plan) -> Iterator[Violation]:
 def _overloaded_pools(plan: Plan, limits: PlanLimits) -> Iterator[Violation]:
     loads = {pool.name: Fraction(0) for pool in plan.pools}
     rates = {one.name: Fraction(one.requests_per_second) for one in plan.workload.classes}
-    for share in plan.shares:
+    for share in (s for s in plan.shares if s.pool in loads):
         replica = _replica_rate(plan, share.pool, share.workload_class)
         if replica <= 0:
             message = "no row of performance says that the pool can serve the class"
@@ -155,7 +158,7 @@ def _broken_limits(plan: Plan, limits: PlanLimits) -> Iterator[Violation]:
 def _broken_budgets(plan: Plan, limits: PlanLimits) -> Iterator[Violation]:
     rented, offers = rented_nodes(plan), offers_of(plan)
     budget = limits.budget_usd_per_hour
-    if budget is not None and plan.usd_per_hour > budget:
+    if budget is not None and plan.usd_per_hour > _with_rounding(budget, plan):
         message = f"costs {plan.usd_per_hour} usd_per_hour, the budget is {budget}"
         yield Violation(rule="budget", subject="budget_usd_per_hour", message=message)
     for provider, most in limits.provider_budgets_usd_per_hour.items():
@@ -168,6 +171,11 @@ def _broken_budgets(plan: Plan, limits: PlanLimits) -> Iterator[Violation]:
         if cost > most:
             message = f"costs {cost} usd_per_hour, the budget is {most}"
             yield Violation(rule="provider budgets", subject=provider, message=message)
+
+
+def _with_rounding(budget: Decimal, plan: Plan) -> Fraction:
+    """A budget; where requests are paid for, with what rounding their cost may add."""
+    return Fraction(budget) * (1 + TOLERANCE * any(one.usd_per_hour for one in plan.services))
 
 
 def _wrong_totals(plan: Plan, limits: PlanLimits) -> Iterator[Violation]:

@@ -9,10 +9,11 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
 
-from hetops.domain.offer import Market, Offer
+from hetops.domain.offer import Market, Offer, Trait
 from hetops.domain.plan import Plan, PlanLimits, PlannedPool
 from hetops.domain.policy import LossCover, LossRule, Migration, Rental, ShareRule
 from hetops.solver.certify import TOLERANCE, Violation
+from hetops.solver.recheck_services import overtaxed
 from hetops.solver.terms import exact
 
 RateOf = Callable[[Plan, str, str], Fraction]
@@ -32,15 +33,23 @@ def broken_shares(plan: Plan, limits: PlanLimits) -> Iterator[Violation]:
     """Every class is spread as the rules say."""
     for rule in limits.shares:
         for values in _values(rule, plan):
-            within = {p.name for p in plan.pools if p.offer.value(rule.trait) in values}
+            within = {name for name, value in _of(plan, rule.trait).items() if value in values}
             yield from _outside(rule, values, within, plan)
 
 
 def _values(rule: ShareRule | LossRule, plan: Plan) -> tuple[tuple[str, ...], ...]:
-    """The groups of values that a rule speaks of: its own together, or each that the plan's offers have."""
+    """The groups of values that a rule speaks of: its own together, or each that the plan's places have."""
     if rule.values:
         return (rule.values,)
-    return tuple((value,) for value in sorted({p.offer.value(rule.trait) for p in plan.pools}))
+    return tuple((value,) for value in sorted(set(_of(plan, rule.trait).values())))
+
+
+def _of(plan: Plan, trait: Trait) -> dict[str, str]:
+    """What each pool, and each service with a share, has of a trait; a service that has none of it is left out."""
+    served = {share.pool for share in plan.shares}
+    services = {s.name: s.service.value(trait) for s in plan.services if s.name in served}
+    pools = {pool.name: pool.offer.value(trait) for pool in plan.pools}
+    return pools | {name: value for name, value in services.items() if value}
 
 
 def _outside(rule: ShareRule, values: tuple[str, ...], within: set[str], plan: Plan) -> Iterator[Violation]:
@@ -60,7 +69,7 @@ def broken_losses(plan: Plan, limits: PlanLimits, rate_of: RateOf) -> Iterator[V
     covers = Counter((cover.rule, cover.lost) for cover in plan.covers)
     for rule in limits.losses:
         for values in _values(rule, plan):
-            lost = {p.name for p in plan.pools if p.offer.value(rule.trait) in values}
+            lost = {name for name, value in _of(plan, rule.trait).items() if value in values}
             where = f"{rule.id}: {' or '.join(values)}"
             if lost and covers[rule.id, values] != 1:
                 message = f"{covers[rule.id, values]} ways to serve without it, must be one"
@@ -79,17 +88,27 @@ def _uncovered(
     where = f"{rule.id}: {' or '.join(cover.lost)}"
     left = {p.name: p for p in plan.pools if p.offer.value(rule.trait) not in cover.lost}
     rates = {c.name: Fraction(c.requests_per_second) for c in plan.workload.classes}
+    services = {s.name: s for s in plan.services if s.service.value(rule.trait) not in cover.lost}
     served: defaultdict[str, Fraction] = defaultdict(Fraction)
     loads: defaultdict[str, Fraction] = defaultdict(Fraction)
+    taken: defaultdict[str, dict[str, Fraction]] = defaultdict(dict)
     for share in cover.shares:
+        service = services.get(share.pool)
         replica = rate_of(plan, share.pool, share.workload_class) if share.pool in left else Fraction(0)
-        if replica <= 0 or share.share < 0:
+        able = share.workload_class in service.serves if service else replica > 0
+        if not able or share.share < 0:
             message = f"{share.workload_class} cannot be served by {share.pool} then"
             yield Violation(rule="losses", subject=where, message=message)
             continue
         served[share.workload_class] += exact(share.share)
         due = rates.get(share.workload_class, Fraction(0)) * exact(share.share)
-        loads[share.pool] += due / replica
+        if service:
+            taken[share.pool][share.workload_class] = due
+        else:
+            loads[share.pool] += due / replica
+    for name, of in taken.items():
+        for fault in overtaxed(services[name], of, plan, limits):
+            yield Violation(rule="losses", subject=where, message=f"{name} {fault} then")
     for name, rate in rates.items():
         if rate > 0 and served[name] < exact(rule.kept_share) - TOLERANCE:
             message = f"{float(served[name]):.2%} of {name} is served, must be {rule.kept_share:.2%}"

@@ -134,6 +134,8 @@ def _limits(case: Case) -> Iterator[Statement]:
         yield case.changed(Topic.LIMITS, begin, free)
     else:
         text = "No limit but the demand binds: prices and speeds alone decide."
+        if case.problem.services:
+            text = "No stock, quota, budget or number of pools binds: prices, speeds and what services take decide."
         if case.problem.losses or case.problem.share_limits:
             text = "No stock, quota, budget or number of pools binds: what the fleet must bear and prices decide."
         if case.problem.mode is Mode.MAX_THROUGHPUT:

@@ -31,8 +31,11 @@ def meant(problem: Problem, name: str) -> frozenset[str]:
 
 
 def names(problem: Problem) -> tuple[str, ...]:
-    """Everything that `meant` knows."""
-    each = (name for o in problem.offers for name in (o.gpu, o.provider, o.id))
+    """Everything that `meant` knows, and services."""
+    each = (
+        *(n for o in problem.offers for n in (o.gpu, o.provider, o.id)),
+        *(s.id for s in problem.services),
+    )
     return tuple(dict.fromkeys(name for name in each if name))
 
 

@@ -12,6 +12,7 @@ from msgspec import Meta
 
 from hetops.domain.model import Precision
 from hetops.domain.offer import Market, Trait
+from hetops.domain.service import key_fault, url_fault
 from hetops.domain.units import HOURS_PER_MONTH, MINUTES_PER_HOUR
 from hetops.domain.workload import Priority
 from hetops.state.home import RESERVED
@@ -203,6 +204,48 @@ class SpeculativeSpec(Table, frozen=True, kw_only=True):
     """What a draft takes of a step of the model: its parameters over the model's; 0 for n-grams."""
 
 
+class OverflowSpec(Table, frozen=True, kw_only=True):
+    """A service that serves the model for a price by the token: for what is beyond the fleet, or cheaper there."""
+
+    name: Name
+    """What plans, the router and observations call it."""
+    url: str
+    """Its base URL, as OpenAI's clients take it: `https://api.example.com/v1`."""
+    api_key_variable: str = ""
+    """Name of the environment variable that holds its key where the router runs; empty where it wants none."""
+    model: str = ""
+    """The name that it knows the model by; empty takes `model.name`."""
+    usd_per_million_input_tokens: Cost
+    """Price of prompts."""
+    usd_per_million_output_tokens: Cost
+    """Price of answers."""
+    requests_per_minute: Annotated[float, Meta(ge=1, le=1e9)] | None = None
+    """The most that it takes. One of both limits is needed: unknown is never unlimited."""
+    tokens_per_minute: Annotated[float, Meta(ge=1, le=1e12)] | None = None
+    """The most that it takes, input and output together."""
+    ttft_seconds: Positive
+    """Time to first token that it keeps, at the percentile of the targets: what you measured, or its operator promises."""
+    tpot_seconds: Positive
+    """Time per output token that it keeps, likewise."""
+    max_context_tokens: Annotated[int, Meta(ge=1)] | None = None
+    """Longest input and output together that it takes; empty takes the model's own."""
+    classes: tuple[str, ...] = ()
+    """Classes that may go there; empty means every class whose targets it keeps."""
+
+    def __post_init__(self) -> None:
+        fault = url_fault(self.url) or key_fault(self.url, self.api_key_variable)
+        if fault:
+            raise ValueError(fault)
+        if not (self.usd_per_million_input_tokens > 0 or self.usd_per_million_output_tokens > 0):
+            raise ValueError("a price of zero means 'not sold', never 'free': give what tokens cost")
+        if min(self.usd_per_million_input_tokens, self.usd_per_million_output_tokens) < 0:
+            raise ValueError("prices must be at least 0")
+        if self.requests_per_minute is None and self.tokens_per_minute is None:
+            raise ValueError(
+                "unknown is never unlimited: give requests_per_minute, tokens_per_minute or both"
+            )
+
+
 class EngineSpec(Table, frozen=True, kw_only=True):
     """Serving engines: which may be chosen, and the settings of each."""
 
@@ -361,6 +404,7 @@ class Spec(Table, frozen=True, kw_only=True):
     """`[providers.NAME]`: the provider may be asked; its settings are its own, `enabled` and `usd_per_hour` are common."""
     offers: OffersSpec = OffersSpec()
     reserved: tuple[ReservedSpec, ...] = ()
+    overflow: tuple[OverflowSpec, ...] = ()
     engine: EngineSpec = EngineSpec()
     router: RouterSpec = RouterSpec()
     policy: PolicySpec = PolicySpec()
@@ -373,6 +417,10 @@ class Spec(Table, frozen=True, kw_only=True):
         stated += [(c.ttft_seconds, c.tpot_seconds) for c in self.workload.classes]
         if all(ttft is None and tpot is None for ttft, tpot in stated):
             raise ValueError("no latency target: set targets.ttft_seconds, targets.tpot_seconds or both")
+        for what in ("name", "url"):
+            values = [getattr(one, what).rstrip("/") for one in self.overflow]
+            if len(set(values)) != len(values):
+                raise ValueError(f"two overflow services have one {what}")
         if not self.enabled_providers:
             raise ValueError("no provider: add a table such as [providers.local]")
 

@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import ClassVar
 
 from hetops.domain.plan import Plan, PlannedPool
+from hetops.domain.service import PlannedService
 from hetops.domain.units import usd_per_month
 from hetops.domain.workload import LatencyTarget
 from hetops.stack.changes import Changes, Drift, StepKind
@@ -31,7 +32,7 @@ class PoolChange(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolDiff:
-    """One pool before and after."""
+    """One pool before and after; a service is one without nodes."""
 
     name: str
     change: PoolChange
@@ -114,7 +115,7 @@ def fleet_diff(
     named = after or before
     if named is None:
         raise ValueError("a diff needs a plan on one side")
-    pools = _pools(before, after, changes)
+    pools = (*_pools(before, after, changes), *_services(before, after))
     router = _router(changes)
     routing = _routing(before) != _routing(after)
     targets = _targets(before, after)
@@ -154,7 +155,7 @@ def _meaning(plan: Plan) -> object:
         (p.name, p.offer.id, p.usd_per_hour, p.configuration, p.nodes, p.replicas_per_node, p.step_times)
         for p in plan.pools
     )
-    return plan.deployment, plan.model, plan.workload, plan.shares, plan.forecasts, pools
+    return plan.deployment, plan.model, plan.workload, plan.shares, plan.forecasts, pools, plan.services
 
 
 def _pools(before: Plan | None, after: Plan | None, changes: Changes) -> tuple[PoolDiff, ...]:
@@ -188,6 +189,29 @@ def _pool_change(old: PlannedPool | None, new: PlannedPool | None, changes: Chan
         return PoolChange.REPLACED
     moved = {StepKind.CREATE, StepKind.DELETE, StepKind.REPLACE} & set(kinds)
     return PoolChange.CHANGED if moved or old.nodes != new.nodes else PoolChange.UNCHANGED
+
+
+def _services(before: Plan | None, after: Plan | None) -> tuple[PoolDiff, ...]:
+    """Services as pools without nodes."""
+    old, new = ({s.name: s for s in plan.services} if plan else {} for plan in (before, after))
+    return tuple(_service(old.get(name), new.get(name)) for name in dict.fromkeys((*new, *old)))
+
+
+def _service(old: PlannedService | None, new: PlannedService | None) -> PoolDiff:
+    shown = new or old
+    assert shown is not None
+    kept = PoolChange.UNCHANGED if old == new else PoolChange.CHANGED
+    return PoolDiff(
+        name=shown.name,
+        change=PoolChange.ADDED if old is None else PoolChange.REMOVED if new is None else kept,
+        gpu="",
+        emulated=False,
+        configuration=f"{shown.service.model} at {shown.service.url}",
+        nodes_before=0,
+        nodes_after=0,
+        usd_per_hour_before=old.usd_per_hour if old else Decimal(0),
+        usd_per_hour_after=new.usd_per_hour if new else Decimal(0),
+    )
 
 
 def _router(changes: Changes) -> PoolChange:
@@ -227,12 +251,12 @@ def _relaunched(before: Plan | None, after: Plan | None, pools: tuple[PoolDiff, 
 
 
 def _routing(plan: Plan | None) -> object:
-    """What the router goes by: shares, and the lengths that it knows classes by."""
+    """What the router goes by: shares, services, and the lengths that it knows classes by."""
     if plan is None:
         return None
     shares = {(s.workload_class, s.pool): round(s.share, 9) for s in plan.shares}
     lengths = {c.name: (c.input_tokens, c.output_tokens, c.priority) for c in plan.workload.classes}
-    return shares, lengths
+    return shares, lengths, tuple((s.service, s.serves) for s in plan.services)
 
 
 def _shares(before: Plan | None, after: Plan | None) -> tuple[ShareDiff, ...]:

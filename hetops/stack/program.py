@@ -45,7 +45,8 @@ def declare(inputs: FleetInputs, program: Program) -> None:
     fleet = render(inputs, program.launcher, python=program.python)
     pools = {pool.pool.name: _pool(pool) for pool in fleet.pools}
     endpoints = {name: pulumi.Output.all(*(n.endpoints for n in nodes)) for name, nodes in pools.items()}
-    by_pool = pulumi.Output.all(**endpoints).apply(
+    known = pulumi.Output.all(**endpoints) if endpoints else pulumi.Output.from_input({})
+    by_pool = known.apply(
         lambda found: {name: list(chain.from_iterable(urls)) for name, urls in found.items()}
     )
     if inputs.router is not None and fleet.router is not None:

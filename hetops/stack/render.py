@@ -15,7 +15,7 @@ from decimal import Decimal
 import msgspec
 
 from hetops.domain.plan import PlannedPool
-from hetops.plugin.engine import Launch, LaunchContext
+from hetops.plugin.engine import INHERITED, Launch, LaunchContext
 from hetops.plugin.provider import NodeRequest
 from hetops.stack.inputs import FleetInputs, RouterInputs
 
@@ -72,10 +72,9 @@ class FleetDeclaration:
 
 def render(inputs: FleetInputs, launcher: LauncherOf, *, python: str) -> FleetDeclaration:
     """The fleet's nodes; `python` is the interpreter that the router runs in."""
-    deployment = inputs.plan.deployment
     return FleetDeclaration(
         pools=tuple(_pool(pool, inputs, launcher) for pool in inputs.plan.pools),
-        router=None if inputs.router is None else _router(inputs.router, deployment, python),
+        router=None if inputs.router is None else _router(inputs, inputs.router, python),
     )
 
 
@@ -108,10 +107,14 @@ def _node(pool: PlannedPool, deployment: str, launches: tuple[Launch, ...], inde
     )
 
 
-def _router(router: RouterInputs, deployment: str, python: str) -> NodeDeclaration:
+def _router(inputs: FleetInputs, router: RouterInputs, python: str) -> NodeDeclaration:
+    """The router; one with services of other keys is another router, for it gets keys when it starts."""
+    deployment = inputs.plan.deployment
+    keys = sorted({s.service.api_key_variable for s in inputs.plan.services} - {""})
     options = ("--config", router.config_path, "--host", router.host, "--port", str(router.port))
     launch = Launch(
         argv=(python, "-m", "hetops.cli.main", "route", *options),
+        environment=((INHERITED, ",".join(keys)),) if keys else (),
         host=router.host,
         port=router.port,
         ready_seconds=60.0,

@@ -49,7 +49,7 @@ def _become_engine(folder: Path, report: int) -> int:
             os.write(report, b"busy")
             return BUSY
         launch = json.loads((folder / "launch.json").read_text(encoding="utf-8"))
-        environment = dict(launch["environment"]) | {"HETOPS_LOCK": identity(os.fstat(lock))}
+        environment = _inherited(launch["environment"]) | {"HETOPS_LOCK": identity(os.fstat(lock))}
         _clear(folder)
         _redirect(folder / "log")
         os.set_inheritable(lock, True)
@@ -57,6 +57,12 @@ def _become_engine(folder: Path, report: int) -> int:
     except (OSError, ValueError, KeyError) as fault:
         os.write(report, f"{type(fault).__name__}: {fault}".encode())
     return 1
+
+
+def _inherited(told: dict[str, str]) -> dict[str, str]:
+    """The environment of a launch, with those variables of ours that it names: secrets, which stand in no file."""
+    named = told.get("HETOPS_INHERITED", "").split(",")
+    return {**{name: os.environ[name] for name in named if name in os.environ}, **told}
 
 
 def identity(status: os.stat_result) -> str:

@@ -11,6 +11,7 @@ from hetops.domain.model import Precision
 from hetops.domain.offer import Offer, PriceBasis
 from hetops.domain.performance import Binding, Evidence, EvidenceLayer, PerformanceRow, StepTimes
 from hetops.domain.plan import Alternative, Certificate, ClassForecast, ClassShare, Plan, PlannedPool, Refusal
+from hetops.domain.service import PlannedService, Service
 from hetops.domain.workload import LatencyTarget, TokenLengths, Workload, WorkloadClass
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
@@ -149,6 +150,31 @@ def plan(deployment: str = "chat", *, l4_nodes: int = 2) -> Plan:
         coverage="list prices of 2026-01-19 to 2026-11-20, plan only",
         warnings=("8 offers have no known stock",),
     )
+
+
+def with_service(of: Plan, name: str = "paygo", usd_per_hour: str = "0.25") -> Plan:
+    """The plan with a service that takes the place of the last pool in all shares of it, and stays beside it."""
+    last = of.pools[-1].name
+    service = Service(
+        name=name,
+        url=f"https://{name}.example.com/v1",
+        api_key_variable=f"{name.upper()}_KEY",
+        model="vendor/llama-8b",
+        usd_per_million_input_tokens=Decimal("0.10"),
+        usd_per_million_output_tokens=Decimal("0.30"),
+        requests_per_minute=600,
+        ttft_seconds=0.5,
+        tpot_seconds=0.02,
+        max_context_tokens=8192,
+    )
+    planned = PlannedService(
+        service=service,
+        serves=("chat", "code"),
+        usd_per_hour=Decimal(usd_per_hour),
+        usd_per_hour_at_limits=Decimal("9.36"),
+    )
+    shares = tuple(replace(s, pool=name) if s.pool == last else s for s in of.shares)
+    return replace(of, services=(*of.services, planned), shares=shares)
 
 
 def renamed(original: Plan, deployment: str) -> Plan:

@@ -15,6 +15,7 @@ import pytest
 from hetops_local.driver import LocalDriver
 
 from hetops.plugin import ErrorKind, Node, NodeState, ProviderError, Scope
+from hetops.plugin.engine import INHERITED
 from tests.plugins.nodes import PATIENCE_SECONDS, driven, launch, marked, pid_of, request, until
 
 
@@ -85,6 +86,18 @@ def test_an_engine_gets_the_marks_of_its_node_and_no_credentials(
     assert "OMP_NUM_THREADS=1" in environment
     assert {"HETOPS_NODE=a", "HETOPS_DEPLOYMENT=test", f"HETOPS_NODE_STATE={tmp_path}"} <= set(environment)
     for place in (*tmp_path.rglob("*"), Path(f"/proc/{pid}/environ"), Path(f"/proc/{pid}/cmdline")):
+        assert place.is_dir() or b"secret-of-the-user" not in place.read_bytes(), place
+
+
+def test_what_a_launch_inherits_reaches_the_process_and_no_file(
+    driver: LocalDriver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PAYGO_KEY", "secret-of-the-user")
+    inherits = ((INHERITED, "PAYGO_KEY,NOT_THERE"),)
+    created(driver, "a", launch(environment=inherits), sku="light")
+    environment = Path(f"/proc/{pid_of(tmp_path, 'a')}/environ").read_bytes().decode().split("\0")
+    assert "PAYGO_KEY=secret-of-the-user" in environment
+    for place in tmp_path.rglob("*"):
         assert place.is_dir() or b"secret-of-the-user" not in place.read_bytes(), place
 
 

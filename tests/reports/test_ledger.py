@@ -11,7 +11,7 @@ import pytest
 from hetops.domain.observation import Observation, Outcome
 from hetops.observations.merge import summarize
 from hetops.reports import ledger as report
-from tests.doubles.plans import plan
+from tests.doubles.plans import plan, with_service
 from tests.observations.records import observation
 
 CHAT = {"workload_class": "chat", "input_tokens": 1000, "output_tokens": 200}
@@ -107,3 +107,11 @@ def test_the_text_says_what_it_is_and_what_failed() -> None:
     assert "11 requests in 10.00 s of emulated engines (1 engine_error, 9 ok, 1 refused)" in text
     assert "TTFT p90" in text
     assert report.as_json(LEDGER)["format"] == "hetops.ledger"
+
+
+def test_a_service_counts_for_what_it_was_measured_to_give_not_for_what_was_planned() -> None:
+    of = with_service(plan())
+    told = report.ledger(of, summarize([observation(1.0, pool="paygo", **CHAT)], since=0.0, until=10.0))
+    paid = float(plan().usd_per_hour) + 360 * (1000 * 0.10 + 200 * 0.30) / 1e6
+    assert told.usd_per_million_tokens.measured == pytest.approx(paid / (1200 / 10 * 3600) * 1e6)
+    assert told.usd_per_hour == of.usd_per_hour

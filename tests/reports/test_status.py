@@ -53,9 +53,10 @@ def found(
     router: RouterStatus = ROUTER,
     serving: dict[str, int] | None = None,
     observations: Sequence[Observation] = (),
+    plan: Plan | None = None,
 ) -> Status:
     """The status of the small plan as it was seen."""
-    plan = plans.plan()
+    plan = plan or plans.plan()
     return report.status(
         Seen(
             plan=plan,
@@ -162,3 +163,17 @@ def test_a_node_keeps_the_first_line_of_its_provider_s_message() -> None:
 
 def test_emulated_pools_say_so_in_the_table() -> None:
     assert "L4 (emulated)" in report.as_text(found())
+
+
+def test_a_service_is_a_pool_without_nodes_that_costs_what_its_answers_took() -> None:
+    plan = plans.with_service(plans.plan())
+    observations = [observation(SINCE + i, "paygo") for i in range(120)]
+    status = found(plan=plan, observations=observations, serving={**SERVING, "paygo": 1})
+    service = status.pools[-1]
+    assert (service.name, service.health, service.nodes_planned) == ("paygo", Health.HEALTHY, 0)
+    due = 120 / 240 * 3600 * (1000 * 0.10 + 200 * 0.30) / 1e6
+    assert float(service.usd_per_hour) == pytest.approx(due)
+    assert status.usd_per_hour == plans.plan().usd_per_hour + service.usd_per_hour
+    row = next(line for line in report.as_text(status).splitlines() if line.startswith("paygo"))
+    assert "by the token" in row
+    assert found(plan=plan, serving={**SERVING, "paygo": 0}).health is Health.DEGRADED

@@ -246,7 +246,7 @@ class Engine:
     def _serve(self, connection: socket.socket) -> None:
         with contextlib.suppress(OSError), connection:
             while asked := _read(connection):
-                if asked.path == "/health":
+                if asked.path in ("/health", "/v1/models"):
                     self.probes += 1
                     asked.json(self.health, {})
                     continue

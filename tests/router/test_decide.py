@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from decimal import Decimal
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hetops.router.config import RoutedClass, RoutedPool, RouterConfig
+from hetops.router.config import RoutedClass, RoutedPool, RoutedService, RouterConfig
 from hetops.router.decide import Choice, Dispatcher, Unroutable
 from hetops.router.health import Fault
 
@@ -267,3 +268,66 @@ def test_whatever_happens_in_flight_counts_are_those_of_the_requests_under_way(
         elif move == "change":
             dispatcher.reconfigure(configs[number % 3])
         assert {u: n for u, n in states(dispatcher).items() if n} == Counter(held)
+
+
+def service(name: str = "paygo", **limits: float) -> RoutedPool:
+    """A service that takes both classes."""
+    facts = {"gpu": "", "max_sequences": 0, "service": RoutedService(model="m", **limits)}
+    return pool(name, **facts)
+
+
+def test_a_service_is_given_no_more_in_a_minute_than_it_takes_and_makes_nothing_up_for_later() -> None:
+    dispatcher = Dispatcher(config(pool("a"), service(requests_per_minute=5), chat={"a": 0.5, "paygo": 0.5}))
+    assert served(dispatcher, 20) == {"a": 15, "paygo": 5}
+    dispatcher.passed(59.9)
+    assert served(dispatcher, 4) == {"a": 4}
+    dispatcher.passed(60.0)
+    assert served(dispatcher, 20) == {"a": 15, "paygo": 5}
+
+
+def test_what_pools_of_our_own_can_take_is_never_spilled_to_a_service() -> None:
+    own = (pool("a", max_sequences=1), pool("b", max_sequences=1, usd_per_hour=Decimal(9)))
+    dispatcher = Dispatcher(config(*own, service(), chat={"a": 1.0}))
+    taken = [chosen(dispatcher).pool for _ in range(8)]
+    assert taken == [*["a"] * 5, "b", "paygo", "paygo"]
+
+
+def test_a_dead_pool_s_requests_go_to_a_service_before_they_queue_in_a_full_pool() -> None:
+    own = (pool("a"), pool("b", max_sequences=1, serves=("chat",)))
+    dispatcher = Dispatcher(config(*own, service(requests_per_minute=1), chat={"a": 1.0}))
+    dispatcher.failed("http://a-0:80", Fault.UNREACHABLE, 0.0)
+    assert [chosen(dispatcher).pool for _ in range(4)] == ["b", "paygo", "b", "b"]
+
+
+def test_where_only_services_are_left_and_take_no_more_that_is_told() -> None:
+    dispatcher = Dispatcher(config(service(requests_per_minute=1), chat={"paygo": 1.0}))
+    chosen(dispatcher)
+    assert dispatcher.choose("chat", 1) is Unroutable.NONE_ALLOWED
+
+
+def test_an_answer_s_tokens_are_settled_and_those_of_its_class_are_expected_until_then() -> None:
+    dispatcher = Dispatcher(config(service(tokens_per_minute=150), chat={"paygo": 1.0}))
+    choice = chosen(dispatcher, tokens=1)  # as long as its class is as a rule: 110 tokens
+    assert dispatcher.choose("chat", 1) is Unroutable.NONE_ALLOWED
+    dispatcher.settle(choice, 20)
+    assert chosen(dispatcher, tokens=130).service
+
+
+def test_another_configuration_forgets_nothing_of_what_a_service_was_given() -> None:
+    before = config(service(requests_per_minute=2), chat={"paygo": 1.0})
+    dispatcher = Dispatcher(before)
+    chosen(dispatcher)
+    dispatcher.reconfigure(config(pool("a"), *before.pools, chat={"paygo": 1.0}))
+    assert chosen(dispatcher).pool == "paygo"
+    assert chosen(dispatcher).pool == "a"
+
+
+def test_a_service_is_probed_only_until_it_is_known_to_be_well() -> None:
+    dispatcher = Dispatcher(config(pool("a"), service(), chat={"a": 0.5, "paygo": 0.5}))
+    own, theirs = "http://a-0:80", "http://paygo-0:80"
+    assert set(dispatcher.due_probes(0.0)) == {own, theirs}
+    for url in (own, theirs):
+        dispatcher.probed(url, 0.0)
+    assert dispatcher.due_probes(100.0) == (own,)
+    dispatcher.failed(theirs, Fault.BROKEN, 100.0)
+    assert dispatcher.due_probes(101.0) == (theirs,)

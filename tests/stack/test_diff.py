@@ -12,7 +12,7 @@ from hetops.domain.plan import Plan
 from hetops.stack.changes import Changes, Drift, DriftKind, Step, StepKind
 from hetops.stack.diff import FleetDiff, PoolChange, fleet_diff, settled
 from hetops.stack.render import ROUTER
-from tests.doubles.plans import plan, pool
+from tests.doubles.plans import plan, pool, with_service
 
 NOTHING = Changes(steps=())
 
@@ -162,3 +162,20 @@ def test_a_plan_made_again_settles_on_the_one_that_is_up() -> None:
 )
 def test_a_plan_that_means_another_fleet_does_not_settle(after: Plan) -> None:
     assert settled(plan(), after) is after
+
+
+def test_a_service_is_a_pool_without_nodes() -> None:
+    base, of = plan(), with_service(plan())
+    added = fleet_diff(base, of, changes(l4="same same", l40s="same"))
+    assert by_pool(added)["paygo"] is PoolChange.ADDED
+    assert added.usd_per_hour_after - added.usd_per_hour_before == of.services[0].usd_per_hour
+    assert added.routing_changed
+    assert "1 pool to add" in added.summary
+    assert by_pool(fleet_diff(of, base, changes(l4="same same", l40s="same")))["paygo"] is PoolChange.REMOVED
+    (service,) = of.services
+    other = replace(service, service=replace(service.service, requests_per_minute=60))
+    changed = fleet_diff(of, replace(of, services=(other,)), changes(l4="same same", l40s="same"))
+    assert by_pool(changed)["paygo"] is PoolChange.CHANGED
+    assert changed.routing_changed
+    assert not fleet_diff(of, of, changes(l4="same same", l40s="same")).has_changes
+    assert settled(of, replace(of, created_at=of.created_at + timedelta(hours=1))) is of

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hetops.domain.plan import Plan
-from hetops.plugin.engine import Launch, LaunchContext
+from hetops.plugin.engine import INHERITED, Launch, LaunchContext
 from hetops.stack.inputs import FleetInputs, RouterInputs
 from hetops.stack.render import EMULATOR, ROUTER, FleetDeclaration, LaunchOf, render
-from tests.doubles.plans import plan, pool
+from tests.doubles.plans import plan, pool, with_service
 
 ROUTER_INPUTS = RouterInputs(port=8099, config_path="/state/router.json")
 
@@ -137,3 +137,16 @@ def test_router_inputs_that_cannot_be_are_refused(fields: dict[str, object], fau
 def test_the_routers_url_puts_ipv6_hosts_in_brackets() -> None:
     assert RouterInputs(host="::1", port=80, config_path="/c").url == "http://[::1]:80"
     assert ROUTER_INPUTS.url == "http://127.0.0.1:8099"
+
+
+def test_a_router_inherits_the_keys_of_services_by_their_names_and_is_another_with_others() -> None:
+    plain = rendered(plan(), router=ROUTER_INPUTS).router
+    keyed = rendered(with_service(plan()), router=ROUTER_INPUTS).router
+    more = rendered(with_service(with_service(plan()), "other"), router=ROUTER_INPUTS).router
+    assert plain
+    assert keyed
+    assert more
+    assert plain.request.launches[0].environment == ()
+    assert keyed.request.launches[0].environment == ((INHERITED, "PAYGO_KEY"),)
+    assert more.request.launches[0].environment == ((INHERITED, "OTHER_KEY,PAYGO_KEY"),)
+    assert len({plain.request.name, keyed.request.name, more.request.name}) == 3
