@@ -86,33 +86,31 @@ def _case(row: Row, place: int, names: _Names) -> Case:
         raise ValueError(f"more cells than columns ({row[BEYOND]!r}): put a cell with a separator in quotes")
     metric = _metric(_told(row, "metric"))
     replica, assumed = _replica(row, names)
-    concurrency, rate = _at_once(row, "concurrency"), _at_once(row, "request_rate")
-    if not metric.is_throughput and not (_above_none(row, "concurrency") or _above_none(row, "request_rate")):
-        concurrency, assumed = (
-            1.0,
-            (*assumed, f"{metric} without concurrency or rate taken for a lone request"),
-        )
+    alone = not metric.is_throughput and not (
+        _above_none(row, "concurrency") or _above_none(row, "request_rate")
+    )
+    lone = f"{metric} without concurrency or rate taken for a lone request" if alone else ""
     return Case(
         id=row["id"],
         replica=replica,
         gpu_count=_whole(row, "gpu_count", replica.tensor_parallel * replica.pipeline_parallel),
         input_tokens=_tokens(row, "input_tokens", least=0.0),
         output_tokens=_output(row, metric),
-        concurrency=concurrency,
-        requests_per_second=rate,
+        concurrency=1.0 if alone else _at_once(row, "concurrency"),
+        requests_per_second=_at_once(row, "request_rate"),
         metric=metric,
         value=_number(row, "value") if _above_none(row, "value") else None,
         gpu=row["gpu"],
         source=row.get("source", ""),
         quality=row.get("quality", "").upper(),
-        assumed=assumed,
+        assumed=tuple(filter(None, (*assumed, lone))),
         place=place,
     )
 
 
 def _replica(row: Row, names: _Names) -> tuple[Replica, tuple[str, ...]]:
-    """The replica of a row, and what was assumed of it; without a tensor degree, one GPU where the weights fit into it, else
-    all of them."""
+    """The replica of a row, and what was assumed of it, some of it empty; without a tensor degree, one GPU where the weights
+    fit into it, else all of them."""
     gpu = _meant("gpu", _told(row, "gpu"), names.gpu)
     model = _meant("model", _told(row, "model"), lambda name: names.model(name, _size(row)))
     weights = _weights(row)
@@ -135,7 +133,7 @@ def _replica(row: Row, names: _Names) -> tuple[Replica, tuple[str, ...]]:
     )
     like_vllm = "" if is_known(engine) else f"engine {engine or '(none told)'} taken for one like vllm"
     assumed = (gpu.assumed, model.assumed, weights.assumed, kv.assumed, like_vllm, _too_heavy(replica))
-    return replica, tuple(filter(None, assumed))
+    return replica, assumed
 
 
 def _too_heavy(r: Replica) -> str:
