@@ -9,7 +9,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 
+import numpy as np
+
 from hetops.solver.problem import Mode, PricedOffer, Problem
+
+ROUNDING = 1e-9
+"""Relative difference of two quotients of floats beyond which the fractions differ the same way, with room to spare."""
+
+PLACES = 120
+"""Binary places of what serving a class costs at the scarcity prices: thirty decimal digits after the point."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,13 +47,14 @@ def weak_duality_bound(problem: Problem, prices: ScarcityPrices) -> Fraction:
     charge = {
         o.id: _charge(problem, o, prices) + Fraction(o.usd_per_hour) * minimises for o in problem.offers
     }
-    serving = sum(
-        (_cheapest(problem, name, charge) * rate for name, rate in _asked(problem).items()), Fraction(0)
-    )
+    asked = _asked(problem)
+    cheapest = _cheapest(problem, tuple(asked), charge)
+    # Rounded down, which is the safe side in both modes: the exact sum of thousands would have as many denominators.
+    serving = sum((_down(cheapest[name] * rate) for name, rate in asked.items()), Fraction(0))
     worth = _worth_of_limits(problem, prices)
     if minimises:
         return max(serving - worth, Fraction(0))
-    total = sum(_asked(problem).values(), Fraction(0))
+    total = sum(asked.values(), Fraction(0))
     return worth / serving * total if serving > 0 else total * 10**12
 
 
@@ -61,13 +70,28 @@ def _charge(problem: Problem, offer: PricedOffer, prices: ScarcityPrices) -> Fra
     return usd * Fraction(offer.usd_per_hour) + sum(quota, _price(prices.stock.get(offer.id, 0.0)))
 
 
-def _cheapest(problem: Problem, name: str, charge: Mapping[str, Fraction]) -> Fraction:
-    """Charge per request per second of a class where it is least: on the offer's column that serves it fastest."""
-    fastest: dict[str, float] = {}
-    for column in problem.columns:
-        fastest[column.offer] = max(column.rate(name), fastest.get(column.offer, 0.0))
-    able = (charge[offer] / Fraction(rate) for offer, rate in fastest.items() if rate > 0)
-    return min(able, default=Fraction(0)) / problem.usable_share
+def _cheapest(
+    problem: Problem, names: tuple[str, ...], charge: Mapping[str, Fraction]
+) -> dict[str, Fraction]:
+    """Charge per request per second of each class where it is least: on the column that serves it cheapest.
+
+    Floating point only says which columns cannot be the cheapest by far; among the rest fractions decide.
+    """
+    rates = np.array([[column.rate(name) for column in problem.columns] for name in names])
+    charges = np.array([float(charge[column.offer]) for column in problem.columns])
+    near = np.full(rates.shape, np.inf)
+    np.divide(charges, rates, out=near, where=rates > 0)
+    in_question = np.isfinite(near) & (near <= near.min(axis=1, keepdims=True) * (1 + ROUNDING))
+    found: dict[str, Fraction] = {}
+    for name, row, of in zip(names, rates, in_question, strict=True):
+        able = (charge[problem.columns[j].offer] / Fraction(row[j]) for j in np.flatnonzero(of))
+        found[name] = min(able, default=Fraction(0)) / problem.usable_share
+    return found
+
+
+def _down(value: Fraction) -> Fraction:
+    """The largest fraction of few binary places that is not above the value."""
+    return Fraction((value.numerator << PLACES) // value.denominator, 1 << PLACES)
 
 
 def _worth_of_limits(problem: Problem, prices: ScarcityPrices) -> Fraction:
