@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -14,6 +14,7 @@ from hetops.app.candidates import Asked, load_spec, trace_of
 from hetops.app.plan import make_plan
 from hetops.app.virtual_fleet import Playing, Trial, endpoints, playing
 from hetops.domain import codec
+from hetops.domain.offer import Market
 from hetops.domain.performance import StepTimes
 from hetops.domain.plan import Plan, PlannedPool
 from hetops.errors import HetopsError, TraceError, UsageError
@@ -26,7 +27,7 @@ from hetops.router.config import RouterConfig, from_plan
 from hetops.simulate import arrivals as coming
 from hetops.simulate import faults as written
 from hetops.simulate.arrivals import Arrivals
-from hetops.simulate.faults import Burst, Fault
+from hetops.simulate.faults import Burst, Fault, Reclaim
 from hetops.simulate.fleet import VirtualFleet, VirtualPool
 from hetops.simulate.replay import Scenario
 from hetops.simulate.timeline import changes
@@ -101,7 +102,7 @@ def simulate(asked: SimulationAsked, progress: Progress) -> Simulation:
         trace=UNTRACED if trace is None else trace.name,
         faults=tuple(map(_played_fault, faults)),
         runs_asked=asked.runs,
-        notes=notes,
+        notes=(*notes, *_never_reclaimed(plan, faults)),
     )
     shown = _run(stage, 0, progress)
     runs = [figures(shown)]
@@ -130,6 +131,16 @@ def _played_fault(fault: Fault) -> PlayedFault:
     return PlayedFault(
         fault=written.in_short(fault), at_seconds=fault.at_seconds, until_seconds=written.until(fault)
     )
+
+
+def _never_reclaimed(plan: Plan, faults: Iterable[Fault]) -> Iterator[str]:
+    """Pools that a reclaim is played on though nobody takes their nodes back."""
+    for fault in (f for f in faults if isinstance(f, Reclaim)):
+        kind, name = fault.place
+        for pool in (p for p in plan.pools if p.offer.market is not Market.SPOT):
+            named = {"pool": pool.name, "offer": pool.offer.id}.get(kind) or getattr(pool.offer, kind, "")
+            if named == name:
+                yield f"{written.in_short(fault)}: {pool.name} is {pool.offer.market}, which no provider takes back"
 
 
 def _tell(progress: Progress, done: int, runs: int, share: float) -> None:
@@ -319,8 +330,8 @@ def _demand_room(arrivals: Arrivals, fleet: VirtualFleet) -> None:
     long = arrivals.tokens > most
     if count := int(long.sum()):
         raise HetopsError(
-            f"{q.many(count, 'request')} of {len(arrivals):,} need more than the {most:,} tokens that the plan's largest"
-            f" context holds, the longest {int(arrivals.tokens.max()):,}",
+            f"{q.many(count, 'request')} of {len(arrivals):,} need{'s' * (count == 1)} more than the {most:,} tokens that"
+            f" the plan's largest context holds, the longest {int(arrivals.tokens.max()):,}",
             hint="plan for this trace (workload.trace), or leave these requests out of it",
         )
 

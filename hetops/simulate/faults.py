@@ -91,6 +91,11 @@ class Slow(_Somewhere, frozen=True, kw_only=True, tag="slow"):
     nodes: int = 1
     factor: float = 2.0
 
+    def __post_init__(self) -> None:
+        _Somewhere.__post_init__(self)
+        if self.factor < 1:
+            raise ValueError("factor must be at least 1: what is slow takes longer")
+
 
 class Burst(_Anywhen, frozen=True, kw_only=True, tag="burst"):
     """`factor` times as many requests as the trace has in a stretch of time, like those that it has."""

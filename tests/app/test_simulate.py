@@ -154,6 +154,7 @@ def test_a_reclaimed_node_breaks_nothing_off_where_its_notice_is_long_enough(tmp
     gentle = simulate(question(tmp_path, faults=(f"{kind},notice_seconds=60",)), told)
     harsh = simulate(question(tmp_path, faults=(f"{kind},notice_seconds=0",)), told)
     assert set(gentle.outcomes) == {Outcome.OK}
+    assert any("l4-fp8 is on_demand, which no provider takes back" in note for note in gentle.notes)
     assert harsh.outcomes[Outcome.ENGINE_ERROR] > 0
 
 

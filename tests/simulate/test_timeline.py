@@ -88,6 +88,7 @@ WRONG = {
     "burst,at_seconds=-1": ("at_seconds must be a number of at least 0, not -1", ""),
     "burst,at_seconds=1,factor=nan": ("factor must be a number of at least 0, not nan", ""),
     "burst,at_seconds=1,factor=0.5": ("factor must lie between 1 and 1000", ""),
+    "slow,pool=a,at_seconds=1,factor=0.5": ("factor must be at least 1", ""),
     "slow,pool=a,at_seconds=1,nodes=0": ("nodes must be above 0", ""),
     "slow,pool=a,at_seconds=1,nodes=1.5": ("nodes: expected `int", ""),
     "lose,zone": ("'zone' is no FIELD=VALUE", "for example lose,zone=us-east-1a,at_seconds=600"),
