@@ -4,7 +4,8 @@ A replica with n requests in flight completes mu(n) = 1 / (prefill / stages + ou
 prompts of a batch share the compute, decoding shares one reading of the weights. Under Poisson arrivals at rate r the
 number in flight is that of a queue with load-dependent processor sharing, pi(n) ~ r^n / (mu(1) ... mu(n)), whatever the
 distribution of lengths (Kelly 1979, Reversibility and Stochastic Networks, ch. 3); beyond the places requests wait.
-TPOT is held with as many in flight as an arrival finds at the target's percentile. TTFT is the prefill of the prompt at
+TPOT is held with as many in flight as an arrival finds at the target's percentile. Between nobody and one more that is no whole
+number: who finds nobody may be joined, who finds another may soon be alone (`Queue.company`). TTFT is the prefill of the prompt at
 that percentile, one decode step, and the longer of two waits: for a place, and for the prompts ahead, an M/G/1 queue
 (Pollaczek-Khinchine mean, exponential tail). Who waited for a place finds few prompts ahead: the waits do not add.
 Sums over n take the numbers of `Crowd`; where they are more than one apart the distribution between them is a line.
@@ -84,7 +85,7 @@ class Occupancy:
     """How full replicas are at a rate."""
 
     found: Floats
-    """In flight at the TPOT percentile as a request runs, itself counted."""
+    """In flight at the TPOT percentile as a request runs, itself counted; between one and two an average over its life."""
     waiting: Floats
     """Chance that all places are taken."""
 
@@ -159,7 +160,29 @@ class Queue:
         below = np.cumsum(mass * self.span, axis=1)
         whole = below[:, -1] + beyond
         below -= mass * self.overhang
-        return Occupancy(found=self._found(mass, below, whole), waiting=(last + beyond) / whole)
+        found, share = self._found(mass, below, whole), self.load.tpot_share
+        never, partly = self._company(mass, whole, rate)
+        part = np.clip((share - never) / np.maximum(partly - never, _NOTHING), 0.0, 1.0)
+        found = np.where(found <= 2.0, np.minimum(1.0 + part, self.busy[:, -1]), found)
+        return Occupancy(found=found, waiting=(last + beyond) / whole)
+
+    def company(self, rate: Floats, part: Floats) -> Floats:
+        """At these rates the share of requests that have another beside them for no more than such a part of their life.
+
+        From those that never have to those that have for a part the share rises as a line: some are joined while they run
+        (Poisson arrivals), some find one that leaves before they do (its time left taken as exponential, as long as a life).
+        """
+        mass, _, beyond = self._masses(rate)
+        never, partly = self._company(mass, np.einsum("ij,ij->i", mass, self.span) + beyond, rate)
+        share: Floats = never + part * (partly - never)
+        return share
+
+    def _company(self, mass: Floats, whole: Floats, rate: Floats) -> tuple[Floats, Floats]:
+        """Shares of requests that meet nobody while they decode, and that meet at most one, for a part of that time."""
+        decoding = self.load.output_mean * self.tpot[:, 1]
+        leaves = -np.expm1(-decoding / (decoding + self.prompt))
+        nobody, one = mass[:, 0] / whole, mass[:, 1] / whole
+        return nobody * np.exp(-rate * decoding), nobody + one * leaves
 
     def _found(self, mass: Floats, below: Floats, whole: Floats) -> Floats:
         """The smallest number with enough of the distribution at or below it, and the request itself."""

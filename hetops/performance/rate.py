@@ -19,6 +19,8 @@ from hetops.performance.search import largest
 
 _NONE = 1e-300
 """A share of requests that counts as none."""
+_ALL = 1e-9
+"""Short of a whole by as much counts as all of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +88,8 @@ class _Tpot:
     queue: Queue
     many: Floats
     """Weights of the chance that a request finds too many."""
+    part: Floats
+    """Of a request's life, in which it bears another; above one where it bears one throughout."""
     always: Bools
     never: Bools
 
@@ -95,6 +99,7 @@ class _Tpot:
         return cls(
             queue=queue,
             many=queue.above(np.maximum(most - 1.0, 0.0)),
+            part=_part_in_company(queue, most),
             always=most >= queue.places,
             never=(queue.places < 1) | (most < 1),
         )
@@ -103,14 +108,17 @@ class _Tpot:
         return _Tpot(
             queue=self.queue.rows(which),
             many=self.many[which],
+            part=self.part[which],
             always=self.always[which],
             never=self.never[which],
         )
 
     def broken(self, rate: Floats) -> Floats:
         """The logarithm of the share of requests that find too many over the share that may."""
-        crowded = np.maximum(self.queue.chance(rate, self.many), _NONE)
-        over = np.log(crowded / (1.0 - self.queue.load.tpot_share))
+        crowded = self.queue.chance(rate, self.many)
+        if (self.part < 1.0).any():
+            crowded = np.where(self.part < 1.0, 1.0 - self.queue.company(rate, self.part), crowded)
+        over = np.log(np.maximum(crowded, _NONE) / (1.0 - self.queue.load.tpot_share))
         return np.where(self.never, np.inf, np.where(self.always, -np.inf, over))
 
 
@@ -125,6 +133,13 @@ def _most_in_flight(queue: Queue) -> Floats:
         low, high = np.where(ok, middle, low), np.where(ok, high, middle)
     most: Floats = low
     return most
+
+
+def _part_in_company(queue: Queue, most: Floats) -> Floats:
+    """The part of its life in which a request may have another beside it and keep the bound on TPOT."""
+    alone, two = queue.tpot[:, 1], queue.tpot_of(np.full(len(most), 2.0))
+    part = (queue.load.tpot_bound - alone) / np.maximum(two - alone, _NONE)
+    return np.where(most == 1.0, np.minimum(part, 1.0 - _ALL), np.inf)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

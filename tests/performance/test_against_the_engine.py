@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -11,10 +13,12 @@ from hetops.domain.configuration import Configuration
 from hetops.domain.model import Precision
 from hetops.domain.performance import StepTimes
 from hetops.domain.workload import LatencyTarget, WorkloadClass
+from hetops.performance import measured
 from hetops.performance.estimate import step_times
 from hetops.performance.rate import latencies, sustained
 from hetops.simulate.core import EngineCore, Event, EventKind, Generation
 from hetops.workloads.classes import lengths
+from tests.performance.test_measured import LONG, ONE_CORE, RUNS, SHORT
 
 CATALOG = tables.load()
 PLANNED = 0.85
@@ -102,3 +106,28 @@ def test_planned_latencies_are_those_of_a_replay_and_rarely_better(
     assert tpot <= target[1]
     assert 0.9 * ttft <= promised.ttft_seconds <= 2.0 * ttft
     assert 0.9 * tpot <= promised.tpot_seconds <= 2.5 * tpot
+
+
+@pytest.mark.parametrize("places", [2, 4])
+@pytest.mark.parametrize(
+    ("busy", "tokens"), [(0.08, SHORT), (0.1, SHORT), (0.12, SHORT), (0.1, LONG), (0.12, LONG)]
+)
+def test_where_few_meet_another_the_unlucky_ones_have_it_beside_them_for_a_part_of_their_life(
+    places: int, busy: float, tokens: tuple[int, int]
+) -> None:
+    """TPOT at its percentile rises from that of a lone request to that of two as more meet, and does not jump."""
+    runs = [m for m in RUNS if m.concurrency <= places]
+    steps = measured.step_times(replace(ONE_CORE, max_sequences=places), runs, 8_000 * places)
+    random = np.random.default_rng(2)
+    inputs, outputs = (np.clip(np.round(random.lognormal(np.log(n), 0.5, 2500)), 3, 700) for n in tokens)
+    c = WorkloadClass(
+        name="c",
+        requests_per_second=1.0,
+        input_tokens=lengths(inputs),
+        output_tokens=lengths(outputs),
+        target=LatencyTarget(ttft_seconds=6.0, tpot_seconds=0.3),
+    )
+    alone = steps.prefill_seconds(inputs.mean()) + outputs.mean() * steps.decode_seconds(1, 100)
+    promised = latencies(steps, c, busy / alone).tpot_seconds
+    _, tpot = replayed(steps, busy / alone, inputs, outputs)
+    assert 0.75 < promised / np.percentile(tpot, 90) < 1.4

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import product
 
 import pytest
@@ -13,8 +14,10 @@ from hetops.domain.configuration import Configuration
 from hetops.domain.model import Precision
 from hetops.domain.performance import StepTimes
 from hetops.domain.workload import LatencyTarget, TokenLengths, WorkloadClass
+from hetops.performance import measured
 from hetops.performance.estimate import step_times
 from hetops.performance.rate import sustained
+from tests.performance.test_measured import ONE_CORE, RUNS
 
 CATALOG = tables.load()
 
@@ -57,7 +60,7 @@ class ExactQueue:
         self.prompt = self.prefill / times.pipeline_stages
         self.mu = [1 / (self.prompt + self.outputs * self.step(n) / n) for n in range(1, self.places + 1)]
 
-    def step(self, n: int) -> float:
+    def step(self, n: float) -> float:
         return self.times.decode_seconds(n, self.context)
 
     def latencies(self, rate: float) -> tuple[float, float]:
@@ -73,13 +76,22 @@ class ExactQueue:
         while below < 0.9 * whole and number < self.places:
             number += 1
             below += mass[number]
-        found = min(number + 1, self.places)
+        found: float = min(number + 1, self.places)
+        if number <= 1 < self.places:
+            found = 1 + self._company(mass[0] / whole, mass[1] / whole, rate)
         return self._ttft(rate, found, (mass[-1] + beyond) / whole), self._tpot(found)
 
-    def _tpot(self, found: int) -> float:
+    def _company(self, nobody: float, one: float, rate: float) -> float:
+        """The part of its life in which the request at the 90th percentile has another beside it."""
+        decoding = self.outputs * self._tpot(1)
+        never = nobody * math.exp(-rate * decoding)
+        partly = nobody + one * (1 - math.exp(-decoding / (decoding + self.prompt)))
+        return min(1.0, max(0.0, (0.9 - never) / (partly - never)))
+
+    def _tpot(self, found: float) -> float:
         return self.step(found) + self.times.prefill_interference * (found - 1) / self.outputs * self.prompt
 
-    def _ttft(self, rate: float, found: int, waiting: float) -> float:
+    def _ttft(self, rate: float, found: float, waiting: float) -> float:
         service = self.prompt + self.times.prefill_interference * self.step(found)
         if rate * service > 0.98 or rate > 0.98 * self.mu[-1]:
             return math.inf
@@ -129,6 +141,20 @@ def test_rates_are_within_a_percent_of_the_exact_queue() -> None:
             off.append(abs(found / exact - 1))
     assert len(off) > 30
     assert max(off) < 0.01
+
+
+@pytest.mark.parametrize("places", [2, 4])
+@pytest.mark.parametrize("tpot", [0.014, 0.02, 0.03, 0.05, 0.08])
+def test_where_a_second_sequence_costs_much_the_rate_bears_it_for_a_part_of_a_request_s_life(
+    places: int, tpot: float
+) -> None:
+    times = measured.step_times(
+        replace(ONE_CORE, max_sequences=places), [m for m in RUNS if m.concurrency <= places], 8_000
+    )
+    c = a_class((34, 10), LatencyTarget(ttft_seconds=None, tpot_seconds=tpot))
+    found = sustained([times], c, [8_000])[0]
+    assert found.requests_per_second == pytest.approx(ExactQueue(times, c).largest(), rel=0.01)
+    assert found.tpot_seconds <= tpot * 1.001
 
 
 def test_a_prefix_in_the_cache_takes_its_tokens_out_of_the_prefill_and_leaves_its_kv_where_it_is() -> None:
