@@ -32,8 +32,14 @@ _OWN = ("usd_per_hour", "max_nodes")
 """Fields that may differ within a line."""
 _EQUAL = ("quota_per_node", "interruptions_per_hour", "recovery_hours")
 """Fields that offers in line have in common."""
+LOOSE_GAP = 0.01
+"""With many periods, which a search remembers its fleets of, offers leave their bands for answers as good as this."""
+
+LAST_PART = 0.1
+"""Of the time: kept to make a real fleet of an answer whose search ran out of it."""
+
 _LAST_SECONDS = 1.0
-"""Time to make a real fleet of an answer whose search ran out of time."""
+"""What a search is given at least."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,20 +123,22 @@ def search_in_bands(
     bands, spent = Bands.of(problem, apart), 0.0
     if not bands.waiting:
         return search(problem, limit_seconds)
+    gap = max(problem.gap, LOOSE_GAP) if problem.periods else problem.gap
     while True:
-        found = search(bands.searched, max(limit_seconds - spent, _LAST_SECONDS))
+        left = limit_seconds * (1 - LAST_PART) - spent
+        found = search(replace(bands.searched, gap=gap), max(left, _LAST_SECONDS))
         spent += found.solve_seconds
         if isinstance(found, Infeasible):
             return replace(found, problem_digest=codec.digest(problem), solve_seconds=spent)
-        finer = bands.finer(found)
-        if finer == bands:
+        finer, late = bands.finer(found), found.ended is not Ended.GAP or spent >= limit_seconds
+        if finer == bands and (late or found.gap <= problem.gap or gap == problem.gap):
             return _restated(problem, found, spent)
-        if found.ended is not Ended.GAP or spent >= limit_seconds:
-            real = search(finer.without_bands, max(_LAST_SECONDS, limit_seconds / 4))
+        if late:
+            real = search(finer.without_bands, max(_LAST_SECONDS, limit_seconds - spent))
             if isinstance(real, Infeasible):
                 raise too_late(limit_seconds)
             return _bounded(_restated(problem, real, spent + real.solve_seconds), found)
-        bands = finer
+        bands, gap = finer, problem.gap if finer == bands else gap
 
 
 def too_late(limit_seconds: float) -> TimeoutExpiredError:

@@ -1,9 +1,10 @@
-"""Searches a problem of several periods one period at a time, where nothing but starts of nodes ties them together.
+"""Searches a problem of several periods one window at a time, where nothing but starts of nodes ties periods together.
 
-What ties periods together is priced instead of enforced (Lagrangian relaxation of the rows of `start_rows`): each
-period is then a small problem of its own, and their bounds add up to one for all, whatever the prices. Every fleet that
-was found for a period is kept (`fleets.py`): the best sequence of them is the answer, the next prices are those at which
-they promise the best bound. Now and then a sequence is made better one period at a time while the others stand still.
+What ties windows together is priced instead of enforced (Lagrangian relaxation of the rows of `start_rows`): each
+window is then a small problem of its own, and their bounds add up to one for all, whatever the prices. Every fleet that
+was found for a window is kept (`fleets.py`): the best sequence of them is the answer, the next prices are those at which
+they promise the best bound. Windows begin as single periods. Where prices cannot prove enough, two neighbouring windows
+become one, within which starts count in full; one window of all periods would be the whole model.
 
 Decides how to search; knows the rows only as numbers.
 """
@@ -13,29 +14,35 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from itertools import count
+from itertools import product, zip_longest
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hetops.solver import highs
-from hetops.solver.fleets import Fleet, Fleets
+from hetops.solver.fleets import Fleet, Fleets, Prices
 from hetops.solver.formulate import Formulation
 from hetops.solver.frame import Block, Frame
-from hetops.solver.highs import Answer, OnInterrupt, Status
-from hetops.solver.matrix import Floats, MatrixModel, part, with_rows_where
+from hetops.solver.highs import Answer, Status
+from hetops.solver.known import MOST_TOLD, Known, recall, told
+from hetops.solver.matrix import INFINITY, Floats, MatrixModel
+from hetops.solver.patience import Patience, stopped
+from hetops.solver.start import USED, Relaxed
+from hetops.solver.windows import Ties, Windows, cost_of, first, improved
 
 PROMISED = 0.1
 """Part of the wanted gap: prices that promise no more than this beyond the bound have nothing left to prove."""
 
+WORTH_PROVING = 0.5
+"""Windows grow once what better prices promise is less than this part of what no prices can prove."""
+
 LEAST_INTEGERS = 200
 """Whole numbers below which the model as a whole is searched at once."""
 
-IMPROVED_EVERY = 6
-"""Rounds after which the best sequence is made better once more."""
-
 PART_OF_GAP = 0.2
-"""Each period is searched to this part of the gap wanted of all."""
+"""Each window is searched to this part of the gap wanted of all."""
+
+MOST_JOINED = 8
+"""Fleets of each of two windows that are joined to fleets of both; the time that it takes grows with its square."""
 
 
 def separable(formulation: Formulation) -> bool:
@@ -79,193 +86,184 @@ def _tied(model: MatrixModel, stretch_of: NDArray[np.int64]) -> NDArray[np.bool_
 
 
 def search(
-    formulation: Formulation, *, gap: float, limit_seconds: float, on_interrupt: OnInterrupt
-) -> Answer:
-    """As `highs.run` on the formulation's model, which must be separable.
+    formulation: Formulation, relaxed: Relaxed, known: Known, *, gap: float, patience: Patience
+) -> tuple[Answer, Known]:
+    """As `highs.run` on the formulation's model, which must be separable; and what is known of the problem after it.
+
+    What is known before it is begun with, so that there is an answer however little time is left.
 
     Raises:
-        KeyboardInterrupt: Ctrl-C, and there is no answer to take or none is to be taken.
+        KeyboardInterrupt: Ctrl-C, and nobody asked for what there is by then.
     """
-    rounds = _Rounds.of(formulation, gap=gap, until=time.monotonic() + limit_seconds)
-    best = Answer(
-        status=Status.NOTHING_FOUND,
-        values=np.empty(0),
-        objective=np.inf,
-        bound=-np.inf,
-        row_duals=np.empty(0),
-        seconds=0.0,
-    )
-    began = time.monotonic()
+    began, rounds = time.monotonic(), _Rounds(formulation=formulation, gap=gap, patience=patience)
+    if relaxed.bound == -INFINITY:
+        infeasible = relaxed.answer.status is Status.INFEASIBLE
+        return _no_answer(Status.INFEASIBLE if infeasible else Status.NOTHING_FOUND), known
+    reached = rounds.begun(relaxed, known)
+    if isinstance(reached, Answer):
+        return reached, known
+    status = None
     try:
-        for found in rounds.answers():
-            best = found
+        for better in rounds.better(reached):
+            reached = better
     except KeyboardInterrupt:
-        if on_interrupt is OnInterrupt.CANCEL or not best.found:
+        if not stopped():
             raise
-        best = replace(best, status=Status.INTERRUPTED)
-    return replace(best, seconds=time.monotonic() - began)
+        status = Status.INTERRUPTED
+    close = reached.cost - reached.bound <= gap * abs(reached.cost)
+    answer = Answer(
+        status=Status.OPTIMAL if close else status or Status.TIME_LIMIT,
+        values=reached.values,
+        objective=reached.cost,
+        bound=min(reached.bound, reached.cost),
+        row_duals=np.empty(0),
+        seconds=time.monotonic() - began,
+    )
+    return answer, told(formulation, reached.values, answer.bound, reached.others())
+
+
+def _no_answer(status: Status) -> Answer:
+    nothing = np.empty(0)
+    return Answer(
+        status=status, values=nothing, objective=INFINITY, bound=-INFINITY, row_duals=nothing, seconds=0.0
+    )
+
+
+def _single(formulation: Formulation) -> Windows:
+    """The formulation's model with each period as a window."""
+    model, period_of = formulation.model, _stretch_of(formulation.frame)
+    rows = np.flatnonzero(_tied(model, period_of))
+    first, last = model.row_starts[rows], model.row_starts[rows + 1] - 1
+    ties = Ties(
+        rows=rows,
+        period=period_of[model.row_indices[first]],
+        started=model.row_indices[last].astype(np.int64),
+    )
+    return Windows.of(model, ties, period_of, np.arange(len(formulation.frame.stretches)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Reached:
+    """How far a search has come: its windows and their fleets, the best answer, the bound, the prices that proved it."""
+
+    windows: Windows
+    fleets: Fleets
+    prices: Floats
+    """By tie."""
+    bound: float
+    values: Floats
+    cost: float
+
+    @classmethod
+    def of(cls, windows: Windows, fleets: Fleets, prices: Floats, bound: float) -> _Reached:
+        """With the best sequence of the fleets."""
+        values = windows.joined(fleets.best_sequence())
+        cost = cost_of(windows.model.cost, values)
+        return cls(windows=windows, fleets=fleets, prices=prices, bound=bound, values=values, cost=cost)
+
+    def after(self, bound: float, prices: Floats) -> _Reached:
+        """With the fleets that were found since, and what was proven by them."""
+        prices, bound = (prices, bound) if bound > self.bound else (self.prices, self.bound)
+        return _Reached.of(self.windows, self.fleets, prices, bound)
+
+    def doubled(self) -> _Reached:
+        """With longer windows, whose fleets are joined out of those that are best for each at the prices."""
+        windows = self.windows.doubled
+        fleets = windows.no_fleets
+        for window in range(windows.count):
+            pair = [w for w in (2 * window, 2 * window + 1) if w < self.windows.count]
+            for choice in product(*(self._cheapest(w, MOST_JOINED) for w in pair)):
+                values = np.zeros(len(windows.model.cost))
+                for w, fleet in zip(pair, choice, strict=True):
+                    values[self.windows.members[w]] = fleet.values
+                windows.keep(window, windows.with_starts(values)[windows.members[window]], fleets)
+        windows.keep_all(self.values, fleets)
+        return _Reached.of(windows, fleets, self.prices, self.bound)
+
+    def others(self) -> Iterator[Floats]:
+        """Other answers for some of the periods, the best first."""
+        cheapest = [self._cheapest(w, MOST_TOLD) for w in range(self.windows.count)]
+        for some in zip_longest(*cheapest):
+            values = np.zeros(len(self.windows.model.cost))
+            for members, fleet in zip(self.windows.members, some, strict=True):
+                values[members] = 0.0 if fleet is None else fleet.values
+            yield values
+
+    def _cheapest(self, window: int, most: int) -> list[Fleet]:
+        return self.fleets.cheapest(window, self.prices[self.windows.between], most)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Rounds:
-    """The model taken apart, how near to the optimum to come, and until when."""
+    """What is searched, how near to the optimum to come, and until when."""
 
-    model: MatrixModel
-    untied: MatrixModel
-    """Without the rows that tie periods together."""
-    ties: NDArray[np.int64]
-    """Those rows."""
-    started: NDArray[np.int64]
-    """The variable that counts the starts of each of them, its last."""
-    members: tuple[NDArray[np.int64], ...]
-    """The variables of each period."""
+    formulation: Formulation
     gap: float
-    until: float
+    patience: Patience
 
-    @classmethod
-    def of(cls, formulation: Formulation, *, gap: float, until: float) -> _Rounds:
-        """The formulation's model taken apart."""
-        model, stretch_of = formulation.model, _stretch_of(formulation.frame)
-        tied = _tied(model, stretch_of)
-        ties = np.flatnonzero(tied)
-        return cls(
-            model=model,
-            untied=with_rows_where(model, ~tied),
-            ties=ties,
-            started=model.row_indices[model.row_starts[ties + 1] - 1].astype(np.int64),
-            members=tuple(np.flatnonzero(stretch_of == t) for t in range(len(formulation.frame.stretches))),
-            gap=gap,
-            until=until,
-        )
+    def begun(self, relaxed: Relaxed, known: Known) -> _Reached | Answer:
+        """A first answer, out of what is known and what the relaxation says; or why there is none."""
+        windows = _single(self.formulation)
+        started = self.formulation.model.cost[windows.ties.started]
+        prices = np.clip(relaxed.answer.row_duals[windows.ties.rows], -started, 0.0)
+        fleets = windows.no_fleets
+        recall(known, self.formulation, windows, fleets)
+        costs = windows.costs(prices)
+        for window, (members, own) in enumerate(zip(windows.members, windows.parts, strict=True)):
+            if fleets.by_nodes[window]:
+                continue
+            used = relaxed.answer.values[members] > USED
+            answer = first(replace(own, cost=costs[members]), used, limit_seconds=self.patience.left)
+            if not answer.found:
+                return _no_answer(answer.status)
+            windows.keep(window, answer.values, fleets)
+        bound = max(relaxed.bound, known.usd_per_hour / self.formulation.unit)
+        return _Reached.of(windows, fleets, prices, bound)
 
-    def answers(self) -> Iterator[Answer]:
-        """Ever better answers; the last one is within the gap, or the best that time allowed."""
-        relaxed = highs.run(
-            replace(self.model, integer=np.zeros_like(self.model.integer)), limit_seconds=self.left
-        )
-        if not relaxed.found:
-            yield relaxed
-            return
-        fleets, bound = self._no_fleets(), relaxed.objective
-        of_rows = np.clip(relaxed.row_duals[self.ties], -fleets.start_costs, 0.0)
-        for turn in count():
-            proven = self._priced(of_rows, fleets)
-            if proven is None:
+    def better(self, reached: _Reached) -> Iterator[_Reached]:
+        """Ever further, until the gap is reached, or nothing is left to prove, or no time."""
+        prices = reached.prices
+        while not self._is_close(reached):
+            bound = self._priced(reached, prices)
+            if bound is None:
                 return
-            bound = max(bound, proven)
-            for best in self._sequences(fleets, turn):
-                answer = self._answer(best, bound)
-                yield answer
-                if answer.status is Status.OPTIMAL or self.left <= 0:
-                    return
-            better = fleets.prices(self.left)
-            if better is None or better.promised - bound <= self.gap * PROMISED * abs(bound):
-                yield self._as_a_whole(best, bound)
+            reached = reached.after(bound, prices)
+            yield reached
+            between = reached.windows.between
+            promising = reached.fleets.prices(prices[between], self.patience.left)
+            if promising is None or (reached.windows.count == 1 and not len(between)):
                 return
-            of_rows = better.of_rows
+            if self._worth_proving(reached, promising):
+                prices = prices.copy()
+                prices[between] = promising.of_rows
+            else:
+                reached, prices = reached.doubled(), reached.prices
 
-    def _as_a_whole(self, best: Floats, bound: float) -> Answer:
-        """The better of what was found and what a search of the whole model finds in the time that is left."""
-        whole = highs.run(self.model, gap=self.gap, limit_seconds=self.left)
-        better = whole.found and whole.objective < self._cost(best)
-        return self._answer(whole.values if better else best, max(bound, whole.bound))
+    def _is_close(self, reached: _Reached) -> bool:
+        return reached.cost - reached.bound <= self.gap * abs(reached.cost)
 
-    def _sequences(self, fleets: Fleets, turn: int) -> Iterator[Floats]:
-        """The best sequence of a round with its starts, and now and then, for that takes long, made better."""
-        found = self._joined(fleets.best_sequence())
-        yield found
-        if turn % IMPROVED_EVERY == IMPROVED_EVERY - 1:
-            better = self._improved(found)
-            for period, members in enumerate(self.members):
-                self._keep(period, better[members], fleets)
-            yield self._joined(fleets.best_sequence())
-
-    def _no_fleets(self) -> Fleets:
-        period_of = np.empty(len(self.model.cost), dtype=np.int64)
-        for t, members in enumerate(self.members):
-            period_of[members] = t
-        firsts = self.model.row_indices[self.model.row_starts[self.ties]]
-        return Fleets(
-            start_costs=self.model.cost[self.started],
-            period_of=period_of[firsts],
-            by_nodes=tuple({} for _ in self.members),
-        )
-
-    def _keep(self, period: int, own: Floats, fleets: Fleets) -> None:
-        """The fleet of one period, told from others by its nodes."""
-        members = self.members[period]
-        alone = np.zeros(len(self.model.cost))
-        alone[members] = own
-        cost = float(self.model.cost[members] @ own)
-        fleet = Fleet(values=own, cost=cost, ties=self.model.rows_of(alone)[self.ties])
-        fleets.add(period, own[self.model.integer[members]], fleet)
-
-    def _joined(self, sequence: list[Fleet]) -> Floats:
-        """Fleets of all periods with the starts that they cause."""
-        values = np.zeros(len(self.model.cost))
-        for members, fleet in zip(self.members, sequence, strict=True):
-            values[members] = fleet.values
-        return self._with_starts(values)
-
-    @property
-    def left(self) -> float:
-        """Seconds."""
-        return max(self.until - time.monotonic(), 0.0)
-
-    def _cost(self, values: Floats) -> float:
-        # Not `@`: of products this long BLAS makes threads, which then spin beside the search.
-        return float((self.model.cost * values).sum())
-
-    def _answer(self, values: Floats, bound: float) -> Answer:
-        reached = self._cost(values)
-        close = reached - bound <= self.gap * abs(reached)
-        return Answer(
-            status=Status.OPTIMAL if close else Status.TIME_LIMIT,
-            values=values,
-            objective=reached,
-            bound=min(bound, reached),
-            row_duals=np.empty(0),
-            seconds=0.0,
-        )
-
-    def _priced(self, of_rows: Floats, fleets: Fleets) -> float | None:
-        """A bound on the cost of all periods, whose fleets are kept; None where time ran out before one."""
-        prices = np.zeros(len(self.model.row_lower))
-        prices[self.ties] = of_rows
-        cost = self.model.cost - self.model.weighed_rows(prices)
-        bound, nothing = 0.0, np.zeros(len(cost))
-        for period, members in enumerate(self.members):
-            own = replace(part(self.untied, members, nothing), cost=cost[members])
-            answer = highs.run(own, gap=self.gap * PART_OF_GAP, limit_seconds=self.left)
+    def _priced(self, reached: _Reached, prices: Floats) -> float | None:
+        """A bound on the cost of all windows, whose fleets are kept; None where time ran out before one."""
+        windows, fleets = reached.windows, reached.fleets
+        costs, bound = windows.costs(prices), 0.0
+        for window, (members, own) in enumerate(zip(windows.members, windows.parts, strict=True)):
+            if self.patience.left <= 0:
+                return None
+            (start,) = fleets.cheapest(window, prices[windows.between], 1)
+            answer = improved(
+                replace(own, cost=costs[members]),
+                start.values,
+                gap=self.gap * PART_OF_GAP,
+                limit_seconds=self.patience.left,
+            )
             if not answer.found:
                 return None
             bound += answer.bound
-            self._keep(period, np.where(own.integer, answer.values.round(), answer.values), fleets)
+            windows.keep(window, answer.values, fleets)
         return bound
 
-    def _with_starts(self, values: Floats) -> Floats:
-        """Fleets with the starts that they cause."""
-        values = values.copy()
-        values[self.started] = 0.0
-        values[self.started] = np.maximum(self.model.rows_of(values)[self.ties], 0.0)
-        return values
-
-    def _improved(self, values: Floats) -> Floats:
-        """Each period anew between its neighbours as they are, while that helps."""
-        before = np.inf
-        while self._cost(values) < before * (1 - self.gap * PART_OF_GAP):
-            before = self._cost(values)
-            for members in self.members:
-                values = self._anew(values, members) if self.left > 0 else values
-        return values
-
-    def _anew(self, values: Floats, members: NDArray[np.int64]) -> Floats:
-        own = np.union1d(members, self.started)
-        answer = highs.run(part(self.model, own, values), gap=self.gap * PART_OF_GAP, limit_seconds=self.left)
-        found = values.copy()
-        if answer.found:
-            found[own] = answer.values
-            whole = own[self.model.integer[own]]
-            found[whole] = found[whole].round()
-            found = self._with_starts(found)
-        return found if self._cost(found) < self._cost(values) else values
+    def _worth_proving(self, reached: _Reached, promising: Prices) -> bool:
+        """Whether better prices may prove more than longer windows would."""
+        left = promising.promised - reached.bound
+        beyond = reached.cost - promising.promised
+        return left > max(self.gap * PROMISED * abs(reached.bound), beyond * WORTH_PROVING)

@@ -29,6 +29,10 @@ class Fleet:
     ties: Floats
     """What it adds to each row that ties periods together."""
 
+    def cost_at(self, prices: Floats) -> float:
+        """With what it adds to those rows at their prices."""
+        return self.cost - float((prices * self.ties).sum())
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Prices:
@@ -59,6 +63,10 @@ class Fleets:
         found, key = self.by_nodes[period], nodes.astype(np.int32).tobytes()
         if key not in found or fleet.cost < found[key].cost:
             found[key] = fleet
+
+    def cheapest(self, period: int, prices: Floats, most: int) -> list[Fleet]:
+        """Those of a period, the cheapest at the prices first."""
+        return sorted(self.by_nodes[period].values(), key=lambda f: f.cost_at(prices))[:most]
 
     def best_sequence(self) -> list[Fleet]:
         """One fleet for each period, at least cost with the starts from each to the next and from the last to the first."""
@@ -91,10 +99,11 @@ class Fleets:
             path.append(int(best[path[-1]]))
         return float(closed.min()), path[::-1]
 
-    def prices(self, limit_seconds: float) -> Prices | None:
+    def prices(self, before: Floats, limit_seconds: float) -> Prices | None:
         """Prices of the rows that tie, at which the fleets known so far promise the best bound (Kelley's cutting planes).
 
-        Each is between minus what a start costs and 0; None where the time did not suffice.
+        Each is between minus what a start costs and 0; of rows that no fleet is in as it was `before`. None where the
+        time did not suffice.
         """
         known = [(t, fleet) for t, found in enumerate(self.by_nodes) for fleet in found.values()]
         ties = np.array([fleet.ties for _, fleet in known])
@@ -102,7 +111,7 @@ class Fleets:
         answer = highs.run(self._master(known, ties[:, moving], moving), limit_seconds=limit_seconds)
         if answer.status is not highs.Status.OPTIMAL:
             return None
-        prices = np.zeros(len(self.start_costs))
+        prices = before.copy()
         prices[moving] = answer.values[self.periods :]
         return Prices(of_rows=prices, promised=-answer.objective)
 

@@ -21,6 +21,7 @@ from hetops.solver.certify import certify
 from hetops.solver.cheapest import cheapest
 from hetops.solver.formulate import Formulation, formulate
 from hetops.solver.highs import OnInterrupt
+from hetops.solver.known import Known
 from hetops.solver.matrix import INFINITY, Row
 from hetops.solver.merge import search_merged
 from hetops.solver.overall import overall
@@ -73,8 +74,12 @@ def solve(
     """
     effort = effort or Effort(limit_seconds=limit_seconds)
 
+    known = Known()
+
     def search_few(part: Problem, seconds: float) -> Solution | Infeasible:
-        return _solve(part, replace(effort, limit_seconds=seconds), must_rent)
+        nonlocal known
+        found, known = _solve(part, replace(effort, limit_seconds=seconds), must_rent, known)
+        return found
 
     def search(part: Problem, seconds: float) -> Solution | Infeasible:
         gap = min(problem.gap, effort.most_gap)
@@ -87,20 +92,22 @@ def solve(
     return outcome
 
 
-def _solve(problem: Problem, effort: Effort, must_rent: Collection[str]) -> Solution | Infeasible:
-    """As `solve`, for offers that all go into one model; not checked yet."""
+def _solve(
+    problem: Problem, effort: Effort, must_rent: Collection[str], known: Known
+) -> tuple[Solution | Infeasible, Known]:
+    """As `solve`, for offers that all go into one model, and what is known after it; not checked yet."""
     began, patience = time.monotonic(), Patience.of(effort.limit_seconds)
     digest = codec.digest(problem)
     unservable = unservable_classes(problem)
     formulation = _renting(formulate(problem), must_rent)
     if unservable or formulation is None:
-        return Infeasible(problem_digest=digest, unservable=unservable)
+        return Infeasible(problem_digest=digest, unservable=unservable), known
     asked = replace(problem, gap=min(problem.gap, effort.most_gap))
-    searched = _searched(formulation, asked.gap, effort, patience)
+    searched, known = _searched(formulation, asked.gap, effort.on_interrupt, patience, known)
     if searched.answer.status is highs.Status.NOTHING_FOUND:
         raise too_late(effort.limit_seconds)
     if not searched.answer.found or _serves_nothing(formulation, searched.answer):
-        return Infeasible(problem_digest=digest, solve_seconds=time.monotonic() - began)
+        return Infeasible(problem_digest=digest, solve_seconds=time.monotonic() - began), known
     tidy_seconds = 0.0 if must_rent else min(patience.left, TIDY_SECONDS)
     answer = cheapest(searched.formulation, searched.answer, tidy_seconds)
     searched = replace(searched, answer=answer)
@@ -109,22 +116,21 @@ def _solve(problem: Problem, effort: Effort, must_rent: Collection[str]) -> Solu
         if problem.plain
         else read_answer(asked, digest, searched)
     )
-    return replace(solution, solve_seconds=time.monotonic() - began)
+    return replace(solution, solve_seconds=time.monotonic() - began), known
 
 
-def _searched(formulation: Formulation, gap: float, effort: Effort, patience: Patience) -> Searched:
+def _searched(
+    formulation: Formulation, gap: float, on_interrupt: OnInterrupt, patience: Patience, known: Known
+) -> tuple[Searched, Known]:
     """Period by period where that can be; else as one model."""
+    relaxed = start.relax(formulation, patience)
     if by_period.separable(formulation):
-        answer = by_period.search(
-            formulation, gap=gap, limit_seconds=patience.left, on_interrupt=effort.on_interrupt
-        )
-        relaxed = start.relax(formulation, patience)
+        answer, known = by_period.search(formulation, relaxed, known, gap=gap, patience=patience)
     else:
-        relaxed = start.relax(formulation, patience)
         answer = start.search(
-            formulation.model, relaxed, gap=gap, patience=patience, on_interrupt=effort.on_interrupt
+            formulation.model, relaxed, gap=gap, patience=patience, on_interrupt=on_interrupt
         )
-    return Searched(formulation=formulation, relaxed=relaxed, answer=answer)
+    return Searched(formulation=formulation, relaxed=relaxed, answer=answer), known
 
 
 def _renting(formulation: Formulation, offers: Collection[str]) -> Formulation | None:

@@ -8,14 +8,14 @@ from dataclasses import replace
 import pytest
 
 from hetops.domain import codec
-from hetops.solver import by_period, highs
+from hetops.solver import by_period, highs, start
 from hetops.solver.certify import certify
 from hetops.solver.formulate import Formulation, formulate
-from hetops.solver.highs import OnInterrupt
+from hetops.solver.known import Known
 from hetops.solver.patience import Patience
 from hetops.solver.problem import Problem
 from hetops.solver.solve import read_answer
-from hetops.solver.start import Searched, relax
+from hetops.solver.start import Searched
 from hetops.solver.terms import Billing, Loss, Period, Trait
 from tests.solver.problems import column, demands, offer
 
@@ -46,9 +46,15 @@ def day(*, periods: int = 18, boot_seconds: float = 600.0, **terms: object) -> P
     return replace(problem, **terms)  # type: ignore[arg-type]
 
 
-def searched(formulation: Formulation, gap: float = 5e-2) -> highs.Answer:
-    """Within half a minute."""
-    return by_period.search(formulation, gap=gap, limit_seconds=30.0, on_interrupt=OnInterrupt.CANCEL)
+def searched(
+    formulation: Formulation, *, gap: float = 5e-2, seconds: float = 30.0, known: Known | None = None
+) -> tuple[Searched, Known]:
+    """Beginning with nothing but what is known."""
+    relaxed = start.relax(formulation, Patience.of(30.0))
+    answer, now_known = by_period.search(
+        formulation, relaxed, known or Known(), gap=gap, patience=Patience.of(seconds)
+    )
+    return Searched(formulation=formulation, relaxed=relaxed, answer=answer), now_known
 
 
 @pytest.mark.parametrize("losses", [(), (Loss(id="zone", trait=Trait.ZONE, kept_share=0.5),)])
@@ -56,22 +62,21 @@ def test_a_day_is_answered_within_its_gap_and_certified(losses: tuple[Loss, ...]
     problem = day(losses=losses)
     formulation = formulate(problem)
     assert by_period.separable(formulation)
-    answer = searched(formulation)
-    assert answer.objective - answer.bound <= 5e-2 * answer.objective
-    relaxed = relax(formulation, Patience.of(30.0))
-    found = Searched(formulation=formulation, relaxed=relaxed, answer=answer)
+    found, _ = searched(formulation)
+    assert found.answer.objective - found.answer.bound <= 5e-2 * found.answer.objective
     solution = read_answer(problem, codec.digest(problem), found)
     assert certify(problem, solution) == ()
     assert {pool.least_nodes for pool in solution.pools} != {None}
 
 
-def test_bound_and_answer_lie_on_either_side_of_the_whole_models_optimum() -> None:
-    formulation = formulate(day(periods=2, boot_seconds=3600.0))
+@pytest.mark.parametrize("periods", [2, 3])
+def test_bound_and_answer_lie_on_either_side_of_the_whole_models_optimum(periods: int) -> None:
+    formulation = formulate(day(periods=periods, boot_seconds=3600.0))
     whole = highs.run(formulation.model)
-    answer = searched(formulation, gap=1e-3)
-    assert answer.bound <= whole.objective * (1 + 1e-6)
-    assert answer.objective >= whole.objective * (1 - 1e-6)
-    assert answer.objective == pytest.approx(whole.objective, rel=2e-3)
+    found, _ = searched(formulation, gap=1e-4)
+    assert found.answer.bound <= whole.objective * (1 + 1e-6)
+    assert found.answer.objective >= whole.objective * (1 - 1e-6)
+    assert found.answer.objective == pytest.approx(whole.objective, rel=1e-4)
 
 
 def test_what_ties_periods_together_otherwise_is_searched_as_a_whole() -> None:
@@ -80,6 +85,39 @@ def test_what_ties_periods_together_otherwise_is_searched_as_a_whole() -> None:
         assert not by_period.separable(formulate(problem))
 
 
-def test_no_time_is_not_taken_for_an_answer() -> None:
-    answer = by_period.search(formulate(day()), gap=1e-3, limit_seconds=0.0, on_interrupt=OnInterrupt.CANCEL)
-    assert answer.status is highs.Status.NOTHING_FOUND
+def test_without_time_there_is_still_an_answer_and_the_relaxations_bound() -> None:
+    formulation = formulate(day())
+    found, _ = searched(formulation, gap=1e-3, seconds=0.0)
+    assert found.answer.status is highs.Status.TIME_LIMIT
+    assert found.relaxed.bound == found.answer.bound < found.answer.objective
+
+
+def test_a_day_that_one_period_of_cannot_be_served_has_no_answer() -> None:
+    few = tuple(replace(o, max_nodes=1) for o in day().offers)
+    none, _ = searched(formulate(day(offers=few[:2], columns=day().columns[:2])))
+    assert none.answer.status is highs.Status.INFEASIBLE
+
+
+def test_what_one_search_told_is_where_the_next_begins() -> None:
+    formulation = formulate(day())
+    first, known = searched(formulation)
+    again, _ = searched(formulation, seconds=0.0, known=known)
+    assert again.answer.objective <= first.answer.objective * (1 + 1e-9)
+    assert again.answer.bound == pytest.approx(first.answer.bound)
+
+
+def test_fleets_of_more_nodes_than_an_offer_has_go_on_to_its_equals() -> None:
+    """Told of two offers as one, the search of both begins with fleets of both."""
+    problem = day()
+    most = tuple(replace(o, max_nodes=60) for o in problem.offers)
+    twins = tuple(replace(o, id=f"{o.id}-twin", usd_per_hour=o.usd_per_hour + 1) for o in most)
+    columns = tuple(replace(c, offer=f"{c.offer}-twin") for c in problem.columns)
+    _, known = searched(formulate(replace(problem, offers=most)))
+    scarce = tuple(replace(o, max_nodes=1) for o in most)
+    both = replace(problem, offers=(*scarce, *twins), columns=(*problem.columns, *columns))
+    found, _ = searched(formulate(both), seconds=0.0, known=known)
+    solution = read_answer(both, codec.digest(both), found)
+    assert certify(both, solution) == ()
+    assert {c.configuration for c in columns} == {p.configuration for p in solution.pools}
+    assert {p.offer for p in solution.pools} & {t.id for t in twins}
+    assert found.answer.bound >= known.usd_per_hour / found.formulation.unit * (1 - 1e-9)

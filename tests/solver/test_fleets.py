@@ -53,7 +53,7 @@ def test_no_other_sequence_of_the_same_fleets_is_cheaper(found: Found) -> None:
 
 def test_what_prices_promise_is_what_the_fleets_cost_at_them_and_no_sequence_is_below(found: Found) -> None:
     fleets, kept = found
-    prices = fleets.prices(10.0)
+    prices = fleets.prices(np.zeros(PERIODS * KINDS), 10.0)
     assert prices is not None
     assert (prices.of_rows <= 0).all()
     assert (prices.of_rows >= -fleets.start_costs - 1e-9).all()
