@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,9 +13,10 @@ from hetops.domain.configuration import Configuration, Speculation
 from hetops.domain.gpu import GpuType
 from hetops.domain.model import Model, Precision
 from hetops.domain.performance import StepTimes
-from hetops.errors import HetopsError
+from hetops.errors import HetopsError, UnknownNameError
 from hetops.performance.breakdown import Breakdown, Load, Times, explain
 from hetops.performance.estimate import calibration, plain_step_times, replica_of, step_times
+from hetops.performance.generation import is_known
 from hetops.performance.memory import MemoryFit, fit
 from hetops.performance.pipelines import Network, StageGpus, StageShare, pipeline
 from hetops.performance.roles import Apart, Requests, apart
@@ -23,6 +24,7 @@ from hetops.performance.stages import even
 from hetops.plugin import manager
 
 _SIXTEEN_BIT = (Precision.BF16, Precision.FP16)
+_ENGINES = ("vllm", "sglang", "tensorrt-llm", "tgi", "llamacpp")
 _TENSOR = (1, 2, 4, 8)
 _MOST_ANSWERS = 6
 
@@ -64,12 +66,13 @@ def estimate(subject: Subject, load: Load) -> Estimated:
     """The estimate, explained.
 
     Raises:
-        UnknownNameError: no such GPU type or model, with the nearest.
+        UnknownNameError: no such GPU type, model or engine, with the nearest.
         HetopsError: it does not fit into memory, with what would; the GPU cannot run the precision; the model cannot be split
             so; the lengths exceed its context.
     """
     plugins = manager.load()
     catalog = tables.load(plugins.gpu_types, plugins.models, plugins.checkpoints)
+    _demand_engine(subject.engine, [engine.name for engine in plugins.engines])
     model = _model(subject.model, catalog)
     configuration = _configuration(subject, model, catalog, load)
     if subject.stages:
@@ -97,6 +100,13 @@ def estimate(subject: Subject, load: Load) -> Estimated:
         layers=even(model, subject.pipeline_parallel) if subject.pipeline_parallel > 1 else (),
         apart=_apart(times.whole, subject, configuration, load, model),
     )
+
+
+def _demand_engine(name: str, of_plugins: Iterable[str]) -> None:
+    """A row of a file may name an engine that nobody knows; who types one has a known one in mind."""
+    known = {*_ENGINES, *of_plugins}
+    if name not in known and not is_known(name):
+        raise UnknownNameError("engine", name, known)
 
 
 def _model(name: str, catalog: Catalog) -> Model:

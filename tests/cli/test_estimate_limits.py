@@ -10,7 +10,7 @@ import pytest
 
 from hetops.app.estimate import Estimated, Subject, estimate
 from hetops.domain.model import Precision
-from hetops.errors import HetopsError
+from hetops.errors import HetopsError, UnknownNameError
 from hetops.performance.breakdown import Load
 from hetops.reports import estimate as report
 from tests.catalog.test_hub_config import LLAMA
@@ -46,6 +46,13 @@ def estimated(concurrency: float, **changed: Any) -> Estimated:
 def test_what_means_nothing_is_a_usage_error(tmp_path: Path, options: tuple[str, ...], told: str) -> None:
     run = hetops(tmp_path, "estimate", "--model", "llama-3.1-8b", *options)
     assert (run.returncode, told in run.stderr) == (64, True), run.stderr
+
+
+def test_an_engine_that_nobody_knows_is_answered_with_a_near_one() -> None:
+    with pytest.raises(UnknownNameError) as fault:
+        estimated(1.0, engine="vlm")
+    assert "did you mean 'vllm'" in fault.value.hint
+    assert estimated(1.0, engine="TensorRT-LLM").breakdown.step_seconds > 0
 
 
 def test_a_host_that_is_too_small_is_told_what_would_fit() -> None:
