@@ -275,6 +275,7 @@ class _Run:
                 self.warnings.append(f"{name}: no request was answered at {rate:g} requests/s")
             else:
                 self.open_loops.append(found)
+                self.warnings += doubts.of_rate(found)
                 self._talk.say(f"  {rate:g} requests/s: TTFT {_median(found.figures.ttft_seconds)}")
 
     @contextlib.asynccontextmanager

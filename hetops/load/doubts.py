@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from statistics import median
 
+from hetops.load.open_loops import OpenLoop
 from hetops.load.samples import Sample, failures
 from hetops.load.trials import Trial, TrialResult
 
@@ -30,6 +31,22 @@ def of_load(trial: Trial, samples: Sequence[Sample], late_seconds: float) -> Ite
         yield (
             f"{where}: the tokens of an answer came together, so TTFT holds all of it and TPOT is unknown; something"
             " between here and the engine keeps them back, or the engine is too fast to be told"
+        )
+
+
+def of_rate(loop: OpenLoop) -> Iterator[str]:
+    """What is to be doubted of an open loop: whom its latencies leave out, and how late this client sent."""
+    where = f"{loop.configuration} at {loop.offered_requests_per_second:g} requests/s"
+    if loop.unanswered:
+        yield (
+            f"{where}: {loop.unanswered} of {loop.sent} requests were unanswered when the time was over; its latencies"
+            " are those of the others, so users see worse"
+        )
+    first = loop.figures.ttft_seconds
+    if first and loop.late_seconds > _LATE_SHARE * first[0]:
+        yield (
+            f"{where}: requests were sent {loop.late_seconds * 1000:.0f} ms late on average, which its latencies leave"
+            " out: this client cannot send at that rate"
         )
 
 

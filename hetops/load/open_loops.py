@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 from hetops.load import drive
 from hetops.load.drive import Tuned
@@ -31,6 +32,8 @@ class OpenLoop:
     answered_requests_per_second: float
     """From the first arrival to the last answer."""
     figures: Figures
+    late_seconds: float = 0.0
+    """How much later than they were due its requests were sent, on average."""
 
 
 async def at_rate(
@@ -52,4 +55,5 @@ async def at_rate(
         unanswered=len(arrivals) - len(samples),
         answered_requests_per_second=len(answered) / max(s.ended for s in answered),
         figures=figures(samples),
+        late_seconds=fmean(s.started - s.due for s in samples),
     )

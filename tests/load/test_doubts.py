@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from hetops.load import doubts
+from hetops.load.open_loops import OpenLoop
 from hetops.load.samples import Failure, Sample, figures
 from hetops.load.schedule import Lengths
 from hetops.load.stopping import Interval
@@ -64,3 +65,18 @@ def test_answers_of_other_lengths_are_told_with_both() -> None:
     short = result(replace(GOOD, output_tokens=2))
     (told,) = doubts.of_lengths("vllm", [short])
     assert "chat 2 instead of 10 tokens" in told
+
+
+def test_a_rate_that_was_not_kept_says_whom_its_latencies_leave_out() -> None:
+    kept = OpenLoop(
+        configuration="c",
+        offered_requests_per_second=20.0,
+        sent=3,
+        unanswered=0,
+        answered_requests_per_second=20.0,
+        figures=figures([GOOD] * 3),
+    )
+    assert list(doubts.of_rate(kept)) == []
+    left, late = doubts.of_rate(replace(kept, sent=9, unanswered=6, late_seconds=0.5))
+    assert "c at 20 requests/s: 6 of 9 requests were unanswered" in left
+    assert "sent 500 ms late" in late
