@@ -106,9 +106,12 @@ def bench(asked: Asked, effort: Effort, talk: Talk) -> BenchResult:
     found = candidates(asked)
     planned = tuple(_benches(found))
     if not planned:
+        startable = ", ".join(sorted(e.name for e in found.plugins.engines))
         raise HetopsError(
             "no configuration of the spec runs on this host, so there is nothing to measure",
-            hint="allow a provider whose nodes are processes here: [providers.local]; or measure an endpoint: --endpoint",
+            hint="name an engine that is started here and takes the model"
+            f" (engine.names: {startable or 'none is installed'}), and allow a provider whose nodes are processes here,"
+            " [providers.local]; or measure what runs elsewhere: --endpoint",
         )
     ensure_weights((b.family.started for b in planned), found.plugins, talk.accepts)
     talk.say(_announcement(planned, effort))
