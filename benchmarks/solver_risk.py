@@ -5,12 +5,14 @@ Prices are those of `solver_sizes` on demand; spot at 40 % of them and a stock o
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from decimal import Decimal
 from functools import partial
 
+from benchmarks.solver_catalogue import catalogue_problem
 from benchmarks.solver_sizes import SizeCell, size_problem
 from hetops.solver.balance import balance
 from hetops.solver.baselines.homogeneous import homogeneous
@@ -74,6 +76,23 @@ def figures() -> Iterator[str]:
             yield f"{name:<34}{found.usd_per_hour:9.3f}{zone:14.1%}{spot:15.1%}"
         else:
             yield f"{name:<34} no fleet"
+    yield from _any_offer_lost()
+
+
+def _any_offer_lost() -> Iterator[str]:
+    """Any single offer of a catalogue lost: how dear that is, and how long it takes."""
+    for offers, rate, kept_share, gap in ((131, 20, 0.8, 1e-3), (131, 20, 1.0, 1e-3), (300, 20, 0.8, 1e-2)):
+        problem = replace(catalogue_problem(offers=offers, requests_per_second=rate).problem, gap=gap)
+        whole, began = solve(problem), time.process_time()
+        loss = Loss(id="any offer", trait=Trait.OFFER, kept_share=kept_share)
+        found = solve(replace(problem, losses=(loss,)))
+        seconds = time.process_time() - began
+        if isinstance(found, Solution) and isinstance(whole, Solution):
+            dearer = float(found.usd_per_hour / whole.usd_per_hour) - 1
+            yield (
+                f"any of {offers} offers lost, {kept_share:.0%} served, {rate}/s: {seconds:.2f} CPU s"
+                f" (gap {found.gap:.1e}), {dearer:+.1%}"
+            )
 
 
 def _least_served(problem: Problem, found: Solution, markets: Collection[str]) -> float:

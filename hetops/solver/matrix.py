@@ -80,17 +80,26 @@ def assemble(*, cost: Floats, upper: Floats, integers: int, rows: Iterable[Row])
 
 def with_row(model: MatrixModel, row: Row) -> MatrixModel:
     """The model with one row more."""
-    indices = np.array([i for i, _ in row.terms], dtype=np.int32)
-    values = np.array([v for _, v in row.terms], dtype=np.float64)
-    end = np.int32(model.row_starts[-1] + len(indices))
+    return extended(model, (row,), ())
+
+
+def extended(model: MatrixModel, rows: Sequence[Row], uppers: Sequence[float]) -> MatrixModel:
+    """The model with rows more, and behind its variables as many more as there are upper bounds, which cost nothing."""
+    sizes = np.array([len(row.terms) for row in rows])
+    indices = np.array([i for row in rows for i, _ in row.terms], dtype=np.int32)
+    nothing = np.zeros(len(uppers))
     return replace(
         model,
-        row_starts=np.append(model.row_starts, end),
+        cost=np.concatenate((model.cost, nothing)),
+        lower=np.concatenate((model.lower, nothing)),
+        upper=np.concatenate((model.upper, uppers)),
+        integer=np.concatenate((model.integer, nothing > 0)),
+        row_starts=np.concatenate((model.row_starts, model.row_starts[-1] + sizes.cumsum())).astype(np.int32),
         row_indices=np.concatenate((model.row_indices, indices)),
-        row_values=np.concatenate((model.row_values, values)),
-        row_lower=np.append(model.row_lower, row.lower),
-        row_upper=np.append(model.row_upper, row.upper),
-        subjects=(*model.subjects, row.subject),
+        row_values=np.concatenate((model.row_values, [v for row in rows for _, v in row.terms])),
+        row_lower=np.concatenate((model.row_lower, [row.lower for row in rows])),
+        row_upper=np.concatenate((model.row_upper, [row.upper for row in rows])),
+        subjects=(*model.subjects, *(row.subject for row in rows)),
     )
 
 

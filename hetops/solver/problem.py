@@ -222,7 +222,12 @@ class Problem:
 
     @property
     def scenarios(self) -> tuple[Scenario, ...]:
-        """Every single loss that the fleet must bear."""
+        """Every single loss that the fleet must bear.
+
+        One of what could serve nothing anyway takes nothing; only of work that would have waited it asks something.
+        """
+        serving = {c.offer for c in self.columns} | {s.id for s in self.services}
+        waits = len(self.periods) > 1 and any(c.deadline_hours is not None for c in self.classes)
         return tuple(
             Scenario(
                 name=f"{loss.id}: {name}",
@@ -232,6 +237,7 @@ class Problem:
             )
             for loss in self.losses
             for name, lost in self.places(loss.trait, loss.values).items()
+            if waits or not lost.isdisjoint(serving)
         )
 
     def places(self, trait: Trait, values: tuple[str, ...] = ()) -> dict[str, frozenset[str]]:

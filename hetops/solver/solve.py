@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 from hetops.domain import codec
 from hetops.errors import HetopsError
-from hetops.solver import by_period, highs, start
+from hetops.solver import by_period, highs, losses, start
 from hetops.solver.bands import search_in_bands, too_late
 from hetops.solver.certify import certify
 from hetops.solver.cheapest import cheapest
@@ -99,14 +99,17 @@ def _solve(
     began, patience = time.monotonic(), Patience.of(effort.limit_seconds)
     digest = codec.digest(problem)
     unservable = unservable_classes(problem)
-    formulation = _renting(formulate(problem), must_rent)
+    formulation = _renting(formulate(losses.untold(problem)), must_rent)
     if unservable or formulation is None:
         return Infeasible(problem_digest=digest, unservable=unservable), known
     asked = replace(problem, gap=min(problem.gap, effort.most_gap))
-    searched, known = _searched(formulation, asked.gap, effort.on_interrupt, patience, known)
+    if losses.are_many(problem):
+        searched = losses.search(asked, formulation, effort.on_interrupt, patience)
+    else:
+        searched, known = _searched(formulation, asked.gap, effort.on_interrupt, patience, known)
     if searched.answer.status is highs.Status.NOTHING_FOUND:
         raise too_late(effort.limit_seconds)
-    if not searched.answer.found or _serves_nothing(formulation, searched.answer):
+    if not searched.answer.found or _serves_nothing(searched.formulation, searched.answer):
         return Infeasible(problem_digest=digest, solve_seconds=time.monotonic() - began), known
     tidy_seconds = 0.0 if must_rent else min(patience.left, TIDY_SECONDS)
     answer = cheapest(searched.formulation, searched.answer, tidy_seconds)

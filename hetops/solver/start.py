@@ -51,6 +51,11 @@ def relax(formulation: Formulation, patience: Patience) -> Relaxed:
         model = formulation.loose.relaxation
     else:
         model = replace(formulation.model, integer=np.zeros_like(formulation.model.integer))
+    return relaxed(model, patience)
+
+
+def relaxed(model: MatrixModel, patience: Patience) -> Relaxed:
+    """A model without whole numbers, solved."""
     seconds, on_interrupt = _needed(patience, OnInterrupt.CANCEL)
     answer = highs.run(model, limit_seconds=seconds, on_interrupt=on_interrupt)
     return Relaxed(model=model, answer=answer)

@@ -62,22 +62,33 @@ def moments(problem: Problem, solution: Solution) -> tuple[Moment, ...]:
 
 
 def aftermaths(problem: Problem, solution: Solution) -> tuple[Moment, ...]:
-    """Every stretch after every loss: the pools that are left, with the shares that the solution has for it."""
+    """Every stretch after every loss: the pools that are left, with the shares that the solution has for it.
+
+    Where it has none, nothing changes if what is lost has no part in what is served, and no work would have waited.
+    """
     told = {(one.name, one.period): one for one in solution.losses}
     scale = times(problem, solution)
     found = []
     for scenario in problem.scenarios:
         for stretch, does in zip(problem.stretches, solution.stretches, strict=True):
             then = told.get((scenario.name, stretch.name))
+            untouched = not then and _takes_nothing(problem, does, scenario)
             left = replace(
                 does,
                 pools=tuple(pool for pool in does.pools if pool.offer not in scenario.lost),
-                shares=then.shares if then else (),
-                handovers=then.handovers if then else (),
+                shares=then.shares if then else does.shares * untouched,
+                handovers=then.handovers if then else does.handovers * untouched,
             )
             rates = {name: Fraction(rate) * scale for name, rate in stretch.rates.items()}
             found.append(Moment(part=stretch.part, rates=rates, does=left, loss=scenario))
     return tuple(found)
+
+
+def _takes_nothing(problem: Problem, does: SolvedPeriod, scenario: Scenario) -> bool:
+    """Whether all that serves in a period still does after a loss."""
+    serves = {pool.offer for pool in does.pools} | {share.offer for share in does.shares}
+    links = {end for one in does.handovers for end in (one.source, one.target)}
+    return scenario.lost.isdisjoint(serves | links) and not any(waits(problem, c) for c in problem.classes)
 
 
 def _waited(problem: Problem, name: str, arrived: str, times_share: Fraction) -> Fraction:

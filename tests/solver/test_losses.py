@@ -1,0 +1,135 @@
+"""Losses by the dozen: told by prices, the search finds what it finds with a copy of all shares for each of them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from hetops.domain.offer import Trait
+from hetops.solver import highs, losses
+from hetops.solver.certify import certify
+from hetops.solver.matrix import Row, assemble
+from hetops.solver.problem import Mode, Problem
+from hetops.solver.solution import Solution
+from hetops.solver.solve import PROOF_GAP, Effort, solve
+from hetops.solver.terms import Loss
+from tests.solver.problems import hard, offer, small
+from tests.solver.varied import varied
+
+EXACTLY = Effort(limit_seconds=20.0, most_gap=PROOF_GAP)
+ANY_OFFER = Loss(id="any offer", trait=Trait.OFFER, kept_share=0.8)
+
+
+def objective(problem: Problem) -> float | None:
+    """Of the certified answer; None where there is none."""
+    outcome = solve(problem, effort=EXACTLY)
+    return outcome.objective if isinstance(outcome, Solution) else None
+
+
+def compare(seeds: range, patch: pytest.MonkeyPatch) -> int:
+    """Both ways find the same for each problem with losses; how many had an answer."""
+    problems = {seed: varied(seed) for seed in seeds}
+    asked = {seed: p for seed, p in problems.items() if p.losses and not p.links}
+    found = 0
+    for seed, problem in asked.items():
+        patch.setattr(losses, "MOST_COPIED", 10**9)
+        copied = objective(problem)
+        patch.setattr(losses, "MOST_COPIED", -1)
+        told = objective(problem)
+        assert told == (copied and pytest.approx(copied, rel=3e-6, abs=3e-6)), f"seed {seed}"
+        found += told is not None
+    return found
+
+
+def test_prices_find_what_copies_find(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert compare(range(100), monkeypatch) >= 12
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("first", range(100, 1300, 300))
+def test_prices_find_what_copies_find_hundreds_of_times(monkeypatch: pytest.MonkeyPatch, first: int) -> None:
+    assert compare(range(first, first + 300), monkeypatch) >= 36
+
+
+def dozens(mode: Mode = Mode.MIN_COST) -> Problem:
+    """Forty offers, any of which may be lost."""
+    problem = hard(offers=40, configurations=2, classes=4)
+    return replace(problem, losses=(ANY_OFFER,), gap=0.05, mode=mode)
+
+
+def test_dozens_of_losses_are_told_by_prices_and_the_answer_bears_each() -> None:
+    problem = dozens()
+    assert losses.are_many(problem)
+    assert len(problem.scenarios) == 40
+    outcome = solve(problem)
+    assert isinstance(outcome, Solution)
+    assert outcome.within_gap
+    assert certify(problem, outcome) == ()
+    without = solve(replace(problem, losses=()))
+    assert isinstance(without, Solution)
+    assert outcome.objective > without.objective
+    assert 0 < outcome.certified_bound <= outcome.bound <= outcome.objective
+
+
+def test_a_loss_whose_cover_is_left_out_is_found_out_where_it_takes_something() -> None:
+    problem = dozens()
+    outcome = solve(problem)
+    assert isinstance(outcome, Solution)
+    used = {f"any offer: {pool.offer}" for pool in outcome.pools}
+    assert {loss.name for loss in outcome.losses} == used, "the others take nothing away"
+    broken = certify(problem, replace(outcome, losses=outcome.losses[1:]))
+    assert {violation.rule for violation in broken} == {"losses"}
+
+
+def test_as_much_as_a_budget_buys_bears_dozens_of_losses() -> None:
+    problem = replace(dozens(Mode.MAX_THROUGHPUT), budget_usd_per_hour=offer("o", "40").usd_per_hour)
+    outcome = solve(problem)
+    assert isinstance(outcome, Solution)
+    assert outcome.within_gap
+    assert len(outcome.pools) > 1
+
+
+def test_without_time_there_is_a_fleet_that_bears_every_loss() -> None:
+    problem = dozens()
+    outcome = solve(problem, limit_seconds=0.0)
+    assert isinstance(outcome, Solution)
+    assert certify(problem, outcome) == ()
+
+
+def test_dozens_of_losses_that_no_fleet_bears_are_infeasible() -> None:
+    """Each class has one offer, and nothing may be lost of any."""
+    problem = dozens()
+    able = {c.name: f"o{i}" for i, c in enumerate(problem.classes)}
+    columns = tuple(
+        replace(
+            c,
+            requests_per_second={name: c.rate(name) for name, of in able.items() if of == c.offer}
+            or {"c0": 0.0},
+        )
+        for c in problem.columns
+    )
+    outcome = solve(replace(problem, columns=columns, assumed_max_nodes=99))
+    assert not isinstance(outcome, Solution)
+
+
+def test_losses_of_what_serves_nothing_are_none() -> None:
+    problem = small(losses=(ANY_OFFER,), offers=(*small().offers, offer("idle", "1")))
+    assert [s.name for s in problem.scenarios] == ["any offer: cheap", "any offer: fast"]
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_service_earns_the_most_that_its_limits_allow(seed: int) -> None:
+    """Against the linear programme of what it serves."""
+    dice = np.random.default_rng(seed)
+    prices, tokens = dice.uniform(0, 2, 4), dice.uniform(0.1, 3, 4)
+    most = [float(dice.uniform(1, 5)) if dice.random() < 0.8 else losses.INFINITY for _ in range(2)]
+    rows = [
+        Row(subject="requests", terms=[(w, 1.0) for w in range(4)], upper=most[0]),
+        Row(subject="tokens", terms=[(w, float(tokens[w])) for w in range(4)], upper=most[1]),
+    ]
+    answer = highs.run(assemble(cost=-prices, upper=np.full(4, 1e4), integers=0, rows=rows))
+    asked = losses.Asked(serves=np.full(4, True), tokens=tokens, most_requests=most[0], most_tokens=most[1])
+    earned = asked.earns(prices)
+    assert earned == (pytest.approx(-answer.objective) if min(most) < losses.INFINITY else losses.INFINITY)
