@@ -38,12 +38,13 @@ from hetops.domain.workload import WorkloadClass
 from hetops.errors import HetopsError
 from hetops.files import write_whole
 from hetops.performance import bounds
-from hetops.performance.intervals import Forecast, around, forecast, slowest, stated, widths_of
+from hetops.performance.intervals import Forecast, Served, around, forecast, slowest, stated, widths_of
+from hetops.performance.queueing import Mixture
 from hetops.plugin.provider import for_planning_only
 from hetops.solver.certify import CHECKS, CHECKS_OF_TERMS
 from hetops.solver.explain import Weighed, weigh
 from hetops.solver.recheck import seal
-from hetops.solver.solution import Ended, Infeasible, Solution, SolvedShare
+from hetops.solver.solution import Ended, Infeasible, Solution, SolvedPool, SolvedShare
 from hetops.solver.solve import DEFAULT_LIMIT_SECONDS, Effort, solve
 
 _WEIGH_SECONDS = 5.0
@@ -245,7 +246,7 @@ def _peak_uses(plan: Plan, c: Candidates) -> tuple[PeakUse, ...]:
 
 def _forecasts(posed: Posed, solution: Solution) -> Iterator[ClassForecast]:
     """What each class gets in the slowest pool that it goes to, at that pool's load of all classes, or service."""
-    used = {p.key: p.utilisation for p in solution.pools}
+    pools = {p.key: (p.utilisation, _mixture(p, posed, solution)) for p in solution.pools}
     services = {
         (s.name, ""): Forecast(ttft=stated(s.ttft_seconds), tpot=stated(s.tpot_seconds))
         for s in (one.service for one in posed.overflow)
@@ -254,7 +255,7 @@ def _forecasts(posed: Posed, solution: Solution) -> Iterator[ClassForecast]:
         found = []
         for share in (s for s in solution.shares if s.workload_class == one.name and s.share > 0):
             at = services.get(share.key)
-            found.append((share.share, at if at else _in_pool(posed, share, one, used[share.key])))
+            found.append((share.share, at if at else _in_pool(posed, share, one, pools[share.key])))
         if found:
             ttft = slowest([(part, f.ttft) for part, f in found], one.target.ttft_percentile)
             tpot = slowest([(part, f.tpot) for part, f in found], one.target.tpot_percentile)
@@ -270,10 +271,24 @@ def _forecasts(posed: Posed, solution: Solution) -> Iterator[ClassForecast]:
             )
 
 
-def _in_pool(posed: Posed, share: SolvedShare, one: WorkloadClass, used: float) -> Forecast:
+def _in_pool(
+    posed: Posed, share: SolvedShare, one: WorkloadClass, pool: tuple[float, Mixture | None]
+) -> Forecast:
+    used, mixture = pool
     row = posed.table.row(share.configuration, one.name)
-    times = posed.table.step_times[share.configuration]
-    return forecast(times, one, row.planned_requests_per_second * used, row.evidence)
+    rate = row.planned_requests_per_second * used
+    served = Served(of=one, requests_per_second=rate, mixture=mixture)
+    return forecast(posed.table.step_times[share.configuration], served, row.evidence)
+
+
+def _mixture(pool: SolvedPool, posed: Posed, solution: Solution) -> Mixture | None:
+    """What the classes of a pool are together in each of its replicas; None where there is one."""
+    classes = {c.name: c for c in posed.candidates.workload.classes}
+    replicas = pool.nodes * pool.replicas_per_node
+    given = [s for s in solution.shares if s.key == pool.key and s.requests_per_second > 0]
+    if len(given) < 2:
+        return None
+    return Mixture.of([(classes[s.workload_class], s.requests_per_second / replicas) for s in given])
 
 
 def _pool_forecasts(plan: Plan) -> Iterator[PoolForecast]:

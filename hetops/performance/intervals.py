@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 from hetops.domain.performance import Evidence, EvidenceLayer, StepTimes
 from hetops.domain.workload import WorkloadClass
-from hetops.performance.rate import latencies
+from hetops.performance.queueing import Load, Mixture
+from hetops.performance.rate import Latencies, latencies_at
 
 _QUEUE_TTFT = (0.56, 0.14)
 _QUEUE_TPOT = (0.26, 0.14)
@@ -79,28 +80,53 @@ def stated(value: float) -> Range:
     return Range(value=value, low=value, high=value)
 
 
-def forecast(times: StepTimes, of: WorkloadClass, requests_per_second: float, known: Evidence) -> Forecast:
-    """What one replica gives the class, alone, at a rate that it sustains, on this evidence of its step times.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Served:
+    """A class in a replica: at which rate it alone would take as much of it, and all that really shares it."""
+
+    of: WorkloadClass
+    requests_per_second: float
+    mixture: Mixture | None = None
+    """None where it is alone."""
+
+
+def forecast(times: StepTimes, served: Served, known: Evidence) -> Forecast:
+    """What one replica gives the class at a rate that it sustains, on this evidence of its step times.
 
     Where all steps take s times as long, latencies at a rate are s times those at s times the rate: slower steps queue more.
+    Rates are reckoned class by class; where others share the replica, the interval reaches to what their queue gives.
     """
+    pace, load = math.exp(widths_of(known).throughput), Load.of(served.of)
+    paces = (1.0 / pace, 1.0, pace)
+    alone = _ranges(latencies_at(times, load, [served.requests_per_second * p for p in paces]), known)
+    if served.mixture is None:
+        return alone
+    rates = [served.mixture.requests_per_second * p for p in paces]
+    found = _ranges(latencies_at(times, load.among(served.mixture), rates), known)
+    return Forecast(ttft=_reaching(alone.ttft, found.ttft), tpot=_reaching(alone.tpot, found.tpot))
+
+
+def _ranges(at_paces: Sequence[Latencies], known: Evidence) -> Forecast:
+    """The middle ones, between those of quick and slow steps, and as far off as the queue may be."""
     widths = widths_of(known)
-    pace = math.exp(widths.throughput)
-    quick, found, slow = (
-        latencies(times, of, rate)
-        for rate in (requests_per_second / pace, requests_per_second, requests_per_second * pace)
-    )
     return Forecast(
-        ttft=_queued((quick.ttft_seconds, found.ttft_seconds, slow.ttft_seconds), widths.ttft, _QUEUE_TTFT),
-        tpot=_queued((quick.tpot_seconds, found.tpot_seconds, slow.tpot_seconds), widths.tpot, _QUEUE_TPOT),
+        ttft=_queued([one.ttft_seconds for one in at_paces], widths.ttft, _QUEUE_TTFT),
+        tpot=_queued([one.tpot_seconds for one in at_paces], widths.tpot, _QUEUE_TPOT),
     )
 
 
-def _queued(at_rates: tuple[float, float, float], steps: float, queue: tuple[float, float]) -> Range:
-    """The middle latency, between quick and slow ones on steps of this half width, and as far off as the queue may be."""
-    quick, found, slow = at_rates
+def _queued(at_paces: Sequence[float], steps: float, queue: tuple[float, float]) -> Range:
+    quick, found, slow = at_paces
+    if math.isinf(found):
+        return Range(value=found, low=found, high=found)
     below, above = math.log(found / quick) + steps, math.log(slow / found) + steps
     return around(found, math.hypot(below, queue[0]), math.hypot(above, queue[1]))
+
+
+def _reaching(one: Range, other: Range) -> Range:
+    """The one, as far as the other's ends; an endless one tells none."""
+    low, high = min(one.low, other.low), max(v for v in (one.high, other.high, one.value) if math.isfinite(v))
+    return Range(value=one.value, low=low, high=high)
 
 
 def slowest(found: Sequence[tuple[float, Range]], percentile: float) -> Range:

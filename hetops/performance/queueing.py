@@ -13,7 +13,8 @@ Sums over n take the numbers of `Crowd`; where they are more than one apart the 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
 from statistics import NormalDist
 
 import numpy as np
@@ -66,6 +67,58 @@ class Load:
             tail=1.0 - c.target.ttft_percentile / 100.0,
             tpot_bound=_bound(c.target.tpot_seconds),
         )
+
+    def among(self, mixture: Mixture) -> Load:
+        """The class's own percentiles and bounds in the queue of all classes."""
+        of_all = {
+            f.name: getattr(mixture, f.name) for f in fields(mixture) if f.name != "requests_per_second"
+        }
+        return replace(self, **of_all)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mixture:
+    """What shares a replica, as one class: the fields of `Load` that are the queue's and no single class's."""
+
+    requests_per_second: float
+    input_mean: float
+    input_spread: float
+    prefix_share: float
+    output_mean: float
+    output_spread: float
+    context: float
+
+    @classmethod
+    def of(cls, rates: Sequence[tuple[WorkloadClass, float]]) -> Mixture:
+        """Of classes with their requests a second.
+
+        Raises:
+            ValueError: nothing comes.
+        """
+        whole = sum(rate for _, rate in rates)
+        if not whole > 0:
+            raise ValueError("no mixture without requests")
+        shares = [(c, rate / whole) for c, rate in rates]
+        inputs = _together([(c.input_tokens, share) for c, share in shares])
+        outputs = _together([(c.output_tokens, share) for c, share in shares])
+        cached = sum(share * c.input_tokens.mean * c.prefix_share for c, share in shares)
+        held = sum(share * c.output_tokens.mean * Load.of(c).context for c, share in shares)
+        return cls(
+            requests_per_second=whole,
+            input_mean=inputs[0],
+            input_spread=inputs[1],
+            prefix_share=cached / inputs[0],
+            output_mean=outputs[0],
+            output_spread=outputs[1],
+            context=held / outputs[0],
+        )
+
+
+def _together(shares: Sequence[tuple[TokenLengths, float]]) -> tuple[float, float]:
+    """Mean and squared coefficient of variation of lengths that have these shares of the requests."""
+    mean = sum(share * tokens.mean for tokens, share in shares)
+    squares = sum(share * tokens.mean**2 * (1.0 + _spread(tokens)) for tokens, share in shares)
+    return mean, squares / mean**2 - 1.0
 
 
 def _bound(seconds: float | None) -> float:

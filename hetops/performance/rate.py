@@ -61,10 +61,17 @@ def sustained_by(crowd: Crowd, workload_class: WorkloadClass, max_context: Seque
 
 def latencies(replica: StepTimes, workload_class: WorkloadClass, requests_per_second: float) -> Latencies:
     """What one replica gives the class, alone, at a rate that it sustains, at the target's percentiles."""
-    queue = Queue.of(Crowd.of([replica]), Load.of(workload_class))
-    rate = np.clip(requests_per_second, IDLE * queue.most, HIGHEST_USE * queue.most)
-    ttft, tpot = queue.latencies(rate)
-    return Latencies(ttft_seconds=float(ttft[0]), tpot_seconds=float(tpot[0]))
+    return latencies_at(replica, Load.of(workload_class), [requests_per_second])[0]
+
+
+def latencies_at(replica: StepTimes, load: Load, rates: Sequence[float]) -> tuple[Latencies, ...]:
+    """What one replica gives a load at each of the rates; endless where that is more than it sustains."""
+    queue = Queue.of(Crowd.of([replica] * len(rates)), load)
+    found = queue.latencies(np.clip(np.array(rates), IDLE * queue.most, HIGHEST_USE * queue.most))
+    return tuple(
+        Latencies(ttft_seconds=ttft, tpot_seconds=tpot)
+        for ttft, tpot in zip(found[0].tolist(), found[1].tolist(), strict=True)
+    )
 
 
 def gpu_seconds(replica: StepTimes, input_tokens: Floats, output_tokens: Floats) -> Floats:

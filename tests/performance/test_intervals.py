@@ -10,12 +10,15 @@ import numpy as np
 import pytest
 
 from hetops.domain.performance import Evidence, EvidenceLayer, StepTimes
-from hetops.domain.workload import LatencyTarget, WorkloadClass
-from hetops.performance.intervals import HalfWidths, around, forecast, founded_on, slowest, widths_of
+from hetops.domain.workload import LatencyTarget, TokenLengths, WorkloadClass
+from hetops.performance import measured
+from hetops.performance.intervals import HalfWidths, Served, around, forecast, founded_on, slowest, widths_of
+from hetops.performance.queueing import Mixture
 from hetops.performance.rate import sustained
 from hetops.simulate.fleet import slowed
 from hetops.workloads.classes import lengths
 from tests.performance.test_against_the_engine import Floats, replayed, replica
+from tests.performance.test_measured import LONG, ONE_CORE, RUNS, SHORT
 
 REQUESTS = 1500
 Case = tuple[StepTimes, WorkloadClass, Floats, Floats]
@@ -50,7 +53,7 @@ def held(half_width: float, part: float, seed: int) -> Iterator[bool]:
     known, random = founded_on(EvidenceLayer.MEASURED, "", widths), np.random.default_rng(seed)
     for times, c, inputs, outputs in cases():
         rate = sustained([times], c, [12_000])[0].requests_per_second * part
-        said = forecast(times, c, rate, known)
+        said = forecast(times, Served(of=c, requests_per_second=rate), known)
         really = slowed(times, random.lognormal(0.0, half_width / 1.2816))
         ttft, tpot = (float(np.percentile(v, 90)) for v in replayed(really, rate, inputs, outputs))
         yield said.ttft.low <= ttft <= said.ttft.high
@@ -86,8 +89,7 @@ def test_less_is_known_of_a_latency_the_less_is_known_of_the_step_times() -> Non
     sure, unsure = (
         forecast(
             times,
-            c,
-            1.0,
+            Served(of=c, requests_per_second=1.0),
             replace(Evidence(layer=EvidenceLayer.PRIOR, source=""), ttft_margin=m, tpot_margin=m),
         )
         for m in (0.0, 0.3)
@@ -95,3 +97,53 @@ def test_less_is_known_of_a_latency_the_less_is_known_of_the_step_times() -> Non
     assert sure.ttft.value == unsure.ttft.value
     assert unsure.ttft.low < sure.ttft.low < sure.ttft.value < sure.ttft.high < unsure.ttft.high
     assert unsure.tpot.low < sure.tpot.low < sure.tpot.value < sure.tpot.high < unsure.tpot.high
+
+
+def test_where_others_share_the_replica_the_interval_reaches_to_what_their_queue_gives() -> None:
+    """A short question that is served one after the other with long ones waits for these, whatever its own rate says."""
+    times = measured.step_times(replace(ONE_CORE, max_sequences=1), RUNS[:2], 800)
+    short, long = (
+        WorkloadClass(
+            name=str(tokens),
+            requests_per_second=1.0,
+            input_tokens=TokenLengths.fixed(tokens[0]),
+            output_tokens=TokenLengths.fixed(tokens[1]),
+            target=LatencyTarget(ttft_seconds=4.0, tpot_seconds=0.3),
+        )
+        for tokens in (SHORT, LONG)
+    )
+    known = Evidence(layer=EvidenceLayer.PRIOR, source="")
+    both = Mixture.of([(short, 0.3), (long, 0.3)])
+    alone = forecast(times, Served(of=short, requests_per_second=0.6), known)
+    among = forecast(times, Served(of=short, requests_per_second=0.6, mixture=both), known)
+    random = np.random.default_rng(4)
+    kinds = random.random(REQUESTS) < 0.5
+    inputs, outputs = (np.where(kinds, *pair) for pair in zip(SHORT, LONG, strict=True))
+    ttft, _ = replayed(times, 0.6, inputs.astype(float), outputs.astype(float))
+    found = float(np.percentile(ttft[kinds[REQUESTS // 5 :]], 90))
+    assert among.ttft.value == alone.ttft.value < alone.ttft.high < found < among.ttft.high
+    same = forecast(
+        times, Served(of=short, requests_per_second=0.6, mixture=Mixture.of([(short, 0.6)])), known
+    )
+    assert (same.ttft.low, same.ttft.high) == pytest.approx((alone.ttft.low, alone.ttft.high))
+
+
+def test_a_mixture_is_as_long_as_its_classes_on_average_and_as_uneven_as_all_of_them() -> None:
+    short, long = (
+        WorkloadClass(
+            name=str(n),
+            requests_per_second=1.0,
+            input_tokens=TokenLengths.fixed(n),
+            output_tokens=TokenLengths.fixed(n / 10),
+            target=LatencyTarget(),
+        )
+        for n in (100.0, 300.0)
+    )
+    found = Mixture.of([(short, 3.0), (long, 1.0)])
+    assert (found.requests_per_second, found.input_mean, found.output_mean) == pytest.approx(
+        (4.0, 150.0, 15.0)
+    )
+    assert found.input_spread == pytest.approx(np.var([100, 100, 100, 300]) / 150.0**2)
+    assert found.context == pytest.approx((3 * 10 * 105 + 30 * 315) / 60), "who runs longer is met more often"
+    with pytest.raises(ValueError, match="without requests"):
+        Mixture.of([])
