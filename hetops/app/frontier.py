@@ -63,9 +63,10 @@ class FrontierAsked:
 
 
 def frontier(asked: FrontierAsked, say: Callable[[str], None]) -> Frontier:
-    """The points in the order of their series; `say` hears of every fifth.
+    """The points in the order of their series; `say` hears of every fifth. Ctrl-C ends it with those found until then.
 
     Raises:
+        KeyboardInterrupt: Ctrl-C before the first.
         HetopsError: as `pose`.
         UsageError: more points than `MOST_POINTS`.
     """
@@ -78,16 +79,21 @@ def frontier(asked: FrontierAsked, say: Callable[[str], None]) -> Frontier:
     if wanted > MOST_POINTS:
         raise UsageError(f"{wanted} points are asked for: at most {MOST_POINTS}")
     points: list[FrontierPoint] = []
-    for own in chain.from_iterable(
-        _points_at(posed, value, headrooms, asked.limit_seconds) for value in along
-    ):
-        points.append(_no_worse_than(_harder(points, own), own))
-        if len(points) % 5 == 0 and len(points) < wanted:
-            say(f"{len(points)} of {wanted} points")
+    try:
+        for own in chain.from_iterable(
+            _points_at(posed, value, headrooms, asked.limit_seconds) for value in along
+        ):
+            points.append(_no_worse_than(_harder(points, own), own))
+            if len(points) % 5 == 0 and len(points) < wanted:
+                say(f"{len(points)} of {wanted} points")
+    except KeyboardInterrupt:
+        if not points:
+            raise
     return Frontier(
         deployment=posed.candidates.spec.deployment.name,
         axis=axis,
         demand_requests_per_second=posed.problem.requests_per_second,
+        points_asked=wanted,
         points=tuple(sorted(points, key=lambda point: (-point.headroom, point.place))),
     )
 

@@ -41,7 +41,9 @@ class _Numbers(click.ParamType[tuple[Decimal, ...]]):
 @options.time_limit_option
 @options.offline_option
 @options.json_option
+@click.pass_context
 def command(
+    ctx: click.Context,
     file: Path | None,
     overrides: tuple[str, ...],
     targets: tuple[Decimal, ...],
@@ -56,11 +58,12 @@ def command(
     """Show what looser latency targets, less headroom or more money are worth: the cheapest fleet at each.
 
     Each point is solved and certified by itself. With --budgets the largest rate that each budget buys at the
-    workload's mix. Changes nothing.
+    workload's mix. Changes nothing. Ctrl-C shows the points found by then; the exit code is 8.
     """
     if csv_file and csv_file == svg_file:
         raise click.UsageError("--csv and --svg name the same file")
     from hetops.app.frontier import FrontierAsked, frontier
+    from hetops.errors import CancelledError
     from hetops.files import write_whole
     from hetops.reports import frontier as report
 
@@ -79,3 +82,5 @@ def command(
             write_whole(path, write(told).encode())
             options.say(f"wrote {path}")
     click.echo(json.dumps(report.as_json(told), indent=2) if as_json else report.as_text(told), nl=as_json)
+    if told.stopped:
+        ctx.exit(CancelledError.exit_code)

@@ -70,6 +70,13 @@ class Frontier:
     axis: Axis
     demand_requests_per_second: float
     points: tuple[FrontierPoint, ...]
+    points_asked: int = 0
+    """More than there are where it was stopped; 0 where nobody counted."""
+
+    @property
+    def stopped(self) -> bool:
+        """Whether points are missing that were asked for."""
+        return len(self.points) < self.points_asked
 
     @property
     def series(self) -> Mapping[float, tuple[FrontierPoint, ...]]:
@@ -110,6 +117,8 @@ def as_text(told: Frontier) -> str:
         else "largest rate along the budget"
     )
     headers = (first, "headroom", "cost", "rate", "fleet")
+    if told.stopped:
+        title += f"\nStopped: {len(told.points)} of {told.points_asked} points"
     return f"{title}\n\n{q.table(headers, rows, right=(0, 1, 2, 3))}\n"
 
 
@@ -124,13 +133,15 @@ def as_csv(told: Frontier) -> str:
         "requests_per_second",
         "gap",
         "nodes",
+        "services",
         "reason",
     )
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(names)
     for point in told.points:
         nodes = " ".join(f"{gpu}={count}" for gpu, count in sorted(point.nodes.items()))
-        values = {name: getattr(point, name) for name in names} | {"nodes": nodes}
+        values = {name: getattr(point, name) for name in names}
+        values |= {"nodes": nodes, "services": " ".join(point.services)}
         writer.writerow(["" if values[name] is None else values[name] for name in names])
     return out.getvalue()
 

@@ -1,0 +1,37 @@
+"""A frontier that is stopped tells what it has, and what it was asked for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hetops.app.frontier import FrontierAsked, frontier
+from hetops.reports import frontier as report
+from tests.doubles import specs
+
+
+def stop(_text: str) -> None:
+    """What Ctrl-C raises."""
+    raise KeyboardInterrupt
+
+
+def test_who_stops_it_gets_the_points_found_until_then(tmp_path: Path) -> None:
+    asked = FrontierAsked(spec=specs.asked(tmp_path), target_factors=(1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0))
+    told = frontier(asked, stop)
+    assert (len(told.points), told.points_asked, told.stopped) == (5, 7, True)
+    assert "Stopped: 5 of 7 points" in report.as_text(told)
+
+
+def test_one_that_was_not_stopped_says_nothing_of_it(tmp_path: Path) -> None:
+    told = frontier(FrontierAsked(spec=specs.asked(tmp_path), target_factors=(1.0, 2.0)), stop)
+    assert not told.stopped
+    assert "Stopped" not in report.as_text(told)
+
+
+def test_stopped_before_the_first_point_there_is_nothing_to_tell(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hetops.app.frontier.solve", lambda *_args, **_more: stop(""))
+    with pytest.raises(KeyboardInterrupt):
+        frontier(FrontierAsked(spec=specs.asked(tmp_path), target_factors=(1.0,)), stop)
