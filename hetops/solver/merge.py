@@ -1,14 +1,19 @@
 """Searches thousands of classes as if they were few: classes that load every column alike are one.
 
-What a class asks of a column is its load: its demand over the rate of a node. Classes served by the same columns, with
-loads in nearly the same proportions, are merged into one whose load is their sum. Whatever shares serve the merged
-class serve each member, with the same load on every node: so the answer is one of the problem itself. Of what merging
-costs two bounds tell, and the better one counts:
+What a class asks of a column is its load: its demand over the rate of a node. Classes served by the same columns are
+merged into one whose load is their sum. Whatever shares serve the merged class serve each member, with the same load on
+every node: so the answer is one of the problem itself. Which classes are merged is a matter of what it costs:
+
+* those whose loads are in nearly the same proportions;
+* at least cost also those that are nearly as dear on every column that could be theirs, at the scarcity prices of the
+  problem with all its classes: where a class will never go, its load does not matter.
+
+The cheaper of both answers is taken. Of what merging costs two bounds tell, and the better one counts:
 
 * the easier problem: a member's load is everywhere at least a certain part of the merged class's. Counted at that part
   alone, any shares of the members average to shares of a merged class whose demand is the sum of the parts, and load
   no node more than they did. So with the demand cut to that sum no fleet is lost, whole nodes included;
-* weak duality on the problem with every class as it is, at the scarcity prices of the merged one.
+* weak duality on the problem with every class as it is, at its scarcity prices.
 
 Where loads are in the same proportions throughout, merging costs nothing and the merged problem's own bound holds.
 Decides which classes the search tells apart, in problems without terms; knows nothing of rows.
@@ -17,16 +22,20 @@ Decides which classes the search tells apart, in problems without terms; knows n
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hetops.domain import codec
 from hetops.errors import TimeoutExpiredError
 from hetops.solver.certify import TOLERANCE, ScarcityPrices, relative_gap, weak_duality_bound
 from hetops.solver.matrix import INFINITY, Floats
+from hetops.solver.patience import Patience
 from hetops.solver.problem import Column, Demand, Mode, Problem
+from hetops.solver.scarcity import priced
 from hetops.solver.solution import Ended, Infeasible, Solution, SolvedShare
 
 Search = Callable[[Problem, float], Solution | Infeasible]
@@ -34,6 +43,9 @@ Search = Callable[[Problem, float], Solution | Infeasible]
 
 MOST_CLASSES = 200
 """Problems of no more classes are searched as they are; of more, so many are told apart."""
+
+COMPETES = 0.1
+"""Logarithm of how much dearer than its cheapest column one may be and still matter: a tenth, or thereabouts."""
 
 ALIKE = 1e-9
 """Loads whose proportions differ by no more are the same: far below the solver's own tolerance."""
@@ -83,18 +95,53 @@ def search_merged(
     merged = merge(problem, most=MOST_CLASSES if math.isfinite(limit_seconds) else len(problem.classes))
     if all(len(of) == 1 for of in merged.members.values()):
         return search(problem, limit_seconds)
-    found = search(merged.problem, limit_seconds if merged.exact else limit_seconds / 2)
-    left = max(limit_seconds - found.solve_seconds, limit_seconds / 2)
-    if isinstance(found, Infeasible) and merged.exact:
+    began, wanted = time.monotonic(), _Wanted(search=search, gap=gap, patience=Patience.of(limit_seconds))
+    answer = (_exactly if merged.exact else _nearly)(merged, wanted, scarcity_prices)
+    return replace(answer, solve_seconds=time.monotonic() - began)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Wanted:
+    """How to search, how near to come, and how long."""
+
+    search: Search
+    gap: float
+    patience: Patience
+
+
+def _exactly(
+    merged: Merged, wanted: _Wanted, scarcity_prices: Callable[[Problem], ScarcityPrices]
+) -> Solution | Infeasible:
+    """The answer where merging costs nothing."""
+    found = wanted.search(merged.problem, wanted.patience.left)
+    if isinstance(found, Infeasible):
         return _infeasible(merged, found)
-    easier = _easiest(merged, found, search, left)
+    certified = float(weak_duality_bound(merged.original, scarcity_prices(merged.problem)))
+    return _bounded(_unmerged(merged, found), [certified, found.bound], wanted.gap)
+
+
+def _nearly(
+    merged: Merged, wanted: _Wanted, scarcity_prices: Callable[[Problem], ScarcityPrices]
+) -> Solution | Infeasible:
+    """The answer where it costs something, by the best of all that time suffices for."""
+    problem, patience = merged.original, wanted.patience
+    groupings, prices = _groupings(merged, patience)
+    certified = float(weak_duality_bound(problem, prices or scarcity_prices(merged.problem)))
+    best: Solution | None = None
+    for i, grouping in enumerate(groupings):
+        if best is None or (patience.left > 0 and not best.within_gap):
+            found = wanted.search(grouping.problem, patience.left / (len(groupings) + 1 - i))
+            if isinstance(found, Solution):
+                best = _better(best, _bounded(_unmerged(grouping, found), [certified], wanted.gap))
+    if best is not None and (best.within_gap or patience.left == 0):
+        return best
+    easier = _easiest(merged, wanted)
     if isinstance(easier, Infeasible):
         return _infeasible(merged, easier)
-    if isinstance(found, Infeasible):
-        return search(problem, left)
-    certified = float(weak_duality_bound(problem, scarcity_prices(merged.problem)))
+    if best is None:
+        return wanted.search(problem, patience.left)
     bounds = [certified] if easier is None else [certified, _bound_of(merged, easier)]
-    return _bounded(_unmerged(merged, found, easier), bounds, gap)
+    return _bounded(best, bounds, wanted.gap)
 
 
 def with_few_classes(problem: Problem) -> Problem:
@@ -106,16 +153,38 @@ def _has_many(problem: Problem) -> bool:
     return problem.plain and len(problem.classes) > MOST_CLASSES
 
 
+def _groupings(merged: Merged, patience: Patience) -> tuple[list[Merged], ScarcityPrices | None]:
+    """Ways to merge the classes, the most promising first, and the scarcity prices, where that one is made by them."""
+    problem, classes = merged.original, _asked(merged.original)
+    loads = _loads(problem, classes)
+    if problem.mode is not Mode.MIN_COST or not np.isfinite(loads.min(axis=1)).all():
+        return [merged], None
+    prices, charges = priced(problem, loads, Patience.of(patience.left / 4))
+    costs = loads * charges
+    dearer = np.minimum(np.log(costs / costs.min(axis=1, keepdims=True)), COMPETES)
+    owners = _owners(problem, classes, loads, dearer, MOST_CLASSES)
+    return [_joined(problem, classes, loads, owners), merged], prices
+
+
 def merge(problem: Problem, *, most: int) -> Merged:
     """`problem` with `most` classes, or as few as there are unlike ones; more where they go to more sets of columns.
 
     Classes without demand are left out.
     """
-    asked = (c for c in problem.classes if c.requests_per_second > 0)
-    classes = tuple(sorted(asked, key=lambda c: c.name))
+    classes = _asked(problem)
     loads = _loads(problem, classes)
-    groups = [np.flatnonzero(owners) for owners in _owners(problem, classes, loads, most)]
-    groups.sort(key=lambda rows: int(rows[0]))
+    return _joined(problem, classes, loads, _owners(problem, classes, loads, np.log(loads), most))
+
+
+def _asked(problem: Problem) -> tuple[Demand, ...]:
+    return tuple(sorted((c for c in problem.classes if c.requests_per_second > 0), key=lambda c: c.name))
+
+
+def _joined(
+    problem: Problem, classes: tuple[Demand, ...], loads: Floats, owners: list[NDArray[np.bool_]]
+) -> Merged:
+    """The problem with one class for each group of members."""
+    groups = sorted((np.flatnonzero(of) for of in owners), key=lambda rows: int(rows[0]))
     members = {classes[rows[0]].name: tuple(classes[i] for i in rows) for rows in groups}
     together = {name: math.fsum(c.requests_per_second for c in of) for name, of in members.items()}
     sums = {name: loads[rows].sum(axis=0) for name, rows in zip(members, groups, strict=True)}
@@ -135,9 +204,12 @@ def _loads(problem: Problem, classes: tuple[Demand, ...]) -> Floats:
     return loads
 
 
-def _owners(problem: Problem, classes: tuple[Demand, ...], loads: Floats, most: int) -> list[np.ndarray]:
+def _owners(
+    problem: Problem, classes: tuple[Demand, ...], loads: Floats, places: Floats, most: int
+) -> list[NDArray[np.bool_]]:
     """Members of each group, as masks. First a group for each kind of class and set of columns; then, again and again,
-    the class that being merged may cost most becomes the centre of a group, to which those go that are nearer to it."""
+    the class that being merged may cost most becomes the centre of a group, to which those go that are nearer to it.
+    `places` says where each class lies."""
     kinds: dict[object, list[int]] = {}
     for i, (demand, row) in enumerate(zip(classes, loads, strict=True)):
         kind = replace(demand, name="", requests_per_second=0.0)
@@ -146,7 +218,7 @@ def _owners(problem: Problem, classes: tuple[Demand, ...], loads: Floats, most: 
     centre, distance = np.zeros(len(classes), dtype=int), np.zeros(len(classes))
     of_kind: dict[int, tuple[np.ndarray, Floats]] = {}
     for rows in map(np.array, kinds.values()):
-        directions = np.log(loads[rows][:, np.isfinite(loads[rows[0]])])
+        directions = places[rows][:, np.isfinite(loads[rows[0]])]
         of_kind.update(dict.fromkeys(rows.tolist(), (rows, directions)))
         first = int(np.argmax(worth[rows]))
         centre[rows], distance[rows] = rows[first], _distances(directions, first)
@@ -192,16 +264,10 @@ def _column(column: Column, j: int, together: Mapping[str, float], sums: Mapping
     return replace(column, requests_per_second={name: together[name] / load for name, load in able.items()})
 
 
-def _easiest(
-    merged: Merged, found: Solution | Infeasible, search: Search, seconds: float
-) -> Solution | Infeasible | None:
+def _easiest(merged: Merged, wanted: _Wanted) -> Solution | Infeasible | None:
     """The answer to the easier problem; None where there was no time for one."""
-    if merged.exact:
-        return found
-    if isinstance(found, Solution) and found.ended is Ended.INTERRUPTED:
-        return None
     try:
-        return search(merged.easier, seconds)
+        return wanted.search(merged.easier, wanted.patience.left)
     except TimeoutExpiredError:
         return None
 
@@ -223,7 +289,7 @@ def _bound_of(merged: Merged, easier: Solution) -> float:
     return easier.bound / merged.easier.requests_per_second * merged.original.requests_per_second
 
 
-def _unmerged(merged: Merged, found: Solution, easier: Solution | None) -> Solution:
+def _unmerged(merged: Merged, found: Solution) -> Solution:
     """The solution with each member served as its merged class is; bounds still those of `found`."""
     original = merged.original
     factor = found.requests_per_second / merged.problem.requests_per_second
@@ -235,18 +301,22 @@ def _unmerged(merged: Merged, found: Solution, easier: Solution | None) -> Solut
         for share in found.shares
         for c in merged.members[share.workload_class]
     ]
-    again = easier is not None and easier is not found
-    last = easier.ended if easier else Ended.TIME
     return replace(
         found,
         problem_digest=codec.digest(original),
         shares=tuple(sorted(shares, key=_place)),
         requests_per_second=served,
         objective=found.objective if found.mode is Mode.MIN_COST else served,
-        solve_seconds=found.solve_seconds + (easier.solve_seconds if again and easier else 0.0),
-        ended=last if found.ended is Ended.GAP else found.ended,
         searched_classes=len(merged.members),
     )
+
+
+def _better(one: Solution | None, other: Solution) -> Solution:
+    """The better of two answers to one problem."""
+    if one is None:
+        return other
+    sign = 1 if other.mode is Mode.MIN_COST else -1
+    return min(one, other, key=lambda solution: sign * solution.objective)
 
 
 def _place(share: SolvedShare) -> tuple[str, tuple[str, str]]:
