@@ -27,8 +27,8 @@ from hetops.router.requests import Request
 _PUSHED_BACK = frozenset({429, 503})
 """An engine that is busy, or not ready: another one may take the request."""
 
-_OURS_TO_MEND = KEY_REFUSED | {404}
-"""What a service says to our key, or to the name by which we ask for the model."""
+_OURS_TO_MEND = KEY_REFUSED | {301, 302, 303, 307, 308, 404}
+"""What a service says to our key, to its URL, or to the name by which we ask for the model."""
 
 _REST_SECONDS, _LONGEST_REST_SECONDS = 5.0, 60.0
 

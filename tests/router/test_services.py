@@ -194,7 +194,7 @@ def test_tokens_count_as_told_by_the_answer_not_as_asked_for() -> None:
     assert asked == [200] * 9
 
 
-@pytest.mark.parametrize("status", [401, 402, 403, 404])
+@pytest.mark.parametrize("status", [307, 401, 402, 403, 404])
 def test_what_a_service_says_to_our_key_no_client_hears(status: int) -> None:
     with (
         engines(answer, refuse(status)) as (own, service),
