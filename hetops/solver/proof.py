@@ -47,10 +47,10 @@ def scarcity_prices(problem: Problem) -> ScarcityPrices:
 
 
 def prices_of(formulation: Formulation, relaxed: Relaxed) -> ScarcityPrices:
-    """As `scarcity_prices`, of a relaxation that is solved already; none where it could not be."""
+    """As `scarcity_prices`, of a relaxation that is solved already; a guess where it could not be."""
     answer = relaxed.answer
     if not answer.found:
-        return ScarcityPrices()
+        return _guessed(formulation.frame.problem)
     worth: dict[LimitKind, dict[str, float]] = {kind: {} for kind in LimitKind}
     for subject, dual in zip(relaxed.model.subjects, answer.row_duals, strict=True):
         if isinstance(subject, Limit):
@@ -61,6 +61,15 @@ def prices_of(formulation: Formulation, relaxed: Relaxed) -> ScarcityPrices:
         provider_budget=worth[LimitKind.PROVIDER_BUDGET],
         budget=worth[LimitKind.BUDGET].get("", 0.0),
     )
+
+
+def _guessed(problem: Problem) -> ScarcityPrices:
+    """At least cost nothing is scarce. Of the largest rate that proves nothing: there money is, or what it would buy."""
+    if problem.mode is Mode.MIN_COST:
+        return ScarcityPrices()
+    if problem.budget_usd_per_hour is not None:
+        return ScarcityPrices(budget=1.0)
+    return ScarcityPrices(stock={offer.id: float(offer.usd_per_hour) for offer in problem.offers})
 
 
 def certified_bound(problem: Problem, formulation: Formulation, relaxed: Relaxed) -> float:

@@ -107,9 +107,10 @@ def _solve(
         searched = losses.search(asked, formulation, effort.on_interrupt, patience)
     else:
         searched, known = _searched(formulation, asked.gap, effort.on_interrupt, patience, known)
-    if searched.answer.status is highs.Status.NOTHING_FOUND:
+    nothing = _serves_nothing(searched.formulation, searched.answer)
+    if searched.answer.status is highs.Status.NOTHING_FOUND or (nothing and searched.ended is not Ended.GAP):
         raise too_late(effort.limit_seconds)
-    if not searched.answer.found or _serves_nothing(searched.formulation, searched.answer):
+    if not searched.answer.found or nothing:
         return Infeasible(problem_digest=digest, solve_seconds=time.monotonic() - began), known
     tidy_seconds = 0.0 if must_rent else min(patience.left, TIDY_SECONDS)
     answer = cheapest(searched.formulation, searched.answer, tidy_seconds)
@@ -171,7 +172,7 @@ def unservable_classes(problem: Problem) -> tuple[str, ...]:
 
 def _serves_nothing(formulation: Formulation, answer: highs.Answer) -> bool:
     scale = formulation.scale_index
-    return scale is not None and bool(answer.values[scale] <= highs.FEASIBILITY_TOLERANCE)
+    return scale is not None and answer.found and bool(answer.values[scale] <= highs.FEASIBILITY_TOLERANCE)
 
 
 def read_answer(problem: Problem, digest: str, searched: Searched) -> Solution:

@@ -9,11 +9,14 @@ columns hold none. Decides where to search first; knows the rows only as numbers
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from heapq import nsmallest
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hetops.solver import highs
 from hetops.solver.formulate import Formulation
+from hetops.solver.frame import Block
 from hetops.solver.highs import Answer, OnInterrupt, Status
 from hetops.solver.matrix import INFINITY, MatrixModel
 from hetops.solver.patience import Patience, stopped
@@ -28,6 +31,9 @@ PART_OF_GAP = 0.5
 PART_OF_TIME = 0.25
 """Of the time that is left: what the small model may take of it."""
 
+LIKELY = 4
+"""Columns for each class, those that serve it for least, to begin with where no relaxation says which."""
+
 USED = 1e-9
 """Nodes in the relaxation above which a column is used."""
 
@@ -38,6 +44,8 @@ class Relaxed:
 
     model: MatrixModel
     answer: Answer
+    used: NDArray[np.bool_]
+    """The variables that its answer uses; where time did not suffice for one, those that one might."""
 
     @property
     def bound(self) -> float:
@@ -51,14 +59,33 @@ def relax(formulation: Formulation, patience: Patience) -> Relaxed:
         model = formulation.loose.relaxation
     else:
         model = replace(formulation.model, integer=np.zeros_like(formulation.model.integer))
-    return relaxed(model, patience)
+    found = relaxed(model, patience)
+    return found if found.answer.found else replace(found, used=_likely(formulation))
+
+
+def _likely(formulation: Formulation) -> NDArray[np.bool_]:
+    """All but the nodes of columns on which no class is served for little money: what no search is needed to tell."""
+    frame = formulation.frame
+    usd = [float(o.usd_per_hour) / c.parts_per_node for o, c in zip(frame.offers, frame.columns, strict=True)]
+    ways: dict[tuple[int, int], list[tuple[float, int]]] = {}
+    for k, (n, place, w) in enumerate(frame.pairs):
+        if place < len(frame.columns):
+            cost = usd[place] * frame.load(k) / frame.usable[place]
+            ways.setdefault((n, w), []).append((cost, place))
+    kept = {place for of in ways.values() for _, place in nsmallest(LIKELY, of)}
+    likely = np.ones(frame.size, dtype=bool)
+    likely[: frame.sizes[Block.NODES]] = np.tile(
+        [j in kept for j in range(len(frame.columns))], len(frame.stretches)
+    )
+    return likely
 
 
 def relaxed(model: MatrixModel, patience: Patience) -> Relaxed:
     """A model without whole numbers, solved."""
     seconds, on_interrupt = _needed(patience, OnInterrupt.CANCEL)
     answer = highs.run(model, limit_seconds=seconds, on_interrupt=on_interrupt)
-    return Relaxed(model=model, answer=answer)
+    used = answer.values > USED if answer.found else np.ones(len(model.cost), dtype=bool)
+    return Relaxed(model=model, answer=answer, used=used)
 
 
 def _needed(patience: Patience, on_interrupt: OnInterrupt) -> tuple[float, OnInterrupt]:
@@ -112,9 +139,7 @@ def _first(
     model: MatrixModel, relaxed: Relaxed, gap: float, patience: Patience, on_interrupt: OnInterrupt
 ) -> Answer:
     """The best fleet of the columns that the relaxation uses, if there is one: `OPTIMAL` where it is good enough."""
-    if relaxed.bound == -INFINITY:
-        return replace(relaxed.answer, status=Status.NOTHING_FOUND, values=np.empty(0), objective=INFINITY)
-    unused = model.integer & (relaxed.answer.values <= USED)
+    unused = model.integer & ~relaxed.used
     few = replace(model, upper=np.where(unused, model.lower, model.upper))
     seconds, when_stopped = _needed(patience, on_interrupt)
     found = highs.glance(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from decimal import Decimal
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 
@@ -12,6 +14,8 @@ from hetops.solver.formulate import formulate
 from hetops.solver.highs import OnInterrupt, Status
 from hetops.solver.patience import Patience
 from hetops.solver.problem import Mode, Problem
+from hetops.solver.proof import prices_of
+from hetops.solver.weak_duality import weak_duality_bound
 from tests.solver.problems import hard, tiny
 
 
@@ -67,3 +71,30 @@ def test_rows_that_are_implied_are_no_part_of_the_loose_model() -> None:
     assert len(formulation.loose.row_lower) == len(formulation.model.row_lower) - implied
     tight, loose = highs.run(formulation.model), highs.run(formulation.loose)
     assert loose.objective == pytest.approx(tight.objective)
+
+
+@pytest.mark.parametrize("mode", Mode)
+def test_without_a_relaxation_the_columns_that_serve_a_class_for_least_are_tried(mode: Mode) -> None:
+    formulation = formulate(replace(hard(offers=40, configurations=4, classes=8), mode=mode))
+    nothing = highs.run(formulation.model, limit_seconds=0.0)
+    assert nothing.status is Status.NOTHING_FOUND
+    likely = start._likely(formulation)
+    relaxed = start.Relaxed(model=formulation.model, answer=nothing, used=likely)
+    answer = start.search(
+        formulation.model, relaxed, gap=1e-3, patience=Patience.of(0.0), on_interrupt=OnInterrupt.CANCEL
+    )
+    assert answer.found
+    assert answer.objective != 0
+    nodes = answer.values[: len(formulation.columns)]
+    assert 0 < (nodes > 0.5).sum() <= likely[: len(nodes)].sum() < len(nodes)
+
+
+@pytest.mark.parametrize("budget", [None, Decimal(50)])
+def test_without_a_relaxation_money_or_stock_still_bound_the_largest_rate(budget: Decimal | None) -> None:
+    problem = replace(hard(offers=12, configurations=2), mode=Mode.MAX_THROUGHPUT, budget_usd_per_hour=budget)
+    formulation = formulate(problem)
+    answer = highs.run(formulation.model, limit_seconds=0.0)
+    nothing = start.Relaxed(model=formulation.model, answer=answer, used=np.empty(0, dtype=bool))
+    guessed = weak_duality_bound(problem, prices_of(formulation, nothing))
+    best = weak_duality_bound(problem, prices_of(formulation, start.relax(formulation, Patience.of(30.0))))
+    assert best <= guessed < 4 * best
