@@ -6,6 +6,7 @@ providers, models or how the rates came about, and must not: it is the border be
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -367,7 +368,7 @@ def _faults_of_columns(problem: Problem) -> Iterator[str]:
         yield "columns: at least one is needed"
     offers = {o.id for o in problem.offers}
     configurations = set(problem.configurations)
-    classes = frozenset(c.name for c in problem.classes)
+    classes, model_of = frozenset(c.name for c in problem.classes), {c.name: c.model for c in problem.classes}
     yield from repeated("configuration", problem.configurations)
     yield from repeated("column", (" on ".join(reversed(c.key)) for c in problem.columns))
     for column in problem.columns:
@@ -380,12 +381,12 @@ def _faults_of_columns(problem: Problem) -> Iterator[str]:
         for name, rate in column.requests_per_second.items():
             if not _rate(rate):
                 yield f"{where}: requests_per_second[{name}] {rate} must be a number of at least 0"
-        yield from (f"{where}: {fault}" for fault in _faults_of_service(problem, column))
+        yield from (f"{where}: {fault}" for fault in _faults_of_service(model_of, column))
+    yield from _faults_of_parts(problem)
 
 
-def _faults_of_service(problem: Problem, column: Column) -> Iterator[str]:
-    """What is wrong with the prices, parts and model of a column."""
-    model_of = {c.name: c.model for c in problem.classes}
+def _faults_of_service(model_of: Mapping[str, str], column: Column) -> Iterator[str]:
+    """What is wrong with the prices, parts and model of a column; what each class asks for."""
     yield from unknown("class", column.usd_per_request, model_of, "usd_per_request")
     for name, usd in column.usd_per_request.items():
         if not _amount(usd):
@@ -398,12 +399,17 @@ def _faults_of_service(problem: Problem, column: Column) -> Iterator[str]:
             yield f"has a rate for {name}, which asks for {asked}, not {column.model}"
     if column.parts_per_node < 1:
         yield f"parts_per_node {column.parts_per_node} must be at least 1"
-    for other in (
-        c for c in problem.columns if c.offer == column.offer and c.parts_per_node > column.parts_per_node > 0
-    ):
-        if other.parts_per_node % column.parts_per_node:
-            parts = f"{other.parts_per_node} and {column.parts_per_node}"
-            yield f"parts of a node, {parts}, do not fill it together: one must be a multiple of the other"
+
+
+def _faults_of_parts(problem: Problem) -> Iterator[str]:
+    """Parts of a node of which some would always be left over."""
+    parts: dict[str, set[int]] = {}
+    for column in problem.columns:
+        parts.setdefault(column.offer, set()).add(max(column.parts_per_node, 1))
+    for offer, counts in parts.items():
+        for few, many in itertools.pairwise(sorted(counts)):
+            if many % few:
+                yield f"offer {offer!r}: parts of a node, {many} and {few}, do not fill it together: one must be a multiple of the other"
 
 
 def _faults_of_terms(problem: Problem) -> Iterator[str]:
