@@ -4,7 +4,8 @@ What ties windows together is priced instead of enforced (Lagrangian relaxation 
 window is then a small problem of its own, and their bounds add up to one for all, whatever the prices. Every fleet that
 was found for a window is kept (`fleets.py`): the best sequence of them is the answer, the next prices are those at which
 they promise the best bound. Windows begin as single periods. Where prices cannot prove enough, two neighbouring windows
-become one, within which starts count in full; one window of all periods would be the whole model.
+become one, within which starts count in full; one window of all periods would be the whole model. Columns that only
+their offers tell apart make a line: their starts are worth the same part of what they cost.
 
 Decides how to search; knows the rows only as numbers.
 """
@@ -23,17 +24,17 @@ from hetops.solver.fleets import Fleet, Fleets, Prices
 from hetops.solver.formulate import Formulation
 from hetops.solver.frame import Block, Frame
 from hetops.solver.highs import Answer, Status
-from hetops.solver.known import MOST_TOLD, Known, recall, told
+from hetops.solver.known import MOST_TOLD, Known, kinds, recall, told
 from hetops.solver.matrix import INFINITY, Floats, MatrixModel
 from hetops.solver.patience import Patience, stopped
 from hetops.solver.start import USED, Relaxed
 from hetops.solver.windows import Ties, Windows, cost_of, first, improved
 
-PROMISED = 0.1
-"""Part of the wanted gap: prices that promise no more than this beyond the bound have nothing left to prove."""
-
 WORTH_PROVING = 0.5
-"""Windows grow once what better prices promise is less than this part of what no prices can prove."""
+"""Where no prices can prove enough, windows grow once better prices promise less than this part of what is missing then."""
+
+STEP = 0.5
+"""How far the next prices go from those that proved most towards those that promise most."""
 
 LEAST_INTEGERS = 200
 """Whole numbers below which the model as a whole is searched at once."""
@@ -131,15 +132,24 @@ def _no_answer(status: Status) -> Answer:
 
 def _single(formulation: Formulation) -> Windows:
     """The formulation's model with each period as a window."""
-    model, period_of = formulation.model, _stretch_of(formulation.frame)
+    model, frame = formulation.model, formulation.frame
+    period_of, periods = _stretch_of(frame), len(frame.stretches)
     rows = np.flatnonzero(_tied(model, period_of))
     first, last = model.row_starts[rows], model.row_starts[rows + 1] - 1
+    line_of = np.full(len(model.cost), -1)
+    lines = [
+        np.array(sorted(frame.nodes(t, j) for j in kind)) for t in range(periods) for kind in kinds(frame)
+    ]
+    for number, line in enumerate(lines):
+        line_of[line] = number
     ties = Ties(
         rows=rows,
         period=period_of[model.row_indices[first]],
         started=model.row_indices[last].astype(np.int64),
+        alike=line_of[model.row_indices[first]],
     )
-    return Windows.of(model, ties, period_of, np.arange(len(formulation.frame.stretches)))
+    several = tuple(line for line in lines if len(line) > 1)
+    return Windows.of(model, ties, period_of, np.arange(periods), several)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -234,8 +244,8 @@ class _Rounds:
             if promising is None or (reached.windows.count == 1 and not len(between)):
                 return
             if self._worth_proving(reached, promising):
-                prices = prices.copy()
-                prices[between] = promising.of_rows
+                prices = reached.prices.copy()
+                prices[between] += STEP * (promising.of_rows - prices[between])
             else:
                 reached, prices = reached.doubled(), reached.prices
 
@@ -252,6 +262,7 @@ class _Rounds:
             (start,) = fleets.cheapest(window, prices[windows.between], 1)
             answer = improved(
                 replace(own, cost=costs[members]),
+                windows.lines_of[window],
                 start.values,
                 gap=self.gap * PART_OF_GAP,
                 limit_seconds=self.patience.left,
@@ -263,7 +274,9 @@ class _Rounds:
         return bound
 
     def _worth_proving(self, reached: _Reached, promising: Prices) -> bool:
-        """Whether better prices may prove more than longer windows would."""
+        """Whether better prices may prove enough, or at least more than longer windows would in the same time."""
         left = promising.promised - reached.bound
         beyond = reached.cost - promising.promised
-        return left > max(self.gap * PROMISED * abs(reached.bound), beyond * WORTH_PROVING)
+        if left <= self.gap * PART_OF_GAP * abs(reached.cost):
+            return False  # No more than what single searches leave open.
+        return beyond <= self.gap * abs(reached.cost) or left > beyond * WORTH_PROVING

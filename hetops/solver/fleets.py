@@ -50,6 +50,8 @@ class Fleets:
     """By row that ties: what a start costs."""
     period_of: NDArray[np.int64]
     """By row that ties: the period before which its starts are."""
+    alike: NDArray[np.int64]
+    """By row that ties: a number, the same for rows that are worth the same part of what a start costs."""
     by_nodes: tuple[dict[bytes, Fleet], ...]
     """By period: those found, by their numbers of nodes."""
 
@@ -106,29 +108,33 @@ class Fleets:
         time did not suffice.
         """
         known = [(t, fleet) for t, found in enumerate(self.by_nodes) for fleet in found.values()]
-        ties = np.array([fleet.ties for _, fleet in known])
-        moving = np.flatnonzero(ties.any(axis=0))
-        answer = highs.run(self._master(known, ties[:, moving], moving), limit_seconds=limit_seconds)
+        alike = np.unique(self.alike, return_inverse=True)[1]
+        together = np.zeros((len(self.alike), int(alike.max(initial=-1)) + 1))
+        together[np.arange(len(alike)), alike] = self.start_costs
+        worth = np.array([fleet.ties for _, fleet in known]) @ together
+        moving = abs(worth).max(axis=0, initial=0.0) > 0
+        answer = highs.run(self._master(known, worth[:, moving]), limit_seconds=limit_seconds)
         if answer.status is not highs.Status.OPTIMAL:
             return None
-        prices = before.copy()
-        prices[moving] = answer.values[self.periods :]
+        parts = np.zeros(len(moving))
+        parts[moving] = answer.values[self.periods :]
+        prices = np.where(moving[alike], parts[alike] * self.start_costs, before)
         return Prices(of_rows=prices, promised=-answer.objective)
 
-    def _master(self, known: list[tuple[int, Fleet]], ties: Floats, moving: NDArray[np.int64]) -> MatrixModel:
-        """Raise every period's promise as far as each of its fleets, at the prices, allows."""
-        of, size = self.periods, self.periods + len(moving)
+    def _master(self, known: list[tuple[int, Fleet]], worth: Floats) -> MatrixModel:
+        """Raise every period's promise as far as each of its fleets allows, where starts are worth parts of their costs."""
+        of, size = self.periods, self.periods + worth.shape[1]
         entries = np.zeros((len(known), size))
         entries[np.arange(len(known)), [t for t, _ in known]] = 1.0
-        entries[:, of:] = ties
+        entries[:, of:] = worth
         row, column = entries.nonzero()
         costs = np.array([fleet.cost for _, fleet in known])
-        most = costs.max() + self.start_costs.sum() * abs(ties).max(initial=1.0)
+        most = costs.max() + abs(worth).sum(axis=1).max()
         starts = np.concatenate(([0], np.cumsum(np.bincount(row, minlength=len(known)))))
         return MatrixModel(
-            cost=np.concatenate((np.full(of, -1.0), np.zeros(len(moving)))),
-            lower=np.concatenate((np.full(of, -most), -self.start_costs[moving])),
-            upper=np.concatenate((np.full(of, most), np.zeros(len(moving)))),
+            cost=np.concatenate((np.full(of, -1.0), np.zeros(size - of))),
+            lower=np.concatenate((np.full(of, -most), np.full(size - of, -1.0))),
+            upper=np.concatenate((np.full(of, most), np.zeros(size - of))),
             integer=np.zeros(size, dtype=bool),
             row_starts=starts.astype(np.int32),
             row_indices=column.astype(np.int32),

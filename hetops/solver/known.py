@@ -58,7 +58,7 @@ def told(formulation: Formulation, values: Floats, bound: float, cheapest: Itera
 def recall(known: Known, formulation: Formulation, windows: Windows, fleets: Fleets) -> None:
     """What is known, as fleets of the formulation's periods, which are the windows; those that are none are left out."""
     columns = len(formulation.columns)
-    twins = tuple(_twins(formulation.frame))
+    twins = _twins(formulation.frame)
     for window, told_of in enumerate(known.by_period):
         for nodes in told_of:
             counts = _counts(formulation.frame, twins, nodes)
@@ -79,20 +79,19 @@ def _fixed(model: MatrixModel, counts: Floats, columns: int) -> MatrixModel:
     return replace(model, lower=lower, upper=upper)
 
 
-def _twins(frame: Frame) -> Iterator[tuple[int, ...]]:
-    """By column: itself and those whose nodes are equal and no cheaper, the cheapest first."""
-    kinds: dict[str, list[int]] = {}
+def kinds(frame: Frame) -> tuple[tuple[int, ...], ...]:
+    """Columns whose nodes do the same, the cheapest first: they are on different offers."""
+    found: dict[str, list[int]] = {}
     for j, column in enumerate(frame.columns):
-        kinds.setdefault(repr(replace(column, offer="")), []).append(j)
-    places = {
-        j: (line, at)
-        for kind in kinds.values()
-        for line in (sorted(kind, key=lambda j: (frame.offers[j].usd_per_hour, frame.offers[j].id)),)
-        for at, j in enumerate(line)
-    }
-    for j in range(len(frame.columns)):
-        line, at = places[j]
-        yield tuple(line[at:])
+        found.setdefault(repr(replace(column, offer="")), []).append(j)
+    dearer = [(offer.usd_per_hour, offer.id) for offer in frame.offers]
+    return tuple(tuple(sorted(kind, key=lambda j: dearer[j])) for kind in found.values())
+
+
+def _twins(frame: Frame) -> tuple[tuple[int, ...], ...]:
+    """By column: itself and those whose nodes do the same and are no cheaper, the cheapest first."""
+    from_itself = {j: kind[at:] for kind in kinds(frame) for at, j in enumerate(kind)}
+    return tuple(from_itself[j] for j in range(len(frame.columns)))
 
 
 def _counts(frame: Frame, twins: tuple[tuple[int, ...], ...], nodes: Nodes) -> Floats:

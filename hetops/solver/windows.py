@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from hetops.solver import highs
 from hetops.solver.fleets import Fleet, Fleets
-from hetops.solver.highs import Answer
+from hetops.solver.highs import Answer, Status
 from hetops.solver.matrix import Floats, MatrixModel, part, with_rows_where
 
 ROUNDING = 1e-6
@@ -37,6 +37,8 @@ class Ties:
     """By row: the period before which the starts are; it follows the one before, and the first follows the last."""
     started: Integers
     """By row: its last variable."""
+    alike: Integers
+    """By row: a number, the same for rows of one line."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -56,9 +58,20 @@ class Windows:
     """By window: its variables, with the starts within it."""
     parts: tuple[MatrixModel, ...]
     """By window: its model."""
+    lines: tuple[Integers, ...]
+    """Variables that only prices tell apart; those of one line are of one period."""
+    lines_of: tuple[tuple[Integers, ...], ...]
+    """By window: places among its members of the variables of each line."""
 
     @classmethod
-    def of(cls, model: MatrixModel, ties: Ties, period_of: Integers, window_of: Integers) -> Windows:
+    def of(
+        cls,
+        model: MatrixModel,
+        ties: Ties,
+        period_of: Integers,
+        window_of: Integers,
+        lines: tuple[Integers, ...],
+    ) -> Windows:
         """The model with the periods in windows as `window_of` says."""
         inner = window_of[ties.period] == window_of[ties.period - 1]
         window = np.where(period_of < 0, -1, window_of[period_of])
@@ -75,6 +88,11 @@ class Windows:
             between=np.flatnonzero(~inner),
             members=members,
             parts=tuple(part(untied, own, nothing) for own in members),
+            lines=lines,
+            lines_of=tuple(
+                tuple(np.searchsorted(own, line) for line in lines if window[line[0]] == w)
+                for w, own in enumerate(members)
+            ),
         )
 
     @property
@@ -85,7 +103,7 @@ class Windows:
     @property
     def doubled(self) -> Windows:
         """Of each two windows one."""
-        return Windows.of(self.model, self.ties, self.period_of, self.window_of // 2)
+        return Windows.of(self.model, self.ties, self.period_of, self.window_of // 2, self.lines)
 
     @property
     def no_fleets(self) -> Fleets:
@@ -93,6 +111,7 @@ class Windows:
         return Fleets(
             start_costs=self.model.cost[self.ties.started[self.between]],
             period_of=self.window_of[self.ties.period[self.between]],
+            alike=self.ties.alike[self.between],
             by_nodes=tuple({} for _ in self.members),
         )
 
@@ -140,6 +159,37 @@ def cost_of(costs: Floats, values: Floats) -> float:
     return float((costs * values).sum())
 
 
+Lines = tuple[Integers, ...]
+
+
+def in_lines(model: MatrixModel, lines: Lines) -> MatrixModel:
+    """The model with a whole number more for each line, the sum of its variables, which need not be whole any more.
+
+    Nodes that only prices tell apart are whole where their sum is: the cheapest are taken first. To branch on each of
+    them instead proves next to nothing, for one less of one is one more of the next. Whatever the lines are, no bound on
+    this model is above the model's own optimum.
+    """
+    size, more = len(model.cost), len(lines)
+    indices = [np.append(line, size + k) for k, line in enumerate(lines)]
+    values = [np.append(np.full(len(line), -1.0), 1.0) for line in lines]
+    ends = model.row_starts[-1] + np.cumsum([len(one) for one in indices], dtype=np.int64)
+    integer = np.append(model.integer, np.ones(more, dtype=bool))
+    for line in lines:
+        integer[line] = False
+    return MatrixModel(
+        cost=np.append(model.cost, np.zeros(more)),
+        lower=np.append(model.lower, [model.lower[line].sum() for line in lines]),
+        upper=np.append(model.upper, [model.upper[line].sum() for line in lines]),
+        integer=integer,
+        row_starts=np.concatenate((model.row_starts, ends)).astype(np.int32),
+        row_indices=np.concatenate((model.row_indices, *indices)).astype(np.int32),
+        row_values=np.concatenate((model.row_values, *values)),
+        row_lower=np.append(model.row_lower, np.zeros(more)),
+        row_upper=np.append(model.row_upper, np.zeros(more)),
+        subjects=(*model.subjects, *(("line", k) for k in range(more))),
+    )
+
+
 def first(model: MatrixModel, used: NDArray[np.bool_], *, limit_seconds: float) -> Answer:
     """Any good answer to a window's model, found among the columns that a relaxation uses, if there is one."""
     seconds = max(limit_seconds, LEAST_SECONDS)
@@ -150,17 +200,40 @@ def first(model: MatrixModel, used: NDArray[np.bool_], *, limit_seconds: float) 
     )
 
 
-def improved(model: MatrixModel, start: Floats, *, gap: float, limit_seconds: float) -> Answer:
+def improved(model: MatrixModel, lines: Lines, start: Floats, *, gap: float, limit_seconds: float) -> Answer:
     """The best answer to a window's model, from one that is known.
 
     What one node more of a column costs in the relaxation says how many of it a better answer has at most.
     """
-    relaxed = highs.run(replace(model, integer=np.zeros_like(model.integer)), limit_seconds=limit_seconds)
-    if not relaxed.found:
-        return relaxed
-    reduced = model.cost - model.weighed_rows(relaxed.row_duals)
+    lined = in_lines(model, lines)
+    relaxed = highs.run(replace(lined, integer=np.zeros_like(lined.integer)), limit_seconds=limit_seconds)
+    if relaxed.status is not Status.OPTIMAL:
+        return replace(relaxed, status=Status.NOTHING_FOUND)
+    reduced = lined.cost - lined.weighed_rows(relaxed.row_duals)
     room = max(cost_of(model.cost, start) - relaxed.objective, 0.0) + ROUNDING * abs(relaxed.objective)
-    limited = model.integer & (reduced > ROUNDING)
-    enough = model.lower + np.floor(room / np.where(limited, reduced, 1.0) + ROUNDING)
-    few = replace(model, upper=np.where(limited, np.minimum(model.upper, enough), model.upper))
-    return highs.run_small(few, start, gap=gap, limit_seconds=limit_seconds)
+    limited = np.append(model.integer, np.ones(len(lines), dtype=bool)) & (reduced > ROUNDING)
+    enough = lined.lower + np.floor(room / np.where(limited, reduced, 1.0) + ROUNDING)
+    few = replace(lined, upper=np.where(limited, np.minimum(lined.upper, enough), lined.upper))
+    begun = np.append(start, [start[line].sum() for line in lines])
+    found = highs.run_small(few, begun, gap=gap, limit_seconds=limit_seconds)
+    if not found.found:
+        return found
+    values = _whole(model, few, found.values, limit_seconds)
+    better = len(values) > 0 and cost_of(model.cost, values) < cost_of(model.cost, start)
+    return replace(found, values=values if better else start)
+
+
+def _whole(model: MatrixModel, lined: MatrixModel, values: Floats, limit_seconds: float) -> Floats:
+    """Values of the model out of those in lines: as they are where all that must be is whole; else with the lines' sums kept.
+
+    Empty where there are none.
+    """
+    size = len(model.cost)
+    own = values[:size]
+    if np.abs(own - own.round())[model.integer].max(initial=0.0) <= ROUNDING:
+        return own
+    lower, upper = lined.lower.copy(), lined.upper.copy()
+    lower[size:] = upper[size:] = values[size:].round()
+    kept = replace(lined, lower=lower, upper=upper, integer=np.append(model.integer, lined.integer[size:]))
+    answer = highs.run_small(kept, np.empty(0), gap=FIRST_GAP, limit_seconds=limit_seconds)
+    return answer.values[:size] if answer.found else np.empty(0)

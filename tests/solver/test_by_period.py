@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from decimal import Decimal
 
 import pytest
 
@@ -121,3 +122,18 @@ def test_fleets_of_more_nodes_than_an_offer_has_go_on_to_its_equals() -> None:
     assert {c.configuration for c in columns} == {p.configuration for p in solution.pools}
     assert {p.offer for p in solution.pools} & {t.id for t in twins}
     assert found.answer.bound >= known.usd_per_hour / found.formulation.unit * (1 - 1e-9)
+
+
+def test_offers_that_only_prices_tell_apart_are_searched_in_lines_to_the_same_optimum() -> None:
+    problem = day(periods=2, boot_seconds=3600.0)
+    twins = tuple(
+        replace(o, id=f"{o.id}-twin", usd_per_hour=o.usd_per_hour + Decimal("0.01"), max_nodes=2)
+        for o in problem.offers
+    )
+    columns = tuple(replace(c, offer=f"{c.offer}-twin") for c in problem.columns)
+    scarce = tuple(replace(o, max_nodes=1) for o in problem.offers)
+    formulation = formulate(replace(problem, offers=(*scarce, *twins), columns=(*problem.columns, *columns)))
+    whole = highs.run(formulation.model, gap=1e-4)
+    found, _ = searched(formulation, gap=1e-3)
+    assert whole.bound * (1 - 1e-6) <= found.answer.objective <= whole.objective * (1 + 1e-3)
+    assert found.answer.bound <= whole.objective * (1 + 1e-6)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -21,6 +22,7 @@ def found(request: pytest.FixtureRequest) -> Found:
     fleets = Fleets(
         start_costs=dice.uniform(0.1, 1.0, PERIODS * KINDS),
         period_of=np.repeat(np.arange(PERIODS), KINDS),
+        alike=np.arange(PERIODS * KINDS),
         by_nodes=tuple({} for _ in range(PERIODS)),
     )
     kept: list[list[Floats]] = [[] for _ in range(PERIODS)]
@@ -74,3 +76,16 @@ def test_of_fleets_with_equal_nodes_the_cheaper_stays(found: Found) -> None:
         fleets.add(0, nodes, Fleet(values=nodes, cost=cost, ties=ties_of(nodes, 0)))
     assert 1.0 in {fleet.cost for fleet in fleets.by_nodes[0].values()}
     assert not {2.0, 3.0} & {f.cost for f in fleets.by_nodes[0].values() if (f.values == nodes).all()}
+
+
+def test_rows_that_are_alike_are_worth_the_same_part_of_a_start(found: Found) -> None:
+    fleets, kept = found
+    alike = replace(fleets, alike=fleets.period_of)
+    prices = alike.prices(np.zeros(PERIODS * KINDS), 10.0)
+    assert prices is not None
+    parts = (prices.of_rows / fleets.start_costs).reshape(PERIODS, KINDS)
+    assert np.ptp(parts, axis=1) == pytest.approx(0.0)
+    apart = fleets.prices(np.zeros(PERIODS * KINDS), 10.0)
+    assert apart is not None
+    assert prices.promised <= apart.promised + 1e-9
+    assert prices.promised <= min(cost_of(fleets, way) for way in product(*kept)) + 1e-9

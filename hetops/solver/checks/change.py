@@ -26,9 +26,10 @@ def _boots(problem: Problem, solution: Solution) -> Fraction:
     """Starts from each period to the next, from the last to the first, as USD per hour."""
     price = {offer.id: Fraction(offer.usd_per_hour) for offer in problem.offers}
     counts = [{pool.key: pool.nodes for pool in moment.does.pools} for moment in moments(problem, solution)]
-    total = Fraction(0)
+    used, total = {key for count in counts for key in count}, Fraction(0)
+    columns = [column for column in problem.columns if column.key in used]
     for before, after in zip([counts[-1], *counts[:-1]], counts, strict=True):
-        for column in problem.columns:
+        for column in columns:
             started = max(after.get(column.key, 0) - before.get(column.key, 0), 0)
             hours = exact(column.boot_seconds) / 3600
             total += started * price[column.offer] * hours / column.parts_per_node

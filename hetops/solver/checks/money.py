@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from fractions import Fraction
 
 from hetops.solver.checks.violation import TOLERANCE, Moment, Violation, close, moments, name_of
 from hetops.solver.problem import Mode, Problem
-from hetops.solver.solution import Solution, SolvedShare
+from hetops.solver.solution import Solution
 from hetops.solver.terms import Billing, exact
 
 SECONDS_PER_HOUR = 3600
@@ -108,9 +108,10 @@ def _paid_as_a_whole(problem: Problem) -> frozenset[str]:
 
 
 def _wrong_requests(problem: Problem, moment: Moment) -> Iterator[Violation]:
+    prices = _usd_per_request(problem)
     for share in moment.does.shares:
         rate = moment.asked(share.workload_class) * exact(share.share)
-        due = _usd_per_request(problem, share) * rate * SECONDS_PER_HOUR
+        due = Fraction(prices[share.key].get(share.workload_class, Decimal(0))) * rate * SECONDS_PER_HOUR
         if abs(Fraction(share.usd_per_hour) - due) > STEP + due * TOLERANCE:
             message = f"says {share.usd_per_hour} usd_per_hour, costs {_usd(due)}"
             subject = moment.where(f"{share.workload_class} on {name_of(share.key)}")
@@ -126,10 +127,12 @@ def _wrong_requests(problem: Problem, moment: Moment) -> Iterator[Violation]:
             yield Violation(rule="cost and rate", subject=subject, message=message)
 
 
-def _usd_per_request(problem: Problem, share: SolvedShare) -> Fraction:
-    places = {(service.id, ""): service.usd_per_request for service in problem.services}
-    places |= {column.key: column.usd_per_request for column in problem.columns}
-    return Fraction(places.get(share.key, {}).get(share.workload_class, Decimal(0)))
+def _usd_per_request(problem: Problem) -> defaultdict[tuple[str, str], Mapping[str, Decimal]]:
+    """By place and class; nothing where nobody says."""
+    prices: defaultdict[tuple[str, str], Mapping[str, Decimal]] = defaultdict(dict)
+    prices.update({(service.id, ""): service.usd_per_request for service in problem.services})
+    prices.update({column.key: column.usd_per_request for column in problem.columns})
+    return prices
 
 
 def _wrong_sums(problem: Problem, solution: Solution) -> Iterator[Violation]:
