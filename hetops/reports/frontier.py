@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -171,12 +172,21 @@ def _at(x: float, y: float, scale: tuple[float, float]) -> tuple[float, float]:
 
 
 def _grid(right: float, top: float) -> Iterator[str]:
-    for step in range(6):
-        x, y = _at(right * step / 5, top * step / 5, (right, top))
+    for along in _round(right):
+        x, _ = _at(along, 0.0, (right, top))
         yield f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{_MARGIN}" y2="{_HEIGHT - _MARGIN}" stroke="#ddd"/>'
+        yield f'<text x="{x:.1f}" y="{_HEIGHT - _MARGIN + 16}" text-anchor="middle">{along:.10g}</text>'
+    for up in _round(top):
+        _, y = _at(0.0, up, (right, top))
         yield f'<line x1="{_MARGIN}" x2="{_WIDTH - _MARGIN}" y1="{y:.1f}" y2="{y:.1f}" stroke="#ddd"/>'
-        yield f'<text x="{x:.1f}" y="{_HEIGHT - _MARGIN + 16}" text-anchor="middle">{right * step / 5:.4g}</text>'
-        yield f'<text x="{_MARGIN - 6}" y="{y + 4:.1f}" text-anchor="end">{top * step / 5:.4g}</text>'
+        yield f'<text x="{_MARGIN - 6}" y="{y + 4:.1f}" text-anchor="end">{up:.10g}</text>'
+
+
+def _round(most: float) -> tuple[float, ...]:
+    """Numbers that are read at a glance, from 0 to at most `most`, five to eight of them."""
+    power = 10.0 ** math.floor(math.log10(most / 5.0))
+    step = next(factor * power for factor in (10, 5, 2.5, 2, 1) if factor * power <= most / 4.0)
+    return tuple(step * n for n in range(int(most / step * (1 + 1e-9)) + 1))
 
 
 def _line(headroom: float, points: tuple[FrontierPoint, ...], number: int, scale: tuple[float, float]) -> str:
