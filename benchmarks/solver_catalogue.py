@@ -8,11 +8,12 @@ form's at the lower end of its interval, as `hetops plan` uses them. Good for ti
 from __future__ import annotations
 
 import itertools
+import math
 import random
 import resource
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from benchmarks.solver_cells import Rated, rates
@@ -29,6 +30,7 @@ from hetops.solver.formulate import formulate
 from hetops.solver.problem import Column, Demand, PricedOffer, Problem
 from hetops.solver.solution import Solution
 from hetops.solver.solve import DEFAULT_LIMIT_SECONDS, PROOF_GAP, Effort, solve
+from hetops.solver.terms import Period
 from hetops.solver.why import Case, why
 
 MODEL = "llama-3.1-70b"
@@ -67,6 +69,36 @@ def catalogue_problem(*, offers: int, requests_per_second: float, seed: int = 0)
         headroom=0.15,
     )
     return CatalogueProblem(problem=problem, configurations=len(rated.configurations), kept=len(kept))
+
+
+HOURS = 24
+BOOT_SECONDS = 300.0
+PEAK = 3.5
+"""Highest over lowest rate of a class in a day, before an hour's own chance."""
+
+
+def day_problem(problem: Problem, seed: int = 0) -> Problem:
+    """The catalogue's problem over a day of hours: each class swings at its own time, an hour is 5 % off at most."""
+    dice = random.Random(seed)
+    late = {c.name: dice.uniform(-2, 2) for c in problem.classes}
+    swing = (PEAK - 1) / (PEAK + 1)
+
+    def rate(demand: Demand, hour: int) -> float:
+        phase = math.sin(2 * math.pi * (hour - 9 + late[demand.name]) / HOURS)
+        return demand.requests_per_second * (1 + swing * phase) * dice.uniform(0.95, 1.05)
+
+    return replace(
+        problem,
+        columns=tuple(replace(column, boot_seconds=BOOT_SECONDS) for column in problem.columns),
+        periods=tuple(
+            Period(
+                name=f"{hour:02}:00",
+                hours=1.0,
+                requests_per_second={c.name: rate(c, hour) for c in problem.classes},
+            )
+            for hour in range(HOURS)
+        ),
+    )
 
 
 def _offers(seed: int) -> Iterator[PricedOffer]:
@@ -154,6 +186,23 @@ def figures() -> Iterator[str]:
         yield f"  {found.usd_per_hour} USD/h, gap {found.gap:.1e}, {seconds:.2f} CPU s, {peak:.0f} MB at most"
         yield f"  {_formulating(bands.searched)}"
         yield f"  {_explaining(problem)}"
+    yield from _days()
+
+
+def _days() -> Iterator[str]:
+    """How long a day of 24 hours with starts takes, at several rates."""
+    for rate in (20.0, 60.0, 200.0):
+        problem = day_problem(catalogue_problem(offers=3000, requests_per_second=rate).problem)
+        began = time.process_time()
+        found = solve(problem)
+        seconds = time.process_time() - began
+        if not isinstance(found, Solution):
+            raise SystemExit("the catalogue serves nobody: its generator is wrong")
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        yield (
+            f"a day of {len(problem.periods)} hours, {len(problem.offers)} offers, {rate:g}/s at the mean:"
+            f" {found.usd_per_hour} USD/h, gap {found.gap:.1e}, {seconds:.2f} CPU s, {peak:.0f} MB at most"
+        )
 
 
 def _formulating(problem: Problem) -> str:
