@@ -65,7 +65,12 @@ def _restricted(problem: Problem, offers: Collection[str]) -> Problem | None:
     runs = {one.key for one in problem.migration.running} if problem.migration else set()
     going = (c for c in problem.columns if c.key in runs and c.offer not in offers)
     columns = (*left, *(replace(column, requests_per_second={}) for column in going))
-    return replace(problem, columns=columns) if left else None
+    if not left or not problem.plain:
+        return replace(problem, columns=columns) if left else None
+    sold = tuple(offer for offer in problem.offers if offer.id in offers)
+    known = {offer.provider for offer in sold}
+    budgets = {name: usd for name, usd in problem.provider_budgets_usd_per_hour.items() if name in known}
+    return replace(problem, columns=columns, offers=sold, provider_budgets_usd_per_hour=budgets)
 
 
 def _questions(problem: Problem, solution: Solution) -> Iterator[tuple[str, frozenset[str]]]:

@@ -5,13 +5,15 @@ Decides which sentences are worth saying; every number in them is a fleet that w
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from functools import partial
 
+from hetops.solver.bands import Bands
 from hetops.solver.exact import Found, best, better, found, look
 from hetops.solver.explanation import Statement, Topic, Unit, amount, dollars, effect
-from hetops.solver.limits import met, unlimited
+from hetops.solver.limits import Met, met, unlimited
 from hetops.solver.problem import Mode, Problem
 from hetops.solver.relax import Loosen
 from hetops.solver.solution import Solution, SolvedPool
@@ -29,6 +31,8 @@ class Case:
     seconds: float = 5.0
     loosen: Loosen | None = None
     """The problem with every latency target multiplied by a factor; None where only the problem is known."""
+    front: Bands | None = None
+    """Of thousands of offers those that the answer rents, and behind them the rest as few; None where all are asked about."""
 
     @property
     def unit(self) -> Unit:
@@ -39,6 +43,16 @@ class Case:
     def answer(self) -> Found:
         """The answer as a search found it."""
         return found(self.solution)
+
+    def ask(self, change: Callable[[Problem], Problem]) -> Found:
+        """The answer to a changed question: of the offers in front, where that is one for all of them."""
+        if self.front is None:
+            return look(change(self.problem), self.seconds)
+        found = look(change(self.front.searched), self.seconds)
+        none = found.solution is None and found.exact
+        if none or (found.solution and self.front.finer(found.solution) == self.front):
+            return found
+        return look(change(self.problem), self.seconds)
 
     def changed(self, topic: Topic, begin: str, after: Found, subject: str = "") -> Statement:
         """A sentence that begins with a change and ends with its effect on the answer."""
@@ -77,6 +91,7 @@ class Case:
 
 def why(case: Case) -> tuple[Statement, ...]:
     """The fleet in sentences, the limits that it meets, what it must bear, a dollar more and less, and looser targets."""
+    case = replace(case, front=_front(case.problem, case.solution))
     return (
         *_fleet(case),
         *_limits(case),
@@ -84,6 +99,14 @@ def why(case: Case) -> tuple[Statement, ...]:
         *_a_dollar(case),
         *_looser_targets(case),
     )
+
+
+def _front(problem: Problem, solution: Solution) -> Bands:
+    """Of each line of equal offers those up to the last that is rented, each for itself."""
+    bands = Bands.of(problem)
+    rented = {pool.offer for stretch in solution.stretches for pool in stretch.pools}
+    last = (max((i + 1 for i, o in enumerate(line) if o.id in rented), default=0) for line in bands.lines)
+    return replace(bands, alone=tuple(last))
 
 
 def _fleet(case: Case) -> Iterator[Statement]:
@@ -119,14 +142,13 @@ def _pool(case: Case, pool: SolvedPool) -> str:
 
 def _limits(case: Case) -> Iterator[Statement]:
     """Every limit without room, with what a little more of it is worth; and what no limit at all would be worth."""
-    limits = tuple(met(case.problem, case.solution))
-    for one in limits:
-        after = best(case.problem.mode, look(one.wider, case.seconds), case.answer)
+    for one in met(case.front.searched if case.front else case.problem, case.solution):
+        after = best(case.problem.mode, case.ask(partial(_wider, one, case.solution)), case.answer)
         begin = f"{one.state[:1].upper()}{one.state[1:]}: {one.step}"
         yield case.changed(one.topic, begin, after, one.subject)
     if case.problem.mode is Mode.MAX_THROUGHPUT and case.problem.budget_usd_per_hour is None:
         return
-    free = best(case.problem.mode, look(unlimited(case.problem), case.seconds), case.answer)
+    free = best(case.problem.mode, case.ask(unlimited), case.answer)
     if better(case.problem.mode, free, case.answer):
         begin = "Without any limit on stock, quotas, budgets of providers and pools the same demand"
         if case.problem.mode is Mode.MAX_THROUGHPUT:
@@ -143,22 +165,29 @@ def _limits(case: Case) -> Iterator[Statement]:
         yield replace(case.changed(Topic.LIMITS, "", free), text=text)
 
 
+def _wider(limit: Met, solution: Solution, problem: Problem) -> Problem:
+    """The problem with a little more of a limit that the solution meets."""
+    like = (m for m in met(problem, solution) if (m.topic, m.subject) == (limit.topic, limit.subject))
+    return next(like).wider
+
+
 def _rules(case: Case) -> Iterator[Statement]:
     """What each loss that the fleet bears and each limit on shares is worth: the same question without it."""
     problem = case.problem
     for loss in problem.losses:
-        free = replace(problem, losses=tuple(one for one in problem.losses if one is not loss))
+        left = tuple(one for one in problem.losses if one is not loss)
         begin = f"Not to bear {loss.id} ({loss.kept_share:.0%} still served)"
-        yield case.changed(Topic.LOSS, begin, _freed(case, free), loss.id)
+        yield case.changed(Topic.LOSS, begin, _freed(case, partial(replace, losses=left)), loss.id)
     for limit in problem.share_limits:
-        free = replace(problem, share_limits=tuple(one for one in problem.share_limits if one is not limit))
+        rest = tuple(one for one in problem.share_limits if one is not limit)
         bounds = f"{limit.at_least:.0%} to {limit.at_most:.0%} of a class on {limit.id}"
-        yield case.changed(Topic.SHARE, f"Any share instead of {bounds}", _freed(case, free), limit.id)
+        freed = _freed(case, partial(replace, share_limits=rest))
+        yield case.changed(Topic.SHARE, f"Any share instead of {bounds}", freed, limit.id)
 
 
-def _freed(case: Case, free: Problem) -> Found:
+def _freed(case: Case, change: Callable[[Problem], Problem]) -> Found:
     """The answer to a question with one limit less, which is never worse."""
-    return best(case.problem.mode, look(free, case.seconds), case.answer)
+    return best(case.problem.mode, case.ask(change), case.answer)
 
 
 def _a_dollar(case: Case) -> Iterator[Statement]:
@@ -173,9 +202,10 @@ def _a_dollar(case: Case) -> Iterator[Statement]:
         return
     now = case.answer
     if case.problem.mode is Mode.MIN_COST:
-        now = look(replace(problem, budget_usd_per_hour=spent), case.seconds)
+        now = case.ask(partial(replace, mode=problem.mode, budget_usd_per_hour=spent))
     more, less = (
-        look(replace(problem, budget_usd_per_hour=max(spent + d, Decimal(0))), case.seconds) for d in (1, -1)
+        case.ask(partial(replace, mode=problem.mode, budget_usd_per_hour=max(spent + d, Decimal(0))))
+        for d in (1, -1)
     )
     now = best(problem.mode, now, less)  # what a smaller budget allows, a larger one does
     more = best(problem.mode, more, now)
