@@ -34,6 +34,16 @@ PART_OF_TIME = 0.25
 LIKELY = 4
 """Columns for each class, those that serve it for least, to begin with where no relaxation says which."""
 
+NOTHING = Answer(
+    status=Status.NOTHING_FOUND,
+    values=np.empty(0),
+    objective=INFINITY,
+    bound=-INFINITY,
+    row_duals=np.empty(0),
+    seconds=0.0,
+)
+"""What is known of a relaxation that was stopped."""
+
 USED = 1e-9
 """Nodes in the relaxation above which a column is used."""
 
@@ -83,7 +93,12 @@ def _likely(formulation: Formulation) -> NDArray[np.bool_]:
 def relaxed(model: MatrixModel, patience: Patience) -> Relaxed:
     """A model without whole numbers, solved."""
     seconds, on_interrupt = _needed(patience, OnInterrupt.CANCEL)
-    answer = highs.run(model, limit_seconds=seconds, on_interrupt=on_interrupt)
+    try:
+        answer = highs.run(model, limit_seconds=seconds, on_interrupt=on_interrupt)
+    except KeyboardInterrupt:
+        if not stopped():
+            raise
+        answer = NOTHING
     used = answer.values > USED if answer.found else np.ones(len(model.cost), dtype=bool)
     return Relaxed(model=model, answer=answer, used=used)
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
 from dataclasses import replace
 from decimal import Decimal
 
@@ -12,7 +15,7 @@ from hypothesis import given, settings
 from hetops.solver import highs, start
 from hetops.solver.formulate import formulate
 from hetops.solver.highs import OnInterrupt, Status
-from hetops.solver.patience import Patience
+from hetops.solver.patience import Patience, stoppable, stopped
 from hetops.solver.problem import Mode, Problem
 from hetops.solver.proof import prices_of
 from hetops.solver.weak_duality import weak_duality_bound
@@ -98,3 +101,18 @@ def test_without_a_relaxation_money_or_stock_still_bound_the_largest_rate(budget
     guessed = weak_duality_bound(problem, prices_of(formulation, nothing))
     best = weak_duality_bound(problem, prices_of(formulation, start.relax(formulation, Patience.of(30.0))))
     assert best <= guessed < 4 * best
+
+
+def test_whoever_stops_the_relaxation_still_gets_a_fleet() -> None:
+    problem = hard(offers=40, configurations=4, classes=8)
+    formulation, patience = formulate(problem), Patience.of(30.0)
+    with stoppable():
+        threading.Timer(0.01, os.kill, (os.getpid(), signal.SIGINT)).start()
+        relaxed = start.relax(formulation, patience)
+        while not stopped():  # where the relaxation was quicker
+            relaxed = start.relax(formulation, patience)
+        answer = start.search(
+            formulation.model, relaxed, gap=1e-9, patience=patience, on_interrupt=OnInterrupt.TAKE_BEST
+        )
+    assert answer.found
+    assert relaxed.bound <= answer.objective
