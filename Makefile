@@ -49,8 +49,9 @@ lint: $(STAMP)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# Two processes: tests/lanes.py says which tests may run beside which.
 test: lint engine
-	$(BIN)/pytest -m 'not slow'
+	$(BIN)/pytest -m 'not slow' -n 2
 
 test-all: lint engine
 	$(BIN)/pytest
