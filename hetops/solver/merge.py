@@ -33,7 +33,7 @@ from hetops.domain import codec
 from hetops.errors import TimeoutExpiredError
 from hetops.solver.certify import TOLERANCE, ScarcityPrices, relative_gap, weak_duality_bound
 from hetops.solver.matrix import INFINITY, Floats
-from hetops.solver.patience import Patience
+from hetops.solver.patience import Patience, stopped
 from hetops.solver.problem import Column, Demand, Mode, Problem
 from hetops.solver.scarcity import priced
 from hetops.solver.solution import Ended, Infeasible, Solution, SolvedShare
@@ -94,10 +94,18 @@ def search_merged(
         return search(problem, limit_seconds)
     merged = merge(problem, most=MOST_CLASSES if math.isfinite(limit_seconds) else len(problem.classes))
     if all(len(of) == 1 for of in merged.members.values()):
-        return search(problem, limit_seconds)
+        try:
+            return search(problem, limit_seconds)
+        except TimeoutExpiredError:
+            if not stopped():
+                raise
+            merged = merge(problem, most=MOST_CLASSES)  # whoever stops a proof gets a fleet of few classes
     began, wanted = time.monotonic(), _Wanted(search=search, gap=gap, patience=Patience.of(limit_seconds))
     answer = (_exactly if merged.exact else _nearly)(merged, wanted, scarcity_prices)
-    return replace(answer, solve_seconds=time.monotonic() - began)
+    answer = replace(answer, solve_seconds=time.monotonic() - began)
+    if isinstance(answer, Infeasible) or answer.within_gap or wanted.patience.left > 0:
+        return answer
+    return replace(answer, ended=Ended.INTERRUPTED if stopped() else Ended.TIME)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
