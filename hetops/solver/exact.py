@@ -9,6 +9,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from hetops.errors import TimeoutExpiredError
+from hetops.solver.bands import Bands
 from hetops.solver.problem import Mode, Problem
 from hetops.solver.solution import Solution
 from hetops.solver.solve import PROOF_GAP, Effort, solve
@@ -68,3 +69,11 @@ def look_without(problem: Problem, offers: Collection[str], seconds: float) -> F
     if not columns:
         return Found(solution=None, exact=True)
     return look(replace(problem, columns=columns), seconds)
+
+
+def in_front(problem: Problem, solution: Solution) -> Bands:
+    """Of each line of equal offers those up to the last that is rented, each for itself."""
+    bands = Bands.of(problem)
+    rented = {pool.offer for stretch in solution.stretches for pool in stretch.pools}
+    last = (max((i + 1 for i, o in enumerate(line) if o.id in rented), default=0) for line in bands.lines)
+    return replace(bands, alone=tuple(last))

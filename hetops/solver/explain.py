@@ -10,7 +10,9 @@ from dataclasses import dataclass, replace
 
 from hetops.domain.plan import Alternative
 from hetops.errors import TimeoutExpiredError
+from hetops.solver.bands import Bands
 from hetops.solver.certify import TOLERANCE, certify, relative_gap
+from hetops.solver.exact import in_front
 from hetops.solver.matrix import INFINITY
 from hetops.solver.problem import Mode, Problem
 from hetops.solver.solution import Infeasible, Solution
@@ -42,11 +44,26 @@ def weigh(
     questions = tuple(_questions(problem, solution))
     each = max(limit_seconds / max(len(questions), 1), LEAST_SECONDS)
     effort = Effort(limit_seconds=each, most_gap=most_gap)
-    answers = [(words, _answer(_restricted(problem, offers), effort)) for words, offers in questions]
+    front = in_front(problem, solution)
+    answers = [(words, _asked(front, offers, effort)) for words, offers in questions]
     best = _best(problem, solution, (a for _, a in answers if isinstance(a, Solution)))
     others = ((words, a) for words, a in answers if not isinstance(a, Solution) or a.nodes != best.nodes)
     alternatives = (_alternative(words, a, best) for words, a in others)
     return Weighed(solution=best, alternatives=tuple(sorted(alternatives, key=_dearness)))
+
+
+def _asked(front: Bands, offers: frozenset[str], effort: Effort) -> Solution | Infeasible | None:
+    """The outcome for some of the offers: of those in front, where no other is missing and that is one for all of them."""
+    problem = front.problem
+    apart = {o.id for line, alone in zip(front.lines, front.alone, strict=True) for o in line[:alone]}
+    if {column.offer for column in problem.columns} - offers <= apart:
+        found = _answer(_restricted(front.searched, offers), effort)
+        if isinstance(found, Infeasible):
+            return found
+        if found and front.finer(found) == front:
+            unknown = {o.id for o in problem.offers if o.max_nodes is None}
+            return replace(found, assumed_offers=tuple(sorted(unknown & {p.offer for p in found.pools})))
+    return _answer(_restricted(problem, offers), effort)
 
 
 def _answer(problem: Problem | None, effort: Effort) -> Solution | Infeasible | None:

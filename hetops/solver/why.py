@@ -11,7 +11,7 @@ from decimal import Decimal
 from functools import partial
 
 from hetops.solver.bands import Bands
-from hetops.solver.exact import Found, best, better, found, look
+from hetops.solver.exact import Found, best, better, found, in_front, look
 from hetops.solver.explanation import Statement, Topic, Unit, amount, dollars, effect
 from hetops.solver.limits import Met, met, unlimited
 from hetops.solver.problem import Mode, Problem
@@ -91,7 +91,7 @@ class Case:
 
 def why(case: Case) -> tuple[Statement, ...]:
     """The fleet in sentences, the limits that it meets, what it must bear, a dollar more and less, and looser targets."""
-    case = replace(case, front=_front(case.problem, case.solution))
+    case = replace(case, front=in_front(case.problem, case.solution))
     return (
         *_fleet(case),
         *_limits(case),
@@ -99,14 +99,6 @@ def why(case: Case) -> tuple[Statement, ...]:
         *_a_dollar(case),
         *_looser_targets(case),
     )
-
-
-def _front(problem: Problem, solution: Solution) -> Bands:
-    """Of each line of equal offers those up to the last that is rented, each for itself."""
-    bands = Bands.of(problem)
-    rented = {pool.offer for stretch in solution.stretches for pool in stretch.pools}
-    last = (max((i + 1 for i, o in enumerate(line) if o.id in rented), default=0) for line in bands.lines)
-    return replace(bands, alone=tuple(last))
 
 
 def _fleet(case: Case) -> Iterator[Statement]:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 
 from hetops.domain.offer import Trait
+from hetops.solver.exact import in_front
 from hetops.solver.explanation import Statement, Topic, Unit
 from hetops.solver.limits import met, unlimited
 from hetops.solver.problem import Mode, Problem, QuotaGroup
@@ -133,6 +134,27 @@ def test_a_little_more_of_each_limit_is_worth_what_brute_force_says(problem: Pro
     wider = [limit.wider for limit in met(problem, asked.solution)]
     assert [s.after for s in told] == pytest.approx([float(oracle.cheapest(w) or 0) for w in wider])
     assert {s.before for s in told} <= {asked.solution.objective}
+
+
+def test_what_is_asked_of_the_offers_in_front_is_the_answer_for_all_of_them() -> None:
+    """Twelve equal nodes, each a little dearer than the one before and with a stock of one; no band has what is needed."""
+    line = tuple(offer(f"o{i:02}", f"{1 + i / 100}", 1) for i in range(12))
+    problem = Problem(
+        offers=line,
+        configurations=("tp1",),
+        classes=demands(chat=3.0),
+        columns=tuple(column(o.id, chat=1.0) for o in line),
+        gap=0.0,
+    )
+    asked = replace(case(problem), front=in_front(problem, case(problem).solution))
+    assert asked.front is not None
+    assert len(asked.front.searched.offers) == 4
+    for rate in (2.0, 4.0, 7.0, 13.0):
+
+        def change(of: Problem, rate: float = rate) -> Problem:
+            return replace(of, classes=demands(chat=rate))
+
+        assert asked.ask(change).objective == replace(asked, front=None).ask(change).objective
 
 
 def test_lifting_every_limit_leaves_prices_and_speeds_alone() -> None:
