@@ -77,7 +77,9 @@ def _configuration(found: Candidates, runs: Sequence[ImportedRun], asked: str) -
     known = {c.id: c for c in found.enumeration.configurations}
     named = {run.configuration for run in runs if run.configuration} | ({asked} if asked else set())
     if not named:
-        raise HetopsError("the files do not tell what was measured", hint=f"tell it: --configuration {min(known)}")
+        raise HetopsError(
+            "the files do not tell what was measured", hint=f"tell it: --configuration {min(known)}"
+        )
     if len(named) > 1:
         raise HetopsError(
             "the files and --configuration name several configurations",
