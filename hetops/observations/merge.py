@@ -11,6 +11,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 
 from hetops.domain.observation import Observation, Outcome
 
@@ -35,6 +36,23 @@ class Latency:
             if percent <= high:
                 return at_low + (at_high - at_low) * (percent - low) / (high - low)
         return self.p99
+
+    def percentile_range(self, percent: float) -> tuple[float | None, float | None]:
+        """What so many requests tell of the percentile of all there could be, with 80 %; None where they tell no end.
+
+        Of independent latencies the number below the percentile is binomial; its normal approximation says which of those that
+        were measured lie around it. Where it is likely that all lie below, they tell no upper end.
+        """
+        share = percent / 100.0
+        off = 100.0 * _Z80 * math.sqrt(share * (1.0 - share) / self.count)
+        low = self.percentile(percent - off) if percent - off >= 50.0 else None
+        high = self.percentile(percent + off) if share**self.count <= _TAIL else None
+        return low, high
+
+
+_TAIL = 0.1
+_Z80 = NormalDist().inv_cdf(1.0 - _TAIL)
+"""Standard deviations to either side of the middle that hold 80 %."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,11 +5,9 @@ Whatever was planned and not measured, or the other way round, is told as such, 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from statistics import NormalDist
 from typing import Any, ClassVar
 
 from hetops.domain import codec
@@ -65,6 +63,8 @@ class Ledger:
     """Measured latencies for which the plan states an 80 % interval."""
     latencies_inside: int = field(default=0, metadata=ADDED)
     """Of these, how many lie within it."""
+    latencies_undecided: int = field(default=0, metadata=ADDED)
+    """Of these, how many lie outside and come from too few requests to say that more of them would."""
     notes: tuple[str, ...] = ()
 
 
@@ -90,6 +90,7 @@ def ledger(plan: Plan, summary: Summary, notes: tuple[str, ...] = ()) -> Ledger:
         emulated=any(p.offer.emulated for p in plan.pools),
         latencies_compared=len(latencies),
         latencies_inside=sum(1 for one in latencies if one.inside),
+        latencies_undecided=sum(1 for one in latencies if one.undecided),
         notes=notes,
     )
 
@@ -150,8 +151,12 @@ def _class(c: WorkloadClass, plan: Plan, summary: Summary) -> ClassLedger:
         output_tokens=Measured(
             planned=c.output_tokens.mean, measured=_mean(tally, "output_tokens_per_second")
         ),
-        ttft_seconds=ttft(forecast, _at(tally.ttft_seconds if tally else None, c.target.ttft_percentile)),
-        tpot_seconds=tpot(forecast, _at(tally.tpot_seconds if tally else None, c.target.tpot_percentile)),
+        ttft_seconds=_held(
+            ttft(forecast, None), tally.ttft_seconds if tally else None, c.target.ttft_percentile
+        ),
+        tpot_seconds=_held(
+            tpot(forecast, None), tally.tpot_seconds if tally else None, c.target.tpot_percentile
+        ),
         shares=_shares(c, plan, summary),
     )
 
@@ -176,24 +181,21 @@ def _mean(tally: Tally | None, per_second: str) -> float | None:
     return float(getattr(tally, per_second)) / tally.answered_per_second
 
 
-def _at(latency: Latency | None, percentile: float) -> float | None:
-    return latency.percentile(percentile) if latency else None
+def _held(planned: Measured, latency: Latency | None, percentile: float) -> Measured:
+    """What was planned beside the measured percentile, and how sure so many requests make that."""
+    if latency is None:
+        return planned
+    low, high = latency.percentile_range(percentile)
+    return replace(planned, measured=latency.percentile(percentile), measured_low=low, measured_high=high)
 
 
 def _coverage(found: Ledger) -> str:
-    """How many latencies came as the plan said, and how much the fewest requests can tell."""
+    """How many latencies came as the plan said."""
     if not found.latencies_compared:
         return ""
     told = f"{found.latencies_inside} of {found.latencies_compared} latencies lie within their 80 % intervals"
-    least = min((c for c in found.classes if c.latencies), key=lambda c: c.requests)
-    share = least.target.ttft_percentile / 100.0
-    off = _Z80 * math.sqrt(share * (1.0 - share) / least.requests)
-    low, high = 100.0 * max(share - off, 0.0), 100.0 * min(share + off, 1.0)
-    return f"{told}; a p{100 * share:g} of {least.requests} requests may as well be any from p{low:.0f} to p{high:.0f}"
-
-
-_Z80 = NormalDist().inv_cdf(0.9)
-"""Standard deviations to either side of the middle that hold 80 %."""
+    few = f"; of {found.latencies_undecided} outside too few requests were measured to tell"
+    return told + (few if found.latencies_undecided else "")
 
 
 def _rows(c: ClassLedger) -> Iterator[tuple[str, ...]]:
@@ -216,7 +218,13 @@ def _figures(figure: Measured, shown: Callable[[float], str]) -> tuple[str, str,
     if figure.planned_low is None or figure.planned_high is None:
         return planned, "", measured, ""
     interval = f"{shown(figure.planned_low)} to {shown(figure.planned_high)}"
-    return planned, interval, measured, {True: "inside", False: "outside", None: ""}[figure.inside]
+    return planned, interval, measured, _verdict(figure)
+
+
+def _verdict(figure: Measured) -> str:
+    if figure.undecided:
+        return "too few"
+    return {True: "inside", False: "outside", None: ""}[figure.inside]
 
 
 def _pair(figure: Measured, shown: Callable[[float], str]) -> tuple[str, str]:

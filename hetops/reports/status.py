@@ -55,6 +55,9 @@ class Measured:
     planned_low: float | None = field(default=None, metadata=ADDED)
     """Of the plan's 80 % interval, where it has one."""
     planned_high: float | None = field(default=None, metadata=ADDED)
+    measured_low: float | None = field(default=None, metadata=ADDED)
+    """Of what so few requests tell of the measured percentile, with 80 %; None where they tell no end."""
+    measured_high: float | None = field(default=None, metadata=ADDED)
 
     @property
     def inside(self) -> bool | None:
@@ -62,6 +65,17 @@ class Measured:
         if self.measured is None or self.planned_low is None or self.planned_high is None:
             return None
         return self.planned_low <= self.measured <= self.planned_high
+
+    @property
+    def undecided(self) -> bool:
+        """Whether what was measured lies outside, and too few requests to tell that more of them would."""
+        if self.inside is not False or self.measured is None:
+            return False
+        assert self.planned_low is not None
+        assert self.planned_high is not None
+        if self.measured < self.planned_low:
+            return self.measured_high is None or self.measured_high >= self.planned_low
+        return self.measured_low is None or self.measured_low <= self.planned_high
 
 
 def ttft(forecast: ClassForecast | None, measured: float | None) -> Measured:

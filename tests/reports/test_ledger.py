@@ -61,10 +61,26 @@ def test_measured_latencies_are_counted_by_whether_they_lie_within_what_the_plan
         "0.41 s",
         "0.30 s to 0.80 s",
         "0.82 s",
-        "outside",
+        "too few",
         "1.00 s",
     ]
-    assert "1 of 2 latencies lie within their 80 % intervals; a p90 of 10 requests may as well be any" in text
+    assert "1 of 2 latencies lie within their 80 % intervals; of 1 outside too few requests were" in text
+
+
+def test_a_latency_lies_outside_only_where_enough_requests_say_so() -> None:
+    """p90 of 0.1 ... 0.9 s, where 0.3 to 0.8 s was said: nine requests bound it below at some 0.7 s, ninety at 0.78 s and more."""
+
+    def verdict(times: int, seconds: float) -> tuple[bool | None, bool]:
+        one = [replace(o, ttft_seconds=o.ttft_seconds and o.ttft_seconds * seconds) for o in seen()]
+        held = report.ledger(plan(), summarize(one * times, since=0.0, until=10.0)).classes[0].ttft_seconds
+        return held.inside, held.undecided
+
+    assert verdict(1, 1.0) == (False, True)
+    assert verdict(100, 1.0) == (False, False)
+    assert verdict(1, 1.5) == (False, False)
+    assert verdict(1, 0.3) == (False, True), "nine requests tell no upper end of a p90"
+    assert verdict(100, 0.3) == (False, False)
+    assert verdict(1, 0.9) == (True, False)
 
 
 def test_a_plan_without_intervals_counts_no_latency() -> None:
