@@ -340,9 +340,16 @@ def _bearing(told: _Told, relaxed: Relaxed, values: Floats, patience: Patience) 
 
 
 def _few(told: _Told, used: NDArray[np.bool_]) -> Formulation:
-    """The formulation of the columns in use, and of what runs already, with all losses; in the units of the base."""
+    """The formulation of the columns in use, and of what runs already, with all losses; in the units of the base.
+
+    Beside them stand those that share the nodes of an offer: such nodes are paid for as a whole whoever uses them.
+    """
     base, runs = told.base, running(told.problem)
-    columns = tuple(c for c, use in zip(base.frame.columns, used, strict=True) if use or c.key in runs)
+    kept = {c.key for c, use in zip(base.frame.columns, used, strict=True) if use or c.key in runs}
+    offers = {c.offer for c in told.problem.columns if c.key in kept}
+    columns = tuple(
+        c for c in told.problem.columns if c.key in kept or (c.offer in offers and c.parts_per_node > 1)
+    )
     own = formulate(replace(told.problem, columns=columns or told.problem.columns[:1]))
     model = replace(own.model, cost=own.model.cost * (own.unit / base.unit))
     return replace(own, model=model, unit=base.unit)
