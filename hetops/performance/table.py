@@ -15,7 +15,7 @@ from hetops.domain.workload import WorkloadClass
 from hetops.errors import HetopsError
 from hetops.performance import estimate, measured
 from hetops.performance.estimators import Unanswered, answered, points
-from hetops.performance.intervals import around, founded_on, widths_of
+from hetops.performance.intervals import founded_on
 from hetops.performance.memory import fit
 from hetops.performance.neighbours import Measured, off, sharpened
 from hetops.performance.rate import Sustained, sustained_by
@@ -66,12 +66,14 @@ def build(
     founded = _founded(configurations, classes, basis)
     crowd = Crowd.of([times for times, _ in founded.values()])
     contexts = [c.max_context_tokens for c in configurations]
+    kinds = {evidence: i for i, evidence in enumerate(dict.fromkeys(e for _, e in founded.values()))}
+    kind_of = [kinds[evidence] for _, evidence in founded.values()]
     rows: dict[tuple[str, str], PerformanceRow] = {}
     for workload_class in classes:
         answers = sustained_by(crowd, workload_class, contexts)
-        told_of = {evidence: _with_prefix(evidence, workload_class) for _, evidence in founded.values()}
-        for (name, (_, evidence)), answer in zip(founded.items(), answers, strict=True):
-            rows[name, workload_class.name] = _row(name, workload_class, answer, told_of[evidence])
+        grounds = [_with_prefix(evidence, workload_class) for evidence in kinds]
+        for name, kind, answer in zip(founded, kind_of, answers, strict=True):
+            rows[name, workload_class.name] = _row(name, workload_class, answer, grounds[kind])
     return PerformanceTable(rows=rows, step_times={name: times for name, (times, _) in founded.items()})
 
 
@@ -183,13 +185,13 @@ def _measured(
 
 
 def _row(configuration: str, of: WorkloadClass, answer: Sustained, known: Evidence) -> PerformanceRow:
-    rate = around(answer.requests_per_second, widths_of(known).throughput)
+    rate, left = answer.requests_per_second, 1.0 - known.margin
     return PerformanceRow(
         configuration=configuration,
         workload_class=of.name,
-        requests_per_second=rate.value,
-        requests_per_second_low=rate.low,
-        requests_per_second_high=rate.high,
+        requests_per_second=rate,
+        requests_per_second_low=rate * left,
+        requests_per_second_high=rate / left,
         ttft_seconds=answer.ttft_seconds,
         tpot_seconds=answer.tpot_seconds,
         concurrency=answer.concurrency,
