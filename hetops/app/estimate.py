@@ -228,10 +228,11 @@ def _over_stages(
     times = Times(plain=plain_step_times([configuration], model, gpus)[0], whole=found.times)
     over = "+".join(f"{stage.gpu}:{stage.tensor_parallel}" for stage in subject.stages)
     nobody_measured = replace(calibration(), families=())
+    like_first = replica_of(configuration, model, gpus[configuration.gpu])
     return Estimated(
         breakdown=explain(
             "/".join((model.name, subject.engine, over, str(subject.weights))),
-            replica_of(configuration, model, gpus[configuration.gpu]),
+            replace(like_first, kv_capacity_tokens=float(found.times.kv_capacity_tokens)),
             load,
             times,
             nobody_measured,

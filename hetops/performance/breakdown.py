@@ -92,7 +92,7 @@ def explain(name: str, replica: Replica, load: Load, times: Times, calibration: 
     running, whole = replace(load, concurrency=n), times.whole
     parts = _parts(form, running, times)
     cached = load.prefix_share * load.input_tokens
-    scale = _scale(times, load)
+    scale = _scale(times, running)
     return Breakdown(
         configuration=name,
         input_tokens=load.input_tokens,

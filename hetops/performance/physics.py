@@ -62,6 +62,8 @@ class Replica:
     weights: Precision
     kv: Precision = Precision.BF16
     generation: Generation = Generation.VLLM_NEW
+    kv_capacity_tokens: float | None = None
+    """Tokens that its KV cache holds; None where that is what its GPUs' memory leaves."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -108,6 +110,8 @@ class Physics:
     """Of one token, all layers."""
     kv_shards: Floats
     """Ranks that the KV cache is divided over."""
+    told_capacity: Floats
+    """Tokens that the KV cache is told to hold; not a number where memory says it."""
     fp8: Bools
     fp4: Bools
     weight_only_4bit: Bools
@@ -128,7 +132,7 @@ class Physics:
         of_all = free - gpus * self.memory * (1.0 - _MEMORY_SHARE)
         left = np.where(np.char.startswith(self.generation, "trtllm"), _FREE_SHARE * free, of_all)
         held_once = self.kv_bytes * self.tensor / self.kv_shards
-        capacity: Floats = left / held_once
+        capacity: Floats = np.where(np.isnan(self.told_capacity), left / held_once, self.told_capacity)
         return capacity
 
 
@@ -190,6 +194,7 @@ def _column(r: Replica) -> dict[str, object]:
         "expert_share": one,
         "kv_bytes": model.kv_bytes_per_token_16bit * r.kv.bytes_per_value / 2.0,
         "kv_shards": float(r.tensor_parallel if host else _kv_shards(r)),
+        "told_capacity": np.nan if r.kv_capacity_tokens is None else r.kv_capacity_tokens,
         "fp8": r.weights is Precision.FP8,
         "fp4": native_fp4,
         "weight_only_4bit": r.weights.bytes_per_value < 0.7 and not native_fp4,

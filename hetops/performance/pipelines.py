@@ -90,12 +90,14 @@ def pipeline(
         )
         for one, n, part, c in zip(stages, layers, parts, whole, strict=True)
     )
-    slowest = max(range(len(stages)), key=lambda i: shares[i].seconds)
-    carried = (layers[slowest] + head * (slowest == last)) / (model.layers + head)
-    return Pipeline(
-        stages=shares,
-        times=_paced(times[slowest], carried, shares, network, model),
-    )
+    carried = [(n + head * (i == last)) / (model.layers + head) for i, n in enumerate(layers)]
+    decoding = max(range(len(stages)), key=lambda i: shares[i].seconds)
+    prompt = base.max_context_tokens
+    filling = max(range(len(stages)), key=lambda i: times[i].prefill_seconds(prompt) * carried[i])
+    paced = _decoding(times[decoding], carried[decoding], len(stages))
+    paced = _filling(paced, times[filling], carried[filling], len(stages))
+    held = min(share.kv_capacity_tokens for share in shares)
+    return Pipeline(stages=shares, times=replace(_linked(paced, network, model), kv_capacity_tokens=held))
 
 
 def _alone(base: Configuration, stage: StageGpus) -> Configuration:
@@ -117,21 +119,37 @@ def _tokens_held(whole: Configuration, layers: int, model: Model, gpu: GpuType) 
     return int((room_bytes(whole, model, gpu) - weights) / (kv_bytes_per_token(model, whole) * share))
 
 
-def _paced(
-    slowest: StepTimes, carried: float, shares: Sequence[StageShare], network: Network, model: Model
-) -> StepTimes:
-    """Step times at the pace of the slowest stage, which carries this share of the model; S micro-batches fill the pipeline."""
-    count, hops = len(shares), len(shares) - 1
-    per_token = model.hidden * _HIDDEN_BYTES / (network.gb_per_second * BYTES_PER_GB)
+def _decoding(stage: StepTimes, carried: float, count: int) -> StepTimes:
+    """Steps at the pace of the stage that is slowest at them and carries this share of the model: a micro-batch for each stage
+    passes it."""
     return replace(
-        slowest,
-        weights_seconds=slowest.weights_seconds * carried * count,
-        compute_seconds_per_sequence=slowest.compute_seconds_per_sequence * carried,
-        kv_seconds_per_token=slowest.kv_seconds_per_token * carried,
-        overhead_seconds=slowest.overhead_seconds + hops * network.latency_seconds,
-        overhead_seconds_per_sequence=slowest.overhead_seconds_per_sequence + hops / count * per_token,
-        prefill_seconds_per_token=slowest.prefill_seconds_per_token * carried * count + hops * per_token,
-        prefill_seconds_per_token_squared=slowest.prefill_seconds_per_token_squared * carried * count,
-        kv_capacity_tokens=min(share.kv_capacity_tokens for share in shares),
+        stage,
+        weights_seconds=stage.weights_seconds * carried * count,
+        compute_seconds_per_sequence=stage.compute_seconds_per_sequence * carried,
+        kv_seconds_per_token=stage.kv_seconds_per_token * carried,
+        overhead_seconds=stage.overhead_seconds * carried * count,
+        overhead_seconds_per_sequence=stage.overhead_seconds_per_sequence * carried,
         pipeline_stages=count,
+    )
+
+
+def _filling(times: StepTimes, stage: StepTimes, carried: float, count: int) -> StepTimes:
+    """Prompts at the pace of the stage that is slowest at those, which need not be the one that is at steps."""
+    return replace(
+        times,
+        prefill_seconds_per_token=stage.prefill_seconds_per_token * carried * count,
+        prefill_seconds_per_token_squared=stage.prefill_seconds_per_token_squared * carried * count,
+    )
+
+
+def _linked(times: StepTimes, network: Network, model: Model) -> StepTimes:
+    """With what goes over the network between the stages."""
+    hops = times.pipeline_stages - 1
+    per_token = model.hidden * _HIDDEN_BYTES / (network.gb_per_second * BYTES_PER_GB)
+    per_sequence = hops / times.pipeline_stages * per_token
+    return replace(
+        times,
+        overhead_seconds=times.overhead_seconds + hops * network.latency_seconds,
+        overhead_seconds_per_sequence=times.overhead_seconds_per_sequence + per_sequence,
+        prefill_seconds_per_token=times.prefill_seconds_per_token + hops * per_token,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -104,6 +105,19 @@ def test_faster_stages_get_more_layers_and_small_ones_no_more_than_they_hold() -
     assert tight.stages[0].layers * weights_of_a_layer < 24
     with pytest.raises(ValueError, match="more than the stages have memory for"):
         over(("L4", 1), ("L4", 1))
+
+
+@pytest.mark.parametrize("sequences", [64, 299, 310, 1000])
+def test_a_step_takes_as_many_micro_batches_of_the_slowest_stage_as_there_are_stages(sequences: int) -> None:
+    """Whichever of two stages that are nearly as fast is the slower: the links of a stage are those of its layers alone."""
+    base = replace(configuration("H100-SXM"), max_sequences=sequences, max_context_tokens=1500)
+    gpus = [StageGpus(gpu="H100-SXM", tensor_parallel=2), StageGpus(gpu="L40S", tensor_parallel=4)]
+    found = pipeline(base, gpus, FAST, LLAMA, GPUS)
+    slowest_stage = max(stage.seconds for stage in found.stages)
+    assert found.times.decode_seconds(sequences, 1500) == pytest.approx(2 * slowest_stage, rel=0.03)
+    filling = found.times.prefill_seconds(1000)
+    more = pipeline(replace(base, max_sequences=sequences + 12), gpus, FAST, LLAMA, GPUS)
+    assert more.times.prefill_seconds(1000) == pytest.approx(filling, rel=0.06)
 
 
 def test_a_slow_network_costs_prompts_and_full_batches() -> None:
