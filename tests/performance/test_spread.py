@@ -64,10 +64,11 @@ def test_what_is_known_of_such_hardware_stands_where_nothing_was_repeated() -> N
 
 @pytest.mark.parametrize("requests", [10, 40])
 def test_the_truth_lies_within_the_interval_as_often_as_it_says(requests: int) -> None:
-    """Benchmarks whose day and whose requests vary by known amounts, held against what they vary about."""
-    random, truth, inside = np.random.default_rng(5), 0.0125, 0
+    """Benchmarks whose day and whose requests vary by known amounts, held against steps of cores that serve in company."""
+    random, alone, inside = np.random.default_rng(5), 0.0125, 0
     for _ in range(400):
-        day = truth * random.lognormal(0.0, 0.052)
+        truth = alone * random.lognormal(0.0, 0.26)
+        day = alone * random.lognormal(0.0, 0.052)
         each = np.percentile(day * random.lognormal(0.0, 0.2, requests), (50, 90))
         m = replace(ALONE[0], requests=requests, tpot_seconds=tuple(map(float, each)))
         inside += abs(np.log(each[0] / truth)) <= widths([m]).tpot
