@@ -6,6 +6,7 @@ The only module that imports highspy. Never import ortools in one process with i
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -91,12 +92,22 @@ def run_from(
     model: MatrixModel, start: Floats, *, gap: float, limit_seconds: float, on_interrupt: OnInterrupt
 ) -> Answer:
     """As `run`, with a solution to begin with; without one where it is empty."""
-    answer = _run(model, _options(gap, limit_seconds), on_interrupt, start)
+    return _run_from(model, start, {"mip_rel_gap": gap}, limit_seconds, on_interrupt)
+
+
+def _run_from(
+    model: MatrixModel,
+    start: Floats,
+    options: Mapping[str, object],
+    limit_seconds: float,
+    on_interrupt: OnInterrupt,
+) -> Answer:
+    """HiGHS 1.16 can take a solution that it was given for cheaper than it is, and then for the best: without it, then."""
+    answer = _run(model, {**_options(0.0, limit_seconds), **options}, on_interrupt, start)
     if not len(start) or not answer.found or _adds_up(model, answer):
         return answer
-    # HiGHS 1.16 can take a solution that it was given for cheaper than it is, and then for the best: without it, then.
     left = max(limit_seconds - answer.seconds, 0.0)
-    return _run(model, _options(gap, left), on_interrupt, np.empty(0))
+    return _run(model, {**_options(0.0, left), **options}, on_interrupt, np.empty(0))
 
 
 def _adds_up(model: MatrixModel, answer: Answer) -> bool:
@@ -122,8 +133,7 @@ def glance(
 
 def run_small(model: MatrixModel, start: Floats, *, gap: float, limit_seconds: float) -> Answer:
     """As `run_from`, for one of many small models: without the heuristics, which would take longer than the search."""
-    options = {**_options(gap, limit_seconds), **_NO_HEURISTICS}
-    return _run(model, options, OnInterrupt.CANCEL, start)
+    return _run_from(model, start, {"mip_rel_gap": gap, **_NO_HEURISTICS}, limit_seconds, OnInterrupt.CANCEL)
 
 
 _NO_HEURISTICS: dict[str, object] = {
