@@ -177,31 +177,30 @@ def figures() -> Iterator[str]:
             f" every class; {len(problem.columns)} columns, of which the search begins with"
             f" {len(bands.searched.columns)}: {bands.waiting} offers wait behind a cheaper one of equal nodes"
         )
-        began = time.process_time()
-        found = solve(problem)
-        seconds = time.process_time() - began
-        if not isinstance(found, Solution):
-            raise SystemExit("the catalogue serves nobody: its generator is wrong")
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        yield f"  {found.usd_per_hour} USD/h, gap {found.gap:.1e}, {seconds:.2f} CPU s, {peak:.0f} MB at most"
+        yield f"  {_solved(problem)}"
         yield f"  {_formulating(bands.searched)}"
         yield f"  {_explaining(problem)}"
     yield from _days()
+
+
+def _solved(problem: Problem) -> str:
+    """What the fleet costs, and what finding it took."""
+    began = time.process_time()
+    found = solve(problem)
+    seconds = time.process_time() - began
+    if not isinstance(found, Solution):
+        raise SystemExit("the catalogue serves nobody: its generator is wrong")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return f"{found.usd_per_hour} USD/h, gap {found.gap:.1e}, {seconds:.2f} CPU s, {peak:.0f} MB at most"
 
 
 def _days() -> Iterator[str]:
     """How long a day of 24 hours with starts takes, at several rates."""
     for rate in (20.0, 60.0, 200.0):
         problem = day_problem(catalogue_problem(offers=3000, requests_per_second=rate).problem)
-        began = time.process_time()
-        found = solve(problem)
-        seconds = time.process_time() - began
-        if not isinstance(found, Solution):
-            raise SystemExit("the catalogue serves nobody: its generator is wrong")
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         yield (
             f"a day of {len(problem.periods)} hours, {len(problem.offers)} offers, {rate:g}/s at the mean:"
-            f" {found.usd_per_hour} USD/h, gap {found.gap:.1e}, {seconds:.2f} CPU s, {peak:.0f} MB at most"
+            f" {_solved(problem)}"
         )
 
 
