@@ -76,7 +76,8 @@ def _plots(found: Simulation) -> Iterator[Plot]:
     if any(n for m in found.moments for n in m.waiting.values()):
         yield _plot(found, "Of these waiting for a place in an engine", lambda m: m.waiting, _count)
     if found.faults:
-        yield _plot(found, "Replicas that are there", lambda m: m.replicas, _count)
+        replicas = _plot(found, "Replicas that are there", lambda m: m.replicas, _count)
+        yield replace(replicas, counted=True)
 
 
 def _plot(

@@ -47,6 +47,8 @@ class Plot:
     spans: tuple[Span, ...] = ()
     top: float | None = None
     """Upper end of the scale; None is what the largest value needs."""
+    counted: bool = False
+    """Whether there are only whole numbers of it: half a replica is no tick."""
 
 
 def svg(plot: Plot) -> str:
@@ -72,7 +74,8 @@ class _Scale:
     @classmethod
     def of(cls, plot: Plot) -> _Scale:
         most = max((v for c in plot.curves for v in c.values if v is not None), default=0.0)
-        return cls(end=max(plot.end, 1e-9), top=plot.top or _round_up(most))
+        top = plot.top or _round_up(most)
+        return cls(end=max(plot.end, 1e-9), top=math.ceil(top) if plot.counted else top)
 
     def x(self, seconds: float) -> float:
         return _LEFT + (WIDTH - _LEFT - _RIGHT) * min(seconds / self.end, 1.0)
@@ -92,14 +95,21 @@ def _round_up(value: float) -> float:
 
 
 def _axes(plot: Plot, scale: _Scale) -> Iterator[str]:
-    for number in range(_TICKS + 1):
-        value = scale.top * number / _TICKS
+    ticks = _whole_ticks(scale.top) if plot.counted else _TICKS
+    for number in range(ticks + 1):
+        value = scale.top * number / ticks
         y = scale.y(value)
         yield f'<line class="grid" x1="{_LEFT:g}" x2="{WIDTH - _RIGHT:g}" y1="{y:.1f}" y2="{y:.1f}"/>'
         yield f'<text class="tick" x="{_LEFT - 6:g}" y="{y + 4:.1f}" text-anchor="end">{escape(plot.shown(value))}</text>'
     for seconds in _times(scale.end):
         x = scale.x(seconds)
-        yield f'<text class="tick" x="{x:.1f}" y="{HEIGHT - 8:g}" text-anchor="middle">{_clock(seconds)}</text>'
+        anchor = "end" if x > WIDTH - 2 * _RIGHT else "middle"
+        yield f'<text class="tick" x="{x:.1f}" y="{HEIGHT - 8:g}" text-anchor="{anchor}">{_clock(seconds)}</text>'
+
+
+def _whole_ticks(top: float) -> int:
+    """The most ticks that a scale can have at whole numbers."""
+    return next((ticks for ticks in range(_TICKS, 1, -1) if top % ticks == 0), 1)
 
 
 def _times(end: float) -> Iterator[float]:

@@ -218,3 +218,19 @@ def test_an_empty_simulation_can_be_drawn() -> None:
     nothing: Simulation = replace(FOUND, moments=(), classes=(), pools=(), faults=())
     assert read(as_html(nothing)).open == []
     assert as_text(nothing)
+
+
+@pytest.mark.parametrize(
+    ("most", "expected"), [(1.0, "0 1"), (2.0, "0 1 2"), (5.0, "0 2 4 6"), (7.0, "0 2 4 6 8")]
+)
+def test_what_is_counted_has_ticks_at_whole_numbers(most: float, expected: str) -> None:
+    curve = Curve(name="c", values=(most,))
+    plot = Plot(title="t", times=(0.0,), end=30.0, curves=(curve,), shown="{:g}".format, counted=True)
+    ticks = [t.text for t in ElementTree.fromstring(svg(plot)).findall("text")]
+    assert ticks[: len(expected.split())] == expected.split()
+
+
+def test_the_last_moment_is_written_inside_the_picture() -> None:
+    plot = Plot(title="t", times=(0.0,), end=1800.0, curves=(), shown="{:g}".format)
+    last = ElementTree.fromstring(svg(plot)).findall("text")[-1]
+    assert (last.text, last.attrib["text-anchor"]) == ("30:00", "end")
