@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from benchmarks.solver_cells import Rated
 from benchmarks.solver_sizes import SizeCell, bucket_of, size_problem, size_rates
 from hetops.domain.performance import StepTimes
-from hetops.simulate.core import EngineCore, Event, EventKind, Generation
+from hetops.simulate.core import EngineCore
+from hetops.simulate.engine import Event, EventKind, Generation
 from hetops.solver.baselines.rivals import RIVALS
 from hetops.solver.problem import Mode, Problem
 from hetops.solver.solution import Infeasible, Solution

@@ -17,6 +17,7 @@ from hetops.domain import codec
 from hetops.domain.offer import Market
 from hetops.domain.performance import StepTimes
 from hetops.domain.plan import Plan, PlannedPool
+from hetops.domain.service import Service
 from hetops.errors import HetopsError, TraceError, UsageError
 from hetops.files import read_bytes, write_whole
 from hetops.reports import quantities as q
@@ -28,7 +29,7 @@ from hetops.simulate import arrivals as coming
 from hetops.simulate import faults as written
 from hetops.simulate.arrivals import Arrivals
 from hetops.simulate.faults import Burst, Fault, Reclaim
-from hetops.simulate.fleet import VirtualFleet, VirtualPool
+from hetops.simulate.fleet import VirtualFleet, VirtualPool, VirtualService
 from hetops.simulate.replay import Scenario
 from hetops.simulate.timeline import changes
 from hetops.solver.recheck import recheck
@@ -119,7 +120,8 @@ def _run(stage: _Stage, number: int, progress: Progress) -> Played:
     """One run to its end, or until Ctrl-C; `number` counts from 0."""
     seed = stage.asked.seed + number
     play = _begun(stage, seed, first=not number)
-    return _told(play, seed, _played(play, partial(_tell, progress, number, stage.asked.runs)))
+    ended = _played(play, partial(_tell, progress, number, stage.asked.runs))
+    return _told(play, stage.plan, seed, ended)
 
 
 def write_html(found: Simulation, path: Path) -> None:
@@ -141,6 +143,8 @@ def _never_reclaimed(plan: Plan, faults: Iterable[Fault]) -> Iterator[str]:
             named = {"pool": pool.name, "offer": pool.offer.id}.get(kind) or getattr(pool.offer, kind, "")
             if named == name:
                 yield f"{written.in_short(fault)}: {pool.name} is {pool.offer.market}, which no provider takes back"
+        if kind in ("pool", "offer", "provider") and name in {one.name for one in plan.services}:
+            yield f"{written.in_short(fault)}: {name} is a service, which nobody takes back"
 
 
 def _tell(progress: Progress, done: int, runs: int, share: float) -> None:
@@ -163,9 +167,10 @@ def _plan(asked: SimulationAsked) -> tuple[Plan, tuple[str, ...]]:
     """The plan, and what is to be said of it."""
     path = asked.plan_file
     if path is None:
-        return _on_nodes(make_plan(asked.spec), "the plan")
+        plan = make_plan(asked.spec)
+        return plan, tuple(_stated(plan))
     plan = codec.decode(Plan, read_bytes(path, what="plan"), source=str(path))
-    if not plan.shares or not plan.pools:
+    if not plan.shares or not plan.destinations:
         raise HetopsError(f"{path}: no class has a share of a pool: there is nothing to route")
     for pool in plan.pools:
         if pool.step_times is None:
@@ -174,25 +179,14 @@ def _plan(asked: SimulationAsked) -> tuple[Plan, tuple[str, ...]]:
                 hint=f"make it anew: hetops plan -o {path}",
             )
     broken = recheck(plan)
-    played, notes = _on_nodes(plan, str(path))
     told = (f"the plan's certificate does not check: it breaks {v.rule}" for v in broken[:1])
-    return played, (*told, *notes)
+    return plan, (*told, *_stated(plan))
 
 
-def _on_nodes(plan: Plan, source: str) -> tuple[Plan, tuple[str, ...]]:
-    """The plan without services that only stand by, and what is to be said of it.
-
-    Raises:
-        HetopsError: a service has a share: how it answers under load, nobody here knows.
-    """
-    names = [one.name for one in plan.services]
-    if shared := sorted({share.pool for share in plan.shares} & set(names)):
-        raise HetopsError(
-            f"{source}: {', '.join(shared)} serves a share by the token, and only nodes can be played",
-            hint="plan without services: --set 'overflow=[]'",
-        )
-    notes = (f"{', '.join(names)} stands by in the plan and is not played",) if names else ()
-    return replace(plan, services=()), notes
+def _stated(plan: Plan) -> Iterator[str]:
+    """What nobody here knows of services: how they answer under load."""
+    if names := [one.name for one in plan.services]:
+        yield f"{', '.join(names)}: every answer takes what the spec states, however much is asked there"
 
 
 def _trace(asked: SimulationAsked) -> Trace | None:
@@ -259,7 +253,8 @@ def _wired(plan: Plan, source: str) -> tuple[VirtualFleet, RouterConfig]:
     if replicas > MOST_REPLICAS:
         raise HetopsError(f"{source}: {replicas:,} replicas are too many to play, at most {MOST_REPLICAS:,}")
     try:
-        fleet = VirtualFleet([_pool(p, p.step_times) for p in plan.pools if p.step_times])
+        pools = [_pool(p, p.step_times) for p in plan.pools if p.step_times]
+        fleet = VirtualFleet([*pools, *(_service(one.service) for one in plan.services)])
         return fleet, from_plan(plan, endpoints(fleet))
     except ValueError as fault:
         raise HetopsError(f"{source}: {fault}", hint="make it anew: hetops plan -o FILE") from fault
@@ -279,6 +274,17 @@ def _pool(pool: PlannedPool, step_times: StepTimes) -> VirtualPool:
         zone=offer.zone,
         offer=offer.id,
         gpu=offer.gpu,
+    )
+
+
+def _service(one: Service) -> VirtualService:
+    return VirtualService(
+        name=one.name,
+        ttft_seconds=one.ttft_seconds,
+        tpot_seconds=one.tpot_seconds,
+        max_context_tokens=one.max_context_tokens,
+        usd_per_input_token=float(one.usd_for(1, 0)),
+        usd_per_output_token=float(one.usd_for(0, 1)),
     )
 
 
@@ -350,7 +356,7 @@ def _played(play: Playing, progress: Progress) -> Ended:
     return Ended.WHOLE
 
 
-def _told(play: Playing, seed: int, ended: Ended) -> Played:
+def _told(play: Playing, plan: Plan, seed: int, ended: Ended) -> Played:
     return Played(
         seed=seed,
         ended=ended,
@@ -360,4 +366,5 @@ def _told(play: Playing, seed: int, ended: Ended) -> Played:
         record=play.record,
         served=play.served,
         spilled=play.router.spilled,
+        idle_usd_per_hour=float(plan.idle_usd_per_hour),
     )

@@ -14,7 +14,7 @@ from hetops.router.config import RoutedClass, RoutedPool, RouterConfig
 from hetops.router.decide import Choice, Dispatcher
 from hetops.router.health import Fault
 from hetops.simulate.arrivals import Arrivals
-from hetops.simulate.fleet import VirtualFleet, VirtualPool
+from hetops.simulate.fleet import VirtualFleet, VirtualPool, VirtualService
 from hetops.simulate.outcome import ClassOutcome, Served, class_outcomes, served
 from hetops.simulate.record import Record
 from hetops.simulate.replay import Replay, Scenario
@@ -80,7 +80,7 @@ def evaluate(
     fleet = VirtualFleet(pools)
     trial = Trial(
         scenario=Scenario(fleet=fleet, arrivals=arrivals),
-        config=_config(fleet, classes, shares),
+        config=_config(pools, endpoints(fleet), classes, shares),
         classes=tuple(classes),
         labels=tuple(labels),
     )
@@ -91,17 +91,20 @@ def evaluate(
 
 
 def endpoints(fleet: VirtualFleet) -> dict[str, tuple[str, ...]]:
-    """A name for each replica, where a router wants a URL: by pool."""
+    """A name for each replica, where a router wants a URL: by pool. A service has its own."""
     return {
         pool.name: tuple(f"http://replica-{n}" for n in fleet.replicas_of(index))
         for index, pool in enumerate(fleet.pools)
+        if not isinstance(pool, VirtualService)
     }
 
 
 def _config(
-    fleet: VirtualFleet, classes: Sequence[WorkloadClass], shares: Mapping[str, Mapping[str, float]]
+    pools: Sequence[VirtualPool],
+    urls: Mapping[str, tuple[str, ...]],
+    classes: Sequence[WorkloadClass],
+    shares: Mapping[str, Mapping[str, float]],
 ) -> RouterConfig:
-    urls = endpoints(fleet)
     return RouterConfig(
         deployment="trial",
         models=("model",),
@@ -124,7 +127,7 @@ def _config(
                 max_context_tokens=p.longest,
                 serves=tuple(c for c, of in shares.items() if of.get(p.name, 0) > 0),
             )
-            for p in fleet.pools
+            for p in pools
         ),
         shares=shares,
     )
@@ -143,7 +146,7 @@ class VirtualRouter:
         self._names = tuple(c.name for c in trial.classes)
         self._index = {name: index for index, name in enumerate(self._names)}
         self._prefixes = tuple(c.prefix_share for c in trial.classes)
-        self._urls = tuple(url for pool in trial.config.pools for url in pool.endpoints)
+        self._urls = tuple(url.rstrip("/") for pool in trial.config.pools for url in pool.endpoints)
         self._numbers = {url: number for number, url in enumerate(self._urls)}
         arrivals = trial.scenario.arrivals
         self._inputs: list[int] = arrivals.input_tokens.tolist()
@@ -154,8 +157,9 @@ class VirtualRouter:
         self.spilled = 0
         """Requests that went to another pool than the one whose turn it was."""
 
-    def first(self, request: int) -> int | None:
+    def first(self, request: int, at: float) -> int | None:
         """As the proxy: the request's class, then its replica."""
+        self._dispatcher.passed(at)
         lengths = self._lengths(request)
         if self._given is None:
             label = self._index[self._classifier.classify(lengths, self._learnt)]
@@ -168,8 +172,9 @@ class VirtualRouter:
         self.spilled += choice.spilled
         return self._taken(request, choice)
 
-    def again(self, request: int, tried: Sequence[int]) -> int | None:
+    def again(self, request: int, tried: Sequence[int], at: float) -> int | None:
         """As the proxy where a replica failed a request."""
+        self._dispatcher.passed(at)
         name, tokens = self._names[self.labels[request]], self._inputs[request] + self._outputs[request]
         urls = [self._urls[n] for n in tried]
         choice = self._dispatcher.choose_again(self._choices[request], name, tokens, urls)
@@ -191,7 +196,9 @@ class VirtualRouter:
         if self._given is None:
             self._learnt.learn_output(self._lengths(request), self._outputs[request])
         self._dispatcher.release(url)
-        del self._choices[request]
+        choice = self._choices.pop(request)
+        if choice.service:
+            self._dispatcher.settle(choice, self._inputs[request] + self._outputs[request])
 
     def broke(self, replica: int, at: float) -> None:
         """As the proxy where an answer breaks off."""

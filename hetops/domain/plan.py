@@ -211,8 +211,12 @@ class Plan:
     def usd_per_hour(self) -> Decimal:
         """Cost of the whole fleet: nodes, those that are paid for and idle included, and services at their planned rates."""
         used = sum((p.usd_per_hour for p in self.pools), Decimal(0))
-        idle = sum((self.idle_nodes(r) * r.offer.total_usd_per_hour for r in self.rentals), Decimal(0))
-        return used + idle + sum((s.usd_per_hour for s in self.services), Decimal(0))
+        return used + self.idle_usd_per_hour + sum((s.usd_per_hour for s in self.services), Decimal(0))
+
+    @property
+    def idle_usd_per_hour(self) -> Decimal:
+        """Cost of nodes that are paid for and that no pool uses."""
+        return sum((self.idle_nodes(r) * r.offer.total_usd_per_hour for r in self.rentals), Decimal(0))
 
     @property
     def nodes(self) -> Mapping[str, int]:

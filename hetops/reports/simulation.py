@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Any, ClassVar
 
 from hetops.domain import codec
+from hetops.domain.codec import ADDED
 from hetops.domain.observation import Outcome
 from hetops.domain.workload import LatencyTarget
 from hetops.reports.status import Measured
@@ -73,16 +74,18 @@ class SimulatedClass:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SimulatedPool:
-    """One pool, planned and simulated."""
+    """One pool or service, planned and simulated."""
 
     name: str
     gpu: str
+    """Empty for a service."""
     replicas: int
+    """0 for a service."""
     requests: int
     requests_per_second: Measured
     utilisation: Measured
     """The rates that came to it over those that it sustains within the targets, as planned; None where a class came that it
-    was not planned for."""
+    was not planned for. Of a service, what came a minute over its limits, the one that is nearer."""
     busy: float
     """Share of its replicas' time with at least one request at work."""
     in_flight: float
@@ -92,6 +95,8 @@ class SimulatedPool:
     preemptions: int
     gone_seconds: float
     """Of all its replicas together."""
+    usd: float = field(default=0.0, metadata=ADDED)
+    """Its part of what was paid."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +131,7 @@ class Simulation:
     """What a plan's fleet did with a trace in virtual time, held against the plan."""
 
     FORMAT: ClassVar[str] = "hetops.simulation"
-    FORMAT_VERSION: ClassVar[str] = "1.0"
+    FORMAT_VERSION: ClassVar[str] = "1.1"
 
     deployment: str
     model: str
@@ -152,7 +157,7 @@ class Simulation:
     pools: tuple[SimulatedPool, ...]
     usd_per_hour: Decimal
     usd: float
-    """Paid from the first request to the last answer, for nodes that were there."""
+    """Paid from the first request to the last answer: for nodes that were there, and to services for what they answered."""
     tokens_per_second: Measured
     """Input and output together."""
     usd_per_million_tokens: Measured

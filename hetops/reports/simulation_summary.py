@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from hetops.domain import codec
 from hetops.domain.observation import Outcome
 from hetops.domain.plan import Plan
-from hetops.domain.units import SECONDS_PER_HOUR, usd_per_million_tokens
+from hetops.domain.service import Service
+from hetops.domain.units import SECONDS_PER_HOUR, SECONDS_PER_MINUTE, usd_per_million_tokens
 from hetops.domain.workload import WorkloadClass
 from hetops.reports.simulation import (
     Ended,
@@ -27,7 +28,7 @@ from hetops.reports.simulation import (
 )
 from hetops.reports.status import Measured, tpot, ttft
 from hetops.simulate.arrivals import Arrivals
-from hetops.simulate.fleet import VirtualFleet
+from hetops.simulate.fleet import VirtualFleet, VirtualService
 from hetops.simulate.outcome import ClassOutcome, Served, class_outcomes
 from hetops.simulate.record import Record
 
@@ -47,6 +48,8 @@ class Played:
     record: Record
     served: Served
     spilled: int
+    idle_usd_per_hour: float = 0.0
+    """Of nodes that are paid for and that no pool uses."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +109,7 @@ def simulation(plan: Plan, scene: Scene, run: Played, runs: Sequence[RunFigures]
         spilled=run.spilled,
         attainment=_attainment(run),
         classes=classes,
-        pools=tuple(_pools(plan, run)),
+        pools=tuple(_pools(plan, run, bill)),
         usd_per_hour=plan.usd_per_hour,
         usd=bill.usd,
         tokens_per_second=Measured(planned=planned, measured=bill.tokens / bill.seconds),
@@ -126,24 +129,21 @@ class _Bill:
     """What a run cost, and what for."""
 
     usd: float
+    by_pool: tuple[float, ...]
     seconds: float
     tokens: int
     good_tokens: int
 
     @classmethod
     def of(cls, run: Played) -> _Bill:
-        """Nodes are paid for until the last request is over, but for the time in which they are gone."""
+        """Nodes are paid for until the last request is over, but for the time in which they are gone; services by answers."""
         ended = np.array(run.record.ended_at)
         seconds = float(max(ended[run.served.over], default=run.record.now))
-        usd = sum(
-            pool.usd_per_hour
-            / SECONDS_PER_HOUR
-            * max(0.0, seconds - run.record.gone_seconds[index] / pool.replicas)
-            for index, pool in enumerate(run.fleet.pools)
-        )
+        by_pool = tuple(_paid(run, index, seconds) for index in range(len(run.fleet.pools)))
         tokens = run.arrivals.tokens
         return cls(
-            usd=usd,
+            usd=sum(by_pool) + run.idle_usd_per_hour / SECONDS_PER_HOUR * seconds,
+            by_pool=by_pool,
             seconds=seconds,
             tokens=int(tokens[run.served.answered].sum()),
             good_tokens=int(tokens[run.served.kept].sum()),
@@ -152,6 +152,17 @@ class _Bill:
     def of_a_million(self, tokens: int) -> float | None:
         """Price of a million of such tokens; None where there are none."""
         return self.usd / tokens * 1e6 if tokens else None
+
+
+def _paid(run: Played, index: int, seconds: float) -> float:
+    """What the pool or service of that index was paid in that time."""
+    one = run.fleet.pools[index]
+    if isinstance(one, VirtualService):
+        answered = run.served.answered & (np.array(run.record.pools) == index)
+        tokens_in, tokens_out = run.arrivals.input_tokens[answered], run.arrivals.output_tokens[answered]
+        return float(tokens_in.sum() * one.usd_per_input_token + tokens_out.sum() * one.usd_per_output_token)
+    there = max(0.0, seconds - run.record.gone_seconds[index] / one.replicas)
+    return one.usd_per_hour / SECONDS_PER_HOUR * there
 
 
 def _seconds(run: Played) -> float:
@@ -214,9 +225,9 @@ def _counts(run: Played) -> NDArray[np.int64]:
     return counts
 
 
-def _pools(plan: Plan, run: Played) -> Iterator[SimulatedPool]:
+def _pools(plan: Plan, run: Played, bill: _Bill) -> Iterator[SimulatedPool]:
     record, seconds, counts = run.record, _seconds(run), _counts(run)
-    planned = {p.name: 0.0 for p in plan.pools}
+    planned = dict.fromkeys(plan.destinations, 0.0)
     for share in plan.shares:
         planned[share.pool] += share.requests_per_second
     for index, pool in enumerate(run.fleet.pools):
@@ -225,19 +236,43 @@ def _pools(plan: Plan, run: Played) -> Iterator[SimulatedPool]:
         yield SimulatedPool(
             name=pool.name,
             gpu=pool.gpu,
-            replicas=pool.replicas,
+            replicas=0 if isinstance(pool, VirtualService) else pool.replicas,
             requests=requests,
             requests_per_second=Measured(planned=planned[pool.name], measured=requests / seconds),
-            utilisation=Measured(
-                planned=plan.certificate.utilisation.get(pool.name),
-                measured=_utilisation(plan, run, index, counts[:, index] / seconds),
-            ),
+            utilisation=_used(plan, run, index, counts[:, index] / seconds),
             busy=record.busy_seconds[index] / there,
             in_flight=record.in_flight_seconds[index] / there,
             most_waiting=max((s.waiting[index] for s in record.samples), default=0),
             preemptions=record.preemptions[index],
             gone_seconds=record.gone_seconds[index],
+            usd=bill.by_pool[index],
         )
+
+
+def _used(plan: Plan, run: Played, index: int, rates: NDArray[np.float64]) -> Measured:
+    """How much of what a pool or service sustains was planned to be used, and how much was; `rates` are by class."""
+    name = run.fleet.pools[index].name
+    services = {one.name: one.service for one in plan.services}
+    if name not in services:
+        planned = plan.certificate.utilisation.get(name)
+        return Measured(planned=planned, measured=_utilisation(plan, run, index, rates))
+    shares = [s for s in plan.shares if s.pool == name]
+    means = {c.name: c.input_tokens.mean + c.output_tokens.mean for c in plan.workload.classes}
+    tokens = sum(s.requests_per_second * means[s.workload_class] for s in shares)
+    came = run.arrivals.tokens[np.array(run.record.pools) == index].sum() / _seconds(run)
+    return Measured(
+        planned=_of_limits(services[name], sum(s.requests_per_second for s in shares), tokens),
+        measured=_of_limits(services[name], float(rates.sum()), float(came)),
+    )
+
+
+def _of_limits(service: Service, requests_per_second: float, tokens_per_second: float) -> float:
+    """Of the limits by the minute, the larger part that is used."""
+    used = (
+        (requests_per_second, service.requests_per_minute),
+        (tokens_per_second, service.tokens_per_minute),
+    )
+    return max(each * SECONDS_PER_MINUTE / most for each, most in used if most is not None)
 
 
 def _utilisation(plan: Plan, run: Played, pool: int, rates: NDArray[np.float64]) -> float | None:

@@ -37,9 +37,10 @@ def as_text(found: Simulation) -> str:
                 "busy",
                 "in flight",
                 "waited most",
+                "paid",
             ),
             [_pool_row(p) for p in found.pools],
-            right=(1, 2, 3, 4, 5, 6, 7),
+            right=(1, 2, 3, 4, 5, 6, 7, 8),
         ),
         _queues(found),
         q.table((f"at {q.usd(found.usd_per_hour)} /h", "planned", "simulated"), money(found), right=(1, 2)),
@@ -142,12 +143,13 @@ def _percentiles(found: Percentiles | None) -> tuple[str, ...]:
 def _pool_row(p: SimulatedPool) -> tuple[str, ...]:
     return (
         p.name,
-        str(p.replicas),
+        str(p.replicas or "-"),
         f"{p.requests:,}",
         *pair(p.utilisation, q.share),
         q.share(p.busy),
         f"{p.in_flight:.1f}",
         f"{p.most_waiting:,}",
+        q.usd(p.usd),
     )
 
 

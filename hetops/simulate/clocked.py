@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import itertools
 
-from hetops.simulate.core import EngineCore, Event, EventKind, Generation
+from hetops.simulate.core import EngineCore
+from hetops.simulate.engine import Event, EventKind, Generation
 from hetops.simulate.metrics import Gauges, Metrics
 from hetops.simulate.options import EmulatorOptions
 from hetops.simulate.requests import Ask

@@ -22,102 +22,13 @@ import itertools
 import math
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from enum import StrEnum
 
 from hetops.domain.performance import StepTimes
+from hetops.simulate.engine import Event, EventKind, Generation
+from hetops.simulate.steps import Sequence, Step, chunked, slowed
 
 _WATERMARK = 0.01
 """Share of the KV cache that admission leaves free while others run (vLLM: `watermark`), against thrashing."""
-
-
-class EventKind(StrEnum):
-    """What happened to a request."""
-
-    FIRST_TOKEN = "first_token"
-    TOKEN = "token"
-    FINISHED = "finished"
-    PREEMPTED = "preempted"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Generation:
-    """A request: so many tokens in, exactly so many out. `every_token` asks for an event for each of them."""
-
-    id: int
-    input_tokens: int
-    output_tokens: int
-    cached_tokens: int = 0
-    """Of the input, from its beginning: what the engine finds prefilled in its cache."""
-    every_token: bool = False
-
-    def __post_init__(self) -> None:
-        if self.input_tokens < 1 or self.output_tokens < 1:
-            raise ValueError(f"generation {self.id}: input_tokens and output_tokens must be at least 1")
-        if not 0 <= self.cached_tokens < self.input_tokens:
-            raise ValueError(f"generation {self.id}: cached_tokens must be less than input_tokens")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
-    """One event of one request. `tokens` is how many output tokens it has by then."""
-
-    kind: EventKind
-    request: int
-    at: float
-    tokens: int
-
-
-@dataclass(slots=True, kw_only=True, eq=False)
-class _Sequence:
-    """A request inside the engine."""
-
-    generation: Generation
-    order: int
-    prompt: int
-    """Tokens to prefill: the input, and after a preemption also what was generated."""
-    prefilled: int = 0
-    generated: int = 0
-    """Output tokens when it last joined the decoding ones."""
-    joined_step: int = 0
-    finish_step: int = -1
-    admitted: bool = False
-    gone: bool = False
-
-
-@dataclass(slots=True, kw_only=True)
-class _Step:
-    """The work in progress: `count` decode steps in a row, or one step with chunks."""
-
-    start: float
-    first_seconds: float
-    growth_seconds: float = 0.0
-    """Each step of a row is longer than the one before, as every context grows by a token."""
-    count: int = 1
-    chunks: list[tuple[_Sequence, int]] = field(default_factory=list)
-
-    def seconds(self, steps: int) -> float:
-        return steps * self.first_seconds + self.growth_seconds * steps * (steps - 1) / 2.0
-
-    @property
-    def end(self) -> float:
-        return self.start + self.seconds(self.count)
-
-    def whole_by(self, at: float) -> int:
-        """Steps of the row that are over at that time, the last one excepted."""
-        left = max(at - self.start, 0.0)
-        half, linear = self.growth_seconds / 2.0, self.first_seconds - self.growth_seconds / 2.0
-        root = _root(half, linear, left, self.count)
-        return max(0, min(int(root), self.count - 1))
-
-
-def _root(square: float, linear: float, value: float, most: float) -> float:
-    """The x at which square * x * x + linear * x is the value, none of them below zero; at most `most`.
-
-    In the form that loses no digits where the square is next to nothing.
-    """
-    slope = linear + math.sqrt(linear * linear + 4.0 * square * value)
-    return min(2.0 * value / slope, most) if slope > 0 else most
 
 
 class EngineCore:
@@ -125,18 +36,18 @@ class EngineCore:
 
     def __init__(self, step_times: StepTimes, *, prefill_tokens_per_step: int = 2048) -> None:
         """`prefill_tokens_per_step`: the token budget of a step (vLLM's default is 2,048 on cards below 70 GB)."""
-        self._times = step_times
+        self._given = self._times = step_times
         self._budget = prefill_tokens_per_step
         self._now = -math.inf
-        self._waiting: deque[_Sequence] = deque()
-        self._prefilling: list[_Sequence] = []
-        self._ripening: list[tuple[float, int, _Sequence]] = []
+        self._waiting: deque[Sequence] = deque()
+        self._prefilling: list[Sequence] = []
+        self._ripening: list[tuple[float, int, Sequence]] = []
         """Prefilled; the first token is still in the pipeline's later stages."""
-        self._joining: list[_Sequence] = []
-        self._decoding: dict[int, _Sequence] = {}
-        self._finishing: list[tuple[int, int, _Sequence]] = []
-        self._sequences: dict[int, _Sequence] = {}
-        self._step: _Step | None = None
+        self._joining: list[Sequence] = []
+        self._decoding: dict[int, Sequence] = {}
+        self._finishing: list[tuple[int, int, Sequence]] = []
+        self._sequences: dict[int, Sequence] = {}
+        self._step: Step | None = None
         self._steps_done = 0
         self._kv_tokens = 0
         self._context = 0
@@ -183,7 +94,7 @@ class EngineCore:
                 f"generation {generation.id} needs more than the KV cache of {self.longest} tokens"
             )
         self._run(at)
-        sequence = _Sequence(
+        sequence = Sequence(
             generation=generation,
             order=next(self._numbers),
             prompt=generation.input_tokens,
@@ -203,18 +114,15 @@ class EngineCore:
         self._drop(sequence)
         self._begin_or_cut()
 
-    def retime(self, step_times: StepTimes, at: float) -> None:
-        """From the next step on the engine's steps take other times; the one under way ends as it began.
+    def slow(self, factor: float, at: float) -> None:
+        """From the next step on everything takes `factor` times as long as at first; the one under way ends as it began.
 
         Raises:
-            ValueError: other memory, sequences or stages: that is another engine; or a time in the past.
+            ValueError: a time in the past.
         """
-        for name in ("kv_capacity_tokens", "max_sequences", "pipeline_stages"):
-            if getattr(step_times, name) != getattr(self._times, name):
-                raise ValueError(f"an engine in use cannot change its {name}")
         self._run(at)
         self._cut()
-        self._times = step_times
+        self._times = slowed(self._given, factor)
 
     def advance(self, to: float) -> list[Event]:
         """Everything that happened since the last call, up to and including the time `to`.
@@ -266,7 +174,7 @@ class EngineCore:
             return
         done = step.whole_by(self._now)
         self._count_decoded(done)
-        self._step = _Step(
+        self._step = Step(
             start=step.start + step.seconds(done),
             first_seconds=step.first_seconds + step.growth_seconds * done,
         )
@@ -287,9 +195,10 @@ class EngineCore:
         if not preempted:
             self._admit()
         decode_seconds = self._decode_seconds()
-        chunks, chunk_seconds = self._chunks(decode_seconds)
+        budget = max(1, self._budget - len(self._decoding))
+        chunks, chunk_seconds = chunked(self._prefilling, self._times, budget, decode_seconds)
         if self._decoding:
-            self._step = _Step(
+            self._step = Step(
                 start=self._now,
                 first_seconds=decode_seconds + self._times.prefill_interference * chunk_seconds,
                 growth_seconds=self._times.kv_seconds_per_token * len(self._decoding),
@@ -298,9 +207,9 @@ class EngineCore:
             )
         elif chunks:
             seconds = chunk_seconds + self._times.overhead_seconds
-            self._step = _Step(start=self._now, first_seconds=seconds, chunks=chunks)
+            self._step = Step(start=self._now, first_seconds=seconds, chunks=chunks)
 
-    def _join(self, sequence: _Sequence) -> None:
+    def _join(self, sequence: Sequence) -> None:
         if sequence.gone:
             return
         sequence.joined_step = self._steps_done
@@ -319,7 +228,7 @@ class EngineCore:
             preempted += 1
         return preempted
 
-    def _preempt(self, sequence: _Sequence) -> None:
+    def _preempt(self, sequence: Sequence) -> None:
         tokens = self._tokens_of(sequence)
         self._release(sequence)
         sequence.generated = tokens
@@ -346,38 +255,6 @@ class EngineCore:
         count = len(self._decoding)
         return self._times.decode_seconds(count, self._context / count) if count else 0.0
 
-    def _chunks(self, decode_seconds: float) -> tuple[list[tuple[_Sequence, int]], float]:
-        """The prompts' parts that ride on the step, and the time that they would take alone."""
-        budget = max(1, self._budget - len(self._decoding))
-        hidden = 1.0 - self._times.prefill_interference
-        most_seconds = decode_seconds / hidden if self._decoding and hidden > 0 else math.inf
-        chunks: list[tuple[_Sequence, int]] = []
-        seconds = 0.0
-        for sequence in self._prefilling:
-            size = min(budget, sequence.prompt - sequence.prefilled)
-            if most_seconds < math.inf:
-                size = min(size, self._tokens_within(most_seconds - seconds, sequence.prefilled))
-            size = max(size, 0 if chunks else 1)
-            if size == 0:
-                break
-            chunks.append((sequence, size))
-            seconds += self._chunk_seconds(sequence.prefilled, size)
-            budget -= size
-        return chunks, seconds
-
-    def _chunk_seconds(self, done: int, size: int) -> float:
-        """Time of a prompt's tokens from `done` on, less the step's own overhead; stages work on chunks in turn."""
-        times = self._times
-        squares = times.prefill_seconds_per_token_squared * size * (size + 2 * done)
-        return (times.prefill_seconds_per_token * size + squares) / times.pipeline_stages
-
-    def _tokens_within(self, seconds: float, done: int) -> int:
-        """The largest chunk from `done` on that takes no longer than that."""
-        times = self._times
-        square = times.prefill_seconds_per_token_squared
-        linear = times.prefill_seconds_per_token + 2.0 * square * done
-        return int(_root(square, linear, max(seconds, 0.0) * times.pipeline_stages, self._budget))
-
     def _steps_in_a_row(self) -> int:
         """Steps until a sequence finishes or memory runs out; one where somebody wants to see every token."""
         if self._watched:
@@ -392,7 +269,7 @@ class EngineCore:
                 return finish_step
             heapq.heappop(self._finishing)
 
-    def _decodes_until(self, sequence: _Sequence, finish_step: int) -> bool:
+    def _decodes_until(self, sequence: Sequence, finish_step: int) -> bool:
         """Whether an entry of the heap still holds: neither gone nor preempted since."""
         return sequence.finish_step == finish_step and sequence.generation.id in self._decoding
 
@@ -423,7 +300,7 @@ class EngineCore:
             if self._decodes_until(sequence, finish_step):
                 self._finish(sequence)
 
-    def _watched_sequences(self) -> Iterator[_Sequence]:
+    def _watched_sequences(self) -> Iterator[Sequence]:
         if self._watched:
             yield from (s for s in self._decoding.values() if s.generation.every_token)
 
@@ -444,11 +321,11 @@ class EngineCore:
                 self._joining.append(sequence)
             self._cut()
 
-    def _finish(self, sequence: _Sequence) -> None:
+    def _finish(self, sequence: Sequence) -> None:
         self._tell(EventKind.FINISHED, sequence, sequence.generation.output_tokens)
         self._drop(sequence)
 
-    def _drop(self, sequence: _Sequence) -> None:
+    def _drop(self, sequence: Sequence) -> None:
         """The sequence leaves the engine, wherever in it it is."""
         if sequence.admitted:
             self._release(sequence)
@@ -457,7 +334,7 @@ class EngineCore:
         sequence.gone = True
         del self._sequences[sequence.generation.id]
 
-    def _release(self, sequence: _Sequence) -> None:
+    def _release(self, sequence: Sequence) -> None:
         """Gives back memory and slot."""
         tokens = sequence.prompt
         if self._decoding.pop(sequence.generation.id, None):
@@ -468,11 +345,11 @@ class EngineCore:
             self._prefilling.remove(sequence)
         self._kv_tokens -= tokens
 
-    def _tokens_of(self, sequence: _Sequence) -> int:
+    def _tokens_of(self, sequence: Sequence) -> int:
         """Output tokens so far."""
         if sequence.generation.id not in self._decoding:
             return sequence.generated
         return sequence.generated + self._steps_done - sequence.joined_step
 
-    def _tell(self, kind: EventKind, sequence: _Sequence, tokens: int) -> None:
+    def _tell(self, kind: EventKind, sequence: Sequence, tokens: int) -> None:
         self._events.append(Event(kind=kind, request=sequence.generation.id, at=self._now, tokens=tokens))

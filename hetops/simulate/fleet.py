@@ -1,6 +1,7 @@
 """What a virtual fleet is made of: pools, nodes and replicas, by numbers. Pure values; decides nothing.
 
-Replicas are numbered through the whole fleet, pool by pool and node by node: the number is the name.
+Replicas are numbered through the whole fleet, pool by pool and node by node: the number is the name. A service is a pool of
+one replica that no node of ours stands behind.
 """
 
 from __future__ import annotations
@@ -8,7 +9,8 @@ from __future__ import annotations
 import bisect
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
+from typing import ClassVar, TypeAlias
 
 from hetops.domain.performance import StepTimes
 
@@ -49,10 +51,48 @@ class VirtualPool:
         return min(self.max_context_tokens, self.step_times.kv_capacity_tokens)
 
 
-class VirtualFleet:
-    """Pools in order, and which replica is of which."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VirtualService:
+    """What answers by the token at its stated pace: to the router a pool of one, with limits that the router keeps."""
 
-    def __init__(self, pools: Sequence[VirtualPool]) -> None:
+    name: str
+    ttft_seconds: float
+    tpot_seconds: float
+    max_context_tokens: int
+    usd_per_input_token: float = 0.0
+    usd_per_output_token: float = 0.0
+    nodes: ClassVar[int] = 1
+    replicas_per_node: ClassVar[int] = 1
+    replicas: ClassVar[int] = 1
+    usd_per_hour: ClassVar[float] = 0.0
+    region: ClassVar[str] = ""
+    zone: ClassVar[str] = ""
+    gpu: ClassVar[str] = ""
+
+    @property
+    def provider(self) -> str:
+        """As policy speaks of it: its provider and its offer are itself."""
+        return self.name
+
+    @property
+    def offer(self) -> str:
+        """Itself."""
+        return self.name
+
+    @property
+    def longest(self) -> int:
+        """Most tokens, input and output together, of a request that it takes."""
+        return self.max_context_tokens
+
+
+Place: TypeAlias = VirtualPool | VirtualService
+"""Where requests can go."""
+
+
+class VirtualFleet:
+    """Pools in order, then services, and which replica is of which."""
+
+    def __init__(self, pools: Sequence[Place]) -> None:
         """Raises ValueError without a pool, or with two of one name."""
         if not pools or len({p.name for p in pools}) != len(pools):
             raise ValueError("a fleet needs at least one pool, and each its own name")
@@ -100,9 +140,3 @@ def _impossible(times: StepTimes) -> Iterator[str]:
         value = getattr(times, name)
         if value is not None and not low <= value <= high:
             yield f"{name} of {value:g} does not lie between {low:g} and {high:g}"
-
-
-def slowed(times: StepTimes, factor: float) -> StepTimes:
-    """The same engine, every step of which takes `factor` times as long."""
-    seconds = {f.name: getattr(times, f.name) * factor for f in fields(times) if "seconds" in f.name}
-    return replace(times, **seconds, curve=times.curve.scaled(factor) if times.curve else None)

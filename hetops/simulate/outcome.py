@@ -19,6 +19,9 @@ from hetops.simulate.record import Record
 
 Bools = NDArray[np.bool_]
 
+_TOLERANCE_SECONDS = 1e-6
+"""What is as long as its target is kept, whatever the digits of the time of day make of it."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Percentiles:
@@ -98,8 +101,8 @@ def served(
         answered=answered,
         ttft=ttft,
         tpot=tpot,
-        ttft_kept=answered & (ttft <= bounds[:, 0]),
-        tpot_kept=answered & ~(tpot > bounds[:, 1]),
+        ttft_kept=answered & (ttft <= bounds[:, 0] + _TOLERANCE_SECONDS),
+        tpot_kept=answered & ~(tpot > bounds[:, 1] + _TOLERANCE_SECONDS),
     )
 
 

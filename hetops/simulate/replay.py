@@ -1,6 +1,6 @@
 """Plays arrivals through a virtual fleet, event by event: who serves what when. Pure; the same input gives the same output.
 
-Every replica is an `EngineCore`; who decides which replica gets a request is told as a `Router`. What happens to requests on
+Every replica is an `Engine`; who decides which replica gets a request is told as a `Router`. What happens to requests on
 a replica that goes is what a proxy does: an answer that has begun breaks off, any other request is sent again. A connection
 to a replica that is gone comes to nothing after a while, and so do the router's looks at it.
 
@@ -19,9 +19,11 @@ from typing import Protocol
 
 from hetops.domain.observation import Outcome
 from hetops.simulate.arrivals import Arrivals
-from hetops.simulate.core import EngineCore, EventKind, Generation
-from hetops.simulate.fleet import VirtualFleet, slowed
+from hetops.simulate.core import EngineCore
+from hetops.simulate.engine import Engine, EventKind, Generation
+from hetops.simulate.fleet import VirtualFleet, VirtualService
 from hetops.simulate.record import Record, Sample
+from hetops.simulate.stated import StatedEngine
 from hetops.simulate.timeline import Change, Happening
 
 CONNECT_SECONDS = 2.0
@@ -39,10 +41,10 @@ _EVENTS_PER_LOOK = 2_000
 class Router(Protocol):
     """Decides where requests go. Replicas and requests are numbers; None sends a request nowhere."""
 
-    def first(self, request: int) -> int | None:
+    def first(self, request: int, at: float) -> int | None:
         """Where a request goes that has just come."""
 
-    def again(self, request: int, tried: Sequence[int]) -> int | None:
+    def again(self, request: int, tried: Sequence[int], at: float) -> int | None:
         """Where it goes when the replicas so far have failed it."""
 
     def cached(self, request: int) -> int:
@@ -98,7 +100,7 @@ class _Replica:
 
     number: int
     pool: int
-    core: EngineCore
+    core: Engine
     armed: float = math.inf
     """When its next event is due in the queue of events."""
     requests: dict[int, None] = field(default_factory=dict)
@@ -143,7 +145,7 @@ class Replay:
                 self._happen()
             else:
                 self.record.now = at = times[coming]
-                self._send(coming, self._router.first(coming), at)
+                self._send(coming, self._router.first(coming, at), at)
                 coming += 1
             left -= 1
             if left == 0:
@@ -221,7 +223,7 @@ class Replay:
         """A request that a replica failed goes to another, where there is one and it was not sent too often."""
         tried = self._tried.setdefault(request, [])
         tried.append(replica)
-        to = None if len(tried) > MOST_RETRIES else self._router.again(request, tried)
+        to = None if len(tried) > MOST_RETRIES else self._router.again(request, tried, at)
         self._router.released(request, replica)
         if to is None:
             self._over(request, Outcome.ENGINE_ERROR, at)
@@ -267,8 +269,11 @@ class Replay:
 
     # The fleet
 
-    def _engine(self, pool: int) -> EngineCore:
-        return EngineCore(self._scenario.fleet.pools[pool].step_times)
+    def _engine(self, pool: int) -> Engine:
+        one = self._scenario.fleet.pools[pool]
+        if isinstance(one, VirtualService):
+            return StatedEngine(ttft_seconds=one.ttft_seconds, tpot_seconds=one.tpot_seconds)
+        return EngineCore(one.step_times)
 
     def _change(self, change: Change, at: float) -> None:
         replicas = [self._replicas[number] for number in change.replicas]
@@ -323,19 +328,15 @@ class Replay:
         replica.core = self._engine(replica.pool)
         replica.armed = math.inf
         if replica.factors:
-            self._retime(replica, self.record.now)
+            replica.core.slow(math.prod(replica.factors), self.record.now)
 
     def _slow(self, replica: _Replica, change: Change, at: float) -> None:
         if change.what is Happening.SLOWER:
             replica.factors.append(change.factor)
         else:
             replica.factors.remove(change.factor)
-        self._retime(replica, at)
+        replica.core.slow(math.prod(replica.factors), at)
         self._arm(replica)
-
-    def _retime(self, replica: _Replica, at: float) -> None:
-        times = self._scenario.fleet.pools[replica.pool].step_times
-        replica.core.retime(slowed(times, math.prod(replica.factors)), at)
 
     def _tick(self, at: float) -> None:
         """The router looks after replicas as long as one is gone, and a while longer."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from hetops.simulate import replies
 from hetops.simulate.clocked import ClockedEngine, Ticket
-from hetops.simulate.core import EventKind
+from hetops.simulate.engine import EventKind
 from hetops.simulate.options import EmulatorOptions, Fault
 from hetops.simulate.requests import ApiError, Ask, Kind, read
 

@@ -14,11 +14,10 @@ from hetops.app.frontier import FrontierAsked, frontier
 from hetops.app.plan import make_plan
 from hetops.app.pose import pose
 from hetops.app.preconditions import check_service_keys
-from hetops.app.simulate import SimulationAsked, simulate
 from hetops.domain import codec
 from hetops.domain.plan import Plan
 from hetops.domain.service import PlannedService
-from hetops.errors import CredentialsError, HetopsError, SpecError, UnknownNameError
+from hetops.errors import CredentialsError, SpecError, UnknownNameError
 from hetops.reports import plan as report
 from hetops.reports.frontier import as_text as told_frontier
 from hetops.solver.explanation import Question
@@ -259,9 +258,3 @@ def test_a_frontier_names_the_services_of_its_fleets(tmp_path: Path) -> None:
     found = frontier(asked, print)
     assert found.points[0].services == ("paygo",)
     assert "+ paygo" in told_frontier(found)
-
-
-def test_a_simulation_plays_nodes_only_and_says_so(tmp_path: Path) -> None:
-    asked = SimulationAsked(spec=specs.asked(tmp_path, specs.LISTED + CHEAP))
-    with pytest.raises(HetopsError, match="paygo serves a share by the token"):
-        simulate(asked, print)

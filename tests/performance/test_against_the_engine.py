@@ -16,7 +16,8 @@ from hetops.domain.workload import LatencyTarget, WorkloadClass
 from hetops.performance import measured
 from hetops.performance.estimate import step_times
 from hetops.performance.rate import latencies, sustained
-from hetops.simulate.core import EngineCore, Event, EventKind, Generation
+from hetops.simulate.core import EngineCore
+from hetops.simulate.engine import Event, EventKind, Generation
 from hetops.workloads.classes import lengths
 from tests.performance.test_measured import LONG, ONE_CORE, RUNS, SHORT
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from hetops.domain.performance import StepTimes
 from hetops.simulate.arrivals import Arrivals
-from hetops.simulate.fleet import VirtualFleet, VirtualPool
+from hetops.simulate.fleet import Place, VirtualFleet, VirtualPool
 from hetops.simulate.record import Record
 from hetops.simulate.replay import Replay, Scenario
 from hetops.simulate.timeline import Change, Happening
@@ -62,10 +62,10 @@ class TakingTurns:
     told: list[tuple[str, int]] = field(default_factory=list)
     turn: int = -1
 
-    def first(self, request: int) -> int | None:
+    def first(self, request: int, at: float) -> int | None:
         return self._next(())
 
-    def again(self, request: int, tried: Sequence[int]) -> int | None:
+    def again(self, request: int, tried: Sequence[int], at: float) -> int | None:
         return self._next(tried)
 
     def cached(self, request: int) -> int:
@@ -106,7 +106,7 @@ class TakingTurns:
         return None
 
 
-def played(pools: Sequence[VirtualPool], coming: Arrivals, *changes: Change) -> tuple[Record, TakingTurns]:
+def played(pools: Sequence[Place], coming: Arrivals, *changes: Change) -> tuple[Record, TakingTurns]:
     """The record of a whole run with requests in turn, and the router that sent them."""
     fleet = VirtualFleet(pools)
     router = TakingTurns(fleet.replicas)

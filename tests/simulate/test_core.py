@@ -12,7 +12,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from hetops.domain.performance import StepTimes
-from hetops.simulate.core import EngineCore, Event, EventKind, Generation
+from hetops.simulate.core import EngineCore
+from hetops.simulate.engine import Event, EventKind, Generation
 
 TIMES = StepTimes(
     weights_seconds=0.010,
@@ -329,22 +330,24 @@ def test_steps_that_grow_by_next_to_nothing_are_as_good_as_steps_that_do_not(gro
     assert done[growth] == pytest.approx(done[0.0], rel=1e-6)
 
 
-def test_new_step_times_hold_from_the_next_step_on() -> None:
+def test_a_slowed_engine_takes_its_new_times_from_the_next_step_on_and_its_old_ones_when_it_is_slow_no_more() -> (
+    None
+):
     core = EngineCore(TIMES)
     core.submit(one(10, 1001), 0.0)
     core.advance(1.0)
-    slow = replace(TIMES, overhead_seconds=TIMES.overhead_seconds + 0.1)
-    core.retime(slow, 1.0)
+    core.slow(3.0, 1.0)
+    ends = list(itertools.islice(_step_ends(TIMES, 10, TIMES.prefill_seconds(10)), 1000))
+    slow = core.advance(3.0)
+    assert slow == []
+    core.slow(1.0, 3.0)
     done = core.advance(1000.0)[-1].at
-    plain = EngineCore(TIMES)
-    plain.submit(one(10, 1001), 0.0)
-    steps_before = sum(
-        1 for _ in itertools.takewhile(lambda at: at <= 1.0, _step_ends(TIMES, 10, TIMES.prefill_seconds(10)))
-    )
-    left = 1000 - steps_before - 1
-    assert done - plain.advance(1000.0)[-1].at == pytest.approx(0.1 * left)
-    with pytest.raises(ValueError, match="cannot change its max_sequences"):
-        core.retime(replace(TIMES, max_sequences=5), 2000.0)
+    under_way = next(n for n, at in enumerate(ends) if at > 1.0)
+    gaps = [b - a for a, b in itertools.pairwise(ends)]
+    at, step = ends[under_way], under_way
+    while at <= 3.0:
+        at, step = at + 3.0 * gaps[step], step + 1
+    assert done == pytest.approx(at + sum(gaps[step:]))
 
 
 def _step_ends(times: StepTimes, context: int, start: float) -> Iterator[float]:

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from hetops.domain.observation import Outcome
 from hetops.domain.performance import StepCurve
-from hetops.simulate.core import EngineCore, EventKind, Generation
-from hetops.simulate.fleet import slowed
+from hetops.simulate.core import EngineCore
+from hetops.simulate.engine import EventKind, Generation
 from hetops.simulate.replay import CONNECT_SECONDS, SAMPLES
+from hetops.simulate.steps import slowed
 from hetops.simulate.timeline import Happening
 from tests.simulate.fleets import TIMES, arrivals, change, played, pool
 
