@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from hetops.app.under_load import NOTHING_MORE, Answer, Asked, Known
 from hetops.catalog import hub_config, tables
 from hetops.catalog.tables import Catalog
 from hetops.configurations.enumerate import runs
@@ -14,7 +15,7 @@ from hetops.domain.gpu import GpuType
 from hetops.domain.model import Model, Precision
 from hetops.domain.performance import StepTimes
 from hetops.errors import HetopsError, UnknownNameError
-from hetops.performance.breakdown import Breakdown, Load, Times, explain
+from hetops.performance.breakdown import Breakdown, Load, Times
 from hetops.performance.estimate import calibration, plain_step_times, replica_of, step_times
 from hetops.performance.generation import is_known
 from hetops.performance.memory import MemoryFit, fit
@@ -52,8 +53,8 @@ class Subject:
 class Estimated:
     """A configuration under a load, and how it lies in memory."""
 
-    breakdown: Breakdown
-    memory: MemoryFit | None
+    answer: Answer
+    memory: MemoryFit | None = None
     """None where stages differ: each has its own."""
     layers: tuple[int, ...] = ()
     """Of each stage, where there are several."""
@@ -61,14 +62,19 @@ class Estimated:
     apart: Apart | None = None
     """Prefill and decode on replicas of their own, where a link was told."""
 
+    @property
+    def breakdown(self) -> Breakdown:
+        """Where its time goes."""
+        return self.answer.breakdown
 
-def estimate(subject: Subject, load: Load) -> Estimated:
+
+def estimate(subject: Subject, load: Load, asked: Asked = NOTHING_MORE) -> Estimated:
     """The estimate, explained.
 
     Raises:
         UnknownNameError: no such GPU type, model or engine, with the nearest.
         HetopsError: it does not fit into memory, with what would; the GPU cannot run the precision; the model cannot be split
-            so; the lengths exceed its context.
+            so; the lengths exceed its context; requests come faster than it completes them.
     """
     plugins = manager.load()
     catalog = tables.load(plugins.gpu_types, plugins.models, plugins.checkpoints)
@@ -76,7 +82,7 @@ def estimate(subject: Subject, load: Load) -> Estimated:
     model = _model(subject.model, catalog)
     configuration = _configuration(subject, model, catalog, load)
     if subject.stages:
-        return _over_stages(subject, configuration, load, catalog, model)
+        return _over_stages(subject, configuration, load, asked, catalog)
     gpu = catalog.gpu(configuration.gpu)
     memory = fit(configuration, model, gpu)
     if memory.reason:
@@ -93,9 +99,14 @@ def estimate(subject: Subject, load: Load) -> Estimated:
         plain=plain_step_times([configuration], model, gpus)[0],
         whole=step_times([configuration], model, gpus)[0],
     )
-    replica = replica_of(configuration, model, gpu)
+    known = Known(
+        name=configuration.id,
+        replica=replica_of(configuration, model, gpu),
+        times=times,
+        calibration=calibration(),
+    )
     return Estimated(
-        breakdown=explain(configuration.id, replica, load, times, calibration()),
+        answer=known.answer(load, asked),
         memory=memory,
         layers=even(model, subject.pipeline_parallel) if subject.pipeline_parallel > 1 else (),
         apart=_apart(times.whole, subject, configuration, load, model),
@@ -214,9 +225,10 @@ def _apart(
 
 
 def _over_stages(
-    subject: Subject, configuration: Configuration, load: Load, catalog: Catalog, model: Model
+    subject: Subject, configuration: Configuration, load: Load, asked: Asked, catalog: Catalog
 ) -> Estimated:
     """The estimate of a pipeline whose stages differ: that of equal ones like the first, scaled by what the stages change."""
+    model = _model(subject.model, catalog)
     gpus: Mapping[str, GpuType] = {g.name: g for g in catalog.gpu_types}
     network = Network(gb_per_second=subject.link_gb_per_second or 12.5)
     try:
@@ -229,15 +241,14 @@ def _over_stages(
     over = "+".join(f"{stage.gpu}:{stage.tensor_parallel}" for stage in subject.stages)
     nobody_measured = replace(calibration(), families=())
     like_first = replica_of(configuration, model, gpus[configuration.gpu])
+    known = Known(
+        name="/".join((model.name, subject.engine, over, str(subject.weights))),
+        replica=replace(like_first, kv_capacity_tokens=float(found.times.kv_capacity_tokens)),
+        times=times,
+        calibration=nobody_measured,
+    )
     return Estimated(
-        breakdown=explain(
-            "/".join((model.name, subject.engine, over, str(subject.weights))),
-            replace(like_first, kv_capacity_tokens=float(found.times.kv_capacity_tokens)),
-            load,
-            times,
-            nobody_measured,
-        ),
-        memory=None,
+        answer=known.answer(load, asked),
         layers=tuple(stage.layers for stage in found.stages),
         stages=found.stages,
     )

@@ -11,12 +11,19 @@ import click
 
 from hetops.cli import options
 
+_AT_ONCE = 16.0
+
 
 @click.command("estimate")
 @click.option("--cases", type=click.Path(path_type=Path), help="A CSV file of cases: one answer a row.")
 @click.option("--model", help="The model, by its name in the catalogue, or the path of its config.json.")
 @click.option("--gpu", help="The GPU type.")
-@click.option("--engine", default="vllm", show_default=True, help="The engine, today's version.")
+@click.option(
+    "--engine",
+    default="vllm",
+    show_default=True,
+    help="The engine, today's version unless one is told: 'vllm 0.6.3'.",
+)
 @click.option(
     "--tp", type=click.IntRange(min=1), default=1, show_default=True, help="Tensor parallel degree."
 )
@@ -28,7 +35,35 @@ from hetops.cli import options
 @click.option("--input", "input_tokens", type=options.Number(min=1), default=1000.0, show_default=True)
 @click.option("--output", "output_tokens", type=options.Number(min=1), default=200.0, show_default=True)
 @click.option(
-    "--concurrency", type=options.Number(min=1), default=16.0, show_default=True, help="Requests at once."
+    "--spread",
+    type=options.Number(min=0, max=10),
+    default=0.0,
+    help="How unequal lengths are: their standard deviation over their mean.",
+)
+@click.option(
+    "--concurrency",
+    type=options.Number(min=1),
+    help="Requests at once; with --rate the most that run at once.  [default: 16; with --rate 256]",
+)
+@click.option(
+    "--rate",
+    type=options.Number(min=0, min_open=True),
+    metavar="PER SECOND",
+    help="Requests that come independently of one another, instead of so many at once.",
+)
+@click.option(
+    "--ttft",
+    type=options.Number(min=0, min_open=True),
+    metavar="SECONDS",
+    help="Also say the largest rate that keeps this TTFT,",
+)
+@click.option("--tpot", type=options.Number(min=0, min_open=True), metavar="SECONDS", help="and this TPOT,")
+@click.option(
+    "--percentile",
+    type=options.Number(min=0, max=100, min_open=True, max_open=True),
+    default=90.0,
+    show_default=True,
+    help="for so many of a hundred requests.",
 )
 @click.option(
     "--prefix-share",
@@ -79,10 +114,11 @@ def command(cases: Path | None, plot: Path | None, as_json: bool, **asked: Any) 
     _check(asked)
     from hetops.app.estimate import estimate
     from hetops.files import write_whole
+    from hetops.reports import roofline
 
     one = estimate(*_asked(asked))
     if plot:
-        write_whole(plot, report.roofline(one.breakdown).encode())
+        write_whole(plot, roofline.as_svg(one.breakdown).encode())
         options.say(f"wrote {plot}")
     if as_json:
         click.echo(json.dumps(report.as_json(one), indent=2))
@@ -99,8 +135,9 @@ def _check(asked: dict[str, Any]) -> None:
         raise click.UsageError("--draft-share goes with --speculate")
 
 
-def _asked(asked: dict[str, Any]) -> tuple[Any, Any]:
+def _asked(asked: dict[str, Any]) -> tuple[Any, Any, Any]:
     from hetops.app.estimate import Subject
+    from hetops.app.under_load import PLACES, Asked
     from hetops.domain.model import Precision
     from hetops.performance.breakdown import Load
 
@@ -123,10 +160,24 @@ def _asked(asked: dict[str, Any]) -> tuple[Any, Any]:
     load = Load(
         input_tokens=asked["input_tokens"],
         output_tokens=asked["output_tokens"],
-        concurrency=asked["concurrency"],
+        concurrency=asked["concurrency"] or (PLACES if asked["rate"] else _AT_ONCE),
         prefix_share=asked["prefix_share"],
+        spread=asked["spread"],
     )
-    return subject, load
+    return subject, load, Asked(requests_per_second=asked["rate"], target=_target(asked))
+
+
+def _target(asked: dict[str, Any]) -> Any:
+    from hetops.domain.workload import LatencyTarget
+
+    if asked["ttft"] is None and asked["tpot"] is None:
+        return None
+    return LatencyTarget(
+        ttft_seconds=asked["ttft"],
+        ttft_percentile=asked["percentile"],
+        tpot_seconds=asked["tpot"],
+        tpot_percentile=asked["percentile"],
+    )
 
 
 def _speculation(asked: dict[str, Any]) -> Any:

@@ -23,14 +23,23 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """What a phase computes on each byte that it reads, and how fast it does."""
+
+    operations_per_byte: float
+    operations_per_second: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Roofline:
-    """What the GPUs of a replica could do at most, and what a decode step asks of them."""
+    """What the GPUs of a replica could do at most, what of it is reached, and where decode and prefill stand below."""
 
     peak_operations_per_second: float
     reached_operations_per_second: float
     bandwidth_bytes_per_second: float
-    operations_per_byte: float
-    """Of the step: how much it computes on what it reads."""
+    reached_bytes_per_second: float
+    decode: Work
+    prefill: Work
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +77,8 @@ class Load:
     concurrency: float
     prefix_share: float = 0.0
     """Share of each prompt that the prefix cache holds."""
+    spread: float = 0.0
+    """Standard deviation of both lengths over their means; 0 makes all requests alike."""
 
     @property
     def context_tokens(self) -> float:
@@ -92,6 +103,7 @@ def explain(name: str, replica: Replica, load: Load, times: Times, calibration: 
     running, whole = replace(load, concurrency=n), times.whole
     parts = _parts(form, running, times)
     cached = load.prefix_share * load.input_tokens
+    prompt = whole.prefill_seconds(load.input_tokens, cached) - whole.overhead_seconds
     scale = _scale(times, running)
     return Breakdown(
         configuration=name,
@@ -101,7 +113,7 @@ def explain(name: str, replica: Replica, load: Load, times: Times, calibration: 
         in_flight=n,
         parts=parts,
         step_seconds=whole.decode_seconds(n, load.context_tokens),
-        prefill_seconds=whole.prefill_seconds(load.input_tokens, cached) - whole.overhead_seconds,
+        prefill_seconds=prompt,
         binding=max(parts, key=lambda part: part.seconds).name,
         output_tokens_per_second=_answer(
             replica, load, Metric.OUTPUT, calibration, scale.requests_per_second
@@ -109,7 +121,7 @@ def explain(name: str, replica: Replica, load: Load, times: Times, calibration: 
         tpot=_answer(replica, load, Metric.TPOT, calibration, scale.tpot_seconds),
         ttft=_answer(replica, load, Metric.TTFT, calibration, scale.ttft_seconds),
         evidence=str(calibration.layer(replica)),
-        roofline=_roofline(p, running, whole, calibration),
+        roofline=_roofline(p, (_decode(p, running, whole), _prefill(p, load, prompt)), whole, calibration),
     )
 
 
@@ -149,14 +161,36 @@ def _scale(times: Times, load: Load) -> ClosedLoop:
     )
 
 
-def _roofline(p: Physics, load: Load, whole: StepTimes, calibration: Calibration) -> Roofline:
-    n, gpus = load.concurrency, p.tensor * p.stages
-    read = p.weight_bytes * _touched(whole, n) + p.kv_bytes * load.context_tokens * n
+def _roofline(p: Physics, work: tuple[Work, Work], whole: StepTimes, calibration: Calibration) -> Roofline:
+    gpus = p.tensor * p.stages
+    decode, prefill = work
     return Roofline(
         peak_operations_per_second=float((p.flops * gpus)[0]),
         reached_operations_per_second=float((p.flops * gpus * compute_efficiency(p, calibration.values))[0]),
         bandwidth_bytes_per_second=float((p.bandwidth * gpus)[0]),
-        operations_per_byte=float((2.0 * p.active * n / read)[0]),
+        reached_bytes_per_second=float(p.weight_bytes[0]) / whole.weights_seconds,
+        decode=decode,
+        prefill=prefill,
+    )
+
+
+def _decode(p: Physics, load: Load, whole: StepTimes) -> Work:
+    """A step of all sequences in flight."""
+    n = load.concurrency
+    operations = float(2.0 * p.active[0] * n)
+    read = float(p.weight_bytes[0] * _touched(whole, n) + p.kv_bytes[0] * load.context_tokens * n)
+    return Work(
+        operations_per_byte=operations / read,
+        operations_per_second=operations / whole.decode_seconds(n, load.context_tokens),
+    )
+
+
+def _prefill(p: Physics, load: Load, seconds: float) -> Work:
+    """A prompt that reads the weights once."""
+    computed = (1.0 - load.prefix_share) * load.input_tokens
+    operations = float(2.0 * p.active[0] * computed)
+    return Work(
+        operations_per_byte=operations / float(p.weight_bytes[0]), operations_per_second=operations / seconds
     )
 
 

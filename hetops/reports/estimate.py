@@ -1,24 +1,23 @@
-"""Estimates as text, as JSON and as a picture: where a step's time goes, and where it stands under the roofline. Pure."""
+"""Estimates as text and as JSON: what a replica does under a load, and where a step's time goes. Pure."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from typing import Any, Protocol
 
 from hetops.domain import codec
+from hetops.domain.performance import Binding
 from hetops.performance.breakdown import Breakdown
+from hetops.performance.intervals import Range
 from hetops.performance.memory import MemoryFit
 from hetops.performance.pipelines import StageShare
 from hetops.performance.predict import Prediction
 from hetops.performance.roles import Apart
+from hetops.performance.under_load import LargestRate, Saturation, UnderLoad
 from hetops.reports import quantities as q
-
-_WIDTH, _HEIGHT, _MARGIN = 640, 400, 60
-_DECADES = (-1.0, 4.0)
-"""Operations per byte that the picture shows, as powers of ten."""
 
 
 def cases_as_json_lines(predictions: Iterable[Prediction]) -> str:
@@ -35,12 +34,32 @@ def cases_as_text(predictions: Iterable[Prediction]) -> str:
     return q.table(("id", "metric", "value", "low", "high", "evidence"), rows, right=(2, 3, 4)) + "\n"
 
 
-class Estimated(Protocol):
-    """What is shown of an estimate."""
+class Answer(Protocol):
+    """What is shown of a replica under a load."""
 
     @property
     def breakdown(self) -> Breakdown:
         """Where the time goes."""
+
+    @property
+    def under_load(self) -> UnderLoad:
+        """Latencies with their percentiles."""
+
+    @property
+    def saturation(self) -> Saturation:
+        """The most that it completes."""
+
+    @property
+    def largest_rate(self) -> LargestRate | None:
+        """Within targets, where there are any."""
+
+
+class Estimated(Protocol):
+    """What is shown of an estimate."""
+
+    @property
+    def answer(self) -> Answer:
+        """What the replica does under the load."""
 
     @property
     def memory(self) -> MemoryFit | None:
@@ -61,7 +80,12 @@ class Estimated(Protocol):
 
 def as_json(estimated: Estimated) -> dict[str, Any]:
     """The breakdown with the memory that it lies in, its stages and its roles apart where there are any."""
-    told = codec.to_builtins(estimated.breakdown)
+    answer = estimated.answer
+    told = codec.to_builtins(answer.breakdown)
+    told["under_load"] = _finite(asdict(answer.under_load))
+    told["saturation"] = asdict(answer.saturation)
+    if answer.largest_rate:
+        told["largest_rate"] = asdict(answer.largest_rate)
     if memory := estimated.memory:
         names = ("weights_gb", "reserve_gb", "kv_gb", "usable_gb", "kv_capacity_tokens")
         told["memory_per_gpu"] = {name: getattr(memory, name) for name in names}
@@ -76,16 +100,16 @@ def as_json(estimated: Estimated) -> dict[str, Any]:
 
 def as_text(estimated: Estimated) -> str:
     """The estimate for a terminal."""
-    found = estimated.breakdown
-    lengths = f"{found.input_tokens:g} tokens in, {found.output_tokens:g} out, {found.concurrency:g} at once"
+    answer = estimated.answer
+    found, rate = answer.breakdown, answer.under_load.requests_per_second
+    coming = (
+        f"{found.concurrency:g} at once"
+        if rate is None
+        else f"{q.rate(rate)} requests, {found.concurrency:.3g} at once"
+    )
+    lengths = f"{found.input_tokens:g} tokens in, {found.output_tokens:g} out, {coming}"
     if found.in_flight < found.concurrency:
         lengths += f", of which {found.in_flight:.0f} run and the others wait"
-    answers = [
-        ("output tokens a second", found.output_tokens_per_second, 1.0),
-        ("TPOT", found.tpot, 1e-3),
-        ("TTFT", found.ttft, 1e-3),
-    ]
-    told = [(name, *(_shown(v, scale, name) for v in (p.value, p.low, p.high))) for name, p, scale in answers]
     parts = [
         (
             p.name,
@@ -97,7 +121,9 @@ def as_text(estimated: Estimated) -> str:
     ]
     sections = (
         f"{found.configuration}: {lengths}",
-        q.table(("", "estimate", "low", "high"), told, right=(1, 2, 3)),
+        _benchmarked(found) if rate is None else "",
+        _percentiles(answer.under_load),
+        _most(answer),
         q.table(("a decode step", "seconds", "of step", ""), parts, right=(1, 2))
         + f"\nA step of {found.in_flight:.3g} takes {q.seconds(found.step_seconds)} (reading weights and computing overlap), a"
         f" prompt {q.seconds(found.prefill_seconds)}; TPOT is the step and its share of the others' prompts",
@@ -107,6 +133,71 @@ def as_text(estimated: Estimated) -> str:
         f"Evidence: {found.evidence}; low and high enclose 80 % of cases",
     )
     return "\n\n".join(filter(None, sections)) + "\n"
+
+
+def _benchmarked(found: Breakdown) -> str:
+    """What a benchmark that keeps so many at once would report."""
+    answers = [
+        ("output tokens a second", found.output_tokens_per_second, 1.0),
+        ("TPOT", found.tpot, 1e-3),
+        ("TTFT", found.ttft, 1e-3),
+    ]
+    told = [(name, *(_shown(v, scale, name) for v in (p.value, p.low, p.high))) for name, p, scale in answers]
+    return q.table(("", "estimate", "low", "high"), told, right=(1, 2, 3))
+
+
+def _percentiles(under: UnderLoad) -> str:
+    """TTFT and TPOT, each with the ends of its intervals below it."""
+    rows = []
+    for name, of in (("TTFT", under.ttft), ("TPOT", under.tpot)):
+        if of:
+            rows.append((name, *(q.seconds(one.value) for one in of.numbers)))
+            rows.append(("  low", *(q.seconds(one.low) for one in of.numbers)))
+            rows.append(("  high", *(q.seconds(one.high) for one in of.numbers)))
+    return q.table(("of the requests", "mean", "p50", "p90", "p95", "p99"), rows, right=(1, 2, 3, 4, 5))
+
+
+def _most(answer: Answer) -> str:
+    full = answer.saturation
+    told = [
+        f"Saturated: {_within(full.requests_per_second, q.rate)} requests,"
+        f" {_within(full.output_tokens_per_second, '{:,.0f}'.format)} output tokens a second"
+    ]
+    if largest := answer.largest_rate:
+        told.append(_largest(largest))
+    return "\n".join(told)
+
+
+def _largest(found: LargestRate) -> str:
+    target = found.target
+    bounds = (
+        (f"TTFT p{target.ttft_percentile:g}", target.ttft_seconds),
+        (f"TPOT p{target.tpot_percentile:g}", target.tpot_seconds),
+    )
+    within = " and ".join(f"{name} of {q.seconds(bound)}" for name, bound in bounds if bound)
+    if found.reason:
+        return f"Within {within}: no rate, {found.reason}"
+    return f"Within {within}: {_within(found.requests_per_second, q.rate)} requests; {_BINDS[found.binding]} binds"
+
+
+_BINDS = {
+    Binding.TPOT: "TPOT",
+    Binding.TTFT: "TTFT",
+    Binding.KV_MEMORY: "memory for the KV cache",
+    Binding.SEQUENCES: "the number of sequences at once",
+}
+"""What the closed form can find."""
+
+
+def _within(found: Range, shown: Callable[[float], str]) -> str:
+    return q.within(found.value, found.low, found.high, shown)
+
+
+def _finite(told: Any) -> Any:
+    """Endless latencies are null: JSON knows no infinity."""
+    if isinstance(told, dict):
+        return {name: _finite(value) for name, value in told.items()}
+    return None if isinstance(told, float) and math.isinf(told) else told
 
 
 def _memory(memory: MemoryFit) -> str:
@@ -136,45 +227,6 @@ def _apart(apart: Apart) -> str:
         f" {apart.prefill_per_decode:.2g} that prefill for each that decodes.\nKV of a prompt takes"
         f" {q.seconds(apart.transfer_seconds)} over the link: TTFT {q.seconds(apart.ttft_seconds)} alone,"
         f" TPOT {q.seconds(apart.tpot_seconds)}"
-    )
-
-
-def roofline(found: Breakdown) -> str:
-    """The roofline of the replica's GPUs as SVG, with the decode step's place under it."""
-    line = found.roofline
-    top = math.log10(line.peak_operations_per_second) + 0.3
-    low = top - 5.0
-
-    def at(intensity: float, operations: float) -> tuple[float, float]:
-        x = (math.log10(intensity) - _DECADES[0]) / (_DECADES[1] - _DECADES[0])
-        y = (math.log10(operations) - low) / (top - low)
-        return _MARGIN + x * (_WIDTH - 2 * _MARGIN), _HEIGHT - _MARGIN - y * (_HEIGHT - 2 * _MARGIN)
-
-    def roof(peak: float) -> str:
-        knee = peak / line.bandwidth_bytes_per_second
-        points = [
-            (10.0 ** _DECADES[0], 10.0 ** _DECADES[0] * line.bandwidth_bytes_per_second),
-            (knee, peak),
-            (10.0 ** _DECADES[1], peak),
-        ]
-        return " ".join(f"{x:.1f},{y:.1f}" for x, y in (at(*p) for p in points))
-
-    reached = min(
-        line.operations_per_byte * line.bandwidth_bytes_per_second, line.reached_operations_per_second
-    )
-    x, y = at(line.operations_per_byte, reached)
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" font-family="sans-serif" font-size="12">'
-        f"<title>Roofline of {found.configuration}</title>"
-        f'<rect width="{_WIDTH}" height="{_HEIGHT}" fill="white"/>'
-        f'<polyline points="{roof(line.peak_operations_per_second)}" fill="none" stroke="#888" stroke-dasharray="4"/>'
-        f'<polyline points="{roof(line.reached_operations_per_second)}" fill="none" stroke="#0a5"/>'
-        f'<circle cx="{x:.1f}" cy="{y:.1f}" r="5" fill="#c30"/>'
-        f'<text x="{x + 8:.1f}" y="{y + 16:.1f}">decode, {found.in_flight:.3g} at once: {found.binding} binds</text>'
-        f'<text x="{_MARGIN}" y="24">{found.configuration}: dashed the vendor\'s peak, solid what is reached</text>'
-        f'<text x="{_WIDTH / 2 - 60}" y="{_HEIGHT - 20}">operations per byte (log)</text>'
-        f'<text x="16" y="{_HEIGHT / 2}" transform="rotate(-90 16 {_HEIGHT / 2})">operations a second (log)</text>'
-        "</svg>\n"
     )
 
 

@@ -93,6 +93,17 @@ def test_prefix_cache_and_speculation_make_it_faster_and_a_link_sets_prefill_and
     assert "prefill_and_decode_apart" not in plain
 
 
+def test_requests_that_come_at_a_rate_are_told_with_percentiles_and_the_largest_rate_within_targets(
+    tmp_path: Path,
+) -> None:
+    run = hetops(tmp_path, *ON_FOUR, "--rate", "3", "--spread", "0.5", "--ttft", "1", "--tpot", "0.05")
+    assert "3 /s requests" in run.stdout
+    assert "P99" in run.stdout
+    assert "Within TTFT p90 of 1.00 s and TPOT p90 of 50 ms: " in run.stdout
+    many = hetops(tmp_path, *ON_FOUR, "--rate", "3000")
+    assert (many.returncode, "more than one replica completes" in many.stderr) == (1, True)
+
+
 def test_a_pipeline_shows_its_layers_and_unlike_stages_say_that_nobody_measured_them(tmp_path: Path) -> None:
     even = hetops(tmp_path, *ASKED, "--gpu", "H100-SXM", "--pp", "4")
     assert "Layers by stage: 21 + 20 + 20 + 19" in even.stdout

@@ -1,0 +1,117 @@
+"""Requests through one replica's engine in virtual time, as they come or so many at once. Wires; decides no step time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hetops.domain.performance import StepTimes
+from hetops.performance.breakdown import Load
+from hetops.performance.under_load import Replayed
+from hetops.simulate.core import EngineCore
+from hetops.simulate.engine import Event, EventKind, Generation
+
+_REQUESTS = 3000
+_ROUNDS = 8
+"""So many requests one after the other at least in each place."""
+_WARM_UP = 0.2
+"""The part of the requests that comes before the queue is as it stays."""
+_SEED = 0
+
+Floats = NDArray[np.float64]
+
+
+def at_rate(times: StepTimes, load: Load, requests_per_second: float) -> Replayed:
+    """Independent requests (Poisson) at such a rate; `load.concurrency` is no matter."""
+    random = np.random.default_rng(_SEED)
+    gaps = random.exponential(1.0, _REQUESTS)
+    run = _Run(times, _drawn(times, load, random, _REQUESTS))
+    for number, at in enumerate((np.cumsum(gaps) / requests_per_second).tolist()):
+        run.until(at)
+        run.submit(number, at)
+    run.to_the_end()
+    return run.replayed()
+
+
+def kept_at_once(times: StepTimes, load: Load) -> Replayed:
+    """`load.concurrency` requests at once: a new one comes whenever one is done."""
+    random, at_once = np.random.default_rng(_SEED), max(1, round(load.concurrency))
+    requests = _drawn(times, load, random, max(_REQUESTS, _ROUNDS * at_once))
+    under_way = random.uniform(size=at_once).tolist()
+    requests[:at_once] = [
+        replace(one, output_tokens=max(1, round(one.output_tokens * part)))
+        for one, part in zip(requests, under_way, strict=False)
+    ]
+    run = _Run(times, requests)
+    for number in range(at_once):
+        run.submit(number, 0.0)
+    run.to_the_end(replace_done=True)
+    return run.replayed()
+
+
+def _drawn(times: StepTimes, load: Load, random: np.random.Generator, count: int) -> list[Generation]:
+    """Requests with log-normal lengths about the load's means; none is longer than the memory."""
+    most = times.kv_capacity_tokens
+    inputs = _lengths(load.input_tokens, load.spread, random, count).clip(max=most - 1)
+    outputs = _lengths(load.output_tokens, load.spread, random, count).clip(max=most - inputs)
+    cached = np.minimum(np.floor(load.prefix_share * inputs), inputs - 1)
+    drawn = zip(inputs.tolist(), outputs.tolist(), cached.tolist(), strict=True)
+    return [
+        Generation(id=number, input_tokens=int(given), output_tokens=int(wanted), cached_tokens=int(held))
+        for number, (given, wanted, held) in enumerate(drawn)
+    ]
+
+
+def _lengths(mean: float, spread: float, random: np.random.Generator, count: int) -> Floats:
+    sigma = np.sqrt(np.log1p(spread**2))
+    drawn: Floats = mean * np.exp(sigma * random.standard_normal(count) - sigma**2 / 2.0)
+    return drawn.round().clip(min=1.0)
+
+
+class _Run:
+    """Requests on their way through one engine, and when each came, began to answer and was done."""
+
+    def __init__(self, times: StepTimes, requests: Sequence[Generation]) -> None:
+        self._engine = EngineCore(times)
+        self._requests = requests
+        self._came, self._began, self._done = (np.full(len(requests), np.nan) for _ in range(3))
+        self._next = 0
+
+    def submit(self, number: int, at: float) -> None:
+        """The request comes."""
+        self._engine.submit(self._requests[number], at)
+        self._came[number] = at
+        self._next = number + 1
+
+    def until(self, at: float) -> None:
+        """All that happens by then."""
+        for event in self._engine.advance(at):
+            self._note(event)
+
+    def to_the_end(self, *, replace_done: bool = False) -> None:
+        """All that happens, with a new request for each that is done while there are more."""
+        while (at := self._engine.next_event_at()) is not None:
+            for event in self._engine.advance(at):
+                self._note(event)
+                if replace_done and event.kind is EventKind.FINISHED and self._next < len(self._requests):
+                    self.submit(self._next, event.at)
+
+    def replayed(self) -> Replayed:
+        """The requests after the warm-up."""
+        first = int(_WARM_UP * len(self._requests))
+        came, began, done = (times[first:] for times in (self._came, self._began, self._done))
+        later = np.array([r.output_tokens - 1 for r in self._requests[first:]])
+        return Replayed(
+            ttft=began - came,
+            tpot=(done - began)[later > 0] / later[later > 0],
+            in_flight=float((done - came).sum() / (done.max() - came.min())),
+        )
+
+    def _note(self, event: Event) -> None:
+        if event.kind is EventKind.FIRST_TOKEN:
+            self._began[event.request] = event.at
+        elif event.kind is EventKind.FINISHED:
+            self._done[event.request] = event.at
