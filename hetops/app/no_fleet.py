@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from hetops.app.candidates import Candidates
+from hetops.app.overflow import Overflow
 from hetops.app.speeds import basis_of, with_targets
 from hetops.domain.performance import Binding, PerformanceRow
 from hetops.errors import InfeasibleError
@@ -21,8 +24,17 @@ def no_fleet(
     return InfeasibleError(error.message, details=(*nearest, *error.details), hint=error.hint)
 
 
-def nothing_to_choose(c: Candidates, table: PerformanceTable) -> InfeasibleError:
-    """No column at all: the rules left no offer, nothing fits, or nothing is fast enough."""
+def nothing_to_choose(
+    c: Candidates, table: PerformanceTable, services: Iterable[Overflow]
+) -> InfeasibleError:
+    """Nothing serves at all: the rules left no offer, nothing fits, or nothing is fast enough; nor may any service."""
+    error = _no_column(c, table)
+    refused = (f"{r.subject}: {r.reason}" for one in services for r in one.refusals)
+    return InfeasibleError(error.message, details=(*error.details, *refused), hint=error.hint)
+
+
+def _no_column(c: Candidates, table: PerformanceTable) -> InfeasibleError:
+    """Why no GPU serves."""
     selection = c.gathered.selection
     if not selection.offers:
         told = (f"{r.subject}, {r.count} of them: {r.reason}" for r in selection.refusals[:6])

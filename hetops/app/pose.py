@@ -71,11 +71,11 @@ def _pose(c: Candidates, target_factor: float) -> Posed:
     table = table_of(c, classes)
     kept = _kept(c, table)
     columns = tuple(_columns(c, kept, table, classes))
-    if not columns:
-        raise nothing_to_choose(c, table)
+    services = overflow(c, classes)
+    if not columns and not any(one.classes for one in services):
+        raise nothing_to_choose(c, table, services)
     columns = (*columns, *standing_columns(c, columns))
     offers = _offers(c, {column.offer for column in columns})
-    services = overflow(c, classes)
     return Posed(
         candidates=c,
         problem=_problem(c, classes, columns, offers.values(), services),

@@ -317,8 +317,8 @@ def _faults_of_limits(problem: Problem) -> Iterator[str]:
 
 
 def _faults_of_offers(problem: Problem) -> Iterator[str]:
-    if not problem.offers:
-        yield "offers: at least one is needed"
+    if not problem.everywhere:
+        yield "offers: at least one is needed, or a service"
     yield from repeated("offer", (o.id for o in problem.offers))
     groups = {group.id for group in problem.quota_groups}
     for offer in problem.offers:
@@ -364,8 +364,8 @@ def _faults_of_classes(problem: Problem) -> Iterator[str]:
 
 
 def _faults_of_columns(problem: Problem) -> Iterator[str]:
-    if not problem.columns:
-        yield "columns: at least one is needed"
+    if not problem.columns and not problem.services:
+        yield "columns: at least one is needed, or a service"
     offers = {o.id for o in problem.offers}
     configurations = set(problem.configurations)
     classes, model_of = frozenset(c.name for c in problem.classes), {c.name: c.model for c in problem.classes}

@@ -14,10 +14,11 @@ from hetops.app.frontier import FrontierAsked, frontier
 from hetops.app.plan import make_plan
 from hetops.app.pose import pose
 from hetops.app.preconditions import check_service_keys
+from hetops.app.simulate import SimulationAsked, simulate
 from hetops.domain import codec
 from hetops.domain.plan import Plan
 from hetops.domain.service import PlannedService
-from hetops.errors import CredentialsError, SpecError, UnknownNameError
+from hetops.errors import CredentialsError, InfeasibleError, SpecError, UnknownNameError
 from hetops.reports import plan as report
 from hetops.reports.frontier import as_text as told_frontier
 from hetops.solver.explanation import Question
@@ -142,6 +143,44 @@ def test_a_class_that_no_gpu_serves_in_time_can_go_to_a_service(tmp_path: Path) 
     plan = make_plan(specs.asked(tmp_path, text + fast))
     assert {s.pool for s in plan.shares if s.workload_class == "long"} == {"paygo"}
     assert recheck(plan) == ()
+
+
+def hurried(ttft_seconds: str, more: str = "") -> str:
+    """The spec with targets that no GPU keeps, and a service with that TTFT."""
+    text = specs.LISTED.replace("ttft_seconds = 4.0", "ttft_seconds = 0.0002")
+    text = text.replace("ttft_seconds = 1.0", "ttft_seconds = 0.0002").replace("[providers.gcp]", more)
+    service = CHEAP.replace("_minute = 120", "_minute = 1200")
+    return text + service.replace("ttft_seconds = 0.6", f"ttft_seconds = {ttft_seconds}")
+
+
+@pytest.mark.parametrize("more", ["", '[offers]\ngpus = ["H20"]'])
+def test_where_no_gpu_serves_a_service_alone_may_and_its_plan_can_be_played(
+    tmp_path: Path, more: str
+) -> None:
+    plan = make_plan(specs.asked(tmp_path, hurried("0.0001", more)))
+    assert recheck(plan) == ()
+    assert plan.pools == ()
+    assert {s.pool for s in plan.shares} == {"paygo"}
+    assert plan.usd_per_hour == plan.services[0].usd_per_hour > 0
+    asked = SimulationAsked(spec=specs.asked(tmp_path, hurried("0.0001", more)), duration_seconds=20.0)
+    played = simulate(asked, print)
+    assert played.attainment == 1.0
+    assert [p.name for p in played.pools] == ["paygo"]
+
+
+def test_where_neither_gpu_nor_service_serves_the_error_says_why_of_both(tmp_path: Path) -> None:
+    with pytest.raises(InfeasibleError, match="no configuration on any offer") as found:
+        make_plan(specs.asked(tmp_path, hurried("0.6")))
+    told = "\n".join(found.value.details)
+    assert "short: nearest is" in told
+    assert "short on paygo: TTFT of 0.60 s there, 0.2 ms is the target" in told
+
+
+def test_where_services_alone_cannot_take_it_all_the_error_says_how_much_they_can(tmp_path: Path) -> None:
+    text = hurried("0.0001").replace("_minute = 1200", "_minute = 60")
+    with pytest.raises(InfeasibleError) as found:
+        make_plan(specs.asked(tmp_path, text))
+    assert any("serve 9.4% of the demand" in detail for detail in found.value.details)
 
 
 @pytest.mark.parametrize(
