@@ -32,6 +32,9 @@ _PASS_TOKENS = 8192.0
 _KEPT_OUTPUT = 0.6
 """Share of a sequence's output that its place in the KV cache is counted with: half on average, and some slack."""
 _HALVINGS = 30
+_ALL_BUSY = 1e-9
+_REQUESTS = 1000.0
+"""Of a benchmark that sends more than is completed: what vLLM's and SGLang's clients send unless told otherwise."""
 
 
 class Metric(StrEnum):
@@ -141,16 +144,14 @@ def predict(cases: Cases, values: Values) -> Floats:
     context = cases.input_tokens + cases.output_tokens / 2.0
     step = parts.step(running, context)
     prefill = parts.prefill_seconds(cases.input_tokens)
-    shared = parts.prefill_seconds(cases.input_tokens, _together(cases, running))
-    served = (
-        running
-        * cases.output_tokens
-        / (running * shared / parts.stages + parts.overhead + cases.output_tokens * step)
-    )
-    output = cases.replicas * np.minimum(served, cases.rate * cases.output_tokens)
+    completed = _completed(cases, parts, running)
+    output = cases.replicas * np.minimum(completed, cases.rate) * cases.output_tokens
     held_up = parts.interference * (running - 1.0) / cases.output_tokens * prefill
     tpot = step + held_up / parts.stages
-    ttft = _ttft(cases, parts, _Served(running=running, prefill=prefill, step=step, tpot=tpot), values)
+    line = _line(cases, completed)
+    ttft = _ttft(
+        cases, parts, _Served(running=running, prefill=prefill, step=step, tpot=tpot, line=line), values
+    )
     answers = {
         Metric.OUTPUT: output,
         Metric.TOTAL: output * (cases.input_tokens + cases.output_tokens) / cases.output_tokens,
@@ -167,18 +168,38 @@ class _Served:
     prefill: Floats
     step: Floats
     tpot: Floats
+    line: Floats
+    """Seconds that a request waits on average where more come than are completed."""
+
+
+def _completed(cases: Cases, parts: Terms, running: Floats) -> Floats:
+    """Requests a second that a replica completes with so many in flight."""
+    step = parts.step(running, cases.input_tokens + cases.output_tokens / 2.0)
+    prefill = parts.prefill_seconds(cases.input_tokens, _together(cases, running))
+    found: Floats = running / (running * prefill / parts.stages + parts.overhead + cases.output_tokens * step)
+    return found
+
+
+def _line(cases: Cases, completed: Floats) -> Floats:
+    """Each of a benchmark's requests puts those after it off by as much longer as completing one takes than another needs to come."""
+    late: Floats = np.maximum(1.0 / completed - 1.0 / cases.rate, 0.0)
+    return late * _REQUESTS / cases.replicas / 2.0
 
 
 def _ttft(cases: Cases, parts: Terms, served: _Served, values: Values) -> Floats:
     """Own prefill, what the engine adds, and the wait for prompts ahead and for a place where there are not enough."""
-    several = np.minimum(cases.concurrency, 1e9) > 1.0
+    several = cases.concurrency > 1.0
     cycle = served.prefill + cases.output_tokens * served.tpot
-    offered = np.minimum(cases.concurrency, served.running * 1e3)
+    at_once = np.minimum(cases.concurrency, served.running * 1e3)
+    offered = np.where(np.isinf(cases.rate), at_once, served.running)
     load = np.minimum(1.0, offered * served.prefill / cycle)
     others = np.maximum(np.minimum(offered, served.running) - 1.0, 0.0)
     per_other = _per_other(cases.physics, values)
-    queue = per_other * served.prefill * others ** values["queue.power"] * load ** values["queue.load"]
-    for_a_place = np.maximum(offered - served.running, 0.0) / served.running * cycle * 0.5
+    together = per_other * served.prefill * others ** values["queue.power"] * load ** values["queue.load"]
+    busy = np.minimum(cases.rate * served.prefill, 1.0)  # apart, as at a rate, prompts wait as in M/D/1
+    queue = np.minimum(together, served.prefill * busy / 2.0 / np.maximum(1.0 - busy, _ALL_BUSY))
+    ahead = np.maximum(cases.concurrency - served.running, 0.0)
+    for_a_place = np.minimum(ahead / served.running * cycle * 0.5, served.line)
     own = np.where(several, parts.first_token_factor, 1.0) * served.prefill
     ttft: Floats = parts.first_token + own + np.where(several, queue + for_a_place + 0.5 * served.step, 0.0)
     return ttft
@@ -212,14 +233,7 @@ def in_flight(cases: Cases, parts: Terms) -> Floats:
 
 def _at_rate(cases: Cases, parts: Terms, full: Floats) -> Floats:
     """Sequences in flight at a request rate, at most `full`."""
-    context = cases.input_tokens + cases.output_tokens / 2.0
-    prefill = parts.prefill_seconds(cases.input_tokens, _together(cases, full)) / parts.stages
-
-    def completed(running: Floats) -> Floats:
-        rate: Floats = running / (running * prefill + cases.output_tokens * parts.step(running, context))
-        return rate
-
-    return _least(lambda n: completed(n) >= cases.rate, full)
+    return _least(lambda n: _completed(cases, parts, n) >= cases.rate, full)
 
 
 def _least(enough: Callable[[Floats], Bools], most: Floats) -> Floats:

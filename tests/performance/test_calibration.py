@@ -114,6 +114,33 @@ def test_more_requests_at_once_never_give_fewer_tokens() -> None:
     assert rates == sorted(rates)
 
 
+def at_rate(rate: float, metric: Metric = Metric.TTFT, concurrency: float = math.inf) -> Case:
+    return replace(a_case(metric=metric, concurrency=concurrency), requests_per_second=rate)
+
+
+def test_a_first_token_at_a_rate_takes_as_long_as_its_prompt_and_those_ahead_of_it() -> None:
+    lone = answer(a_case(metric=Metric.TTFT, concurrency=1))[0]
+    few, more, many = answer(*(at_rate(rate) for rate in (0.1, 2.0, 5.0)))
+    assert lone < few < 2 * lone, "all that is queued is no wait at a rate that is kept up with"
+    assert few < more < many < 5 * lone
+
+
+def test_a_first_token_waits_where_more_come_than_are_completed() -> None:
+    most = answer(at_rate(math.inf, Metric.OUTPUT))[0] / 200
+    kept, beyond, queued = answer(*(at_rate(rate) for rate in (0.99 * most, 2 * most, math.inf)))
+    assert kept < 2_000
+    assert beyond == pytest.approx(1e3 * 500 * (1 / most - 0.5 / most), rel=0.1)
+    assert queued == pytest.approx(1e3 * 500 / most, rel=0.1)
+
+
+def test_so_many_at_once_are_a_limit_that_a_rate_need_not_reach() -> None:
+    free, limited = answer(at_rate(2.0), at_rate(2.0, concurrency=64))
+    assert limited == pytest.approx(free)
+    assert answer(at_rate(1e3, concurrency=64)) == pytest.approx(
+        answer(a_case(metric=Metric.TTFT, concurrency=64)), rel=0.01
+    )
+
+
 def test_a_part_that_is_short_of_power_does_not_hold_its_peak() -> None:
     full = GPUS["H100-SXM"]
     starved = replace(full, board_watts=350.0)
