@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 
 from hetops.solver.fleets import Fleet, Fleets, Prices
 from hetops.solver.formulate import Formulation
-from hetops.solver.frame import Block, Frame
+from hetops.solver.frame import Block, Frame, kinds
 from hetops.solver.highs import Answer, Status
-from hetops.solver.known import MOST_TOLD, Known, kinds, recall, told
+from hetops.solver.known import MOST_TOLD, Known, recall, told
 from hetops.solver.matrix import INFINITY, Floats, MatrixModel
 from hetops.solver.patience import Patience, stopped
 from hetops.solver.start import USED, Relaxed

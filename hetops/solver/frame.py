@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import StrEnum
 from itertools import accumulate
@@ -318,6 +318,15 @@ def _enough(problem: Problem, column: Column, offer: PricedOffer, peak: Mapping[
     rates = [(rate, column.rate(name)) for name, rate in peak.items() if column.rate(name) > 0]
     nodes = math.fsum(demand / rate for demand, rate in rates) / float(problem.usable(offer))
     return math.ceil(nodes * (1 + 1e-9))
+
+
+def kinds(frame: Frame) -> tuple[tuple[int, ...], ...]:
+    """Columns whose nodes do the same, the cheapest first: they are on different offers."""
+    found: dict[str, list[int]] = {}
+    for j, column in enumerate(frame.columns):
+        found.setdefault(repr(replace(column, offer="")), []).append(j)
+    dearer = [(offer.usd_per_hour, offer.id) for offer in frame.offers]
+    return tuple(tuple(sorted(kind, key=lambda j: dearer[j])) for kind in found.values())
 
 
 def running(problem: Problem) -> dict[tuple[str, str], int]:

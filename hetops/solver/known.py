@@ -14,7 +14,7 @@ import numpy as np
 from hetops.solver import highs
 from hetops.solver.fleets import Fleets
 from hetops.solver.formulate import Formulation
-from hetops.solver.frame import Frame
+from hetops.solver.frame import Frame, kinds
 from hetops.solver.matrix import INFINITY, Floats, MatrixModel
 from hetops.solver.windows import Windows
 
@@ -77,15 +77,6 @@ def _fixed(model: MatrixModel, counts: Floats, columns: int) -> MatrixModel:
     lower, upper = model.lower.copy(), model.upper.copy()
     lower[:columns] = upper[:columns] = counts
     return replace(model, lower=lower, upper=upper)
-
-
-def kinds(frame: Frame) -> tuple[tuple[int, ...], ...]:
-    """Columns whose nodes do the same, the cheapest first: they are on different offers."""
-    found: dict[str, list[int]] = {}
-    for j, column in enumerate(frame.columns):
-        found.setdefault(repr(replace(column, offer="")), []).append(j)
-    dearer = [(offer.usd_per_hour, offer.id) for offer in frame.offers]
-    return tuple(tuple(sorted(kind, key=lambda j: dearer[j])) for kind in found.values())
 
 
 def _twins(frame: Frame) -> tuple[tuple[int, ...], ...]:
