@@ -43,9 +43,10 @@ class GpuType:
 
     @property
     def memory_bytes(self) -> float:
-        """Memory that programs see: cards with HBM hold their nominal figure in GiB, less 1 % (providers' APIs report
-        81,920 MiB for an 80 GB H100 and 22,888 MiB for a 24 GB L4)."""
-        return self.memory_gb * (BYTES_PER_GIB * 0.99 if self.memory_type.startswith("HBM") else BYTES_PER_GB)
+        """Memory that programs see: the nominal figure is GiB, of which 1 % is kept (81,920 MiB of an 80 GB A100, 32,607 of a 32 GB
+        RTX 5090, 97,887 of a 96 GB RTX PRO 6000); the error correction of GDDR6 takes a sixteenth (22,888 of a 24 GB L4)."""
+        whole = self.memory_type.startswith("HBM") or self.memory_type in ("GDDR6X", "GDDR7")
+        return self.memory_gb * (BYTES_PER_GIB * 0.99 if whole else BYTES_PER_GB)
 
     @property
     def nvlink(self) -> bool:

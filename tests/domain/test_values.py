@@ -42,9 +42,13 @@ def test_a_gpu_type_without_memory_or_speed_cannot_be(field: str, value: float) 
     refused(L4, f"{field} must be above zero", **{field: value})
 
 
-def test_programs_see_a_little_less_memory_than_the_nominal_gib_of_hbm() -> None:
+def test_programs_see_a_little_less_memory_than_the_nominal_gib_and_a_sixteenth_less_of_gddr6() -> None:
     assert H100.memory_bytes == pytest.approx(80 * 1024**3 * 0.99)
     assert L4.memory_bytes == 24e9
+    mib = {"GDDR7": (32, 32_607), "GDDR6X": (24, 24_564)}
+    for kind, (nominal, told) in mib.items():
+        card = replace(L4, memory_type=kind, memory_gb=float(nominal))
+        assert card.memory_bytes == pytest.approx(told * 1024**2, rel=0.011)
 
 
 def test_nvlink_is_whatever_is_not_pcie() -> None:
