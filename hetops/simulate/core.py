@@ -138,20 +138,18 @@ class EngineCore:
         """When `advance` should be called next: nothing happens before. None while the engine is idle."""
         if self._events:
             return self._events[0].at
-        return self._next_time()
+        at = self._next_time()
+        return at if at < math.inf else None
 
-    def _next_time(self) -> float | None:
-        step_end = self._step.end if self._step else None
-        ripe = self._ripening[0][0] if self._ripening else None
-        if step_end is None or ripe is None:
-            return ripe if step_end is None else step_end
-        return min(step_end, ripe)
+    def _next_time(self) -> float:
+        step_end = self._step.end if self._step else math.inf
+        return min(step_end, self._ripening[0][0]) if self._ripening else step_end
 
     def _run(self, to: float) -> None:
         """The engine's clock at `to`, with all steps before it done."""
         if to < self._now:
             raise ValueError(f"time {to} is before {self._now}")
-        while (at := self._next_time()) is not None and at <= to:
+        while (at := self._next_time()) <= to and at < math.inf:
             self._now = at
             if self._step and self._step.end <= at:
                 self._complete()

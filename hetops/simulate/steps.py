@@ -37,15 +37,15 @@ class Step:
     """Each step of a row is longer than the one before, as every context grows by a token."""
     count: int = 1
     chunks: list[tuple[Sequence, int]] = field(default_factory=list)
+    end: float = field(init=False)
+    """When the last one is over."""
+
+    def __post_init__(self) -> None:
+        self.end = self.start + self.seconds(self.count)
 
     def seconds(self, steps: int) -> float:
         """Of so many steps from the first one on."""
         return steps * self.first_seconds + self.growth_seconds * steps * (steps - 1) / 2.0
-
-    @property
-    def end(self) -> float:
-        """When the last one is over."""
-        return self.start + self.seconds(self.count)
 
     def whole_by(self, at: float) -> int:
         """Steps of the row that are over at that time, the last one excepted."""
