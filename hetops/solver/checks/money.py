@@ -58,13 +58,14 @@ def _mean_cost(problem: Problem, solution: Solution) -> Fraction:
 def _paid_to(problem: Problem, moment: Moment) -> defaultdict[str, Fraction]:
     """What each provider gets in a period: for nodes by their price, for requests what the solution says of each."""
     provider_of = {place.id: place.provider for place in problem.everywhere}
-    price = {offer.id: Fraction(offer.usd_per_hour) for offer in problem.offers}
+    price = {offer.id: offer.usd_per_hour for offer in problem.offers}
     whole = _paid_as_a_whole(problem)
     paid: defaultdict[str, Fraction] = defaultdict(Fraction)
     for pool in moment.does.pools:
-        paid[provider_of[pool.offer]] += price[pool.offer] * pool.nodes * (pool.offer not in whole)
+        cost = Fraction(price[pool.offer]) * pool.nodes
+        paid[provider_of[pool.offer]] += cost * (pool.offer not in whole)
     for rental in moment.does.rentals:
-        paid[provider_of[rental.offer]] += price[rental.offer] * rental.nodes
+        paid[provider_of[rental.offer]] += Fraction(price[rental.offer]) * rental.nodes
     for share in moment.does.shares:
         paid[provider_of[share.offer]] += Fraction(share.usd_per_hour)
     for handover in moment.does.handovers:
