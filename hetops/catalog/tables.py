@@ -116,6 +116,11 @@ def _model(row: Row) -> Model:
         experts=int(row["moe_experts"] or 0),
         active_experts=int(row["moe_active"] or 0),
         latent_kv=bool(_number(row["mla_kv_lora"])),
+        tied_embeddings=row["tied_embeddings"] == "1",
+        windowed_layers=int(row["windowed_layers"] or 0),
+        window_tokens=int(row["window_tokens"] or 0),
+        attention_16bit_b=float(row["attention_16bit_b"] or 0.0),
+        native=Precision(row["native"] or Precision.BF16),
         licence=row["licence"],
         source=row["source"],
     )

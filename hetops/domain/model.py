@@ -58,6 +58,16 @@ class Model:
     active_experts: int = 0
     latent_kv: bool = False
     """Multi-head latent attention: one compressed KV entry a token, which every rank holds whole."""
+    tied_embeddings: bool = False
+    """Whether the output head is the embedding table itself."""
+    windowed_layers: int = 0
+    """Layers whose tokens attend to the newest `window_tokens` alone; to none but a state of constant size where that is 0
+    (linear attention)."""
+    window_tokens: int = 0
+    attention_16bit_b: float = 0.0
+    """Parameters of attention, in billions, that its checkpoints of four bits keep in 16 bit."""
+    native: Precision = Precision.BF16
+    """How its makers published the weights."""
     licence: str = ""
     source: str = ""
 

@@ -223,7 +223,7 @@ def in_flight(cases: Cases, parts: Terms) -> Floats:
     """
     p = cases.physics
     kept = np.where(np.char.startswith(p.generation, "trtllm"), 1.0, _KEPT_OUTPUT)
-    held = p.kv_capacity_tokens / (cases.input_tokens + kept * cases.output_tokens)
+    held = p.kv_capacity_tokens / p.kept(cases.input_tokens + kept * cases.output_tokens)
     most = np.array([_MOST_SEQUENCES.get(str(g), _OTHER_SEQUENCES) for g in p.generation])
     asked = np.minimum(cases.concurrency, np.minimum(most, np.maximum(held, 1.0)))
     full: Floats = np.maximum(asked, 1.0)

@@ -52,6 +52,8 @@ class Terms:
     prefill: Floats
     """Per token."""
     prefill_squared: Floats
+    window_share: Floats
+    window_tokens: Floats
     first_token: Floats
     """What the engine takes for a request besides its prefill, until its first token is out."""
     first_token_factor: Floats
@@ -67,18 +69,24 @@ class Terms:
         both: Floats = (read**self.sharpness + done**self.sharpness) ** (1.0 / self.sharpness)
         return (
             both
-            + self.kv * context * sequences
+            + self.kv * self.attended(context) * sequences
             + self.step_link
             + self.overhead
             + (self.link + self.per_sequence) * sequences
         )
+
+    def attended(self, context: Floats) -> Floats:
+        """Tokens that a token attends to, by the mean of all layers: windowed ones to the newest alone."""
+        found: Floats = context - self.window_share * np.maximum(context - self.window_tokens, 0.0)
+        return found
 
     def prefill_seconds(self, tokens: Floats, together: Floats | float = 1.0) -> Floats:
         """Prefill of one prompt: its operations, or the weights that they pass where it is short.
 
         Of prompts that pass `together`, each has its part of the weights and of the all-reduces' latency.
         """
-        done = self.prefill * tokens + self.prefill_squared * tokens**2
+        squares = tokens**2 - self.window_share * np.maximum(tokens - self.window_tokens, 0.0) ** 2
+        done = self.prefill * tokens + self.prefill_squared * squares
         missed = (1.0 - self.expert_share) ** (tokens * together)
         read = self.weights * (self.shared + (1.0 - self.shared) * (1.0 - missed)) / together
         both: Floats = (read**self.sharpness + done**self.sharpness) ** (1.0 / self.sharpness)
@@ -110,8 +118,10 @@ def terms(p: Physics, values: Values) -> Terms:
         overhead=_of(p, values, "overhead")
         + (values["layer"] + np.where(p.mixture, values["mixture_layer"], 0.0)) * p.layers,
         per_sequence=_of(p, values, "sequence"),
-        prefill=2.0 * (p.active - p.embedding) / flops,
+        prefill=2.0 * p.prompted / flops,
         prefill_squared=2.0 * p.layers * p.attention / attention_flops,
+        window_share=p.window_share,
+        window_tokens=p.window_tokens,
         first_token=_of(p, values, "first_token"),
         first_token_factor=_of(p, values, "first_token_factor"),
         interference=np.where(p.host, 1.0, values["interference"]),

@@ -40,13 +40,52 @@ class MemoryFit:
     reason: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Weights:
+    """Bytes of a model's weights by who reads them."""
+
+    looked_up: float
+    """Embeddings, of which a token reads a row; none where they are the output head too."""
+    passed: float
+    """What every token passes."""
+    experts: float
+
+    @property
+    def streamed(self) -> float:
+        """What a step of many tokens reads."""
+        return self.passed + self.experts
+
+
+def weights(model: Model, precision: Precision) -> Weights:
+    """A model's weights as checkpoints of that precision hold them. Quantized ones other than GGUF keep embeddings and head in
+    16 bit, those of four bits the attention that the model says too."""
+    total, of_experts = model.parameters_b * 1e9, _expert_parameters(model)
+    each, table = precision.bytes_per_value, float(model.vocabulary * model.hidden)
+    wide = each if precision in _GGUF else max(each, 2.0)
+    kept = table if model.tied_embeddings else 2.0 * table
+    kept = min(kept + kept_in_16_bit(model, precision), total - of_experts)
+    passed = (total - of_experts - kept) * each + kept * wide
+    looked_up = 0.0 if model.tied_embeddings else min(table * wide, 0.8 * passed)
+    return Weights(looked_up=looked_up, passed=passed - looked_up, experts=of_experts * each)
+
+
 def weight_bytes(model: Model, precision: Precision) -> float:
-    """Bytes of all weights; embeddings and head stay in 16 bit in quantized checkpoints other than GGUF."""
-    total = model.parameters_b * 1e9
-    if precision in _GGUF or precision.bytes_per_value >= 2:
-        return total * precision.bytes_per_value
-    kept = min(total, 2.0 * model.vocabulary * model.hidden)
-    return (total - kept) * precision.bytes_per_value + kept * 2.0
+    """Bytes of all weights."""
+    found = weights(model, precision)
+    return found.looked_up + found.streamed
+
+
+def kept_in_16_bit(model: Model, precision: Precision) -> float:
+    """Parameters of attention that checkpoints of that precision keep in 16 bit."""
+    return model.attention_16bit_b * 1e9 if precision in (Precision.FP4, Precision.INT4) else 0.0
+
+
+def _expert_parameters(model: Model) -> float:
+    """Parameters of all experts that not every token passes."""
+    if not 0 < model.active_experts < model.experts:
+        return 0.0
+    chosen = model.active_experts / model.experts
+    return min((model.parameters_b - model.active_parameters_b) / (1.0 - chosen), model.parameters_b) * 1e9
 
 
 def kv_bytes_per_token(model: Model, configuration: Configuration) -> float:

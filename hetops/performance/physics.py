@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from hetops.domain.gpu import GpuType
 from hetops.domain.model import Model, Precision
 from hetops.performance.generation import Generation
-from hetops.performance.memory import weight_bytes
+from hetops.performance.memory import kept_in_16_bit, weights
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -50,6 +50,11 @@ _RACK_GPUS = 72
 _NETWORK_GB_PER_SECOND = 100.0
 """Both directions of the 400 Gbit/s adapter that each GPU of a node has: what is left of a tensor group over several nodes."""
 
+_FORGOTTEN = {"vllm_new": 1.0, "llamacpp": 1.0, "sglang": 0.2}
+"""Share of the KV beyond the window of windowed layers that an engine does not keep: vLLM from 0.10 on (hybrid KV cache manager)
+and llama.cpp none of it, SGLang a fifth (`--swa-full-tokens-ratio` 0.8, told at its start). Before, and in TensorRT-LLM where
+nobody sets `max_attention_window`, all of it stays."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replica:
@@ -72,7 +77,7 @@ class Physics:
 
     bandwidth: Floats
     flops: Floats
-    """Of the format that the matrix kernels run in."""
+    """Of the format that the matrix kernels run in; of several the mean over the parameters that a token passes."""
     flops_16: Floats
     power: Floats
     """Board power over what the family's best-supplied part would have for this peak; at most 1."""
@@ -91,9 +96,9 @@ class Physics:
     tensor: Floats
     stages: Floats
     active: Floats
-    """Parameters that a token passes."""
-    embedding: Floats
-    """Parameters of the embedding table: looked up, never streamed."""
+    """Parameters that a token passes as it comes out: all but the embeddings, which are looked up."""
+    prompted: Floats
+    """Parameters that a token of a prompt passes: none but the last needs the output head."""
     layers: Floats
     hidden: Floats
     attention: Floats
@@ -108,6 +113,10 @@ class Physics:
     """Chance that a token passes a given expert; 1 for dense models."""
     kv_bytes: Floats
     """Of one token, all layers."""
+    window_share: Floats
+    """Share of the layers whose tokens attend to the newest ones alone."""
+    window_tokens: Floats
+    """How many these are."""
     kv_shards: Floats
     """Ranks that the KV cache is divided over."""
     told_capacity: Floats
@@ -124,9 +133,15 @@ class Physics:
         """Some of the replicas."""
         return Physics(**{f.name: getattr(self, f.name)[which] for f in fields(self)})
 
+    def kept(self, tokens: Floats) -> Floats:
+        """Of the KV of a sequence of so many tokens, what its engine keeps, in tokens of all layers."""
+        forgotten = np.array([_FORGOTTEN.get(str(g), 0.0) for g in self.generation])
+        found: Floats = tokens - forgotten * self.window_share * np.maximum(tokens - self.window_tokens, 0.0)
+        return found
+
     @property
     def kv_capacity_tokens(self) -> Floats:
-        """Tokens of all sequences that the KV cache of a replica holds; may be below zero."""
+        """Tokens, kept by all layers, that the KV cache of a replica holds; may be below zero."""
         gpus = self.tensor * self.stages
         free = gpus * (self.memory - _RESERVE_BYTES) - self.stored_bytes
         of_all = free - gpus * self.memory * (1.0 - _MEMORY_SHARE)
@@ -158,18 +173,12 @@ def _column(r: Replica) -> dict[str, object]:
     gpu, model, host = r.gpu, r.model, r.gpu.vendor == "cpu"
     peak_16 = (gpu.bf16_tflops or gpu.fp16_tflops) * 1e12
     joined, over_nodes = gpu.interconnect_gb_per_second, r.tensor_parallel > _joined_gpus(gpu)
-    embedding = float(model.vocabulary * model.hidden)
-    all_bytes = weight_bytes(model, r.weights)
-    quantized = r.weights.bytes_per_value < 2
-    streamed = all_bytes - embedding * (2.0 if quantized else r.weights.bytes_per_value)
-    native_fp4 = r.weights is Precision.FP4 and gpu.fp4_tflops is not None
-    one = model.active_experts / model.experts if model.experts else 1.0
-    shared = (
-        max(0.0, (model.active_parameters_b / model.parameters_b - one) / (1.0 - one)) if one < 1 else 1.0
-    )
+    stored, multiplied = weights(model, r.weights), computes_in(r)
+    active = model.active_parameters_b * 1e9
+    table = min(float(model.vocabulary * model.hidden), 0.4 * active)
     return {
         "bandwidth": gpu.bandwidth_gb_per_second * 1e9,
-        "flops": peak_tflops(gpu, r.weights) * 1e12,
+        "flops": _flops(r, multiplied, peak_16),
         "flops_16": peak_16,
         "power": _power(gpu),
         "memory": gpu.memory_bytes,
@@ -183,21 +192,23 @@ def _column(r: Replica) -> dict[str, object]:
         "generation": str(r.generation),
         "tensor": float(r.tensor_parallel),
         "stages": float(r.pipeline_parallel),
-        "active": model.active_parameters_b * 1e9,
-        "embedding": embedding,
+        "active": active - (0.0 if model.tied_embeddings else table),
+        "prompted": active - (table if model.tied_embeddings else 2.0 * table),
         "layers": float(model.layers),
         "hidden": float(model.hidden),
         "attention": float(model.heads * model.head_size),
-        "weight_bytes": max(streamed, 0.2 * all_bytes),
-        "stored_bytes": all_bytes,
-        "shared": shared,
-        "expert_share": one,
+        "weight_bytes": stored.streamed,
+        "stored_bytes": stored.streamed + stored.looked_up,
+        "shared": stored.passed / stored.streamed,
+        "expert_share": model.active_experts / model.experts if model.experts else 1.0,
         "kv_bytes": model.kv_bytes_per_token_16bit * r.kv.bytes_per_value / 2.0,
+        "window_share": model.windowed_layers / model.layers,
+        "window_tokens": float(model.window_tokens),
         "kv_shards": float(r.tensor_parallel if host else _kv_shards(r)),
         "told_capacity": np.nan if r.kv_capacity_tokens is None else r.kv_capacity_tokens,
-        "fp8": r.weights is Precision.FP8,
-        "fp4": native_fp4,
-        "weight_only_4bit": r.weights.bytes_per_value < 0.7 and not native_fp4,
+        "fp8": multiplied is Precision.FP8,
+        "fp4": multiplied is Precision.FP4,
+        "weight_only_4bit": r.weights.bytes_per_value < 0.7 and multiplied is Precision.BF16,
         "mixture": model.experts > 0,
     }
 
@@ -214,6 +225,23 @@ def peak_tflops(gpu: GpuType, weights: Precision) -> float:
     """Dense peak, in tera-operations a second, of the format that the kernels compute in; weight-only formats use 16 bit."""
     native = {Precision.FP8: gpu.fp8_tflops, Precision.INT8: gpu.int8_tops, Precision.FP4: gpu.fp4_tflops}
     return native.get(weights) or gpu.bf16_tflops or gpu.fp16_tflops
+
+
+def computes_in(r: Replica) -> Precision:
+    """The format that weights are multiplied in: 16 bit where the GPU lacks theirs, or only their storage has four bits.
+    Weights that their makers published in FP4 (MXFP4 of gpt-oss) meet activations of eight bits on GPUs with FP4."""
+    gpu = r.gpu
+    if r.weights is Precision.FP4 and gpu.fp4_tflops:
+        return Precision.FP8 if r.model.native is Precision.FP4 else Precision.FP4
+    native = {Precision.FP8: gpu.fp8_tflops, Precision.INT8: gpu.int8_tops}
+    return r.weights if native.get(r.weights) else Precision.BF16
+
+
+def _flops(r: Replica, multiplied: Precision, peak_16: float) -> float:
+    """Mean peak over the parameters that a token passes, some of which may be kept in 16 bit."""
+    active = r.model.active_parameters_b * 1e9
+    kept = min(kept_in_16_bit(r.model, r.weights), active)
+    return active / (kept / peak_16 + (active - kept) / (peak_tflops(r.gpu, multiplied) * 1e12))
 
 
 def _power(gpu: GpuType) -> float:

@@ -15,7 +15,7 @@ from hetops.performance import measured
 from hetops.performance.intervals import HalfWidths, Served, around, forecast, founded_on, slowest, widths_of
 from hetops.performance.queueing import Mixture
 from hetops.performance.rate import sustained
-from hetops.simulate.fleet import slowed
+from hetops.simulate.steps import slowed
 from hetops.workloads.classes import lengths
 from tests.performance.test_against_the_engine import Floats, replayed, replica
 from tests.performance.test_measured import LONG, ONE_CORE, RUNS, SHORT
