@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from hetops.solver.frame import Block, Frame, Limit, LimitKind, frame_of, running
+from hetops.solver.frame import Block, Frame, Limit, LimitKind, frame_of, kinds, running
 from hetops.solver.matrix import INFINITY, Floats, MatrixModel, Row, assemble, with_row, with_rows_where
 from hetops.solver.problem import Column, Mode, Problem
 from hetops.solver.rows.change import change_limit_rows, migration_rows, start_rows
@@ -118,13 +118,21 @@ def formulate(
     enforced += [(row, False) for row in _widest(frame, limited)]
     cost, unit = _objective(frame, limited)
     rows = [row for row, _ in enforced]
+    model = assemble(cost=cost, upper=_upper(frame), integers=frame.integers, rows=rows)
     return Formulation(
-        model=assemble(cost=cost, upper=_upper(frame), integers=frame.integers, rows=rows),
+        model=replace(model, lines=tuple(_lines(frame))),
         frame=frame,
         constraints=constraints,
         implied=np.array([implied for _, implied in enforced], dtype=bool),
         unit=unit,
     )
+
+
+def _lines(frame: Frame) -> Iterator[NDArray[np.int64]]:
+    """Nodes that do the same, in every stretch."""
+    several = [kind for kind in kinds(frame) if len(kind) > 1]
+    for t in range(len(frame.stretches)):
+        yield from (np.array([frame.nodes(t, j) for j in kind]) for kind in several)
 
 
 def _widest(frame: Frame, limited: list[Row]) -> Iterator[Row]:

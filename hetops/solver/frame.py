@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields
 from decimal import Decimal
 from enum import StrEnum
 from itertools import accumulate
@@ -322,11 +322,16 @@ def _enough(problem: Problem, column: Column, offer: PricedOffer, peak: Mapping[
 
 def kinds(frame: Frame) -> tuple[tuple[int, ...], ...]:
     """Columns whose nodes do the same, the cheapest first: they are on different offers."""
-    found: dict[str, list[int]] = {}
+    found: dict[object, list[int]] = {}
     for j, column in enumerate(frame.columns):
-        found.setdefault(repr(replace(column, offer="")), []).append(j)
+        found.setdefault(_but_for_its_offer(column), []).append(j)
     dearer = [(offer.usd_per_hour, offer.id) for offer in frame.offers]
     return tuple(tuple(sorted(kind, key=lambda j: dearer[j])) for kind in found.values())
+
+
+def _but_for_its_offer(column: Column) -> object:
+    values = (getattr(column, f.name) for f in fields(column) if f.name != "offer")
+    return tuple(tuple(sorted(v.items())) if isinstance(v, Mapping) else v for v in values)
 
 
 def running(problem: Problem) -> dict[tuple[str, str], int]:

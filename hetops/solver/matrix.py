@@ -38,6 +38,8 @@ class MatrixModel:
     row_upper: Floats
     subjects: tuple[object, ...]
     """What each row limits, in order."""
+    lines: tuple[NDArray[np.int64], ...] = ()
+    """Variables that only their costs tell apart, where there are several; what is told of them is no part of the model."""
 
     @property
     def relaxation(self) -> MatrixModel:

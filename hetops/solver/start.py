@@ -14,7 +14,7 @@ from heapq import nsmallest
 import numpy as np
 from numpy.typing import NDArray
 
-from hetops.solver import highs
+from hetops.solver import highs, lined
 from hetops.solver.formulate import Formulation
 from hetops.solver.frame import Block
 from hetops.solver.highs import Answer, OnInterrupt, Status
@@ -120,26 +120,46 @@ def search(
     """
     if relaxed.answer.status is Status.INFEASIBLE:
         return relaxed.answer
-    first = _first(model, relaxed, gap, patience, on_interrupt)
-    if first.status is Status.OPTIMAL:
-        return first
-    seconds, when_stopped = (patience.left, on_interrupt) if first.found else _needed(patience, on_interrupt)
+    best = _first(model, relaxed, gap, patience, on_interrupt)
+    if best.status is Status.OPTIMAL:
+        return best
     try:
+        if model.lines and patience.left > 0:
+            best = _lined(model, best, gap, patience)
+        if best.status is Status.OPTIMAL:
+            return best
+        seconds, when_stopped = (
+            (patience.left, on_interrupt) if best.found else _needed(patience, on_interrupt)
+        )
         found = highs.run_from(
             model,
-            first.values if _costs(model) else np.empty(0),
+            best.values if _costs(model) else np.empty(0),
             gap=gap,
             limit_seconds=seconds,
             on_interrupt=when_stopped,
         )
     except KeyboardInterrupt:
-        if on_interrupt is not OnInterrupt.TAKE_BEST or not first.found:
+        if on_interrupt is not OnInterrupt.TAKE_BEST or not best.found:
             raise
-        return replace(first, status=Status.INTERRUPTED)
-    bound = max(found.bound, relaxed.bound)
-    if first.found and not found.objective <= first.objective:
-        return replace(first, bound=min(bound, first.objective))
-    return replace(found, bound=min(bound, found.objective))
+        return replace(best, status=Status.INTERRUPTED)
+    return _better(best, found, gap)
+
+
+def _lined(model: MatrixModel, first: Answer, gap: float, patience: Patience) -> Answer:
+    """The better of an answer and one that a search in lines finds, with what either proved."""
+    seconds = patience.left * PART_OF_TIME
+    return _better(first, lined.search(model, first.values, gap=gap, limit_seconds=seconds), gap)
+
+
+def _better(one: Answer, other: Answer, gap: float) -> Answer:
+    """The cheaper of two answers to one model, with what either search proved; a tie is the first's."""
+    best = one if one.found and not other.objective < one.objective else other
+    if not best.found:
+        return other
+    proven = max(one.bound, other.bound) if other.status is not Status.INFEASIBLE else one.bound
+    bound = min(proven, best.objective)
+    close = best.objective - bound <= gap * abs(best.objective)
+    return replace(best, status=Status.OPTIMAL if close else best.status, bound=bound)
 
 
 def _costs(model: MatrixModel) -> bool:
