@@ -100,7 +100,7 @@ def command(
     if as_json:
         click.echo(json.dumps(report.as_json(measured), indent=2))
     else:
-        click.echo(report.as_text(measured), nl=False)
+        options.show(report.as_text(measured))
 
 
 def _check(
@@ -125,4 +125,4 @@ def _import(
     if as_json:
         click.echo(json.dumps(report.imported_as_json(imported), indent=2))
     else:
-        click.echo(report.imported_as_text(imported), nl=False)
+        options.show(report.imported_as_text(imported))

@@ -35,7 +35,7 @@ def fit(measurements: Path | None, output: Path | None, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(report.as_json(found.score), indent=2))
     else:
-        click.echo(report.as_text(found.score), nl=False)
+        options.show(report.as_text(found.score))
 
 
 @command.command("score")
@@ -50,4 +50,4 @@ def score(measurements: Path, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(report.as_json(found), indent=2))
     else:
-        click.echo(report.as_text(found), nl=False)
+        options.show(report.as_text(found))

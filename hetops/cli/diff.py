@@ -39,6 +39,6 @@ def command(
     if as_json:
         click.echo(json.dumps(report.as_json(proposal.diff), indent=2))
     else:
-        click.echo(report.as_text(proposal.diff), nl=False)
+        options.show(report.as_text(proposal.diff))
     if detailed_exitcode and proposal.diff.has_changes:
         click.get_current_context().exit(CHANGES)

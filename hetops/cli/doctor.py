@@ -44,5 +44,5 @@ def command(groups: tuple[str, ...], file: Path | None, way: str | None, as_json
     if as_json:
         click.echo(json.dumps(report.as_json(diagnosis), indent=2))
     else:
-        click.echo(report.as_text(diagnosis), nl=False)
+        options.show(report.as_text(diagnosis))
     click.get_current_context().exit(diagnosis.exit_code)

@@ -31,4 +31,4 @@ def command(file: Path | None, deployment: str, yes: bool, as_json: bool) -> Non
     if as_json:
         click.echo(json.dumps(report.removed_as_json(removed), indent=2))
     else:
-        click.echo(report.removed_as_text(removed), nl=False)
+        options.show(report.removed_as_text(removed))

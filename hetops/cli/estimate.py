@@ -109,7 +109,10 @@ def command(cases: Path | None, plot: Path | None, as_json: bool, **asked: Any) 
         from hetops.app.calibrate import predict_file
 
         found = predict_file(cases)
-        click.echo(report.cases_as_json_lines(found) if as_json else report.cases_as_text(found), nl=False)
+        if as_json:
+            click.echo(report.cases_as_json_lines(found), nl=False)
+        else:
+            options.show(report.cases_as_text(found))
         return
     _check(asked)
     from hetops.app.estimate import estimate
@@ -123,7 +126,7 @@ def command(cases: Path | None, plot: Path | None, as_json: bool, **asked: Any) 
     if as_json:
         click.echo(json.dumps(report.as_json(one), indent=2))
     else:
-        click.echo(report.as_text(one), nl=False)
+        options.show(report.as_text(one))
 
 
 def _check(asked: dict[str, Any]) -> None:

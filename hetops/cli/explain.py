@@ -70,4 +70,4 @@ def command(
     if as_json:
         click.echo(json.dumps(report.as_json(told.explanation), indent=2))
     else:
-        click.echo(report.as_text(told.problem, told.explanation), nl=False)
+        options.show(report.as_text(told.problem, told.explanation))

@@ -11,6 +11,7 @@ import errno
 import importlib
 import json
 import os
+import shutil
 import signal
 import stat
 import sys
@@ -23,6 +24,7 @@ import click
 from hetops import __version__
 from hetops.cli import options
 from hetops.errors import CancelledError, ErrorDocument, HetopsError, UsageError, nearest
+from hetops.reports import page
 
 COMMANDS: Mapping[str, str] = {
     "init": "Write a commented hetops.toml.",
@@ -49,6 +51,9 @@ COMMANDS: Mapping[str, str] = {
 
 READER_GONE = 141
 """As of a process that SIGPIPE ended."""
+
+_NARROWEST = 40
+"""Terminals that tell fewer columns tell none."""
 
 _OFF = frozenset({"", "0", "f", "false", "n", "no", "off"})
 """What click takes for no in an environment variable."""
@@ -103,6 +108,7 @@ def main() -> NoReturn:
     ):  # nohup ignores it
         signal.signal(signal.SIGHUP, _hang_up)
     _open_streams()
+    _know_the_page()
     code = _run(sys.argv[1:])
     _end(code)
 
@@ -114,6 +120,13 @@ def _open_streams() -> None:
     os.close(number)
     sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - open as long as we are
     sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+
+
+def _know_the_page() -> None:
+    """Tables fold to fit a terminal; in a file or a pipe every row is one line."""
+    columns = shutil.get_terminal_size(fallback=(0, 0)).columns if sys.stdout.isatty() else 0
+    if columns >= _NARROWEST:
+        page.WIDTH.set(columns)
 
 
 def _cancel(number: int, frame: object) -> NoReturn:

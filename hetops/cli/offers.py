@@ -129,7 +129,7 @@ def _watch(question: Any, asked: dict[str, Any], as_json: bool) -> None:
         elif number == 0:
             _show(listing, asked, as_json)
         elif changes.count:
-            click.echo(report.changes_as_text(changes), nl=False)
+            options.show(report.changes_as_text(changes))
         sys.stdout.flush()
 
 
@@ -144,7 +144,7 @@ def _history(question: Any, asked: dict[str, Any], as_json: bool) -> None:
     elif asked["as_csv"]:
         click.echo(report.history_as_csv(found), nl=False)
     else:
-        click.echo(report.history_as_text(found), nl=False)
+        options.show(report.history_as_text(found))
 
 
 def _record(listing: Any, question: Any, asked: dict[str, Any]) -> None:
@@ -166,11 +166,11 @@ def _show(listing: Any, asked: dict[str, Any], as_json: bool) -> None:
     if as_json:
         click.echo(codec.encode(listing), nl=False)
     elif asked["refused"]:
-        click.echo(report.refused_as_text(listing), nl=False)
+        options.show(report.refused_as_text(listing))
     elif asked["by_gpu"]:
-        click.echo(report.by_gpu_as_text(listing), nl=False)
+        options.show(report.by_gpu_as_text(listing))
     else:
-        click.echo(report.as_text(listing), nl=False)
+        options.show(report.as_text(listing))
 
 
 def _question(file: Path | None, asked: dict[str, Any]) -> Any:

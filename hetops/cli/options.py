@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 import click
 from click.core import ParameterSource
 
+from hetops.reports import page
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -147,3 +149,8 @@ def say(text: str) -> None:
     """Talk: one line to stderr, unless the user wants quiet."""
     if not click.get_current_context().find_root().params.get("quiet"):
         click.echo(text, err=True)
+
+
+def show(text: str) -> None:
+    """A result for people, folded to their terminal."""
+    click.echo(page.folded(text), nl=False)

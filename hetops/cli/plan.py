@@ -97,6 +97,6 @@ def command(
     if as_json:
         click.echo(json.dumps(comparison.as_json(both) if both else report.as_json(told.plan), indent=2))
     else:
-        click.echo(comparison.as_text(both) if both else report.as_text(told.plan), nl=False)
+        options.show(comparison.as_text(both) if both else report.as_text(told.plan))
     if told.ended is Ended.INTERRUPTED:
         ctx.exit(CancelledError.exit_code)

@@ -31,7 +31,7 @@ def command(ctx: click.Context, file: Path | None, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(codec.to_builtins(found), indent=2))
     else:
-        click.echo(report.as_text(found), nl=False)
+        options.show(report.as_text(found))
 
 
 @command.command("new")
@@ -50,4 +50,4 @@ def new(name: str, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(codec.to_builtins(written), indent=2))
     else:
-        click.echo(report.new_as_text(written.folder, written.files), nl=False)
+        options.show(report.new_as_text(written.folder, written.files))

@@ -15,6 +15,8 @@ from typing import Any, TextIO
 
 import click
 
+from hetops.reports import page
+
 
 class Terminal:
     """A `hetops.app.deployment.Talk`. `yes` agrees to everything that is shown."""
@@ -76,11 +78,11 @@ class Terminal:
             answer = self._line(f"{question} {choices} ").lower()
             if details is None or answer not in ("d", "details"):
                 return answer in ("y", "yes")
-            click.echo(details(), err=True)
+            click.echo(page.folded(details()), err=True)
 
     def _show(self, text: str) -> None:
         if not (self._quiet and self._yes):
-            click.echo(text, err=True)
+            click.echo(page.folded(text), err=True)
 
     def _line(self, question: str) -> str:
         """What the user types; nothing at the end of the input."""

@@ -54,4 +54,4 @@ def command(
     if as_json:
         click.echo(json.dumps(report.as_json(found), indent=2))
     else:
-        click.echo(report.as_text(found), nl=False)
+        options.show(report.as_text(found))

@@ -26,6 +26,6 @@ def command(name: str, as_list: bool, as_json: bool) -> None:
     if as_list and as_json:
         click.echo(json.dumps([asdict(each) for each in formats()], indent=2))
     elif as_list:
-        click.echo(report.as_text(formats()), nl=False)
+        options.show(report.as_text(formats()))
     else:
         click.echo(json.dumps(schema_of(name), indent=2))

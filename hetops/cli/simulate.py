@@ -125,7 +125,7 @@ def command(
     if as_json:
         click.echo(json.dumps(report.as_json(found), indent=2))
     else:
-        click.echo(as_text(found), nl=False)
+        options.show(as_text(found))
     if html:
         write_html(found, html)
         options.say(f"wrote {html}")

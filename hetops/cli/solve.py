@@ -49,6 +49,6 @@ def command(
     if as_json:
         click.echo(json.dumps(report.as_json(solved.solution), indent=2))
     else:
-        click.echo(report.as_text(solved.problem, solved.solution), nl=False)
+        options.show(report.as_text(solved.problem, solved.solution))
     if solved.solution.ended is Ended.INTERRUPTED:
         ctx.exit(CancelledError.exit_code)

@@ -35,8 +35,10 @@ def command(file: Path | None, every: float | None, window_seconds: float, as_js
         found = status(StatusAsked(spec=asked.about(file), window_seconds=window_seconds))
         if every and not as_json:
             click.clear()
-        text = f"{json.dumps(report.as_json(found), indent=2)}\n" if as_json else report.as_text(found)
-        click.echo(text, nl=False)
+        if as_json:
+            click.echo(json.dumps(report.as_json(found), indent=2))
+        else:
+            options.show(report.as_text(found))
         if not every:
             click.get_current_context().exit(found.exit_code)
         time.sleep(every)

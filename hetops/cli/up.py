@@ -40,4 +40,4 @@ def command(
     if as_json:
         click.echo(json.dumps(report.raised_as_json(raised), indent=2))
     else:
-        click.echo(report.raised_as_text(raised), nl=False)
+        options.show(report.raised_as_text(raised))

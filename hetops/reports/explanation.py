@@ -7,6 +7,7 @@ from typing import Any
 
 from hetops.domain import codec
 from hetops.domain.plan import Alternative
+from hetops.reports import page
 from hetops.reports import quantities as q
 from hetops.reports import solution as solutions
 from hetops.solver.explanation import Explanation, Question, Statement, Unit
@@ -37,7 +38,13 @@ def _line(statement: Statement) -> str:
     values = " -> ".join(_value(v) for v in (statement.before, statement.after))
     unit = "$/h" if statement.unit is Unit.USD_PER_HOUR else "requests/s"
     text = f"{statement.text} [{values} {unit}]"
-    return textwrap.fill(text, _WIDTH, initial_indent="* ", subsequent_indent="  ", break_on_hyphens=False)
+    return textwrap.fill(
+        text,
+        min(page.WIDTH.get() or _WIDTH, _WIDTH),
+        initial_indent="* ",
+        subsequent_indent="  ",
+        break_on_hyphens=False,
+    )
 
 
 def _value(value: float | None) -> str:

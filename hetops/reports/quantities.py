@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 
 from hetops.domain.units import usd_per_month
+from hetops.reports import page
 
 _BARS = "▁▂▃▄▅▆▇█"
 
@@ -89,15 +91,20 @@ def sparkline(values: Sequence[Decimal | None], scale: tuple[Decimal, Decimal], 
 
 
 def table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()) -> str:
-    """Columns two spaces apart, headers in capitals; columns of `right` are right-aligned. No trailing blanks."""
+    """Columns two spaces apart, headers in capitals; columns of `right` are right-aligned. No trailing blanks.
+
+    Other columns fold where the reader's page is too narrow (`page.WIDTH`).
+    """
     grid = [[h.upper() for h in headers], *[[str(cell) for cell in row] for row in rows]]
-    widths = [max(len(row[i]) for row in grid) for i in range(len(headers))]
+    folded = page.fitted(grid, right)
+    widths = [max(len(line) for row in folded for line in row[i]) for i in range(len(headers))]
     aligned = (
-        "  ".join(
+        (" " * page.GAP).join(
             cell.rjust(w) if i in right else cell.ljust(w)
-            for i, (cell, w) in enumerate(zip(row, widths, strict=True))
+            for i, (cell, w) in enumerate(zip(line, widths, strict=True))
         )
-        for row in grid
+        for row in folded
+        for line in itertools.zip_longest(*row, fillvalue="")
     )
     return "\n".join(line.rstrip() for line in aligned)
 

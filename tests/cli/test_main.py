@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import pty
 import re
 import signal
+import struct
 import subprocess
+import termios
 from pathlib import Path
 
 import pytest
@@ -401,3 +405,15 @@ def test_where_nothing_is_up_commands_say_so_in_text_and_as_a_document(name: str
     assert as_text.returncode == as_json.returncode
     assert "chat" in as_text.stdout + as_text.stderr
     assert told(as_json)["format"].startswith("hetops.")
+
+
+def test_tables_fold_to_the_terminal_and_never_in_a_pipe(tmp_path: Path) -> None:
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 60, 0, 0))
+    run = hetops(tmp_path, "plugins", variables={"COLUMNS": ""}, stdout=theirs)
+    os.close(theirs)
+    assert run.returncode == 0
+    shown = os.read(ours, 65536).decode().splitlines()
+    os.close(ours)
+    assert max(map(len, shown)) <= 60
+    assert max(map(len, hetops(tmp_path, "plugins").stdout.splitlines())) > 60

@@ -1,0 +1,108 @@
+"""How wide the reader's page is, and columns and lines that fold to fit it. Pure but for that width, which whoever prints sets once.
+
+A column folds at spaces, where that does not do after `/` and `,`, and only then after `-`: a name that stays whole can be copied.
+Where nothing would fit, lines are as long as they must be.
+"""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Collection, Iterator, Sequence
+from contextvars import ContextVar
+
+WIDTH: ContextVar[int | None] = ContextVar("page width", default=None)
+"""Characters in a line; None is as many as there are: a file, a pipe."""
+
+GAP = 2
+"""Blanks between columns."""
+
+_SPACE = re.compile(r"(?<=\D) | (?!(?:s|ms|%|/s|/h|GB)(?:[\s),]|$))")
+"""One that may end a line: not between a number and its unit."""
+_ENDS = (
+    _SPACE,
+    re.compile(rf"{_SPACE.pattern}|(?<=\S[/,])(?=\S)"),
+    re.compile(rf"{_SPACE.pattern}|(?<=\S[/,-])(?=\S)"),
+)
+"""Where a line may end, from what is liked best."""
+_LEAST = 6
+
+
+def fitted(grid: Sequence[Sequence[str]], rigid: Collection[int]) -> list[list[list[str]]]:
+    """For each row its cells as lines, so that all columns fit the page; columns of `rigid` stay whole."""
+    widths = [max(map(len, column)) for column in zip(*grid, strict=True)]
+    room = WIDTH.get()
+    if room is None or _whole(widths) <= room:
+        return [[[cell] for cell in row] for row in grid]
+    for ends in _ENDS:
+        least = [
+            width if i in rigid else min(width, _least(column, ends))
+            for i, (width, column) in enumerate(zip(widths, zip(*grid, strict=True), strict=True))
+        ]
+        if _whole(least) <= room or ends is _ENDS[-1]:
+            break
+    narrowed = _narrowed(widths, least, room)
+    return [
+        [list(_folded(cell, width, ends)) for cell, width in zip(row, narrowed, strict=True)] for row in grid
+    ]
+
+
+def folded(text: str) -> str:
+    """Text whose lines end at words where the page does; what goes on stands below the first word."""
+    room = WIDTH.get()
+    return text if room is None else "".join(_line(line, room) for line in text.splitlines(keepends=True))
+
+
+def _line(line: str, room: int) -> str:
+    if len(line.rstrip("\n")) <= room:
+        return line
+    begin = re.match(r"\s*(?:\d+\s+|\* )?", line)
+    below = " " * min(begin.end() if begin else 0, room // 2)
+    end = "\n" if line.endswith("\n") else ""
+    return (
+        textwrap.fill(line, room, subsequent_indent=below, break_long_words=False, break_on_hyphens=False)
+        + end
+    )
+
+
+def _whole(widths: Sequence[int]) -> int:
+    return sum(widths) + GAP * (len(widths) - 1)
+
+
+def _least(column: Sequence[str], ends: re.Pattern[str]) -> int:
+    """The longest piece that stays whole."""
+    return max(_LEAST, *(len(piece.strip()) for cell in column for piece in _pieces(cell, ends)))
+
+
+def _pieces(cell: str, ends: re.Pattern[str]) -> Iterator[str]:
+    """What a cell may be taken apart into; blanks stay at the ends of pieces."""
+    begin = 0
+    for found in ends.finditer(cell):
+        if found.end() > begin:
+            yield cell[begin : found.end()]
+            begin = found.end()
+    yield cell[begin:]
+
+
+def _narrowed(widths: Sequence[int], least: Sequence[int], room: int) -> list[int]:
+    """Widths that fit, taken from the widest columns first."""
+    narrowed = list(widths)
+    while _whole(narrowed) > room:
+        can = [i for i, width in enumerate(narrowed) if width > least[i]]
+        if not can:
+            break
+        narrowed[max(can, key=lambda i: narrowed[i])] -= 1
+    return narrowed
+
+
+def _folded(cell: str, width: int, ends: re.Pattern[str]) -> Iterator[str]:
+    if len(cell) <= width:
+        yield cell
+        return
+    line = ""
+    for piece in _pieces(cell, ends):
+        if line and len((line + piece).rstrip()) > width:
+            yield line.rstrip()
+            line = ""
+        line += piece
+    yield line.rstrip()

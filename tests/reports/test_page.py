@@ -1,0 +1,76 @@
+"""Tables and lines fold to the reader's page: nothing is lost, numbers stay in one piece, a pipe gets one line a row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hetops.reports import page
+from hetops.reports import quantities as q
+
+HEADERS = ("pool", "nodes", "offer", "ttft")
+ROWS = (
+    ("h200-sxm-tp1-fp8-143c", "1", "local runpod/NVIDIA H200 any on_demand", "p90 0.29 s (0.10 s to 0.82 s)"),
+    ("l4-tp1-int8-009d", "12", "aws/us-east-1/g6.xlarge/spot", "p90 1.65 s (0.34 s to 3.89 s)"),
+)
+
+
+@pytest.fixture(autouse=True)
+def _as_before() -> Iterator[None]:
+    token = page.WIDTH.set(None)
+    yield
+    page.WIDTH.reset(token)
+
+
+def table(width: int | None) -> list[str]:
+    page.WIDTH.set(width)
+    return q.table(HEADERS, ROWS, right=(1,)).splitlines()
+
+
+def test_a_file_has_one_line_a_row_and_so_has_a_page_with_room() -> None:
+    assert len(table(None)) == 3
+    assert table(200) == table(None)
+
+
+@pytest.mark.parametrize("width", [110, 90, 80, 70, 60, 50])
+def test_a_table_fits_the_page_and_loses_nothing(width: int) -> None:
+    lines = table(width)
+    assert max(map(len, lines)) <= width
+    shown = "".join("".join(lines).split())
+    assert all(
+        shown.count(character) == "".join(table(None)).count(character) for character in "0123456789()/"
+    )
+
+
+def test_names_stay_whole_while_anything_else_can_fold_and_numbers_keep_their_units() -> None:
+    wide = "\n".join(table(90))
+    assert "h200-sxm-tp1-fp8-143c" in wide
+    assert "aws/us-east-1/g6.xlarge/spot" in wide
+    narrow = table(50)
+    assert all("0.29" not in line or "0.29 s" in line for line in narrow)
+    assert not any(line.rstrip().endswith(" /") for line in narrow)
+
+
+def test_what_cannot_fit_is_as_long_as_it_must_be() -> None:
+    page.WIDTH.set(40)
+    assert q.table(("a",), (("x" * 60,),)).splitlines()[1] == "x" * 60
+
+
+def test_a_long_line_goes_on_below_its_first_word() -> None:
+    page.WIDTH.set(40)
+    text = "      6  L40S: does not fit into the memory that there is\nshort\n"
+    assert page.folded(text) == "      6  L40S: does not fit into the\n         memory that there is\nshort\n"
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.lists(st.text("ab /-,.9", max_size=30), min_size=3, max_size=3), min_size=1, max_size=4),
+    st.integers(10, 60),
+)
+def test_whatever_stands_in_cells_is_all_shown(rows: list[list[str]], width: int) -> None:
+    page.WIDTH.set(width)
+    shown = "".join(q.table(("", "", ""), rows).split())
+    assert sorted(shown) == sorted("".join("".join(cell.split()) for row in rows for cell in row))
