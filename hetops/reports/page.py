@@ -1,7 +1,7 @@
 """How wide the reader's page is, and columns and lines that fold to fit it. Pure but for that width, which whoever prints sets once.
 
 A column folds at spaces, where that does not do after `/` and `,`, and only then after `-`: a name that stays whole can be copied.
-Where nothing would fit, lines are as long as they must be.
+Where that would not do either, a table stays as it is.
 """
 
 from __future__ import annotations
@@ -22,29 +22,26 @@ _SPACE = re.compile(r"(?<=\D) | (?!(?:s|ms|%|/s|/h|GB)(?:[\s),]|$))")
 _ENDS = (
     _SPACE,
     re.compile(rf"{_SPACE.pattern}|(?<=\S[/,])(?=\S)"),
-    re.compile(rf"{_SPACE.pattern}|(?<=\S[/,-])(?=\S)"),
+    re.compile(rf"{_SPACE.pattern}|(?<=\S[/,])(?=\S)|(?<=\S-)(?=\D)|(?<=\D-)(?=\S)"),
 )
-"""Where a line may end, from what is liked best."""
+"""Where a line may end, from what is liked best; never within a date."""
 _LEAST = 6
 
 
 def fitted(grid: Sequence[Sequence[str]], rigid: Collection[int]) -> list[list[list[str]]]:
     """For each row its cells as lines, so that all columns fit the page; columns of `rigid` stay whole."""
-    widths = [max(map(len, column)) for column in zip(*grid, strict=True)]
+    columns = list(zip(*grid, strict=True))
+    widths = [max(map(len, column)) for column in columns]
     room = WIDTH.get()
-    if room is None or _whole(widths) <= room:
-        return [[[cell] for cell in row] for row in grid]
-    for ends in _ENDS:
-        least = [
-            width if i in rigid else min(width, _least(column, ends))
-            for i, (width, column) in enumerate(zip(widths, zip(*grid, strict=True), strict=True))
-        ]
-        if _whole(least) <= room or ends is _ENDS[-1]:
-            break
-    narrowed = _narrowed(widths, least, room)
-    return [
-        [list(_folded(cell, width, ends)) for cell, width in zip(row, narrowed, strict=True)] for row in grid
-    ]
+    if room is not None and _whole(widths) > room:
+        for ends in _ENDS:
+            least = [w if i in rigid else min(w, _least(columns[i], ends)) for i, w in enumerate(widths)]
+            if _whole(least) <= room:
+                narrow = _narrowed(widths, least, room)
+                return [
+                    [list(_folded(*cell, ends)) for cell in zip(row, narrow, strict=True)] for row in grid
+                ]
+    return [[[cell] for cell in row] for row in grid]
 
 
 def folded(text: str) -> str:
@@ -85,12 +82,10 @@ def _pieces(cell: str, ends: re.Pattern[str]) -> Iterator[str]:
 
 
 def _narrowed(widths: Sequence[int], least: Sequence[int], room: int) -> list[int]:
-    """Widths that fit, taken from the widest columns first."""
+    """Widths that fit, taken from the widest columns first; the least ones do."""
     narrowed = list(widths)
     while _whole(narrowed) > room:
         can = [i for i, width in enumerate(narrowed) if width > least[i]]
-        if not can:
-            break
         narrowed[max(can, key=lambda i: narrowed[i])] -= 1
     return narrowed
 

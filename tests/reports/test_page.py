@@ -54,9 +54,14 @@ def test_names_stay_whole_while_anything_else_can_fold_and_numbers_keep_their_un
     assert not any(line.rstrip().endswith(" /") for line in narrow)
 
 
-def test_what_cannot_fit_is_as_long_as_it_must_be() -> None:
+def test_a_date_stays_whole() -> None:
+    page.WIDTH.set(24)
+    assert "2026-09-25," in q.table(("a", "b"), (("some-long-name-here", "list 2026-09-25, emulated"),))
+
+
+def test_what_cannot_fit_is_not_folded_at_all() -> None:
     page.WIDTH.set(40)
-    assert q.table(("a",), (("x" * 60,),)).splitlines()[1] == "x" * 60
+    assert q.table(("a", "b"), (("x" * 60, "two words"),)).splitlines()[1] == "x" * 60 + "  two words"
 
 
 def test_a_long_line_goes_on_below_its_first_word() -> None:
