@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import itertools
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
-from hetops.performance.calibrate import GROUPS, counted
+from hetops.performance.calibrate import GROUPS, counted, publisher
 from hetops.performance.cases import Case
 from hetops.performance.physics import Floats
 from hetops.performance.predict import Prediction
@@ -34,6 +34,15 @@ class Spread:
     bias: float
     covered: float
     """Share of rows within their 80 % interval."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ranked:
+    """How many pairs that differ by a fifth and more are told the right way round."""
+
+    right: float | None
+    """Their share; None without pairs."""
+    pairs: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,15 +80,15 @@ def score(cases: Sequence[Case], predictions: Sequence[Prediction], *, refused: 
     measured = np.array([c.value for c in used], dtype=np.float64)
     errors = np.log([a.value for a in found]) - np.log(measured)
     covered = np.array([a.low <= m <= a.high for a, m in zip(found, measured, strict=True)])
-    ordered, pairs = _order(used, found)
+    order = gpu_types_ranked(used, [a.value for a in found])
     return Score(
         rows=len(used),
         left_out=len(cases) - len(used),
         refused=refused,
         metrics=tuple(_by_metric(used, errors, covered)),
         gpus=tuple(_by_gpu(used, errors, covered)),
-        ordered_right=ordered,
-        pairs=pairs,
+        ordered_right=order.right,
+        pairs=order.pairs,
         covered=float(covered.mean()),
     )
 
@@ -126,17 +135,38 @@ def _by_gpu(cases: Sequence[Case], errors: Floats, covered: Floats) -> Iterator[
             yield _spread(gpu, errors[which], covered[which])
 
 
-def _order(cases: Sequence[Case], answers: Sequence[_Answer]) -> tuple[float | None, int]:
-    """How many pairs of GPU types are ranked as measured, by throughput per GPU on the same job."""
-    jobs: dict[tuple[object, ...], list[tuple[str, float, float]]] = defaultdict(list)
-    for c, p in zip(cases, answers, strict=True):
-        if c.metric.is_throughput and c.value:
-            job = (c.replica.model.name, c.input_tokens, c.output_tokens, c.metric, c.concurrency, c.source)
-            jobs[job].append((c.gpu, c.value / c.gpu_count, p.value / c.gpu_count))
+def gpu_types_ranked(cases: Sequence[Case], predicted: Sequence[float]) -> Ranked:
+    """Of pairs of GPU types on the same job of one source, by throughput per GPU, those that are told the right way round."""
+    return _ranked(
+        (_job(c, c.source), (c.gpu, c.value / c.gpu_count, value / c.gpu_count))
+        for c, value in zip(cases, predicted, strict=True)
+        if c.metric.is_throughput and c.value
+    )
+
+
+def configurations_ranked(cases: Sequence[Case], predicted: Sequence[float]) -> Ranked:
+    """Of any two configurations of one publisher under one load, by throughput of the whole, those told the right way round."""
+    return _ranked(
+        (_job(c, publisher(c)), ((c.gpu, c.gpu_count, c.replica), c.value, value))
+        for c, value in zip(cases, predicted, strict=True)
+        if c.metric.is_throughput and c.value
+    )
+
+
+def _job(case: Case, of: str) -> Hashable:
+    load = (case.input_tokens, case.output_tokens, case.concurrency, case.requests_per_second)
+    return case.replica.model.name, case.metric, load, of
+
+
+def _ranked(rows: Iterable[tuple[Hashable, tuple[object, float, float]]]) -> Ranked:
+    """Of rows by job: what is compared, what was measured of it, and what was predicted."""
+    jobs: dict[Hashable, list[tuple[object, float, float]]] = defaultdict(list)
+    for job, row in rows:
+        jobs[job].append(row)
     right = [
         (one[1] > other[1]) == (one[2] > other[2])
-        for rows in jobs.values()
-        for one, other in itertools.combinations(rows, 2)
+        for of in jobs.values()
+        for one, other in itertools.combinations(of, 2)
         if one[0] != other[0] and max(one[1], other[1]) >= APART * min(one[1], other[1])
     ]
-    return (float(np.mean(right)) if right else None), len(right)
+    return Ranked(right=float(np.mean(right)) if right else None, pairs=len(right))

@@ -21,7 +21,7 @@ from hetops.performance.form import terms
 from hetops.performance.physics import Replica
 from hetops.performance.predict import predictions
 from hetops.performance.rows import read_cases
-from hetops.performance.score import score
+from hetops.performance.score import Ranked, configurations_ranked, gpu_types_ranked, score
 from tests.performance.test_model import GPUS, LLAMA_8B, configuration
 
 CATALOG = tables.load()
@@ -73,6 +73,19 @@ def test_the_shipped_calibration_does_as_well_as_its_page_says() -> None:
     assert found.ordered_right is not None
     assert found.ordered_right > 0.95
     assert 0.75 < found.covered < 0.9
+
+
+def test_the_order_of_gpu_types_goes_by_each_gpu_and_that_of_configurations_by_the_whole() -> None:
+    """Of 100 on one GPU, 150 on two and 95 on one of another type, 75 a GPU are less than 95, and 150 more than both others."""
+    told = (a_case(), 100.0), (a_case(tensor_parallel=2), 150.0), (a_case(gpu="A100-80GB-SXM"), 95.0)
+    measured = [replace(c, value=v) for c, v in told]
+    ranked = gpu_types_ranked, configurations_ranked
+    right, wrong = (
+        tuple(of(measured, values) for of in ranked) for values in ([100, 150, 90], [100, 200, 90])
+    )
+    assert right == (Ranked(right=1.0, pairs=1), Ranked(right=1.0, pairs=2))
+    assert wrong == (Ranked(right=0.0, pairs=1), Ranked(right=1.0, pairs=2))
+    assert gpu_types_ranked(measured[:1], [1.0]) == Ranked(right=None, pairs=0)
 
 
 def test_without_a_single_measurement_the_form_is_a_sound_guess() -> None:
