@@ -54,7 +54,7 @@ def kept_at_once(times: StepTimes, load: Load) -> Replayed:
 
 def _drawn(times: StepTimes, load: Load, random: np.random.Generator, count: int) -> list[Generation]:
     """Requests with log-normal lengths about the load's means; none is longer than the memory."""
-    most = times.kv_capacity_tokens
+    most = times.longest
     inputs = _lengths(load.input_tokens, load.spread, random, count).clip(max=most - 1)
     outputs = _lengths(load.output_tokens, load.spread, random, count).clip(max=most - inputs)
     cached = np.minimum(np.floor(load.prefix_share * inputs), inputs - 1)

@@ -115,6 +115,32 @@ class StepTimes:
     pipeline_stages: int = 1
     curve: StepCurve | None = field(default=None, metadata=ADDED)
     """What a step takes besides, as measured at some numbers of sequences; none in the closed form."""
+    window_tokens: float = field(default=0.0, metadata=ADDED)
+    """Newest tokens that windowed layers attend to."""
+    window_share: float = field(default=0.0, metadata=ADDED)
+    """Share of the layers that are windowed."""
+    forgotten_share: float = field(default=0.0, metadata=ADDED)
+    """Share of the KV that the engine does not keep beyond that window."""
+
+    @property
+    def longest(self) -> int:
+        """Most tokens that one sequence may have in the KV cache."""
+        beyond = self.kv_capacity_tokens - self.window_tokens
+        if beyond <= 0 or not self.forgotten_share:
+            return self.kv_capacity_tokens
+        return int(self.window_tokens + beyond / max(1.0 - self.forgotten_share, 1e-6)) - 1
+
+    def kept(self, tokens: float) -> float:
+        """What the KV cache holds of a sequence of so many tokens, in tokens that all layers keep."""
+        return tokens - self.forgotten_share * max(tokens - self.window_tokens, 0.0)
+
+    def attended(self, tokens: float) -> float:
+        """To how many of so many tokens the next one attends, by the mean of all layers."""
+        return tokens - self.window_share * max(tokens - self.window_tokens, 0.0)
+
+    def squares(self, tokens: float) -> float:
+        """Twice the pairs of tokens that attend to each other in a prompt, by the mean of all layers."""
+        return tokens * tokens - self.window_share * max(tokens - self.window_tokens, 0.0) ** 2
 
     def decode_seconds(self, sequences: float, context_tokens: float) -> float:
         """One decode step of `sequences` sequences that hold `context_tokens` each on average."""
@@ -126,7 +152,7 @@ class StepTimes:
         both: float = max(read, done) if s is None else (read**s + done**s) ** (1.0 / s)
         return (
             both
-            + self.kv_seconds_per_token * context_tokens * sequences
+            + self.kv_seconds_per_token * self.attended(context_tokens) * sequences
             + self.overhead_seconds
             + self.overhead_seconds_per_sequence * sequences
             + (self.curve.at(sequences) if self.curve else 0.0)
@@ -135,9 +161,10 @@ class StepTimes:
     def prefill_seconds(self, tokens: float, cached_tokens: float = 0.0) -> float:
         """Prefill of one prompt of `tokens` tokens on an idle replica that has the KV of so many of them already: the others
         still attend to these."""
+        squares = self.squares(tokens) - self.squares(cached_tokens)
         return (
             self.prefill_seconds_per_token * (tokens - cached_tokens)
-            + self.prefill_seconds_per_token_squared * (tokens * tokens - cached_tokens * cached_tokens)
+            + self.prefill_seconds_per_token_squared * squares
             + self.overhead_seconds
         )
 

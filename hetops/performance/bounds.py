@@ -73,7 +73,8 @@ def _bandwidth_use(pool: PlannedPool, load: _Load, model: Model, gpu: GpuType) -
     configuration = pool.configuration
     decoded = sum(rate * c.output_tokens.mean for c, rate in load)
     kv = sum(
-        rate * c.output_tokens.mean * (c.input_tokens.mean + c.output_tokens.mean / 2.0) for c, rate in load
+        rate * c.output_tokens.mean * _attended(c.input_tokens.mean + c.output_tokens.mean / 2.0, model)
+        for c, rate in load
     )
     active = model.active_parameters_b * 1e9 - _embedding(model)
     active_bytes = active * configuration.weights.bytes_per_value
@@ -81,3 +82,8 @@ def _bandwidth_use(pool: PlannedPool, load: _Load, model: Model, gpu: GpuType) -
     kv_bytes = model.kv_bytes_per_token_16bit * configuration.kv.bytes_per_value / 2.0
     read = (decoded / configuration.max_sequences * active_bytes + kv * kv_bytes) / per_step
     return read / (gpu.bandwidth_gb_per_second * 1e9 * configuration.gpu_count * pool.replicas)
+
+
+def _attended(context: float, model: Model) -> float:
+    """Tokens whose KV a step reads, by the mean of all layers: windowed ones read the newest alone."""
+    return context - model.windowed_layers / model.layers * max(context - model.window_tokens, 0.0)

@@ -132,11 +132,12 @@ def _parts(t: Terms, load: Load, times: Times) -> tuple[Part, ...]:
         float((once + each * n)[0]) for once, each in ((t.step_link, t.link), (t.overhead, t.per_sequence))
     )
     added = whole.overhead_seconds + whole.overhead_seconds_per_sequence * n
+    attended = whole.attended(load.context_tokens)
     alike = added / (plain.overhead_seconds + plain.overhead_seconds_per_sequence * n)
     return (
         Part(name="weight bandwidth", seconds=whole.weights_seconds * _touched(whole, n)),
         Part(name="compute", seconds=whole.compute_seconds_per_sequence * n),
-        Part(name="KV bandwidth", seconds=whole.kv_seconds_per_token * load.context_tokens * n),
+        Part(name="KV bandwidth", seconds=whole.kv_seconds_per_token * attended * n),
         Part(name="all-reduce", seconds=links * alike),
         Part(name="engine overhead", seconds=overhead * alike),
     )
@@ -178,7 +179,8 @@ def _decode(p: Physics, load: Load, whole: StepTimes) -> Work:
     """A step of all sequences in flight."""
     n = load.concurrency
     operations = float(2.0 * p.active[0] * n)
-    read = float(p.weight_bytes[0] * _touched(whole, n) + p.kv_bytes[0] * load.context_tokens * n)
+    attended = whole.attended(load.context_tokens)
+    read = float(p.weight_bytes[0] * _touched(whole, n) + p.kv_bytes[0] * attended * n)
     return Work(
         operations_per_byte=operations / read,
         operations_per_second=operations / whole.decode_seconds(n, load.context_tokens),

@@ -16,7 +16,7 @@ from hetops.domain.performance import Evidence, EvidenceLayer, StepTimes
 from hetops.performance.form import Terms, terms
 from hetops.performance.generation import generation
 from hetops.performance.intervals import HalfWidths, founded_on
-from hetops.performance.memory import fit
+from hetops.performance.memory import fit, forgotten_share
 from hetops.performance.physics import Replica, family, physics, tuned
 from hetops.performance.speculation import speculative
 from hetops.performance.stages import at_the_pace_of_the_slowest, even, slowest_over_mean
@@ -99,8 +99,17 @@ def plain_step_times(
     """Step times as if stages were equal, tokens came one a step, and memory were no matter: what the form alone says."""
     if not configurations:
         return ()
-    found = terms(physics([replica_of(c, model, gpus[c.gpu]) for c in configurations]), calibration().values)
-    return tuple(_step_times(c, found, i) for i, c in enumerate(configurations))
+    replicas = [replica_of(c, model, gpus[c.gpu]) for c in configurations]
+    found = terms(physics(replicas), calibration().values)
+    return tuple(
+        replace(
+            _step_times(c, found, i),
+            window_tokens=float(model.window_tokens),
+            window_share=model.windowed_layers / model.layers,
+            forgotten_share=forgotten_share(model, replicas[i].generation),
+        )
+        for i, c in enumerate(configurations)
+    )
 
 
 def _as_laid_out(times: StepTimes, configuration: Configuration, model: Model) -> StepTimes:

@@ -14,6 +14,7 @@ from hetops.domain.configuration import Configuration
 from hetops.domain.gpu import GpuType
 from hetops.domain.model import Model, Precision
 from hetops.domain.units import BYTES_PER_GB, BYTES_PER_GIB
+from hetops.performance.generation import Generation, generation
 
 UTILISATION = {"vllm": 0.92, "sglang": 0.88, "llamacpp": 0.90}
 """Share of a GPU's memory that an engine takes for weights, activations and KV together."""
@@ -23,6 +24,10 @@ _BATCHED_TOKENS = 8192
 """Tokens of one prefill step whose activations must fit (vLLM's default `--max-num-batched-tokens` for servers)."""
 _ACTIVATION_COPIES = 8
 """Live 16-bit copies of the hidden state while a layer runs: residual, QKV, attention output, gate, up, down."""
+_FORGOTTEN = {Generation.VLLM_NEW: 1.0, Generation.LLAMACPP: 1.0, Generation.SGLANG: 0.2}
+"""Share of the KV beyond the window of windowed layers that an engine does not keep: vLLM (hybrid KV cache manager, 0.10 and
+later) and llama.cpp all of it, SGLang a fifth (`--swa-full-tokens-ratio` 0.8 sizes both pools at its start). vLLM before, and
+TensorRT-LLM where nobody sets `max_attention_window`, keep everything."""
 _GRAPHS_BYTES = 0.5 * BYTES_PER_GIB
 _CPU_RESERVE_BYTES = 0.2 * BYTES_PER_GIB
 
@@ -88,6 +93,11 @@ def _expert_parameters(model: Model) -> float:
     return min((model.parameters_b - model.active_parameters_b) / (1.0 - chosen), model.parameters_b) * 1e9
 
 
+def forgotten_share(model: Model, engine: Generation) -> float:
+    """Share of a sequence's KV that an engine does not keep beyond the window of windowed layers."""
+    return model.windowed_layers / model.layers * _FORGOTTEN.get(engine, 0.0)
+
+
 def kv_bytes_per_token(model: Model, configuration: Configuration) -> float:
     """Bytes that one token takes on each GPU of a stage. Fewer KV heads than ranks are held several times, and latent KV,
     which has no heads, by every rank."""
@@ -123,7 +133,13 @@ def fit(configuration: Configuration, model: Model, gpu: GpuType) -> MemoryFit:
         usable_gb=usable / BYTES_PER_GB,
         kv_capacity_tokens=capacity,
     )
-    return found if capacity >= configuration.max_context_tokens else _refused(found, configuration, gpu)
+    beyond = max(configuration.max_context_tokens - model.window_tokens, 0)
+    forgotten = forgotten_share(model, generation(configuration.engine)) * beyond
+    return (
+        found
+        if capacity >= configuration.max_context_tokens - forgotten
+        else _refused(found, configuration, gpu)
+    )
 
 
 def _reserve_bytes(configuration: Configuration, model: Model) -> float:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from hetops.domain.gpu import GpuType
 from hetops.domain.model import Model, Precision
 from hetops.performance.generation import Generation
-from hetops.performance.memory import kept_in_16_bit, weights
+from hetops.performance.memory import forgotten_share, kept_in_16_bit, weights
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -49,11 +49,6 @@ _RACK_GPUS = 72
 """GPUs that NVLink joins: those of one node, or of a GB200's or GB300's rack."""
 _NETWORK_GB_PER_SECOND = 100.0
 """Both directions of the 400 Gbit/s adapter that each GPU of a node has: what is left of a tensor group over several nodes."""
-
-_FORGOTTEN = {"vllm_new": 1.0, "llamacpp": 1.0, "sglang": 0.2}
-"""Share of the KV beyond the window of windowed layers that an engine does not keep: vLLM from 0.10 on (hybrid KV cache manager)
-and llama.cpp none of it, SGLang a fifth (`--swa-full-tokens-ratio` 0.8, told at its start). Before, and in TensorRT-LLM where
-nobody sets `max_attention_window`, all of it stays."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +112,8 @@ class Physics:
     """Share of the layers whose tokens attend to the newest ones alone."""
     window_tokens: Floats
     """How many these are."""
+    forgotten_share: Floats
+    """Share of the KV that the engine does not keep beyond them."""
     kv_shards: Floats
     """Ranks that the KV cache is divided over."""
     told_capacity: Floats
@@ -135,8 +132,7 @@ class Physics:
 
     def kept(self, tokens: Floats) -> Floats:
         """Of the KV of a sequence of so many tokens, what its engine keeps, in tokens of all layers."""
-        forgotten = np.array([_FORGOTTEN.get(str(g), 0.0) for g in self.generation])
-        found: Floats = tokens - forgotten * self.window_share * np.maximum(tokens - self.window_tokens, 0.0)
+        found: Floats = tokens - self.forgotten_share * np.maximum(tokens - self.window_tokens, 0.0)
         return found
 
     @property
@@ -204,6 +200,7 @@ def _column(r: Replica) -> dict[str, object]:
         "kv_bytes": model.kv_bytes_per_token_16bit * r.kv.bytes_per_value / 2.0,
         "window_share": model.windowed_layers / model.layers,
         "window_tokens": float(model.window_tokens),
+        "forgotten_share": forgotten_share(model, r.generation),
         "kv_shards": float(r.tensor_parallel if host else _kv_shards(r)),
         "told_capacity": np.nan if r.kv_capacity_tokens is None else r.kv_capacity_tokens,
         "fp8": multiplied is Precision.FP8,

@@ -172,11 +172,11 @@ class Queue:
     def of(cls, crowd: Crowd, load: Load) -> Queue:
         """The queues of a class at all replicas."""
         r, numbers = crowd.replicas, crowd.numbers[None, :]
-        places = np.floor(np.minimum(r.max_sequences, r.kv_capacity / load.context))
+        places = np.floor(np.minimum(r.max_sequences, r.kv_capacity / r.kept(load.context)))
         served = np.maximum(places, 1.0)[:, None]
         busy = np.minimum(numbers, served)
         step = np.where(numbers < served, crowd.fixed, r.fixed(served))
-        step += (r.kv * load.context)[:, None] * busy
+        step += (r.kv * r.attended(load.context))[:, None] * busy
         prompt = r.prefill_seconds(load.input_mean, load.prefix_share * load.input_mean) / r.stages
         work = np.log(prompt[:, None] + load.output_mean * step / np.maximum(busy, 1.0))
         gaps, one = np.diff(busy, axis=1), np.ones((len(busy), 1))

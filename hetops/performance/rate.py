@@ -14,7 +14,7 @@ import numpy as np
 from hetops.domain.performance import Binding, StepTimes
 from hetops.domain.workload import WorkloadClass
 from hetops.performance.queueing import HIGHEST_USE, IDLE, Load, Queue
-from hetops.performance.replicas import Bools, Crowd, Floats, Integers
+from hetops.performance.replicas import Bools, Crowd, Floats, Integers, Replicas
 from hetops.performance.search import largest
 
 _NONE = 1e-300
@@ -78,13 +78,15 @@ def gpu_seconds(replica: StepTimes, input_tokens: Floats, output_tokens: Floats)
     """What requests of these lengths cost in time of the replica when it is full; element by element."""
     context = input_tokens + output_tokens / 2.0
     mean = float(context.mean())
-    batch = min(max(replica.kv_capacity_tokens / mean, 1.0), replica.max_sequences)
-    fixed = (replica.decode_seconds(batch, mean) - replica.kv_seconds_per_token * mean * batch) / batch
+    batch = min(max(replica.kv_capacity_tokens / replica.kept(mean), 1.0), replica.max_sequences)
+    read = replica.kv_seconds_per_token * replica.attended(mean)
+    fixed = replica.decode_seconds(batch, mean) / batch - read
+    one = Replicas.of([replica])
     prefill = (
         replica.prefill_seconds_per_token * input_tokens
-        + replica.prefill_seconds_per_token_squared * input_tokens**2
+        + replica.prefill_seconds_per_token_squared * one.squares(input_tokens)
     )
-    cost: Floats = prefill + output_tokens * (fixed + replica.kv_seconds_per_token * context)
+    cost: Floats = prefill + output_tokens * (fixed + one.kv * one.attended(context))
     return cost
 
 

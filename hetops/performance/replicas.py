@@ -45,6 +45,9 @@ class Replicas:
     sharpness: Floats
     first_token: Floats
     first_token_factor: Floats
+    window_tokens: Floats
+    window_share: Floats
+    forgotten_share: Floats
     curve_start: Floats
     """What a step takes by its curve below the first of the numbers at which that bends."""
     bends_at: Floats
@@ -88,12 +91,28 @@ class Replicas:
 
     def decode(self, in_flight: Floats, context: float) -> Floats:
         """As `StepTimes.decode_seconds`, one number in flight a replica."""
-        seconds: Floats = self.fixed(in_flight) + self.kv * context * in_flight
+        seconds: Floats = self.fixed(in_flight) + self.kv * self.attended(context) * in_flight
         return seconds
+
+    def kept(self, tokens: float | Floats) -> Floats:
+        """As `StepTimes.kept`."""
+        found: Floats = tokens - self.forgotten_share * np.maximum(tokens - self.window_tokens, 0.0)
+        return found
+
+    def attended(self, tokens: float | Floats) -> Floats:
+        """As `StepTimes.attended`."""
+        found: Floats = tokens - self.window_share * np.maximum(tokens - self.window_tokens, 0.0)
+        return found
+
+    def squares(self, tokens: float | Floats) -> Floats:
+        """As `StepTimes.squares`."""
+        beyond = np.maximum(tokens - self.window_tokens, 0.0)
+        found: Floats = tokens * tokens - self.window_share * beyond**2
+        return found
 
     def prefill_seconds(self, tokens: float, cached: float = 0.0) -> Floats:
         """As `StepTimes.prefill_seconds`."""
-        squares = tokens * tokens - cached * cached
+        squares = self.squares(tokens) - self.squares(cached)
         return self.prefill * (tokens - cached) + self.prefill_squared * squares + self.overhead
 
 
@@ -119,6 +138,9 @@ _COLUMNS = {
     "expert_share": "expert_share",
     "first_token": "first_token_seconds",
     "first_token_factor": "first_token_factor",
+    "window_tokens": "window_tokens",
+    "window_share": "window_share",
+    "forgotten_share": "forgotten_share",
 }
 """Columns that are fields of StepTimes as they stand."""
 

@@ -49,7 +49,8 @@ class EngineCore:
         self._sequences: dict[int, Sequence] = {}
         self._step: Step | None = None
         self._steps_done = 0
-        self._kv_tokens = 0
+        self._kv_tokens = 0.0
+        self._growing = 0.0
         self._context = 0
         self._watched = 0
         self._numbers = itertools.count()
@@ -79,7 +80,7 @@ class EngineCore:
     @property
     def longest(self) -> int:
         """Most tokens, input and output together, that one request may have."""
-        return self._times.kv_capacity_tokens
+        return self._times.longest
 
     def submit(self, generation: Generation, at: float) -> None:
         """A request arrives.
@@ -89,7 +90,8 @@ class EngineCore:
         """
         if generation.id in self._sequences:
             raise ValueError(f"generation {generation.id} is in the engine already")
-        if generation.input_tokens + generation.output_tokens > self.longest:
+        whole = generation.input_tokens + generation.output_tokens
+        if whole > self.longest:
             raise ValueError(
                 f"generation {generation.id} needs more than the KV cache of {self.longest} tokens"
             )
@@ -98,6 +100,7 @@ class EngineCore:
             generation=generation,
             order=next(self._numbers),
             prompt=generation.input_tokens,
+            held_share=self._times.kept(whole) / whole,
             prefilled=generation.cached_tokens,
         )
         self._sequences[generation.id] = sequence
@@ -179,7 +182,7 @@ class EngineCore:
 
     def _count_decoded(self, steps: int) -> None:
         self._steps_done += steps
-        self._kv_tokens += steps * len(self._decoding)
+        self._kv_tokens += steps * self._growing
         self._context += steps * len(self._decoding)
 
     # The start of a step
@@ -199,7 +202,7 @@ class EngineCore:
             self._step = Step(
                 start=self._now,
                 first_seconds=decode_seconds + self._times.prefill_interference * chunk_seconds,
-                growth_seconds=self._times.kv_seconds_per_token * len(self._decoding),
+                growth_seconds=self._growth_seconds(),
                 count=1 if chunks or preempted else self._steps_in_a_row(),
                 chunks=chunks,
             )
@@ -214,13 +217,14 @@ class EngineCore:
         sequence.finish_step = self._steps_done + sequence.generation.output_tokens - sequence.generated
         heapq.heappush(self._finishing, (sequence.finish_step, next(self._numbers), sequence))
         self._decoding[sequence.generation.id] = sequence
+        self._growing += sequence.held_share
         self._context += sequence.prompt
         self._watched += sequence.generation.every_token
 
     def _make_room(self) -> int:
         """Preempts the newest until every decoding sequence has room for its next token; how many were."""
         preempted = 0
-        while self._kv_tokens + len(self._decoding) > self._times.kv_capacity_tokens:
+        while self._kv_tokens + self._growing > self._times.kv_capacity_tokens:
             newest = max((*self._decoding.values(), *self._prefilling), key=lambda s: s.order)
             self._preempt(newest)
             preempted += 1
@@ -241,12 +245,12 @@ class EngineCore:
         """Waiting requests, in order, while there is a free slot and room for the whole prompt."""
         spare = int(_WATERMARK * self._times.kv_capacity_tokens)
         while self._waiting and self.running < self._times.max_sequences:
-            needed = self._waiting[0].prompt + (spare if self.running else 0)
+            needed = self._waiting[0].held + (spare if self.running else 0)
             if self._kv_tokens + needed > self._times.kv_capacity_tokens:
                 return
             sequence = self._waiting.popleft()
             sequence.admitted = True
-            self._kv_tokens += sequence.prompt
+            self._kv_tokens += sequence.held
             self._prefilling.append(sequence)
 
     def _decode_seconds(self) -> float:
@@ -257,8 +261,16 @@ class EngineCore:
         """Steps until a sequence finishes or memory runs out; one where somebody wants to see every token."""
         if self._watched:
             return 1
-        room = (self._times.kv_capacity_tokens - self._kv_tokens) // len(self._decoding)
-        return max(1, min(self._next_finish_step() - self._steps_done, room))
+        room = (self._times.kv_capacity_tokens - self._kv_tokens) // self._growing
+        alike = min(self._next_finish_step() - self._steps_done, int(room))
+        within = self._times.window_tokens - self._context / len(self._decoding)
+        return max(1, alike if within <= 0 else min(alike, int(within) + 1))
+
+    def _growth_seconds(self) -> float:
+        """By how much a step is longer than the one before: a context beyond the window grows in some layers alone."""
+        count, times = len(self._decoding), self._times
+        beyond = self._context >= times.window_tokens * count
+        return times.kv_seconds_per_token * count * (1.0 - times.window_share * beyond)
 
     def _next_finish_step(self) -> int:
         while True:
@@ -336,12 +348,13 @@ class EngineCore:
         """Gives back memory and slot."""
         tokens = sequence.prompt
         if self._decoding.pop(sequence.generation.id, None):
+            self._growing -= sequence.held_share
             tokens += self._steps_done - sequence.joined_step
             self._context -= tokens
             self._watched -= sequence.generation.every_token
         elif sequence in self._prefilling:
             self._prefilling.remove(sequence)
-        self._kv_tokens -= tokens
+        self._kv_tokens -= tokens * sequence.held_share
 
     def _tokens_of(self, sequence: Sequence) -> int:
         """Output tokens so far."""

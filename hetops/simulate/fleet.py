@@ -48,7 +48,7 @@ class VirtualPool:
     @property
     def longest(self) -> int:
         """Most tokens, input and output together, of a request that a replica takes."""
-        return min(self.max_context_tokens, self.step_times.kv_capacity_tokens)
+        return min(self.max_context_tokens, self.step_times.longest)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,6 +124,9 @@ _RANGES = {
     "shared_weights": (0.0, 1.0),
     "expert_share": (0.0, 1.0),
     "prefill_interference": (0.0, 1.0),
+    "window_tokens": (0.0, 1e12),
+    "window_share": (0.0, 1.0),
+    "forgotten_share": (0.0, 1.0),
     "sharpness": (0.5, 1e3),
     "first_token_factor": (0.0, 1e3),
     "kv_capacity_tokens": (1, 1e12),

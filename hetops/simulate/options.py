@@ -88,7 +88,7 @@ class EmulatorOptions:
     @property
     def longest(self) -> int:
         """Most tokens, input and output together, that a request may have."""
-        return min(self.max_context_tokens, self.step_times.kv_capacity_tokens)
+        return min(self.max_context_tokens, self.step_times.longest)
 
 
 _OPTIONAL = (

@@ -18,6 +18,8 @@ class Sequence:
     order: int
     prompt: int
     """Tokens to prefill: the input, and after a preemption also what was generated."""
+    held_share: float = 1.0
+    """Share of its tokens that the KV cache holds, by what it keeps of the whole request."""
     prefilled: int = 0
     generated: int = 0
     """Output tokens when it last joined the decoding ones."""
@@ -25,6 +27,11 @@ class Sequence:
     finish_step: int = -1
     admitted: bool = False
     gone: bool = False
+
+    @property
+    def held(self) -> float:
+        """What its prompt takes of the KV cache, in tokens that all layers keep."""
+        return self.prompt * self.held_share
 
 
 @dataclass(slots=True, kw_only=True)
@@ -81,14 +88,16 @@ def chunked(
 
 def _chunk_seconds(done: int, size: int, times: StepTimes) -> float:
     """Time of a prompt's tokens from `done` on, less the step's own overhead; stages work on chunks in turn."""
-    squares = times.prefill_seconds_per_token_squared * size * (size + 2 * done)
+    squares = times.prefill_seconds_per_token_squared * (times.squares(done + size) - times.squares(done))
     return (times.prefill_seconds_per_token * size + squares) / times.pipeline_stages
 
 
 def _tokens_within(seconds: float, done: int, times: StepTimes, most: int) -> float:
-    """The largest chunk from `done` on that takes no longer than that, a token begun included; at most `most`."""
+    """The largest chunk from `done` on that takes no longer than that, a token begun included; at most `most`. One that grows
+    out of the window is taken for a longer one than it is."""
     square = times.prefill_seconds_per_token_squared
-    linear = times.prefill_seconds_per_token + 2.0 * square * done
+    linear = times.prefill_seconds_per_token + 2.0 * square * times.attended(done)
+    square *= 1.0 - times.window_share * (done >= times.window_tokens)
     return _root(square, linear, max(seconds, 0.0) * times.pipeline_stages, most)
 
 

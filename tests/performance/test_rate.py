@@ -55,7 +55,7 @@ class ExactQueue:
         self.times, self.target = times, c.target
         self.inputs, self.outputs = c.input_tokens.mean, c.output_tokens.mean
         self.context = self.inputs + self.outputs / 2
-        self.places = int(min(times.max_sequences, times.kv_capacity_tokens // self.context))
+        self.places = int(min(times.max_sequences, times.kv_capacity_tokens // times.kept(self.context)))
         self.prefill = times.prefill_seconds(self.inputs, self.inputs * c.prefix_share)
         self.prompt = self.prefill / times.pipeline_stages
         self.mu = [1 / (self.prompt + self.outputs * self.step(n) / n) for n in range(1, self.places + 1)]
@@ -126,6 +126,7 @@ def cases() -> Iterator[tuple[StepTimes, WorkloadClass]]:
         replica("llama-3.1-8b", "H100-SXM", 1, 3),
         replica("mixtral-8x7b", "H100-SXM", 2, 200),
         replica("llama-3.1-70b", "B200", 1, 64),
+        replica("gemma-3-27b", "L40S", 1, 64),
     )
     targets = ((0.4, 0.03), (3.0, 0.2), (0.5, None), (None, 0.04))
     for times, tokens, (ttft, tpot) in product(replicas, ((150, 300), (1500, 100), (4000, 20)), targets):
