@@ -12,6 +12,7 @@ import time
 from collections.abc import Collection
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from enum import StrEnum
 
 from hetops.domain import codec
 from hetops.errors import HetopsError
@@ -44,6 +45,15 @@ PROOF_GAP = 1e-6
 """What `hetops solve --prove` asks for: as close as the solver's own tolerances allow to tell."""
 
 
+class InLine(StrEnum):
+    """How offers are seen that only price and stock tell apart."""
+
+    AS_FEW = "as few"
+    """Those behind the first of a line as one, as long as that is enough (`bands`)."""
+    FOR_THEMSELVES = "for themselves"
+    """Whoever asks has made few of them already."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Effort:
     """How long and how hard to search."""
@@ -53,6 +63,9 @@ class Effort:
     most_gap: float = INFINITY
     """The search stops at this gap or the problem's own, whichever is smaller."""
     on_interrupt: OnInterrupt = OnInterrupt.CANCEL
+    tidy_seconds: float = TIDY_SECONDS
+    """Longest time for fewest pools, and for saving money at the largest rate; none leaves both as the search does."""
+    in_line: InLine = InLine.AS_FEW
 
 
 def solve(
@@ -86,7 +99,10 @@ def solve(
         return search_merged(part, search_few, scarcity_prices, limit_seconds=seconds, gap=gap)
 
     with stoppable() if effort.on_interrupt is OnInterrupt.TAKE_BEST else nullcontext():
-        outcome = search_in_bands(problem, search, limit_seconds=effort.limit_seconds, apart=must_rent)
+        if effort.in_line is InLine.AS_FEW:
+            outcome = search_in_bands(problem, search, limit_seconds=effort.limit_seconds, apart=must_rent)
+        else:
+            outcome = search(problem, effort.limit_seconds)
         if isinstance(outcome, Solution):
             _demand_sound(problem, outcome)
     return outcome
@@ -112,7 +128,7 @@ def _solve(
         raise too_late(effort.limit_seconds)
     if not searched.answer.found or nothing:
         return Infeasible(problem_digest=digest, solve_seconds=time.monotonic() - began), known
-    tidy_seconds = 0.0 if must_rent else min(patience.left, TIDY_SECONDS)
+    tidy_seconds = 0.0 if must_rent else min(patience.left, effort.tidy_seconds)
     answer = cheapest(searched.formulation, searched.answer, tidy_seconds)
     searched = replace(searched, answer=answer)
     solution = (
