@@ -172,7 +172,8 @@ def frame_of(problem: Problem, minimise: Limit | None) -> Frame:
     offers = {offer.id: offer for offer in problem.offers}
     asked = {c.name for c in problem.classes if any(s.rates[c.name] > 0 for s in stretches)}
     classes = tuple(sorted((c for c in problem.classes if c.name in asked), key=lambda c: c.name))
-    means = {c.name: problem.mean_rate(c.name) for c in classes}
+    rates = problem.mean_rates
+    means = {c.name: rates[c.name] for c in classes}
     peaks = [{c.name: _peak(problem, stretches, t, c) for c in classes} for t in range(len(stretches))]
     most = {c.name: max(peak[c.name] for peak in peaks) for c in classes}
     rivals = undominated(problem, able(problem, most), classes)
@@ -403,6 +404,8 @@ def _handovers(
     problem: Problem, layers: tuple[Layer, ...], columns: tuple[Column, ...], classes: tuple[Demand, ...]
 ) -> Iterator[Handover]:
     """Every way over a link between a prefill and a decode column of one format that both serve a class."""
+    if not problem.links:
+        return
     ends = {
         (c.role, c.offer, c.kv_format, w)
         for c in columns

@@ -194,15 +194,13 @@ class Problem:
     @property
     def requests_per_second(self) -> float:
         """The demand of all classes together, over all periods."""
-        if not self.periods:
-            return math.fsum(c.requests_per_second for c in self.classes)
-        return math.fsum(self.mean_rate(c.name) for c in self.classes)
+        return math.fsum(self.mean_rates.values())
 
-    def mean_rate(self, name: str) -> float:
-        """The demand of a class over all periods."""
-        if not self.periods:
-            return next(c.requests_per_second for c in self.classes if c.name == name)
-        return math.fsum(float(s.part) * s.rates[name] for s in self.stretches)
+    @property
+    def mean_rates(self) -> dict[str, float]:
+        """The demand of each class over all periods."""
+        stretches = self.stretches
+        return {c.name: math.fsum(float(s.part) * s.rates[c.name] for s in stretches) for c in self.classes}
 
     @property
     def stretches(self) -> tuple[Stretch, ...]:
