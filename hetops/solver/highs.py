@@ -131,9 +131,16 @@ def glance(
     return _run(model, options, on_interrupt, np.empty(0))
 
 
-def run_small(model: MatrixModel, start: Floats, *, gap: float, limit_seconds: float) -> Answer:
+def run_small(
+    model: MatrixModel,
+    start: Floats,
+    *,
+    gap: float,
+    limit_seconds: float,
+    on_interrupt: OnInterrupt = OnInterrupt.CANCEL,
+) -> Answer:
     """As `run_from`, for one of many small models: without the heuristics, which would take longer than the search."""
-    return _run_from(model, start, {"mip_rel_gap": gap, **_NO_HEURISTICS}, limit_seconds, OnInterrupt.CANCEL)
+    return _run_from(model, start, {"mip_rel_gap": gap, **_NO_HEURISTICS}, limit_seconds, on_interrupt)
 
 
 _NO_HEURISTICS: dict[str, object] = {

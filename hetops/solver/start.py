@@ -28,6 +28,9 @@ LEAST_SECONDS = 2.0
 PART_OF_GAP = 0.5
 """The small model is searched to this part of the gap that is wanted of the whole one."""
 
+ROUGH_GAP = 1e-3
+"""Or to this gap, where a search in lines goes on from there."""
+
 PART_OF_TIME = 0.25
 """Of the time that is left: what the small model may take of it."""
 
@@ -177,12 +180,12 @@ def _first(
     unused = model.integer & ~relaxed.used
     few = replace(model, upper=np.where(unused, model.lower, model.upper))
     seconds, when_stopped = _needed(patience, on_interrupt)
-    found = highs.glance(
-        few,
-        gap=gap * PART_OF_GAP,
-        limit_seconds=max(seconds * PART_OF_TIME, LEAST_SECONDS),
-        on_interrupt=when_stopped,
-    )
+    seconds = max(seconds * PART_OF_TIME, LEAST_SECONDS)
+    if model.lines:
+        rough = max(gap * PART_OF_GAP, ROUGH_GAP)
+        found = highs.run_small(few, np.empty(0), gap=rough, limit_seconds=seconds, on_interrupt=when_stopped)
+    else:
+        found = highs.glance(few, gap=gap * PART_OF_GAP, limit_seconds=seconds, on_interrupt=when_stopped)
     if not found.found:
         return replace(found, status=Status.NOTHING_FOUND, bound=relaxed.bound)
     bound = min(relaxed.bound, found.objective)
