@@ -52,3 +52,8 @@ class GpuType:
     def nvlink(self) -> bool:
         """Whether GPUs of this type talk over NVLink or Infinity Fabric rather than PCIe."""
         return "PCIe" not in self.interconnect
+
+    @property
+    def peer_to_peer(self) -> bool:
+        """Whether GPUs of this type copy to one another; else what they exchange passes the host's memory."""
+        return "host" not in self.interconnect

@@ -76,6 +76,7 @@ PARAMETERS: tuple[Parameter, ...] = (
     ),
     *_each("all_reduce", 0.5, nvlink=10e-6, infinity_fabric=20e-6, pcie=40e-6),
     Parameter(name="link", start=0.45, spread=0.3),
+    Parameter(name="host_link", start=12.5e9, spread=1.0),
     Parameter(name="hop", start=60e-6, spread=0.5),
     Parameter(name="sharpness", start=3.0, spread=2.0),
     Parameter(name="interference", start=0.5, spread=0.4),

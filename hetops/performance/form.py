@@ -5,7 +5,7 @@ With tensor degree k, S stages, bandwidth W, peak F, link N, B sequences of c to
     weights    bytes touched by B tokens / (k W eta_w)
     compute    2 P_active B / (k F eta_c delta)              delta: decoding is less efficient than prefill
     KV         B c bytes a token / (shards W eta_kv)
-    links      2 all-reduces a layer: latency + 2 (k-1)/k hidden x 2 bytes x B / (N/2 eta_N)
+    links      2 all-reduces a layer: latency + 2 (k-1)/k hidden x 2 bytes x B / (N/2 eta_N); H/k where all pass the host's memory
     overhead   of the engine's generation, alpha a layer (more where it routes to experts), and sigma a sequence
     step     = (weights^s + compute^s)^(1/s) + KV + links + overhead
 
@@ -104,7 +104,8 @@ def terms(p: Physics, values: Values) -> Terms:
     attention_flops = p.flops_16 * p.tensor * values["attention"] * np.where(p.amd, 0.6, 1.0)
     volume = 2.0 * (p.tensor - 1.0) / p.tensor * p.hidden * 2.0
     linked = (p.tensor > 1) & ~p.host
-    link = 2.0 * p.layers * volume / (p.link / 2.0 * values["link"])
+    apart, shared = p.link / 2.0 * values["link"], values["host_link"] / p.tensor
+    link = 2.0 * p.layers * volume / np.where(p.through_host, shared, apart)
     return Terms(
         weights=p.weight_bytes / bandwidth,
         shared=p.shared,

@@ -79,6 +79,8 @@ class Physics:
     memory: Floats
     link: Floats
     fast_link: Bools
+    through_host: Bools
+    """GPUs of a node exchange through the host's memory, which they share."""
     amd: Bools
     tuned: Bools
     """Kernels as good as today's; see `tuned`."""
@@ -180,6 +182,7 @@ def _column(r: Replica) -> dict[str, object]:
         "memory": gpu.memory_bytes,
         "link": (min(_NETWORK_GB_PER_SECOND, joined) if over_nodes else joined) * 1e9,
         "fast_link": gpu.nvlink and not over_nodes,
+        "through_host": not gpu.peer_to_peer,
         "amd": gpu.vendor == "amd",
         "tuned": tuned(r),
         "host": host,

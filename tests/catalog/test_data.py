@@ -100,6 +100,12 @@ def test_the_figures_of_a_gpu_type_are_of_this_world(gpu: GpuType) -> None:
     assert gpu.memory_bytes <= gpu.memory_gb * 1.075e9
 
 
+def test_cards_for_games_and_the_a10g_have_no_peer_copies() -> None:
+    without = {g.name for g in CATALOG.gpu_types if not g.peer_to_peer}
+    assert {"RTX4090", "RTX5090", "A10G"} < without
+    assert without.isdisjoint({"L40S", "A6000", "RTX6000-Ada", "RTXPRO6000-Server", "A100-80GB-PCIe", "CPU"})
+
+
 @pytest.mark.parametrize("gpu", [g for g in CATALOG.gpu_types if g.vendor == "nvidia"], ids=lambda g: g.name)
 def test_a_format_is_there_from_its_generation_on(gpu: GpuType) -> None:
     generation = float(gpu.compute_capability)

@@ -202,6 +202,19 @@ def test_a_tensor_group_over_two_nodes_pays_for_the_network() -> None:
     assert ttft[1] > ttft[0] * 1.2
 
 
+def test_gpus_without_peer_copies_share_their_hosts_memory() -> None:
+    """Twice as many of them take as long to exchange a long prompt as half of them and more; others share it out."""
+
+    def ttft(interconnect: str, degree: int) -> float:
+        gpu = replace(GPUS["L40S"], interconnect=interconnect)
+        case = a_case(metric=Metric.TTFT, concurrency=1, tensor_parallel=degree)
+        return answer(replace(case, input_tokens=8000, replica=replace(case.replica, gpu=gpu)))[0]
+
+    assert ttft("PCIe through host", 1) == ttft("PCIe", 1)
+    assert ttft("PCIe through host", 2) > ttft("PCIe", 2)
+    assert ttft("PCIe through host", 8) > ttft("PCIe through host", 4) > 2 * ttft("PCIe", 4)
+
+
 def test_rows_of_one_odd_series_do_not_outvote_the_others() -> None:
     """Twenty rows of one set-up that is twice as slow move the fit less than twenty rows of twenty set-ups do."""
     cases = [replace(c, id=str(i)) for i, c in enumerate(counted(CASES)) if c.metric.is_throughput][::8]
