@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from hetops.app.calibrate import SHIPPED, predict_file
+from hetops.app.calibrate import SHIPPED, predict_file, score_file
 from hetops.catalog import tables
 from hetops.domain.model import Precision
 from hetops.domain.performance import EvidenceLayer
@@ -86,6 +87,13 @@ def test_the_order_of_gpu_types_goes_by_each_gpu_and_that_of_configurations_by_t
     assert right == (Ranked(right=1.0, pairs=1), Ranked(right=1.0, pairs=2))
     assert wrong == (Ranked(right=0.0, pairs=1), Ranked(right=1.0, pairs=2))
     assert gpu_types_ranked(measured[:1], [1.0]) == Ranked(right=None, pairs=0)
+
+
+def test_intervals_hold_for_measurements_of_a_publisher_that_no_fit_saw() -> None:
+    """17 rows of steady loads that GPUStack published: of the interval alone, no value was fitted or chosen on them."""
+    found = score_file(Path(__file__).with_name("outside.csv"))
+    assert (found.rows, found.refused) == (17, 0)
+    assert 0.6 < found.covered < 1.0
 
 
 def test_without_a_single_measurement_the_form_is_a_sound_guess() -> None:
