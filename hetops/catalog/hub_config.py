@@ -34,6 +34,10 @@ _STORED = {
 """Type and bits of weights, as `compressed-tensors` and `modelopt` write them."""
 _PLAIN_MLP = ("opt", "gpt_neox", "starcoder2", "phi", "nemotron")
 """Architectures whose MLP has two matrices rather than three."""
+_WINDOW_EVERY = {"gemma2": 2, "gemma3": 6, "gemma3_text": 6, "llama4_text": 4, "cohere2": 4}
+"""Every so many layers one has no window, where the file leaves it to the architecture."""
+_NOT_CONVERTED = ("modules_to_not_convert", "ignore", "exclude_modules")
+"""Where methods of quantization list what they leave in 16 bit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,10 +106,15 @@ def _model(shape: _Shape, name: str) -> Model:
     latent = shape.number("kv_lora_rank", otherwise=0)
     experts = shape.number(*_EXPERTS, otherwise=0)
     active_experts = shape.number(*_ACTIVE) if experts else 0
-    tables = vocabulary * hidden * (1 if shape.keys.get("tie_word_embeddings") else 2)
-    attention = layers * _attention(shape, hidden, heads, head_size)
+    tied = bool(shape.keys.get("tie_word_embeddings"))
+    tables = vocabulary * hidden * (1 if tied else 2)
+    windowed, window = _windows(shape, layers)
+    linear = windowed if not window else 0
+    attention = (layers - linear) * _attention(shape, hidden, heads, head_size)
+    attention += linear * _linear_attention(shape, hidden)
     everything, passed = _mlps(shape, layers, hidden)
-    cached = latent + shape.number("qk_rope_head_dim") if latent else 2 * kv_heads * head_size
+    values = head_size if latent else shape.number("v_head_dim", otherwise=head_size)
+    cached = latent + shape.number("qk_rope_head_dim") if latent else kv_heads * (head_size + values)
     try:
         return Model(
             name=name,
@@ -123,6 +132,11 @@ def _model(shape: _Shape, name: str) -> Model:
             experts=experts,
             active_experts=active_experts,
             latent_kv=latent > 0,
+            tied_embeddings=tied,
+            windowed_layers=windowed,
+            window_tokens=window,
+            attention_16bit_b=attention / 1e9 if _keeps_attention(shape) else 0.0,
+            native=_checkpoint(shape, name).precision,
             source=str(shape.file),
         )
     except ValueError as fault:
@@ -134,12 +148,64 @@ def _attention(shape: _Shape, hidden: int, heads: int, head_size: int) -> int:
     latent = shape.number("kv_lora_rank", otherwise=0)
     if not latent:
         kv_heads = shape.number("num_key_value_heads", otherwise=heads)
-        return 2 * hidden * head_size * (heads + kv_heads)
+        out = heads * shape.number("v_head_dim", otherwise=head_size)
+        gate = heads * head_size if shape.keys.get("attn_output_gate") else 0
+        return hidden * ((heads + kv_heads) * head_size + out + kv_heads * out // heads + gate)
     own, rope = shape.number("qk_nope_head_dim"), shape.number("qk_rope_head_dim")
     values, narrowed = shape.number("v_head_dim"), shape.number("q_lora_rank", otherwise=0)
     wide = heads * (own + rope)
     queries = narrowed * (hidden + wide) if narrowed else hidden * wide
     return queries + hidden * (latent + rope) + latent * heads * (own + values) + heads * values * hidden
+
+
+def _linear_attention(shape: _Shape, hidden: int) -> int:
+    """Parameters of one layer's linear attention (gated delta rule): queries, keys, values, gates, output."""
+    heads = shape.number("linear_num_value_heads", otherwise=0)
+    values = heads * shape.number("linear_value_head_dim", otherwise=0)
+    keys = shape.number("linear_num_key_heads", otherwise=0) * shape.number(
+        "linear_key_head_dim", otherwise=0
+    )
+    return hidden * (2 * keys + 2 * values + 2 * heads) + values * hidden
+
+
+def _windows(shape: _Shape, layers: int) -> tuple[int, int]:
+    """Layers that attend to the newest tokens alone, and to how many; 0 of these where they are linear. Chunks (Llama 4) count
+    as windows of their length, which is the most that they come to."""
+    window = 0
+    if shape.keys.get("use_sliding_window") is not False:
+        window = shape.number("sliding_window", otherwise=0)
+    window = window or shape.number("attention_chunk_size", otherwise=0)
+    if window >= shape.number("max_position_embeddings", otherwise=window + 1):
+        return 0, 0
+    kinds = shape.keys.get("layer_types")
+    if isinstance(kinds, list):
+        windowed = sum(kind != "full_attention" for kind in kinds)
+        linear = "linear_attention" in kinds
+        return (windowed, 0 if linear else window) if windowed and (window or linear) else (0, 0)
+    interval = shape.number("full_attention_interval", otherwise=0)
+    if interval:
+        return layers - layers // interval, 0
+    return (_windowed(shape, layers), window) if window else (0, 0)
+
+
+def _windowed(shape: _Shape, layers: int) -> int:
+    """Layers with a window where no list names their kinds: those of a pattern, else all."""
+    listed = shape.keys.get("hybrid_layer_pattern")
+    if isinstance(listed, list):
+        return sum(bool(windowed) for windowed in listed)
+    first = shape.number("max_window_layers", otherwise=0)
+    every = shape.number(
+        "sliding_window_pattern", otherwise=_WINDOW_EVERY.get(str(shape.keys.get("model_type")), 0)
+    )
+    return layers - (layers // every if every else min(first, layers))
+
+
+def _keeps_attention(shape: _Shape) -> bool:
+    """Whether the quantized weights leave attention in 16 bit."""
+    told = shape.keys.get("quantization_config")
+    keys: Mapping[str, Any] = told if isinstance(told, dict) else {}
+    listed = (keys.get(name) for name in _NOT_CONVERTED)
+    return any("self_attn" in str(name) for names in listed if isinstance(names, list) for name in names)
 
 
 def _mlps(shape: _Shape, layers: int, hidden: int) -> tuple[int, int]:

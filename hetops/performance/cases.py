@@ -71,6 +71,8 @@ class Case:
     quality: str = ""
     assumed: tuple[str, ...] = ()
     """What the row's words had to be taken for, one sentence each."""
+    noted: tuple[str, ...] = ()
+    """What the row leaves open and is known all the same, one sentence each."""
     place: int = 0
     """Where the row stands among its file's, from 0."""
 

@@ -14,6 +14,15 @@ _MAKE = "RTX|RX|TPU"
 """What publishers write or leave out: a 4090 is an RTX 4090, an RTX A6000 an A6000."""
 _FORM = re.compile(r"SXM|PCIE|NVL(?!\d)|OAM|ADA|TURING|BLACKWELL")
 _MEMORY = re.compile(r"(?<![A-Z\d.])(\d+) ?G(?:I?B)?(?![A-Z\d])")
+_WRITTEN = (
+    (re.compile(r"MAX-Q( WORKSTATION)?"), "MAXQ"),
+    (re.compile(r"RTX[- ]?PRO[- ]?(?=\d)"), "RTXPRO"),
+    (re.compile(r"RTX[- ]?(\d{4})[- ]?PRO(?![A-Z])"), r"RTXPRO\1"),
+    (re.compile(r"H20-?3E"), "H20 141GB"),
+    (re.compile(r"GH200 480GB"), "GH200 96GB"),
+    (re.compile(r"DGX[- ]SPARK"), "GB10"),
+)
+"""What is written in another way than the table does: 480 GB is the memory of a GH200's CPU."""
 _ALIKE = 0.1
 """What drivers, vendors and providers print of one memory differs by less."""
 
@@ -25,7 +34,9 @@ def known_gpu(name: str, gpus: Sequence[GpuType]) -> Meant[GpuType]:
     Raises:
         ValueError: no GPU type has such a chip.
     """
-    told = _COUNT.sub("", plain(name).upper().replace("_", "-").replace("MAX-Q", "MAXQ"))
+    told = _COUNT.sub("", plain(name).upper().replace("_", "-"))
+    for written, meant in _WRITTEN:
+        told = written.sub(meant, told)
     found = [(length, gpu) for gpu in gpus if (length := _length_of_chip(told, gpu))]
     if not found:
         raise ValueError(

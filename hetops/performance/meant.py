@@ -8,7 +8,9 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
-NOT_TOLD = frozenset({"", "-", "?", "auto", "none", "n/a", "na", "nan", "null", "default", "unknown"})
+NOT_TOLD = frozenset(
+    {"", "-", "?", "auto", "none", "n/a", "na", "nan", "null", "default", "unknown", "native", "original"}
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,6 +20,7 @@ UTILISATION = {"vllm": 0.92, "sglang": 0.88, "llamacpp": 0.90}
 """Share of a GPU's memory that an engine takes for weights, activations and KV together."""
 
 _GGUF = (Precision.GGUF_Q4_K_M, Precision.GGUF_Q8_0)
+_MXFP4_BYTES = 0.53125
 _BATCHED_TOKENS = 8192
 """Tokens of one prefill step whose activations must fit (vLLM's default `--max-num-batched-tokens` for servers)."""
 _ACTIVATION_COPIES = 8
@@ -65,7 +66,7 @@ def weights(model: Model, precision: Precision) -> Weights:
     """A model's weights as checkpoints of that precision hold them. Quantized ones other than GGUF keep embeddings and head in
     16 bit, those of four bits the attention that the model says too."""
     total, of_experts = model.parameters_b * 1e9, _expert_parameters(model)
-    each, table = precision.bytes_per_value, float(model.vocabulary * model.hidden)
+    each, table = _bytes_per_value(model, precision), float(model.vocabulary * model.hidden)
     wide = each if precision in _GGUF else max(each, 2.0)
     kept = table if model.tied_embeddings else 2.0 * table
     kept = min(kept + kept_in_16_bit(model, precision), total - of_experts)
@@ -78,6 +79,11 @@ def weight_bytes(model: Model, precision: Precision) -> float:
     """Bytes of all weights."""
     found = weights(model, precision)
     return found.looked_up + found.streamed
+
+
+def _bytes_per_value(model: Model, precision: Precision) -> float:
+    """Those of MXFP4, 32 values of which share a scale, where the makers published it; those of NVFP4 where others made it."""
+    return _MXFP4_BYTES if precision is model.native is Precision.FP4 else precision.bytes_per_value
 
 
 def kept_in_16_bit(model: Model, precision: Precision) -> float:

@@ -8,19 +8,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
-from hetops.domain.model import Model
+from hetops.domain.model import Model, Precision
 from hetops.errors import nearest
 from hetops.performance.meant import Meant, did_you_mean, plain
 
 _TUNED_FROM_HERE = ("instruct", "chat", "it", "hf")
 _TUNING = re.compile(
     r"instruct|chat|it|hf|base|pt|thinking|reasoning|preview|turbo|fast|sft|dpo|rlhf|lora|interactive|server|offline|text"
-    r"|meta|nvidia|amd|neuralmagic|redhatai|unsloth|thebloke|hugging|quants|latest|qat"
+    r"|meta|nvidia|amd|neuralmagic|redhatai|unsloth|thebloke|hugging|quants|latest|qat|terminus|exp|moe"
     r"|awq|gptq|bnb|bitsandbytes|gguf|ggml|exl\d|hqq|autoround|torchao|marlin|dynamic|static|quant|quantized|per(?:tensor|channel|token)|kv|block|nf4|e4m3|e5m2"
     r"|(?:nv|mx)?(?:b?f|tf|bfloat|float|u?int)p?\d{1,2}\w*|w\d+a\w+|\d+bit|i?q\d[\w.]*|[kmslx]{1,2}|xxs|nl|g\d+|tp\d+"
-    r"|v[01](?:\.\d+)?|\d{4,8}|\d+k|\d\d(?:\.\d+)?"
+    r"|v\d(?:\.\d+)?|\d{4,8}|\d+k|\d\d(?:\.\d+)?"
 )
 """Words that leave a shape what it is: what it was tuned for, how its weights are stored, by whom and when; MLPerf's 99.9."""
+_SEES = ("vl", "vision")
+"""Words that leave the text part what it is."""
 _SIZE = re.compile(r"(?:(\d+)x)?(\d+(?:\.\d+)?)([bm])")
 _ACTIVE = re.compile(r"a(\d+(?:\.\d+)?)b")
 _EXPERTS = re.compile(r"\d+e")
@@ -98,15 +100,18 @@ class ModelNames:
             yield alone, True
 
     def _like(self, words: Sequence[str], size: _Size) -> Model | None:
-        """The model nearest in size, and of those near enough the one whose name is most alike; None where none is near."""
+        """The model nearest in size, and of those near enough the one whose name is most alike, plain attention rather than any
+        other; None where none is near."""
 
         def apart(model: Model) -> float:
             of_all = abs(math.log(model.parameters_b / size.total_b))
             return of_all + (abs(math.log(model.active_parameters_b / size.active_b)) if size.active_b else 0)
 
-        def unlike(model: Model) -> tuple[int, float]:
-            near = apart(model) < _SAME_SIZE
-            return (-len(set(words) & set(_words(model.name))) if near else 1), apart(model)
+        def unlike(model: Model) -> tuple[int, bool, float]:
+            if apart(model) >= _SAME_SIZE:
+                return 1, False, apart(model)
+            own = model.latent_kv or model.windowed_layers > 0
+            return -len(set(words) & set(_words(model.name))), own, apart(model)
 
         kinds = (True, False) if size.mixture is None else (size.mixture,)
         pool = [m for m in self.models if bool(m.experts) in kinds and apart(m) < _LIKE_SIZE]
@@ -138,7 +143,14 @@ class _Size:
 
 def _resized(shape: Model, name: str, size: _Size) -> Model:
     active_b = size.active_b or size.total_b * shape.active_parameters_b / shape.parameters_b
-    return replace(shape, name=name, parameters_b=size.total_b, active_parameters_b=active_b)
+    return replace(
+        shape,
+        name=name,
+        parameters_b=size.total_b,
+        active_parameters_b=active_b,
+        attention_16bit_b=0.0,
+        native=Precision.BF16,
+    )
 
 
 def _billions(size: re.Match[str]) -> float:
@@ -171,4 +183,4 @@ def _words(name: str) -> list[str]:
     stem = plain(name).lower().rpartition("/")[2]
     stem = re.sub(r"(?<=\d) (?=b\b)", "", stem)
     stem = re.sub(r"(?<=\d)[-_ ](?=\d(?:[-_ ]|$))", ".", stem)
-    return [w for w in re.split(r"[^a-z0-9.]+|(?<!\d)\.|\.(?!\d)", stem) if w]
+    return [w for w in re.split(r"[^a-z0-9.]+|(?<!\d)\.|\.(?!\d)", stem) if w and w not in _SEES]

@@ -18,11 +18,12 @@ _BITS = (
     (re.compile(r"f(?:p|loat)?16|half"), Precision.FP16),
     (re.compile(r"t?f(?:p|loat)?32|full|32bits?"), Precision.FP32),
     (re.compile(r"u?i(?:nt)?8|8bits?"), Precision.INT8),
-    (re.compile(r"u?i(?:nt)?[2-5]|[2-5]bits?|nf4"), Precision.INT4),
+    (re.compile(r"u?i(?:nt)?[2-5]|[2-5](?:bits?|bpw)|nf4"), Precision.INT4),
 )
+_KV = re.compile(r"kv[-_ ]?(?:cache)?[-_ ]?((?:b?f|int)?p?\d+)|(?<![a-z])((?:f|int)p?\d+)[-_ ]kv$")
 _ODD_BITS = re.compile(r"(?:mx)?f(?:p|loat)?6\w*|(?:u?i(?:nt)?)?[235](?:bits?)?")
 """Of these the nearest counts."""
-_METHODS = ("awq", "gptq", "marlin", "bnb", "bitsandbytes")
+_METHODS = ("awq", "gptq", "marlin", "bnb", "bitsandbytes", "hqq", "exl2", "exl3")
 """They store four bits unless they say otherwise."""
 
 
@@ -53,6 +54,14 @@ def told_of(words: list[str]) -> Meant[Precision] | None:
         if found := _of_word(word, floating=floating):
             return found
     return Meant(thing=Precision.INT4) if any(word in _METHODS for word in words) else None
+
+
+def kv_told_of(text: str) -> Precision | None:
+    """The precision of the KV cache where a word for that of the weights tells it too (`bf16-kvfp8`, `FP8-KV`)."""
+    found = _KV.search(plain(text).lower())
+    word = next(filter(None, found.groups()), "") if found else ""
+    told = _of_word(f"int{word}" if word.isdigit() else word, floating=False)
+    return told.thing if told else None
 
 
 def _of_word(word: str, *, floating: bool) -> Meant[Precision] | None:

@@ -59,7 +59,7 @@ def _prediction(case: Case, value: float, calibration: Calibration) -> Predictio
         value=value,
         low=value / factor,
         high=value * factor,
-        evidence="; ".join((str(layer), *case.assumed)),
+        evidence="; ".join((str(layer), *case.assumed, *case.noted)),
     )
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TypeVar
 
@@ -23,7 +23,7 @@ from hetops.performance.meant import NOT_TOLD, Meant, plain
 from hetops.performance.memory import weight_bytes
 from hetops.performance.model_names import ModelNames
 from hetops.performance.physics import Replica
-from hetops.performance.precision_names import known_precision, told_of
+from hetops.performance.precision_names import known_precision, kv_told_of, told_of
 from hetops.performance.sheet import BEYOND
 
 NEEDED = ("gpu", "model", "input_tokens", "output_tokens", "metric")
@@ -85,7 +85,7 @@ def _case(row: Row, place: int, names: _Names) -> Case:
     if BEYOND in row:
         raise ValueError(f"more cells than columns ({row[BEYOND]!r}): put a cell with a separator in quotes")
     metric = _metric(_told(row, "metric"))
-    replica, assumed = _replica(row, names)
+    replica, assumed, noted = _replica(row, names)
     alone = not metric.is_throughput and not (
         _above_none(row, "concurrency") or _above_none(row, "request_rate")
     )
@@ -104,17 +104,18 @@ def _case(row: Row, place: int, names: _Names) -> Case:
         source=row.get("source", ""),
         quality=row.get("quality", "").upper(),
         assumed=tuple(filter(None, (*assumed, lone))),
+        noted=tuple(filter(None, noted)),
         place=place,
     )
 
 
-def _replica(row: Row, names: _Names) -> tuple[Replica, tuple[str, ...]]:
-    """The replica of a row, and what was assumed of it, some of it empty; without a tensor degree, one GPU where the weights
-    fit into it, else all of them."""
+def _replica(row: Row, names: _Names) -> tuple[Replica, tuple[str, ...], tuple[str, ...]]:
+    """The replica of a row, what was assumed of it, and what is known of it untold, some of it empty; without a tensor degree, one
+    GPU where the weights fit into it, else all of them."""
     gpu = _meant("gpu", _told(row, "gpu"), names.gpu)
     model = _meant("model", _told(row, "model"), lambda name: names.model(name, _size(row)))
-    weights = _weights(row)
-    kv = _meant("precision_kv", row.get("precision_kv", ""), known_precision)
+    weights, noted = _weights(row, model.thing)
+    kv = _kv(row)
     stages = _whole(row, "pp", 1)
     if stages > model.thing.layers:
         raise ValueError(
@@ -132,8 +133,31 @@ def _replica(row: Row, names: _Names) -> tuple[Replica, tuple[str, ...]]:
         generation=generation(engine, row.get("engine_version", "")),
     )
     like_vllm = "" if is_known(engine) else f"engine {engine or '(none told)'} taken for one like vllm"
-    assumed = (gpu.assumed, model.assumed, weights.assumed, kv.assumed, like_vllm, _too_heavy(replica))
-    return replica, assumed
+    replica, lighter = _as_published(replica)
+    assumed = (
+        gpu.assumed,
+        model.assumed,
+        weights.assumed,
+        kv.assumed,
+        like_vllm,
+        lighter,
+        _too_heavy(replica),
+    )
+    return replica, assumed, (noted,)
+
+
+def _as_published(r: Replica) -> tuple[Replica, str]:
+    """The replica with the weights that its makers published, where those of 16 bit that are told do not lie in the GPUs: what a
+    publisher told is then the format of activations."""
+    gpus, native = r.tensor_parallel * r.pipeline_parallel, r.model.native
+    memory = gpus * r.gpu.memory_bytes
+    if weight_bytes(r.model, r.weights) <= memory or r.weights.bytes_per_value != 2.0:
+        return r, ""
+    if weight_bytes(r.model, native) > memory:
+        return r, ""
+    return replace(
+        r, weights=native
+    ), f"weights of {r.weights} taken for {native}, as {r.model.name} is published"
 
 
 def _too_heavy(r: Replica) -> str:
@@ -147,12 +171,26 @@ def _too_heavy(r: Replica) -> str:
     )
 
 
-def _weights(row: Row) -> Meant[Precision]:
-    """The precision of the weights; where its column is empty, what the model's name tells (`...-AWQ`)."""
+def _weights(row: Row, model: Model) -> tuple[Meant[Precision], str]:
+    """The precision of the weights; where its column is empty, what the model's name tells (`...-AWQ`), else how its makers
+    published it, and that this is so where it is not 16 bit."""
+    if _tells(row, "precision_weights"):
+        return _meant("precision_weights", row["precision_weights"], known_precision), ""
     in_name = told_of(re.split(r"[^a-z0-9]+", row["model"].lower()))
-    if in_name and not _tells(row, "precision_weights"):
-        return in_name
-    return _meant("precision_weights", row.get("precision_weights", ""), known_precision)
+    if in_name:
+        return in_name, ""
+    noted = (
+        "" if model.native is Precision.BF16 else f"weights in {model.native}, as {model.name} is published"
+    )
+    return Meant(thing=model.native), noted
+
+
+def _kv(row: Row) -> Meant[Precision]:
+    """The precision of the KV cache; where its column is empty, what stands beside that of the weights or the model's name."""
+    if _tells(row, "precision_kv"):
+        return _meant("precision_kv", row["precision_kv"], known_precision)
+    found = (kv_told_of(row.get(name, "")) for name in ("precision_weights", "model"))
+    return Meant(thing=next(filter(None, found), Precision.BF16))
 
 
 def _meant(column: str, text: str, meaning: Callable[[str], Meant[T]]) -> Meant[T]:

@@ -17,15 +17,7 @@ from tests.doubles.providers import NOW
 CATALOG = tables.load()
 TABLES = sorted(p.stem for p in DATA.glob("*.csv"))
 SOURCES = (DATA / "SOURCES.md").read_text(encoding="utf-8")
-LATENT_ATTENTION = {
-    "deepseek-v3",
-    "deepseek-v3.1",
-    "deepseek-v3.2",
-    "deepseek-r1",
-    "kimi-k2",
-    "kimi-k2.5",
-    "glm-5",
-}
+LATENT_ATTENTION = {row["model"] for row in tables.rows("models") if row["mla_kv_lora"]}
 """Their KV cache holds one compressed vector a token, not keys and values a head."""
 
 
@@ -118,7 +110,7 @@ def test_a_format_is_there_from_its_generation_on(gpu: GpuType) -> None:
 def test_the_shape_of_a_model_hangs_together(model: Model) -> None:
     per_head = 2 * 2 * model.layers * model.kv_heads * model.head_size
     if model.name in LATENT_ATTENTION:
-        assert model.kv_bytes_per_token_16bit < per_head / 10
+        assert model.kv_bytes_per_token_16bit < per_head / 5
     else:
         assert model.kv_bytes_per_token_16bit == per_head
     assert model.kv_heads <= model.heads
@@ -129,6 +121,9 @@ def test_the_shape_of_a_model_hangs_together(model: Model) -> None:
     embedding_b = model.vocabulary * model.hidden / 1e9
     assert embedding_b < model.parameters_b
     assert model.context_tokens >= 1024
+    assert 0 <= model.windowed_layers <= model.layers
+    assert model.window_tokens < model.context_tokens
+    assert model.attention_16bit_b < model.active_parameters_b
     assert model.licence
 
 
@@ -169,7 +164,7 @@ def test_a_machine_types_gpu_memory_is_that_of_its_gpu_type() -> None:
         whole = row["gpu_count"].isdigit() and row["gpu"] in known and row["gpu_memory_gb_each"]
         fraction = "not for LLM serving" in row["notes"]
         if whole and not fraction:
-            assert float(row["gpu_memory_gb_each"]) == pytest.approx(known[row["gpu"]], rel=0.06), row
+            assert float(row["gpu_memory_gb_each"]) == pytest.approx(known[row["gpu"]], rel=0.07), row
 
 
 def test_measurements_are_of_known_models_above_zero_and_mostly_of_known_gpu_types() -> None:

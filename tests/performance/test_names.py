@@ -9,7 +9,7 @@ from hetops.domain.model import Precision
 from hetops.performance.generation import Generation, generation, is_known
 from hetops.performance.gpu_names import known_gpu
 from hetops.performance.model_names import ModelNames
-from hetops.performance.precision_names import known_precision
+from hetops.performance.precision_names import known_precision, kv_told_of
 
 CATALOG = tables.load()
 MODELS = ModelNames.of(CATALOG.models)
@@ -66,6 +66,24 @@ MODELS = ModelNames.of(CATALOG.models)
         ("MI250", "MI250"),
         ("Intel Gaudi 3", "Gaudi3"),
         ("TPU v5e-8", "TPUv5e"),
+        ("B200 SXM 180GB", "B200"),
+        ("NVIDIA B200 192GB HBM3e", "B200"),
+        ("HGX B300", "B300"),
+        ("B300 288GB", "B300"),
+        ("NVIDIA RTX PRO 6000 Blackwell Server Edition", "RTXPRO6000-Server"),
+        ("NVIDIA RTX PRO 6000 Blackwell Max-Q Workstation Edition", "RTXPRO6000-MaxQ"),
+        ("RTX 6000 Pro", "RTXPRO6000-Server"),
+        ("rtx6000pro", "RTXPRO6000-Server"),
+        ("RTX PRO 4500 Blackwell", "RTXPRO4500"),
+        ("NVIDIA RTX 4500 Ada Generation", "RTX4500-Ada"),
+        ("RTX PRO 5000 72GB", "RTXPRO5000-72GB"),
+        ("H20-3e", "H20-141GB"),
+        ("NVIDIA GH200 480GB", "GH200-96GB"),
+        ("DGX Spark", "GB10"),
+        ("NVIDIA-H100-PCIE-80GB", "H100-PCIe"),
+        ("2xH100-NVL", "H100-NVL"),
+        ("A100-PCIE-40GB", "A100-40GB-PCIe"),
+        ("AMD MI325X 256GB", "MI325X"),
     ],
 )
 def test_gpus_are_known_by_the_names_that_publishers_use(name: str, meant: str) -> None:
@@ -122,6 +140,25 @@ def test_a_chip_within_another_word_is_not_that_chip(name: str) -> None:
         ("Llama-4-Scout-17B-16E-Instruct", "llama-4-scout"),
         ("openai/gpt-oss-120b", "gpt-oss-120b"),
         ("Phi-3-mini-128k-instruct", "phi-3-mini-3.8b"),
+        ("gpt-oss-120b (mxfp4)", "gpt-oss-120b"),
+        ("DeepSeek-R1-0528-FP4", "deepseek-r1"),
+        ("nvidia/DeepSeek-R1-0528-FP4-v2", "deepseek-r1"),
+        ("DeepSeek-V3.1-Terminus", "deepseek-v3.1"),
+        ("DeepSeek-V3.2-Exp", "deepseek-v3.2"),
+        ("DeepSeek-V2-Lite-Chat", "deepseek-v2-lite"),
+        ("Kimi K2 Thinking", "kimi-k2-thinking"),
+        ("Qwen2.5-VL-7B-Instruct", "qwen2.5-7b"),
+        ("Qwen3-VL-235B-A22B-Instruct-FP8", "qwen3-235b-a22b"),
+        ("Qwen3-Next-80B-A3B-Thinking", "qwen3-next-80b-a3b"),
+        ("Qwen3-Coder-30B-A3B-Instruct", "qwen3-coder-30b-a3b"),
+        ("RedHatAI/Llama-4-Scout-17B-16E-Instruct-quantized.w4a16", "llama-4-scout"),
+        ("Mistral-7B-Instruct-v0.1", "mistral-7b-v0.1"),
+        ("mistralai/Mistral-7B-v0.1", "mistral-7b-v0.1"),
+        ("Mistral-Small-3.2-24B-Instruct-2506", "mistral-small-3.2-24b"),
+        ("Magistral-Small-2506", "magistral-small-24b"),
+        ("zai-org/GLM-4.5-Air-FP8", "glm-4.5-air"),
+        ("gemma3:12b", "gemma-3-12b"),
+        ("llama-65b", "llama-1-65b"),
     ],
 )
 def test_models_are_known_by_the_names_that_publishers_use(name: str, meant: str) -> None:
@@ -147,8 +184,8 @@ def test_every_model_is_known_by_its_own_name_and_its_repository_whatever_was_do
     [
         ("foo-13b", "llama-2-13b", 13, 13),
         ("Qwen9-30B-A3B", "qwen3-30b-a3b", 30, 3),
-        ("Qwen3-Coder-30B-A3B-Instruct", "qwen3-30b-a3b", 30, 3),
-        ("deepseek-r1-distill-qwen-1.5b", "qwen2.5-1.5b", 1.5, 1.5),
+        ("K-EXAONE-236B-A23B", "qwen3-235b-a22b", 236, 23),
+        ("foo-1.5b", "qwen2.5-1.5b", 1.5, 1.5),
         ("foo-135m", "gemma-3-270m", 0.135, 0.135),
         ("foo-8x7b", "mixtral-8x7b", 45.9, 12.7),
     ],
@@ -215,12 +252,39 @@ def test_a_model_of_no_known_name_or_size_is_unknown(name: str) -> None:
         ("gguf-q4_k_m", Precision.GGUF_Q4_K_M),
         ("iq4_xs", Precision.GGUF_Q4_K_M),
         ("q8_0", Precision.GGUF_Q8_0),
+        ("W4A16-G128", Precision.INT4),
+        ("AWQ-Int4", Precision.INT4),
+        ("exl2 4.0bpw", Precision.INT4),
+        ("bf16-kvfp8", Precision.BF16),
+        ("NVFP4 (W4A4)", Precision.FP4),
+        ("FP8 block-scaled", Precision.FP8),
+        ("MXFP8", Precision.FP8),
+        ("UD-Q4_K_XL", Precision.GGUF_Q4_K_M),
     ],
 )
 def test_precisions_are_known_by_the_words_that_publishers_use(word: str, meant: Precision) -> None:
     found = known_precision(word)
     assert found.thing is meant
     assert found.assumed == ""
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"),
+    [
+        ("bf16-kvfp8", Precision.FP8),
+        ("FP8-KV", Precision.FP8),
+        ("NVFP4-KVFP8", Precision.FP8),
+        ("amd/Llama-3.1-70B-Instruct-FP8-KV", Precision.FP8),
+        ("fp8 (kv cache fp16)", Precision.FP16),
+        ("QServe W4A8KV4", Precision.INT4),
+        ("nvfp4", None),
+        ("fp8-kvasir", None),
+    ],
+)
+def test_a_precision_of_the_kv_cache_may_stand_beside_that_of_the_weights(
+    word: str, meant: Precision | None
+) -> None:
+    assert kv_told_of(word) is meant
 
 
 @pytest.mark.parametrize(

@@ -349,3 +349,39 @@ def test_a_spoilt_row_gets_an_answer_or_a_reason_that_names_its_column(tmp_path:
         if p.value is None:
             assert p.reason.startswith((*COLUMNS, "more cells than columns")), p
     assert {m.value for m in Metric} == {p.metric for p in answers}
+
+
+@pytest.mark.parametrize(
+    ("model", "weights", "meant", "noted"),
+    [
+        ("gpt-oss-120b", "", Precision.FP4, "weights in fp4, as gpt-oss-120b is published"),
+        ("DeepSeek-R1", "auto", Precision.FP8, "weights in fp8, as deepseek-r1 is published"),
+        ("Kimi-K2-Instruct", "native", Precision.FP8, "weights in fp8, as kimi-k2 is published"),
+        ("DeepSeek-R1-0528-FP4", "", Precision.FP4, ""),
+        ("DeepSeek-R1", "int4-awq", Precision.INT4, ""),
+        ("Qwen3-235B-A22B-FP8", "", Precision.FP8, ""),
+        ("Llama-3.1-8B", "", Precision.BF16, ""),
+    ],
+)
+def test_weights_that_nobody_told_are_those_that_the_makers_published(
+    model: str, weights: str, meant: Precision, noted: str
+) -> None:
+    found = read(gpu="B200", gpu_count="8", tp="8", model=model, precision_weights=weights)
+    assert found.replica.weights is meant
+    answer = predictions([found], calibration())[0]
+    assert answer.evidence == "; ".join(filter(None, ("prior", noted)))
+    assert math.log(answer.high / answer.value) < 1.1 * ASSUMED_HALF_WIDTH, "nothing is assumed"
+
+
+def test_16_bit_that_does_not_fit_is_taken_for_what_the_makers_published_and_said_so() -> None:
+    found = read(gpu="H200", gpu_count="8", tp="8", model="DeepSeek-R1", precision_weights="bf16")
+    assert found.replica.weights is Precision.FP8
+    assert found.assumed == ("weights of bf16 taken for fp8, as deepseek-r1 is published",)
+    fits = read(gpu="B300", gpu_count="8", tp="8", model="DeepSeek-R1", precision_weights="bf16")
+    assert (fits.replica.weights, fits.assumed) == (Precision.BF16, ())
+
+
+def test_a_kv_cache_s_precision_is_read_where_that_of_the_weights_tells_it() -> None:
+    assert read(precision_weights="bf16-kvfp8").replica.kv is Precision.FP8
+    assert read(model="amd/Llama-3.1-8B-Instruct-FP8-KV").replica.kv is Precision.FP8
+    assert read(precision_weights="bf16-kvfp8", precision_kv="fp16").replica.kv is Precision.FP16

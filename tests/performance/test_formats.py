@@ -1,0 +1,168 @@
+"""Windowed layers and formats of weights, worked by hand: bytes held and read, operations, and the format that they run in."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from hetops.catalog import tables
+from hetops.domain.configuration import Configuration
+from hetops.domain.model import Precision
+from hetops.performance.estimate import calibration, step_times
+from hetops.performance.form import terms
+from hetops.performance.generation import Generation
+from hetops.performance.memory import fit, weight_bytes, weights
+from hetops.performance.physics import Replica, computes_in, physics
+
+CATALOG = tables.load()
+GPUS = {g.name: g for g in CATALOG.gpu_types}
+OSS = CATALOG.model("gpt-oss-120b")
+GEMMA = CATALOG.model("gemma-3-27b")
+
+
+def replica(gpu: str, weights: Precision, model: str = "llama-3.1-8b") -> Replica:
+    return Replica(gpu=GPUS[gpu], model=CATALOG.model(model), weights=weights)
+
+
+@pytest.mark.parametrize(
+    ("gpu", "weights", "format", "tera_operations"),
+    [
+        ("H100-SXM", Precision.FP4, Precision.BF16, 989),
+        ("A100-80GB-SXM", Precision.FP4, Precision.BF16, 312),
+        ("MI300X", Precision.FP4, Precision.BF16, 1307.4),
+        ("B200", Precision.FP4, Precision.FP4, 9000),
+        ("RTX5090", Precision.FP4, Precision.FP4, 1676),
+        ("A100-80GB-SXM", Precision.FP8, Precision.BF16, 312),
+        ("L4", Precision.FP8, Precision.FP8, 242.5),
+        ("H100-SXM", Precision.INT4, Precision.BF16, 989),
+        ("B200", Precision.INT4, Precision.BF16, 2250),
+        ("A100-80GB-SXM", Precision.INT8, Precision.INT8, 624),
+        ("MI250", Precision.FP8, Precision.BF16, 362),
+    ],
+)
+def test_weights_that_a_gpu_cannot_multiply_are_multiplied_in_16_bit(
+    gpu: str, weights: Precision, format: Precision, tera_operations: float
+) -> None:
+    asked = replica(gpu, weights)
+    found = physics([asked])
+    assert computes_in(asked) is format
+    assert found.flops[0] == pytest.approx(tera_operations * 1e12, rel=1e-9)
+    assert (found.fp8[0], found.fp4[0]) == (format is Precision.FP8, format is Precision.FP4)
+    four_bits_alone = weights.bytes_per_value < 0.7 and format is Precision.BF16
+    assert found.weight_only_4bit[0] == four_bits_alone
+
+
+def test_mxfp4_of_the_makers_meets_activations_of_eight_bits_where_there_is_fp4_and_attention_stays_in_16() -> (
+    None
+):
+    on_b200 = replica("B200", Precision.FP4, OSS.name)
+    assert computes_in(on_b200) is Precision.FP8
+    assert computes_in(replica("H100-SXM", Precision.FP4, OSS.name)) is Precision.BF16
+    active, kept = OSS.active_parameters_b, OSS.attention_16bit_b
+    assert physics([on_b200]).flops[0] == pytest.approx(
+        active / (kept / 2250 + (active - kept) / 4500) * 1e12
+    )
+
+
+@pytest.mark.parametrize(
+    ("model", "precision", "gigabytes"),
+    [
+        ("gpt-oss-120b", Precision.FP4, 60.8 * 1.0737),
+        ("gpt-oss-20b", Precision.FP4, 12.8 * 1.0737),
+        ("deepseek-v3", Precision.FP8, 688.6 - 14.0),
+        ("kimi-k2.5", Precision.INT4, 595.0),
+        ("llama-3.1-405b", Precision.FP8, 410.0),
+        ("llama-3.1-8b", Precision.FP8, 9.08),
+        ("llama-3.2-1b", Precision.BF16, 2.47),
+    ],
+)
+def test_weights_weigh_what_the_published_checkpoints_do(
+    model: str, precision: Precision, gigabytes: float
+) -> None:
+    """Of DeepSeek V3 without its 14 GB of a draft module; Kimi K2.5 keeps its shared and first layers in 16 bit too."""
+    found = weight_bytes(CATALOG.model(model), precision) / 1e9
+    assert found == pytest.approx(gigabytes, rel=0.07 if model.startswith("kimi") else 0.02)
+
+
+def test_a_lone_token_reads_attention_and_head_in_16_bit_and_four_experts_in_four() -> None:
+    parts = weights(OSS, Precision.FP4)
+    attention = 36 * 2 * 2880 * 64 * (64 + 8)
+    head, experts = 2880 * 201_088, 36 * 4 * 3 * 2880 * 2880
+    assert parts.looked_up == pytest.approx(2 * head, rel=1e-6)
+    assert parts.passed == pytest.approx(2 * (attention + head), rel=0.02)
+    assert parts.experts * 4 / 128 == pytest.approx(experts * 0.53125, rel=0.02)
+
+
+def test_a_head_that_is_the_embeddings_is_read_and_held_once() -> None:
+    tied = CATALOG.model("llama-3.2-1b")
+    apart = replace(tied, tied_embeddings=False)
+    table = tied.vocabulary * tied.hidden
+    assert weights(tied, Precision.BF16).streamed == tied.parameters_b * 2e9
+    assert weights(apart, Precision.BF16).streamed == pytest.approx(tied.parameters_b * 2e9 - 2 * table)
+
+
+@pytest.mark.parametrize("tokens", [100, 1024, 5000, 100_000])
+def test_windowed_layers_attend_to_their_window_alone(tokens: int) -> None:
+    """Against sums over layers and tokens."""
+    r = replica("H200-SXM", Precision.BF16, GEMMA.name)
+    found = terms(physics([r]), calibration().values)
+    seen = [min(tokens, 1024)] * 52 + [tokens] * 10
+    assert found.attended(np.array([float(tokens)]))[0] == pytest.approx(np.mean(seen))
+    full = terms(physics([replace(r, model=replace(GEMMA, windowed_layers=0))]), calibration().values)
+    both = [t.prefill_seconds(np.array([float(tokens)]))[0] for t in (found, full)]
+    assert (both[0] < both[1]) if tokens > 1024 else (both[0] == both[1])
+    positions = np.arange(tokens)
+    pairs = (52 * np.minimum(positions, 1024).sum() + 10 * positions.sum()) / 62
+    steps = step_times([configuration("vllm")], GEMMA, GPUS)[0]
+    assert steps.squares(tokens) / 2 == pytest.approx(pairs, rel=0.02)
+    assert steps.attended(tokens) == pytest.approx(np.mean(seen))
+
+
+def configuration(engine: str, context: int = 8192, model: str = GEMMA.name) -> Configuration:
+    return Configuration(
+        model=model,
+        engine=engine,
+        gpu="H200-SXM",
+        weights=Precision.BF16,
+        kv=Precision.BF16,
+        checkpoint="hub",
+        max_sequences=256,
+        max_context_tokens=context,
+    )
+
+
+@pytest.mark.parametrize(("engine", "forgotten"), [("vllm", 1.0), ("sglang", 0.2)])
+def test_engines_keep_of_windowed_layers_what_their_documents_say(engine: str, forgotten: float) -> None:
+    found = step_times([configuration(engine)], GEMMA, GPUS)[0]
+    assert found.kept(8192) == pytest.approx(8192 - forgotten * 52 / 62 * (8192 - 1024))
+    assert found.kept(found.longest) == pytest.approx(found.kv_capacity_tokens, rel=1e-3)
+
+
+def test_engines_of_before_keep_all_and_read_the_window() -> None:
+    held = [
+        physics([replace(replica("H200-SXM", Precision.BF16, GEMMA.name), generation=g)]).kept(
+            np.array([9000.0])
+        )
+        for g in (Generation.VLLM_OLD, Generation.TRTLLM_NEW, Generation.VLLM_NEW)
+    ]
+    assert held[0] == held[1] == 9000.0
+    assert held[2] < 3000.0
+
+
+def test_a_context_that_fits_by_its_windows_alone_fits_where_the_engine_keeps_no_more() -> None:
+    windowed = fit(configuration("vllm", 131_072), GEMMA, GPUS["H200-SXM"])
+    plain = replace(GEMMA, windowed_layers=0)
+    held = fit(configuration("vllm", 131_072), plain, GPUS["H200-SXM"]).kv_capacity_tokens
+    assert windowed.reason == ""
+    assert fit(configuration("vllm", held * 2), plain, GPUS["H200-SXM"]).reason
+    assert fit(configuration("vllm", held * 2), GEMMA, GPUS["H200-SXM"]).reason == ""
+
+
+def test_layers_of_linear_attention_have_no_kv() -> None:
+    model = CATALOG.model("qwen3-next-80b-a3b")
+    found = step_times([configuration("vllm", model=model.name)], model, {"H200-SXM": GPUS["B300"]})[0]
+    assert found.attended(4000) == pytest.approx(1000)
+    assert found.kept(4000) == pytest.approx(1000)
+    assert found.squares(4000) == pytest.approx(4000**2 / 4)
