@@ -221,7 +221,7 @@ def _explaining(problem: Problem) -> str:
         raise SystemExit("the catalogue serves nobody: its generator is wrong")
     solved = time.process_time()
     weighed = weigh(problem, proven, limit_seconds=DEFAULT_LIMIT_SECONDS, most_gap=PROOF_GAP)
-    told = why(Case(problem=problem, solution=weighed.solution, seconds=DEFAULT_LIMIT_SECONDS / 12))
+    told = why(Case.of(problem, weighed.solution, seconds=DEFAULT_LIMIT_SECONDS / 12))
     return (
         f"proven to {proven.gap:.0e} in {solved - began:.2f} CPU s; explained in {time.process_time() - solved:.2f} CPU s:"
         f" {len(told)} sentences, {len(weighed.alternatives)} losers"

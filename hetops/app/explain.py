@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from hetops.app.candidates import Asked
@@ -79,7 +79,7 @@ def explain(asked: ExplainAsked) -> Explained:
         return Explained(problem=posed.problem, explanation=explanation)
     solution = _answer(posed, asked.limit_seconds)
     seconds = max(asked.limit_seconds / MOST_SEARCHES, 1.0)
-    case = Case(problem=posed.problem, solution=solution, seconds=seconds, loosen=posed.loosen)
+    case = Case.of(posed.problem, solution, seconds=seconds, loosen=posed.loosen)
     return Explained(problem=posed.problem, explanation=_told(asked, posed, case))
 
 
@@ -130,7 +130,7 @@ def _told(asked: ExplainAsked, posed: _Posed, case: Case) -> Explanation:
 
 def _why(case: Case, limit_seconds: float) -> Explanation:
     weighed = weigh(case.problem, case.solution, limit_seconds=limit_seconds, most_gap=PROOF_GAP)
-    weighed_case = replace(case, solution=weighed.solution)
+    weighed_case = Case.of(case.problem, weighed.solution, seconds=case.seconds, loosen=case.loosen)
     return Explanation(
         question=Question.WHY,
         statements=(*why(weighed_case), *services_used(weighed_case)),

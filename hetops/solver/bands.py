@@ -13,7 +13,7 @@ field of an offer that this module does not know keeps the offer apart, and so d
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, fields, replace
 
 from hetops.domain import codec
@@ -34,6 +34,9 @@ _EQUAL = ("quota_per_node", "interruptions_per_hour", "recovery_hours")
 """Fields that offers in line have in common."""
 LOOSE_GAP = 0.01
 """With many periods, which a search remembers its fleets of, offers leave their bands for answers as good as this."""
+
+LOOSE_PART = 0.3
+"""Of the time that is left: what one of these searches may take of it."""
 
 LAST_PART = 0.1
 """Of the time: kept to make a real fleet of an answer whose search ran out of it."""
@@ -95,8 +98,12 @@ class Bands:
             for pool in stretch.pools:
                 of_stretch[pool.offer] += pool.nodes
             nodes |= of_stretch
+        return self.finer_by(nodes)
+
+    def finer_by(self, nodes: Mapping[str, int]) -> Bands:
+        """As `finer`, where so many nodes of each offer are wanted."""
         alone = tuple(
-            self._alone(line, at, nodes[line[at].id] if at < len(line) else 0)
+            self._alone(line, at, nodes.get(line[at].id, 0) if at < len(line) else 0)
             for line, at in zip(self.lines, self.alone, strict=True)
         )
         return replace(self, alone=alone)
@@ -125,13 +132,17 @@ def search_in_bands(
         return search(problem, limit_seconds)
     gap = max(problem.gap, LOOSE_GAP) if problem.periods else problem.gap
     while True:
-        left = limit_seconds * (1 - LAST_PART) - spent
-        found = search(replace(bands.searched, gap=gap), max(left, _LAST_SECONDS))
+        left, loose = limit_seconds * (1 - LAST_PART) - spent, gap > problem.gap
+        seconds = left * LOOSE_PART if loose else left
+        found = search(replace(bands.searched, gap=gap), max(seconds, _LAST_SECONDS))
         spent += found.solve_seconds
         if isinstance(found, Infeasible):
             return replace(found, problem_digest=codec.digest(problem), solve_seconds=spent)
-        finer, late = bands.finer(found), found.ended is not Ended.GAP or spent >= limit_seconds
-        if finer == bands and (late or found.gap <= problem.gap or gap == problem.gap):
+        finer = bands.finer(found)
+        late = (
+            found.ended not in ((Ended.GAP, Ended.TIME) if loose else (Ended.GAP,)) or spent >= limit_seconds
+        )
+        if finer == bands and (late or found.gap <= problem.gap or not loose):
             return _restated(problem, found, spent)
         if late:
             real = search(finer.without_bands, max(_LAST_SECONDS, limit_seconds - spent))

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from decimal import ROUND_HALF_EVEN, Decimal
+from functools import partial
 
-from hetops.solver.exact import Found, better, look, look_without
+from hetops.solver.exact import Found, better, without
 from hetops.solver.explanation import Statement, Topic, dollars
 from hetops.solver.problem import Mode, PricedOffer, Problem
 from hetops.solver.solution import Solution
@@ -66,21 +67,23 @@ class _Priced:
     without: Found
 
     def at(self, usd_per_hour: Decimal) -> Found:
-        return look(_at_price(self.case.problem, self.offer, usd_per_hour), self.case.seconds)
+        change = partial(_at_price, offer=self.offer.id, usd_per_hour=usd_per_hour)
+        return self.case.ask(change, about=(self.offer.id,))
 
     def is_worth(self, usd_per_hour: Decimal) -> bool:
         """Whether the offer makes the answer better at that price."""
         return better(self.case.problem.mode, self.at(usd_per_hour), self.without)
 
 
-def _at_price(problem: Problem, offer: PricedOffer, usd_per_hour: Decimal) -> Problem:
-    offers = (replace(o, usd_per_hour=usd_per_hour) if o.id == offer.id else o for o in problem.offers)
+def _at_price(problem: Problem, *, offer: str, usd_per_hour: Decimal) -> Problem:
+    offers = (replace(o, usd_per_hour=usd_per_hour) if o.id == offer else o for o in problem.offers)
     return replace(problem, offers=tuple(offers))
 
 
 def _statement(case: Case, offer: PricedOffer) -> Statement:
     rented = any(pool.offer == offer.id for pool in case.solution.pools)
-    priced = _Priced(case=case, offer=offer, without=look_without(case.problem, {offer.id}, case.seconds))
+    there_is_none = case.ask(partial(without, (offer.id,)), about=(offer.id,))
+    priced = _Priced(case=case, offer=offer, without=there_is_none)
     if priced.without.objective is None:
         text = f"{offer.id} is in the fleet at any price: {'no' if priced.without.exact else 'in time no'} fleet was found without it"
         return replace(case.changed(Topic.PRICE, "", priced.without, offer.id), text=f"{text}.")

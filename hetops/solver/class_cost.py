@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 
-from hetops.solver.exact import Found, look
+from hetops.solver.exact import Found
 from hetops.solver.explanation import Statement, Topic
 from hetops.solver.problem import Column, Mode, Problem
 from hetops.solver.solution import SolvedShare
@@ -40,7 +41,7 @@ def _adds(case: Case, name: str) -> Iterator[Statement]:
         replace(c, requests_per_second=0.0) if c.name == name else c for c in case.problem.classes
     )
     if any(c.requests_per_second for c in classes):
-        after = look(replace(case.problem, classes=classes), case.seconds)
+        after = case.ask(partial(replace, classes=classes))
         yield case.changed(Topic.CLASS, f"To serve no {name}", after, name)
 
 
@@ -57,23 +58,23 @@ def _elsewhere(case: Case, name: str) -> Iterator[Statement]:
 
 
 def _only_on(case: Case, name: str, place: str, places: dict[str, str]) -> Found:
-    def kept(column: Column) -> Column:
-        rates = {
-            c: rate
-            for c, rate in column.requests_per_second.items()
-            if c != name or places[column.offer] == place
-        }
-        return replace(column, requests_per_second=rates)
+    there = frozenset(at for at, called in places.items() if called == place)
+    return case.ask(partial(_served_on, name=name, there=there), about=there)
 
-    columns = tuple(kept(column) for column in case.problem.columns)
+
+def _served_on(problem: Problem, *, name: str, there: frozenset[str]) -> Problem:
+    """The problem in which a class is served by some offers and services alone."""
+    columns = tuple(c if c.offer in there else _without_class(c, name) for c in problem.columns)
     services = tuple(
         s
-        if s.id == place
+        if s.id in there
         else replace(s, usd_per_request={c: u for c, u in s.usd_per_request.items() if c != name})
-        for s in case.problem.services
+        for s in problem.services
     )
-    return look(_with(replace(case.problem, services=services), columns), case.seconds)
+    serving = tuple(c for c in columns if c.requests_per_second)
+    return replace(problem, services=services, columns=serving or columns)
 
 
-def _with(problem: Problem, columns: tuple[Column, ...]) -> Problem:
-    return replace(problem, columns=tuple(c for c in columns if c.requests_per_second) or columns)
+def _without_class(column: Column, name: str) -> Column:
+    rates = {c: rate for c, rate in column.requests_per_second.items() if c != name}
+    return replace(column, requests_per_second=rates)

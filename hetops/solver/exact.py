@@ -1,21 +1,34 @@
 """The searches that explanations are made of: each is a whole search to a millionth, within its seconds.
 
-Decides nothing: what a search finds is a value, the absence of a fleet too.
+Of thousands of offers they see those in front of their lines, and the rest of each line as one. Decides nothing: what a
+search finds is a value, the absence of a fleet too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import math
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 
 from hetops.errors import TimeoutExpiredError
 from hetops.solver.bands import Bands
-from hetops.solver.problem import Mode, Problem
-from hetops.solver.solution import Solution
-from hetops.solver.solve import PROOF_GAP, Effort, solve
+from hetops.solver.formulate import formulate
+from hetops.solver.losses import untold
+from hetops.solver.patience import Patience
+from hetops.solver.problem import Mode, PricedOffer, Problem
+from hetops.solver.solution import Infeasible, Solution
+from hetops.solver.solve import PROOF_GAP, Effort, InLine, solve, unservable_classes
+from hetops.solver.start import relax
 
 ROUNDING = 2 * PROOF_GAP
 """Relative difference of two objectives below which neither fleet is shown to be better."""
+
+LEAST_SECONDS = 1.0
+"""Of a search, where the one before it took the time of both."""
+
+Change = Callable[[Problem], Problem | None]
+"""What a question changes of a problem; None where nothing is left that could serve."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,16 +44,26 @@ class Found:
         return self.solution.objective if self.solution else None
 
 
-def look(problem: Problem, seconds: float, *, must_rent: Collection[str] = ()) -> Found:
-    """The best fleet; with `must_rent` the best that has a node of those offers."""
-    effort = Effort(limit_seconds=seconds, most_gap=PROOF_GAP)
+def look(problem: Problem, seconds: float) -> Found:
+    """The best fleet."""
+    return _found(_outcome(problem, Effort(limit_seconds=seconds, most_gap=PROOF_GAP), ()))
+
+
+def _outcome(
+    problem: Problem | None, effort: Effort, must_rent: Collection[str]
+) -> Solution | Infeasible | None:
+    if problem is None:
+        return Infeasible()
     try:
-        outcome = solve(problem, effort=effort, must_rent=must_rent)
+        return solve(problem, effort=effort, must_rent=must_rent)
     except TimeoutExpiredError:
-        return Found(solution=None, exact=False)
-    if not isinstance(outcome, Solution):
-        return Found(solution=None, exact=True)
-    return found(outcome)
+        return None
+
+
+def _found(outcome: Solution | Infeasible | None) -> Found:
+    if isinstance(outcome, Solution):
+        return found(outcome)
+    return Found(solution=None, exact=outcome is not None)
 
 
 def found(solution: Solution) -> Found:
@@ -63,17 +86,99 @@ def better(mode: Mode, one: Found, than: Found) -> bool:
     return ahead > ROUNDING * abs(than.objective)
 
 
-def look_without(problem: Problem, offers: Collection[str], seconds: float) -> Found:
-    """The best fleet that has no node of the offers."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Front:
+    """A problem as questions see it: few of its offers for themselves, the rest of each line of equal offers as one."""
+
+    bands: Bands
+
+    @classmethod
+    def of(cls, problem: Problem, solution: Solution) -> Front:
+        """Of each line those up to the last that the solution rents stand for themselves."""
+        bands = Bands.of(problem)
+        rented = {pool.offer for stretch in solution.stretches for pool in stretch.pools}
+        last = (max((i + 1 for i, o in enumerate(line) if o.id in rented), default=0) for line in bands.lines)
+        return cls._in_lines(bands, zip(bands.lines, last, strict=True))
+
+    @classmethod
+    def _in_lines(cls, bands: Bands, lines: Iterable[tuple[tuple[PricedOffer, ...], int]]) -> Front:
+        """Lines with how many of each stand for themselves; who stands alone does."""
+        told = [(line, max(first, int(len(line) == 1))) for line, first in lines if line]
+        alone = tuple(first for _, first in told)
+        return cls(bands=replace(bands, lines=tuple(line for line, _ in told), alone=alone))
+
+    def apart(self, offers: Collection[str]) -> Front:
+        """Where a question is about some offers: no line holds both of them and of others."""
+        parts = (
+            (tuple(o for o in line if (o.id in offers) is asked), asked, line[:first])
+            for line, first in zip(self.bands.lines, self.bands.alone, strict=True)
+            for asked in (True, False)
+        )
+        lines = ((own, sum((o.id in offers) is asked for o in front)) for own, asked, front in parts)
+        return self._in_lines(self.bands, lines)
+
+    def ask(self, change: Change, seconds: float, *, must_rent: Collection[str] = ()) -> Found:
+        """The best fleet of the changed problem; with `must_rent` the best that has a node of those offers."""
+        effort = Effort(limit_seconds=seconds, most_gap=PROOF_GAP, tidy_seconds=0.0)
+        return _found(self.search(change, effort, must_rent=must_rent))
+
+    def search(
+        self, change: Change, effort: Effort, *, must_rent: Collection[str] = ()
+    ) -> Solution | Infeasible | None:
+        """As `solve` on the changed problem; None where there was no answer in time.
+
+        The change and `must_rent` treat offers of one line alike, but for those that stand for themselves: `apart` sees
+        to it. Where the answer takes more of what is one for many than its first offer has, more stand for themselves.
+        """
+        patience, least = Patience.of(effort.limit_seconds), min(effort.limit_seconds, LEAST_SECONDS)
+        effort, bands = replace(effort, in_line=InLine.FOR_THEMSELVES), self._ripened(change, patience)
+        while True:
+            within = replace(effort, limit_seconds=max(patience.left, least))
+            outcome = _outcome(change(bands.searched), within, must_rent)
+            if not isinstance(outcome, Solution):
+                return outcome
+            finer = bands.finer(outcome)
+            if finer == bands:
+                return self._restated(outcome)
+            bands = finer
+
+    def _ripened(self, change: Change, patience: Patience) -> Bands:
+        """With those for themselves that the relaxation rents: a search would only find the same, and later."""
+        bands = self.bands
+        while patience.left > 0 and (problem := change(bands.searched)) is not None:
+            finer = bands.finer_by(_rented_in_parts(problem, patience))
+            if finer == bands:
+                break
+            bands = finer
+        return bands
+
+    def _restated(self, solution: Solution) -> Solution:
+        """With the offers of all that lean on an assumption; what stands for many says nothing of that."""
+        unknown = {o.id for o in self.bands.problem.offers if o.max_nodes is None}
+        return replace(solution, assumed_offers=tuple(sorted(unknown & {p.offer for p in solution.pools})))
+
+
+def _rented_in_parts(problem: Problem, patience: Patience) -> Counter[str]:
+    """Nodes of each offer that would be rented if parts of nodes could be, rounded up."""
+    formulation = formulate(untold(problem))
+    frame, nodes = formulation.frame, Counter[str]()
+    if unservable_classes(problem) or not frame.places:
+        return nodes
+    relaxed = relax(formulation, patience)
+    for t in range(len(frame.stretches) if relaxed.answer.found else 0):
+        parts: defaultdict[str, float] = defaultdict(float)
+        for j, column in enumerate(frame.columns):
+            parts[column.offer] += float(relaxed.answer.values[frame.nodes(t, j)]) / column.parts_per_node
+        nodes |= Counter({offer: math.ceil(part - ROUNDING) for offer, part in parts.items()})
+    return nodes
+
+
+def unchanged(problem: Problem) -> Problem:
+    """No change."""
+    return problem
+
+
+def without(offers: Collection[str], problem: Problem) -> Problem | None:
+    """The problem without the columns of some offers; None where none is left."""
     columns = tuple(column for column in problem.columns if column.offer not in offers)
-    if not columns:
-        return Found(solution=None, exact=True)
-    return look(replace(problem, columns=columns), seconds)
-
-
-def in_front(problem: Problem, solution: Solution) -> Bands:
-    """Of each line of equal offers those up to the last that is rented, each for itself."""
-    bands = Bands.of(problem)
-    rented = {pool.offer for stretch in solution.stretches for pool in stretch.pools}
-    last = (max((i + 1 for i, o in enumerate(line) if o.id in rented), default=0) for line in bands.lines)
-    return replace(bands, alone=tuple(last))
+    return replace(problem, columns=columns) if columns else None

@@ -7,16 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 
 from hetops.domain.plan import Alternative
-from hetops.errors import TimeoutExpiredError
-from hetops.solver.bands import Bands
 from hetops.solver.certify import TOLERANCE, certify, relative_gap
-from hetops.solver.exact import in_front
+from hetops.solver.exact import Front
 from hetops.solver.matrix import INFINITY
 from hetops.solver.problem import Mode, Problem
 from hetops.solver.solution import Infeasible, Solution
-from hetops.solver.solve import Effort, solve
+from hetops.solver.solve import TIDY_SECONDS, Effort
 
 LEAST_SECONDS = 1.0
 """Time that even one question of many gets."""
@@ -43,8 +42,9 @@ def weigh(
     """
     questions = tuple(_questions(problem, solution))
     each = max(limit_seconds / max(len(questions), 1), LEAST_SECONDS)
-    effort = Effort(limit_seconds=each, most_gap=most_gap)
-    front = in_front(problem, solution)
+    tidy = TIDY_SECONDS if problem.mode is Mode.MAX_THROUGHPUT else 0.0
+    effort = Effort(limit_seconds=each, most_gap=most_gap, tidy_seconds=tidy)
+    front = Front.of(problem, solution)
     answers = [(words, _asked(front, offers, effort)) for words, offers in questions]
     best = _best(problem, solution, (a for _, a in answers if isinstance(a, Solution)))
     others = ((words, a) for words, a in answers if not isinstance(a, Solution) or a.nodes != best.nodes)
@@ -52,28 +52,9 @@ def weigh(
     return Weighed(solution=best, alternatives=tuple(sorted(alternatives, key=_dearness)))
 
 
-def _asked(front: Bands, offers: frozenset[str], effort: Effort) -> Solution | Infeasible | None:
-    """The outcome for some of the offers: of those in front, where no other is missing and that is one for all of them."""
-    problem = front.problem
-    apart = {o.id for line, alone in zip(front.lines, front.alone, strict=True) for o in line[:alone]}
-    if {column.offer for column in problem.columns} - offers <= apart:
-        found = _answer(_restricted(front.searched, offers), effort)
-        if isinstance(found, Infeasible):
-            return found
-        if found and front.finer(found) == front:
-            unknown = {o.id for o in problem.offers if o.max_nodes is None}
-            return replace(found, assumed_offers=tuple(sorted(unknown & {p.offer for p in found.pools})))
-    return _answer(_restricted(problem, offers), effort)
-
-
-def _answer(problem: Problem | None, effort: Effort) -> Solution | Infeasible | None:
-    """The outcome; None where there was none in time."""
-    if problem is None:
-        return Infeasible()
-    try:
-        return solve(problem, effort=effort)
-    except TimeoutExpiredError:
-        return None
+def _asked(front: Front, offers: frozenset[str], effort: Effort) -> Solution | Infeasible | None:
+    """The outcome for some of the offers; None where there was none in time."""
+    return front.apart(offers).search(partial(_restricted, offers=offers), effort)
 
 
 def _restricted(problem: Problem, offers: Collection[str]) -> Problem | None:

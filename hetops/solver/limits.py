@@ -1,17 +1,21 @@
-"""The limits of a problem as they are met by a fleet: which are used up, and the problem with one a little or wholly lifted.
+"""The limits of a problem as they are met by a fleet: which are used up, and what lifts one a little or wholly.
 
 Decides what counts as used up; what that is worth only a search can say.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from functools import partial
 
 from hetops.solver.explanation import Topic, dollars
 from hetops.solver.problem import Mode, PricedOffer, Problem
 from hetops.solver.solution import Solution
+
+Change = Callable[[Problem], Problem]
+"""What a question changes of a problem."""
 
 PLENTY = 10**6
 """Nodes, pools or units of quota that no fleet needs."""
@@ -19,7 +23,7 @@ PLENTY = 10**6
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Met:
-    """A limit that leaves no room, and the problem with a little more of it and with all of it."""
+    """A limit that leaves no room, and what gives a problem a little more of it, and all of it."""
 
     topic: Topic
     subject: str = ""
@@ -29,8 +33,10 @@ class Met:
     """How it is met, as a clause."""
     step: str
     """The little more, in words."""
-    wider: Problem
-    lifted: Problem
+    wider: Change
+    lifted: Change
+    offers: frozenset[str] = frozenset()
+    """Those of which the limit is one's own."""
 
 
 def met(problem: Problem, solution: Solution) -> Iterator[Met]:
@@ -42,7 +48,7 @@ def met(problem: Problem, solution: Solution) -> Iterator[Met]:
     yield from _quotas(problem, rented)
     yield from _provider_budgets(problem, rented)
     if problem.max_pools is not None and len(solution.pools) >= problem.max_pools:
-        yield _pools(problem, problem.max_pools)
+        yield _pools(problem.max_pools)
 
 
 def barring(problem: Problem, offers: frozenset[str]) -> Iterator[Met]:
@@ -61,11 +67,11 @@ def barring(problem: Problem, offers: frozenset[str]) -> Iterator[Met]:
             name="the budget",
             state=f"the budget is {dollars(budget)} per hour",
             step="$1 per hour more",
-            wider=replace(problem, budget_usd_per_hour=budget + 1),
-            lifted=replace(problem, budget_usd_per_hour=None),
+            wider=partial(replace, budget_usd_per_hour=budget + 1),
+            lifted=partial(replace, budget_usd_per_hour=None),
         )
     if problem.max_pools is not None:
-        yield _pools(problem, problem.max_pools)
+        yield _pools(problem.max_pools)
 
 
 def unlimited(problem: Problem) -> Problem:
@@ -80,14 +86,14 @@ def unlimited(problem: Problem) -> Problem:
     )
 
 
-def _pools(problem: Problem, most: int) -> Met:
+def _pools(most: int) -> Met:
     return Met(
         topic=Topic.POOLS,
         name="the number of pools",
         state=f"the fleet has as many pools as it may, {most}",
         step="one more",
-        wider=replace(problem, max_pools=most + 1),
-        lifted=replace(problem, max_pools=None),
+        wider=partial(replace, max_pools=most + 1),
+        lifted=partial(replace, max_pools=None),
     )
 
 
@@ -95,19 +101,21 @@ def _stock(problem: Problem, offer: PricedOffer) -> Met:
     most = problem.max_nodes(offer)
     known = "" if offer.max_nodes is not None else ", which is assumed: nobody knows the stock"
 
-    def having(nodes: int) -> Problem:
-        offers = (replace(o, max_nodes=nodes) if o.id == offer.id else o for o in problem.offers)
-        return replace(problem, offers=tuple(offers))
-
     return Met(
         topic=Topic.STOCK,
         subject=offer.id,
         name=f"the stock of {offer.id}",
         state=f"{most} of {most} nodes of {offer.id} are rented{known}",
         step="one more",
-        wider=having(most + 1),
-        lifted=having(PLENTY),
+        wider=partial(_having_stock, offer=offer.id, nodes=most + 1),
+        lifted=partial(_having_stock, offer=offer.id, nodes=PLENTY),
+        offers=frozenset((offer.id,)),
     )
+
+
+def _having_stock(problem: Problem, *, offer: str, nodes: int) -> Problem:
+    offers = (replace(o, max_nodes=nodes) if o.id == offer else o for o in problem.offers)
+    return replace(problem, offers=tuple(offers))
 
 
 def _quotas(problem: Problem, rented: dict[str, int]) -> Iterator[Met]:
@@ -123,10 +131,6 @@ def _quotas(problem: Problem, rented: dict[str, int]) -> Iterator[Met]:
 def _quota(problem: Problem, group_id: str, taken: Decimal, step: Decimal) -> Met:
     group = next(g for g in problem.quota_groups if g.id == group_id)
 
-    def having(limit: Decimal) -> Problem:
-        groups = (replace(g, limit=limit) if g.id == group_id else g for g in problem.quota_groups)
-        return replace(problem, quota_groups=tuple(groups))
-
     return Met(
         topic=Topic.QUOTA,
         subject=group_id,
@@ -135,9 +139,14 @@ def _quota(problem: Problem, group_id: str, taken: Decimal, step: Decimal) -> Me
             "  ", " "
         ),
         step=f"{step:f} more",
-        wider=having(group.limit + step),
-        lifted=having(Decimal(PLENTY)),
+        wider=partial(_having_quota, group=group_id, limit=group.limit + step),
+        lifted=partial(_having_quota, group=group_id, limit=Decimal(PLENTY)),
     )
+
+
+def _having_quota(problem: Problem, *, group: str, limit: Decimal) -> Problem:
+    groups = (replace(g, limit=limit) if g.id == group else g for g in problem.quota_groups)
+    return replace(problem, quota_groups=tuple(groups))
 
 
 def _provider_budgets(problem: Problem, rented: dict[str, int]) -> Iterator[Met]:
@@ -152,14 +161,14 @@ def _provider_budgets(problem: Problem, rented: dict[str, int]) -> Iterator[Met]
 
 def _provider_budget(problem: Problem, provider: str, spent: Decimal) -> Met:
     budgets = problem.provider_budgets_usd_per_hour
-    lifted = {name: usd for name, usd in budgets.items() if name != provider}
     wider = {**budgets, provider: budgets[provider] + 1}
+    lifted = {name: usd for name, usd in budgets.items() if name != provider}
     return Met(
         topic=Topic.PROVIDER_BUDGET,
         subject=provider,
         name=f"the budget of {provider}",
         state=f"{dollars(spent)} of the {dollars(budgets[provider])} per hour for {provider} are spent",
         step="$1 per hour more",
-        wider=replace(problem, provider_budgets_usd_per_hour=wider),
-        lifted=replace(problem, provider_budgets_usd_per_hour=lifted),
+        wider=partial(replace, provider_budgets_usd_per_hour=wider),
+        lifted=partial(replace, provider_budgets_usd_per_hour=lifted),
     )

@@ -34,6 +34,9 @@ ROUGH_GAP = 1e-3
 PART_OF_TIME = 0.25
 """Of the time that is left: what the small model may take of it."""
 
+LINED_PART = 0.7
+"""Of the time that is left: what a search in lines may take of it, which mostly needs far less than one without."""
+
 LIKELY = 4
 """Columns for each class, those that serve it for least, to begin with where no relaxation says which."""
 
@@ -150,7 +153,7 @@ def search(
 
 def _lined(model: MatrixModel, first: Answer, gap: float, patience: Patience) -> Answer:
     """The better of an answer and one that a search in lines finds, with what either proved."""
-    seconds = patience.left * PART_OF_TIME
+    seconds = patience.left * LINED_PART
     return _better(first, lined.search(model, first.values, gap=gap, limit_seconds=seconds), gap)
 
 

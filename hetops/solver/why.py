@@ -5,15 +5,14 @@ Decides which sentences are worth saying; every number in them is a fleet that w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import partial
 
-from hetops.solver.bands import Bands
-from hetops.solver.exact import Found, best, better, found, in_front, look
+from hetops.solver.exact import Change, Found, Front, best, better, found, look
 from hetops.solver.explanation import Statement, Topic, Unit, amount, dollars, effect
-from hetops.solver.limits import Met, met, unlimited
+from hetops.solver.limits import met, unlimited
 from hetops.solver.problem import Mode, Problem
 from hetops.solver.relax import Loosen
 from hetops.solver.solution import Solution, SolvedPool
@@ -28,11 +27,18 @@ class Case:
 
     problem: Problem
     solution: Solution
+    front: Front
     seconds: float = 5.0
     loosen: Loosen | None = None
     """The problem with every latency target multiplied by a factor; None where only the problem is known."""
-    front: Bands | None = None
-    """Of thousands of offers those that the answer rents, and behind them the rest as few; None where all are asked about."""
+
+    @classmethod
+    def of(
+        cls, problem: Problem, solution: Solution, *, seconds: float = 5.0, loosen: Loosen | None = None
+    ) -> Case:
+        """With the offers in front that the solution rents."""
+        front = Front.of(problem, solution)
+        return cls(problem=problem, solution=solution, front=front, seconds=seconds, loosen=loosen)
 
     @property
     def unit(self) -> Unit:
@@ -44,15 +50,16 @@ class Case:
         """The answer as a search found it."""
         return found(self.solution)
 
-    def ask(self, change: Callable[[Problem], Problem]) -> Found:
-        """The answer to a changed question: of the offers in front, where that is one for all of them."""
-        if self.front is None:
-            return look(change(self.problem), self.seconds)
-        found = look(change(self.front.searched), self.seconds)
-        none = found.solution is None and found.exact
-        if none or (found.solution and self.front.finer(found.solution) == self.front):
-            return found
-        return look(change(self.problem), self.seconds)
+    def ask(
+        self,
+        change: Change,
+        *,
+        about: Collection[str] = (),
+        must_rent: Collection[str] = (),
+    ) -> Found:
+        """The answer to a changed question; `about` are the offers that it does not treat as their likes."""
+        front = self.front.apart(must_rent).apart(about)
+        return front.ask(change, self.seconds, must_rent=must_rent)
 
     def changed(self, topic: Topic, begin: str, after: Found, subject: str = "") -> Statement:
         """A sentence that begins with a change and ends with its effect on the answer."""
@@ -91,7 +98,6 @@ class Case:
 
 def why(case: Case) -> tuple[Statement, ...]:
     """The fleet in sentences, the limits that it meets, what it must bear, a dollar more and less, and looser targets."""
-    case = replace(case, front=in_front(case.problem, case.solution))
     return (
         *_fleet(case),
         *_limits(case),
@@ -134,8 +140,8 @@ def _pool(case: Case, pool: SolvedPool) -> str:
 
 def _limits(case: Case) -> Iterator[Statement]:
     """Every limit without room, with what a little more of it is worth; and what no limit at all would be worth."""
-    for one in met(case.front.searched if case.front else case.problem, case.solution):
-        after = best(case.problem.mode, case.ask(partial(_wider, one, case.solution)), case.answer)
+    for one in met(case.problem, case.solution):
+        after = best(case.problem.mode, case.ask(one.wider, about=one.offers), case.answer)
         begin = f"{one.state[:1].upper()}{one.state[1:]}: {one.step}"
         yield case.changed(one.topic, begin, after, one.subject)
     if case.problem.mode is Mode.MAX_THROUGHPUT and case.problem.budget_usd_per_hour is None:
@@ -157,12 +163,6 @@ def _limits(case: Case) -> Iterator[Statement]:
         yield replace(case.changed(Topic.LIMITS, "", free), text=text)
 
 
-def _wider(limit: Met, solution: Solution, problem: Problem) -> Problem:
-    """The problem with a little more of a limit that the solution meets."""
-    like = (m for m in met(problem, solution) if (m.topic, m.subject) == (limit.topic, limit.subject))
-    return next(like).wider
-
-
 def _rules(case: Case) -> Iterator[Statement]:
     """What each loss that the fleet bears and each limit on shares is worth: the same question without it."""
     problem = case.problem
@@ -177,7 +177,7 @@ def _rules(case: Case) -> Iterator[Statement]:
         yield case.changed(Topic.SHARE, f"Any share instead of {bounds}", freed, limit.id)
 
 
-def _freed(case: Case, change: Callable[[Problem], Problem]) -> Found:
+def _freed(case: Case, change: Change) -> Found:
     """The answer to a question with one limit less, which is never worse."""
     return best(case.problem.mode, case.ask(change), case.answer)
 

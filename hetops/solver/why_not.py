@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 
-from hetops.solver.exact import Found, better, look, look_without
+from hetops.solver.exact import Found, better, unchanged, without
 from hetops.solver.explanation import Statement, Topic, amount, dollars
 from hetops.solver.limits import Met, barring, met
 from hetops.solver.problem import Problem
@@ -48,7 +49,7 @@ def why_not(case: Case, name: str, offers: frozenset[str]) -> tuple[Statement, .
         nothing = Found(solution=None, exact=True)
         text = f"Nothing on {name} serves any class within the targets"
         return (replace(case.changed(Topic.OFFER, "", nothing, name), text=f"{text}."),)
-    forced = look(case.problem, case.seconds, must_rent=offers)
+    forced = case.ask(unchanged, must_rent=offers)
     if forced.solution is None:
         return tuple(_kept_out(case, name, offers, forced))
     return (
@@ -65,7 +66,7 @@ def _serves(problem: Problem, offers: frozenset[str]) -> bool:
 
 
 def _already_in(case: Case, name: str, offers: frozenset[str], rented: int) -> Iterator[Statement]:
-    after = look_without(case.problem, offers, case.seconds)
+    after = case.ask(partial(without, offers), about=offers)
     begin = f"{name} is in the fleet already with {rented} node{'s' * (rented != 1)}: to do without"
     yield case.changed(Topic.OFFER, begin, after, name)
 
@@ -75,7 +76,7 @@ def _kept_out(case: Case, name: str, offers: frozenset[str], forced: Found) -> I
     yield case.changed(Topic.OFFER, f"At least one node of {name}", forced, name)
     blamed = False
     for limit in barring(case.problem, offers):
-        after = look(limit.lifted, case.seconds, must_rent=offers)
+        after = case.ask(limit.lifted, about=limit.offers, must_rent=offers)
         if after.objective is not None:
             blamed = True
             begin = f"{limit.name} keeps it out: without that limit a node of {name}"
@@ -90,7 +91,7 @@ def _who_pays(case: Case, name: str, offers: frozenset[str], forced: Solution) -
     blamed = False
     at_forced = replace(case, solution=forced)
     for limit in _met_for(case.problem, offers, forced):
-        after = look(limit.lifted, case.seconds, must_rent=offers)
+        after = case.ask(limit.lifted, about=limit.offers, must_rent=offers)
         if better(case.problem.mode, after, at_forced.answer):
             blamed = True
             begin = f"{limit.name} pays: with a node of {name} but without that limit the fleet"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 
 from hetops.domain.offer import Trait
-from hetops.solver.exact import look
 from hetops.solver.explanation import Statement, Topic, dollars
 from hetops.solver.problem import Problem
 from hetops.solver.terms import Service, ShareLimit
@@ -25,12 +25,8 @@ def services_used(case: Case) -> Iterator[Statement]:
             serves = ", ".join(f"{s.share:.3g} of {s.workload_class}" for s in shares)
             text = f"{service.id} serves {serves} by the token for {dollars(paid)} per hour."
             yield case.told(Topic.FLEET, text, service.id)
-            yield case.changed(
-                Topic.OFFER,
-                f"Without {service.id}",
-                look(_without(case.problem, service), case.seconds),
-                service.id,
-            )
+            after = case.ask(partial(replace, services=_closed(case.problem, service)))
+            yield case.changed(Topic.OFFER, f"Without {service.id}", after, service.id)
 
 
 def service_named(problem: Problem, name: str) -> Service | None:
@@ -46,11 +42,12 @@ def why_not_service(case: Case, service: Service) -> tuple[Statement, ...]:
     least = ShareLimit(
         id=f"some on {service.id}", trait=Trait.OFFER, values=(service.id,), classes=classes, at_least=_SOME
     )
-    forced = replace(case.problem, share_limits=(*case.problem.share_limits, least))
+    forced = case.ask(partial(replace, share_limits=(*case.problem.share_limits, least)))
     begin = f"{_SOME:.0%} of {', '.join(classes)} on {service.id}"
-    return (case.changed(Topic.OFFER, begin, look(forced, case.seconds), service.id),)
+    return (case.changed(Topic.OFFER, begin, forced, service.id),)
 
 
-def _without(problem: Problem, service: Service) -> Problem:
+def _closed(problem: Problem, service: Service) -> tuple[Service, ...]:
+    """All services, of which one takes nothing."""
     closed = replace(service, max_requests_per_second=0.0)
-    return replace(problem, services=tuple(closed if s is service else s for s in problem.services))
+    return tuple(closed if s is service else s for s in problem.services)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 
 from hetops.domain.offer import Trait
-from hetops.solver.exact import in_front
+from hetops.solver.exact import look
 from hetops.solver.explanation import Statement, Topic, Unit
 from hetops.solver.limits import met, unlimited
 from hetops.solver.problem import Mode, Problem, QuotaGroup
@@ -25,7 +25,7 @@ def case(problem: Problem) -> Case:
     """The problem with its answer, which must exist."""
     outcome = solve(problem)
     assert isinstance(outcome, Solution)
-    return Case(problem=problem, solution=outcome)
+    return Case.of(problem, outcome)
 
 
 def feasible(problem: Problem) -> bool:
@@ -131,7 +131,7 @@ def test_a_little_more_of_each_limit_is_worth_what_brute_force_says(problem: Pro
     told = [
         s for s in why(asked) if s.topic in (Topic.STOCK, Topic.QUOTA, Topic.PROVIDER_BUDGET, Topic.POOLS)
     ]
-    wider = [limit.wider for limit in met(problem, asked.solution)]
+    wider = [limit.wider(problem) for limit in met(problem, asked.solution)]
     assert [s.after for s in told] == pytest.approx([float(oracle.cheapest(w) or 0) for w in wider])
     assert {s.before for s in told} <= {asked.solution.objective}
 
@@ -146,15 +146,14 @@ def test_what_is_asked_of_the_offers_in_front_is_the_answer_for_all_of_them() ->
         columns=tuple(column(o.id, chat=1.0) for o in line),
         gap=0.0,
     )
-    asked = replace(case(problem), front=in_front(problem, case(problem).solution))
-    assert asked.front is not None
-    assert len(asked.front.searched.offers) == 4
+    asked = case(problem)
+    assert len(asked.front.bands.searched.offers) == 4
     for rate in (2.0, 4.0, 7.0, 13.0):
 
         def change(of: Problem, rate: float = rate) -> Problem:
             return replace(of, classes=demands(chat=rate))
 
-        assert asked.ask(change).objective == replace(asked, front=None).ask(change).objective
+        assert asked.ask(change).objective == look(change(problem), 9.0).objective
 
 
 def test_lifting_every_limit_leaves_prices_and_speeds_alone() -> None:
@@ -167,7 +166,7 @@ def test_a_search_without_time_says_that_it_is_not_exact() -> None:
     problem = hard(offers=20, configurations=6, classes=8)
     outcome = solve(problem, limit_seconds=1.0)
     assert isinstance(outcome, Solution)
-    told = why(Case(problem=problem, solution=outcome, seconds=0.2))
+    told = why(Case.of(problem, outcome, seconds=0.2))
     assert any(
         not s.exact and "(not proven: the best of both could be" in s.text
         for s in told
