@@ -1,21 +1,16 @@
-"""Searches thousands of classes as if they were few: classes that load every column alike are one.
+"""Searches thousands of classes as if they were few: what goes to the same places is one.
 
 What a class asks of a column is its load: its demand over the rate of a node. Classes served by the same columns are
 merged into one whose load is their sum. Whatever shares serve the merged class serve each member, with the same load on
 every node: so the answer is one of the problem itself. Which classes are merged is a matter of what it costs:
 
-* those whose loads are in nearly the same proportions;
-* at least cost also those that are nearly as dear on every column that could be theirs, at the scarcity prices of the
-  problem with all its classes: where a class will never go, its load does not matter.
+* those whose loads are in the same proportions throughout: nothing;
+* those that go to the same pools in the same parts, once it is known how a fleet serves each class (`crowd`): nothing, for
+  that fleet; and that is the best fleet, where the search of all classes had the time to find and prove it;
+* where it had not, those that are nearly as dear on every column that could be theirs, at the scarcity prices of the
+  problem with all its classes, and those whose loads are in nearly the same proportions. The best answer is taken.
 
-The cheaper of both answers is taken. Of what merging costs two bounds tell, and the better one counts:
-
-* the easier problem: a member's load is everywhere at least a certain part of the merged class's. Counted at that part
-  alone, any shares of the members average to shares of a merged class whose demand is the sum of the parts, and load
-  no node more than they did. So with the demand cut to that sum no fleet is lost, whole nodes included;
-* weak duality on the problem with every class as it is, at its scarcity prices.
-
-Where loads are in the same proportions throughout, merging costs nothing and the merged problem's own bound holds.
+What merging may cost is in the gap: bounds are those of that search and of weak duality, both with every class as it is.
 Decides which classes the search tells apart, in problems without terms; knows nothing of rows.
 """
 
@@ -23,20 +18,23 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hetops.domain import codec
-from hetops.errors import TimeoutExpiredError
+from hetops.solver import crowd
 from hetops.solver.certify import TOLERANCE, ScarcityPrices, relative_gap, weak_duality_bound
+from hetops.solver.crowd import Found
+from hetops.solver.formulate import Formulation
 from hetops.solver.matrix import INFINITY, Floats
 from hetops.solver.patience import Patience, stopped
 from hetops.solver.problem import Column, Demand, Mode, Problem
 from hetops.solver.scarcity import priced
 from hetops.solver.solution import Ended, Infeasible, Solution, SolvedShare
+from hetops.solver.worth import Filled
 
 Search = Callable[[Problem, float], Solution | Infeasible]
 """The answer to a problem within so many seconds of search."""
@@ -46,6 +44,9 @@ MOST_CLASSES = 200
 
 COMPETES = 0.1
 """Logarithm of how much dearer than its cheapest column one may be and still matter: a tenth, or thereabouts."""
+
+PART_OF_TIME = 0.6
+"""What the search of all classes may take; the rest is for fleets of few."""
 
 ALIKE = 1e-9
 """Loads whose proportions differ by no more are the same: far below the solver's own tolerance."""
@@ -59,49 +60,38 @@ class Merged:
     problem: Problem
     members: Mapping[str, tuple[Demand, ...]]
     """By merged class."""
-    certain: Mapping[str, float]
-    """By merged class: the part of its demand below which no fleet of the original gets by, at most 1."""
+    exact: bool
+    """Whether merging loses nothing: in every merged class the loads are in the same proportions."""
 
     @property
-    def exact(self) -> bool:
-        """Whether merging loses nothing."""
-        return all(part == 1.0 for part in self.certain.values())
+    def servable(self) -> bool:
+        """Whether every class has a column that serves it."""
+        served = {n for c in self.problem.columns for n, rate in c.requests_per_second.items() if rate > 0}
+        return served.issuperset(self.members)
 
-    @property
-    def easier(self) -> Problem:
-        """The merged problem with what is certain of its demand: every fleet of the original serves that."""
-        classes = tuple(
-            replace(c, requests_per_second=c.requests_per_second * self.certain[c.name])
-            for c in self.problem.classes
-        )
-        return replace(self.problem, classes=classes)
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Means:
+    """What a search of many classes is made of."""
+
+    search: Search
+    prices: Callable[[Problem], ScarcityPrices]
+    nodes: Callable[[Problem], Formulation | None]
+    """The model of a problem's nodes alone; None where nothing serves."""
 
 
 def search_merged(
-    problem: Problem,
-    search: Search,
-    scarcity_prices: Callable[[Problem], ScarcityPrices],
-    *,
-    limit_seconds: float,
-    gap: float,
+    problem: Problem, means: Means, *, limit_seconds: float, gap: float
 ) -> Solution | Infeasible:
-    """The answer to `problem`, found by `search` on few classes where it has many; errors as those of `search`.
+    """The answer to `problem`, found on few classes where it has many; errors as those of `means.search`.
 
-    Its gap, of which `gap` is wanted, includes what merging may cost. A search without a limit of time is one for a
-    proof: then only what costs nothing is merged. So it is where the merged problem has no fleet but the easier one has.
+    Its gap, of which `gap` is wanted, includes what merging may cost.
     """
     if not _has_many(problem):
-        return search(problem, limit_seconds)
-    merged = merge(problem, most=MOST_CLASSES if math.isfinite(limit_seconds) else len(problem.classes))
-    if all(len(of) == 1 for of in merged.members.values()):
-        try:
-            return search(problem, limit_seconds)
-        except TimeoutExpiredError:
-            if not stopped():
-                raise
-            merged = merge(problem, most=MOST_CLASSES)  # whoever stops a proof gets a fleet of few classes
-    began, wanted = time.monotonic(), _Wanted(search=search, gap=gap, patience=Patience.of(limit_seconds))
-    answer = (_exactly if merged.exact else _nearly)(merged, wanted, scarcity_prices)
+        return means.search(problem, limit_seconds)
+    merged = merge(problem, most=MOST_CLASSES)
+    began, wanted = time.monotonic(), _Wanted(means=means, gap=gap, patience=Patience.of(limit_seconds))
+    answer = (_exactly if merged.exact or not merged.servable else _nearly)(merged, wanted)
     answer = replace(answer, solve_seconds=time.monotonic() - began)
     if isinstance(answer, Infeasible) or answer.within_gap or wanted.patience.left > 0:
         return answer
@@ -112,44 +102,55 @@ def search_merged(
 class _Wanted:
     """How to search, how near to come, and how long."""
 
-    search: Search
+    means: Means
     gap: float
     patience: Patience
 
+    def search(self, problem: Problem, seconds: float) -> Solution | Infeasible:
+        """The answer to a problem of few classes."""
+        return self.means.search(problem, seconds)
 
-def _exactly(
-    merged: Merged, wanted: _Wanted, scarcity_prices: Callable[[Problem], ScarcityPrices]
-) -> Solution | Infeasible:
+
+def _exactly(merged: Merged, wanted: _Wanted) -> Solution | Infeasible:
     """The answer where merging costs nothing."""
     found = wanted.search(merged.problem, wanted.patience.left)
     if isinstance(found, Infeasible):
         return _infeasible(merged, found)
-    certified = float(weak_duality_bound(merged.original, scarcity_prices(merged.problem)))
+    certified = float(weak_duality_bound(merged.original, wanted.means.prices(merged.problem)))
     return _bounded(_unmerged(merged, found), [certified, found.bound], wanted.gap)
 
 
-def _nearly(
-    merged: Merged, wanted: _Wanted, scarcity_prices: Callable[[Problem], ScarcityPrices]
-) -> Solution | Infeasible:
-    """The answer where it costs something, by the best of all that time suffices for."""
+def _nearly(merged: Merged, wanted: _Wanted) -> Solution | Infeasible:
+    """The answer where it costs something: by the best fleet for all classes; without one by the best of few."""
     problem, patience = merged.original, wanted.patience
-    groupings, prices = _groupings(merged, patience)
-    certified = float(weak_duality_bound(problem, prices or scarcity_prices(merged.problem)))
+    everywhere = _Classes.of(problem)
+    known = _known(everywhere, wanted)
+    if known.impossible:
+        return Infeasible(problem_digest=codec.digest(problem))
+    prices, charges = _priced(everywhere, patience)
+    certified = float(weak_duality_bound(problem, prices or wanted.means.prices(merged.problem)))
+    bounds = [certified, known.bound]
     best: Solution | None = None
-    for i, grouping in enumerate(groupings):
-        if best is None or (patience.left > 0 and not best.within_gap):
-            found = wanted.search(grouping.problem, patience.left / (len(groupings) + 1 - i))
-            if isinstance(found, Solution):
-                best = _better(best, _bounded(_unmerged(grouping, found), [certified], wanted.gap))
-    if best is not None and (best.within_gap or patience.left == 0):
+    for grouping in _groupings(everywhere, merged, known, charges):
+        found = wanted.search(grouping.problem, patience.left / 2)
+        if isinstance(found, Solution):
+            best = _better(best, _bounded(_unmerged(grouping, found), bounds, wanted.gap))
+        if best is not None and best.within_gap and known.good:
+            return replace(best, searched_classes=None)  # all of them were told apart
+        if best is not None and (best.within_gap or patience.left == 0):
+            return best
+    if best is not None and math.isfinite(patience.left):
         return best
-    easier = _easiest(merged, wanted)
-    if isinstance(easier, Infeasible):
-        return _infeasible(merged, easier)
-    if best is None:
-        return wanted.search(problem, patience.left)
-    bounds = [certified] if easier is None else [certified, _bound_of(merged, easier)]
-    return _bounded(best, bounds, wanted.gap)
+    return wanted.search(problem, patience.left)  # with every class, however large its model is
+
+
+def _known(everywhere: _Classes, wanted: _Wanted) -> Found:
+    """What is known of all classes without merging any."""
+    formulation = wanted.means.nodes(everywhere.problem)
+    if formulation is None:
+        return Found(bound=0.0, columns=(), impossible=True)
+    patience = Patience.of(wanted.patience.left * PART_OF_TIME)
+    return crowd.search(formulation, gap=wanted.gap, patience=patience)
 
 
 def with_few_classes(problem: Problem) -> Problem:
@@ -161,17 +162,57 @@ def _has_many(problem: Problem) -> bool:
     return problem.plain and len(problem.classes) > MOST_CLASSES
 
 
-def _groupings(merged: Merged, patience: Patience) -> tuple[list[Merged], ScarcityPrices | None]:
-    """Ways to merge the classes, the most promising first, and the scarcity prices, where that one is made by them."""
-    problem, classes = merged.original, _asked(merged.original)
-    loads = _loads(problem, classes)
-    if problem.mode is not Mode.MIN_COST or not np.isfinite(loads.min(axis=1)).all():
-        return [merged], None
-    prices, charges = priced(problem, loads, Patience.of(patience.left / 4))
-    costs = loads * charges
-    dearer = np.minimum(np.log(costs / costs.min(axis=1, keepdims=True)), COMPETES)
-    owners = _owners(problem, classes, loads, dearer, MOST_CLASSES)
-    return [_joined(problem, classes, loads, owners), merged], prices
+def _priced(everywhere: _Classes, patience: Patience) -> tuple[ScarcityPrices | None, Floats | None]:
+    """Scarcity prices, and what a node of each column costs with them; None at the largest rate."""
+    if everywhere.problem.mode is not Mode.MIN_COST:
+        return None, None
+    return priced(everywhere.problem, everywhere.loads, Patience.of(patience.left / 4))
+
+
+def _groupings(
+    everywhere: _Classes, merged: Merged, known: Found, charges: Floats | None
+) -> Iterator[Merged]:
+    """Ways to merge the classes, the most promising first."""
+    if known.best and known.best.ways.size:
+        yield _as_filled(everywhere, known, known.best)
+    if charges is not None:
+        costs = everywhere.loads * charges
+        dearer = np.minimum(np.log(costs / costs.min(axis=1, keepdims=True)), COMPETES)
+        yield _joined(everywhere, _owners(everywhere, dearer, MOST_CLASSES))
+    yield merged
+
+
+def _as_filled(everywhere: _Classes, known: Found, best: Filled) -> Merged:
+    """Classes that go to the same pools of a fleet in the same parts are one. A good fleet has no use for other columns."""
+    of = np.unique(best.ways, axis=0, return_inverse=True)[1].reshape(-1)
+    owners = [rows[of[rows] == one] for rows in _kinds(everywhere) for one in np.unique(of[rows])]
+    grouping = _joined(everywhere, owners)
+    if not known.good:
+        return grouping
+    used = {known.columns[j].key for j in np.unique(best.ways)}
+    columns = tuple(c for c in grouping.problem.columns if c.key in used)
+    return replace(grouping, problem=replace(grouping.problem, columns=columns))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Classes:
+    """The classes of a problem that have a demand, and the nodes that all of each takes, by class and column."""
+
+    problem: Problem
+    classes: tuple[Demand, ...]
+    loads: Floats
+    """Infinite where a class cannot be served."""
+
+    @classmethod
+    def of(cls, problem: Problem) -> _Classes:
+        classes = tuple(
+            sorted((c for c in problem.classes if c.requests_per_second > 0), key=lambda c: c.name)
+        )
+        rates = np.array([[column.rate(c.name) for column in problem.columns] for c in classes])
+        demand = np.array([[c.requests_per_second] for c in classes])
+        loads = np.full(rates.shape, INFINITY)
+        np.divide(demand, rates, out=loads, where=rates > 0)
+        return cls(problem=problem, classes=classes, loads=loads)
 
 
 def merge(problem: Problem, *, most: int) -> Merged:
@@ -179,53 +220,41 @@ def merge(problem: Problem, *, most: int) -> Merged:
 
     Classes without demand are left out.
     """
-    classes = _asked(problem)
-    loads = _loads(problem, classes)
-    return _joined(problem, classes, loads, _owners(problem, classes, loads, np.log(loads), most))
+    everywhere = _Classes.of(problem)
+    return _joined(everywhere, _owners(everywhere, np.log(everywhere.loads), most))
 
 
-def _asked(problem: Problem) -> tuple[Demand, ...]:
-    return tuple(sorted((c for c in problem.classes if c.requests_per_second > 0), key=lambda c: c.name))
-
-
-def _joined(
-    problem: Problem, classes: tuple[Demand, ...], loads: Floats, owners: list[NDArray[np.bool_]]
-) -> Merged:
+def _joined(everywhere: _Classes, owners: list[NDArray[np.int64]]) -> Merged:
     """The problem with one class for each group of members."""
-    groups = sorted((np.flatnonzero(of) for of in owners), key=lambda rows: int(rows[0]))
+    problem, classes, loads = everywhere.problem, everywhere.classes, everywhere.loads
+    groups = sorted(owners, key=lambda rows: int(rows[0]))
     members = {classes[rows[0]].name: tuple(classes[i] for i in rows) for rows in groups}
     together = {name: math.fsum(c.requests_per_second for c in of) for name, of in members.items()}
     sums = {name: loads[rows].sum(axis=0) for name, rows in zip(members, groups, strict=True)}
-    certain = {name: _certain(loads[rows], sums[name]) for name, rows in zip(members, groups, strict=True)}
     columns = tuple(_column(c, j, together, sums) for j, c in enumerate(problem.columns))
     demands = tuple(replace(of[0], requests_per_second=together[name]) for name, of in members.items())
     small = replace(problem, classes=demands, columns=columns)
-    return Merged(original=problem, problem=small, members=members, certain=certain)
+    exact = all(_alike(loads[rows], total) for rows, total in zip(groups, sums.values(), strict=True))
+    return Merged(original=problem, problem=small, members=members, exact=exact)
 
 
-def _loads(problem: Problem, classes: tuple[Demand, ...]) -> Floats:
-    """Nodes that all of a class takes, by class and column; infinite where it cannot be served."""
-    rates = np.array([[column.rate(c.name) for column in problem.columns] for c in classes])
-    demand = np.array([[c.requests_per_second] for c in classes])
-    loads = np.full(rates.shape, INFINITY)
-    np.divide(demand, rates, out=loads, where=rates > 0)
-    return loads
-
-
-def _owners(
-    problem: Problem, classes: tuple[Demand, ...], loads: Floats, places: Floats, most: int
-) -> list[NDArray[np.bool_]]:
-    """Members of each group, as masks. First a group for each kind of class and set of columns; then, again and again,
-    the class that being merged may cost most becomes the centre of a group, to which those go that are nearer to it.
-    `places` says where each class lies."""
+def _kinds(everywhere: _Classes) -> list[NDArray[np.int64]]:
+    """The classes that may merge with one another: alike but for name and rate, and served by the same columns."""
     kinds: dict[object, list[int]] = {}
-    for i, (demand, row) in enumerate(zip(classes, loads, strict=True)):
+    for i, (demand, row) in enumerate(zip(everywhere.classes, everywhere.loads, strict=True)):
         kind = replace(demand, name="", requests_per_second=0.0)
         kinds.setdefault((repr(kind), np.isfinite(row).tobytes()), []).append(i)
-    worth = _least_cost(problem, loads)
-    centre, distance = np.zeros(len(classes), dtype=int), np.zeros(len(classes))
+    return [np.array(rows) for rows in kinds.values()]
+
+
+def _owners(everywhere: _Classes, places: Floats, most: int) -> list[NDArray[np.int64]]:
+    """Members of each group. First a group for each kind of class; then, again and again, the class that being merged may
+    cost most becomes the centre of a group, to which those go that are nearer to it. `places` says where each class lies."""
+    loads, kinds = everywhere.loads, _kinds(everywhere)
+    worth = _least_cost(everywhere.problem, loads)
+    centre, distance = np.zeros(len(loads), dtype=int), np.zeros(len(loads))
     of_kind: dict[int, tuple[np.ndarray, Floats]] = {}
-    for rows in map(np.array, kinds.values()):
+    for rows in kinds:
         directions = places[rows][:, np.isfinite(loads[rows[0]])]
         of_kind.update(dict.fromkeys(rows.tolist(), (rows, directions)))
         first = int(np.argmax(worth[rows]))
@@ -238,7 +267,7 @@ def _owners(
         fresh = _distances(directions, int(np.searchsorted(rows, farthest)))
         nearer = fresh < distance[rows]
         centre[rows[nearer]], distance[rows[nearer]] = farthest, fresh[nearer]
-    return [centre == c for c in np.unique(centre)]
+    return [np.flatnonzero(centre == c) for c in np.unique(centre)]
 
 
 def _least_cost(problem: Problem, loads: Floats) -> Floats:
@@ -257,27 +286,16 @@ def _distances(directions: Floats, centre: int) -> Floats:
     return np.where(spread <= ALIKE, 0.0, spread)
 
 
-def _certain(loads: Floats, total: Floats) -> float:
-    """The sum over the members of the least part that each has of the merged load, over all columns."""
-    able = np.isfinite(total)
-    if not able.any():
-        return 1.0
-    part = float((loads[:, able] / total[able]).min(axis=1).sum())
-    return 1.0 if part >= 1 - ALIKE else part
+def _alike(loads: Floats, total: Floats) -> bool:
+    """Whether the members of a merged class have the same part of its load on every column."""
+    parts = loads[:, np.isfinite(total)] / total[np.isfinite(total)]
+    return bool(parts.min(axis=1, initial=1.0).sum() >= 1 - ALIKE) if parts.size else True
 
 
 def _column(column: Column, j: int, together: Mapping[str, float], sums: Mapping[str, Floats]) -> Column:
     """The column with the rates of merged classes."""
     able = {name: float(loads[j]) for name, loads in sums.items() if math.isfinite(loads[j])}
     return replace(column, requests_per_second={name: together[name] / load for name, load in able.items()})
-
-
-def _easiest(merged: Merged, wanted: _Wanted) -> Solution | Infeasible | None:
-    """The answer to the easier problem; None where there was no time for one."""
-    try:
-        return wanted.search(merged.easier, wanted.patience.left)
-    except TimeoutExpiredError:
-        return None
 
 
 def _infeasible(merged: Merged, found: Infeasible) -> Infeasible:
@@ -288,13 +306,6 @@ def _infeasible(merged: Merged, found: Infeasible) -> Infeasible:
         problem_digest=codec.digest(merged.original),
         unservable=tuple(c.name for c in merged.original.classes if c.name in unservable),
     )
-
-
-def _bound_of(merged: Merged, easier: Solution) -> float:
-    """What the easier problem proves of the original: a cost as it is, a rate as so many times the demand."""
-    if easier.mode is Mode.MIN_COST or merged.exact:
-        return easier.bound
-    return easier.bound / merged.easier.requests_per_second * merged.original.requests_per_second
 
 
 def _unmerged(merged: Merged, found: Solution) -> Solution:

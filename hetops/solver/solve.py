@@ -16,7 +16,7 @@ from enum import StrEnum
 
 from hetops.domain import codec
 from hetops.errors import HetopsError
-from hetops.solver import by_period, highs, losses, start
+from hetops.solver import by_period, crowd, highs, losses, start
 from hetops.solver.bands import search_in_bands, too_late
 from hetops.solver.certify import certify
 from hetops.solver.cheapest import cheapest
@@ -24,7 +24,7 @@ from hetops.solver.formulate import Formulation, formulate
 from hetops.solver.highs import OnInterrupt
 from hetops.solver.known import Known
 from hetops.solver.matrix import INFINITY, Row
-from hetops.solver.merge import search_merged
+from hetops.solver.merge import Means, search_merged
 from hetops.solver.overall import overall
 from hetops.solver.patience import Patience, stoppable
 from hetops.solver.plain import read_plain
@@ -94,9 +94,15 @@ def solve(
         found, known = _solve(part, replace(effort, limit_seconds=seconds), must_rent, known)
         return found
 
+    means = Means(
+        search=search_few,
+        prices=scarcity_prices,
+        nodes=lambda part: _renting(crowd.nodes_of(part), must_rent),
+    )
+
     def search(part: Problem, seconds: float) -> Solution | Infeasible:
         gap = min(problem.gap, effort.most_gap)
-        return search_merged(part, search_few, scarcity_prices, limit_seconds=seconds, gap=gap)
+        return search_merged(part, means, limit_seconds=seconds, gap=gap)
 
     with stoppable() if effort.on_interrupt is OnInterrupt.TAKE_BEST else nullcontext():
         if effort.in_line is InLine.AS_FEW:
