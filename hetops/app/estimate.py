@@ -40,7 +40,8 @@ class Subject:
     engine: str
     tensor_parallel: int
     pipeline_parallel: int
-    weights: Precision
+    weights: Precision | None
+    """None as the model's makers published them."""
     kv: Precision
     speculation: Speculation | None = None
     stages: tuple[StageGpus, ...] = ()
@@ -150,7 +151,7 @@ def _configuration(subject: Subject, model: Model, catalog: Catalog, load: Load)
         gpu=subject.stages[0].gpu if subject.stages else subject.gpu,
         tensor_parallel=subject.stages[0].tensor_parallel if subject.stages else subject.tensor_parallel,
         pipeline_parallel=stages,
-        weights=subject.weights,
+        weights=subject.weights or model.native,
         kv=subject.kv,
         checkpoint="",
         max_sequences=max(1, int(load.concurrency)),
@@ -172,17 +173,18 @@ def _check_gpu(subject: Subject, model: Model, gpu: GpuType, tensor: int) -> Non
             f"{model.name} has {model.heads} heads, which {tensor} GPUs cannot share",
             hint=f"set --tp to a divisor of the heads: {possible}",
         )
-    if not _runs(subject.weights, gpu):
-        known = ", ".join(p for p in Precision if _runs(p, gpu))
-        raise HetopsError(f"{gpu.name} cannot run {subject.weights} weights", hint=f"it runs {known}")
+    weights = subject.weights or model.native
+    if not _runs(weights, gpu, model):
+        known = ", ".join(p for p in Precision if _runs(p, gpu, model))
+        raise HetopsError(f"{gpu.name} cannot run {weights} weights", hint=f"it runs {known}")
     if subject.kv not in _SIXTEEN_BIT and not (subject.kv is Precision.FP8 and gpu.fp8_tflops):
         known = "bf16, fp8" if gpu.fp8_tflops else "bf16"
         raise HetopsError(f"{gpu.name} keeps no {subject.kv} KV cache", hint=f"--kv {known}")
 
 
-def _runs(precision: Precision, gpu: GpuType) -> bool:
+def _runs(precision: Precision, gpu: GpuType, model: Model) -> bool:
     """llama.cpp runs every format on a host's cores."""
-    return gpu.vendor == "cpu" or runs(precision, gpu)
+    return gpu.vendor == "cpu" or runs(precision, gpu, model.native)
 
 
 def _fitting(configuration: Configuration, model: Model, catalog: Catalog) -> Iterator[str]:
@@ -197,13 +199,19 @@ def _fitting(configuration: Configuration, model: Model, catalog: Catalog) -> It
         if fits(other, here):
             yield f"{tensor} x {here.name} ({configuration.weights})"
             break
-    lighter = [p for p in (Precision.FP8, Precision.INT8, Precision.INT4, Precision.FP4) if _runs(p, here)]
+    lighter = [
+        p for p in (Precision.FP8, Precision.INT8, Precision.INT4, Precision.FP4) if _runs(p, here, model)
+    ]
     for weights in (p for p in lighter if p.bytes_per_value < configuration.weights.bytes_per_value):
         if fits(replace(configuration, weights=weights), here):
             yield f"{configuration.tensor_parallel} x {here.name} ({weights})"
             break
     for gpu in sorted(catalog.gpu_types, key=lambda g: (g.memory_gb, g.name)):
-        if gpu.vendor == here.vendor and gpu.memory_gb > here.memory_gb and _runs(configuration.weights, gpu):
+        if (
+            gpu.vendor == here.vendor
+            and gpu.memory_gb > here.memory_gb
+            and _runs(configuration.weights, gpu, model)
+        ):
             other = replace(configuration, gpu=gpu.name)
             if fits(other, gpu):
                 yield f"{configuration.tensor_parallel} x {gpu.name} ({configuration.weights})"
@@ -242,7 +250,7 @@ def _over_stages(
     nobody_measured = replace(calibration(), families=())
     like_first = replica_of(configuration, model, gpus[configuration.gpu])
     known = Known(
-        name="/".join((model.name, subject.engine, over, str(subject.weights))),
+        name="/".join((model.name, subject.engine, over, str(configuration.weights))),
         replica=replace(like_first, kv_capacity_tokens=float(found.times.kv_capacity_tokens)),
         times=times,
         calibration=nobody_measured,

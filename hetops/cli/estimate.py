@@ -29,7 +29,8 @@ _AT_ONCE = 16.0
 )
 @click.option("--pp", type=click.IntRange(min=1), default=1, show_default=True, help="Pipeline stages.")
 @click.option(
-    "--precision", default="bf16", show_default=True, help="Of the weights: bf16, fp8, int8, int4, fp4."
+    "--precision",
+    help="Of the weights: bf16, fp8, int8, int4, fp4.  [default: as the model's makers published it, mostly bf16]",
 )
 @click.option("--kv", default="bf16", show_default=True, help="Precision of the KV cache.")
 @click.option("--input", "input_tokens", type=options.Number(min=1), default=1000.0, show_default=True)
@@ -146,7 +147,7 @@ def _asked(asked: dict[str, Any]) -> tuple[Any, Any, Any]:
 
     known = [str(p) for p in Precision]
     for name in ("precision", "kv"):
-        if asked[name] not in known:
+        if asked[name] not in (None, *known):
             raise click.BadParameter(f"{asked[name]!r} is none of {', '.join(known)}", param_hint=f"--{name}")
     subject = Subject(
         model=asked["model"],
@@ -154,7 +155,7 @@ def _asked(asked: dict[str, Any]) -> tuple[Any, Any, Any]:
         engine=asked["engine"],
         tensor_parallel=asked["tp"],
         pipeline_parallel=asked["pp"],
-        weights=Precision(asked["precision"]),
+        weights=Precision(asked["precision"]) if asked["precision"] else None,
         kv=Precision(asked["kv"]),
         speculation=_speculation(asked),
         stages=tuple(_stages(asked["stages"] or "")),

@@ -122,7 +122,7 @@ def _precision_refused(
         return Why.PRECISION_NOT_ALLOWED
     if precision not in needs.precisions:
         return Why.PRECISION_ENGINE
-    if gpu.vendor != "cpu" and not runs(precision, gpu):
+    if gpu.vendor != "cpu" and not runs(precision, gpu, model.native):
         return Why.PRECISION_HARDWARE
     return _kv_refused(rules.kv, needs, gpu) or rules.quality(model).refused_for_all(precision, rules.floors)
 
@@ -139,10 +139,13 @@ def _kv_refused(kv: Precision | None, needs: EngineNeeds, gpu: GpuType) -> str:
 _SIXTEEN_BIT = (Precision.BF16, Precision.FP16)
 
 
-def runs(precision: Precision, gpu: GpuType) -> bool:
+def runs(precision: Precision, gpu: GpuType, native: Precision = Precision.BF16) -> bool:
     """vLLM's quantization table: FP8 natively from Ada on and weight-only from Turing on; INT8 W8A8 from Turing to Hopper;
     INT4 kernels from Ampere to Hopper; FP4 on Blackwell. Blackwell rows for INT4 are not in the table: refused. Of other
-    vendors' parts 16 bit, and FP8 with arithmetic for it."""
+    vendors' parts 16 bit, and FP8 with arithmetic for it. Models published in MXFP4 (`native`) run from Ampere and MI300 on, their
+    weights multiplied in 16 bit where there is no FP4 (vLLM's recipe for gpt-oss)."""
+    if precision is native is Precision.FP4:
+        return gpu.fp8_tflops is not None or (gpu.vendor == "nvidia" and float(gpu.compute_capability) >= 8.0)
     if gpu.vendor != "nvidia":
         return precision in _SIXTEEN_BIT or (precision is Precision.FP8 and gpu.fp8_tflops is not None)
     capability = float(gpu.compute_capability)

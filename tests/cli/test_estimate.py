@@ -126,6 +126,13 @@ def test_what_would_fit_is_told_and_what_a_gpu_runs(tmp_path: Path) -> None:
     assert "config.json" in hetops(tmp_path, "estimate", "--model", "llama-9", "--gpu", "L4").stderr
 
 
+def test_weights_that_nobody_tells_are_those_that_the_makers_published(tmp_path: Path) -> None:
+    run = hetops(tmp_path, "estimate", "--model", "gpt-oss-120b", "--gpu", "H100-SXM")
+    assert run.stdout.startswith("gpt-oss-120b/vllm/H100-SXM/tp1/fp4/")
+    run = hetops(tmp_path, "estimate", "--model", "llama-3.1-8b", "--gpu", "H100-SXM")
+    assert run.stdout.startswith("llama-3.1-8b/vllm/H100-SXM/tp1/bf16/")
+
+
 def test_a_model_is_read_from_its_config_json(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps(LLAMA), encoding="utf-8")
     own = told(hetops(tmp_path, "estimate", "--model", "config.json", "--gpu", "L40S", "--json"))

@@ -70,6 +70,24 @@ def test_a_part_of_any_other_vendor_is_asked_for_its_arithmetic_and_not_for_a_ca
     assert {p for p in Precision if runs(p, other)} == {Precision.BF16, Precision.FP16, Precision.FP8}
 
 
+@pytest.mark.parametrize(
+    ("gpu", "others", "published"),
+    [
+        ("V100-32GB-SXM2", False, False),
+        ("A100-80GB-SXM", False, True),
+        ("H100-SXM", False, True),
+        ("B200", True, True),
+        ("MI250", False, False),
+        ("MI300X", False, True),
+    ],
+)
+def test_fp4_runs_where_the_gpu_has_it_and_where_the_makers_published_it_on_others_too(
+    gpu: str, others: bool, published: bool
+) -> None:
+    assert runs(Precision.FP4, GPUS[gpu]) is others
+    assert runs(Precision.FP4, GPUS[gpu], Precision.FP4) is published
+
+
 def test_int4_needs_a_large_model_or_the_users_word() -> None:
     assert Precision.INT4 not in precisions(found("llama-3.1-8b", {"H100-SXM": 1}))
     asked = Rules(max_context_tokens=4096, precisions=(Precision.INT4,))
