@@ -12,7 +12,7 @@ from hetops.app.pose import Posed, pose
 from hetops.app.solve import read_problem
 from hetops.errors import UnknownNameError, UsageError, nearest
 from hetops.performance.table import PerformanceTable
-from hetops.solver.breakeven import asked_about, breakeven
+from hetops.solver.breakeven import asked_about, breakeven, breakeven_of
 from hetops.solver.class_cost import class_cost
 from hetops.solver.explain import weigh
 from hetops.solver.explanation import Explanation, Question, Statement, Topic
@@ -154,7 +154,7 @@ def _breakeven(posed: _Posed, case: Case, name: str) -> tuple[Statement, ...]:
     offers = meant(case.problem, name)
     if not offers:
         return _no_candidate(posed, case, name)
-    return breakeven(case, tuple(o for o in case.problem.offers if o.id in offers))
+    return breakeven_of(case, name, offers)
 
 
 def _why_not(posed: _Posed, case: Case, name: str) -> tuple[Statement, ...]:

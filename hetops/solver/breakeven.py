@@ -7,12 +7,14 @@ At most throughput it is halved to. Both are then confirmed by a search on eithe
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from decimal import ROUND_HALF_EVEN, Decimal
 from functools import partial
 
 from hetops.solver.exact import Found, better, without
 from hetops.solver.explanation import Statement, Topic, dollars
+from hetops.solver.matrix import INFINITY
 from hetops.solver.problem import Mode, PricedOffer, Problem
 from hetops.solver.solution import Solution
 from hetops.solver.why import Case
@@ -24,7 +26,7 @@ STEP = Decimal("0.000001")
 """Prices are looked for in steps of this."""
 
 MOST_OFFERS = 12
-"""Asked about unasked: what is in the fleet, then the most promising offer of each other GPU type."""
+"""Asked about at once: unasked, what is in the fleet, then the most promising offer of each other GPU type."""
 
 MOST_STEPS = 40
 
@@ -33,24 +35,46 @@ def asked_about(case: Case) -> tuple[PricedOffer, ...]:
     """Offers of the fleet, and of each GPU type that is not in it the offer that comes nearest to being worth it."""
     rented = {pool.offer for pool in case.solution.pools}
     used = [o for o in case.problem.offers if o.id in rented]
-    price = {o.id: _price_of_all(case.problem, o) for o in case.problem.offers}
+    price = _price_of_all(case.problem)
     nearest: dict[str, PricedOffer] = {}
-    for offer in sorted(case.problem.offers, key=lambda o: (price[o.id], o.id)):
-        if price[offer.id] < float("inf") and offer.gpu not in {o.gpu for o in used}:
+    for offer in _nearest_first(case.problem.offers, price):
+        if offer.id in price and offer.gpu not in {o.gpu for o in used}:
             nearest.setdefault(offer.gpu, offer)
     return (*used, *nearest.values())[:MOST_OFFERS]
 
 
-def _price_of_all(problem: Problem, offer: PricedOffer) -> float:
-    """What the classes that it can serve cost on it, were its nodes divisible; infinite where it serves none."""
-    served = 0.0
-    loads = 0.0
-    for demand in problem.classes:
-        rate = max((c.rate(demand.name) for c in problem.columns if c.offer == offer.id), default=0.0)
-        if rate > 0 and demand.requests_per_second > 0:
-            served += demand.requests_per_second
-            loads += demand.requests_per_second / rate
-    return loads * float(offer.usd_per_hour) / served if served else float("inf")
+def breakeven_of(case: Case, name: str, offers: frozenset[str]) -> tuple[Statement, ...]:
+    """Of all offers that a name means: those of the fleet, then those that come nearest to being worth it."""
+    rented = {pool.offer for pool in case.solution.pools}
+    meant = [o for o in case.problem.offers if o.id in offers]
+    nearest = sorted(_nearest_first(meant, _price_of_all(case.problem)), key=lambda o: o.id not in rented)
+    told = breakeven(case, tuple(nearest[:MOST_OFFERS]))
+    if len(nearest) <= MOST_OFFERS:
+        return told
+    text = f"{len(nearest) - MOST_OFFERS} more offers of {name} are farther from being worth their price: ask about one by its name."
+    return (*told, case.told(Topic.PRICE, text, name))
+
+
+def _nearest_first(offers: Iterable[PricedOffer], price: Mapping[str, float]) -> list[PricedOffer]:
+    return sorted(offers, key=lambda o: (price.get(o.id, INFINITY), o.id))
+
+
+def _price_of_all(problem: Problem) -> dict[str, float]:
+    """By offer what the classes that it can serve cost on it, were its nodes divisible; without those that serve none."""
+    asked = problem.mean_rates
+    best: dict[str, dict[str, float]] = {}
+    for column in problem.columns:
+        rates = best.setdefault(column.offer, {})
+        for name, rate in column.requests_per_second.items():
+            if rate > 0 and asked[name] > 0:
+                rates[name] = max(rates.get(name, 0.0), rate)
+    return {
+        o.id: sum(asked[name] / rate for name, rate in best[o.id].items())
+        * float(o.usd_per_hour)
+        / sum(asked[name] for name in best[o.id])
+        for o in problem.offers
+        if best.get(o.id)
+    }
 
 
 def breakeven(case: Case, offers: tuple[PricedOffer, ...]) -> tuple[Statement, ...]:
@@ -65,10 +89,22 @@ class _Priced:
     case: Case
     offer: PricedOffer
     without: Found
+    seen: dict[Decimal, Found]
+    """By price: the answers that are known, to which each search adds."""
+
+    @classmethod
+    def of(cls, case: Case, offer: PricedOffer) -> _Priced:
+        """The answer is one at today's price, and one without the offer where it is not rented."""
+        without_it = case.answer
+        if _nodes(case.solution, offer):
+            without_it = case.ask(partial(without, (offer.id,)), about=(offer.id,))
+        return cls(case=case, offer=offer, without=without_it, seen={offer.usd_per_hour: case.answer})
 
     def at(self, usd_per_hour: Decimal) -> Found:
-        change = partial(_at_price, offer=self.offer.id, usd_per_hour=usd_per_hour)
-        return self.case.ask(change, about=(self.offer.id,))
+        if usd_per_hour not in self.seen:
+            change = partial(_at_price, offer=self.offer.id, usd_per_hour=usd_per_hour)
+            self.seen[usd_per_hour] = self.case.ask(change, about=(self.offer.id,))
+        return self.seen[usd_per_hour]
 
     def is_worth(self, usd_per_hour: Decimal) -> bool:
         """Whether the offer makes the answer better at that price."""
@@ -81,9 +117,7 @@ def _at_price(problem: Problem, *, offer: str, usd_per_hour: Decimal) -> Problem
 
 
 def _statement(case: Case, offer: PricedOffer) -> Statement:
-    rented = any(pool.offer == offer.id for pool in case.solution.pools)
-    there_is_none = case.ask(partial(without, (offer.id,)), about=(offer.id,))
-    priced = _Priced(case=case, offer=offer, without=there_is_none)
+    rented, priced = _nodes(case.solution, offer) > 0, _Priced.of(case, offer)
     if priced.without.objective is None:
         text = f"{offer.id} is in the fleet at any price: {'no' if priced.without.exact else 'in time no'} fleet was found without it"
         return replace(case.changed(Topic.PRICE, "", priced.without, offer.id), text=f"{text}.")

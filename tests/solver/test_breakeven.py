@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 
-from hetops.solver.breakeven import TOLERANCE, asked_about, breakeven
+from hetops.solver.breakeven import MOST_OFFERS, TOLERANCE, asked_about, breakeven, breakeven_of
 from hetops.solver.problem import Mode, PricedOffer, Problem
 from tests.solver import oracle
 from tests.solver.problems import TOY, column, offer, small, tiny
@@ -79,6 +79,17 @@ def worth(problem: Problem, one: PricedOffer, usd_per_hour: Decimal) -> bool:
         )
     reached = case(without).solution.requests_per_second / problem.requests_per_second
     return oracle.some_fleet_serves(priced, oracle.Fraction(reached) * oracle.Fraction(1_000_010, 1_000_000))
+
+
+def test_of_a_name_that_means_many_offers_the_nearest_are_told_and_how_many_are_not() -> None:
+    dear = [offer(f"d{i:02}", f"{3 + i}", 1, provider="dear") for i in range(MOST_OFFERS + 3)]
+    problem = small(
+        offers=(*small().offers, *dear), columns=(*small().columns, *(column(o.id, chat=1.5) for o in dear))
+    )
+    *told, rest = breakeven_of(case(problem), "dear", frozenset(o.id for o in dear))
+    assert [one.subject for one in told] == [o.id for o in dear[:MOST_OFFERS]]
+    assert {one.usd_per_hour for one in told} == {told[0].usd_per_hour}
+    assert rest.text.startswith("3 more offers of dear are farther from being worth their price")
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
