@@ -10,9 +10,9 @@ from hetops.domain.workload import LatencyTarget, WorkloadClass
 from hetops.errors import HetopsError
 from hetops.performance.breakdown import Breakdown, Load, Times, explain
 from hetops.performance.estimate import Calibration
+from hetops.performance.first_token import HIGHEST_USE
 from hetops.performance.intervals import HalfWidths, Range, widths_of
 from hetops.performance.physics import Replica
-from hetops.performance.queueing import HIGHEST_USE
 from hetops.performance.under_load import (
     LargestRate,
     Replayed,

@@ -7,15 +7,16 @@ rate; of the rates that keep it, the largest that keeps TTFT is looked for.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
 from hetops.domain.performance import Binding, StepTimes
 from hetops.domain.workload import WorkloadClass
-from hetops.performance.queueing import HIGHEST_USE, IDLE, Load, Queue
-from hetops.performance.replicas import Bools, Crowd, Floats, Integers, Replicas
-from hetops.performance.search import largest
+from hetops.performance.first_token import HIGHEST_USE
+from hetops.performance.queueing import IDLE, Load, Queue
+from hetops.performance.replicas import Crowd, Floats, Integers, Replicas
+from hetops.performance.search import Target, largest
 
 _NONE = 1e-300
 """A share of requests that counts as none."""
@@ -43,20 +44,50 @@ class Sustained:
     reason: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Columns:
+    """`Sustained` of many replicas, field by field; element i for replica i."""
+
+    requests_per_second: Sequence[float]
+    ttft_seconds: Sequence[float]
+    tpot_seconds: Sequence[float]
+    concurrency: Sequence[float]
+    binding: Sequence[Binding]
+    reason: Sequence[str]
+
+
 def sustained(
     replicas: Sequence[StepTimes], workload_class: WorkloadClass, max_context: Sequence[int]
 ) -> list[Sustained]:
     """For each replica the largest rate of the class within its targets; element i for replicas[i]."""
-    return sustained_by(Crowd.of(replicas), workload_class, max_context) if replicas else []
+    if not replicas:
+        return []
+    found = sustained_by(Crowd.of(replicas), workload_class, max_context)
+    names = [f.name for f in fields(Columns)]
+    rows = zip(*(getattr(found, name) for name in names), strict=True)
+    return [Sustained(**dict(zip(names, row, strict=True))) for row in rows]
 
 
-def sustained_by(crowd: Crowd, workload_class: WorkloadClass, max_context: Sequence[int]) -> list[Sustained]:
+def sustained_by(crowd: Crowd, workload_class: WorkloadClass, max_context: Sequence[int]) -> Columns:
     """As `sustained`, for replicas that are asked about several classes."""
     queue = Queue.of(crowd, Load.of(workload_class))
     found = _Found.of(queue)
     longest = workload_class.input_tokens.p99 + workload_class.output_tokens.p50
-    too_long = {context: _too_long(longest, context) for context in set(max_context) if longest > context}
-    return [too_long.get(context) or found.at(i) for i, context in enumerate(max_context)]
+    contexts = np.array(max_context)
+    too_long = longest > contexts
+    rate, endless = np.where(too_long, 0.0, found.rate), np.where(too_long, np.inf, 0.0)
+    binding, reason = found.binding, [""] * len(contexts)
+    for i in np.flatnonzero(rate <= 0).tolist():
+        binding[i], reason[i] = _too_long(longest, max_context[i]) if too_long[i] else found.why(i)
+    in_flight = rate * (np.where(rate > 0, found.ttft, 0.0) + queue.load.output_mean * found.tpot)
+    return Columns(
+        requests_per_second=rate.tolist(),
+        ttft_seconds=(found.ttft + endless).tolist(),
+        tpot_seconds=(found.tpot + endless).tolist(),
+        concurrency=in_flight.tolist(),
+        binding=binding,
+        reason=reason,
+    )
 
 
 def latencies(replica: StepTimes, workload_class: WorkloadClass, requests_per_second: float) -> Latencies:
@@ -91,64 +122,67 @@ def gpu_seconds(replica: StepTimes, input_tokens: Floats, output_tokens: Floats)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Tpot:
+class _Crowded:
     """TPOT is kept where enough of the requests find few enough in flight."""
 
     queue: Queue
     many: Floats
     """Weights of the chance that a request finds too many."""
-    part: Floats
-    """Of a request's life, in which it bears another; above one where it bears one throughout."""
-    always: Bools
-    never: Bools
 
     @classmethod
-    def of(cls, queue: Queue) -> _Tpot:
-        most = _most_in_flight(queue)
-        return cls(
-            queue=queue,
-            many=queue.above(np.maximum(most - 1.0, 0.0)),
-            part=_part_in_company(queue, most),
-            always=most >= queue.places,
-            never=(queue.places < 1) | (most < 1),
-        )
+    def of(cls, queue: Queue, most: Floats) -> _Crowded:
+        """With the most in flight that keep the bound."""
+        return cls(queue=queue, many=queue.levels.above(most - 1.0))
 
-    def rows(self, which: Integers) -> _Tpot:
-        return _Tpot(
-            queue=self.queue.rows(which),
-            many=self.many[which],
-            part=self.part[which],
-            always=self.always[which],
-            never=self.never[which],
-        )
+    def rows(self, which: Integers) -> _Crowded:
+        return _Crowded(queue=self.queue.rows(which), many=self.many.take(which, axis=1))
 
-    def broken(self, rate: Floats) -> Floats:
+    def broken(self, rate: Floats) -> tuple[Floats, Floats]:
         """The logarithm of the share of requests that find too many over the share that may."""
-        crowded = self.queue.chance(rate, self.many)
-        if (self.part < 1.0).any():
-            crowded = np.where(self.part < 1.0, 1.0 - self.queue.company(rate, self.part), crowded)
-        over = np.log(np.maximum(crowded, _NONE) / (1.0 - self.queue.load.tpot_share))
-        return np.where(self.never, np.inf, np.where(self.always, -np.inf, over))
+        crowded, rise = self.queue.levels.at(rate).chance(self.many)
+        return np.log(np.maximum(crowded, _NONE) / (1.0 - self.queue.load.tpot_share)), rise
 
 
-def _most_in_flight(queue: Queue) -> Floats:
-    """The most requests in flight with which TPOT keeps its bound; 0 where a lone one breaks it."""
-    bound, last, each = queue.load.tpot_bound, queue.busy.shape[1] - 1, np.arange(len(queue.busy))
-    kept = (queue.tpot[:, 1:] <= bound).sum(axis=1)
-    low, high = queue.busy[each, kept], queue.busy[each, np.minimum(kept + 1, last)]
-    while (high - low).max() > 1.0:
-        middle = np.maximum(np.floor((low + high) / 2.0), 1.0)
-        ok = queue.tpot_of(middle) <= bound
-        low, high = np.where(ok, middle, low), np.where(ok, high, middle)
-    most: Floats = low
-    return most
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Accompanied:
+    """Where another one throughout breaks TPOT, it is kept where enough requests bear one for a short enough part of their
+    life."""
+
+    queue: Queue
+    part: Floats
+
+    @classmethod
+    def of(cls, queue: Queue) -> _Accompanied:
+        alone, two = (queue.tpot(np.full(len(queue.places), n)) for n in (1.0, 2.0))
+        part = (queue.load.tpot_bound - alone) / np.maximum(two - alone, _NONE)
+        return cls(queue=queue, part=np.minimum(part, 1.0 - _ALL))
+
+    def rows(self, which: Integers) -> _Accompanied:
+        return _Accompanied(queue=self.queue.rows(which), part=self.part[which])
+
+    def broken(self, rate: Floats) -> tuple[Floats, Floats]:
+        """As of `_Crowded`."""
+        crowded, rise = self.queue.accompanied(rate, self.part)
+        return np.log(np.maximum(crowded, _NONE) / (1.0 - self.queue.load.tpot_share)), rise
 
 
-def _part_in_company(queue: Queue, most: Floats) -> Floats:
-    """The part of its life in which a request may have another beside it and keep the bound on TPOT."""
-    alone, two = queue.tpot[:, 1], queue.tpot_of(np.full(len(most), 2.0))
-    part = (queue.load.tpot_bound - alone) / np.maximum(two - alone, _NONE)
-    return np.where(most == 1.0, np.minimum(part, 1.0 - _ALL), np.inf)
+def _by_tpot(queue: Queue, lowest: Floats, highest: Floats) -> Floats:
+    """The largest rate that keeps the bound on TPOT; looked for only where as many in flight as there are places break it."""
+    most = queue.most_in_flight()
+    found = np.where((most >= 1) & (queue.places >= 1), highest, 0.0)
+    searched = (found > 0) & (most < queue.places)
+    several, one = np.flatnonzero(searched & (most > 1)), np.flatnonzero(searched & (most == 1))
+    targets: list[tuple[Integers, Target]] = [
+        (several, _Crowded.of(queue.rows(several), most[several])),
+        (one, _Accompanied.of(queue.rows(one))),
+    ]
+    few = np.maximum(
+        most - 2.0 * np.sqrt(most), 0.3
+    )  # so many on average, and seldom more than the most, were they Poisson's
+    first = np.clip(queue.completed(few), lowest, highest)
+    for which, target in targets:
+        found[which] = largest(target, lowest[which], highest[which], first[which])
+    return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -160,69 +194,46 @@ class _Ttft:
     def rows(self, which: Integers) -> _Ttft:
         return _Ttft(queue=self.queue.rows(which))
 
-    def broken(self, rate: Floats) -> Floats:
-        """By how much the bound's share of TTFT is below one: near saturation that is a line in the rate."""
-        if self.queue.load.ttft_bound == np.inf:
-            return np.full(len(rate), -np.inf)
-        over: Floats = 1.0 - self.queue.load.ttft_bound / self.queue.ttft(rate, self.queue.occupancy(rate))
-        return over
+    def broken(self, rate: Floats) -> tuple[Floats, Floats]:
+        """As `FirstToken.over`."""
+        now = self.queue.levels.at(rate)
+        ttft = self.queue.first_token(now, rate, self.queue.found(now, rate))
+        return ttft.over(self.queue.load.ttft_bound)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Found:
-    """The rates found and what they give, read one replica at a time."""
+    """The rates found and what they give."""
 
     queue: Queue
-    rate: Sequence[float]
-    ttft: Sequence[float]
-    tpot: Sequence[float]
-    binding: Sequence[Binding]
+    rate: Floats
+    ttft: Floats
+    tpot: Floats
+    binding: list[Binding]
     """Where the rate is not zero."""
 
     @classmethod
     def of(cls, queue: Queue) -> _Found:
-        """The largest rate that keeps both targets, and what binds there, by row of the queue."""
+        """The largest rate that keeps both targets, and what binds there."""
         lowest, highest = IDLE * queue.most, HIGHEST_USE * queue.most
-        by_tpot = largest(_Tpot.of(queue), lowest, highest)
-        by_ttft = largest(_Ttft(queue=queue), lowest, np.maximum(by_tpot, lowest))
-        rate = np.minimum(by_tpot, by_ttft)
+        by_tpot = _by_tpot(queue, lowest, highest)
+        rate = by_tpot.copy()
         ttft, tpot = queue.latencies(np.maximum(rate, lowest))
+        late = np.flatnonzero((ttft > queue.load.ttft_bound) & (rate > 0))
+        if len(late):
+            waiting, floor = queue.rows(late), lowest[late]
+            rate[late] = largest(_Ttft(queue=waiting), floor, rate[late], rate[late])
+            ttft[late], tpot[late] = waiting.latencies(np.maximum(rate[late], floor))
         roomy = np.where(queue.places < queue.replicas.max_sequences, Binding.KV_MEMORY, Binding.SEQUENCES)
-        slow = np.where(by_ttft < by_tpot, Binding.TTFT, Binding.TPOT)
+        slow = np.where(rate < by_tpot, Binding.TTFT, Binding.TPOT)
         names = np.where(rate >= highest, roomy, slow)
         return cls(
-            queue=queue,
-            rate=rate.tolist(),
-            ttft=ttft.tolist(),
-            tpot=tpot.tolist(),
-            binding=[_BINDINGS[name] for name in names.tolist()],
+            queue=queue, rate=rate, ttft=ttft, tpot=tpot, binding=[_BINDINGS[name] for name in names.tolist()]
         )
 
-    def at(self, i: int) -> Sustained:
-        """The answer for replica i."""
-        rate, ttft, tpot = self.rate[i], self.ttft[i], self.tpot[i]
-        if rate <= 0:
-            return self._none(i)
-        return Sustained(
-            requests_per_second=rate,
-            ttft_seconds=ttft,
-            tpot_seconds=tpot,
-            concurrency=rate * (ttft + self.queue.load.output_mean * tpot),
-            binding=self.binding[i],
-        )
-
-    def _none(self, i: int) -> Sustained:
-        binding, reason = self._why(i, self.queue.load)
-        return Sustained(
-            requests_per_second=0.0,
-            ttft_seconds=self.ttft[i],
-            tpot_seconds=self.tpot[i],
-            concurrency=0.0,
-            binding=binding,
-            reason=reason,
-        )
-
-    def _why(self, i: int, load: Load) -> tuple[Binding, str]:
+    def why(self, i: int) -> tuple[Binding, str]:
+        """Replica i sustains nothing: what keeps it from that, and why."""
+        load = self.queue.load
         if self.queue.places[i] < 1.0:
             capacity = self.queue.replicas.kv_capacity[i]
             return Binding.KV_MEMORY, f"KV for {capacity:,.0f} tokens, a request holds {load.context:,.0f}"
@@ -238,12 +249,8 @@ class _Found:
 _BINDINGS = {str(binding): binding for binding in Binding}
 
 
-def _too_long(longest: float, context: int) -> Sustained:
-    return Sustained(
-        requests_per_second=0.0,
-        ttft_seconds=float("inf"),
-        tpot_seconds=float("inf"),
-        concurrency=0.0,
-        binding=Binding.KV_MEMORY,
-        reason=f"requests of {longest:,.0f} tokens exceed the context of {context:,} tokens",
+def _too_long(longest: float, context: int) -> tuple[Binding, str]:
+    return (
+        Binding.KV_MEMORY,
+        f"requests of {longest:,.0f} tokens exceed the context of {context:,} tokens",
     )

@@ -51,7 +51,7 @@ class Replicas:
     curve_start: Floats
     """What a step takes by its curve below the first of the numbers at which that bends."""
     bends_at: Floats
-    """These numbers, padded with zeros; a row a replica. None where no replica has a curve."""
+    """These numbers, padded with zeros; a column a replica. No row where no replica has a curve."""
     bends: Floats
     """By how much the curve's seconds per sequence rise there."""
 
@@ -72,21 +72,18 @@ class Replicas:
 
     def rows(self, which: Integers) -> Replicas:
         """Some of the replicas."""
-        return Replicas(**{f.name: getattr(self, f.name)[which] for f in fields(self)})
+        return Replicas(**{f.name: getattr(self, f.name).take(which, axis=-1) for f in fields(self)})
 
     def fixed(self, in_flight: Floats) -> Floats:
-        """Seconds of a decode step but for reading KV, for one number in flight a replica, or a row of numbers each."""
-        over = (slice(None),) + (None,) * (in_flight.ndim - 1)
-        unchosen = (1.0 - self.expert_share[over]) ** (in_flight / self.stages[over])
-        touched = self.shared[over] + (1.0 - self.shared[over]) * (1.0 - unchosen)
-        read, done, s = self.weights[over] * touched, self.compute[over] * in_flight, self.sharpness[over]
+        """Seconds of a decode step but for reading KV, for one number in flight a replica, or for numbers in a column."""
+        unchosen = (1.0 - self.expert_share) ** (in_flight / self.stages)
+        touched = self.shared + (1.0 - self.shared) * (1.0 - unchosen)
+        read, done, s = self.weights * touched, self.compute * in_flight, self.sharpness
         larger = np.maximum(np.maximum(read, done), _NOTHING)
         both = larger * (1.0 + (np.minimum(read, done) / larger) ** s) ** (1.0 / s)
-        seconds: Floats = (
-            both + self.per_sequence[over] * in_flight + (self.overhead + self.curve_start)[over]
-        )
-        for at, bend in zip(self.bends_at.T, self.bends.T, strict=True):
-            seconds += bend[over] * np.maximum(in_flight - at[over], 0.0)
+        seconds: Floats = both + self.per_sequence * in_flight + (self.overhead + self.curve_start)
+        for at, bend in zip(self.bends_at, self.bends, strict=True):
+            seconds += bend * np.maximum(in_flight - at, 0.0)
         return seconds
 
     def decode(self, in_flight: Floats, context: float) -> Floats:
@@ -117,9 +114,9 @@ class Replicas:
 
 
 def _padded(rows: Sequence[Sequence[float]]) -> Floats:
-    """Rows of unlike length as an array, with zeros behind the shorter ones."""
+    """Rows of unlike length as columns of an array, with zeros behind the shorter ones."""
     longest = max(map(len, rows), default=0)
-    return np.array([[*row, *([0.0] * (longest - len(row)))] for row in rows]).reshape(len(rows), longest)
+    return np.array([[*row, *([0.0] * (longest - len(row)))] for row in rows]).reshape(len(rows), longest).T
 
 
 _COLUMNS = {
@@ -153,14 +150,14 @@ class Crowd:
     numbers: Floats
     """0, 1, 2, 3, ... and thinner from 32 on, up to the most sequences of any replica."""
     fixed: Floats
-    """`Replicas.fixed` of them; a row a replica."""
+    """`Replicas.fixed` of them; a row a number, a column a replica."""
 
     @classmethod
     def of(cls, times: Sequence[StepTimes]) -> Crowd:
         """The replicas in their order."""
         replicas = Replicas.of(times)
         numbers = _numbers(int(replicas.max_sequences.max()))
-        return cls(replicas=replicas, numbers=numbers, fixed=replicas.fixed(numbers[None, :]))
+        return cls(replicas=replicas, numbers=numbers, fixed=replicas.fixed(numbers[:, None]))
 
 
 def _numbers(most: int) -> Floats:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Protocol
 
 import numpy as np
 
-from hetops.performance.replicas import Floats, Integers
+from hetops.performance.replicas import Bools, Floats, Integers
 
 CLOSE = 1e-4
 """How far below the true rate what is found may lie, relatively."""
-_STEPS = 24
-"""More than halving alone takes from a millionth of the highest rate on."""
-_FIRST = 0.16
-"""Part of the way down, on logarithms, where the first look is: rates a tenth of the highest are common, millionths rare."""
+_SURE = 6
+"""Every so many steps one halves."""
+_STEPS = 150
+"""More than these take from a millionth of the highest rate on."""
+
+_FLAT = 1e-300
+_ROUNDING = 1e-12
 
 
 class Target(Protocol):
@@ -23,72 +26,66 @@ class Target(Protocol):
     def rows(self, which: Integers) -> Target:
         """For some of the replicas."""
 
-    def broken(self, rate: Floats) -> Floats:
-        """By how much: above zero where it is, never falling as a rate rises."""
+    def broken(self, rate: Floats) -> tuple[Floats, Floats]:
+        """By how much: above zero where it is, never falling as a rate rises; and about how fast it rises with the rate's
+        logarithm, which may be told too low at the cost of time alone."""
 
 
-def largest(target: Target, lowest: Floats, highest: Floats) -> Floats:
-    """For each replica the largest rate between the two that keeps the target; 0 where the lowest does not."""
-    under, over = target.broken(lowest), target.broken(highest)
-    found = np.where(under > 0, 0.0, highest)
-    left = np.flatnonzero((under <= 0) & (over > 0))
+def largest(target: Target, lowest: Floats, highest: Floats, first: Floats) -> Floats:
+    """For each replica the largest rate between the two that keeps the target; 0 where the lowest does not. Looks at the
+    first that is given first."""
+    found, left = np.zeros(len(first)), np.arange(len(first))
+    no = np.zeros(len(first), dtype=np.bool_)
     bracket = _Bracket(
-        newest=np.log(highest),
-        newest_value=over,
-        other=np.log(lowest),
-        other_value=under,
-        part=np.full(len(found), _FIRST),
-    ).rows(left)
-    target = target.rows(left)
+        low=np.log(lowest), high=np.log(highest), at=np.log(first), kept=no, broke=no, closed=no
+    )
     for step in range(_STEPS):
         if not len(left):
             break
-        bracket = bracket.narrowed(target.broken(np.exp(bracket.at)))
-        found[left] = np.exp(bracket.good)
-        wide = np.flatnonzero(bracket.width > CLOSE)
-        if step % 3 == 2 or not len(wide):
+        bracket = bracket.narrowed(*target.broken(np.exp(bracket.at)))
+        if step % _SURE == _SURE - 1:
+            bracket = bracket.halved()
+        found[left] = np.where(bracket.kept, np.exp(bracket.low), 0.0)
+        wide = np.flatnonzero(~bracket.closed)
+        if len(wide) < 0.8 * len(left):
             bracket, target, left = bracket.rows(wide), target.rows(wide), left[wide]
-    return found
+    return np.where(found < highest * (1.0 - _ROUNDING), found, highest)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Bracket:
-    """Logarithms of rates on both sides of a zero, narrowed by inverse quadratic interpolation where that is sure to help
-    and by halving elsewhere (Chandrupatla 1997, Advances in Engineering Software 28)."""
+    """Logarithms of rates on both sides of a zero, narrowed by Newton's method where that stays between them and by halving
+    elsewhere."""
 
-    newest: Floats
-    newest_value: Floats
-    other: Floats
-    other_value: Floats
-    part: Floats
-    """Of the way from the newest to the other, where to look next."""
+    low: Floats
+    high: Floats
+    at: Floats
+    """Where to look next."""
+    kept: Bools
+    """Whether the lower one is known to keep the target."""
+    broke: Bools
+    """Whether the higher one is known to break it."""
+    closed: Bools
+    """Whether the lower one is close enough to the zero."""
 
     def rows(self, which: Integers) -> _Bracket:
         return _Bracket(**{f.name: getattr(self, f.name)[which] for f in fields(self)})
 
-    @property
-    def at(self) -> Floats:
-        return self.newest + self.part * (self.other - self.newest)
-
-    @property
-    def good(self) -> Floats:
-        return np.where(self.newest_value <= 0, self.newest, self.other)
-
-    @property
-    def width(self) -> Floats:
-        return np.abs(self.newest - self.other)
-
-    def narrowed(self, value: Floats) -> _Bracket:
+    def narrowed(self, value: Floats, rise: Floats) -> _Bracket:
         """With the value where it looked."""
-        same = (value <= 0) == (self.newest_value <= 0)
-        x1, f1 = self.at, value
-        x2, f2 = np.where(same, self.other, self.newest), np.where(same, self.other_value, self.newest_value)
-        x3, f3 = np.where(same, self.newest, self.other), np.where(same, self.newest_value, self.other_value)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            across, up = (x1 - x2) / (x3 - x2), (f1 - f2) / (f3 - f2)
-            sure = (up**2 < across) & ((1.0 - up) ** 2 < 1.0 - across)
-            second = (x3 - x1) / (x2 - x1) * f1 / (f3 - f1) * f2 / (f3 - f2)
-            quadratic = f1 / (f2 - f1) * f3 / (f2 - f3) + second
-            least = np.minimum(0.5, 0.5 * CLOSE / np.abs(x2 - x1))
-        part = np.clip(np.where(sure, quadratic, 0.5), least, 1.0 - least)
-        return _Bracket(newest=x1, newest_value=f1, other=x2, other_value=f2, part=part)
+        keeps, near = value <= 0, -value <= CLOSE * rise
+        low, high = np.where(keeps, self.at, self.low), np.where(keeps, self.high, self.at)
+        kept, broke = self.kept | keeps, self.broke | ~keeps
+        with np.errstate(over="ignore"):
+            zero = self.at - value / np.maximum(rise, _FLAT)
+        aim = np.clip(zero + np.where(keeps, 0.5, -0.5) * CLOSE, low, high)
+        middle, known = (low + high) / 2.0, kept & broke
+        aim = np.where(known, np.where(keeps, np.minimum(aim, middle), np.maximum(aim, middle)), aim)
+        at = np.where(((aim > low) | ~kept) & ((aim < high) | ~broke), aim, middle)
+        at = np.where(high - low > CLOSE, at, np.where(kept, high, low))
+        closed = self.closed | (keeps & near) | (kept & broke & (high - low <= CLOSE)) | (high <= low)
+        return _Bracket(low=low, high=high, at=at, kept=kept, broke=broke, closed=closed)
+
+    def halved(self) -> _Bracket:
+        """Looking in the middle next."""
+        return replace(self, at=(self.low + self.high) / 2.0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,7 @@ from hetops.performance.estimators import Unanswered, answered, points
 from hetops.performance.intervals import founded_on
 from hetops.performance.memory import fit
 from hetops.performance.neighbours import Measured, off, sharpened
-from hetops.performance.rate import Sustained, sustained_by
+from hetops.performance.rate import Columns, sustained_by
 from hetops.performance.replicas import Crowd
 from hetops.performance.speculation import told
 from hetops.performance.spread import half_widths
@@ -70,10 +70,9 @@ def build(
     kind_of = [kinds[evidence] for _, evidence in founded.values()]
     rows: dict[tuple[str, str], PerformanceRow] = {}
     for workload_class in classes:
-        answers = sustained_by(crowd, workload_class, contexts)
         grounds = [_with_prefix(evidence, workload_class) for evidence in kinds]
-        for name, kind, answer in zip(founded, kind_of, answers, strict=True):
-            rows[name, workload_class.name] = _row(name, workload_class, answer, grounds[kind])
+        known = zip(founded, [grounds[kind] for kind in kind_of], strict=True)
+        rows.update(_rows(known, workload_class, sustained_by(crowd, workload_class, contexts)))
     return PerformanceTable(rows=rows, step_times={name: times for name, (times, _) in founded.items()})
 
 
@@ -184,21 +183,35 @@ def _measured(
     return None
 
 
-def _row(configuration: str, of: WorkloadClass, answer: Sustained, known: Evidence) -> PerformanceRow:
-    rate, left = answer.requests_per_second, 1.0 - known.margin
-    return PerformanceRow(
-        configuration=configuration,
-        workload_class=of.name,
-        requests_per_second=rate,
-        requests_per_second_low=rate * left,
-        requests_per_second_high=rate / left,
-        ttft_seconds=answer.ttft_seconds,
-        tpot_seconds=answer.tpot_seconds,
-        concurrency=answer.concurrency,
-        binding=answer.binding,
-        evidence=known,
-        reason=answer.reason,
+def _rows(
+    known: Iterable[tuple[str, Evidence]], of: WorkloadClass, found: Columns
+) -> Iterator[tuple[tuple[str, str], PerformanceRow]]:
+    """The rows of a class and what they are of, for configurations and their evidence in the order of the columns."""
+    values = zip(
+        found.requests_per_second,
+        found.ttft_seconds,
+        found.tpot_seconds,
+        found.concurrency,
+        found.binding,
+        found.reason,
+        strict=True,
     )
+    for (name, evidence), (rate, ttft, tpot, concurrency, binding, reason) in zip(known, values, strict=True):
+        left = 1.0 - evidence.margin
+        row = PerformanceRow(
+            configuration=name,
+            workload_class=of.name,
+            requests_per_second=rate,
+            requests_per_second_low=rate * left,
+            requests_per_second_high=rate / left,
+            ttft_seconds=ttft,
+            tpot_seconds=tpot,
+            concurrency=concurrency,
+            binding=binding,
+            evidence=evidence,
+            reason=reason,
+        )
+        yield (name, of.name), row
 
 
 def barred(table: PerformanceTable, reasons: Mapping[tuple[str, str], str]) -> PerformanceTable:

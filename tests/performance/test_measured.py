@@ -124,5 +124,5 @@ def test_the_queue_reads_the_same_steps_of_replicas_with_and_without_a_curve() -
     for n in (1.0, 2.0, 3.5, 4.0, 9.0):
         found = replicas.fixed(np.full(3, n))
         assert list(found) == pytest.approx([t.decode_seconds(n, 0) for t in (curved, formed, alone)])
-    rows = replicas.fixed(np.array([[1.0, 4.0]]))
-    assert list(rows[:, 1]) == pytest.approx([t.decode_seconds(4, 0) for t in (curved, formed, alone)])
+    rows = replicas.fixed(np.array([[1.0], [4.0]]))
+    assert list(rows[1]) == pytest.approx([t.decode_seconds(4, 0) for t in (curved, formed, alone)])
