@@ -9,16 +9,13 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any, ClassVar, Protocol, TypeVar
 
 import msgspec
 
 from hetops.domain.written import slips
 from hetops.errors import DocumentError, nearest
-
-ADDED: Mapping[str, bool] = {"added": True}
-"""Metadata of a field that a minor version added: where it has its default, a digest is what it was before."""
 
 
 class Document(Protocol):

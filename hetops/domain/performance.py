@@ -7,7 +7,7 @@ from enum import StrEnum
 from itertools import pairwise
 from typing import ClassVar
 
-from hetops.domain.codec import ADDED
+from hetops.domain.added import ADDED
 
 
 class EvidenceLayer(StrEnum):

@@ -8,7 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import ClassVar
 
-from hetops.domain.codec import ADDED
+from hetops.domain.added import ADDED
 from hetops.domain.configuration import Configuration
 from hetops.domain.offer import Offer
 from hetops.domain.performance import Evidence, PerformanceRow, StepTimes

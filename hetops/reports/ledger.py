@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Any, ClassVar
 
 from hetops.domain import codec
-from hetops.domain.codec import ADDED
+from hetops.domain.added import ADDED
 from hetops.domain.observation import Outcome
 from hetops.domain.plan import Plan
 from hetops.domain.units import SECONDS_PER_HOUR, usd_per_million_tokens

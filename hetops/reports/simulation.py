@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Any, ClassVar
 
 from hetops.domain import codec
-from hetops.domain.codec import ADDED
+from hetops.domain.added import ADDED
 from hetops.domain.observation import Outcome
 from hetops.domain.workload import LatencyTarget
 from hetops.reports.status import Measured

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Any, ClassVar
 
 from hetops.domain import codec
-from hetops.domain.codec import ADDED
+from hetops.domain.added import ADDED
 from hetops.domain.observation import Observation, Outcome
 from hetops.domain.plan import ClassForecast, Plan, PlannedPool
 from hetops.domain.service import PlannedService

@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import ClassVar
 
 from hetops.domain import codec
-from hetops.domain.codec import ADDED
+from hetops.domain.added import ADDED
 from hetops.domain.plan import Plan, PlannedPool
 from hetops.domain.service import PlannedService, key_fault, url_fault
 from hetops.domain.workload import LatencyTarget, Priority, TokenLengths

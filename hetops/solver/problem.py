@@ -15,7 +15,7 @@ from enum import StrEnum
 from fractions import Fraction
 from typing import ClassVar
 
-from hetops.domain.codec import ADDED
+from hetops.domain.added import ADDED
 from hetops.domain.offer import Trait
 from hetops.solver.terms import (
     Billing,

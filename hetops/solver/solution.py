@@ -7,7 +7,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import ClassVar
 
-from hetops.domain.codec import ADDED
+from hetops.domain.added import ADDED
 from hetops.domain.units import usd_per_month
 from hetops.solver.problem import Mode
 

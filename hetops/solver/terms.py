@@ -13,7 +13,7 @@ from decimal import Decimal
 from enum import StrEnum
 from fractions import Fraction
 
-from hetops.domain.codec import ADDED
+from hetops.domain.added import ADDED
 from hetops.domain.offer import Trait
 from hetops.errors import nearest
 

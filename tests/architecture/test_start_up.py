@@ -71,3 +71,8 @@ def test_who_plans_loads_neither_pulumi_nor_a_cloud_sdk(arguments: list[str], tm
 def test_loading_the_plugins_loads_neither_pulumi_nor_a_cloud_sdk_nor_an_http_client(tmp_path: Path) -> None:
     load = "from hetops.plugin.manager import load; print([s.error for s in load().statuses if s.error])"
     assert not (HEAVY | {"httpx"}) & loaded(load, tmp_path)
+
+
+def test_the_estimator_loads_numpy_and_the_standard_library_only_and_no_catalogue(tmp_path: Path) -> None:
+    code = "import sys, hetops.performance.table; assert not [m for m in sys.modules if 'catalog' in m]"
+    assert loaded(code, tmp_path) <= {"numpy"}
