@@ -14,7 +14,9 @@ from dataclasses import dataclass, replace
 from hetops.errors import TimeoutExpiredError
 from hetops.solver.bands import Bands
 from hetops.solver.formulate import formulate
+from hetops.solver.frame import Frame
 from hetops.solver.losses import untold
+from hetops.solver.matrix import Floats
 from hetops.solver.patience import Patience
 from hetops.solver.problem import Mode, PricedOffer, Problem
 from hetops.solver.solution import Infeasible, Solution
@@ -161,14 +163,19 @@ class Front:
 def _rented_in_parts(problem: Problem, patience: Patience) -> Counter[str]:
     """Nodes of each offer that would be rented if parts of nodes could be, rounded up."""
     formulation = formulate(untold(problem))
-    frame, nodes = formulation.frame, Counter[str]()
-    if unservable_classes(problem) or not frame.places:
-        return nodes
-    relaxed = relax(formulation, patience)
-    for t in range(len(frame.stretches) if relaxed.answer.found else 0):
+    if unservable_classes(problem) or not formulation.frame.places:
+        return Counter()
+    answer = relax(formulation, patience).answer
+    return rented(formulation.frame, answer.values) if answer.found else Counter()
+
+
+def rented(frame: Frame, values: Floats) -> Counter[str]:
+    """Nodes of each offer in the stretch with most of them, parts of a node rounded up."""
+    nodes: Counter[str] = Counter()
+    for t in range(len(frame.stretches)):
         parts: defaultdict[str, float] = defaultdict(float)
         for j, column in enumerate(frame.columns):
-            parts[column.offer] += float(relaxed.answer.values[frame.nodes(t, j)]) / column.parts_per_node
+            parts[column.offer] += float(values[frame.nodes(t, j)]) / column.parts_per_node
         nodes |= Counter({offer: math.ceil(part - ROUNDING) for offer, part in parts.items()})
     return nodes
 

@@ -11,9 +11,13 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from enum import StrEnum
 
 from hetops.errors import InfeasibleError, TimeoutExpiredError
-from hetops.solver import highs, lift
-from hetops.solver.formulate import Limit, LimitKind, at_rate, formulate
+from hetops.solver import highs, lift, start
+from hetops.solver.bands import Bands
+from hetops.solver.exact import Front, rented
+from hetops.solver.formulate import Formulation, Limit, LimitKind, at_rate, formulate
+from hetops.solver.highs import Answer
 from hetops.solver.matrix import INFINITY
+from hetops.solver.patience import Patience
 from hetops.solver.problem import Mode, Problem
 from hetops.solver.proof import scarcity_prices
 from hetops.solver.solution import Infeasible, Solution
@@ -156,10 +160,9 @@ def _limits(problem: Problem) -> Iterator[Limit]:
 
 def _lifted(problem: Problem, limit: Limit, limit_seconds: float) -> Iterator[Relaxation]:
     """The least of one limit that suffices; nothing where no amount of it does."""
-    formulation = formulate(problem, minimise=limit)
-    if unservable_classes(problem) or not formulation.frame.places:
+    if unservable_classes(problem):
         return
-    answer = highs.run(formulation.model, gap=problem.gap, limit_seconds=limit_seconds)
+    formulation, answer = _least(problem, limit, Patience.of(limit_seconds))
     if not answer.found:
         return
     values = answer.values.copy()
@@ -177,6 +180,27 @@ def _lifted(problem: Problem, limit: Limit, limit_seconds: float) -> Iterator[Re
         text=lift.advice(problem, limit, needed),
         smallest=answer.status is highs.Status.OPTIMAL,
     )
+
+
+def _least(problem: Problem, limit: Limit, patience: Patience) -> tuple[Formulation, Answer]:
+    """The fleet with least of the limit, of as few offers as suffice: what the relaxation rents is told apart first."""
+    own = (limit.subject,) if limit.kind is LimitKind.STOCK else ()
+    bands, parts_suffice = Front(bands=Bands.of(problem)).apart(own).bands, True
+    while True:
+        formulation = formulate(bands.searched, minimise=limit)
+        if not formulation.frame.places:
+            return formulation, start.NOTHING
+        relaxed = start.relax(formulation, patience)
+        answer = relaxed.answer
+        if not parts_suffice:
+            cancel = highs.OnInterrupt.CANCEL
+            answer = start.search(
+                formulation.model, relaxed, gap=problem.gap, patience=patience, on_interrupt=cancel
+            )
+        finer = bands.finer_by(rented(formulation.frame, answer.values)) if answer.found else bands
+        if finer == bands and not (parts_suffice and answer.found):
+            return formulation, answer
+        bands, parts_suffice = finer, parts_suffice and finer != bands
 
 
 def _factor(needed: Decimal, current: Decimal) -> float:
