@@ -81,8 +81,10 @@ def relaxations(
     """
     each = limit_seconds / (MOST_PROBED + 4)
     fixed = problem if problem.mode is Mode.MIN_COST else _a_little(problem)
+    front = Front(bands=Bands.of(fixed))
+    limits = () if unservable_classes(fixed) else _limits(fixed)
     found = [
-        *(r for limit in _limits(fixed) for r in _lifted(fixed, limit, each)),
+        *(r for limit in limits for r in _lifted(front, limit, each)),
         *(_less_demand(problem, each) if fixed is problem else ()),
         *(_looser_targets(loosen, each) if loosen else ()),
     ]
@@ -158,11 +160,10 @@ def _limits(problem: Problem) -> Iterator[Limit]:
     yield from (limit for _, limit in ranked[:MOST_PROBED])
 
 
-def _lifted(problem: Problem, limit: Limit, limit_seconds: float) -> Iterator[Relaxation]:
+def _lifted(front: Front, limit: Limit, limit_seconds: float) -> Iterator[Relaxation]:
     """The least of one limit that suffices; nothing where no amount of it does."""
-    if unservable_classes(problem):
-        return
-    formulation, answer = _least(problem, limit, Patience.of(limit_seconds))
+    problem = front.bands.problem
+    formulation, answer = _least(front, limit, Patience.of(limit_seconds))
     if not answer.found:
         return
     values = answer.values.copy()
@@ -182,10 +183,10 @@ def _lifted(problem: Problem, limit: Limit, limit_seconds: float) -> Iterator[Re
     )
 
 
-def _least(problem: Problem, limit: Limit, patience: Patience) -> tuple[Formulation, Answer]:
+def _least(front: Front, limit: Limit, patience: Patience) -> tuple[Formulation, Answer]:
     """The fleet with least of the limit, of as few offers as suffice: what the relaxation rents is told apart first."""
     own = (limit.subject,) if limit.kind is LimitKind.STOCK else ()
-    bands, parts_suffice = Front(bands=Bands.of(problem)).apart(own).bands, True
+    bands, parts_suffice = front.apart(own).bands, True
     while True:
         formulation = formulate(bands.searched, minimise=limit)
         if not formulation.frame.places:
@@ -195,7 +196,7 @@ def _least(problem: Problem, limit: Limit, patience: Patience) -> tuple[Formulat
         if not parts_suffice:
             cancel = highs.OnInterrupt.CANCEL
             answer = start.search(
-                formulation.model, relaxed, gap=problem.gap, patience=patience, on_interrupt=cancel
+                formulation.model, relaxed, gap=bands.problem.gap, patience=patience, on_interrupt=cancel
             )
         finer = bands.finer_by(rented(formulation.frame, answer.values)) if answer.found else bands
         if finer == bands and not (parts_suffice and answer.found):
