@@ -35,6 +35,8 @@ class Header:
     path: Path
     values: Mapping[str, Any]
     parameters: int
+    has_head: bool
+    """Whether there is an output head apart from the embeddings."""
 
     @property
     def precision(self) -> Precision:
@@ -87,6 +89,7 @@ class Header:
             context_tokens=self._of("context_length"),
             experts=experts,
             active_experts=active,
+            tied_embeddings=not self.has_head,
             licence=str(self.values.get("general.license", "")),
             source=f"header of {self.path.name}",
         )
@@ -128,14 +131,17 @@ class _Reader:
         if magic != b"GGUF" or version not in (2, 3):
             raise ValueError(f"it begins with {magic!r} and version {version}")
         values = {self._string(): self._value(self._number(4)) for _ in range(pairs)}
-        return Header(path=path, values=values, parameters=sum(self._tensor() for _ in range(tensors)))
+        sizes = dict(self._tensor() for _ in range(tensors))
+        return Header(
+            path=path, values=values, parameters=sum(sizes.values()), has_head="output.weight" in sizes
+        )
 
-    def _tensor(self) -> int:
-        """How many values a tensor has; its name, type and offset are passed over."""
-        self._skip_string()
+    def _tensor(self) -> tuple[str, int]:
+        """A tensor's name, and how many values it has; its type and offset are passed over."""
+        name = self._string()
         dimensions = self._unpack(f"{self._number(4)}Q")
         self._unpack("IQ")
-        return math.prod(dimensions)
+        return name, math.prod(dimensions)
 
     def _value(self, kind: int) -> Any:
         if kind == _STRING:

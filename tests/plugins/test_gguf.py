@@ -33,7 +33,18 @@ def test_the_header_gives_the_models_shape(whole: Path) -> None:
 def test_parameters_are_counted_not_guessed(whole: Path) -> None:
     vocabulary, hidden, layers = 319, 256, 2
     each = hidden * hidden * 2 + 2 * 128 * hidden + 3 * 512 * hidden + 2 * hidden
-    assert gguf.read(whole).parameters == 2 * vocabulary * hidden + hidden + layers * each
+    found = gguf.read(whole)
+    assert found.parameters == 2 * vocabulary * hidden + hidden + layers * each
+    assert not found.model("mine").tied_embeddings
+
+
+def test_a_file_without_an_output_head_uses_its_embeddings_for_one(whole: Path, tmp_path: Path) -> None:
+    content = whole.read_bytes()
+    head = text(b"output.weight")
+    assert content.count(head) == 1
+    without = tmp_path / "tied.gguf"
+    without.write_bytes(content.replace(head, text(b"outlet.weight")))
+    assert gguf.read(without).model("mine").tied_embeddings
 
 
 def test_a_file_that_is_cut_anywhere_in_its_header_is_no_whole_file(whole: Path, tmp_path: Path) -> None:
