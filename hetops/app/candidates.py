@@ -68,6 +68,8 @@ class Asked:
     offer may not be chosen."""
     running: Plan | None = None
     """The fleet to plan from, which runs already; None plans from nothing."""
+    period: str = ""
+    """Which plan of a day is meant, where one is; empty is that of the period which is now, if somebody says when."""
     freshness: Freshness = Freshness.CACHED
     deadline_seconds: float = DEADLINE_SECONDS
 

@@ -17,13 +17,12 @@ from hetops.app.candidates import Asked, engine_settings, load_spec
 from hetops.app.launchers import program
 from hetops.domain import codec
 from hetops.domain.plan import Plan
-from hetops.errors import DocumentError, HetopsError, PolicyError, UsageError
+from hetops.errors import DocumentError, HetopsError, UsageError
 from hetops.files import read_bytes
 from hetops.plugin import manager
 from hetops.plugin.engine import Download
 from hetops.plugin.manager import Plugins
 from hetops.reports.deployment import Removal
-from hetops.solver.recheck import recheck
 from hetops.spec.fields import LoadedSpec, RouterSpec, Spec
 from hetops.stack.changes import Changes, PoolEvent, StepKind
 from hetops.stack.diff import FleetDiff, fleet_diff, settled
@@ -144,24 +143,6 @@ def by_name(asked: Asked, name: str) -> Deployment:
     state = home(asked.environment, beside=loaded.folder if loaded else _beside(asked))
     own = loaded if loaded and loaded.spec.deployment.name == name else None
     return _opened(asked, state, state.deployment(name), own)
-
-
-def read_plan(path: Path) -> Plan:
-    """The plan in a file that the user names, checked again.
-
-    Raises:
-        HetopsError: it cannot be read, or is no plan.
-        PolicyError: its certificate does not check: somebody changed it, or it was never sound.
-    """
-    plan = _decoded(path)
-    broken = recheck(plan)
-    if broken:
-        raise PolicyError(
-            f"{path}: the plan's certificate does not check: it breaks {broken[0].rule}",
-            details=(f"{v.rule}: {v.subject}: {v.message}" for v in broken),
-            hint=f"make it anew: hetops plan -o {path}",
-        )
-    return plan
 
 
 def saved_plan(folder: DeploymentFolder) -> Plan | None:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hetops.app.candidates import Asked
-from hetops.app.deployment import Proposal, as_policy_wants, of_plan, of_spec, propose, read_plan
-from hetops.app.plan import make_plan
+from hetops.app.day import fleet_of
+from hetops.app.day_file import read_plan
+from hetops.app.deployment import Proposal, as_policy_wants, of_plan, of_spec, propose
 from hetops.app.preconditions import check_engines, check_markets, check_providers
 from hetops.state.lock import hold
 
@@ -31,12 +32,12 @@ def diff(asked: DiffAsked) -> Proposal:
         InfeasibleError: no fleet meets the targets.
         LockError: another command changes the deployment.
     """
-    given = read_plan(asked.plan_file) if asked.plan_file else None
+    given = read_plan(asked.plan_file, asked.spec) if asked.plan_file else None
     deployment = of_plan(asked.spec, given) if given else of_spec(asked.spec)
     folder = deployment.folder
     alone = hold(folder.lock, command="hetops diff") if folder.exists else contextlib.nullcontext()
     with alone:
-        plan = given or make_plan(as_policy_wants(deployment, asked.spec))
+        plan = given or fleet_of(as_policy_wants(deployment, asked.spec))
         check_markets(plan)
         check_providers(plan, deployment.plugins.providers)
         check_engines(plan, deployment.plugins.engines)

@@ -35,7 +35,7 @@ from hetops.domain.plan import (
 from hetops.domain.policy import FallbackShare, LossCover, Migration, Rental
 from hetops.domain.service import PlannedService
 from hetops.domain.workload import WorkloadClass
-from hetops.errors import HetopsError
+from hetops.errors import HetopsError, UsageError
 from hetops.files import write_whole
 from hetops.performance import bounds
 from hetops.performance.intervals import Forecast, Served, around, forecast, slowest, stated, widths_of
@@ -47,7 +47,7 @@ from hetops.solver.recheck import seal
 from hetops.solver.solution import Ended, Infeasible, Solution, SolvedPool, SolvedShare
 from hetops.solver.solve import DEFAULT_LIMIT_SECONDS, Effort, solve
 
-_WEIGH_SECONDS = 5.0
+WEIGH_SECONDS = 5.0
 """Time for the losers: what they cost is told, the plan does not hang on it."""
 
 
@@ -63,17 +63,17 @@ def make_plan(asked: Asked, *, limit_seconds: float = DEFAULT_LIMIT_SECONDS) -> 
 
 
 def answer(posed: Posed, *, limit_seconds: float = DEFAULT_LIMIT_SECONDS) -> Plan:
-    """The plan for a question; errors as `make_plan`."""
+    """The plan for a question of one stretch; errors as `make_plan`."""
+    if posed.problem.periods:
+        raise UsageError("a day has a plan for each of its periods", hint="say which: --period NAME")
     return planned(posed, solved(posed, Effort(limit_seconds=limit_seconds)))
 
 
 def planned(posed: Posed, found: Solution) -> Plan:
     """The plan that an answer means, held against the losers; whoever stopped the search waits for no loser."""
     stopped = found.ended is Ended.INTERRUPTED
-    weighed = (
-        Weighed(solution=found) if stopped else weigh(posed.problem, found, limit_seconds=_WEIGH_SECONDS)
-    )
-    plan = _plan(posed, weighed.solution, weighed.alternatives)
+    weighed = Weighed(solution=found) if stopped else weigh(posed.problem, found, limit_seconds=WEIGH_SECONDS)
+    plan = unsealed(posed, weighed.solution, weighed.alternatives)
     if not stopped:
         plan = _with_costs(plan, posed, weighed.solution)
     plan = seal(plan)
@@ -109,7 +109,8 @@ def pool_name(offer: Offer, configuration: Configuration) -> str:
     return f"{re.sub(r'[^a-z0-9]+', '-', words)}-{digest}"
 
 
-def _plan(posed: Posed, solution: Solution, alternatives: tuple[Alternative, ...]) -> Plan:
+def unsealed(posed: Posed, solution: Solution, alternatives: tuple[Alternative, ...] = ()) -> Plan:
+    """The plan that a solution of one stretch means, without what its rules cost and without its seal."""
     c = posed.candidates
     names = _names(posed, solution)
     shares = tuple(
@@ -232,10 +233,14 @@ def _migration(posed: Posed, solution: Solution) -> Migration | None:
 
 def _with_costs(plan: Plan, posed: Posed, solution: Solution) -> Plan:
     """The plan with what its rules cost, and what a fleet from nothing would."""
-    plan = replace(plan, term_costs=term_costs(posed, solution, limit_seconds=_WEIGH_SECONDS))
+    plan = replace(
+        plan,
+        term_costs=term_costs(posed, solution, limit_seconds=WEIGH_SECONDS),
+        warnings=(*plan.warnings, *floor_cost(posed, solution)),
+    )
     if plan.migration is None:
         return plan
-    free = cost_from_nothing(posed, limit_seconds=_WEIGH_SECONDS)
+    free = cost_from_nothing(posed, limit_seconds=WEIGH_SECONDS)
     return replace(plan, migration=replace(plan.migration, usd_per_hour_from_nothing=free))
 
 
@@ -294,7 +299,7 @@ def _mixture(pool: SolvedPool, posed: Posed, solution: Solution) -> Mixture | No
 def _pool_forecasts(plan: Plan) -> Iterator[PoolForecast]:
     """What each pool would sustain of its mix: what is planned for it, over the part of the pool that this takes."""
     evidence = {row.configuration: row.evidence for row in plan.performance}
-    for pool in plan.pools:
+    for pool in (p for p in plan.pools if plan.certificate.utilisation[p.name] > 0):
         given = math.fsum(s.requests_per_second for s in plan.shares if s.pool == pool.name)
         counted_on = given / plan.certificate.utilisation[pool.name]
         known = evidence[pool.configuration.id]
@@ -367,8 +372,6 @@ def _warnings(posed: Posed, solution: Solution) -> Iterator[str]:
         names = ", ".join(one.name for one in served)
         yield f"nobody says in which precision {names} serves: the quality floor does not cover it"
     yield from _leaving(posed)
-    if c.rules.floors and solution.ended is not Ended.INTERRUPTED:
-        yield _floor_cost(posed, solution)
 
 
 def _leaving(posed: Posed) -> Iterator[str]:
@@ -380,11 +383,16 @@ def _leaving(posed: Posed) -> Iterator[str]:
             yield f"{pool.name} runs and cannot stay: its offer or its configuration may not be chosen now"
 
 
+def floor_cost(posed: Posed, solution: Solution) -> tuple[str, ...]:
+    """What the quality floors cost, in words: the fleet against that of the same question without them. Empty without any."""
+    c = posed.candidates
+    return (_floor_cost(posed, solution),) if c.rules.floors else ()
+
+
 def _floor_cost(posed: Posed, solution: Solution) -> str:
-    """What the quality floors cost: the fleet against that of the same question without them."""
     c = posed.candidates
     free = replace(c, enumeration=c.without_floors, rules=replace(c.rules, floors=()))
-    outcome = solve(pose_of(free).problem, effort=Effort(limit_seconds=_WEIGH_SECONDS))
+    outcome = solve(pose_of(free).problem, effort=Effort(limit_seconds=WEIGH_SECONDS))
     if isinstance(outcome, Infeasible):
         return "what the quality floor costs is not known: nothing was found without it"
     with_floor, without = solution.usd_per_hour, outcome.usd_per_hour

@@ -10,6 +10,7 @@ from hetops.app.candidates import Asked, Candidates, candidates
 from hetops.app.naming import Place
 from hetops.app.no_fleet import nothing_to_choose
 from hetops.app.overflow import Overflow, overflow, priced_services
+from hetops.app.periods import over_the_day
 from hetops.app.speeds import table_of, with_targets
 from hetops.app.terms import (
     interruptions,
@@ -78,7 +79,7 @@ def _pose(c: Candidates, target_factor: float) -> Posed:
     offers = _offers(c, {column.offer for column in columns})
     return Posed(
         candidates=c,
-        problem=_problem(c, classes, columns, offers.values(), services),
+        problem=over_the_day(c, _problem(c, classes, columns, offers.values(), services)),
         table=table,
         configurations={one.id: one for one in kept},
         offers=offers,

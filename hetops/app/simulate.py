@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from hetops.app.candidates import Asked, load_spec, trace_of
-from hetops.app.plan import make_plan
+from hetops.app.day import fleet_of
+from hetops.app.day_file import plan_file
 from hetops.app.virtual_fleet import Playing, Trial, endpoints, playing
-from hetops.domain import codec
 from hetops.domain.offer import Market
 from hetops.domain.performance import StepTimes
 from hetops.domain.plan import Plan, PlannedPool
@@ -32,7 +32,6 @@ from hetops.simulate.faults import Burst, Fault, Reclaim
 from hetops.simulate.fleet import VirtualFleet, VirtualPool, VirtualService
 from hetops.simulate.replay import Scenario
 from hetops.simulate.timeline import changes
-from hetops.solver.recheck import recheck
 from hetops.spec.fields import Spec
 from hetops.workloads.reader import read_trace
 from hetops.workloads.trace import Trace, scale, window
@@ -57,7 +56,8 @@ class SimulationAsked:
     plan_file: Path | None = None
     """None makes the spec's plan."""
     trace_file: Path | None = None
-    """None takes the spec's trace, cut and scaled as it says; where it names none, the plan's classes are drawn from."""
+    """None takes the spec's trace, cut and scaled as it says; where it names none, and for a period of a day, the plan's
+    classes are drawn from."""
     faults: tuple[str, ...] = ()
     faults_file: Path | None = None
     start_seconds: float = 0.0
@@ -94,8 +94,9 @@ def simulate(asked: SimulationAsked, progress: Progress) -> Simulation:
     if asked.requests_per_second is not None and asked.speed != 1.0:
         raise UsageError("--rate and --speed both say how fast requests come", hint="give one of them")
     faults = _faults(asked)
-    plan, notes = _plan(asked)
-    trace = _trace(asked)
+    planned = _plan(asked)
+    plan, notes = planned.plan, planned.notes
+    trace = None if planned.of_day and not asked.trace_file else _trace(asked)
     recorded = _made(asked, plan) if trace is None else _recorded(trace)
     fleet, config = _wired(plan, str(asked.plan_file or "the spec's plan"))
     stage = _Stage(asked=asked, plan=plan, fleet=fleet, config=config, recorded=recorded, faults=faults)
@@ -163,13 +164,23 @@ def _faults(asked: SimulationAsked) -> tuple[Fault, ...]:
     return tuple(sorted(found, key=lambda f: f.at_seconds))
 
 
-def _plan(asked: SimulationAsked) -> tuple[Plan, tuple[str, ...]]:
-    """The plan, and what is to be said of it."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Planned:
+    """The plan that is played, what is to be said of it, and whether it is that of a period: the spec's trace is of all."""
+
+    plan: Plan
+    notes: tuple[str, ...]
+    of_day: bool
+
+
+def _plan(asked: SimulationAsked) -> _Planned:
     path = asked.plan_file
     if path is None:
-        plan = make_plan(asked.spec)
-        return plan, tuple(_stated(plan))
-    plan = codec.decode(Plan, read_bytes(path, what="plan"), source=str(path))
+        plan = fleet_of(asked.spec)
+        of_day = load_spec(asked.spec).spec.policy.day is not None
+        return _Planned(plan=plan, notes=tuple(_stated(plan)), of_day=of_day)
+    found = plan_file(path, asked.spec)
+    plan = found.plan
     if not plan.shares or not plan.destinations:
         raise HetopsError(f"{path}: no class has a share of a pool: there is nothing to route")
     for pool in plan.pools:
@@ -178,9 +189,8 @@ def _plan(asked: SimulationAsked) -> tuple[Plan, tuple[str, ...]]:
                 f"{path}: pools: {pool.name} carries no step_times",
                 hint=f"make it anew: hetops plan -o {path}",
             )
-    broken = recheck(plan)
-    told = (f"the plan's certificate does not check: it breaks {v.rule}" for v in broken[:1])
-    return plan, (*told, *_stated(plan))
+    told = (f"the plan's certificate does not check: it breaks {v.rule}" for v in found.broken[:1])
+    return _Planned(plan=plan, notes=(*told, *_stated(plan)), of_day=found.of_day)
 
 
 def _stated(plan: Plan) -> Iterator[str]:

@@ -20,7 +20,7 @@ def term_costs(posed: Posed, solution: Solution, *, limit_seconds: float) -> tup
         TermCost(
             text=text,
             usd_per_hour=solution.usd_per_hour,
-            usd_per_hour_without=_cost(problem, limit_seconds),
+            usd_per_hour_without=cost_of(problem, limit_seconds),
         )
         for text, problem in _without(posed.problem, posed)
     )
@@ -28,7 +28,7 @@ def term_costs(posed: Posed, solution: Solution, *, limit_seconds: float) -> tup
 
 def cost_from_nothing(posed: Posed, *, limit_seconds: float) -> Decimal | None:
     """What the cheapest fleet costs that keeps nothing of the one that runs; None where none was found in time."""
-    return _cost(replace(posed.problem, migration=None), limit_seconds)
+    return cost_of(replace(posed.problem, migration=None), limit_seconds)
 
 
 def _without(problem: Problem, posed: Posed) -> Iterator[tuple[str, Problem]]:
@@ -64,9 +64,21 @@ def _unreserved(problem: Problem) -> Problem:
     return replace(problem, offers=offers)
 
 
-def _cost(problem: Problem, limit_seconds: float) -> Decimal | None:
+def cost_of(problem: Problem, limit_seconds: float) -> Decimal | None:
+    """What the cheapest fleet for a question costs, as found in time; None where none was, or there is none."""
+    found = _found(problem, limit_seconds)
+    return found.usd_per_hour if found else None
+
+
+def least_cost(problem: Problem, limit_seconds: float) -> Decimal | None:
+    """As `cost_of`; None too where the search ended before it had proven as much as is asked for."""
+    found = _found(problem, limit_seconds)
+    return found.usd_per_hour if found and found.within_gap else None
+
+
+def _found(problem: Problem, limit_seconds: float) -> Solution | None:
     try:
         outcome = solve(problem, effort=Effort(limit_seconds=limit_seconds))
     except TimeoutExpiredError:
         return None
-    return outcome.usd_per_hour if isinstance(outcome, Solution) else None
+    return outcome if isinstance(outcome, Solution) else None

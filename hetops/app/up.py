@@ -15,6 +15,8 @@ from decimal import Decimal
 from pathlib import Path
 
 from hetops.app.candidates import Asked
+from hetops.app.day import fleet_of
+from hetops.app.day_file import read_plan
 from hetops.app.deployment import (
     Deployment,
     Proposal,
@@ -23,10 +25,9 @@ from hetops.app.deployment import (
     of_plan,
     of_spec,
     propose,
-    read_plan,
 )
 from hetops.app.gateway import Gateway
-from hetops.app.plan import make_plan, write_plan
+from hetops.app.plan import write_plan
 from hetops.app.preconditions import (
     check_budget,
     check_engines,
@@ -82,12 +83,12 @@ def up(asked: UpAsked, talk: Talk) -> Raised:
         ProvisioningError: stopped part-way; what was made is in the state.
         CancelledError: the user stopped it.
     """
-    given = read_plan(asked.plan_file) if asked.plan_file else None
+    given = read_plan(asked.plan_file, asked.spec) if asked.plan_file else None
     deployment = of_plan(asked.spec, given) if given else of_spec(asked.spec)
     with hold(deployment.folder.create().lock, command="hetops up"):
         with talk.watching({}) as tell:
             deployment.stack.recover(tell)
-        plan = given or make_plan(as_policy_wants(deployment, asked.spec))
+        plan = given or fleet_of(as_policy_wants(deployment, asked.spec))
         if given and deployment.loaded and given.spec_digest != deployment.loaded.digest:
             talk.say("note: the plan was made from another state of the spec")
         return _Run(asked=asked, deployment=deployment, talk=talk).raised(plan)
@@ -119,7 +120,7 @@ class _Run:
 
     def _within(self, stock: Mapping[str, int], fault: ProvisioningError) -> Plan:
         try:
-            return make_plan(as_policy_wants(self.deployment, replace(self.asked.spec, stock=stock)))
+            return fleet_of(as_policy_wants(self.deployment, replace(self.asked.spec, stock=stock)))
         except InfeasibleError as none:
             raise ProvisioningError(
                 fault.message, details=(*fault.details, f"with what is left: {none.message}"), hint=fault.hint

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from enum import StrEnum
 
 from hetops.app.candidates import Asked, Candidates, candidates
@@ -121,7 +122,9 @@ def pose_under(
         _demand_some(left, found, restrictions)
         return Compared(posed=pose_of(left), free=free, changes=changes, only_restricts=not changed)
     except InfeasibleError as none:
-        raise _with_the_free(none, planned(free, solved(free)), changes) from none
+        found_free = solved(free)
+        usd = found_free.usd_per_hour if free.problem.periods else planned(free, found_free).usd_per_hour
+        raise with_the_free(none, usd, changes) from none
 
 
 def answer_under(compared: Compared, effort: Effort) -> Answered:
@@ -139,7 +142,7 @@ def answer_under(compared: Compared, effort: Effort) -> Answered:
     try:
         found = solved(compared.posed, effort)
     except InfeasibleError as none:
-        raise _with_the_free(none, free, compared.changes) from none
+        raise with_the_free(none, free.usd_per_hour, compared.changes) from none
     plan = planned(compared.posed, found)
     if (
         compared.only_restricts and plan.usd_per_hour < free.usd_per_hour
@@ -227,6 +230,7 @@ def _demand_known(one: Restriction, found: Candidates) -> None:
             raise UnknownNameError(one.key, word, known, where=f"--{one.sense}")
 
 
-def _with_the_free(none: InfeasibleError, before: Plan, changes: Iterable[str]) -> InfeasibleError:
-    told = f"without {' '.join(changes)} the cheapest fleet costs {before.usd_per_hour} usd_per_hour"
+def with_the_free(none: InfeasibleError, usd_per_hour: Decimal, changes: Iterable[str]) -> InfeasibleError:
+    """The news that there is no fleet, with what the cheapest costs without the changes."""
+    told = f"without {' '.join(changes)} the cheapest fleet costs {usd_per_hour} usd_per_hour"
     return InfeasibleError(none.message, details=(*none.details, told), hint=none.hint)

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 
-def about(file: Path | None, overrides: tuple[str, ...] = (), *, offline: bool = False) -> Any:
+def about(
+    file: Path | None, overrides: tuple[str, ...] = (), *, offline: bool = False, period: str = ""
+) -> Any:
     """The `Asked` of a command line."""
     from hetops.app.candidates import Asked
     from hetops.offers.collect import Freshness
@@ -19,5 +21,6 @@ def about(file: Path | None, overrides: tuple[str, ...] = (), *, offline: bool =
         environment=os.environ,
         now=datetime.now(UTC),
         overrides=overrides,
+        period=period,
         freshness=Freshness.OFFLINE if offline else Freshness.CACHED,
     )

@@ -17,6 +17,7 @@ CHANGES = 2
 @click.argument("plan", type=click.Path(path_type=Path), required=False)
 @options.file_option
 @options.set_option
+@options.period_option
 @click.option("--detailed-exitcode", is_flag=True, help="Exit code 2 where something would change.")
 @options.offline_option
 @options.json_option
@@ -24,18 +25,21 @@ def command(
     plan: Path | None,
     file: Path | None,
     overrides: tuple[str, ...],
+    period: str,
     detailed_exitcode: bool,
     offline: bool,
     as_json: bool,
 ) -> None:
     """Show what an up would change: pools, money, targets, routing, and what drifted meanwhile. Changes nothing.
 
-    Plans anew, or takes the hetops.plan document PLAN; then asks Pulumi for a preview and the providers for what runs.
+    Plans anew, or takes the hetops.plan document PLAN; of a day the period that is named, or is now. Then asks Pulumi for a preview and the providers for what runs.
     """
     from hetops.app.diff import DiffAsked, diff
     from hetops.reports import diff as report
 
-    proposal = diff(DiffAsked(spec=asked.about(file, overrides, offline=offline), plan_file=plan))
+    proposal = diff(
+        DiffAsked(spec=asked.about(file, overrides, offline=offline, period=period), plan_file=plan)
+    )
     if as_json:
         click.echo(json.dumps(report.as_json(proposal.diff), indent=2))
     else:

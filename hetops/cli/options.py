@@ -97,6 +97,12 @@ time_limit_option = click.option(
     show_default=True,
     help="Seconds after which the best fleet so far is taken, its gap stated.",
 )
+period_option = click.option(
+    "--period",
+    default="",
+    metavar="NAME",
+    help="Which period of the day, where the spec has [policy.day] or PLAN is a hetops.day document.",
+)
 
 
 def _paint(ctx: click.Context, _param: click.Parameter, value: str) -> str:

@@ -41,6 +41,7 @@ def _restricting(name: str, words: str) -> Callable[[Any], Any]:
 @click.option(
     "--from-running", is_flag=True, help="Plan from the fleet that runs, as [policy.migration] says."
 )
+@options.period_option
 @options.time_limit_option
 @options.offline_option
 @options.json_option
@@ -55,6 +56,7 @@ def command(
     only: tuple[str, ...],
     compare: bool,
     from_running: bool,
+    period: str,
     limit_seconds: float,
     offline: bool,
     as_json: bool,
@@ -65,21 +67,24 @@ def command(
     the proof, and what every number rests on. Changes nothing. Where no fleet exists the exit code is 6 and the
     smallest change that lets one exist is named. Ctrl-C takes the best fleet found by then; the exit code is 8.
 
+    With [policy.day] it is a day: a fleet for each period, the starts between them, and what one fleet all day would
+    cost; --period shows, and -o writes, the plan of one period alone.
+
     With --without, --only or --compare two plans are shown side by side; -o writes the changed one. With
     --from-running the plan keeps what is worth keeping of the deployment as it runs.
     """
-    from hetops.app.plan import write_plan, write_problem
-    from hetops.app.what_if import answer_under, pose_under, restrictions
+    from hetops.app.day import answer_to, write_answer
+    from hetops.app.plan import write_problem
+    from hetops.app.what_if import pose_under, restrictions
     from hetops.errors import CancelledError
-    from hetops.reports import plan as report
-    from hetops.reports import what_if as comparison
+    from hetops.reports import answer as report
     from hetops.solver.highs import OnInterrupt
     from hetops.solver.solution import Ended
     from hetops.solver.solve import Effort
 
     if compare and not overrides:
         raise click.UsageError("--compare shows what --set changes: name a field with --set")
-    spec = asked.about(file, overrides, offline=offline)
+    spec = asked.about(file, overrides, offline=offline, period=period)
     if from_running:
         from hetops.app import deployment  # loads the Pulumi SDK, which no other plan needs
 
@@ -89,14 +94,14 @@ def command(
     if problem:
         write_problem(question.posed, problem)
         options.say(f"wrote {problem}")
-    told = answer_under(question, Effort(limit_seconds=limit_seconds, on_interrupt=OnInterrupt.TAKE_BEST))
+    effort = Effort(limit_seconds=limit_seconds, on_interrupt=OnInterrupt.TAKE_BEST)
+    told = answer_to(question, effort, spec)
     if output:
-        write_plan(told.plan, output)
+        write_answer(told, output)
         options.say(f"wrote {output}")
-    both = told.what_if
     if as_json:
-        click.echo(json.dumps(comparison.as_json(both) if both else report.as_json(told.plan), indent=2))
+        click.echo(json.dumps(report.as_json(told), indent=2))
     else:
-        options.show(comparison.as_text(both) if both else report.as_text(told.plan))
+        options.show(report.as_text(told))
     if told.ended is Ended.INTERRUPTED:
         ctx.exit(CancelledError.exit_code)

@@ -68,6 +68,7 @@ from hetops.cli import asked, options
 @click.option("--html", type=options.OutputFile(), help="Also write a report with plots to this file.")
 @options.file_option
 @options.set_option
+@options.period_option
 @options.offline_option
 @options.json_option
 @click.pass_context
@@ -86,13 +87,15 @@ def command(
     html: Path | None,
     file: Path | None,
     overrides: tuple[str, ...],
+    period: str,
     offline: bool,
     as_json: bool,
 ) -> None:
     """Play a trace through the pools of the hetops.plan document PLAN, and hold what comes of it against the plan.
 
     Nothing is started: engines are the performance model's, requests go where the router's own rule sends them, time is
-    virtual. Without PLAN it is the spec's, made as hetops plan makes it.
+    virtual. Without PLAN it is the spec's, made as hetops plan makes it. Of a day the plan of one period is played, with
+    requests drawn from its classes unless a trace is named.
 
     \b
     --fault lose,zone=us-east-1a,at_seconds=600,for_seconds=300   all its nodes go, and come back
@@ -108,7 +111,7 @@ def command(
     from hetops.reports.simulation_text import as_text
 
     question = SimulationAsked(
-        spec=asked.about(file, overrides, offline=offline),
+        spec=asked.about(file, overrides, offline=offline, period=period),
         plan_file=plan,
         trace_file=trace,
         faults=faults,

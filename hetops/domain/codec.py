@@ -75,6 +75,15 @@ def _added_fields(kind: Any) -> dict[str, Any]:
     }
 
 
+def format_of(text: bytes | str) -> str:
+    """The format that a document says it has; empty where it says none, or is no document."""
+    try:
+        raw = msgspec.json.decode(text)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return ""
+    return str(raw.get("format", "")) if isinstance(raw, dict) else ""
+
+
 def decode(kind: type[D], text: bytes | str, *, source: str) -> D:
     """A document of `kind`; `source` names the file or stream in errors.
 

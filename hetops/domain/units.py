@@ -7,6 +7,8 @@ from decimal import Decimal
 HOURS_PER_MONTH = 730
 """Hours that make a month wherever hetops prints one (365 * 24 / 12)."""
 
+HOURS_PER_DAY = 24
+
 BYTES_PER_GB = 1e9
 BYTES_PER_GIB = float(1 << 30)
 MINUTES_PER_HOUR = 60.0

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from hetops.domain import codec
+from hetops.domain.day import Day
 from hetops.domain.performance import Evidence
 from hetops.domain.plan import Alternative, ClassForecast, Plan, PlannedPool, PoolForecast
 from hetops.domain.service import PlannedService
@@ -25,7 +26,7 @@ def as_text(plan: Plan) -> str:
     """The plan for a terminal: considered, fleet, classes, policy, alternatives, certificate, evidence, warnings."""
     sections = (
         _head(plan),
-        _considered(plan),
+        considered(plan),
         fleet(plan),
         _classes(plan),
         _periods(plan),
@@ -54,7 +55,8 @@ def _head(plan: Plan) -> str:
     return "\n".join([line, *notes])
 
 
-def _considered(plan: Plan) -> str:
+def considered(plan: Plan | Day) -> str:
+    """What there was to choose from, and what was refused most."""
     refused = sum(r.count for r in plan.refusals)
     lines = [
         f"Considered {q.many(plan.offers_considered, 'offer')} and {q.many(plan.configurations_considered, 'configuration')};"
@@ -67,21 +69,32 @@ def _considered(plan: Plan) -> str:
     return "\n".join([f"Offers: {plan.coverage}" if plan.coverage else "", *lines]).strip()
 
 
-def _pool_row(pool: PlannedPool, plan: Plan) -> tuple[str, ...]:
-    offer, configuration = pool.offer, pool.configuration
+def where(pool: PlannedPool) -> str:
+    """What the nodes of a pool are rented as."""
+    offer = pool.offer
     emulated = " (emulated)" if offer.emulated else ""
-    where = f"{offer.provider} {offer.sku} {offer.zone or offer.region} {offer.market}{emulated}"
+    return f"{offer.provider} {offer.sku} {offer.zone or offer.region} {offer.market}{emulated}"
+
+
+def how(pool: PlannedPool) -> str:
+    """How one replica of a pool runs."""
+    configuration = pool.configuration
     parallel = f"tp{configuration.tensor_parallel}"
     if configuration.pipeline_parallel > 1:
         parallel += f" pp{configuration.pipeline_parallel}"
-    gpus = f"{pool.replicas} x {configuration.gpu_count} {configuration.gpu}"
-    how = f"{configuration.engine} {parallel} {configuration.weights} {configuration.max_sequences} sequences"
+    return (
+        f"{configuration.engine} {parallel} {configuration.weights} {configuration.max_sequences} sequences"
+    )
+
+
+def _pool_row(pool: PlannedPool, plan: Plan) -> tuple[str, ...]:
+    configuration = pool.configuration
     return (
         pool.name,
         str(pool.nodes),
-        where,
-        gpus,
-        how,
+        where(pool),
+        f"{pool.replicas} x {configuration.gpu_count} {configuration.gpu}",
+        how(pool),
         q.usd(pool.usd_per_hour),
         _served(pool.name, plan),
         _sustained(next((f for f in plan.pool_forecasts if f.pool == pool.name), None)),
@@ -97,8 +110,8 @@ def _sustained(forecast: PoolForecast | None) -> str:
 
 def _service_row(one: PlannedService, plan: Plan) -> tuple[str, ...]:
     """A pool without nodes."""
-    where, what = f"{one.service.url} by the token", one.service.model
-    return one.name, "-", where, "-", what, q.usd(one.usd_per_hour), _served(one.name, plan), "-"
+    at, what = f"{one.service.url} by the token", one.service.model
+    return one.name, "-", at, "-", what, q.usd(one.usd_per_hour), _served(one.name, plan), "-"
 
 
 def _served(name: str, plan: Plan) -> str:
@@ -127,14 +140,15 @@ def _class_row(c: WorkloadClass, forecast: ClassForecast | None, plan: Plan) -> 
         q.rate(c.requests_per_second),
         *lengths,
         f"p{target.ttft_percentile:g} {ttft}",
-        _bound(target.ttft_seconds),
+        bound(target.ttft_seconds),
         f"p{target.tpot_percentile:g} {tpot}",
-        _bound(target.tpot_seconds),
+        bound(target.tpot_seconds),
         to,
     )
 
 
-def _bound(seconds: float | None) -> str:
+def bound(seconds: float | None) -> str:
+    """A target, or that there is none."""
     return "none" if seconds is None else q.seconds(seconds)
 
 
@@ -150,11 +164,15 @@ def _periods(plan: Plan) -> str:
 
 def _period_row(c: WorkloadClass) -> tuple[str, str, str]:
     rates = c.requests_per_second_by_period
-    busiest = f"{rates.index(max(rates)) + 1} of {len(rates)}"
+    return c.name, f"{rates.index(max(rates)) + 1} of {len(rates)}", course(rates)
+
+
+def course(rates: tuple[float, ...]) -> str:
+    """Rates in their order."""
     if len(rates) <= _MOST_PERIODS:
-        return c.name, busiest, ", ".join(q.rate(rate) for rate in rates)
+        return ", ".join(q.rate(rate) for rate in rates)
     drawn = q.sparkline([Decimal(rate) for rate in rates], (Decimal(0), Decimal(max(rates))))
-    return c.name, busiest, f"{drawn}  {q.rate(min(rates))} to {q.rate(max(rates))}"
+    return f"{drawn}  {q.rate(min(rates))} to {q.rate(max(rates))}"
 
 
 _MOST_ALTERNATIVES = 10
@@ -183,7 +201,7 @@ def _proof(plan: Plan) -> str:
         f"Proof: cost {c.objective:.4f}, bound {c.bound:.4f}, gap {c.gap:.2%}; {len(c.checks)} rules checked in exact arithmetic;"
         f" {c.solver}, {c.solve_seconds:.2f} s; problem {c.problem_digest[:12]}",
         *_arithmetic(plan),
-        *(f"Evidence: {_evidence(e)}" for e in plan.evidence),
+        *(f"Evidence: {evidence(e)}" for e in plan.evidence),
     ]
     return "\n".join(lines)
 
@@ -199,6 +217,7 @@ def _arithmetic(plan: Plan) -> Iterator[str]:
         )
 
 
-def _evidence(evidence: Evidence) -> str:
-    margin = f", planned with {q.share(evidence.margin)} taken off" if evidence.margin else ""
-    return f"{evidence.layer} ({evidence.source}){margin}"
+def evidence(of: Evidence) -> str:
+    """What a number rests on, in words."""
+    margin = f", planned with {q.share(of.margin)} taken off" if of.margin else ""
+    return f"{of.layer} ({of.source}){margin}"

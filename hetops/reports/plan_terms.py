@@ -17,7 +17,7 @@ def as_text(plan: Plan) -> str:
     sections = (
         _covers(plan),
         "\n".join(
-            (*_spot(plan), *_services(plan), *_rentals(plan), *_migration(plan), *map(_cost, plan.term_costs))
+            (*_spot(plan), *_services(plan), *_rentals(plan), *_migration(plan), *map(cost, plan.term_costs))
         ),
     )
     return "\n\n".join(s for s in sections if s)
@@ -96,7 +96,7 @@ def _counted(terms: Migration) -> str:
     return f"{limit}; the changes count for {q.usd(terms.usd_per_hour)} /h over {terms.horizon_hours:g} h"
 
 
-def _cost(term: TermCost) -> str:
+def cost(term: TermCost) -> str:
     """`Bearing X costs $1.20 /h: $5.63 with it, $4.43 without it`."""
     text = f"{term.text[:1].upper()}{term.text[1:]}"
     if term.usd_per_hour_without is None:

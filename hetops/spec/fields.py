@@ -13,7 +13,7 @@ from msgspec import Meta
 from hetops.domain.model import Precision
 from hetops.domain.offer import Market, Trait
 from hetops.domain.service import key_fault, url_fault
-from hetops.domain.units import HOURS_PER_MONTH, MINUTES_PER_HOUR
+from hetops.domain.units import HOURS_PER_DAY, HOURS_PER_MONTH, MINUTES_PER_HOUR
 from hetops.domain.workload import Priority
 from hetops.state.home import RESERVED
 
@@ -28,6 +28,8 @@ Name = Annotated[str, Meta(pattern=r"^[a-z]([a-z0-9-]{0,30}[a-z0-9])?$")]
 Part = Annotated[float, Meta(ge=0, le=1)]
 Money = Annotated[Decimal, Meta(description="USD", extra_json_schema={"exclusiveMinimum": 0})]
 Cost = Annotated[Decimal, Meta(description="USD, 0 too", extra_json_schema={"minimum": 0})]
+Hours = Annotated[float, Meta(gt=0, le=8760)]
+PeriodName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9:._-]{0,31}$")]
 
 _NO_BUDGET_USD = Decimal("1e9")
 _OF_EVERY_PROVIDER = ("enabled", "usd_per_hour")
@@ -89,6 +91,11 @@ class ClassSpec(Table, frozen=True, kw_only=True):
     """Another target than that of `[targets]`."""
     tpot_seconds: Positive | None = None
     """Another target than that of `[targets]`."""
+    deadline_hours: Hours | None = None
+    """Batch work may wait so long for a period in which it costs less; only with `[policy.day]`."""
+
+    def __post_init__(self) -> None:
+        _demand_batch(self.deadline_hours, self.priority)
 
 
 class WorkloadSpec(Table, frozen=True, kw_only=True):
@@ -99,7 +106,7 @@ class WorkloadSpec(Table, frozen=True, kw_only=True):
     class_count: Annotated[int, Meta(ge=1, le=64)] = 4
     """How many classes a trace is made into; the plan says what error on cost they make."""
     periods: Annotated[int, Meta(ge=1, le=288)] = 1
-    """Equal stretches of the trace whose rates are told apart; the busiest is planned for."""
+    """Equal stretches of the trace whose rates are told apart; the busiest is planned for, each with `[policy.day]`."""
     rate_scale: Scale = 1.0
     """Every rate of the trace times this."""
     length_scale: Scale = 1.0
@@ -137,6 +144,16 @@ class TargetOverride(Table, frozen=True, kw_only=True):
     """Their target."""
     priority: Priority | None = None
     """Their priority."""
+    deadline_hours: Hours | None = None
+    """How long they may wait, batch work only."""
+
+    def __post_init__(self) -> None:
+        _demand_batch(self.deadline_hours, self.priority)
+
+
+def _demand_batch(deadline_hours: float | None, priority: Priority | None) -> None:
+    if deadline_hours is not None and priority is not Priority.BATCH:
+        raise ValueError('deadline_hours is for work that may wait: set priority = "batch" beside it')
 
 
 class TargetsSpec(Table, frozen=True, kw_only=True):
@@ -161,9 +178,11 @@ class BudgetSpec(Table, frozen=True, kw_only=True):
     """For the whole fleet."""
     usd_per_month: Money | None = None
     """For the whole fleet; where both are given the tighter counts."""
+    mean_usd_per_hour: Money | None = None
+    """On average over the periods of `[policy.day]`, starts included; the others hold in each of them."""
 
     def __post_init__(self) -> None:
-        for limit in (self.usd_per_hour, self.usd_per_month):
+        for limit in (self.usd_per_hour, self.usd_per_month, self.mean_usd_per_hour):
             if limit is not None and not limit > 0:
                 raise ValueError(
                     "a budget must be above zero: with nothing to spend no fleet serves a request"
@@ -342,6 +361,49 @@ class MigrationSpec(Table, frozen=True, kw_only=True):
             raise ValueError("usd_per_added_node and usd_per_removed_node must be at least 0")
 
 
+class PeriodSpec(Table, frozen=True, kw_only=True):
+    """A period of the day, for classes stated by hand."""
+
+    name: PeriodName
+    """What `--period` takes: letters, digits, `:`, `.`, `_` and `-`."""
+    hours: Hours
+    """How long it lasts."""
+    factor: Annotated[float, Meta(ge=0, le=1e6)] = 1.0
+    """Every class has its rate times this."""
+    requests_per_second: dict[str, Annotated[float, Meta(ge=0, le=1e6)]] = {}
+    """By class, another rate."""
+
+
+class DaySpec(Table, frozen=True, kw_only=True):
+    """Plan each period of a day by itself: this table turns it on."""
+
+    boot_minutes: Annotated[float, Meta(ge=0, le=1440)]
+    """From the start of a node until it serves, paid and idle; without the download below."""
+    download_gb_per_second: Annotated[float, Meta(gt=0, le=1000)] | None = None
+    """How fast a node fetches its weights, which takes as long again; empty has that in boot_minutes."""
+    hours: Hours | None = None
+    """How long a trace stands for, whatever was recorded; empty is 24. It recurs."""
+    begins: Annotated[str, Meta(pattern=r"^(([01][0-9]|2[0-3]):[0-5][0-9])?$")] = ""
+    """When the first period begins, `08:00` in UTC: with 24 hours in all, `up` then knows which period is now."""
+    periods: tuple[PeriodSpec, ...] = ()
+    """Only for classes stated by hand: a trace has `workload.periods`."""
+
+    def __post_init__(self) -> None:
+        names = [one.name for one in self.periods]
+        if len(set(names)) != len(names):
+            raise ValueError("the names of periods must differ")
+        told = sum(one.hours for one in self.periods)
+        if self.periods and self.hours is not None and abs(told - self.hours) > 1e-6:
+            raise ValueError(f"hours says {self.hours:g}, the periods add up to {told:g}: leave hours out")
+        if self.begins and abs(self.length_hours - HOURS_PER_DAY) > 1e-6:
+            raise ValueError(f"begins needs periods of 24 hours in all, these are {self.length_hours:g}")
+
+    @property
+    def length_hours(self) -> float:
+        """Hours of all periods together."""
+        return sum(one.hours for one in self.periods) or self.hours or float(HOURS_PER_DAY)
+
+
 class ReservedSpec(Table, frozen=True, kw_only=True):
     """Nodes that are paid for already: they cost the same whether the plan uses them or not."""
 
@@ -374,6 +436,8 @@ class PolicySpec(Table, frozen=True, kw_only=True):
     """Of those that fit an offer the last counts."""
     migration: MigrationSpec | None = None
     """With this table `up` and `diff` plan from the fleet that runs, as `plan --from-running` does."""
+    day: DaySpec | None = None
+    """With this table every period has a plan of its own."""
 
 
 class StateSpec(Table, frozen=True, kw_only=True):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hetops.app.deployment import read_plan
+from hetops.app.day_file import read_plan
 from hetops.app.plan import make_plan, write_plan
 from hetops.errors import PolicyError
 from tests.cli.process import hetops, told
@@ -23,7 +23,7 @@ def _path(tmp_path: Path) -> Path:
 
 
 def test_a_plan_file_reads_back(path: Path) -> None:
-    assert read_plan(path).pools
+    assert read_plan(path, specs.asked(path.parent)).pools
 
 
 def test_a_plan_that_was_edited_by_hand_is_refused_with_the_rule_that_it_breaks(path: Path) -> None:
@@ -31,7 +31,7 @@ def test_a_plan_that_was_edited_by_hand_is_refused_with_the_rule_that_it_breaks(
     raw["pools"][0]["nodes"] += 1
     path.write_text(json.dumps(raw), encoding="utf-8")
     with pytest.raises(PolicyError) as caught:
-        read_plan(path)
+        read_plan(path, specs.asked(path.parent))
     assert "does not check: it breaks capacity" in caught.value.message
     assert caught.value.hint == f"make it anew: hetops plan -o {path}"
 

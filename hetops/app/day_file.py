@@ -1,0 +1,95 @@
+"""Edge: reads a file that holds a plan, or a day with one for each period, and says which plan is meant. Makes none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from hetops.app.candidates import Asked
+from hetops.domain import codec
+from hetops.domain.day import Day, now_in
+from hetops.domain.plan import Plan
+from hetops.errors import PolicyError, UnknownNameError, UsageError
+from hetops.files import read_bytes
+from hetops.solver.certify import Violation
+from hetops.solver.recheck import recheck
+from hetops.solver.recheck_day import recheck_day
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanFile:
+    """The plan that is meant of a file, every rule that the file breaks, and whether it is that of a period."""
+
+    plan: Plan
+    broken: tuple[Violation, ...]
+    """The whole day's where it is."""
+    of_day: bool
+
+
+def read_plan(path: Path, asked: Asked) -> Plan:
+    """The plan of a file that the user names, or of its day that of the period asked for; checked again.
+
+    Raises:
+        HetopsError: it cannot be read, is neither, or the period is not said, or none of the day's.
+        PolicyError: its certificate does not check: somebody changed it, or it was never sound.
+    """
+    found = plan_file(path, asked)
+    if found.broken:
+        raise PolicyError(
+            f"{path}: the plan's certificate does not check: it breaks {found.broken[0].rule}",
+            details=(f"{v.rule}: {v.subject}: {v.message}" for v in found.broken),
+            hint=f"make it anew: hetops plan -o {path}",
+        )
+    return found.plan
+
+
+def plan_file(path: Path, asked: Asked) -> PlanFile:
+    """As `read_plan`, whatever it breaks."""
+    text = read_bytes(path, what="plan")
+    if codec.format_of(text) == Day.FORMAT:
+        day = codec.decode(Day, text, source=str(path))
+        return PlanFile(plan=in_period(day, asked), broken=recheck_day(day), of_day=True)
+    plan = codec.decode(Plan, text, source=str(path))
+    return PlanFile(plan=in_period(plan, asked), broken=recheck(plan), of_day=False)
+
+
+def in_period(found: Plan | Day, asked: Asked) -> Plan:
+    """The plan itself; of a day that of the period which is meant.
+
+    Raises:
+        UsageError: which period is not said, or there are none; or nothing is served in it.
+        UnknownNameError: the day has no such period.
+    """
+    if isinstance(found, Plan):
+        if asked.period:
+            raise UsageError(
+                f"--period {asked.period}: the plan of {found.deployment} has no periods",
+                hint="leave --period out, or plan a day: [policy.day]",
+            )
+        return found
+    name = meant({one.name: one.hours for one in found.periods}, found.begins, asked)
+    plan = found.period(name).plan
+    if not plan.shares:
+        raise UsageError(
+            f"nothing is served in {name}: there is no fleet",
+            hint="hetops down removes the one of another period",
+        )
+    return plan
+
+
+def meant(hours: Mapping[str, float], begins: str, asked: Asked) -> str:
+    """Which of the periods, by name, is asked for; else the one that is now. Errors as `in_period`."""
+    if asked.period:
+        if asked.period not in hours:
+            raise UnknownNameError("period", asked.period, hours, where="--period")
+        return asked.period
+    now = now_in(tuple(hours.values()), begins, asked.now)
+    if now is None:
+        first = next(iter(hours))
+        raise UsageError(
+            f"{len(hours)} periods are planned for, each with a fleet of its own: say which",
+            details=(f"--period {name}: {long:g} h" for name, long in hours.items()),
+            hint=f"--period {first}, or let policy.day.begins say which is now",
+        )
+    return tuple(hours)[now]

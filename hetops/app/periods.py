@@ -1,0 +1,200 @@
+"""A spec's day as terms of its problem: periods with their rates, deadlines, what a start costs. Wires; decides what the words mean.
+
+Without `[policy.day]` a problem stays as it is: one stretch at each class's busiest rate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+from hetops.app.candidates import Candidates
+from hetops.domain.configuration import Configuration
+from hetops.domain.day import clock, clock_hours
+from hetops.domain.units import BYTES_PER_GB, SECONDS_PER_MINUTE
+from hetops.domain.workload import Priority, WorkloadClass
+from hetops.errors import SpecError, UnknownNameError, UsageError
+from hetops.performance.memory import weight_bytes
+from hetops.solver.problem import Column, Problem
+from hetops.solver.terms import Billing, Period
+from hetops.spec.fields import DaySpec, PeriodSpec
+from hetops.spec.load import place
+
+
+def over_the_day(c: Candidates, problem: Problem) -> Problem:
+    """The problem in the periods of the spec's day; as it is where the spec has none.
+
+    Raises:
+        SpecError: a day without periods, or what cannot go with one, or is for a day alone.
+        UnknownNameError: a rate of a class that there is not.
+        UsageError: it is asked for from a fleet that runs.
+    """
+    day = c.spec.policy.day
+    if day is None:
+        _demand_none_needed(c)
+        return problem
+    periods, deadlines = _periods(c, day), deadlines_of(c)
+    _demand_possible(c, deadlines)
+    seconds = boot_seconds(c, day)
+    whole = {offer.id for offer in problem.offers if offer.billing is Billing.RESERVED}
+    return replace(
+        problem,
+        periods=periods,
+        classes=tuple(
+            replace(
+                one,
+                requests_per_second=max(p.requests_per_second[one.name] for p in periods),
+                deadline_hours=deadlines.get(one.name),
+            )
+            for one in problem.classes
+        ),
+        columns=tuple(
+            # What is paid for day and night starts for nothing more.
+            column if column.offer in whole else replace(column, boot_seconds=seconds[column.configuration])
+            for column in problem.columns
+        ),
+        mean_budget_usd_per_hour=c.spec.budget.mean_usd_per_hour,
+    )
+
+
+def busiest(problem: Problem) -> Problem:
+    """The question without its day: one fleet for the busiest period of each class, kept all day; nothing waits."""
+    return replace(
+        problem,
+        periods=(),
+        classes=tuple(replace(one, deadline_hours=None) for one in problem.classes),
+        columns=tuple(_without_start(column) for column in problem.columns),
+        mean_budget_usd_per_hour=None,
+    )
+
+
+def steady(problem: Problem) -> Problem:
+    """The question for one fleet that is kept all day, as if all nodes were reserved, and serves every period."""
+    return replace(
+        problem,
+        offers=tuple(replace(offer, billing=Billing.RESERVED) for offer in problem.offers),
+        columns=tuple(_without_start(column) for column in problem.columns),
+    )
+
+
+def _without_start(column: Column) -> Column:
+    return replace(column, boot_seconds=0.0)
+
+
+def boot_seconds(c: Candidates, day: DaySpec) -> Mapping[str, float]:
+    """From the start of a node until it serves, by configuration."""
+    fixed, bandwidth = day.boot_minutes * SECONDS_PER_MINUTE, day.download_gb_per_second
+    return {
+        one.id: fixed + (_gigabytes(c, one) / bandwidth if bandwidth else 0.0)
+        for one in c.enumeration.configurations
+    }
+
+
+def _gigabytes(c: Candidates, one: Configuration) -> float:
+    """Of the checkpoint, as the catalogue has it; else as the model's parameters take."""
+    known = (k.gigabytes for k in c.catalog.checkpoints_of(c.model.name) if k.reference == one.checkpoint)
+    told = next((size for size in known if size is not None), None)
+    return weight_bytes(c.model, one.weights) / BYTES_PER_GB if told is None else told
+
+
+def deadlines_of(c: Candidates) -> dict[str, float]:
+    """Hours that batch work may wait, by class: its own, else the last of `[[targets.overrides]]` that fits."""
+    own = {one.name: one.deadline_hours for one in c.spec.workload.classes}
+    found = {one.name: own.get(one.name) or _of_range(c, one) for one in c.workload.classes}
+    batch = {one.name for one in c.workload.classes if one.priority is Priority.BATCH}
+    return {name: hours for name, hours in found.items() if hours is not None and name in batch}
+
+
+def _of_range(c: Candidates, one: WorkloadClass) -> float | None:
+    input_tokens, output_tokens = one.input_tokens.mean, one.output_tokens.mean
+    fitting = [
+        o.deadline_hours
+        for o in c.spec.targets.overrides
+        if o.deadline_hours is not None
+        and o.min_input_tokens <= input_tokens <= (o.max_input_tokens or float("inf"))
+        and o.min_output_tokens <= output_tokens <= (o.max_output_tokens or float("inf"))
+    ]
+    return fitting[-1] if fitting else None
+
+
+def _periods(c: Candidates, day: DaySpec) -> tuple[Period, ...]:
+    return tuple(_stated(c, day) if c.spec.workload.classes else _traced(c, day))
+
+
+def _stated(c: Candidates, day: DaySpec) -> Iterator[Period]:
+    """As the spec's tables have them."""
+    if len(day.periods) < 2:
+        raise SpecError(
+            f"{place(c.loaded, 'policy', 'day')}: classes stated by hand need two periods at least",
+            hint="write [[policy.day.periods]] with name, hours and factor for each",
+        )
+    for index, one in enumerate(day.periods):
+        yield Period(name=one.name, hours=one.hours, requests_per_second=_rates(c, one, index))
+
+
+def _rates(c: Candidates, one: PeriodSpec, index: int) -> dict[str, float]:
+    rates = {k.name: k.requests_per_second * one.factor for k in c.workload.classes}
+    for name, rate in one.requests_per_second.items():
+        if name not in rates:
+            where = place(c.loaded, "policy", "day", "periods", index, "requests_per_second", name)
+            raise UnknownNameError("class", name, rates, where=where)
+        rates[name] = rate * c.spec.workload.rate_scale
+    return rates
+
+
+def _traced(c: Candidates, day: DaySpec) -> Iterator[Period]:
+    """Equal stretches of the trace, named by when they begin: by the clock where that is known, else by hours."""
+    count = c.spec.workload.periods
+    if day.periods:
+        where = place(c.loaded, "policy", "day", "periods", 0, "name")
+        raise SpecError(
+            f"{where}: a trace has its own rates",
+            hint="say workload.periods, and leave [[policy.day.periods]] out",
+        )
+    if count < 2:
+        raise SpecError(
+            f"{place(c.loaded, 'policy', 'day')}: the trace is one period",
+            hint="say in how many equal stretches: periods = 24 under [workload]",
+        )
+    hours, begins = day.length_hours / count, clock_hours(day.begins)
+    for index in range(count):
+        rates = {k.name: k.requests_per_second_by_period[index] for k in c.workload.classes}
+        name = f"{index * hours:.4g}h" if begins is None else clock(begins + index * hours)
+        yield Period(name=name, hours=hours, requests_per_second=rates)
+
+
+def _demand_possible(c: Candidates, deadlines: Mapping[str, float]) -> None:
+    """A day goes with everything but a fleet that runs, and waits do not go with losses."""
+    policy = c.spec.policy
+    if policy.migration is not None:
+        raise SpecError(
+            f"{place(c.loaded, 'policy', 'migration')}: a day is planned from nothing as yet",
+            hint="leave [policy.migration] or [policy.day] out",
+        )
+    if c.held.running is not None:
+        raise UsageError(
+            "a day is planned from nothing as yet", hint="leave --from-running or [policy.day] out"
+        )
+    if policy.survive and deadlines:
+        raise SpecError(
+            f"{place(c.loaded, 'policy', 'survive', 0)}: what becomes of work that waits when something fails cannot be planned yet",
+            hint=f"leave [[policy.survive]] out, or deadline_hours of {', '.join(deadlines)}",
+        )
+
+
+def _demand_none_needed(c: Candidates) -> None:
+    """What only a day gives a meaning is not left without one in silence."""
+    places: list[tuple[str | int, ...]] = []
+    if c.spec.budget.mean_usd_per_hour is not None:
+        places.append(("budget", "mean_usd_per_hour"))
+    for index, one in enumerate(c.spec.workload.classes):
+        if one.deadline_hours is not None:
+            places.append(("workload", "classes", index, "deadline_hours"))
+    for index, override in enumerate(c.spec.targets.overrides):
+        if override.deadline_hours is not None:
+            places.append(("targets", "overrides", index, "deadline_hours"))
+    if places:
+        raise SpecError(
+            f"{place(c.loaded, *places[0])}: without periods there is nothing to wait for, and nothing to average over",
+            hint="add [policy.day] with boot_minutes, and its periods",
+        )

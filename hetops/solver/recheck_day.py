@@ -1,0 +1,244 @@
+"""Checks a day as it was handed over, in exact arithmetic and out of nothing but the day: each plan, and what ties them.
+
+Shares no code with how a day is made. As with a plan: it is sound and as it was certified; that no other day is cheaper
+rests on the bound that it carries.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from fractions import Fraction
+
+from hetops.domain import codec
+from hetops.domain.day import Day, DayPeriod, Start
+from hetops.domain.offer import Market
+from hetops.domain.plan import Plan
+from hetops.domain.policy import ShareRule
+from hetops.solver.certify import TOLERANCE, Violation, relative_gap
+from hetops.solver.recheck import recheck
+from hetops.solver.terms import exact
+
+_STEP = Fraction(1, 10**6)
+"""Means, and what requests cost, are stated in millionths of a dollar."""
+
+_WHOLE = (Market.RESERVED, Market.CAPACITY_BLOCK)
+"""Markets whose nodes are paid for in every period: a start costs nothing more."""
+
+
+def seal_day(day: Day) -> Day:
+    """The day with the digest of its contents."""
+    return replace(day, certificate=replace(day.certificate, day_digest=_digest(day)))
+
+
+def recheck_day(day: Day) -> tuple[Violation, ...]:
+    """Every rule that the day breaks, the most telling first; empty for one that is as it was certified."""
+    strangers = tuple(_strange_periods(day))
+    if strangers:
+        return strangers
+    rules: tuple[Callable[[Day], Iterator[Violation]], ...] = (
+        _broken_plans,
+        _wrong_bounds,
+        _wrong_starts,
+        _unserved_arrivals,
+        _late_work,
+        _broken_shares,
+        _wrong_totals,
+        _changed_contents,
+    )
+    return tuple(violation for rule in rules for violation in rule(day))
+
+
+def _strange_periods(day: Day) -> Iterator[Violation]:
+    """Every plan is one of this deployment and its spec, for the same classes at other rates."""
+    asked = _question(day.periods[0].plan)
+    for period in day.periods:
+        plan = period.plan
+        if (plan.deployment, plan.model, plan.spec_digest) != (day.deployment, day.model, day.spec_digest):
+            message = "has a plan of another deployment, model or spec"
+            yield Violation(rule="periods", subject=period.name, message=message)
+        elif _question(plan) != asked or set(period.arrivals) != {c.name for c in plan.workload.classes}:
+            message = "has other classes, or limits, than the first period"
+            yield Violation(rule="periods", subject=period.name, message=message)
+    for name in {n for wait in day.waits for n in (wait.arrived, wait.served)} | {
+        s.period for s in day.starts
+    }:
+        if name not in day.names:
+            yield Violation(rule="periods", subject=name, message="is no period of the day")
+
+
+def _question(plan: Plan) -> object:
+    """What all plans of a day have in common: classes but for their rates, and limits."""
+    classes = tuple(replace(c, requests_per_second=0.0) for c in plan.workload.classes)
+    return classes, plan.certificate.limits
+
+
+def _broken_plans(day: Day) -> Iterator[Violation]:
+    for period in day.periods:
+        for found in recheck(period.plan):
+            yield replace(found, subject=f"{found.subject} in {period.name}")
+
+
+def _nodes(period: DayPeriod, pool: str) -> int:
+    return period.plan.nodes.get(pool, 0)
+
+
+def _wrong_bounds(day: Day) -> Iterator[Violation]:
+    told = {one.pool: (one.least_nodes, one.most_nodes) for one in day.pools}
+    if len(told) < len(day.pools) or any(not 0 <= one.boot_seconds < float("inf") for one in day.pools):
+        yield Violation(
+            rule="pools", subject="bounds", message="name a pool twice, or boot in no time that is"
+        )
+    for name in dict.fromkeys((*told, *(pool for p in day.periods for pool in p.plan.nodes))):
+        counts = [_nodes(period, name) for period in day.periods]
+        if told.get(name) != (min(counts), max(counts)):
+            message = f"has {min(counts)} to {max(counts)} nodes, says {told.get(name, 'nothing')}"
+            yield Violation(rule="pools", subject=name, message=message)
+
+
+def _wrong_starts(day: Day) -> Iterator[Violation]:
+    """Starts are the nodes that a pool has more of than in the period before, and cost what they take to boot."""
+    boots = {one.pool: exact(one.boot_seconds) for one in day.pools}
+    told = {(one.period, one.pool): one for one in day.starts}
+    if len(told) < len(day.starts):
+        yield Violation(rule="starts", subject="starts", message="a pool starts twice at once")
+    for before, period in zip((day.periods[-1], *day.periods), day.periods, strict=False):
+        for pool in period.plan.pools:
+            more = max(pool.nodes - _nodes(before, pool.name), 0)
+            price = Fraction(0) if pool.offer.market in _WHOLE else Fraction(pool.offer.total_usd_per_hour)
+            due = more * price * boots.get(pool.name, Fraction(0)) / 3600
+            found = told.pop((period.name, pool.name), None)
+            if not _is_start(found, more, due):
+                says = f"{found.nodes} for {found.usd} usd" if found else "none"
+                message = f"starts {more} nodes for {float(due):.6g} usd in {period.name}, says {says}"
+                yield Violation(rule="starts", subject=pool.name, message=message)
+    for period_name, pool_name in told:
+        message = f"has no pool {pool_name} to start"
+        yield Violation(rule="starts", subject=period_name, message=message)
+
+
+def _is_start(found: Start | None, nodes: int, usd: Fraction) -> bool:
+    if found is None:
+        return nodes == 0
+    return found.nodes == nodes > 0 and abs(Fraction(found.usd) - usd) <= _STEP
+
+
+def _unserved_arrivals(day: Day) -> Iterator[Violation]:
+    """Each plan serves what arrives in its period; of work that may wait, what waits bring there."""
+    hours = {period.name: exact(period.hours) for period in day.periods}
+    brought: defaultdict[tuple[str, str], Fraction] = defaultdict(Fraction)
+    for wait in day.waits:
+        arrived = exact(day.period(wait.arrived).arrivals.get(wait.workload_class, 0.0))
+        brought[wait.served, wait.workload_class] += arrived * hours[wait.arrived] * exact(wait.share)
+    for period in day.periods:
+        for one in period.plan.workload.classes:
+            waited = brought[period.name, one.name] / hours[period.name]
+            due = waited if one.name in day.deadlines else exact(period.arrivals[one.name])
+            if not 0 <= period.arrivals[one.name] < float("inf") or not _near(one.requests_per_second, due):
+                message = (
+                    f"is served at {one.requests_per_second:g} requests per second, {float(due):g} are due"
+                )
+                yield Violation(rule="deadlines", subject=f"{one.name} in {period.name}", message=message)
+
+
+def _near(said: float, due: Fraction) -> bool:
+    """The same rate; a millionth of a request in a second is none."""
+    return abs(exact(said) - due) <= TOLERANCE * max(due, Fraction(1))
+
+
+def _late_work(day: Day) -> Iterator[Violation]:
+    """All batch work that arrives is served, and nothing of it later than its deadline."""
+    totals: defaultdict[tuple[str, str], Fraction] = defaultdict(Fraction)
+    for wait in day.waits:
+        where = f"{wait.workload_class} of {wait.arrived}"
+        if wait.workload_class not in day.deadlines or wait.share <= 0:
+            yield Violation(rule="deadlines", subject=where, message="is no work that may wait")
+            continue
+        totals[wait.workload_class, wait.arrived] += exact(wait.share)
+        late = _hours_until_served(day, wait.arrived, wait.served)
+        if wait.arrived != wait.served and late > exact(day.deadlines[wait.workload_class]):
+            most = day.deadlines[wait.workload_class]
+            message = f"may be {float(late):g} h old when {wait.served} ends, its deadline is {most:g}"
+            yield Violation(rule="deadlines", subject=where, message=message)
+    for period in day.periods:
+        for name in day.deadlines:
+            wanted = int(period.arrivals.get(name, 0.0) > 0)
+            if totals[name, period.name] != wanted:
+                message = f"{float(totals[name, period.name]):g} of it is served"
+                yield Violation(rule="deadlines", subject=f"{name} of {period.name}", message=message)
+
+
+def _hours_until_served(day: Day, arrived: str, served: str) -> Fraction:
+    """From the beginning of the period of arrival to the end of that of service."""
+    first, last = day.names.index(arrived), day.names.index(served)
+    passed = (last - first) % len(day.periods) + 1
+    through = (day.periods[(first + step) % len(day.periods)] for step in range(passed))
+    return sum((exact(period.hours) for period in through), Fraction(0))
+
+
+def _broken_shares(day: Day) -> Iterator[Violation]:
+    """Work that may wait is spread over the day as its rules say."""
+    for rule in day.certificate.shares:
+        for values in _groups(rule, day):
+            for name in rule.classes:
+                yield from _outside(rule, values, name, day)
+
+
+def _groups(rule: ShareRule, day: Day) -> tuple[tuple[str, ...], ...]:
+    if rule.values:
+        return (rule.values,)
+    found = {value for period in day.periods for value in _values(period.plan, rule).values()}
+    return tuple((value,) for value in sorted(found))
+
+
+def _values(plan: Plan, rule: ShareRule) -> dict[str, str]:
+    """What each pool and service has of the rule's trait; a service that has none of it is left out."""
+    pools = {pool.name: pool.offer.value(rule.trait) for pool in plan.pools}
+    services = {one.name: one.service.value(rule.trait) for one in plan.services}
+    return pools | {name: value for name, value in services.items() if value}
+
+
+def _outside(rule: ShareRule, values: tuple[str, ...], name: str, day: Day) -> Iterator[Violation]:
+    within, whole = Fraction(0), Fraction(0)
+    for period in day.periods:
+        value_of = _values(period.plan, rule)
+        for share in (s for s in period.plan.shares if s.workload_class == name):
+            requests = exact(share.requests_per_second) * exact(period.hours)
+            whole += requests
+            within += requests * (value_of.get(share.pool) in values)
+    least, most = exact(rule.at_least) - TOLERANCE, exact(rule.at_most) + TOLERANCE
+    if whole and not least <= within / whole <= most:
+        message = f"{float(within / whole):.2%} of {name} on {' or '.join(values)} over the day, must be {rule.at_least:.2%} to {rule.at_most:.2%}"
+        yield Violation(rule="share limits", subject=rule.id, message=message)
+
+
+def _wrong_totals(day: Day) -> Iterator[Violation]:
+    certificate = day.certificate
+    hours = sum((exact(period.hours) for period in day.periods), Fraction(0))
+    fleets = sum((exact(p.hours) * Fraction(p.plan.usd_per_hour) for p in day.periods), Fraction(0))
+    cost = (fleets + sum((Fraction(start.usd) for start in day.starts), Fraction(0))) / hours
+    if abs(exact(certificate.objective) - cost) > 4 * _STEP + cost * _STEP**2:
+        message = f"was certified at {certificate.objective} usd_per_hour, costs {float(cost):.10g}"
+        yield Violation(rule="cost", subject="objective", message=message)
+    budget = certificate.mean_budget_usd_per_hour
+    if budget is not None and cost > Fraction(budget) * (1 + TOLERANCE):
+        message = f"costs {float(cost):.10g} usd_per_hour on average, the budget is {budget}"
+        yield Violation(rule="mean budget", subject="mean_budget_usd_per_hour", message=message)
+    if certificate.bound > certificate.objective * (1 + float(TOLERANCE)):
+        message = f"the bound {certificate.bound} is above the cost {certificate.objective}"
+        yield Violation(rule="bounds", subject="bound", message=message)
+    gap = relative_gap(certificate.objective, certificate.bound)
+    if abs(gap - certificate.gap) > float(TOLERANCE):
+        yield Violation(rule="bounds", subject="gap", message=f"says {certificate.gap}, is {gap}")
+
+
+def _changed_contents(day: Day) -> Iterator[Violation]:
+    if day.certificate.day_digest != _digest(day):
+        message = f"the day is not what was certified (made by hetops {day.hetops_version})"
+        yield Violation(rule="contents", subject="day_digest", message=message)
+
+
+def _digest(day: Day) -> str:
+    """SHA-256 of the day, but for the digest itself."""
+    return codec.digest(replace(day, certificate=replace(day.certificate, day_digest="")))
