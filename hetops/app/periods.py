@@ -118,7 +118,13 @@ def _of_range(c: Candidates, one: WorkloadClass) -> float | None:
 
 
 def _periods(c: Candidates, day: DaySpec) -> tuple[Period, ...]:
-    return tuple(_stated(c, day) if c.spec.workload.classes else _traced(c, day))
+    found = tuple(_stated(c, day) if c.spec.workload.classes else _traced(c, day))
+    if not any(rate for period in found for rate in period.requests_per_second.values()):
+        raise SpecError(
+            f"{place(c.loaded, 'policy', 'day')}: nothing is asked for in any period",
+            hint="give a period a factor above 0",
+        )
+    return found
 
 
 def _stated(c: Candidates, day: DaySpec) -> Iterator[Period]:

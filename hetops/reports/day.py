@@ -188,7 +188,7 @@ def _saved(day: Day) -> Iterator[str]:
         ),
     ):
         if cost is None:
-            yield f"{words} was not found"
+            yield f"{words} is not known: it was not found in time"
         else:
             yield f"{words} costs {q.usd(cost)} /h: {_saving(cost, day.usd_per_hour)}"
 

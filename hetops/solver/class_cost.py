@@ -34,14 +34,15 @@ def _at(share: SolvedShare) -> str:
 
 def _adds(case: Case, name: str) -> Iterator[Statement]:
     """The fleet without the class; when maximising the rest of the mix would be another question."""
-    demand = next(c for c in case.problem.classes if c.name == name)
-    if case.problem.mode is Mode.MAX_THROUGHPUT or not demand.requests_per_second:
+    problem, rates = case.problem, case.problem.mean_rates
+    if problem.mode is Mode.MAX_THROUGHPUT or not rates[name]:
         return
-    classes = tuple(
-        replace(c, requests_per_second=0.0) if c.name == name else c for c in case.problem.classes
+    classes = tuple(replace(c, requests_per_second=0.0) if c.name == name else c for c in problem.classes)
+    periods = tuple(
+        replace(p, requests_per_second={**p.requests_per_second, name: 0.0}) for p in problem.periods
     )
-    if any(c.requests_per_second for c in classes):
-        after = case.ask(partial(replace, classes=classes))
+    if any(rate for other, rate in rates.items() if other != name):
+        after = case.ask(partial(replace, classes=classes, periods=periods))
         yield case.changed(Topic.CLASS, f"To serve no {name}", after, name)
 
 

@@ -255,7 +255,7 @@ def window(stretches: tuple[Stretch, ...], arrival: int, deadline_hours: float) 
     for step in range(1, len(stretches)):
         later = (arrival + step) % len(stretches)
         hours += stretches[later].hours
-        if hours > deadline_hours:
+        if hours > deadline_hours * (1 + 1e-9):  # thirteenths of a day add up to a little more than one
             break
         found.append(later)
     return tuple(found)

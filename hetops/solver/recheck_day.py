@@ -157,8 +157,8 @@ def _late_work(day: Day) -> Iterator[Violation]:
             continue
         totals[wait.workload_class, wait.arrived] += exact(wait.share)
         late = _hours_until_served(day, wait.arrived, wait.served)
-        if wait.arrived != wait.served and late > exact(day.deadlines[wait.workload_class]):
-            most = day.deadlines[wait.workload_class]
+        most = day.deadlines[wait.workload_class]
+        if wait.arrived != wait.served and late > exact(most) * (1 + TOLERANCE):
             message = f"may be {float(late):g} h old when {wait.served} ends, its deadline is {most:g}"
             yield Violation(rule="deadlines", subject=where, message=message)
     for period in day.periods:

@@ -222,7 +222,7 @@ def late_work(problem: Problem, solution: Solution) -> Iterator[Violation]:
         passed = (names.index(wait.served) - names.index(wait.arrived)) % len(names) + 1
         at = [names[(names.index(wait.arrived) + step) % len(names)] for step in range(passed)]
         late = sum(Fraction(hours[name]) for name in at)
-        if passed > 1 and late > Fraction(demand.deadline_hours or 0):
+        if passed > 1 and late > Fraction(demand.deadline_hours or 0) * (1 + TOLERANCE):
             message = (
                 f"may be {float(late):g} h old when {wait.served} ends, deadline is {demand.deadline_hours:g}"
             )
