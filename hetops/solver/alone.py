@@ -16,7 +16,7 @@ from hetops.solver.certify import TOLERANCE, certify, relative_gap, weak_duality
 from hetops.solver.checks.violation import waits
 from hetops.solver.formulate import formulate
 from hetops.solver.patience import Patience
-from hetops.solver.problem import Demand, Problem
+from hetops.solver.problem import Problem
 from hetops.solver.proof import Proven, certified_bound, prices_of
 from hetops.solver.solution import Solution, SolvedPeriod
 from hetops.solver.start import relax
@@ -73,7 +73,9 @@ def _alone(problem: Problem, solution: Solution, period: SolvedPeriod) -> Alone:
         problem,
         periods=(),
         classes=tuple(
-            Demand(name=c.name, requests_per_second=rates[c.name] if asked else c.requests_per_second)
+            replace(
+                c, requests_per_second=rates[c.name] if asked else c.requests_per_second, deadline_hours=None
+            )
             for c in problem.classes
         ),
         share_limits=tuple(_kept_alone(problem)),
