@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 from fractions import Fraction
+from functools import lru_cache
 
 from hetops.domain.added import ADDED
 from hetops.domain.offer import Trait
@@ -291,6 +292,7 @@ def unknown(kind: str, names: Iterable[str], known: Iterable[str], where: str) -
             yield f"{where}: unknown {kind} {name!r}" + (f" (did you mean {near[0]!r}?)" if near else "")
 
 
+@lru_cache(maxsize=1 << 16)
 def exact(value: float) -> Fraction:
     """The decimal number that `value` is written as."""
     return Fraction(repr(float(value)))
