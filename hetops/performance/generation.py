@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from enum import Enum, StrEnum
+from functools import lru_cache
 
 _NUMBERS = re.compile(r"(\d+)\.(\d+)")
 _YEAR = re.compile(r"20(\d\d)")
@@ -49,6 +50,7 @@ _WHATEVER_THE_VERSION = {
 """NVIDIA's microservices pack TensorRT-LLM and have numbers of their own."""
 
 
+@lru_cache(maxsize=1 << 10)
 def generation(engine: str, version: str = "") -> Generation:
     """The generation of an engine by its name and version; what tells no version is of today.
 
