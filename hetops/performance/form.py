@@ -15,7 +15,7 @@ does not hold its peak. Formulas and fit: docs/performance-model.md. Coefficient
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -132,7 +132,7 @@ def terms(p: Physics, values: Values) -> Terms:
 
 def compute_efficiency(p: Physics, values: Values) -> Floats:
     """Share of the format's dense peak that matrix kernels reach in prefill."""
-    families = _by_name(p.family, {f: values.get(f"family.{f}", 1.0) for f in np.unique(p.family)})
+    families = _by_name(p.family, lambda family: values.get(f"family.{family}", 1.0))
     families = np.where(p.amd & p.tuned, 1.0, families)  # AMD's were measured with software of 2024 alone
     formats = (
         np.where(p.fp8, values["fp8"], 1.0)
@@ -168,9 +168,9 @@ def _latency(p: Physics, values: Values) -> Floats:
 
 def _of(p: Physics, values: Values, name: str) -> Floats:
     """A coefficient of the engine's generation."""
-    return _by_name(p.generation, {g: values[f"{name}.{g}"] for g in np.unique(p.generation)})
+    return _by_name(p.generation, lambda generation: values[f"{name}.{generation}"])
 
 
-def _by_name(names: Names, found: Mapping[str, float]) -> Floats:
-    known, where = np.unique(names, return_inverse=True)
-    return np.array([found[name] for name in known])[where]
+def _by_name(names: Names, value_of: Callable[[str], float]) -> Floats:
+    known, where = np.unique(names, return_inverse=True)  # without the inverse it would load numpy's masked arrays
+    return np.array([value_of(name) for name in known])[where]
