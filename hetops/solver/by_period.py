@@ -1,11 +1,11 @@
-"""Searches a problem of several periods one window at a time, where nothing but starts of nodes ties periods together.
+"""Searches a problem of several periods one window at a time, with what ties windows together priced.
 
-What ties windows together is priced instead of enforced (Lagrangian relaxation of the rows of `start_rows`): each
-window is then a small problem of its own, and their bounds add up to one for all, whatever the prices. Every fleet that
-was found for a window is kept (`fleets.py`): the best sequence of them is the answer, the next prices are those at which
-they promise the best bound. Windows begin as single periods. Where prices cannot prove enough, two neighbouring windows
-become one, within which starts count in full; one window of all periods would be the whole model. Columns that only
-their offers tell apart make a line: their starts are worth the same part of what they cost.
+What ties them is priced instead of enforced (Lagrangian relaxation of the rows between windows): each window is then a
+small problem of its own, and their bounds add up to one for all, whatever the prices. Every fleet that was found for a
+window is kept (`fleets.py`): the best sequence of them, made better period by period (`neighbours.py`), is the answer,
+and the next prices are those at which they promise the best bound. Windows begin as single periods. Where prices cannot
+prove enough, two neighbouring windows become one where that promises most, within which starts count in full. Columns
+that only their offers tell apart make a line: their starts are worth the same part of what they cost.
 
 Decides how to search; knows the rows only as numbers.
 """
@@ -20,21 +20,35 @@ from itertools import product, zip_longest
 import numpy as np
 from numpy.typing import NDArray
 
-from hetops.solver.fleets import Fleet, Fleets, Prices
+from hetops.solver import highs
+from hetops.solver.fleets import Fleets, Prices
 from hetops.solver.formulate import Formulation
 from hetops.solver.frame import Block, Frame, kinds
-from hetops.solver.highs import Answer, Status
+from hetops.solver.highs import Answer, OnInterrupt, Status
 from hetops.solver.known import MOST_TOLD, Known, recall, told
 from hetops.solver.matrix import INFINITY, Floats, MatrixModel
+from hetops.solver.neighbours import Neighbourhood
 from hetops.solver.patience import Patience, stopped
 from hetops.solver.start import USED, Relaxed
-from hetops.solver.windows import Ties, Windows, cost_of, first, improved
+from hetops.solver.windows import LEAST_SECONDS, ROUNDING, Integers, Ties, Windows, cost_of, first, improved
 
 WORTH_PROVING = 0.5
-"""Where no prices can prove enough, windows grow once better prices promise less than this part of what is missing then."""
+"""Where no prices can prove enough, windows join once better prices promise less than this part of what is missing then."""
 
 STEP = 0.5
 """How far the next prices go from those that proved most towards those that promise most."""
+
+FIRST_REACH = 0.2
+"""How far the next prices of ties other than starts may be from the last, in parts of their mean."""
+
+BOLDER, LESS_BOLD, LEAST_BOLD = 2.0, 0.5, 0.05
+"""What that is multiplied by where prices proved more, and where they did not; searches are not made finer than by the last."""
+
+MOST_NEAR = 2
+"""Neighbouring windows that are made better together, where other ties than starts are there."""
+
+MIXED_EVERY = 3
+"""Rounds from one search among mixes of fleets to the next, where other ties than starts are there."""
 
 LEAST_INTEGERS = 200
 """Whole numbers below which the model as a whole is searched at once."""
@@ -45,17 +59,28 @@ PART_OF_GAP = 0.2
 MOST_JOINED = 8
 """Fleets of each of two windows that are joined to fleets of both; the time that it takes grows with its square."""
 
+MOST_WEIGHED = 40
+"""Fleets of each of two windows by which it is told what joining them might prove."""
+
+WORTH_JOINING = 0.5
+"""Windows join where that may prove this part of the most that any two may, or more."""
+
+PART_OF_TIME = 0.2
+"""Of the time that is left: what one search among the fleets of all windows may take."""
+
 
 def separable(formulation: Formulation) -> bool:
-    """Whether the periods are tied together by starts of nodes alone, and are worth taking apart."""
+    """Whether the periods are worth taking apart: few rows tie them but for starts of nodes."""
     frame = formulation.frame
     if len(frame.stretches) < 2 or frame.scale_index is not None or frame.minimise is not None:
         return False
-    if frame.integers < LEAST_INTEGERS:
+    if frame.integers < LEAST_INTEGERS or frame.counts_pools:
         return False
-    model = formulation.model
-    tied = _tied(model, _stretch_of(frame))
-    return all(_is_start(subject) for subject, is_tied in zip(model.subjects, tied, strict=True) if is_tied)
+    model, period_of = formulation.model, _stretch_of(frame)
+    starts = np.array([_is_start(subject) for subject in model.subjects])
+    counted = np.bincount(model.row_indices[~starts[model.row_of]], minlength=len(model.cost)) > 0
+    begins = frame.first[Block.STARTED]
+    return not counted[begins : begins + frame.sizes[Block.STARTED]].any() and bool((period_of >= 0).any())
 
 
 def _is_start(subject: object) -> bool:
@@ -63,8 +88,10 @@ def _is_start(subject: object) -> bool:
 
 
 def _stretch_of(frame: Frame) -> NDArray[np.int64]:
-    """The stretch that each variable belongs to; -1 for those of several."""
+    """The stretch that each variable belongs to; -1 for those of several. What changes now does so in the first."""
     of, stretches = np.full(frame.size, -1), np.arange(len(frame.stretches))
+    for block in (Block.ADDED, Block.REMOVED):
+        of[frame.first[block] : frame.first[block] + frame.sizes[block]] = 0
     nodes, missing = frame.first[Block.NODES], frame.first[Block.MISSING]
     of[nodes : nodes + frame.sizes[Block.NODES]] = np.repeat(stretches, len(frame.columns))
     of[missing : missing + frame.sizes[Block.MISSING]] = np.tile(stretches, len(frame.problem.scenarios))
@@ -78,11 +105,13 @@ def _stretch_of(frame: Frame) -> NDArray[np.int64]:
 
 
 def _tied(model: MatrixModel, stretch_of: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """The rows with variables of more than one stretch, or of none."""
+    """The rows with variables of more than one stretch, or of one and of none."""
     of = stretch_of[model.row_indices]
     tied = np.zeros(len(model.row_lower), dtype=bool)
-    for i, (start, end) in enumerate(zip(model.row_starts[:-1], model.row_starts[1:], strict=True)):
-        tied[i] = end > start and (of[start] < 0 or bool((of[start:end] != of[start]).any()))
+    filled = np.flatnonzero(np.diff(model.row_starts))
+    if len(filled):
+        begins = model.row_starts[filled]
+        tied[filled] = np.maximum.reduceat(of, begins) != np.minimum.reduceat(of, begins)
     return tied
 
 
@@ -97,9 +126,8 @@ def search(
         KeyboardInterrupt: Ctrl-C, and nobody asked for what there is by then.
     """
     began, rounds = time.monotonic(), _Rounds(formulation=formulation, gap=gap, patience=patience)
-    if relaxed.bound == -INFINITY:
-        infeasible = relaxed.answer.status is Status.INFEASIBLE
-        return _no_answer(Status.INFEASIBLE if infeasible else Status.NOTHING_FOUND), known
+    if relaxed.answer.status is Status.INFEASIBLE:
+        return _no_answer(Status.INFEASIBLE), known
     reached = rounds.begun(relaxed, known)
     if isinstance(reached, Answer):
         return reached, known
@@ -107,11 +135,12 @@ def search(
     try:
         for better in rounds.better(reached):
             reached = better
+        reached = rounds.whole(reached)
     except KeyboardInterrupt:
         if not stopped():
             raise
         status = Status.INTERRUPTED
-    close = reached.cost - reached.bound <= gap * abs(reached.cost)
+    close = rounds.is_close(reached)
     answer = Answer(
         status=Status.OPTIMAL if close else status or Status.TIME_LIMIT,
         values=reached.values,
@@ -120,7 +149,8 @@ def search(
         row_duals=np.empty(0),
         seconds=time.monotonic() - began,
     )
-    return answer, told(formulation, reached.values, answer.bound, reached.others())
+    now_known = told(formulation, reached.values, answer.bound, reached.others())
+    return answer, replace(now_known, prices=reached.told_prices(formulation.unit))
 
 
 def _no_answer(status: Status) -> Answer:
@@ -135,6 +165,7 @@ def _single(formulation: Formulation) -> Windows:
     model, frame = formulation.model, formulation.frame
     period_of, periods = _stretch_of(frame), len(frame.stretches)
     rows = np.flatnonzero(_tied(model, period_of))
+    starts = np.array([_is_start(model.subjects[row]) for row in rows], dtype=bool)
     first, last = model.row_starts[rows], model.row_starts[rows + 1] - 1
     line_of = np.full(len(model.cost), -1)
     lines = [
@@ -144,63 +175,77 @@ def _single(formulation: Formulation) -> Windows:
         line_of[line] = number
     ties = Ties(
         rows=rows,
-        period=period_of[model.row_indices[first]],
-        started=model.row_indices[last].astype(np.int64),
-        alike=line_of[model.row_indices[first]],
+        period=np.where(starts, period_of[model.row_indices[first]], -1),
+        started=np.where(starts, model.row_indices[last].astype(np.int64), -1),
+        alike=np.where(starts, line_of[model.row_indices[first]], -1),
     )
-    several = tuple(line for line in lines if len(line) > 1)
-    return Windows.of(model, ties, period_of, np.arange(periods), several)
+    return Windows.of(model, ties, period_of, tuple(line for line in lines if len(line) > 1))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Reached:
-    """How far a search has come: its windows and their fleets, the best answer, the bound, the prices that proved it."""
+    """How far a search has come: windows and their fleets, the best answer, the best bound and the prices that proved it."""
 
     windows: Windows
     fleets: Fleets
     prices: Floats
     """By tie."""
+    bounds: Floats
+    """By window, at those prices; nothing where the bound comes from elsewhere."""
     bound: float
     values: Floats
     cost: float
+    bold: float = 1.0
+    """How far the next prices may be from these, and how coarsely what they prove is searched for."""
+    near: int = 0
+    """How many neighbouring windows were made better together without a better answer."""
 
-    @classmethod
-    def of(cls, windows: Windows, fleets: Fleets, prices: Floats, bound: float) -> _Reached:
-        """With the best sequence of the fleets."""
-        values = windows.joined(fleets.best_sequence())
-        cost = cost_of(windows.model.cost, values)
-        return cls(windows=windows, fleets=fleets, prices=prices, bound=bound, values=values, cost=cost)
+    def proven(self, bounds: Floats, loose: float, prices: Floats) -> _Reached:
+        """With what was proven at some prices, if it is more."""
+        bound = float(bounds.sum()) + loose
+        if bound <= self.bound:
+            return replace(self, bold=self.bold * LESS_BOLD)
+        return replace(self, bound=bound, bounds=bounds, prices=prices, bold=self.bold * BOLDER)
 
-    def after(self, bound: float, prices: Floats) -> _Reached:
-        """With the fleets that were found since, and what was proven by them."""
-        prices, bound = (prices, bound) if bound > self.bound else (self.prices, self.bound)
-        return _Reached.of(self.windows, self.fleets, prices, bound)
+    def having(self, values: Floats) -> _Reached:
+        """With an answer, if it is better."""
+        cost = cost_of(self.windows.model.cost, values)
+        return replace(self, values=values, cost=cost) if cost < self.cost * (1 - ROUNDING) else self
 
-    def doubled(self) -> _Reached:
+    def joined(self, firsts: list[int]) -> _Reached:
         """With longer windows, whose fleets are joined out of those that are best for each at the prices."""
-        windows = self.windows.doubled
+        windows, made_of = self.windows.joined(firsts)
         fleets = windows.no_fleets
-        for window in range(windows.count):
-            pair = [w for w in (2 * window, 2 * window + 1) if w < self.windows.count]
-            for choice in product(*(self._cheapest(w, MOST_JOINED) for w in pair)):
+        for window, parts in enumerate(made_of):
+            if len(parts) == 1:
+                fleets.by_nodes[window].update(self.fleets.by_nodes[parts[0]])
+                continue
+            for choice in product(*(self.fleets.cheapest(w, self.prices, MOST_JOINED) for w in parts)):
                 values = np.zeros(len(windows.model.cost))
-                for w, fleet in zip(pair, choice, strict=True):
+                for w, fleet in zip(parts, choice, strict=True):
                     values[self.windows.members[w]] = fleet.values
                 windows.keep(window, windows.with_starts(values)[windows.members[window]], fleets)
         windows.keep_all(self.values, fleets)
-        return _Reached.of(windows, fleets, self.prices, self.bound)
+        bounds = (
+            np.array([self.bounds[list(parts)].sum() for parts in made_of])
+            if len(self.bounds)
+            else self.bounds
+        )
+        return replace(self, windows=windows, fleets=fleets, bounds=bounds)
+
+    def told_prices(self, unit: float) -> dict[object, float]:
+        """The prices of ties between windows by what these limit, in units of the objective that are worth so much each."""
+        subjects, rows = self.windows.model.subjects, self.windows.ties.rows
+        return {subjects[rows[k]]: float(self.prices[k]) * unit for k in self.windows.between}
 
     def others(self) -> Iterator[Floats]:
         """Other answers for some of the periods, the best first."""
-        cheapest = [self._cheapest(w, MOST_TOLD) for w in range(self.windows.count)]
+        cheapest = [self.fleets.cheapest(w, self.prices, MOST_TOLD) for w in range(self.windows.count)]
         for some in zip_longest(*cheapest):
             values = np.zeros(len(self.windows.model.cost))
             for members, fleet in zip(self.windows.members, some, strict=True):
                 values[members] = 0.0 if fleet is None else fleet.values
             yield values
-
-    def _cheapest(self, window: int, most: int) -> list[Fleet]:
-        return self.fleets.cheapest(window, self.prices[self.windows.between], most)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -214,64 +259,217 @@ class _Rounds:
     def begun(self, relaxed: Relaxed, known: Known) -> _Reached | Answer:
         """A first answer, out of what is known and what the relaxation says; or why there is none."""
         windows = _single(self.formulation)
-        started = self.formulation.model.cost[windows.ties.started]
-        prices = np.clip(relaxed.answer.row_duals[windows.ties.rows], -started, 0.0)
-        fleets = windows.no_fleets
-        recall(known, self.formulation, windows, fleets)
-        costs = windows.costs(prices)
+        model = windows.model
+        duals = relaxed.answer.row_duals if relaxed.bound > -INFINITY else np.zeros(len(model.row_lower))
+        unit = self.formulation.unit
+        found = duals[windows.ties.rows]
+        if (
+            known.usd_per_hour / unit > relaxed.bound
+        ):  # What was proven before is more, and so are its prices.
+            usd = [known.prices.get(model.subjects[row]) for row in windows.ties.rows]
+            found = np.array([d if u is None else u / unit for u, d in zip(usd, found, strict=True)])
+        prices = _prices(windows, found)
+        costs, fleets = windows.costs(prices), windows.no_fleets
+        best = recall(known, self.formulation, windows, costs, fleets)
         for window, (members, own) in enumerate(zip(windows.members, windows.parts, strict=True)):
             if fleets.by_nodes[window]:
                 continue
-            used = relaxed.answer.values[members] > USED
-            answer = first(replace(own, cost=costs[members]), used, limit_seconds=self.patience.left)
+            answer = first(
+                replace(own, cost=costs[members]), relaxed.used[members], limit_seconds=self.patience.left
+            )
             if not answer.found:
                 return _no_answer(answer.status)
             windows.keep(window, answer.values, fleets)
-        bound = max(relaxed.bound, known.usd_per_hour / self.formulation.unit)
-        return _Reached.of(windows, fleets, prices, bound)
+        nothing = _Reached(
+            windows=windows,
+            fleets=fleets,
+            prices=prices,
+            bounds=np.empty(0),
+            bound=max(relaxed.bound, known.usd_per_hour / unit),
+            values=np.empty(0),
+            cost=INFINITY,
+        )
+        reached = self._answered(nothing)
+        if windows.tied_by_starts_alone:
+            return reached
+        reached = self._completed(reached, best)
+        if relaxed.answer.found:
+            up = np.where(model.integer, np.ceil(relaxed.answer.values - USED), 0.0)
+            reached = self._completed(reached, up)
+        reached = self._few(reached, relaxed.used)
+        return reached if reached.cost < INFINITY else _no_answer(Status.NOTHING_FOUND)
+
+    def _few(self, reached: _Reached, used: NDArray[np.bool_]) -> _Reached:
+        """With the best answer among the columns that the relaxation uses, if there is one and it is better."""
+        model = self.formulation.model
+        few = replace(model, upper=np.where(model.integer & ~used, model.lower, model.upper))
+        seconds = self.patience.left * PART_OF_TIME
+        seconds = seconds if reached.cost < INFINITY else max(seconds, LEAST_SECONDS)
+        answer = highs.glance(few, gap=self.gap * PART_OF_GAP, limit_seconds=seconds)
+        return self._taken(reached, answer)
 
     def better(self, reached: _Reached) -> Iterator[_Reached]:
         """Ever further, until the gap is reached, or nothing is left to prove, or no time."""
-        prices = reached.prices
-        while not self._is_close(reached):
-            bound = self._priced(reached, prices)
-            if bound is None:
-                return
-            reached = reached.after(bound, prices)
+        number, further = 0, self._proven(reached, reached.prices)
+        while further is not None:
+            number += 1
+            reached = self._answered(further)
+            if not reached.windows.tied_by_starts_alone and number % MIXED_EVERY == 1:
+                reached = self._mixed(reached)
             yield reached
-            between = reached.windows.between
-            promising = reached.fleets.prices(prices[between], self.patience.left)
-            if promising is None or (reached.windows.count == 1 and not len(between)):
-                return
-            if self._worth_proving(reached, promising):
-                prices = reached.prices.copy()
-                prices[between] += STEP * (promising.of_rows - prices[between])
-            else:
-                reached, prices = reached.doubled(), reached.prices
+            if not self.is_close(reached):
+                reached = self._polished(reached)
+                yield reached
+            further = None if self.is_close(reached) else self._further(reached)
 
-    def _is_close(self, reached: _Reached) -> bool:
+    def _further(self, reached: _Reached) -> _Reached | None:
+        """With more proven: at better prices, or with longer windows; None where neither is left, or no time."""
+        promising = self._promising(reached)
+        if promising is None:
+            return None
+        firsts = [] if self._worth_proving(reached, promising) else self._worth_joining(reached)
+        if firsts:
+            return self._joined(reached, firsts)
+        if promising.promised - reached.bound <= ROUNDING * abs(reached.cost):
+            return None
+        step = STEP * min(reached.bold, 1.0)
+        return self._proven(reached, reached.prices + step * (promising.of_rows - reached.prices))
+
+    def _promising(self, reached: _Reached) -> Prices | None:
+        """The best prices by the fleets known; those of ties other than starts not far away."""
+        others = abs(reached.prices[~reached.windows.ties.count_starts])
+        reach = FIRST_REACH * reached.bold * (float(others.sum()) / max(len(others), 1) or 1.0)
+        return reached.fleets.prices(reached.prices, reach, self.patience.left)
+
+    def whole(self, reached: _Reached) -> _Reached:
+        """With what the whole model says in the time that is left, where windows cannot prove enough."""
+        if self.is_close(reached) or self.patience.left <= 0:
+            return reached
+        answer = highs.run_from(
+            self.formulation.model,
+            reached.values,
+            gap=self.gap,
+            limit_seconds=self.patience.left,
+            on_interrupt=OnInterrupt.TAKE_BEST,
+        )
+        return replace(self._taken(reached, answer), bound=max(reached.bound, answer.bound))
+
+    def _taken(self, reached: _Reached, answer: Answer) -> _Reached:
+        """With an answer to the whole model, if there is one and it is better."""
+        if not answer.found:
+            return reached
+        whole = np.where(self.formulation.model.integer, answer.values.round(), answer.values)
+        return reached.having(reached.windows.with_starts(whole))
+
+    def is_close(self, reached: _Reached) -> bool:
+        """Whether the gap is reached."""
         return reached.cost - reached.bound <= self.gap * abs(reached.cost)
 
-    def _priced(self, reached: _Reached, prices: Floats) -> float | None:
-        """A bound on the cost of all windows, whose fleets are kept; None where time ran out before one."""
-        windows, fleets = reached.windows, reached.fleets
-        costs, bound = windows.costs(prices), 0.0
-        for window, (members, own) in enumerate(zip(windows.members, windows.parts, strict=True)):
+    def _answered(self, reached: _Reached) -> _Reached:
+        """With the best sequence of the fleets."""
+        windows = reached.windows
+        values = windows.together(reached.fleets.best_sequence(reached.prices))
+        return reached.having(values) if windows.tied_by_starts_alone else self._completed(reached, values)
+
+    def _completed(self, reached: _Reached, values: Floats) -> _Reached:
+        """With the nodes of these values and whatever else is best with them, if it is an answer and better."""
+        nodes = reached.windows.with_starts(values)
+        near = Neighbourhood.of(reached.windows, nodes, np.empty(0, dtype=np.int64))
+        if not near.possible:
+            return reached
+        answer = highs.run_small(
+            near.model, np.empty(0), gap=self.gap * PART_OF_GAP, limit_seconds=LEAST_SECONDS
+        )
+        return reached.having(near.filled(answer)) if answer.found else reached
+
+    def _mixed(self, reached: _Reached) -> _Reached:
+        """With the best answer whose nodes lie between those of the fleets of each window that promise most together."""
+        windows, model = reached.windows, reached.windows.model
+        promising = self._promising(reached)
+        if promising is None:
+            return reached
+        lower, upper = reached.values.copy(), reached.values.copy()
+        for window, members in enumerate(windows.members):
+            for fleet in promising.mixed[window]:
+                lower[members] = np.minimum(lower[members], fleet.values)
+                upper[members] = np.maximum(upper[members], fleet.values)
+        nodes = model.integer & (windows.period_of >= 0)
+        few = replace(
+            model,
+            lower=np.where(nodes, lower.round(), model.lower),
+            upper=np.where(nodes, upper.round(), model.upper),
+        )
+        answer = highs.run_from(
+            few,
+            reached.values,
+            gap=self.gap * PART_OF_GAP,
+            limit_seconds=self.patience.left * PART_OF_TIME,
+            on_interrupt=OnInterrupt.TAKE_BEST,
+        )
+        return self._taken(reached, answer)
+
+    def _polished(self, reached: _Reached) -> _Reached:
+        """With a better answer for one window after another, while the nodes of all others stay.
+
+        Where that brought nothing before, and ties of many kinds leave no other way to good answers, for two after two.
+        """
+        windows, most = reached.windows, 1 if reached.windows.tied_by_starts_alone else MOST_NEAR
+        size = reached.near + 1
+        if size > most:
+            return reached
+        better = reached
+        for window in range(0, windows.count, (size + 1) // 2):
             if self.patience.left <= 0:
+                return better
+            near = [windows.periods((window + k) % windows.count) for k in range(min(size, windows.count))]
+            better = self._improved(better, np.concatenate(near))
+        windows.keep_all(better.values, better.fleets)
+        much = reached.cost - better.cost > self.gap * PART_OF_GAP * abs(better.cost)
+        return better if much else replace(better, near=size)
+
+    def _improved(self, reached: _Reached, periods: Integers) -> _Reached:
+        """With the best answer for some periods, while the nodes of all others stay."""
+        near = Neighbourhood.of(reached.windows, reached.values, periods)
+        answer = improved(
+            near.model,
+            near.lines,
+            reached.values[near.variables],
+            gap=self.gap * PART_OF_GAP,
+            limit_seconds=self.patience.left,
+        )
+        return reached.having(near.filled(answer)) if answer.found else reached
+
+    def _proven(self, reached: _Reached, prices: Floats) -> _Reached | None:
+        """With the bound at some prices, if it is better, and with the fleets that prove it; None in no time."""
+        fleets, windows = reached.fleets, reached.windows
+        between = prices[fleets.between]
+        loose = fleets.loose.least(between[fleets.others], max(self.patience.left, LEAST_SECONDS))
+        costs, bounds = windows.costs(prices), fleets.promise(prices)
+        for window in range(windows.count):
+            bound = self._bound(reached, window, costs, prices)
+            if bound is None:
                 return None
-            (start,) = fleets.cheapest(window, prices[windows.between], 1)
-            answer = improved(
-                replace(own, cost=costs[members]),
-                windows.lines_of[window],
-                start.values,
-                gap=self.gap * PART_OF_GAP,
-                limit_seconds=self.patience.left,
-            )
-            if not answer.found:
-                return None
-            bound += answer.bound
-            windows.keep(window, answer.values, fleets)
-        return bound
+            bounds[window] = bound
+        return reached.proven(bounds, loose, prices)
+
+    def _bound(self, reached: _Reached, window: int, costs: Floats, prices: Floats) -> float | None:
+        """What no fleet of a window costs less than, at the prices that the costs are made of; the best found is kept."""
+        windows, fleets = reached.windows, reached.fleets
+        members = windows.members[window]
+        (start,) = fleets.cheapest(window, prices, 1)
+        if self.patience.left <= 0:
+            return None
+        answer = improved(
+            replace(windows.parts[window], cost=costs[members]),
+            windows.lines_in(members, windows.periods(window)),
+            start.values,
+            gap=self.gap * PART_OF_GAP * min(max(reached.bold, LEAST_BOLD), 1.0),
+            limit_seconds=self.patience.left,
+        )
+        if not answer.found:
+            return None
+        windows.keep(window, answer.values, fleets)
+        return answer.bound
 
     def _worth_proving(self, reached: _Reached, promising: Prices) -> bool:
         """Whether better prices may prove enough, or at least more than longer windows would in the same time."""
@@ -280,3 +478,47 @@ class _Rounds:
         if left <= self.gap * PART_OF_GAP * abs(reached.cost):
             return False  # No more than what single searches leave open.
         return beyond <= self.gap * abs(reached.cost) or left > beyond * WORTH_PROVING
+
+    def _worth_joining(self, reached: _Reached) -> list[int]:
+        """Windows to join with those after them, as many as may prove what is missing; those that prove most for their length."""
+        windows, fleets = reached.windows, reached.fleets
+        if windows.count == 1 or not len(reached.bounds):
+            return []
+        gains = np.array([fleets.gain(w, reached.prices, MOST_WEIGHED) for w in range(windows.count)])
+        lengths = np.bincount(windows.window_of)
+        worth = gains / (lengths + np.roll(lengths, 1)) ** 2
+        missing = reached.cost * (1 - self.gap) - reached.bound
+        chosen: list[int] = []
+        taken: set[int] = set()
+        for window in (int(w) for w in np.argsort(-worth)):
+            pair = {window, (window - 1) % windows.count}
+            promised = sum(gains[(w + 1) % windows.count] for w in chosen)
+            enough = promised > missing or worth[window] < worth.max() * WORTH_JOINING
+            if gains[window] <= ROUNDING * abs(reached.cost) or (chosen and enough):
+                break
+            if not pair & taken:
+                chosen.append((window - 1) % windows.count)
+                taken |= pair
+        return chosen
+
+    def _joined(self, reached: _Reached, firsts: list[int]) -> _Reached | None:
+        """With longer windows, and what is proven with them at the same prices; None in no time."""
+        longer = reached.joined(firsts)
+        windows, before = longer.windows, longer.bounds.sum()
+        costs, bounds = windows.costs(longer.prices), longer.bounds.copy()
+        known = {own.tobytes() for own in reached.windows.members}
+        for window in (w for w, own in enumerate(windows.members) if own.tobytes() not in known):
+            bound = self._bound(longer, window, costs, longer.prices)
+            if bound is None:
+                return None
+            bounds[window] = max(bounds[window], bound)
+        return replace(longer, bounds=bounds, bound=longer.bound + float(bounds.sum() - before))
+
+
+def _prices(windows: Windows, found: Floats) -> Floats:
+    """Of the ties, those of limits from above at most nothing; those of starts not below minus what they cost."""
+    model, ties = windows.model, windows.ties
+    lowest = np.where(model.row_upper[ties.rows] < INFINITY, -INFINITY, 0.0)
+    highest = np.where(model.row_lower[ties.rows] > -INFINITY, INFINITY, 0.0)
+    lowest[ties.count_starts] = -model.cost[ties.started[ties.count_starts]]
+    return np.clip(found, lowest, highest)

@@ -7,7 +7,7 @@ nodes are equal, the cheapest first; whether that makes a fleet is found out.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -36,6 +36,8 @@ class Known:
     """Fleets of each period, the one of the best answer first."""
     usd_per_hour: float = -INFINITY
     """What no answer costs less than."""
+    prices: Mapping[object, float] = field(default_factory=dict)
+    """At which that was proven: USD per hour for one of what a row counts, by what it limits."""
 
 
 def told(formulation: Formulation, values: Floats, bound: float, cheapest: Iterator[Floats]) -> Known:
@@ -55,21 +57,29 @@ def told(formulation: Formulation, values: Floats, bound: float, cheapest: Itera
     )
 
 
-def recall(known: Known, formulation: Formulation, windows: Windows, fleets: Fleets) -> None:
-    """What is known, as fleets of the formulation's periods, which are the windows; those that are none are left out."""
+def recall(known: Known, formulation: Formulation, windows: Windows, costs: Floats, fleets: Fleets) -> Floats:
+    """What is known, as fleets of the formulation's periods, which are the windows; those that are none are left out.
+
+    What they serve is what is best at these costs of all variables. Returns the nodes of the best answer that is known.
+    """
+    best = np.zeros(len(costs))
     columns = len(formulation.columns)
     twins = _twins(formulation.frame)
     for window, told_of in enumerate(known.by_period):
-        for nodes in told_of:
+        priced = replace(windows.parts[window], cost=costs[windows.members[window]])
+        for place, nodes in enumerate(told_of):
             counts = _counts(formulation.frame, twins, nodes)
+            if place == 0:
+                best[windows.members[window][:columns]] = counts
             answer = highs.run_small(
-                _fixed(windows.parts[window], counts, columns),
+                _fixed(priced, counts, columns),
                 np.empty(0),
                 gap=0.0,
                 limit_seconds=LEAST_SECONDS,
             )
             if answer.found:
                 windows.keep(window, np.concatenate((counts, answer.values[columns:])), fleets)
+    return best
 
 
 def _fixed(model: MatrixModel, counts: Floats, columns: int) -> MatrixModel:
@@ -80,9 +90,12 @@ def _fixed(model: MatrixModel, counts: Floats, columns: int) -> MatrixModel:
 
 
 def _twins(frame: Frame) -> tuple[tuple[int, ...], ...]:
-    """By column: itself and those whose nodes do the same and are no cheaper, the cheapest first."""
+    """By column: itself and those whose nodes do the same, are paid for alike and are no cheaper, the cheapest first."""
     from_itself = {j: kind[at:] for kind in kinds(frame) for at, j in enumerate(kind)}
-    return tuple(from_itself[j] for j in range(len(frame.columns)))
+    billing = [offer.billing for offer in frame.offers]
+    return tuple(
+        tuple(k for k in from_itself[j] if billing[k] is billing[j]) for j in range(len(frame.columns))
+    )
 
 
 def _counts(frame: Frame, twins: tuple[tuple[int, ...], ...], nodes: Nodes) -> Floats:

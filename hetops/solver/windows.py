@@ -1,18 +1,20 @@
-"""A model of several periods taken apart into windows: runs of neighbouring periods, tied to one another by starts alone.
+"""A model of several periods taken apart into windows: runs of neighbouring periods, and what ties them to one another.
 
-Knows the rows only as numbers. Decides how a window is searched; what the ties cost, and how long the windows are, others
-decide.
+What ties them is starts of nodes, counted by a row each, and any other row with variables of several periods, or of one
+and of none: what waits from one to another, what is reserved for all. Knows the rows only as numbers. Decides how a
+window is searched; what the ties cost, and how long the windows are, others decide.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hetops.solver import highs
-from hetops.solver.fleets import Fleet, Fleets
+from hetops.solver.fleets import Fleet, Fleets, Loose
 from hetops.solver.highs import Answer, Status
 from hetops.solver.matrix import Floats, MatrixModel, part, with_rows_where
 
@@ -30,15 +32,25 @@ Integers = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Ties:
-    """The rows that count starts, each between two periods, and the variables that they count them in."""
+    """The rows that tie periods to one another: they have variables of several periods, or of one and of none."""
 
     rows: Integers
     period: Integers
-    """By row: the period before which the starts are; it follows the one before, and the first follows the last."""
+    """By row: where it counts starts, the period before which they are, whose first follows the last; else -1."""
     started: Integers
-    """By row: its last variable."""
+    """By row: the variable of the starts that it counts; -1 where it counts none."""
     alike: Integers
-    """By row: a number, the same for rows of one line."""
+    """By row: a number, the same for starts of one line."""
+
+    @property
+    def count_starts(self) -> NDArray[np.bool_]:
+        """By row."""
+        return self.started >= 0
+
+    def within(self, window_of: Integers) -> NDArray[np.bool_]:
+        """By row: whether it counts starts inside a window."""
+        same: NDArray[np.bool_] = window_of[self.period] == window_of[self.period - 1]
+        return self.count_starts & same
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -49,50 +61,37 @@ class Windows:
     ties: Ties
     """Between periods, within windows as well."""
     period_of: Integers
-    """By variable; -1 for starts."""
+    """By variable; -1 for those of none."""
     window_of: Integers
-    """By period."""
-    between: Integers
-    """Places in `ties` of those between windows."""
+    """By period; windows are in the order of their periods."""
     members: tuple[Integers, ...]
     """By window: its variables, with the starts within it."""
     parts: tuple[MatrixModel, ...]
     """By window: its model."""
     lines: tuple[Integers, ...]
     """Variables that only prices tell apart; those of one line are of one period."""
-    lines_of: tuple[tuple[Integers, ...], ...]
-    """By window: places among its members of the variables of each line."""
+    loose: Integers
+    """Variables of no period, but for starts."""
 
     @classmethod
-    def of(
-        cls,
-        model: MatrixModel,
-        ties: Ties,
-        period_of: Integers,
-        window_of: Integers,
-        lines: tuple[Integers, ...],
-    ) -> Windows:
-        """The model with the periods in windows as `window_of` says."""
-        inner = window_of[ties.period] == window_of[ties.period - 1]
-        window = np.where(period_of < 0, -1, window_of[period_of])
-        window[ties.started[inner]] = window_of[ties.period[inner]]
-        kept = np.ones(len(model.row_lower), dtype=bool)
-        kept[ties.rows[~inner]] = False
-        untied, nothing = with_rows_where(model, kept), np.zeros(len(model.cost))
-        members = tuple(np.flatnonzero(window == w) for w in range(int(window_of.max()) + 1))
+    def of(cls, model: MatrixModel, ties: Ties, period_of: Integers, lines: tuple[Integers, ...]) -> Windows:
+        """The model with each period as a window."""
+        window_of = np.arange(int(period_of.max()) + 1)
+        loose = period_of < 0
+        loose[ties.started[ties.count_starts]] = False
+        loose &= np.bincount(model.row_indices, minlength=len(model.cost)) > 0
+        members = tuple(np.flatnonzero(period_of == period) for period in window_of)
+        untied = _with_ties(model, ties, np.zeros(len(ties.rows), dtype=bool))
+        nothing = np.zeros(len(model.cost))
         return cls(
             model=model,
             ties=ties,
             period_of=period_of,
             window_of=window_of,
-            between=np.flatnonzero(~inner),
             members=members,
             parts=tuple(part(untied, own, nothing) for own in members),
             lines=lines,
-            lines_of=tuple(
-                tuple(np.searchsorted(own, line) for line in lines if window[line[0]] == w)
-                for w, own in enumerate(members)
-            ),
+            loose=np.flatnonzero(loose),
         )
 
     @property
@@ -101,40 +100,100 @@ class Windows:
         return len(self.members)
 
     @property
-    def doubled(self) -> Windows:
-        """Of each two windows one."""
-        return Windows.of(self.model, self.ties, self.period_of, self.window_of // 2, self.lines)
+    def between(self) -> Integers:
+        """Places in `ties` of those between windows."""
+        return np.flatnonzero(~self.ties.within(self.window_of))
+
+    @property
+    def tied_by_starts_alone(self) -> bool:
+        """Whether no other ties are there."""
+        return bool(self.ties.count_starts.all())
+
+    def periods(self, window: int) -> Integers:
+        """Of a window."""
+        return np.flatnonzero(self.window_of == window)
+
+    def lines_in(self, variables: Integers, periods: Integers) -> tuple[Integers, ...]:
+        """Places among variables of those of each line in some periods."""
+        inside = np.isin([self.period_of[line[0]] for line in self.lines], periods)
+        return tuple(np.searchsorted(variables, self.lines[k]) for k in np.flatnonzero(inside))
+
+    def joined(self, firsts: Collection[int]) -> tuple[Windows, tuple[tuple[int, ...], ...]]:
+        """Each of some windows and the one after it as one, and which windows each is made of; no window is in two pairs."""
+        first_of = np.arange(self.count)
+        for first in firsts:
+            first_of[(first + 1) % self.count] = first
+        made_of = tuple(
+            (
+                int(first),
+                *(w for w in ((int(first) + 1) % self.count,) if first_of[w] == first and w != first),
+            )
+            for first in np.unique(first_of)
+        )
+        window_of = np.searchsorted(np.unique(first_of), first_of)[self.window_of]
+        found = [
+            (self.members[of[0]], self.parts[of[0]]) if len(of) == 1 else self._joint(window_of, window)
+            for window, of in enumerate(made_of)
+        ]
+        members, parts = zip(*found, strict=True)
+        return replace(self, window_of=window_of, members=members, parts=parts), made_of
+
+    def _joint(self, window_of: Integers, window: int) -> tuple[Integers, MatrixModel]:
+        """The variables of a window, with the starts within it, and its model."""
+        inner = self.ties.within(window_of)
+        inner[inner] = window_of[self.ties.period[inner]] == window
+        mine = np.isin(self.period_of, np.flatnonzero(window_of == window))
+        mine[self.ties.started[inner]] = True
+        members = np.flatnonzero(mine)
+        return members, part(
+            _with_ties(self.model, self.ties, inner), members, np.zeros(len(self.model.cost))
+        )
 
     @property
     def no_fleets(self) -> Fleets:
         """To be added to."""
+        between, rows = self.between, self.ties.rows[self.between]
+        counts = self.ties.count_starts[between]
+        nothing, few = np.zeros(len(self.model.cost)), rows[~counts]
+        entries = np.isin(self.model.row_of, few) & np.isin(self.model.row_indices, self.loose)
+        in_ties = np.zeros((len(few), len(self.loose)))
+        row, variable = self.model.row_of[entries], self.model.row_indices[entries]
+        at = np.searchsorted(few, row), np.searchsorted(self.loose, variable)
+        in_ties[at] = self.model.row_values[entries]
+        untied = _with_ties(self.model, self.ties, np.zeros(len(self.ties.rows), dtype=bool))
         return Fleets(
-            start_costs=self.model.cost[self.ties.started[self.between]],
-            period_of=self.window_of[self.ties.period[self.between]],
-            alike=self.ties.alike[self.between],
+            between=between,
+            start_costs=np.where(counts, self.model.cost[self.ties.started[between]], 0.0),
+            period_of=np.where(counts, self.window_of[self.ties.period[between]], -1),
+            alike=self.ties.alike[between],
+            loose=Loose(
+                model=part(untied, self.loose, nothing),
+                in_ties=in_ties,
+                lower=self.model.row_lower[few],
+                upper=self.model.row_upper[few],
+            ),
             by_nodes=tuple({} for _ in self.members),
         )
 
-    def _fleet(self, window: int, own: Floats) -> Fleet:
-        members = self.members[window]
-        alone = np.zeros(len(self.model.cost))
-        alone[members] = own
-        ties = self.model.rows_of(alone)[self.ties.rows[self.between]]
-        return Fleet(values=own, cost=cost_of(self.model.cost[members], own), ties=ties)
-
     def keep(self, window: int, own: Floats, fleets: Fleets) -> None:
         """The answer for a window among `fleets`, told from others by its whole numbers."""
-        whole = self.model.integer[self.members[window]]
+        members = self.members[window]
+        whole = self.model.integer[members]
         own = np.where(whole, own.round(), own)
-        fleets.add(window, own[whole], self._fleet(window, own))
+        alone = np.zeros(len(self.model.cost))
+        alone[members] = own
+        ties = self.model.rows_of(alone)[self.ties.rows]
+        fleets.add(
+            window, own[whole], Fleet(values=own, cost=cost_of(self.model.cost[members], own), ties=ties)
+        )
 
     def keep_all(self, values: Floats, fleets: Fleets) -> None:
         """An answer for all periods as one for each window."""
         for window, members in enumerate(self.members):
             self.keep(window, values[members], fleets)
 
-    def joined(self, sequence: list[Fleet]) -> Floats:
-        """Fleets of all windows with the starts that they cause."""
+    def together(self, sequence: list[Fleet]) -> Floats:
+        """Fleets of all windows with the starts that they cause; nothing of what is loose."""
         values = np.zeros(len(self.model.cost))
         for members, fleet in zip(self.members, sequence, strict=True):
             values[members] = fleet.values
@@ -142,9 +201,10 @@ class Windows:
 
     def with_starts(self, values: Floats) -> Floats:
         """Fleets with the starts that they cause."""
-        values = values.copy()
-        values[self.ties.started] = 0.0
-        values[self.ties.started] = np.maximum(self.model.rows_of(values)[self.ties.rows], 0.0)
+        values, counts = values.copy(), self.ties.count_starts
+        started = self.ties.started[counts]
+        values[started] = 0.0
+        values[started] = np.maximum(self.model.rows_of(values)[self.ties.rows[counts]], 0.0)
         return values
 
     def costs(self, prices: Floats) -> Floats:
@@ -152,6 +212,13 @@ class Windows:
         of_rows = np.zeros(len(self.model.row_lower))
         of_rows[self.ties.rows[self.between]] = prices[self.between]
         return self.model.cost - self.model.weighed_rows(of_rows)
+
+
+def _with_ties(model: MatrixModel, ties: Ties, kept: NDArray[np.bool_]) -> MatrixModel:
+    """The model with no other ties than these."""
+    rows = np.ones(len(model.row_lower), dtype=bool)
+    rows[ties.rows[~kept]] = False
+    return with_rows_where(model, rows)
 
 
 def cost_of(costs: Floats, values: Floats) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
 
@@ -17,7 +18,7 @@ from hetops.solver.patience import Patience
 from hetops.solver.problem import Problem
 from hetops.solver.solve import read_answer
 from hetops.solver.start import Searched
-from hetops.solver.terms import Billing, Loss, Period, Trait
+from hetops.solver.terms import Billing, Loss, Period, ShareLimit, Trait
 from tests.solver.problems import column, demands, offer
 
 
@@ -80,9 +81,57 @@ def test_bound_and_answer_lie_on_either_side_of_the_whole_models_optimum(periods
     assert found.answer.objective == pytest.approx(whole.objective, rel=1e-4)
 
 
-def test_what_ties_periods_together_otherwise_is_searched_as_a_whole() -> None:
-    reserved = tuple(replace(o, billing=Billing.RESERVED) for o in day().offers)
-    for problem in (day(offers=reserved), day(max_pools=3), day(periods=1)):
+def reserved(**terms: object) -> Problem:
+    """A day in which every third offer is paid for all day, at half its price."""
+    problem = day(**terms)
+    offers = tuple(
+        replace(o, billing=Billing.RESERVED, usd_per_hour=o.usd_per_hour / 2) if i % 3 == 0 else o
+        for i, o in enumerate(problem.offers)
+    )
+    return replace(problem, offers=offers)
+
+
+def batch(**terms: object) -> Problem:
+    """A day in which one class may wait for hours."""
+    problem = day(**terms)
+    return replace(problem, classes=(problem.classes[0], replace(problem.classes[1], deadline_hours=8.0)))
+
+
+def late(**terms: object) -> Problem:
+    """A day with both, and a part of the batch work that goes to one zone over the whole of it."""
+    problem = reserved(**terms)
+    at_most = ShareLimit(id="zone", trait=Trait.ZONE, values=("a",), at_most=0.4, classes=("y",))
+    return replace(problem, classes=batch(**terms).classes, share_limits=(at_most,))
+
+
+@pytest.mark.parametrize("posed", [reserved, batch, late])
+@pytest.mark.parametrize("periods", [2, 3])
+def test_what_ties_periods_otherwise_is_priced_too_and_its_bound_is_below_the_whole_models_optimum(
+    posed: Callable[..., Problem], periods: int
+) -> None:
+    problem = posed(periods=periods, boot_seconds=3600.0)
+    formulation = formulate(problem)
+    whole = highs.run(formulation.model)
+    found, _ = searched(formulation, gap=1e-2, seconds=3.0)
+    assert found.answer.bound <= whole.objective * (1 + 1e-6)
+    assert found.answer.objective >= whole.objective * (1 - 1e-6)
+    assert found.answer.objective == pytest.approx(whole.objective, rel=0.15)
+    assert certify(problem, read_answer(problem, codec.digest(problem), found)) == ()
+
+
+@pytest.mark.parametrize("posed", [batch, late])
+def test_a_day_that_more_than_starts_tie_is_answered_and_certified(posed: Callable[..., Problem]) -> None:
+    problem = posed()
+    formulation = formulate(problem)
+    assert by_period.separable(formulation)
+    found, _ = searched(formulation, seconds=3.0)
+    assert found.relaxed.bound <= found.answer.bound <= found.answer.objective
+    assert found.answer.objective - found.answer.bound <= 0.25 * found.answer.objective
+    assert certify(problem, read_answer(problem, codec.digest(problem), found)) == ()
+
+
+def test_pools_that_count_over_all_periods_are_searched_as_a_whole() -> None:
+    for problem in (day(max_pools=3), day(periods=1)):
         assert not by_period.separable(formulate(problem))
 
 

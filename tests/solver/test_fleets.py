@@ -8,10 +8,17 @@ from itertools import product
 import numpy as np
 import pytest
 
-from hetops.solver.fleets import Fleet, Fleets
-from hetops.solver.matrix import Floats
+from hetops.solver.fleets import Fleet, Fleets, Loose
+from hetops.solver.matrix import Floats, assemble
 
 PERIODS, KINDS = 4, 3
+NOTHING_LOOSE = Loose(
+    model=assemble(cost=np.zeros(0), upper=np.zeros(0), integers=0, rows=()),
+    in_ties=np.zeros((0, 0)),
+    lower=np.zeros(0),
+    upper=np.zeros(0),
+)
+UNPRICED = np.zeros(PERIODS * KINDS)
 Found = tuple[Fleets, list[list[Floats]]]
 
 
@@ -20,9 +27,11 @@ def found(request: pytest.FixtureRequest) -> Found:
     """Some fleets of three kinds of nodes for each of four periods, and their nodes."""
     dice = np.random.default_rng(request.param)
     fleets = Fleets(
+        between=np.arange(PERIODS * KINDS),
         start_costs=dice.uniform(0.1, 1.0, PERIODS * KINDS),
         period_of=np.repeat(np.arange(PERIODS), KINDS),
         alike=np.arange(PERIODS * KINDS),
+        loose=NOTHING_LOOSE,
         by_nodes=tuple({} for _ in range(PERIODS)),
     )
     kept: list[list[Floats]] = [[] for _ in range(PERIODS)]
@@ -49,13 +58,13 @@ def cost_of(fleets: Fleets, nodes: tuple[Floats, ...]) -> float:
 
 def test_no_other_sequence_of_the_same_fleets_is_cheaper(found: Found) -> None:
     fleets, kept = found
-    best = tuple(fleet.values for fleet in fleets.best_sequence())
+    best = tuple(fleet.values for fleet in fleets.best_sequence(UNPRICED))
     assert cost_of(fleets, best) == pytest.approx(min(cost_of(fleets, way) for way in product(*kept)))
 
 
 def test_what_prices_promise_is_what_the_fleets_cost_at_them_and_no_sequence_is_below(found: Found) -> None:
     fleets, kept = found
-    prices = fleets.prices(np.zeros(PERIODS * KINDS), 10.0)
+    prices = fleets.prices(UNPRICED, 1.0, 10.0)
     assert prices is not None
     assert (prices.of_rows <= 0).all()
     assert (prices.of_rows >= -fleets.start_costs - 1e-9).all()
@@ -81,11 +90,11 @@ def test_of_fleets_with_equal_nodes_the_cheaper_stays(found: Found) -> None:
 def test_rows_that_are_alike_are_worth_the_same_part_of_a_start(found: Found) -> None:
     fleets, kept = found
     alike = replace(fleets, alike=fleets.period_of)
-    prices = alike.prices(np.zeros(PERIODS * KINDS), 10.0)
+    prices = alike.prices(UNPRICED, 1.0, 10.0)
     assert prices is not None
     parts = (prices.of_rows / fleets.start_costs).reshape(PERIODS, KINDS)
     assert np.ptp(parts, axis=1) == pytest.approx(0.0)
-    apart = fleets.prices(np.zeros(PERIODS * KINDS), 10.0)
+    apart = fleets.prices(UNPRICED, 1.0, 10.0)
     assert apart is not None
     assert prices.promised <= apart.promised + 1e-9
     assert prices.promised <= min(cost_of(fleets, way) for way in product(*kept)) + 1e-9
