@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -24,15 +24,16 @@ from hetops.domain.performance import EvidenceLayer
 from hetops.performance.calibrate import (
     GROUPS,
     LeftOut,
+    Unseen,
     counted,
     half_widths,
+    kinds_of,
     out_of_sample,
-    publisher,
 )
 from hetops.performance.cases import Case, Cases, Metric, predict
 from hetops.performance.estimate import measured_as
 from hetops.performance.fit import PARAMETERS, Parameter, fit
-from hetops.performance.physics import Floats, Names, family
+from hetops.performance.physics import Floats, Names
 from hetops.performance.rows import read_cases
 from hetops.performance.score import configurations_ranked, gpu_types_ranked
 
@@ -41,6 +42,12 @@ _FITTED_ROOFLINE = (
     *("weight_only_4bit", "all_reduce.nvlink", "all_reduce.pcie", "interference", "queue.power"),
 )
 _LEAST_ROWS = 5
+_KINDS = {
+    "gpu": "GPU type",
+    "family": "GPU family",
+    "publisher": "publisher",
+    "generation": "engine generation",
+}
 _LAYERS = (EvidenceLayer.CALIBRATED, EvidenceLayer.PRIOR)
 
 
@@ -50,12 +57,7 @@ def main() -> None:
     cases, _ = read_cases(tables.rows("perf_calibration"), catalog.gpu_types, catalog.models)
     used = counted(cases)
     columns = Cases.of(used)
-    kinds = {
-        "GPU type": [c.gpu for c in used],
-        "GPU family": [family(c.replica.gpu) for c in used],
-        "publisher": [publisher(c) for c in used],
-        "engine generation": [str(c.replica.generation) for c in used],
-    }
+    kinds = {_KINDS[of]: names for of, names in kinds_of(used).items()}
     refused = sum(1 for p in predict_file(SHIPPED) if p.reason)
     print(f"{len(used)} measured rows of quality A and B, {refused} refused\n")
     errors = {}
@@ -71,9 +73,10 @@ def main() -> None:
     for kind, of in kinds.items():
         _by(kind, of, columns, errors["closed form", kind])
     left_out = LeftOut(
-        by_gpu=errors["closed form", "GPU type"],
-        by_family=errors["closed form", "GPU family"],
-        by_publisher=errors["closed form", "publisher"],
+        **{
+            of: Unseen(kinds=np.array(kinds[kind]), errors=errors["closed form", kind])
+            for of, kind in _KINDS.items()
+        }
     )
     families = [measured_as(c.replica) for c in used]
     for kind, of in kinds.items():
@@ -150,8 +153,7 @@ def _coverage(kind: _Kind, cases: Cases, errors: Floats, left_out: LeftOut) -> N
     inside = np.full(len(cases), np.nan)
     for name in np.unique(kind.of):
         out = kind.of == name
-        others = LeftOut(**{f.name: getattr(left_out, f.name)[~out] for f in fields(left_out)})
-        widths = half_widths(cases.metric[~out], others)
+        widths = half_widths(cases.metric[~out], left_out.rows(~out))
         known = np.isin(kind.families, kind.families[~out])
         for group, members in GROUPS.items():
             which = out & np.isin(cases.metric, [str(m) for m in members])

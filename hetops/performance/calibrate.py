@@ -1,16 +1,16 @@
 """A calibration from measured cases: fitted coefficients, and how far off they are where they were not fitted. Pure.
 
-The record comes from leaving out one GPU type, one family of them, and one publisher at a time. A configuration of a measured
-family is off as GPU types and publishers were that the fit had not seen: its half width held 80 % of those errors. One of a
-family or format that nobody measured is off as a family was that the fit had not seen, besides: the two half widths add as
-independent errors do.
+The record comes from leaving out one GPU type, one family of them, one publisher and one generation of engines at a time. A
+configuration of a measured family is off as GPU types, publishers and generations were that the fit had not seen: its half width
+held 80 % of those errors. One of a family or format that nobody measured is off as a family was that the fit had not seen, besides:
+the two half widths add as independent errors do.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -18,12 +18,13 @@ from hetops.domain.performance import EvidenceLayer
 from hetops.performance.cases import Case, Cases, Metric, predict
 from hetops.performance.estimate import Calibration, measured_as
 from hetops.performance.fit import PARAMETERS, Parameter, fit
-from hetops.performance.physics import Floats, Names, family
+from hetops.performance.physics import Bools, Floats, Names, family
 
 COUNTED_QUALITIES = ("A", "B", "")
 """Rows of quality C rest on assumed lengths or queue-limited runs: never fitted, never scored."""
 
 INTERVAL = 0.8
+_ROUNDING = 1e-9
 GROUPS: Mapping[str, tuple[Metric, ...]] = {
     "throughput": (Metric.OUTPUT, Metric.TOTAL),
     "tpot": (Metric.TPOT,),
@@ -32,12 +33,29 @@ GROUPS: Mapping[str, tuple[Metric, ...]] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class LeftOut:
+class Unseen:
     """Logarithms of predicted over measured, each case predicted from a fit that never saw its kind."""
 
-    by_gpu: Floats
-    by_family: Floats
-    by_publisher: Floats
+    kinds: Names
+    errors: Floats
+
+    def rows(self, which: Bools) -> Unseen:
+        """Some of the cases."""
+        return Unseen(kinds=self.kinds[which], errors=self.errors[which])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class LeftOut:
+    """The same cases by fits that saw no GPU type, family, publisher or generation of engines of theirs."""
+
+    gpu: Unseen
+    family: Unseen
+    publisher: Unseen
+    generation: Unseen
+
+    def rows(self, which: Bools) -> LeftOut:
+        """Some of the cases."""
+        return LeftOut(**{f.name: getattr(self, f.name).rows(which) for f in fields(self)})
 
 
 def counted(cases: Sequence[Case]) -> tuple[Case, ...]:
@@ -57,9 +75,10 @@ def calibrate(cases: Sequence[Case], *, source: str) -> tuple[Calibration, LeftO
     columns = Cases.of(used)
     values = fit(columns)
     left_out = LeftOut(
-        by_gpu=out_of_sample(columns, [c.gpu for c in used], values),
-        by_family=out_of_sample(columns, [family(c.replica.gpu) for c in used], values),
-        by_publisher=out_of_sample(columns, [publisher(c) for c in used], values),
+        **{
+            of: Unseen(kinds=np.array(kinds), errors=out_of_sample(columns, kinds, values))
+            for of, kinds in kinds_of(used).items()
+        }
     )
     calibration = Calibration(
         source=source,
@@ -68,6 +87,16 @@ def calibrate(cases: Sequence[Case], *, source: str) -> tuple[Calibration, LeftO
         families=tuple(sorted({measured_as(c.replica) for c in used})),
     )
     return calibration, left_out
+
+
+def kinds_of(cases: Sequence[Case]) -> Mapping[str, Sequence[str]]:
+    """What each case is of, as `LeftOut` names it."""
+    return {
+        "gpu": [c.gpu for c in cases],
+        "family": [family(c.replica.gpu) for c in cases],
+        "publisher": [publisher(c) for c in cases],
+        "generation": [str(c.replica.generation) for c in cases],
+    }
 
 
 def publisher(case: Case) -> str:
@@ -92,19 +121,32 @@ def out_of_sample(
 
 
 def half_widths(metrics: Names, errors: LeftOut) -> dict[str, dict[str, float]]:
-    """Half widths of 80 % intervals by layer and kind of metric, in natural logarithms.
+    """Half widths of 80 % intervals by layer and kind of metric, in natural logarithms; not a number without any error.
 
-    Of GPU types and of publishers left out, those that are predicted worse: who asks is either to us.
+    Of GPU types, publishers and generations left out, those that are predicted worst: who asks is any of these to us.
     """
     calibrated, prior = {}, {}
     for group, members in GROUPS.items():
-        of = np.isin(metrics, [str(m) for m in members])
-        width = max(_holding(errors.by_gpu[of]), _holding(errors.by_publisher[of]))
+        of = errors.rows(np.isin(metrics, [str(m) for m in members]))
+        width = max(_holding(kind) for kind in (of.gpu, of.publisher, of.generation))
         calibrated[group] = width
-        prior[group] = math.hypot(width, _holding(errors.by_family[of]))
+        prior[group] = math.hypot(width, _quantile(np.abs(of.family.errors), np.ones(len(of.family.errors))))
     return {str(EvidenceLayer.CALIBRATED): calibrated, str(EvidenceLayer.PRIOR): prior}
 
 
-def _holding(errors: Floats) -> float:
-    """The half width that holds 80 % of errors; not a number without any."""
-    return float(np.quantile(np.abs(errors), INTERVAL)) if errors.size else math.nan
+def _holding(unseen: Unseen) -> float:
+    """The half width that holds 80 % of errors, and 80 % where each kind counts alike, however many rows it has."""
+    if not unseen.errors.size:
+        return math.nan
+    _, kind, rows = np.unique(unseen.kinds, return_inverse=True, return_counts=True)
+    size = np.abs(unseen.errors)
+    return max(_quantile(size, np.ones(len(size))), _quantile(size, 1.0 / rows[kind]))
+
+
+def _quantile(size: Floats, weight: Floats) -> float:
+    """The least size that so much of the weight does not exceed; not a number without any."""
+    if not size.size:
+        return math.nan
+    order = np.argsort(size)
+    share = np.cumsum(weight[order]) / weight.sum()
+    return float(size[order][min(int(np.searchsorted(share, INTERVAL - _ROUNDING)), len(size) - 1)])

@@ -14,7 +14,7 @@ from hetops.app.calibrate import SHIPPED, predict_file, score_file
 from hetops.catalog import tables
 from hetops.domain.model import Precision
 from hetops.domain.performance import EvidenceLayer
-from hetops.performance.calibrate import counted
+from hetops.performance.calibrate import LeftOut, Unseen, counted, half_widths
 from hetops.performance.cases import Case, Cases, Metric, predict
 from hetops.performance.estimate import calibration, replica_of
 from hetops.performance.fit import PARAMETERS, fit, starting_values
@@ -87,6 +87,19 @@ def test_the_order_of_gpu_types_goes_by_each_gpu_and_that_of_configurations_by_t
     assert right == (Ranked(right=1.0, pairs=1), Ranked(right=1.0, pairs=2))
     assert wrong == (Ranked(right=0.0, pairs=1), Ranked(right=1.0, pairs=2))
     assert gpu_types_ranked(measured[:1], [1.0]) == Ranked(right=None, pairs=0)
+
+
+def test_half_widths_hold_every_kind_that_was_left_out_however_few_rows_it_has() -> None:
+    metrics = np.array([str(Metric.OUTPUT)] * 100)
+    many = Unseen(kinds=np.array(["many"] * 100), errors=np.full(100, 0.1))
+    few = Unseen(kinds=np.array(["many"] * 90 + ["few"] * 10), errors=np.array([0.1] * 90 + [-0.5] * 10))
+    alike = half_widths(metrics, LeftOut(gpu=many, family=many, publisher=many, generation=many))
+    assert alike["calibrated"]["throughput"] == pytest.approx(0.1)
+    assert alike["prior"]["throughput"] == pytest.approx(math.hypot(0.1, 0.1))
+    assert math.isnan(alike["calibrated"]["ttft"]), "nobody measured one"
+    for kind in ("gpu", "publisher", "generation"):
+        told = {"gpu": many, "family": many, "publisher": many, "generation": many, kind: few}
+        assert half_widths(metrics, LeftOut(**told))["calibrated"]["throughput"] == pytest.approx(0.5)
 
 
 def test_intervals_hold_for_measurements_of_a_publisher_that_no_fit_saw() -> None:
