@@ -13,7 +13,7 @@ field of an offer that this module does not know keeps the offer apart, and so d
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, fields, replace
 
 from hetops.domain import codec
@@ -22,6 +22,7 @@ from hetops.errors import TimeoutExpiredError
 from hetops.solver.certify import relative_gap
 from hetops.solver.problem import Column, Mode, PricedOffer, Problem
 from hetops.solver.solution import Ended, Infeasible, Solution
+from hetops.solver.terms import Loss
 
 Search = Callable[[Problem, float], Solution | Infeasible]
 """The answer to a problem within so many seconds of search."""
@@ -37,6 +38,9 @@ LOOSE_GAP = 0.01
 
 LOOSE_PART = 0.3
 """Of the time that is left: what one of these searches may take of it."""
+
+SPARE = 2
+"""Offers that leave a band beyond those that are needed, where each may be lost: the next are wanted for the ones that are."""
 
 LAST_PART = 0.1
 """Of the time: kept to make a real fleet of an answer whose search ran out of it."""
@@ -66,8 +70,35 @@ class Bands:
 
     @property
     def searched(self) -> Problem:
-        """The problem with each band as one offer."""
-        return self._of(tuple(self._offers()))
+        """The problem with each band as one offer, which is never lost where each offer may be."""
+        problem = self._of(tuple(self._offers()))
+        if not self._each_may_be_lost:
+            return problem
+        places = [p.id for p in problem.everywhere if p.id not in self._bands]
+        return replace(problem, losses=tuple(_apart(problem.losses, places)))
+
+    @property
+    def _each_may_be_lost(self) -> bool:
+        return any(map(_is_of_each_offer, self.problem.losses))
+
+    @property
+    def _bands(self) -> frozenset[str]:
+        """The first offers of bands that stand for several."""
+        lines = zip(self.lines, self.alone, strict=True)
+        return frozenset(line[at].id for line, at in lines if len(line) - at > 1)
+
+    def restated(self, solution: Solution) -> Solution:
+        """A solution of fewer offers in the words of the problem with all of them."""
+        unknown = {o.id for o in self.problem.offers if o.max_nodes is None}
+        names = {}
+        for loss in filter(_is_of_each_offer, self.problem.losses):
+            for place in self.problem.everywhere:
+                names[f"{_name_of(loss, place.id)}: {place.id}"] = f"{loss.id}: {place.id}"
+        return replace(
+            solution,
+            assumed_offers=tuple(sorted(unknown & {pool.offer for pool in solution.pools})),
+            losses=tuple(replace(one, name=names.get(one.name, one.name)) for one in solution.losses),
+        )
 
     @property
     def without_bands(self) -> Problem:
@@ -109,12 +140,30 @@ class Bands:
         return replace(self, alone=alone)
 
     def _alone(self, line: tuple[PricedOffer, ...], at: int, nodes: int) -> int:
-        if at >= len(line) or nodes <= self.problem.max_nodes(line[at]):
+        losable = self._each_may_be_lost and len(line) - at > 1
+        if at >= len(line) or nodes <= (0 if losable else self.problem.max_nodes(line[at])):
             return at
         while at < len(line) and nodes > 0:
             nodes -= self.problem.max_nodes(line[at])
             at += 1
-        return at
+        return min(at + SPARE, len(line)) if losable else at
+
+
+def _is_of_each_offer(loss: Loss) -> bool:
+    return loss.trait is Trait.OFFER and not loss.values
+
+
+def _name_of(loss: Loss, place: str) -> str:
+    return f"{loss.id}: {place}"
+
+
+def _apart(losses: Iterable[Loss], places: Iterable[str]) -> Iterator[Loss]:
+    """Of each offer in turn as one of each of these places."""
+    for loss in losses:
+        if _is_of_each_offer(loss):
+            yield from (replace(loss, id=_name_of(loss, place), values=(place,)) for place in places)
+        else:
+            yield loss
 
 
 def search_in_bands(
@@ -130,7 +179,7 @@ def search_in_bands(
     bands, spent = Bands.of(problem, apart), 0.0
     if not bands.waiting:
         return search(problem, limit_seconds)
-    gap = max(problem.gap, LOOSE_GAP) if problem.periods else problem.gap
+    gap = max(problem.gap, LOOSE_GAP) if problem.periods or problem.losses else problem.gap
     while True:
         left, loose = limit_seconds * (1 - LAST_PART) - spent, gap > problem.gap
         seconds = left * LOOSE_PART if loose else left
@@ -143,12 +192,12 @@ def search_in_bands(
             found.ended not in ((Ended.GAP, Ended.TIME) if loose else (Ended.GAP,)) or spent >= limit_seconds
         )
         if finer == bands and (late or found.gap <= problem.gap or not loose):
-            return _restated(problem, found, spent)
+            return _restated(bands, found, spent)
         if late:
             real = search(finer.without_bands, max(_LAST_SECONDS, limit_seconds - spent))
             if isinstance(real, Infeasible):
                 raise too_late(limit_seconds)
-            return _bounded(_restated(problem, real, spent + real.solve_seconds), found)
+            return _bounded(_restated(finer, real, spent + real.solve_seconds), found)
         bands, gap = finer, problem.gap if finer == bands else gap
 
 
@@ -160,15 +209,9 @@ def too_late(limit_seconds: float) -> TimeoutExpiredError:
     )
 
 
-def _restated(problem: Problem, found: Solution, spent: float) -> Solution:
+def _restated(bands: Bands, found: Solution, spent: float) -> Solution:
     """A solution of fewer offers as one of the whole problem."""
-    unknown = {offer.id for offer in problem.offers if offer.max_nodes is None}
-    return replace(
-        found,
-        problem_digest=codec.digest(problem),
-        assumed_offers=tuple(sorted(unknown & {pool.offer for pool in found.pools})),
-        solve_seconds=spent,
-    )
+    return replace(bands.restated(found), problem_digest=codec.digest(bands.problem), solve_seconds=spent)
 
 
 def _bounded(real: Solution, found: Solution) -> Solution:
@@ -201,7 +244,8 @@ def _lines(problem: Problem, apart: Collection[str]) -> Iterator[tuple[PricedOff
 
 def _asked_about(problem: Problem) -> frozenset[str]:
     """The words of offers that a share limit or a loss asks about; one that an offer lacks keeps it apart."""
-    traits = {*(limit.trait for limit in problem.share_limits), *(loss.trait for loss in problem.losses)}
+    losses = (loss for loss in problem.losses if not _is_of_each_offer(loss))
+    traits = {*(limit.trait for limit in problem.share_limits), *(loss.trait for loss in losses)}
     return frozenset("id" if trait is Trait.OFFER else str(trait) for trait in traits)
 
 

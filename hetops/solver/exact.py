@@ -141,7 +141,7 @@ class Front:
                 return outcome
             finer = bands.finer(outcome)
             if finer == bands:
-                return self._restated(outcome)
+                return bands.restated(outcome)
             bands = finer
 
     def _ripened(self, change: Change, patience: Patience) -> Bands:
@@ -153,11 +153,6 @@ class Front:
                 break
             bands = finer
         return bands
-
-    def _restated(self, solution: Solution) -> Solution:
-        """With the offers of all that lean on an assumption; what stands for many says nothing of that."""
-        unknown = {o.id for o in self.bands.problem.offers if o.max_nodes is None}
-        return replace(solution, assumed_offers=tuple(sorted(unknown & {p.offer for p in solution.pools})))
 
 
 def _rented_in_parts(problem: Problem, patience: Patience) -> Counter[str]:

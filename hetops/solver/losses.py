@@ -227,7 +227,7 @@ class _Told:
             )
         ]
         for scenario, lost in zip(self.scenarios, self.lost, strict=True):
-            if scenario.loss == one.scenario.loss and endless <= scenario.lost:
+            if scenario.kept_share == one.scenario.kept_share and endless <= scenario.lost:
                 gone = [(j, -usd) for (j, usd) in terms if lost[j - nodes[0]]]
                 least = sum(usd for name, usd in earned.items() if name in scenario.lost)
                 rows.append(Row(subject=("taken", scenario.name), terms=[(taken, 1.0), *gone], lower=least))

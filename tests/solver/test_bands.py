@@ -128,6 +128,22 @@ def test_what_the_search_may_tell_apart_is_in_no_line(told_apart: Callable[[Prob
     assert Bands.of(problem, apart=("o003",)).waiting == 1
 
 
+@settings(max_examples=40, deadline=None)
+@given(lines(), st.sampled_from((0.5, 0.9, 1.0)), st.booleans())
+def test_a_fleet_that_bears_the_loss_of_any_offer_is_that_of_searching_for_each(
+    problem: Problem, kept_share: float, zones: bool
+) -> None:
+    losses = (Loss(id="any offer", trait=Trait.OFFER, kept_share=kept_share),)
+    other = (Loss(id="any provider", trait=Trait.PROVIDER, kept_share=0.2),) if zones else ()
+    problem = replace(problem, max_pools=None, losses=(*losses, *other))
+    found, apart = solve(problem), one_by_one(problem)
+    assert isinstance(found, Infeasible) == isinstance(apart, Infeasible)
+    if isinstance(found, Solution) and isinstance(apart, Solution):
+        assert found.objective == pytest.approx(apart.objective)
+        assert certify(problem, found) == ()
+        assert {one.name for one in found.losses} <= {s.name for s in problem.scenarios}
+
+
 ZONES = ("north", "north", "south", "south", "")
 
 
@@ -136,7 +152,8 @@ ZONES = ("north", "north", "south", "south", "")
     [
         ({}, 4),
         ({"losses": (Loss(id="any zone", trait=Trait.ZONE, kept_share=0.5),)}, 2),
-        ({"losses": (Loss(id="any offer", trait=Trait.OFFER, kept_share=0.5),)}, 0),
+        ({"losses": (Loss(id="any offer", trait=Trait.OFFER, kept_share=0.5),)}, 4),
+        ({"losses": (Loss(id="one", trait=Trait.OFFER, values=("o001",), kept_share=0.5),)}, 0),
         ({"share_limits": (ShareLimit(id="south", trait=Trait.ZONE, values=("south",), at_most=0.5),)}, 2),
         ({"share_limits": (ShareLimit(id="spot", trait=Trait.MARKET, values=("spot",), at_most=0.5),)}, 4),
         ({"migration": Migration(running=(Running(offer="o002", configuration="tp1", nodes=1),))}, 3),
@@ -145,7 +162,8 @@ ZONES = ("north", "north", "south", "south", "")
     ids=[
         "nothing",
         "a zone lost",
-        "an offer lost",
+        "any offer lost",
+        "one offer lost",
         "share of a zone",
         "share of a market",
         "running nodes",
