@@ -377,7 +377,7 @@ def _faults_of_columns(problem: Problem) -> Iterator[str]:
             yield f"{where}: replicas_per_node {column.replicas_per_node} must be at least 1"
         yield from unknown("class", column.requests_per_second, classes, where)
         for name, rate in column.requests_per_second.items():
-            if not _rate(rate):
+            if not 0 <= rate < math.inf:
                 yield f"{where}: requests_per_second[{name}] {rate} must be a number of at least 0"
         yield from (f"{where}: {fault}" for fault in _faults_of_service(model_of, column))
     yield from _faults_of_parts(problem)
@@ -391,9 +391,9 @@ def _faults_of_service(model_of: Mapping[str, str], column: Column) -> Iterator[
             yield f"usd_per_request[{name}] {usd} must be a number of at least 0"
     if not _rate(column.boot_seconds):
         yield f"boot_seconds {column.boot_seconds} must be a number of at least 0"
-    for name, rate in column.requests_per_second.items():
+    for name, rate in column.requests_per_second.items() if column.model else ():
         asked = model_of.get(name, "")
-        if rate > 0 and asked and column.model and asked != column.model:
+        if rate > 0 and asked and asked != column.model:
             yield f"has a rate for {name}, which asks for {asked}, not {column.model}"
     if column.parts_per_node < 1:
         yield f"parts_per_node {column.parts_per_node} must be at least 1"
@@ -436,7 +436,7 @@ def _value(place: PricedOffer | Service, trait: Trait) -> str:
 
 
 def _rate(value: float) -> bool:
-    return math.isfinite(value) and value >= 0
+    return 0 <= value < math.inf
 
 
 def _amount(value: Decimal) -> bool:

@@ -7,7 +7,7 @@ nothing of providers: a market, a zone, a provider is a word that offers have in
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
@@ -283,9 +283,8 @@ class Link:
         yield from unknown("offer", self.key, declared.offers, f"link {self.source!r} to {self.target!r}")
 
 
-def unknown(kind: str, names: Iterable[str], known: Iterable[str], where: str) -> Iterator[str]:
+def unknown(kind: str, names: Iterable[str], known: Collection[str], where: str) -> Iterator[str]:
     """A fault for every name that is not known, with the nearest one that is."""
-    known = frozenset(known)
     for name in names:
         if name not in known:
             near = nearest(name, sorted(known), most=1)
