@@ -92,6 +92,8 @@ class Candidates:
     """The configurations without quality floors; the same where the spec sets none."""
     now: datetime
     held: Held = field(default_factory=Held)
+    recorded_seconds: float | None = None
+    """How long the trace took as it was recorded, whatever its rates are scaled by; None where classes are stated."""
 
     @property
     def spec(self) -> Spec:
@@ -161,6 +163,7 @@ def candidates(asked: Asked) -> Candidates:
         ),
         now=asked.now,
         held=stocked.held,
+        recorded_seconds=traced.trace.seconds * traced.trace.rate_scale if traced else None,
     )
 
 

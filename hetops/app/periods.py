@@ -11,7 +11,7 @@ from dataclasses import replace
 from hetops.app.candidates import Candidates
 from hetops.domain.configuration import Configuration
 from hetops.domain.day import clock, clock_hours
-from hetops.domain.units import BYTES_PER_GB, SECONDS_PER_MINUTE
+from hetops.domain.units import BYTES_PER_GB, HOURS_PER_DAY, SECONDS_PER_HOUR, SECONDS_PER_MINUTE
 from hetops.domain.workload import Priority, WorkloadClass
 from hetops.errors import SpecError, UnknownNameError, UsageError
 from hetops.performance.memory import weight_bytes
@@ -162,7 +162,13 @@ def _traced(c: Candidates, day: DaySpec) -> Iterator[Period]:
             f"{place(c.loaded, 'policy', 'day')}: the trace is one period",
             hint="say in how many equal stretches: periods = 24 under [workload]",
         )
-    hours, begins = day.length_hours / count, clock_hours(day.begins)
+    recorded = (c.recorded_seconds or 0.0) / SECONDS_PER_HOUR
+    hours, begins = (day.hours or recorded) / count, clock_hours(day.begins)
+    if begins is not None and abs(hours * count - HOURS_PER_DAY) > 1e-6:
+        raise SpecError(
+            f"{place(c.loaded, 'policy', 'day', 'begins')}: it needs 24 hours in all, the trace stands for {hours * count:.4g}",
+            hint="where it stands for a day, say so: hours = 24",
+        )
     for index in range(count):
         rates = {k.name: k.requests_per_second_by_period[index] for k in c.workload.classes}
         name = f"{index * hours:.4g}h" if begins is None else clock(begins + index * hours)

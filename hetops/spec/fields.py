@@ -382,7 +382,7 @@ class DaySpec(Table, frozen=True, kw_only=True):
     download_gb_per_second: Annotated[float, Meta(gt=0, le=1000)] | None = None
     """How fast a node fetches its weights, which takes as long again; empty has that in boot_minutes."""
     hours: Hours | None = None
-    """How long a trace stands for, whatever was recorded; empty is 24. It recurs."""
+    """How long a window a trace stands for, which recurs; empty is as long as it was recorded."""
     begins: Annotated[str, Meta(pattern=r"^(([01][0-9]|2[0-3]):[0-5][0-9])?$")] = ""
     """When the first period begins, `08:00` in UTC: with 24 hours in all, `up` then knows which period is now."""
     periods: tuple[PeriodSpec, ...] = ()
@@ -395,13 +395,8 @@ class DaySpec(Table, frozen=True, kw_only=True):
         told = sum(one.hours for one in self.periods)
         if self.periods and self.hours is not None and abs(told - self.hours) > 1e-6:
             raise ValueError(f"hours says {self.hours:g}, the periods add up to {told:g}: leave hours out")
-        if self.begins and abs(self.length_hours - HOURS_PER_DAY) > 1e-6:
-            raise ValueError(f"begins needs periods of 24 hours in all, these are {self.length_hours:g}")
-
-    @property
-    def length_hours(self) -> float:
-        """Hours of all periods together."""
-        return sum(one.hours for one in self.periods) or self.hours or float(HOURS_PER_DAY)
+        if self.periods and self.begins and abs(told - HOURS_PER_DAY) > 1e-6:
+            raise ValueError(f"begins needs periods of 24 hours in all, these are {told:g}")
 
 
 class ReservedSpec(Table, frozen=True, kw_only=True):

@@ -28,6 +28,7 @@ from hetops.solver.frame import window
 from hetops.solver.recheck import recheck
 from hetops.solver.solution import Infeasible
 from hetops.solver.solve import solve
+from hetops.workloads.reader import read_trace
 from tests.app.test_overflow import CHEAP
 from tests.cli.process import hetops, told
 from tests.doubles import specs
@@ -231,15 +232,21 @@ def test_a_period_in_which_nothing_comes_has_no_fleet_and_says_so(tmp_path: Path
 
 def test_a_trace_is_told_apart_by_its_stretches_named_by_the_clock_or_by_hours(tmp_path: Path) -> None:
     table = "[policy.day]\nboot_minutes = 5\n"
-    posed = pose(specs.asked(tmp_path, specs.TRACED + table))
+    posed = pose(specs.asked(tmp_path, specs.TRACED + table, "policy.day.hours=24"))
     assert [(p.name, p.hours) for p in posed.problem.periods] == [("0h", 8), ("8h", 8), ("16h", 8)]
     for k in posed.candidates.workload.classes:
         rates = tuple(p.requests_per_second[k.name] for p in posed.problem.periods)
         assert rates == k.requests_per_second_by_period
-    posed = pose(specs.asked(tmp_path, specs.TRACED + table, 'policy.day.begins="20:30"'))
+    clocked = ("policy.day.hours=24", 'policy.day.begins="20:30"')
+    posed = pose(specs.asked(tmp_path, specs.TRACED + table, *clocked))
     assert [p.name for p in posed.problem.periods] == ["20:30", "04:30", "12:30"]
-    posed = pose(specs.asked(tmp_path, specs.TRACED + table, "policy.day.hours=1"))
-    assert [p.hours for p in posed.problem.periods] == pytest.approx([1 / 3] * 3)
+    recorded = read_trace(specs.TRACE).seconds / 3600
+    posed = pose(specs.asked(tmp_path, specs.TRACED + table, "workload.rate_scale=4.0"))
+    assert [p.hours for p in posed.problem.periods] == pytest.approx([recorded / 3] * 3), (
+        "four times as many requests in as long"
+    )
+    with pytest.raises(HetopsError, match=r"policy\.day\.begins: it needs 24 hours in all"):
+        pose(specs.asked(tmp_path, specs.TRACED + table + 'begins = "20:30"\n'))
 
 
 def test_the_plan_of_a_command_is_that_of_the_period_asked_for_or_that_is_now(tmp_path: Path) -> None:
