@@ -30,6 +30,7 @@ from hetops.solver.matrix import INFINITY, Floats, MatrixModel
 from hetops.solver.neighbours import Neighbourhood
 from hetops.solver.patience import Patience, stopped
 from hetops.solver.start import USED, Relaxed
+from hetops.solver.terms import Billing
 from hetops.solver.windows import LEAST_SECONDS, ROUNDING, Integers, Ties, Windows, cost_of, first, improved
 
 WORTH_PROVING = 0.5
@@ -75,6 +76,8 @@ def separable(formulation: Formulation) -> bool:
     if len(frame.stretches) < 2 or frame.scale_index is not None or frame.minimise is not None:
         return False
     if frame.integers < LEAST_INTEGERS or frame.counts_pools:
+        return False
+    if all(offer.billing is Billing.RESERVED for offer in frame.offers):  # one fleet for all: nothing to price apart
         return False
     model, period_of = formulation.model, _stretch_of(frame)
     starts = np.array([_is_start(subject) for subject in model.subjects])
