@@ -10,7 +10,7 @@ from tests.doubles.ports import free_port
 from tests.end_to_end import specs
 from tests.end_to_end.person import Person, ask
 
-pytestmark = (pytest.mark.road, pytest.mark.slow)
+pytestmark = [pytest.mark.road, pytest.mark.slow]
 
 DAY = """
 [policy.day]
