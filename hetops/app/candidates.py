@@ -5,7 +5,7 @@ What `plan`, `bench` and every other command that starts from a spec share.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -15,6 +15,7 @@ from hetops.app.holdings import Held, with_held
 from hetops.app.naming import demand_known
 from hetops.app.offers import Gathered, Surroundings, gather, wanted_by
 from hetops.app.quality import floors_of
+from hetops.app.requests import Requests, check_context, requests_of, workload_of
 from hetops.catalog import hub_config, tables
 from hetops.catalog.tables import Catalog
 from hetops.configurations.engines import BUILT_IN
@@ -31,8 +32,8 @@ from hetops.domain.model import Checkpoint, Model
 from hetops.domain.offer import Market, Offer, Trait
 from hetops.domain.performance import StepTimes
 from hetops.domain.plan import Plan
-from hetops.domain.workload import LatencyTarget, TokenLengths, Workload, WorkloadClass
-from hetops.errors import HetopsError, UnknownNameError
+from hetops.domain.workload import Workload
+from hetops.errors import UnknownNameError
 from hetops.offers.collect import DEADLINE_SECONDS, Freshness
 from hetops.performance.estimate import step_times
 from hetops.performance.memory import fit
@@ -40,13 +41,11 @@ from hetops.performance.rate import gpu_seconds
 from hetops.plugin import manager
 from hetops.plugin.engine import Engine, EngineNeeds
 from hetops.plugin.manager import Plugins
-from hetops.spec.fields import ClassSpec, LoadedSpec, Spec, SpeculativeSpec
+from hetops.spec.fields import LoadedSpec, Spec, SpeculativeSpec
 from hetops.spec.load import find, load, place
 from hetops.state.home import Home, home
-from hetops.workloads.classes import Clustering, TargetRule, cluster, targeted
-from hetops.workloads.error import CostOf, advice, class_error
-from hetops.workloads.reader import read_trace
-from hetops.workloads.trace import Floats, Trace, scale, window
+from hetops.workloads.error import CostOf
+from hetops.workloads.trace import Floats
 
 _PRECIOUS = ("file:", "package:")
 """Checkpoints that lie on one machine: no GPU of a cloud can fetch them by name."""
@@ -142,11 +141,11 @@ def candidates(asked: Asked) -> Candidates:
     stocked = with_held(loaded, gather(replace(wanted, rules=excluding), surroundings), asked.running)
     gathered = _stocked(stocked.gathered, asked.stock)
     found = _Found(loaded=loaded, catalog=catalog, engines=engines, gathered=gathered)
-    classes, traced = _classes(loaded)
-    demand_known(loaded, gathered, classes, _names(loaded, plugins, catalog))
+    requests = requests_of(loaded)
+    demand_known(loaded, gathered, requests.classes, _names(loaded, plugins, catalog))
     model = _model(found)
-    _check_context(classes, model)
-    rules = _configuration_rules(loaded.spec, model, classes, _longest(classes, traced))
+    check_context(requests.classes, model)
+    rules = _configuration_rules(loaded.spec, model, requests)
     enumeration = _configurations(found, model, rules)
     return Candidates(
         loaded=loaded,
@@ -154,7 +153,7 @@ def candidates(asked: Asked) -> Candidates:
         catalog=catalog,
         home=state,
         model=model,
-        workload=_workload(loaded, classes, traced, _costs(enumeration, model, found)),
+        workload=workload_of(loaded, requests, _costs(enumeration, model, found)),
         gathered=gathered,
         enumeration=enumeration,
         rules=rules,
@@ -163,7 +162,7 @@ def candidates(asked: Asked) -> Candidates:
         ),
         now=asked.now,
         held=stocked.held,
-        recorded_seconds=traced.trace.seconds * traced.trace.rate_scale if traced else None,
+        recorded_seconds=requests.recorded_seconds,
     )
 
 
@@ -275,105 +274,14 @@ def _model(found: _Found) -> Model:
     return found.catalog.model(name, where=place(found.loaded, "model", "name"))
 
 
-def _classes(loaded: LoadedSpec) -> tuple[tuple[WorkloadClass, ...], _Traced | None]:
-    """The classes, with the trace and clustering that they come from where the spec does not state them."""
-    workload = loaded.spec.workload
-    if workload.classes:
-        return tuple(_stated(c, loaded.spec) for c in workload.classes), None
-    recorded = read_trace(loaded.folder / workload.trace)
-    part = window(recorded, workload.start_seconds, workload.duration_seconds)
-    trace = scale(part, rate=workload.rate_scale, length=workload.length_scale)
-    traced = _Traced(trace=trace, spec=loaded.spec)
-    found = traced.clustered(workload.class_count).classes
-    return tuple(replace(one, prefix_share=workload.prefix_share) for one in found), traced
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Traced:
-    """A trace, and how the spec wants it made into classes."""
-
-    trace: Trace
-    spec: Spec
-
-    def clustered(self, count: int) -> Clustering:
-        """At most `count` classes of the trace."""
-        periods = self.spec.workload.periods
-        return cluster(
-            self.trace, count=count, periods=periods, target=_target(self.spec), rules=_rules(self.spec)
-        )
-
-
-def _target(spec: Spec) -> LatencyTarget:
-    targets = spec.targets
-    return LatencyTarget(
-        ttft_seconds=targets.ttft_seconds,
-        ttft_percentile=targets.ttft_percentile,
-        tpot_seconds=targets.tpot_seconds,
-        tpot_percentile=targets.tpot_percentile,
-    )
-
-
-def _rules(spec: Spec) -> tuple[TargetRule, ...]:
-    return tuple(
-        TargetRule(
-            min_input_tokens=o.min_input_tokens,
-            max_input_tokens=o.max_input_tokens or float("inf"),
-            min_output_tokens=o.min_output_tokens,
-            max_output_tokens=o.max_output_tokens or float("inf"),
-            ttft_seconds=o.ttft_seconds,
-            tpot_seconds=o.tpot_seconds,
-            priority=o.priority,
-        )
-        for o in spec.targets.overrides
-    )
-
-
-def _stated(stated: ClassSpec, spec: Spec) -> WorkloadClass:
-    """A class as the spec states it; its own targets come before those of the ranges that it lies in."""
-    workload = spec.workload
-    input_tokens, output_tokens = (
-        max(1.0, tokens * workload.length_scale) for tokens in (stated.input_tokens, stated.output_tokens)
-    )
-    target, _ = targeted(_target(spec), _rules(spec), input_tokens, output_tokens)
-    own = {"ttft_seconds": stated.ttft_seconds, "tpot_seconds": stated.tpot_seconds}
-    return WorkloadClass(
-        name=stated.name,
-        requests_per_second=stated.requests_per_second * workload.rate_scale,
-        input_tokens=TokenLengths.fixed(input_tokens),
-        output_tokens=TokenLengths.fixed(output_tokens),
-        target=replace(target, **{name: value for name, value in own.items() if value is not None}),
-        priority=stated.priority,
-        task=stated.task,
-        prefix_share=workload.prefix_share if stated.prefix_share is None else stated.prefix_share,
-    )
-
-
-def _check_context(classes: Sequence[WorkloadClass], model: Model) -> None:
-    """A class whose typical request no configuration can take is a mistake of the spec, or of the model's choice."""
-    for one in classes:
-        typical = one.input_tokens.p50 + one.output_tokens.p50
-        if typical > model.context_tokens:
-            raise HetopsError(
-                f"class {one.name}: requests of {typical:,.0f} tokens exceed the {model.context_tokens:,} that {model.name} takes",
-                hint="shorten the class, set workload.length_scale, or choose a model with a longer context",
-            )
-
-
-def _longest(classes: Sequence[WorkloadClass], traced: _Traced | None) -> float:
-    """Tokens of the longest request, input and output together: every request of a trace is one that will come again."""
-    if traced is not None:
-        return float((traced.trace.input_tokens + traced.trace.output_tokens).max())
-    return max(c.input_tokens.p99 + c.output_tokens.p99 for c in classes)
-
-
-def _configuration_rules(spec: Spec, model: Model, classes: Sequence[WorkloadClass], longest: float) -> Rules:
+def _configuration_rules(spec: Spec, model: Model, requests: Requests) -> Rules:
     return Rules(
         precisions=spec.model.precisions,
-        max_context_tokens=context_needed((longest,), spec.model.max_context_tokens, model),
-        input_tokens_p90=max(c.input_tokens.p90 for c in classes),
+        max_context_tokens=context_needed((requests.longest_tokens,), spec.model.max_context_tokens, model),
+        input_tokens_p90=max(c.input_tokens.p90 for c in requests.classes),
         kv=spec.model.kv_precision,
         speculation=_speculation(spec.engine.speculative),
-        floors=floors_of(spec, classes),
+        floors=floors_of(spec, requests.classes),
     )
 
 
@@ -433,40 +341,3 @@ def _costs(enumeration: Enumeration, model: Model, found: _Found) -> Mapping[str
 
     times = step_times(tuple(smallest.values()), model, gpus)
     return {name: cost(found) for name, found in zip(smallest, times, strict=True)}
-
-
-def _workload(
-    loaded: LoadedSpec,
-    classes: tuple[WorkloadClass, ...],
-    traced: _Traced | None,
-    costs: Mapping[str, CostOf],
-) -> Workload:
-    if traced is None:
-        return Workload(classes=classes, source=loaded.path.name)
-    clustering = traced.clustered(loaded.spec.workload.class_count)
-    error = class_error(traced.trace, clustering, costs)
-    said = (
-        f"{len(traced.trace):,} requests in {traced.trace.seconds:,.0f} s; "
-        f"classes misjudge its cost by {error.worst:.1%} at most",
-        advice(traced.trace, error, costs, traced.clustered),
-    )
-    return Workload(
-        classes=classes,
-        source=traced.trace.name,
-        class_error=error.worst,
-        notes=(*traced.trace.notes, *filter(None, said)),
-    )
-
-
-def trace_of(loaded: LoadedSpec) -> Trace:
-    """The trace that the spec plans for, cut and scaled as it says.
-
-    Raises:
-        HetopsError: the spec states classes, or the trace cannot be read.
-    """
-    _, traced = _classes(loaded)
-    if traced is None:
-        raise HetopsError(
-            f"{loaded.path} states its classes: there is no trace", hint="set workload.trace to a trace file"
-        )
-    return traced.trace

@@ -9,9 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from hetops.app.candidates import Asked, load_spec, trace_of
+from hetops.app.candidates import Asked, load_spec
 from hetops.app.deployment import saved_plan
 from hetops.app.preconditions import first_key
+from hetops.app.requests import trace_of
 from hetops.domain.observation import Observation
 from hetops.errors import HetopsError
 from hetops.load import drive, schedule

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from hetops.app.candidates import Asked, load_spec, trace_of
+from hetops.app.candidates import Asked, load_spec
 from hetops.app.day import fleet_of
 from hetops.app.day_file import plan_file
+from hetops.app.requests import trace_of
 from hetops.app.virtual_fleet import Playing, Trial, endpoints, playing
 from hetops.domain.offer import Market
 from hetops.domain.performance import StepTimes

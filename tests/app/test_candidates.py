@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from hetops.app.candidates import candidates, engine_settings, load_spec, trace_of
+from hetops.app.candidates import candidates, engine_settings, load_spec
+from hetops.app.requests import trace_of
 from hetops.domain.model import Precision
 from hetops.domain.workload import Priority
 from hetops.errors import HetopsError, UnknownNameError
