@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from decimal import ROUND_HALF_EVEN, Decimal
 from functools import partial
 
+from hetops.domain.units import SECONDS_PER_HOUR
 from hetops.solver.exact import Found, better, without
 from hetops.solver.explanation import Statement, Topic, dollars
 from hetops.solver.matrix import INFINITY
@@ -144,15 +145,33 @@ def _walked(priced: _Priced, start: Decimal) -> Decimal | None:
         if at.solution is None or not better(Mode.MIN_COST, at, priced.without):
             break
         solution, without = at.solution, priced.without.solution
-        nodes = _nodes(solution, priced.offer)
-        if without is None or not nodes:
+        paid = _paid_nodes(priced.case.problem, solution, priced.offer)
+        if without is None or not paid:
             break
-        others = solution.usd_per_hour - price * nodes
-        meets = ((without.usd_per_hour - others) / nodes).quantize(STEP, rounding=ROUND_HALF_EVEN)
+        others = solution.usd_per_hour - price * paid
+        meets = ((without.usd_per_hour - others) / paid).quantize(STEP, rounding=ROUND_HALF_EVEN)
         if meets <= price:
             break
         price = meets
     return price
+
+
+def _paid_nodes(problem: Problem, solution: Solution, offer: PricedOffer) -> Decimal:
+    """Nodes of the offer that are paid for, in the mean over all periods; starts count as the nodes that boot meanwhile."""
+    boots = {c.key: Decimal(repr(float(c.boot_seconds))) / c.parts_per_node for c in problem.columns}
+    hours = sum((Decimal(repr(s.hours)) for s in problem.stretches), Decimal(0))
+    paid, before = Decimal(0), solution.stretches[-1]
+    for period, stretch in zip(solution.stretches, problem.stretches, strict=True):
+        own = [pool for pool in period.pools if pool.offer == offer.id]
+        whole = [rental.nodes for rental in period.rentals if rental.offer == offer.id]
+        nodes = Decimal(sum(whole) if whole else sum(pool.nodes for pool in own))
+        paid += nodes * stretch.part.numerator / stretch.part.denominator
+        ran = {pool.key: pool.nodes for pool in before.pools}
+        for pool in own if problem.periods else ():
+            started = max(pool.nodes - ran.get(pool.key, 0), 0)
+            paid += started * boots[pool.key] / int(SECONDS_PER_HOUR) / hours
+        before = period
+    return paid
 
 
 def _nodes(solution: Solution, offer: PricedOffer) -> int:

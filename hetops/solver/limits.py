@@ -12,7 +12,7 @@ from functools import partial
 
 from hetops.solver.explanation import Topic, dollars
 from hetops.solver.problem import Mode, PricedOffer, Problem
-from hetops.solver.solution import Solution
+from hetops.solver.solution import Solution, SolvedPeriod
 
 Change = Callable[[Problem], Problem]
 """What a question changes of a problem."""
@@ -40,15 +40,22 @@ class Met:
 
 
 def met(problem: Problem, solution: Solution) -> Iterator[Met]:
-    """Every limit that leaves the fleet no room for one node or pool more. The budget is not among them."""
-    rented = {o.id: 0 for o in problem.offers}
-    for pool in solution.pools:
-        rented[pool.offer] += pool.nodes
-    yield from (_stock(problem, o) for o in problem.offers if 0 < rented[o.id] == problem.max_nodes(o))
-    yield from _quotas(problem, rented)
-    yield from _provider_budgets(problem, rented)
+    """Every limit that leaves the fleet no room for one node or pool more, in some period. The budget is not among them."""
+    used = [_rented(problem, period) for period in solution.stretches]
+    most = {o.id: max(nodes[o.id] for nodes in used) for o in problem.offers}
+    yield from (_stock(problem, o) for o in problem.offers if 0 < most[o.id] == problem.max_nodes(o))
+    yield from _quotas(problem, used)
+    yield from _provider_budgets(problem, used)
     if problem.max_pools is not None and len(solution.pools) >= problem.max_pools:
         yield _pools(problem.max_pools)
+
+
+def _rented(problem: Problem, period: SolvedPeriod) -> dict[str, int]:
+    """Nodes of every offer: those of its pools, or what is paid for as a whole."""
+    rented = {o.id: 0 for o in problem.offers}
+    for pool in period.pools:
+        rented[pool.offer] += pool.nodes
+    return {**rented, **{rental.offer: rental.nodes for rental in period.rentals}}
 
 
 def barring(problem: Problem, offers: frozenset[str]) -> Iterator[Met]:
@@ -118,11 +125,11 @@ def _having_stock(problem: Problem, *, offer: str, nodes: int) -> Problem:
     return replace(problem, offers=tuple(offers))
 
 
-def _quotas(problem: Problem, rented: dict[str, int]) -> Iterator[Met]:
+def _quotas(problem: Problem, used: list[dict[str, int]]) -> Iterator[Met]:
     usable = {column.offer for column in problem.columns}
     for group in problem.quota_groups:
         takes = {o.id: o.quota_per_node.get(group.id, Decimal(0)) for o in problem.offers}
-        taken = sum((takes[o] * nodes for o, nodes in rented.items()), Decimal(0))
+        taken = max(sum((takes[o] * nodes for o, nodes in rented.items()), Decimal(0)) for rented in used)
         least = min((amount for o, amount in takes.items() if amount > 0 and o in usable), default=None)
         if least is not None and taken and taken + least > group.limit:
             yield _quota(problem, group.id, taken, least)
@@ -149,11 +156,11 @@ def _having_quota(problem: Problem, *, group: str, limit: Decimal) -> Problem:
     return replace(problem, quota_groups=tuple(groups))
 
 
-def _provider_budgets(problem: Problem, rented: dict[str, int]) -> Iterator[Met]:
+def _provider_budgets(problem: Problem, used: list[dict[str, int]]) -> Iterator[Met]:
     usable = {column.offer for column in problem.columns}
     for provider, budget in sorted(problem.provider_budgets_usd_per_hour.items()):
         own = [o for o in problem.offers if o.provider == provider]
-        spent = sum((o.usd_per_hour * rented[o.id] for o in own), Decimal(0))
+        spent = max(sum((o.usd_per_hour * rented[o.id] for o in own), Decimal(0)) for rented in used)
         cheapest = min((o.usd_per_hour for o in own if o.id in usable), default=None)
         if cheapest is not None and spent and spent + cheapest > budget:
             yield _provider_budget(problem, provider, spent)

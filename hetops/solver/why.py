@@ -100,6 +100,7 @@ def why(case: Case) -> tuple[Statement, ...]:
     """The fleet in sentences, the limits that it meets, what it must bear, a dollar more and less, and looser targets."""
     return (
         *_fleet(case),
+        *_periods(case),
         *_limits(case),
         *_rules(case),
         *_a_dollar(case),
@@ -136,6 +137,17 @@ def _pool(case: Case, pool: SolvedPool) -> str:
         f" {price} {'serves' if one else 'serve'} {serves or 'nothing'}"
         f" and {'is' if one else 'are'} at {full:.0%} of what may be used."
     )
+
+
+def _periods(case: Case) -> Iterator[Statement]:
+    """What each period takes, where there are several; changes between them are not in it."""
+    for period in case.solution.periods:
+        nodes = sum(pool.nodes for pool in period.pools)
+        text = (
+            f"In {period.name} {nodes} node{'s' * (nodes != 1)} for {dollars(period.usd_per_hour)} per hour serve"
+            f"{'s' * (nodes == 1)} {period.requests_per_second:.4g} requests per second."
+        )
+        yield case.told(Topic.FLEET, text, period.name)
 
 
 def _limits(case: Case) -> Iterator[Statement]:
@@ -176,6 +188,12 @@ def _rules(case: Case) -> Iterator[Statement]:
         freed = _freed(case, partial(replace, share_limits=rest))
         yield case.changed(Topic.SHARE, f"Any share instead of {bounds}", freed, limit.id)
 
+    migration = problem.migration
+    if migration is not None and migration.max_changed_nodes is not None:
+        begin = f"Any number of nodes added and removed instead of at most {migration.max_changed_nodes}"
+        freed = _freed(case, partial(replace, migration=replace(migration, max_changed_nodes=None)))
+        yield case.changed(Topic.CHANGES, begin, freed)
+
 
 def _freed(case: Case, change: Change) -> Found:
     """The answer to a question with one limit less, which is never worse."""
@@ -184,28 +202,41 @@ def _freed(case: Case, change: Change) -> Found:
 
 def _a_dollar(case: Case) -> Iterator[Statement]:
     """What $1 per hour more or less serves: of the budget when maximising, else of what the fleet costs."""
-    problem = replace(case.problem, mode=Mode.MAX_THROUGHPUT)
-    spent = (
-        problem.budget_usd_per_hour
-        if case.problem.mode is Mode.MAX_THROUGHPUT
-        else case.solution.usd_per_hour
-    )
+    problem, maximises = case.problem, case.problem.mode is Mode.MAX_THROUGHPUT
+    budget = _budget_in_question(problem)
+    spent: Decimal | None = getattr(problem, budget) if maximises else case.solution.usd_per_hour
     if spent is None:
         return
-    now = case.answer
-    if case.problem.mode is Mode.MIN_COST:
-        now = case.ask(partial(replace, mode=problem.mode, budget_usd_per_hour=spent))
-    more, less = (
-        case.ask(partial(replace, mode=problem.mode, budget_usd_per_hour=max(spent + d, Decimal(0))))
-        for d in (1, -1)
-    )
-    now = best(problem.mode, now, less)  # what a smaller budget allows, a larger one does
-    more = best(problem.mode, more, now)
+
+    def having(usd: Decimal) -> Change:
+        return partial(replace, mode=Mode.MAX_THROUGHPUT, **{budget: max(usd, Decimal(0))})
+
+    now = case.answer if maximises else _as_rate(case, case.ask(having(spent)))
+    more, less = (case.ask(having(spent + d)) for d in (1, -1))
+    now = best(Mode.MAX_THROUGHPUT, now, less)  # what a smaller budget allows, a larger one does
+    more = best(Mode.MAX_THROUGHPUT, more, now)
     if now.solution is None:
         return
-    at_budget = replace(case, problem=problem, solution=now.solution)
+    at_budget = replace(case, problem=replace(problem, mode=Mode.MAX_THROUGHPUT), solution=now.solution)
     for words, after in (("more", more), ("less", less)):
         yield at_budget.changed(Topic.BUDGET, f"$1 per hour {words} than {dollars(spent)}", after)
+
+
+def _as_rate(case: Case, asked: Found) -> Found:
+    """The largest rate that the fleet's cost buys: no less than its own, which rounding of prices may hide from a search."""
+    rate = case.solution.requests_per_second
+    served = replace(case.solution, mode=Mode.MAX_THROUGHPUT, objective=rate, bound=rate)
+    return best(Mode.MAX_THROUGHPUT, asked, Found(solution=served, exact=asked.exact))
+
+
+def _budget_in_question(problem: Problem) -> str:
+    """The field of the budget that a dollar goes into: the mean one where periods or changes are paid for out of it."""
+    if problem.mode is Mode.MAX_THROUGHPUT:
+        return (
+            "budget_usd_per_hour" if problem.budget_usd_per_hour is not None else "mean_budget_usd_per_hour"
+        )
+    over_all = problem.periods or problem.migration is not None
+    return "mean_budget_usd_per_hour" if over_all else "budget_usd_per_hour"
 
 
 def _looser_targets(case: Case) -> Iterator[Statement]:

@@ -9,10 +9,11 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 
 from hetops.solver.breakeven import MOST_OFFERS, TOLERANCE, asked_about, breakeven, breakeven_of
+from hetops.solver.exact import look
 from hetops.solver.problem import Mode, PricedOffer, Problem
 from tests.solver import oracle
 from tests.solver.problems import TOY, column, offer, small, tiny
-from tests.solver.test_why import case, feasible
+from tests.solver.test_why import case, day, feasible
 
 
 def with_third() -> Problem:
@@ -90,6 +91,26 @@ def test_of_a_name_that_means_many_offers_the_nearest_are_told_and_how_many_are_
     assert [one.subject for one in told] == [o.id for o in dear[:MOST_OFFERS]]
     assert {one.usd_per_hour for one in told} == {told[0].usd_per_hour}
     assert rest.text.startswith("3 more offers of dear are farther from being worth their price")
+
+
+def test_over_periods_a_price_counts_the_hours_and_starts_that_are_paid() -> None:
+    problem = day()
+    for told in breakeven(case(problem), problem.offers):
+        assert told.exact, told.text
+        price = told.usd_per_hour
+        if price is None:
+            continue
+        without = look(
+            replace(problem, columns=tuple(c for c in problem.columns if c.offer != told.subject)), 9.0
+        )
+        assert without.objective is not None
+        for factor, is_worth in ((1 - TOLERANCE, True), (1 + TOLERANCE, False)):
+            offers = tuple(
+                replace(o, usd_per_hour=price * factor) if o.id == told.subject else o for o in problem.offers
+            )
+            found = look(replace(problem, offers=offers), 9.0)
+            assert found.objective is not None
+            assert (found.objective < without.objective * (1 - 3e-6)) is is_worth
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])

@@ -15,7 +15,7 @@ from hetops.solver.limits import met, unlimited
 from hetops.solver.problem import Mode, Problem, QuotaGroup
 from hetops.solver.solution import Solution
 from hetops.solver.solve import solve
-from hetops.solver.terms import Loss, ShareLimit
+from hetops.solver.terms import Loss, Migration, Period, Running, ShareLimit
 from hetops.solver.why import Case, why
 from tests.solver import oracle
 from tests.solver.problems import TOY, column, demands, hard, offer, small, tiny
@@ -121,6 +121,61 @@ def test_looser_targets_are_solved_for_where_they_are_known() -> None:
     assert told.text == "Latency targets 10% looser would save $1.00 per hour."
     assert (told.before, told.after) == (5.0, 4.0)
     assert on(Topic.TARGETS, why(case(small()))) == []
+
+
+def day() -> Problem:
+    """`small` with a night of half the demand, starts of a quarter of an hour, and a quota that day and night share in turn."""
+    rates = {"chat": 1.0, "code": 2.0}
+    return small(
+        offers=(offer("cheap", "1", 3, q="1"), offer("fast", "4", 3, provider="other", q="1")),
+        columns=(
+            replace(column("cheap", chat=2.0, code=0.5), boot_seconds=900.0),
+            replace(column("fast", chat=2.0, code=4.0), boot_seconds=900.0),
+        ),
+        quota_groups=(QuotaGroup(id="q", limit=Decimal(3)),),
+        periods=(
+            Period(name="day", hours=8.0),
+            Period(name="night", hours=16.0, requests_per_second=rates),
+        ),
+    )
+
+
+def test_periods_are_told_each_and_a_dollar_more_is_one_of_the_mean_that_is_spent() -> None:
+    asked = case(day())
+    told = why(asked)
+    periods = [s for s in on(Topic.FLEET, told) if s.subject in ("day", "night")]
+    assert [s.subject for s in periods] == ["day", "night"]
+    assert periods[0].text.startswith("In day 2 nodes for $5.00 per hour serve 6 requests per second")
+    more, less = on(Topic.BUDGET, told)
+    spent = asked.solution.usd_per_hour
+    assert more.before is not None
+    assert more.before >= asked.solution.requests_per_second - 1e-6
+    for statement, usd in ((more, spent + 1), (less, spent - 1)):
+        again = solve(
+            replace(asked.problem, mode=Mode.MAX_THROUGHPUT, mean_budget_usd_per_hour=usd, gap=1e-6)
+        )
+        assert isinstance(again, Solution)
+        assert statement.after == pytest.approx(again.requests_per_second, rel=1e-5)
+
+
+def test_what_is_taken_of_a_quota_is_what_the_fullest_period_takes() -> None:
+    problem = replace(day(), quota_groups=(QuotaGroup(id="q", limit=Decimal(2)),))
+    asked = case(problem)
+    in_each = [sum(pool.nodes for pool in period.pools) for period in asked.solution.periods]
+    (quota,) = on(Topic.QUOTA, why(asked))
+    assert quota.text.startswith(f"{max(in_each)} of 2 of the quota q are taken")
+
+
+def test_a_limit_on_changes_is_told_with_what_it_is_worth() -> None:
+    runs = (Running(offer="fast", configuration="tp1", nodes=2),)
+    problem = small(migration=Migration(running=runs, max_changed_nodes=1))
+    told = why(case(problem))
+    (changes,) = on(Topic.CHANGES, told)
+    free = solve(replace(problem, migration=Migration(running=runs)))
+    assert isinstance(free, Solution)
+    assert changes.text.startswith("Any number of nodes added and removed instead of at most 1 would")
+    assert (changes.before, changes.after) == (case(problem).solution.objective, free.objective)
+    assert changes.after < changes.before
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
