@@ -37,7 +37,7 @@ def cheapest(formulation: Formulation, answer: Answer, seconds: float) -> Answer
         terms=[(scale, 1.0)],
         lower=float(answer.values[scale]) * (1 - RATE_SLACK),
     )
-    at_cost = replace(formulation, model=replace(formulation.model, cost=_usd(formulation))).with_row(as_much)
+    at_cost = replace(formulation, model=replace(formulation.model, cost=usd(formulation))).with_row(as_much)
     relaxed = relax(at_cost, Patience.of(seconds)).answer
     if not relaxed.found:
         return answer
@@ -50,9 +50,9 @@ def cheapest(formulation: Formulation, answer: Answer, seconds: float) -> Answer
     return replace(answer, values=found.values)
 
 
-def _usd(formulation: Formulation) -> Floats:
+def usd(formulation: Formulation) -> Floats:
     """USD per hour of each variable."""
-    usd = np.zeros(formulation.frame.size)
+    each = np.zeros(formulation.frame.size)
     for i, amount, _ in mean_spending(formulation.frame):
-        usd[i] += float(amount)
-    return usd
+        each[i] += float(amount)
+    return each

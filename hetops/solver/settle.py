@@ -1,7 +1,7 @@
 """From what the search found to a solution: whole numbers are fixed, shares are made exact, costs are added up.
 
 For problems with terms; decides shares only, never nodes. Of all shares that cost no more it takes those whose fullest
-pool is least full, in each period: no pool queues while another idles.
+pool is least full, then whose next fullest is, in each period: no pool queues while another idles.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ import numpy as np
 
 from hetops.errors import HetopsError
 from hetops.solver import highs
-from hetops.solver.balance import SHARE_DECIMALS
+from hetops.solver.balance import SHARE_DECIMALS, TIGHT_DUAL
+from hetops.solver.cheapest import usd
 from hetops.solver.formulate import Formulation
 from hetops.solver.frame import Block, Frame
 from hetops.solver.highs import OnInterrupt
-from hetops.solver.matrix import Floats, MatrixModel, Row, assemble
+from hetops.solver.matrix import Floats, MatrixModel, Row, assemble, with_row
 from hetops.solver.rows.money import change_costs, per_hour
 from hetops.solver.rows.serve import capacity_rows
 from hetops.solver.solution import (
@@ -36,6 +37,9 @@ from hetops.solver.terms import Role, Service
 
 COST_SLACK = 1e-8
 """Part of the cost, or of a maximal rate, that evening out may give up: rounding of the solver's."""
+
+MOST_LEVELLED = 20_000
+"""Variables of a model in which pool after pool is made as empty as can be; beyond, only the fullest of each stretch."""
 
 MICRO_USD = Decimal("0.000001")
 """What requests and changes cost is stated in steps of this; what nodes cost is exact."""
@@ -78,47 +82,92 @@ def settle(formulation: Formulation, values: Floats) -> Settled:
 
 def _evened(formulation: Formulation, whole: Floats) -> Floats:
     """All variables, with the whole numbers fixed: first as cheap or as fast as can be, then as even as that allows."""
-    fixed = _fixed(formulation.model, whole)
-    best = highs.run(fixed, on_interrupt=OnInterrupt.FINISH)
+    best = highs.run(with_whole(formulation.model, whole), on_interrupt=OnInterrupt.FINISH)
     if not best.found:
         raise HetopsError("the chosen fleet does not serve the demand", hint="report this problem file")
-    slack = COST_SLACK * max(abs(best.objective), 1.0)
-    level = _fixed(_level_model(formulation, whole, best.objective + slack), whole)
-    even = highs.run(level, on_interrupt=OnInterrupt.FINISH)
-    return even.values if even.found else best.values
+    kept = _kept(formulation, whole, best.objective)
+    values, frame = best.values, formulation.frame
+    pools = np.flatnonzero(whole[: frame.sizes[Block.NODES]])
+    settled: dict[int, float] = {}
+    for _ in pools if frame.size <= MOST_LEVELLED else pools[:1]:
+        model = _level_model(formulation, whole, kept, settled)
+        even = highs.run(with_whole(model, whole), on_interrupt=OnInterrupt.FINISH)
+        if not even.found:
+            break  # a level settled a rounding error too low; the last answer stands
+        values = even.values
+        levels = values[frame.size :]
+        tight = {
+            row.nodes: float(levels[row.stretch])
+            for row, dual in zip(model.subjects, even.row_duals, strict=True)
+            if isinstance(row, _Levelled) and row.nodes not in settled and abs(dual) > TIGHT_DUAL
+        }
+        settled |= tight
+        if not tight or len(settled) >= len(pools):
+            break
+    return values
 
 
-def _fixed(model: MatrixModel, whole: Floats) -> MatrixModel:
+def _kept(formulation: Formulation, whole: Floats, best: float) -> tuple[Row, ...]:
+    """What evening out may not make worse: the objective, and, where that is a rate, the money."""
+    model = formulation.model
+    good = _at_most("as good as can be", model.cost, best)
+    if formulation.scale_index is None:
+        return (good,)
+    spent = usd(formulation)
+    cheap = replace(with_row(model, good), cost=spent)
+    least = highs.run(with_whole(cheap, whole), on_interrupt=OnInterrupt.FINISH)
+    return (good, _at_most("no dearer", spent, least.objective)) if least.found else (good,)
+
+
+def _at_most(subject: str, each: Floats, value: float) -> Row:
+    terms = [(int(i), float(each[i])) for i in np.flatnonzero(each)]
+    return Row(subject=subject, terms=terms, upper=value + COST_SLACK * max(abs(value), 1.0))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Levelled:
+    """What a row says: a pool of a stretch, by the variable of its nodes, is no fuller than its level."""
+
+    stretch: int
+    nodes: int
+
+
+def with_whole(model: MatrixModel, whole: Floats) -> MatrixModel:
+    """The model with its first variables at those whole numbers, and no choice but the rest."""
     lower, upper = model.lower.copy(), model.upper.copy()
     lower[: len(whole)] = upper[: len(whole)] = whole
     return replace(model, lower=lower, upper=upper, integer=np.zeros_like(model.integer))
 
 
-def _level_model(formulation: Formulation, whole: Floats, most: float) -> MatrixModel:
-    """The model with a level for each stretch, which the utilisation of every pool in it is below."""
+def _level_model(
+    formulation: Formulation, whole: Floats, kept: tuple[Row, ...], settled: Mapping[int, float]
+) -> MatrixModel:
+    """The model with a level for each stretch, which the utilisation of every pool in it is below, but for those settled."""
     frame, model = formulation.frame, formulation.model
     rows = [
         row
         for constraint in formulation.constraints
-        for row in (_levelled(frame, whole) if constraint is capacity_rows else constraint(frame))
+        for row in (_levelled(frame, whole, settled) if constraint is capacity_rows else constraint(frame))
     ]
-    terms = [(int(i), float(model.cost[i])) for i in np.flatnonzero(model.cost)]
-    kept = Row(subject="as good as can be", terms=terms, upper=most)
     levels = len(frame.stretches)
     cost = np.concatenate((np.zeros(frame.size), np.ones(levels)))
     upper = np.concatenate((model.upper, np.ones(levels)))
-    return assemble(cost=cost, upper=upper, integers=0, rows=[*rows, kept])
+    return assemble(cost=cost, upper=upper, integers=0, rows=[*rows, *kept])
 
 
-def _levelled(frame: Frame, whole: Floats) -> Iterator[Row]:
+def _levelled(frame: Frame, whole: Floats, settled: Mapping[int, float]) -> Iterator[Row]:
     """Capacity with the level for what may be planned with; after a loss as it is."""
     for row in capacity_rows(frame):
         *loads, (nodes, usable) = row.terms
         if any(frame.layers[frame.pairs[i - frame.share(0)][0]].scenario for i, _ in loads[:1]):
             yield row
+            continue
+        stretch, room = nodes // max(len(frame.columns), 1), usable * float(whole[nodes])
+        subject = _Levelled(stretch=stretch, nodes=nodes)
+        if nodes in settled:
+            yield replace(row, subject=subject, terms=loads, upper=-room * settled[nodes])
         else:
-            level = frame.size + nodes // max(len(frame.columns), 1)
-            yield replace(row, terms=[*loads, (level, usable * float(whole[nodes]))])
+            yield replace(row, subject=subject, terms=[*loads, (frame.size + stretch, room)])
 
 
 def _period(frame: Frame, values: Floats, rates: Mapping[str, float], t: int) -> SolvedPeriod:

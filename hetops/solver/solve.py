@@ -34,6 +34,7 @@ from hetops.solver.prune import able
 from hetops.solver.settle import settle
 from hetops.solver.solution import Ended, Infeasible, Solution
 from hetops.solver.start import Searched
+from hetops.solver.tidy import tidied
 
 DEFAULT_LIMIT_SECONDS = 30.0
 """Search time after which the best fleet so far is taken, its gap stated."""
@@ -140,7 +141,7 @@ def _solve(
     solution = (
         read_plain(asked, digest, searched, tidy_seconds)
         if problem.plain
-        else read_answer(asked, digest, searched)
+        else read_answer(asked, digest, tidied(searched, tidy_seconds))
     )
     return replace(solution, solve_seconds=time.monotonic() - began), known
 
