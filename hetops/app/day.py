@@ -115,7 +115,7 @@ def _day(posed: Posed, found: Solution) -> Day:
             name=stretch.name,
             hours=stretch.hours,
             arrivals=stretch.rates,
-            plan=seal(replace(plan, refusals=())),
+            plan=seal(plan),
         )
         for stretch, plan in zip(problem.stretches, plans, strict=True)
     )
@@ -137,10 +137,6 @@ def _day(posed: Posed, found: Solution) -> Day:
             for w in found.waits
         ),
         certificate=_certificate(posed, found),
-        refusals=first.refusals,
-        offers_considered=first.offers_considered,
-        configurations_considered=first.configurations_considered,
-        coverage=first.coverage,
         warnings=tuple(dict.fromkeys(_warnings(posed, found, plans))),
     )
 

@@ -10,7 +10,7 @@ from fractions import Fraction
 from itertools import accumulate
 from typing import ClassVar
 
-from hetops.domain.plan import Plan, Refusal
+from hetops.domain.plan import Plan
 from hetops.domain.policy import ShareRule, TermCost
 from hetops.domain.units import HOURS_PER_DAY, MINUTES_PER_HOUR, SECONDS_PER_HOUR, usd_per_month
 
@@ -113,10 +113,6 @@ class Day:
     """What one fleet costs that serves every class at its busiest at once: the plan of a spec without a day."""
     term_costs: tuple[TermCost, ...] = ()
     certificate: DayCertificate
-    refusals: tuple[Refusal, ...] = ()
-    offers_considered: int = 0
-    configurations_considered: int = 0
-    coverage: str = ""
     warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

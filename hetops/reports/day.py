@@ -48,7 +48,7 @@ def as_text(day: Day, beside: Beside | None = None) -> str:
     """The day for a terminal: periods, pools with their bounds, classes, waits, what it saves, proof, warnings."""
     sections = (
         _head(day),
-        plan_report.considered(day),
+        plan_report.considered(day.periods[0].plan),
         _periods(day),
         _pools(day),
         _classes(day),

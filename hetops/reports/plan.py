@@ -7,7 +7,6 @@ from decimal import Decimal
 from typing import Any
 
 from hetops.domain import codec
-from hetops.domain.day import Day
 from hetops.domain.performance import Evidence
 from hetops.domain.plan import Alternative, ClassForecast, Plan, PlannedPool, PoolForecast
 from hetops.domain.service import PlannedService
@@ -55,7 +54,7 @@ def _head(plan: Plan) -> str:
     return "\n".join([line, *notes])
 
 
-def considered(plan: Plan | Day) -> str:
+def considered(plan: Plan) -> str:
     """What there was to choose from, and what was refused most."""
     refused = sum(r.count for r in plan.refusals)
     lines = [
