@@ -77,8 +77,8 @@ def separable(formulation: Formulation) -> bool:
         return False
     if frame.integers < LEAST_INTEGERS or frame.counts_pools:
         return False
-    if all(offer.billing is Billing.RESERVED for offer in frame.offers):  # one fleet for all: nothing to price apart
-        return False
+    if all(offer.billing is Billing.RESERVED for offer in frame.offers):
+        return False  # One fleet serves all of them: there is nothing to price apart.
     model, period_of = formulation.model, _stretch_of(frame)
     starts = np.array([_is_start(subject) for subject in model.subjects])
     counted = np.bincount(model.row_indices[~starts[model.row_of]], minlength=len(model.cost)) > 0
