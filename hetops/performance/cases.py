@@ -224,7 +224,7 @@ def in_flight(cases: Cases, parts: Terms) -> Floats:
     TensorRT-LLM starts a request only where all that it may grow to has a place (`GUARANTEED_NO_EVICT`).
     """
     p = cases.physics
-    kept = np.where(np.char.startswith(p.generation, "trtllm"), 1.0, _KEPT_OUTPUT)
+    kept = np.where(np.strings.startswith(p.generation, "trtllm"), 1.0, _KEPT_OUTPUT)
     held = p.kv_capacity_tokens / p.kept(cases.input_tokens + kept * cases.output_tokens)
     most = np.array([_MOST_SEQUENCES.get(str(g), _OTHER_SEQUENCES) for g in p.generation])
     asked = np.minimum(cases.concurrency, np.minimum(most, np.maximum(held, 1.0)))

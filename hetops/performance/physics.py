@@ -143,7 +143,7 @@ class Physics:
         gpus = self.tensor * self.stages
         free = gpus * (self.memory - _RESERVE_BYTES) - self.stored_bytes
         of_all = free - gpus * self.memory * (1.0 - _MEMORY_SHARE)
-        left = np.where(np.char.startswith(self.generation, "trtllm"), _FREE_SHARE * free, of_all)
+        left = np.where(np.strings.startswith(self.generation, "trtllm"), _FREE_SHARE * free, of_all)
         held_once = self.kv_bytes * self.tensor / self.kv_shards
         capacity: Floats = np.where(np.isnan(self.told_capacity), left / held_once, self.told_capacity)
         return capacity
