@@ -1,7 +1,8 @@
 """Which precisions are good enough for a class: its floor where the recovery is known, the default rule elsewhere. Pure.
 
 A floor is a share of the 16-bit score. Where several recoveries are known, the least counts: nobody knows which recipe made
-the checkpoint that is fetched. Long inputs keep the default rule whatever short tests say.
+the checkpoint that is fetched. Long inputs keep the default rule whatever short tests say. Weights of four bits that the model's
+makers published lose nothing: there are no others.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ class Quality:
 
     def refused(self, precision: Precision, floor: Floor | None = None) -> str:
         """Why a class must not get the precision; empty where it may."""
-        four_bit = precision in (Precision.INT4, Precision.FP4)
+        four_bit = precision in (Precision.INT4, Precision.FP4) and precision is not self.model.native
         known = floor.recovery.get(precision) if floor and floor.share is not None else None
         if floor is None or floor.share is None or known is None:
             return BY_DEFAULT if four_bit and self._lossy and precision not in self.asked else ""

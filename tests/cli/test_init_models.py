@@ -12,10 +12,10 @@ from hetops.cli.main import hetops
 from hetops.errors import InfeasibleError
 
 CATALOG = tables.load()
-WITHOUT_WEIGHTS = {"tiny-llama", "gpt-oss-20b", "gpt-oss-120b"}
+WITHOUT_WEIGHTS = {"tiny-llama"}
 SERVED = [m.name for m in CATALOG.models if m.name not in WITHOUT_WEIGHTS]
-EXTREMES = ("gemma-3-270m", "gpt-j-6b", "llama-2-70b", "kimi-k2")
-"""The smallest, on the host's cores; the shortest context; one in between; the largest."""
+EXTREMES = ("gemma-3-270m", "gpt-j-6b", "llama-2-70b", "kimi-k2", "gpt-oss-120b")
+"""The smallest, on the host's cores; the shortest context; one in between; the largest; one whose makers published four bits."""
 
 
 @pytest.fixture

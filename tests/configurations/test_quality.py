@@ -38,6 +38,12 @@ def test_what_is_not_known_goes_by_the_default_rule(share: float | None) -> None
     assert LARGE.refused(Precision.FP4, floor(share)) == ""
 
 
+def test_four_bits_of_the_makers_are_what_the_model_is() -> None:
+    published = Quality(model=CATALOG.model("gpt-oss-20b"), input_tokens_p90=40_000)
+    assert published.refused(Precision.FP4) == ""
+    assert published.refused(Precision.INT4) == BY_DEFAULT
+
+
 def test_long_inputs_keep_the_default_rule_whatever_short_tests_say() -> None:
     long = Quality(model=SMALL.model, input_tokens_p90=40_000)
     assert long.refused(Precision.INT4, floor(0.9)) == BY_DEFAULT
