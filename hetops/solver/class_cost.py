@@ -72,8 +72,7 @@ def _served_on(problem: Problem, *, name: str, there: frozenset[str]) -> Problem
         else replace(s, usd_per_request={c: u for c, u in s.usd_per_request.items() if c != name})
         for s in problem.services
     )
-    serving = tuple(c for c in columns if c.requests_per_second)
-    return replace(problem, services=services, columns=serving or columns)
+    return replace(problem, services=services, columns=columns)
 
 
 def _without_class(column: Column, name: str) -> Column:

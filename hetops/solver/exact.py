@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from hetops.errors import TimeoutExpiredError
 from hetops.solver.bands import Bands
 from hetops.solver.formulate import formulate
-from hetops.solver.frame import Frame
+from hetops.solver.frame import Frame, running
 from hetops.solver.losses import untold
 from hetops.solver.matrix import Floats
 from hetops.solver.patience import Patience
@@ -181,6 +181,10 @@ def unchanged(problem: Problem) -> Problem:
 
 
 def without(offers: Collection[str], problem: Problem) -> Problem | None:
-    """The problem without the columns of some offers; None where none is left."""
-    columns = tuple(column for column in problem.columns if column.offer not in offers)
-    return replace(problem, columns=columns) if columns else None
+    """The problem without the columns of some offers; None where none is left. What runs there serves nothing, and goes."""
+    runs = running(problem)
+    if all(column.offer in offers for column in problem.columns):
+        return None
+    kept = (c for c in problem.columns if c.offer not in offers or c.key in runs)
+    columns = (replace(c, requests_per_second={}) if c.offer in offers else c for c in kept)
+    return replace(problem, columns=tuple(columns))

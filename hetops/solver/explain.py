@@ -11,7 +11,7 @@ from functools import partial
 
 from hetops.domain.plan import Alternative
 from hetops.solver.certify import TOLERANCE, certify, relative_gap
-from hetops.solver.exact import Front
+from hetops.solver.exact import Front, without
 from hetops.solver.matrix import INFINITY
 from hetops.solver.problem import Mode, Problem
 from hetops.solver.solution import Infeasible, Solution
@@ -58,17 +58,14 @@ def _asked(front: Front, offers: frozenset[str], effort: Effort) -> Solution | I
 
 
 def _restricted(problem: Problem, offers: Collection[str]) -> Problem | None:
-    """The problem on some of its offers; None where no column is left. What runs elsewhere can serve nothing and goes."""
-    left = tuple(column for column in problem.columns if column.offer in offers)
-    runs = {one.key for one in problem.migration.running} if problem.migration else set()
-    going = (c for c in problem.columns if c.key in runs and c.offer not in offers)
-    columns = (*left, *(replace(column, requests_per_second={}) for column in going))
-    if not left or not problem.plain:
-        return replace(problem, columns=columns) if left else None
+    """The problem on some of its offers; None where no column is left."""
+    left = without({o.id for o in problem.offers if o.id not in offers}, problem)
+    if left is None or not problem.plain:
+        return left
     sold = tuple(offer for offer in problem.offers if offer.id in offers)
     known = {offer.provider for offer in sold}
     budgets = {name: usd for name, usd in problem.provider_budgets_usd_per_hour.items() if name in known}
-    return replace(problem, columns=columns, offers=sold, provider_budgets_usd_per_hour=budgets)
+    return replace(left, offers=sold, provider_budgets_usd_per_hour=budgets)
 
 
 def _questions(problem: Problem, solution: Solution) -> Iterator[tuple[str, frozenset[str]]]:

@@ -9,10 +9,12 @@ import pytest
 from hypothesis import given, settings
 
 from hetops.solver.certify import certify
+from hetops.solver.class_cost import class_cost
 from hetops.solver.explanation import Topic
 from hetops.solver.problem import Problem, QuotaGroup
 from hetops.solver.solution import Infeasible, Solution
 from hetops.solver.solve import solve
+from hetops.solver.terms import Migration, Running
 from hetops.solver.why_not import meant, why_not
 from tests.solver import oracle
 from tests.solver.problems import column, offer, small, tiny
@@ -109,3 +111,19 @@ def test_the_forced_fleet_is_the_cheapest_that_has_a_node_of_it(problem: Problem
         assert certify(problem, forced) == ()
     else:
         assert isinstance(forced, Infeasible)
+
+
+def test_what_runs_already_on_offers_that_a_question_leaves_out_serves_nothing_and_goes() -> None:
+    runs = (Running(offer="cheap", configuration="tp1", nodes=1),)
+    asked = case(small(migration=Migration(running=runs, usd_per_removed_node=Decimal(24))))
+    (told,) = why_not(asked, "cheap", frozenset(("cheap",)))
+    assert (
+        told.text
+        == "cheap is in the fleet already with 1 node: to do without would cost $4.00 per hour more."
+    )
+    assert told.after == 9.0
+    (_, *elsewhere) = class_cost(asked, "chat")
+    assert {s.subject: s.after for s in elsewhere if s.subject in ("cheap", "fast")} == {
+        "cheap": 5.0,
+        "fast": 9.0,
+    }
