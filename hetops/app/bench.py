@@ -1,27 +1,25 @@
 """Use case: measures what a plan would otherwise guess. Starts each configuration of this host's engines, loads it, records.
 
-The engines are nodes of a provider's own driver, under a deployment of their own in the cache folder: they are removed
-again whatever happens, by the next benchmark where this one was killed. Replicas of one configuration are measured all at
-once, as many as the host has room for: a plan fills the host, and neighbours slow each other down.
+Replicas of one configuration are measured all at once, as many as the host has room for: a plan fills the host, and neighbours
+slow each other down.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections import Counter
-from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
+from collections.abc import Coroutine, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Protocol
 
-from hetops.app.candidates import Asked, Candidates, candidates, engine_settings
+from hetops.app.bench_engines import Bench, alone, engines
+from hetops.app.candidates import Asked, Candidates, candidates
 from hetops.app.weights import ensure_weights
 from hetops.domain.configuration import Configuration
 from hetops.domain.offer import Offer
 from hetops.domain.performance import Measurement
-from hetops.domain.plan import PlannedPool
-from hetops.errors import CancelledError, EngineError, HetopsError, LockError, UnknownNameError
+from hetops.errors import CancelledError, EngineError, HetopsError, UnknownNameError
 from hetops.load import doubts, drive, trials
 from hetops.load.client import Target
 from hetops.load.drive import Tuned
@@ -30,13 +28,11 @@ from hetops.load.samples import Sample, figures
 from hetops.load.stopping import StopRule
 from hetops.load.trials import BenchResult, Family, Trial, TrialResult
 from hetops.performance import estimate, measured
-from hetops.plugin.engine import Download, Launch, LaunchContext
-from hetops.plugin.provider import Capability, DrivesNodes, NodeDriver, NodeRequest
+from hetops.plugin.engine import Download
+from hetops.plugin.provider import Capability
 from hetops.reports import quantities as q
-from hetops.state import host, lock, measurements
-from hetops.state.home import Home
+from hetops.state import host, measurements
 
-_DEPLOYMENT = "bench"
 _NOTHING = "nothing was recorded"
 _START_SECONDS = 3.0
 """What starting and ending the engines of a family takes, about."""
@@ -76,24 +72,7 @@ class Endpoint:
     api_key: str = field(default="", repr=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Bench:
-    """One family, the offer that it is measured on, and how many nodes of it at once."""
-
-    family: Family
-    offer: Offer
-    nodes: int
-    trials: tuple[Trial, ...]
-    foreign: bool = False
-    """It runs already, behind who knows what."""
-
-    @property
-    def replicas_per_node(self) -> int:
-        """As a plan would lay them."""
-        return self.offer.gpu_count // self.family.started.gpu_count
-
-
-_Results = list[tuple[_Bench, TrialResult]]
+_Results = list[tuple[Bench, TrialResult]]
 
 
 def bench(asked: Asked, effort: Effort, talk: Talk) -> BenchResult:
@@ -116,7 +95,7 @@ def bench(asked: Asked, effort: Effort, talk: Talk) -> BenchResult:
     ensure_weights((b.family.started for b in planned), found.plugins, talk.accepts)
     talk.say(_announcement(planned, effort))
     run = _Run(found, effort, talk)
-    with _alone(found.home):
+    with alone(found.home):
         results = _finished(run.all(planned))
     return _recorded(found, run, results, host.fingerprint())
 
@@ -135,7 +114,7 @@ def bench_endpoint(asked: Asked, endpoint: Endpoint, effort: Effort, talk: Talk)
     offer = min(
         (o for o in found.gathered.selection.offers if o.gpu == configuration.gpu), key=lambda o: o.id
     )
-    one = _Bench(
+    one = Bench(
         family=Family(members=(configuration,)),
         offer=offer,
         nodes=1,
@@ -161,7 +140,7 @@ def _finished(measuring: Coroutine[None, None, _Results]) -> _Results:
 
 
 def _recorded(
-    found: Candidates, run: _Run, results: Sequence[tuple[_Bench, TrialResult]], valid_for: str
+    found: Candidates, run: _Run, results: Sequence[tuple[Bench, TrialResult]], valid_for: str
 ) -> BenchResult:
     """The results, recorded for planning."""
     made = tuple(_measurements(results, found.now, valid_for))
@@ -176,14 +155,14 @@ def _recorded(
     )
 
 
-def _benches(found: Candidates) -> Iterator[_Bench]:
+def _benches(found: Candidates) -> Iterator[Bench]:
     """What can be measured here: engines of plugins, on offers whose nodes are processes of this host."""
     engines = {e.name for e in found.plugins.engines}
     own = [c for c in found.enumeration.configurations if c.engine in engines]
     for family in trials.families(own):
         offer = _offer(family.started, found)
         if offer is not None:
-            yield _Bench(
+            yield Bench(
                 family=family,
                 offer=offer,
                 nodes=offer.limits.max_count or 1,
@@ -205,7 +184,7 @@ def _offer(configuration: Configuration, found: Candidates) -> Offer | None:
     return min(roomy, key=lambda o: (o.gpu_count, o.id), default=None)
 
 
-def _announcement(planned: Sequence[_Bench], effort: Effort) -> str:
+def _announcement(planned: Sequence[Bench], effort: Effort) -> str:
     count = sum(len(b.trials) for b in planned)
     members = sum(len(b.family.members) for b in planned)
     loops = (count + len(planned) * len(effort.rates)) * effort.seconds
@@ -216,18 +195,6 @@ def _announcement(planned: Sequence[_Bench], effort: Effort) -> str:
     )
 
 
-@contextlib.contextmanager
-def _alone(state: Home) -> Iterator[None]:
-    """One benchmark at a time: two would measure each other."""
-    try:
-        with lock.hold(state.cache / "bench" / "lock", command="hetops bench"):
-            yield
-    except LockError as fault:
-        raise LockError(
-            "another benchmark runs here", details=(fault.message,), hint="wait for it"
-        ) from fault
-
-
 class _Run:
     """A benchmark while it runs."""
 
@@ -236,19 +203,20 @@ class _Run:
         self.warnings: list[str] = []
         self.open_loops: list[OpenLoop] = []
 
-    async def all(self, planned: Sequence[_Bench]) -> _Results:
+    async def all(self, planned: Sequence[Bench]) -> _Results:
         """The results of all families, one after the other."""
         results: _Results = []
         for one in planned:
-            async with self._engines(one) as targets:
+            self._talk.say(f"starting {one.nodes} x {one.family.started.id}")
+            async with engines(self._found, one) as targets:
                 results += await self._of_targets(one, targets)
         return results
 
-    async def of_endpoint(self, one: _Bench, target: Target) -> _Results:
+    async def of_endpoint(self, one: Bench, target: Target) -> _Results:
         """The results of a replica that runs already."""
         return await self._of_targets(one, (target,))
 
-    async def _of_targets(self, one: _Bench, targets: Sequence[Target]) -> _Results:
+    async def _of_targets(self, one: Bench, targets: Sequence[Target]) -> _Results:
         longest = max(trial.lengths.input_tokens for trial in one.trials)
         tuned = await asyncio.gather(*(drive.tune(t, longest) for t in targets))
         done: list[TrialResult] = []
@@ -268,7 +236,7 @@ class _Run:
         await self._open_loops(one, tuned)
         return [(one, result) for result in done]
 
-    async def _open_loops(self, one: _Bench, tuned: Sequence[Tuned]) -> None:
+    async def _open_loops(self, one: Bench, tuned: Sequence[Tuned]) -> None:
         """The rates that were asked for, each on all replicas at once; the first replica's figures stand for all."""
         name, lengths = one.family.started.id, tuple(dict.fromkeys(t.lengths for t in one.trials))
         for rate in self._effort.rates:
@@ -281,53 +249,7 @@ class _Run:
                 self.warnings += doubts.of_rate(found)
                 self._talk.say(f"  {rate:g} requests/s: TTFT {_median(found.figures.ttft_seconds)}")
 
-    @contextlib.asynccontextmanager
-    async def _engines(self, one: _Bench) -> AsyncIterator[Sequence[Target]]:
-        """The endpoints of a family's replicas, for as long as the block runs."""
-        driver = self._driver(one.offer.provider)
-        await _clear(driver)
-        self._talk.say(f"starting {one.nodes} x {one.family.started.id}")
-        try:
-            asks = (driver.create(self._request(one, number)) for number in range(one.nodes))
-            nodes = await asyncio.gather(*asks)
-            endpoints = [endpoint for node in nodes for endpoint in node.endpoints]
-            yield [Target(url=url, model=one.family.started.model) for url in endpoints]
-        finally:
-            await _clear(driver)
-
-    def _driver(self, provider: str) -> NodeDriver:
-        found = self._found.plugins.provider(provider)
-        if not isinstance(found, DrivesNodes):
-            raise HetopsError(f"provider {provider} does not create single nodes")
-        settings = self._found.spec.provider_settings.get(provider, {})
-        return found.node_driver(self._found.home.cache / "bench", settings)
-
-    def _request(self, one: _Bench, number: int) -> NodeRequest:
-        return NodeRequest(
-            name=f"{_DEPLOYMENT}-{one.offer.sku}-{number}",
-            deployment=_DEPLOYMENT,
-            pool=_DEPLOYMENT,
-            sku=one.offer.sku,
-            region=one.offer.region,
-            zone=one.offer.zone,
-            market=one.offer.market,
-            launches=(self._launch(one),) * one.replicas_per_node,
-        )
-
-    def _launch(self, one: _Bench) -> Launch:
-        configuration = one.family.started
-        pool = PlannedPool(
-            name=_DEPLOYMENT,
-            offer=one.offer,
-            configuration=configuration,
-            nodes=one.nodes,
-            replicas_per_node=one.replicas_per_node,
-        )
-        settings = engine_settings(self._found.loaded, configuration.engine)
-        context = LaunchContext(pool=pool, deployment=_DEPLOYMENT, settings=settings)
-        return self._found.plugins.engine(configuration.engine).launch(context)
-
-    async def _trial(self, one: _Bench, trial: Trial, tuned: Sequence[Tuned]) -> TrialResult | None:
+    async def _trial(self, one: Bench, trial: Trial, tuned: Sequence[Tuned]) -> TrialResult | None:
         """One trial on all replicas at once; None where it was full and too slow to be measured in the time allowed."""
         effort = self._effort
         rule = trials.rule(trial, effort.seconds, effort.requests, effort.precision)
@@ -350,7 +272,7 @@ class _Run:
         self._talk.say(_progress(result))
         return self._with_estimate(one, result)
 
-    def _with_estimate(self, one: _Bench, result: TrialResult) -> TrialResult:
+    def _with_estimate(self, one: Bench, result: TrialResult) -> TrialResult:
         """The result beside what the closed form says of the same load."""
         configuration = one.family.started
         times = estimate.step_times((configuration,), self._found.model, self._found.gpus)[0]
@@ -362,7 +284,7 @@ class _Run:
             estimated_tpot_seconds=expected.tpot_seconds,
         )
 
-    def _note_silence(self, one: _Bench, trial: Trial, samples: Sequence[Sample], rule: StopRule) -> None:
+    def _note_silence(self, one: Bench, trial: Trial, samples: Sequence[Sample], rule: StopRule) -> None:
         """A warning where a full engine is too slow; EngineError where requests fail, or a lone one is too slow."""
         where = f"{one.family.started.id}, {trial.workload_class} at {trial.concurrency}"
         if failed := [s for s in samples if s.failure]:
@@ -383,22 +305,7 @@ def _unmeasured(where: str, failed: Sequence[Sample]) -> EngineError:
     )
 
 
-async def _clear(driver: NodeDriver) -> None:
-    """No node of a benchmark is left, of this one or of one that was killed. Finishes though it is cancelled."""
-
-    async def delete_all() -> None:
-        nodes = await driver.list(_DEPLOYMENT)
-        await asyncio.gather(*(driver.delete(node.id) for node in nodes))
-
-    deleting = asyncio.ensure_future(delete_all())
-    try:
-        await asyncio.shield(deleting)
-    except asyncio.CancelledError:
-        await deleting
-        raise
-
-
-def _result(one: _Bench, trial: Trial, counted: Sequence[Sample], replicas: int) -> TrialResult:
+def _result(one: Bench, trial: Trial, counted: Sequence[Sample], replicas: int) -> TrialResult:
     found = figures(counted)
     return TrialResult(
         trial=trial,
@@ -423,7 +330,7 @@ def _median(percentiles: Sequence[float]) -> str:
 
 
 def _measurements(
-    results: Sequence[tuple[_Bench, TrialResult]], at: datetime, valid_for: str
+    results: Sequence[tuple[Bench, TrialResult]], at: datetime, valid_for: str
 ) -> Iterator[Measurement]:
     for one, result in results:
         yield from trials.measurements(
