@@ -131,7 +131,7 @@ def _gpus_together(stock: Mapping[str, int]) -> Iterator[PricedOffer]:
 
 def whole_node_columns(rated: Rated, offers: Sequence[PricedOffer]) -> Iterator[Column]:
     """Every configuration that takes a node's GPUs, all of them."""
-    names = sorted({name for _, name in rated.table.rows})
+    names = sorted({row.workload_class for row in rated.table.rows.values()})
     for offer, one in itertools.product(offers, rated.configurations):
         if (one.gpu, one.gpu_count) != (offer.gpu, offer.gpu_count):
             continue

@@ -118,7 +118,7 @@ def bench_endpoint(asked: Asked, endpoint: Endpoint, effort: Effort, talk: Talk)
         family=Family(members=(configuration,)),
         offer=offer,
         nodes=1,
-        trials=trials.trials(Family(members=(configuration,)), found.workload.classes),
+        trials=trials.trials(Family(members=(configuration,)), found.workload.regardless_of_origin),
         foreign=True,
     )
     talk.say(_announcement((one,), effort))
@@ -166,7 +166,7 @@ def _benches(found: Candidates) -> Iterator[Bench]:
                 family=family,
                 offer=offer,
                 nodes=offer.limits.max_count or 1,
-                trials=trials.trials(family, found.workload.classes),
+                trials=trials.trials(family, found.workload.regardless_of_origin),
             )
 
 

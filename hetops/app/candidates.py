@@ -14,6 +14,7 @@ from typing import Any
 from hetops.app.holdings import Held, with_held
 from hetops.app.naming import demand_known
 from hetops.app.offers import Gathered, Surroundings, gather, wanted_by
+from hetops.app.origins import by_origin, demand_places_known
 from hetops.app.quality import floors_of
 from hetops.app.requests import Requests, check_context, requests_of, workload_of
 from hetops.catalog import hub_config, tables
@@ -141,8 +142,10 @@ def candidates(asked: Asked) -> Candidates:
     stocked = with_held(loaded, gather(replace(wanted, rules=excluding), surroundings), asked.running)
     gathered = _stocked(stocked.gathered, asked.stock)
     found = _Found(loaded=loaded, catalog=catalog, engines=engines, gathered=gathered)
-    requests = requests_of(loaded)
-    demand_known(loaded, gathered, requests.classes, _names(loaded, plugins, catalog))
+    stated, names = requests_of(loaded), _names(loaded, plugins, catalog)
+    requests = replace(stated, classes=by_origin(loaded, stated.classes))
+    demand_known(loaded, gathered, requests.classes, names)
+    demand_places_known(loaded, gathered, names[Trait.PROVIDER])
     model = _model(found)
     check_context(requests.classes, model)
     rules = _configuration_rules(loaded.spec, model, requests)

@@ -253,4 +253,5 @@ def _router(folder: DeploymentFolder, loaded: LoadedSpec | None) -> RouterInputs
         config_path=str(folder.router_config.absolute()),
         api_keys_file=str(own_keys.absolute()),
         observations_file=str(folder.observations.absolute()),
+        origin=router.origin,
     )

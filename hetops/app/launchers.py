@@ -28,5 +28,6 @@ def router_config(inputs: FleetInputs, endpoints: Endpoints) -> str:
     settings = RouterSettings(
         api_keys_file=router.api_keys_file if router else "",
         observations_file=router.observations_file if router else "",
+        origin=router.origin if router else "",
     )
     return codec.encode(from_plan(inputs.plan, endpoints, settings)).decode()

@@ -44,7 +44,7 @@ def demand_known(
         UnknownNameError: one is not; tells file, line, field and the nearest names.
     """
     offers = (*gathered.selection.offers, *(r.offer for r in gathered.selection.refused))
-    policy, names_of_classes = loaded.spec.policy, [c.name for c in classes]
+    policy, names_of_classes = loaded.spec.policy, names_of(classes)
     for table, trait, words, index in (
         *(("survive", one.losing, one.names, i) for i, one in enumerate(policy.survive)),
         *(("shares", one.of, one.names, i) for i, one in enumerate(policy.shares)),
@@ -72,6 +72,12 @@ def _others(
             yield "provider", name, list(providers), ("interruptions", i, "providers", at)
 
 
+def names_of(classes: Iterable[WorkloadClass]) -> list[str]:
+    """What classes may be called: by their own names, and by those that they have at every origin."""
+    known = tuple(classes)
+    return list(dict.fromkeys((*(c.stated_name for c in known), *(c.name for c in known))))
+
+
 def _called(trait: Trait, offer: Place) -> tuple[str, ...]:
     """What a place's value of a trait may be called; nothing where it has none."""
     if isinstance(offer, Service):
@@ -81,3 +87,9 @@ def _called(trait: Trait, offer: Place) -> tuple[str, ...]:
     if trait is Trait.ZONE:
         return tuple(filter(None, (offer.place, offer.zone, offer.region)))
     return (offer.value(trait),)
+
+
+def places_called(offer: Offer) -> tuple[str, ...]:
+    """What the place of an offer may be called: its provider, region or zone, or both."""
+    regions = (f"{offer.provider}/{offer.region}", offer.region)
+    return tuple(dict.fromkeys(filter(None, (offer.provider, *_called(Trait.ZONE, offer), *regions))))

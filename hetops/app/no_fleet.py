@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from hetops.app.candidates import Candidates
 from hetops.app.overflow import Overflow
 from hetops.app.speeds import basis_of, with_targets
+from hetops.app.ways import ways_of
 from hetops.domain.performance import Binding, PerformanceRow
 from hetops.errors import InfeasibleError
 from hetops.performance.table import PerformanceTable, build
@@ -50,7 +51,7 @@ def _no_column(c: Candidates, table: PerformanceTable) -> InfeasibleError:
             details=told,
             hint="allow larger GPUs, other precisions (model.precisions) or other engines (engine.names)",
         )
-    names = {name for _, name in table.rows}
+    names = {row.workload_class for row in table.rows.values()}
     return InfeasibleError(
         "no configuration on any offer serves a single class within the targets",
         details=(_nearest(name, table) for name in sorted(names)),
@@ -60,11 +61,11 @@ def _no_column(c: Candidates, table: PerformanceTable) -> InfeasibleError:
 
 def _loosest_hint(c: Candidates) -> str:
     """By how much the targets must be loosened until one replica can serve every class."""
-    basis = basis_of(c)
+    basis, ways = basis_of(c), ways_of(c)
 
     def enough(factor: float) -> bool:
         looser = tuple(with_targets(one, factor) for one in c.workload.classes)
-        table = build(c.enumeration.configurations, looser, basis)
+        table = build(c.enumeration.configurations, looser, basis, ways.round_trips(looser))
         return all(any(r.requests_per_second > 0 for r in _of(table, one.name)) for one in looser)
 
     high = next((2.0**power for power in range(1, 21) if enough(2.0**power)), None)
@@ -87,4 +88,4 @@ def _nearest(workload_class: str, table: PerformanceTable) -> str:
 
 
 def _of(table: PerformanceTable, workload_class: str) -> list[PerformanceRow]:
-    return [row for (_, name), row in table.rows.items() if name == workload_class]
+    return [row for row in table.rows.values() if row.workload_class == workload_class]

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from hetops.app.candidates import Candidates
+from hetops.app.naming import names_of
+from hetops.app.ways import Ways
 from hetops.domain.plan import Refusal
 from hetops.domain.service import PlannedService, Service
 from hetops.domain.units import MINUTES_PER_HOUR, SECONDS_PER_MINUTE
@@ -29,8 +31,8 @@ class Overflow:
     refusals: tuple[Refusal, ...]
 
 
-def overflow(c: Candidates, classes: Sequence[WorkloadClass]) -> tuple[Overflow, ...]:
-    """The spec's services, for classes with these targets.
+def overflow(c: Candidates, classes: Sequence[WorkloadClass], ways: Ways) -> tuple[Overflow, ...]:
+    """The spec's services, for classes with these targets, over these ways.
 
     Raises:
         UnknownNameError: a service is for a class that there is not.
@@ -38,9 +40,9 @@ def overflow(c: Candidates, classes: Sequence[WorkloadClass]) -> tuple[Overflow,
     """
     found = []
     for index, one in enumerate(c.spec.overflow):
-        _demand_sound(c, index, [k.name for k in classes])
+        _demand_sound(c, index, names_of(classes))
         service = _service(one, c)
-        reasons = {k.name: _refused(k, one, service) for k in classes}
+        reasons = {k.name: _refused(k, one, service, ways.round_trip_seconds(k, one.name)) for k in classes}
         found.append(
             Overflow(
                 service=service,
@@ -84,12 +86,12 @@ def _service(one: OverflowSpec, c: Candidates) -> Service:
     )
 
 
-def _refused(k: WorkloadClass, one: OverflowSpec, service: Service) -> str:
+def _refused(k: WorkloadClass, one: OverflowSpec, service: Service, round_trip_seconds: float) -> str:
     """Why the class must not go there; empty where it may."""
-    if one.classes and k.name not in one.classes:
+    if one.classes and not k.named_by(one.classes):
         return "overflow.classes leaves it out"
     for what, target, kept in (
-        ("TTFT", k.target.ttft_seconds, service.ttft_seconds),
+        ("TTFT", k.target.ttft_seconds, service.ttft_seconds + round_trip_seconds),
         ("TPOT", k.target.tpot_seconds, service.tpot_seconds),
     ):
         if target is not None and kept > target:

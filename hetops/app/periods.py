@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from hetops.app.candidates import Candidates
+from hetops.app.naming import names_of
 from hetops.domain.configuration import Configuration
 from hetops.domain.day import clock, clock_hours
 from hetops.domain.units import BYTES_PER_GB, HOURS_PER_DAY, SECONDS_PER_HOUR, SECONDS_PER_MINUTE
@@ -100,7 +101,7 @@ def _gigabytes(c: Candidates, one: Configuration) -> float:
 def deadlines_of(c: Candidates) -> dict[str, float]:
     """Hours that batch work may wait, by class: its own, else the last of `[[targets.overrides]]` that fits."""
     own = {one.name: one.deadline_hours for one in c.spec.workload.classes}
-    found = {one.name: own.get(one.name) or _of_range(c, one) for one in c.workload.classes}
+    found = {one.name: own.get(one.stated_name) or _of_range(c, one) for one in c.workload.classes}
     batch = {one.name for one in c.workload.classes if one.priority is Priority.BATCH}
     return {name: hours for name, hours in found.items() if hours is not None and name in batch}
 
@@ -141,10 +142,12 @@ def _stated(c: Candidates, day: DaySpec) -> Iterator[Period]:
 def _rates(c: Candidates, one: PeriodSpec, index: int) -> dict[str, float]:
     rates = {k.name: k.requests_per_second * one.factor for k in c.workload.classes}
     for name, rate in one.requests_per_second.items():
-        if name not in rates:
+        meant = {k.name: k.requests_per_second for k in c.workload.classes if k.named_by((name,))}
+        if not meant:
             where = place(c.loaded, "policy", "day", "periods", index, "requests_per_second", name)
-            raise UnknownNameError("class", name, rates, where=where)
-        rates[name] = rate * c.spec.workload.rate_scale
+            raise UnknownNameError("class", name, names_of(c.workload.classes), where=where)
+        scaled, whole = rate * c.spec.workload.rate_scale, sum(meant.values())
+        rates |= {of: scaled * (part / whole) for of, part in meant.items()}
     return rates
 
 

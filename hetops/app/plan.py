@@ -17,6 +17,7 @@ from hetops.app.overflow import planned_service
 from hetops.app.pose import Posed, pose, pose_of
 from hetops.app.term_costs import cost_from_nothing, term_costs
 from hetops.app.terms import interruptions, loss_rules, share_rules
+from hetops.app.ways import network, unsaid
 from hetops.domain import codec
 from hetops.domain.configuration import Configuration
 from hetops.domain.offer import Offer
@@ -147,9 +148,11 @@ def unsealed(posed: Posed, solution: Solution, alternatives: tuple[Alternative, 
         rentals=tuple(_rentals(posed, solution)),
         migration=_migration(posed, solution),
         services=tuple(_services(posed, solution)),
+        network=network(c, posed.ways, solution, names),
     )
     return replace(
         plan,
+        warnings=(*plan.warnings, *unsaid(posed.ways, plan)),
         covers=tuple(_covers(posed, solution, plan)),
         pool_forecasts=tuple(_pool_forecasts(plan)),
         peak_uses=_peak_uses(plan, c),
@@ -161,7 +164,7 @@ def _names(posed: Posed, solution: Solution) -> dict[tuple[str, str], str]:
     pools = {
         p.key: pool_name(posed.offers[p.offer], posed.configurations[p.configuration]) for p in solution.pools
     }
-    return pools | {(one.service.name, ""): one.service.name for one in posed.overflow}
+    return pools | {(one.service.name, ""): one.service.name for one in posed.overflow if one.classes}
 
 
 def _pools(posed: Posed, solution: Solution, names: Mapping[tuple[str, str], str]) -> Iterator[PlannedPool]:
@@ -259,8 +262,8 @@ def _forecasts(posed: Posed, solution: Solution) -> Iterator[ClassForecast]:
     for one in posed.candidates.workload.classes:
         found = []
         for share in (s for s in solution.shares if s.workload_class == one.name and s.share > 0):
-            at = services.get(share.key)
-            found.append((share.share, at if at else _in_pool(posed, share, one, pools[share.key])))
+            near = services.get(share.key) or _in_pool(posed, share, one, pools[share.key])
+            found.append((share.share, near.from_afar(posed.ways.round_trip_seconds(one, share.offer))))
         if found:
             ttft = slowest([(part, f.ttft) for part, f in found], one.target.ttft_percentile)
             tpot = slowest([(part, f.tpot) for part, f in found], one.target.tpot_percentile)
@@ -280,7 +283,7 @@ def _in_pool(
     posed: Posed, share: SolvedShare, one: WorkloadClass, pool: tuple[float, Mixture | None]
 ) -> Forecast:
     used, mixture = pool
-    row = posed.table.row(share.configuration, one.name)
+    row = posed.row(share.key, one)
     rate = row.planned_requests_per_second * used
     served = Served(of=one, requests_per_second=rate, mixture=mixture)
     return forecast(posed.table.step_times[share.configuration], served, row.evidence)
@@ -313,9 +316,11 @@ def _pool_forecasts(plan: Plan) -> Iterator[PoolForecast]:
 
 
 def _rows(posed: Posed, solution: Solution) -> Iterator[PerformanceRow]:
+    """By configuration and class; where pools of a configuration are not equally far from a class, one for each distance."""
     for configuration in dict.fromkeys(p.configuration for p in solution.pools):
+        keys = [p.key for p in solution.pools if p.configuration == configuration]
         for one in posed.candidates.workload.classes:
-            yield posed.table.row(configuration, one.name)
+            yield from dict.fromkeys(posed.row(key, one) for key in keys)
 
 
 def _certificate(posed: Posed, solution: Solution, names: Mapping[tuple[str, str], str]) -> Certificate:
@@ -358,12 +363,7 @@ def _warnings(posed: Posed, solution: Solution) -> Iterator[str]:
     for offer in solution.assumed_offers:
         most = posed.problem.assumed_max_nodes
         yield f"nobody knows how many nodes of {offer} can be had: {most} are assumed (policy.max_nodes_per_offer)"
-    layers = {
-        posed.table.row(p.configuration, d.name).evidence.layer
-        for p in solution.pools
-        for d in posed.problem.classes
-    }
-    if EvidenceLayer.PRIOR in layers:
+    if any(row.evidence.layer is EvidenceLayer.PRIOR for row in _rows(posed, solution)):
         yield "some speeds are guesses from another GPU family: measure them with hetops bench"
     if untold := [o.id for o in chosen if not interruptions(c.spec.policy, o).known]:
         yield f"nobody says how often nodes of {', '.join(untold)} are taken away: the plan counts on never (policy.interruptions)"

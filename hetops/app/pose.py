@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 
 from hetops.app.candidates import Asked, Candidates, candidates
@@ -22,8 +22,10 @@ from hetops.app.terms import (
     share_rules,
     standing_columns,
 )
+from hetops.app.ways import Ways, ways_of
 from hetops.domain.configuration import Configuration
 from hetops.domain.offer import Offer
+from hetops.domain.performance import PerformanceRow
 from hetops.domain.workload import WorkloadClass
 from hetops.performance.table import PerformanceTable, best_of_each
 from hetops.plugin.provider import Capability
@@ -41,11 +43,17 @@ class Posed:
     offers: Mapping[str, Offer]
     overflow: tuple[Overflow, ...] = ()
     """Services of the spec, those too that may serve nothing."""
+    ways: Ways = field(default_factory=Ways)
 
     @property
     def places(self) -> tuple[Place, ...]:
         """All that can serve, as rules speak of it."""
         return (*self.offers.values(), *(one.service for one in self.overflow if one.classes))
+
+    def row(self, key: tuple[str, str], of: WorkloadClass) -> PerformanceRow:
+        """What a replica of an offer and configuration does for a class, from where the offer lies."""
+        offer, configuration = key
+        return self.table.row(configuration, of.name, self.ways.round_trip_seconds(of, offer))
 
     def loosened(self, factor: float) -> Problem:
         """The problem with every latency target multiplied by a factor."""
@@ -69,10 +77,11 @@ def pose_of(found: Candidates) -> Posed:
 
 def _pose(c: Candidates, target_factor: float) -> Posed:
     classes = tuple(with_targets(one, target_factor) for one in c.workload.classes)
-    table = table_of(c, classes)
+    ways = ways_of(c)
+    table = table_of(c, classes, ways)
     kept = _kept(c, table)
-    columns = tuple(_columns(c, kept, table, classes))
-    services = overflow(c, classes)
+    columns = tuple(_columns(c, kept, table, classes, ways))
+    services = overflow(c, classes, ways)
     if not columns and not any(one.classes for one in services):
         raise nothing_to_choose(c, table, services)
     columns = (*columns, *standing_columns(c, columns))
@@ -84,6 +93,7 @@ def _pose(c: Candidates, target_factor: float) -> Posed:
         configurations={one.id: one for one in kept},
         offers=offers,
         overflow=services,
+        ways=ways,
     )
 
 
@@ -106,24 +116,29 @@ def _columns(
     configurations: Sequence[Configuration],
     table: PerformanceTable,
     classes: Sequence[WorkloadClass],
+    ways: Ways,
 ) -> Iterator[Column]:
     """Every configuration on every offer of its GPU type, as many replicas as a node has room for."""
     alone = {p.name for p in c.plugins.providers if Capability.ONE_ENGINE in p.capabilities}
     offers = c.gathered.selection.offers
     for offer in (o for o in offers if interruptions(c.spec.policy, o).lost_share < 1):
+        far = {k.name: ways.round_trip_seconds(k, offer.id) for k in classes}
+        egress = {k.name: usd for k in classes if (usd := ways.usd_per_request(k, offer.id))}
         for one in configurations:
             room = offer.gpu_count // one.gpu_count
             replicas = min(room, 1) if offer.provider in alone else room
             if one.gpu != offer.gpu or replicas == 0:
                 continue
             rates = {
-                k.name: table.row(one.id, k.name).planned_requests_per_second * replicas for k in classes
+                name: table.row(one.id, name, trip).planned_requests_per_second * replicas
+                for name, trip in far.items()
             }
             yield Column(
                 offer=offer.id,
                 configuration=one.id,
                 replicas_per_node=replicas,
                 requests_per_second={name: rate for name, rate in rates.items() if rate > 0},
+                usd_per_request={name: usd for name, usd in egress.items() if rates[name] > 0},
             )
 
 

@@ -20,7 +20,7 @@ def floors_of(spec: Spec, classes: Iterable[WorkloadClass]) -> tuple[Floor, ...]
     return tuple(
         Floor(
             workload_class=c.name,
-            share=own.get(c.name, spec.model.quality_floor),
+            share=own.get(c.stated_name, spec.model.quality_floor),
             task=c.task,
             recovery=known_of(recoveries, c.task),
         )

@@ -6,14 +6,17 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+import numpy as np
 
 from hetops.app.candidates import Asked, load_spec
 from hetops.app.deployment import saved_plan
 from hetops.app.preconditions import first_key
 from hetops.app.requests import trace_of
 from hetops.domain.observation import Observation
+from hetops.domain.plan import Plan
 from hetops.errors import HetopsError
 from hetops.load import drive, schedule
 from hetops.load.client import Target
@@ -24,6 +27,8 @@ from hetops.observations.fetch import read
 from hetops.observations.merge import latency, summarize
 from hetops.reports import quantities as q
 from hetops.reports.ledger import Ledger, ledger
+from hetops.reports.network import at_origins
+from hetops.simulate.origins import drawn
 from hetops.spec.fields import LoadedSpec
 from hetops.state.home import DeploymentFolder, home
 from hetops.workloads.trace import Trace, window
@@ -32,6 +37,7 @@ _FLUSH_SECONDS = 5.0
 """How long a router may take to write what it measured."""
 _POLL_SECONDS = 0.1
 _TELL_SECONDS = 10.0
+_SEED = 0
 
 Say = Callable[[str], None]
 
@@ -65,13 +71,15 @@ def replay(asked: Asked, part: Slice, say: Say) -> Ledger:
         f"{q.many(len(arrivals), 'request')} of {loaded.spec.workload.trace}, {part.seconds:g} s from {start:,.0f} s on"
         f" ({q.rate(len(arrivals) / part.seconds)}), to {target.url}"
     )
-    began, sent = asyncio.run(_send(target, arrivals, say))
+    began, sent = asyncio.run(_send(target, _from_origins(plan, arrivals), say))
     seen = _observed(folder.observations, began, len(sent.samples))
     if not seen:
         raise HetopsError(
             f"the router observed none of {len(sent.samples)} requests", details=_failures(sent)
         )
-    return ledger(plan, summarize(seen, since=began, until=began + part.seconds), _notes(sent))
+    return ledger(
+        plan, summarize(at_origins(plan, seen), since=began, until=began + part.seconds), _notes(sent)
+    )
 
 
 def _arrivals(loaded: LoadedSpec, part: Slice) -> tuple[float, tuple[Arrival, ...]]:
@@ -86,6 +94,16 @@ def _arrivals(loaded: LoadedSpec, part: Slice) -> tuple[float, tuple[Arrival, ..
     if not sent:
         raise HetopsError("no request comes in this time", hint="raise --rate or --seconds")
     return start, sent
+
+
+def _from_origins(plan: Plan, arrivals: tuple[Arrival, ...]) -> tuple[Arrival, ...]:
+    """The requests as the user's edge would send them: each with an origin, drawn by the plan's shares."""
+    if plan.network is None:
+        return arrivals
+    lengths = [(a.lengths.input_tokens, a.lengths.output_tokens) for a in arrivals]
+    inputs, outputs = np.array(lengths).T
+    origins = drawn(plan.workload.classes, inputs, outputs, np.random.default_rng(_SEED))
+    return tuple(replace(a, origin=origin) for a, origin in zip(arrivals, origins, strict=True))
 
 
 def _typical(trace: Trace, seconds: float) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -15,10 +15,13 @@ from hetops.app.day import fleet_of
 from hetops.app.day_file import plan_file
 from hetops.app.requests import trace_of
 from hetops.app.virtual_fleet import Playing, Trial, endpoints, playing
+from hetops.domain.network import Network
 from hetops.domain.offer import Market
 from hetops.domain.performance import StepTimes
 from hetops.domain.plan import Plan, PlannedPool
 from hetops.domain.service import Service
+from hetops.domain.units import BYTES_PER_GB
+from hetops.domain.workload import WorkloadClass
 from hetops.errors import HetopsError, TraceError, UsageError
 from hetops.files import read_bytes, write_whole
 from hetops.reports import quantities as q
@@ -31,6 +34,7 @@ from hetops.simulate import faults as written
 from hetops.simulate.arrivals import Arrivals
 from hetops.simulate.faults import Burst, Fault, Reclaim
 from hetops.simulate.fleet import VirtualFleet, VirtualPool, VirtualService
+from hetops.simulate.origins import Away, drawn
 from hetops.simulate.replay import Scenario
 from hetops.simulate.timeline import changes
 from hetops.spec.fields import Spec
@@ -306,13 +310,26 @@ def _begun(stage: _Stage, seed: int, *, first: bool) -> Playing:
     _demand_room(arrivals, stage.fleet)
     fleet, config = stage.fleet, stage.config
     by_name = {c.name: c for c in stage.plan.workload.classes}
+    classes = tuple(by_name[c.name] for c in config.classes)
     timeline = changes(fleet, stage.faults, arrivals.seconds, chance)
+    network = stage.plan.network
     return playing(
         Trial(
             scenario=Scenario(fleet=fleet, arrivals=arrivals, changes=timeline),
             config=config,
-            classes=tuple(by_name[c.name] for c in config.classes),
+            classes=classes,
+            origins=drawn(classes, arrivals.input_tokens, arrivals.output_tokens, chance) if network else (),
+            away=_away(network, classes, fleet) if network else None,
         )
+    )
+
+
+def _away(network: Network, classes: Sequence[WorkloadClass], fleet: VirtualFleet) -> Away:
+    ways = [[network.way(c.origin, pool.name) for pool in fleet.pools] for c in classes]
+    usd = [[float(way.usd_per_gb) for way in of] for of in ways]
+    return Away(
+        seconds=np.array([[way.round_trip_seconds for way in of] for of in ways]),
+        usd_per_token=np.array(usd) * network.bytes_per_output_token / BYTES_PER_GB,
     )
 
 
@@ -378,4 +395,5 @@ def _told(play: Playing, plan: Plan, seed: int, ended: Ended) -> Played:
         served=play.served,
         spilled=play.router.spilled,
         idle_usd_per_hour=float(plan.idle_usd_per_hour),
+        away=play.trial.away,
     )

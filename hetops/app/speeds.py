@@ -6,15 +6,18 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from hetops.app.candidates import Candidates
+from hetops.app.ways import Ways
 from hetops.domain.performance import Measurement
 from hetops.domain.workload import LatencyTarget, WorkloadClass
 from hetops.performance.table import Basis, PerformanceTable, barred, build
 from hetops.state import host, measurements
 
 
-def table_of(c: Candidates, classes: Iterable[WorkloadClass]) -> PerformanceTable:
-    """What every configuration sustains of every class; nothing where a quality floor bars it."""
-    return barred(build(c.enumeration.configurations, tuple(classes), basis_of(c)), _too_lossy(c))
+def table_of(c: Candidates, classes: Iterable[WorkloadClass], ways: Ways) -> PerformanceTable:
+    """What every configuration sustains of every class at each distance from it; nothing where a quality floor bars it."""
+    of = tuple(classes)
+    table = build(c.enumeration.configurations, of, basis_of(c), ways.round_trips(of))
+    return barred(table, _too_lossy(c))
 
 
 def with_targets(c: WorkloadClass, factor: float) -> WorkloadClass:

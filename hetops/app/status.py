@@ -17,6 +17,7 @@ from hetops.observations.fetch import read
 from hetops.observations.merge import summarize
 from hetops.plugin.provider import Node, NodeState
 from hetops.reports import status as report
+from hetops.reports.network import at_origins
 from hetops.reports.status import Health, NodeStatus, RouterStatus, Seen, Status
 from hetops.router import status as router_status
 from hetops.stack.changes import KnownNode
@@ -69,7 +70,7 @@ def status(asked: StatusAsked) -> Status:
 def _seen(asked: StatusAsked, deployment: Deployment, plan: Plan, found: Found) -> Seen:
     until = asked.spec.now.timestamp()
     since = _since(asked, deployment)
-    observations = read(deployment.folder.observations, since)
+    observations = at_origins(plan, read(deployment.folder.observations, since))
     router, said = _router(deployment)
     return Seen(
         plan=plan,

@@ -46,6 +46,11 @@ def _without(problem: Problem, posed: Posed) -> Iterator[tuple[str, Problem]]:
         told = ", ".join(service.id for service in problem.services)
         closed = tuple(replace(service, max_requests_per_second=0.0) for service in problem.services)
         yield f"overflow to {told}", replace(problem, services=closed)
+    if any(column.usd_per_request for column in problem.columns):
+        yield (
+            "egress",
+            replace(problem, columns=tuple(replace(c, usd_per_request={}) for c in problem.columns)),
+        )
     if posed.candidates.held.reserved:
         yield "paying for reserved nodes, used or not,", _unreserved(problem)
 

@@ -128,7 +128,7 @@ def _classes(c: Candidates, one: ShareSpec) -> tuple[str, ...]:
     return tuple(
         k.name
         for k in c.workload.classes
-        if (not one.classes or k.name in one.classes) and one.priority in (None, k.priority)
+        if (not one.classes or k.named_by(one.classes)) and one.priority in (None, k.priority)
     )
 
 

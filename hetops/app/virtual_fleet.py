@@ -9,12 +9,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from hetops.domain.workload import WorkloadClass
-from hetops.router.classify import Classifier, LearntLengths, Lengths
+from hetops.router.classify import LearntLengths, Lengths
 from hetops.router.config import RoutedClass, RoutedPool, RouterConfig
 from hetops.router.decide import Choice, Dispatcher
 from hetops.router.health import Fault
+from hetops.router.origins import Origins
 from hetops.simulate.arrivals import Arrivals
 from hetops.simulate.fleet import VirtualFleet, VirtualPool, VirtualService
+from hetops.simulate.origins import Away
 from hetops.simulate.outcome import ClassOutcome, Served, class_outcomes, served
 from hetops.simulate.record import Record
 from hetops.simulate.replay import Replay, Scenario
@@ -30,6 +32,10 @@ class Trial:
     """Those of the config, in its order, with their targets."""
     labels: tuple[int, ...] | None = None
     """The class of each request by its index; None lets the router find out, as it does in production."""
+    origins: tuple[str, ...] = ()
+    """Where each request comes from, as its header would say; empty where nobody says."""
+    away: Away | None = None
+    """The ways between classes and pools; None where they have no length."""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -53,7 +59,8 @@ class Playing:
     def served(self) -> Served:
         """What happened so far, request by request."""
         trial = self.trial
-        return served(trial.scenario.arrivals, self.record, trial.classes, self.router.labels)
+        trips = trial.away.seconds if trial.away else None
+        return served(trial.scenario.arrivals, self.record, trial.classes, self.router.labels, trips)
 
 
 def playing(trial: Trial) -> Playing:
@@ -140,7 +147,8 @@ class VirtualRouter:
         """Nothing was sent yet."""
         self._dispatcher = Dispatcher(trial.config)
         self._config = trial.config
-        self._classifier = Classifier(trial.config.classes)
+        self._origins = Origins(trial.config)
+        self._from = trial.origins
         self._learnt = LearntLengths()
         self._given = trial.labels
         self._names = tuple(c.name for c in trial.classes)
@@ -162,7 +170,8 @@ class VirtualRouter:
         self._dispatcher.passed(at)
         lengths = self._lengths(request)
         if self._given is None:
-            label = self._index[self._classifier.classify(lengths, self._learnt)]
+            origin = self._origins.of(self._from[request] if self._from else "")
+            label = self._index[self._origins.classify(origin, lengths, self._learnt)]
         else:
             label = self._given[request]
         self.labels[request] = label

@@ -206,6 +206,8 @@ class PerformanceRow:
     evidence: Evidence
     reason: str = ""
     """Why the rate is zero, with the numbers."""
+    round_trip_seconds: float = field(default=0.0, metadata=ADDED)
+    """Between where the requests come from and here: so much is taken off the target's TTFT, and is not in that above."""
 
     def __post_init__(self) -> None:
         low, at, high = self.requests_per_second_low, self.requests_per_second, self.requests_per_second_high

@@ -10,12 +10,13 @@ from typing import ClassVar
 
 from hetops.domain.added import ADDED
 from hetops.domain.configuration import Configuration
+from hetops.domain.network import Network
 from hetops.domain.offer import Offer
 from hetops.domain.performance import Evidence, PerformanceRow, StepTimes
 from hetops.domain.policy import LossCover, LossRule, Migration, Rental, ShareRule, TermCost
 from hetops.domain.service import PlannedService
 from hetops.domain.units import MINUTES_PER_HOUR, usd_per_month
-from hetops.domain.workload import Workload
+from hetops.domain.workload import Workload, WorkloadClass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +71,8 @@ class ClassForecast:
     """What the plan promises a class, at its target's percentiles, at the planned rates, with 80 % intervals.
 
     It is that of the slowest pool which the class goes to; where that has too few of its requests to decide, the interval reaches
-    to what the next slowest may give. A plan of before there were intervals has none.
+    to what the next slowest may give. A plan of before there were intervals has none. Where the plan has a network, TTFT is what is
+    seen at the class's origin: one round trip is in it.
     """
 
     workload_class: str
@@ -206,17 +208,29 @@ class Plan:
     term_costs: tuple[TermCost, ...] = field(default=(), metadata=ADDED)
     services: tuple[PlannedService, ...] = field(default=(), metadata=ADDED)
     """Those that get a share, or stand by for requests that pools cannot take."""
+    network: Network | None = field(default=None, metadata=ADDED)
+    """Where the spec names origins; every class then has one."""
 
     @property
     def usd_per_hour(self) -> Decimal:
-        """Cost of the whole fleet: nodes, those that are paid for and idle included, and services at their planned rates."""
+        """Cost of the whole fleet: nodes, those that are paid for and idle included; services and egress at the planned rates."""
         used = sum((p.usd_per_hour for p in self.pools), Decimal(0))
-        return used + self.idle_usd_per_hour + sum((s.usd_per_hour for s in self.services), Decimal(0))
+        requests = sum((s.usd_per_hour for s in self.services), self.egress_usd_per_hour)
+        return used + self.idle_usd_per_hour + requests
 
     @property
     def idle_usd_per_hour(self) -> Decimal:
         """Cost of nodes that are paid for and that no pool uses."""
         return sum((self.idle_nodes(r) * r.offer.total_usd_per_hour for r in self.rentals), Decimal(0))
+
+    @property
+    def egress_usd_per_hour(self) -> Decimal:
+        """What answers cost on their way to where they were asked for."""
+        return self.network.usd_per_hour if self.network else Decimal(0)
+
+    def round_trip_seconds(self, of: WorkloadClass, destination: str) -> float:
+        """Between where a class comes from and a pool or service."""
+        return self.network.way(of.origin, destination).round_trip_seconds if self.network else 0.0
 
     @property
     def nodes(self) -> Mapping[str, int]:

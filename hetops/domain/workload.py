@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, field
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
+
+from hetops.domain.added import ADDED
 
 
 class Priority(StrEnum):
@@ -81,12 +84,23 @@ class WorkloadClass:
     """Share of a prompt's tokens, from its beginning, that the engine finds in its prefix cache."""
     requests_per_second_by_period: tuple[float, ...] = ()
     """The rate in each equal period of the trace, in order."""
+    origin: str = field(default="", metadata=ADDED)
+    """Where its requests come from; empty where the spec names no origins."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.requests_per_second < float("inf"):
             raise ValueError(f"class {self.name}: requests_per_second must be a number of at least 0")
         if not 0 <= self.prefix_share < 1:
             raise ValueError(f"class {self.name}: prefix_share must be at least 0 and below 1")
+
+    @property
+    def stated_name(self) -> str:
+        """What the spec or the trace calls it: `chat` for `chat@eu`."""
+        return self.name.removesuffix(f"@{self.origin}") if self.origin else self.name
+
+    def named_by(self, names: Collection[str]) -> bool:
+        """Whether one of the names means it: its own, or the one that it has at every origin."""
+        return self.name in names or self.stated_name in names
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,3 +125,16 @@ class Workload:
     def requests_per_second(self) -> float:
         """Rate of all classes together."""
         return sum(c.requests_per_second for c in self.classes)
+
+    @property
+    def regardless_of_origin(self) -> tuple[WorkloadClass, ...]:
+        """The classes as engines tell them apart: what differs in its origin alone is one class."""
+        if not any(c.origin for c in self.classes):
+            return self.classes
+        merged: dict[WorkloadClass, float] = {}
+        for c in self.classes:
+            like = replace(
+                c, name=c.stated_name, origin="", requests_per_second=0.0, requests_per_second_by_period=()
+            )
+            merged[like] = merged.get(like, 0.0) + c.requests_per_second
+        return tuple(replace(like, requests_per_second=rate) for like, rate in merged.items())

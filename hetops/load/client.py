@@ -46,6 +46,8 @@ class Target:
     extra: Mapping[str, Any] = field(default_factory=lambda: dict(EXACT))
     silence_seconds: float = 120.0
     """Longest wait for the next byte."""
+    origin: str = ""
+    """Where requests come from, for a router of ours."""
 
     def __post_init__(self) -> None:
         try:
@@ -187,6 +189,7 @@ def _head(target: Target, length: int) -> bytes:
         f"Content-Length: {length}",
         "Connection: close",
         *([f"Authorization: Bearer {target.api_key}"] if target.api_key else []),
+        *([f"X-Hetops-Origin: {target.origin}"] if target.origin else []),
     ]
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 

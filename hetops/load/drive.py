@@ -113,9 +113,8 @@ async def open_loop(
     async def send(arrival: Arrival) -> None:
         try:
             text = texts(arrival.lengths)
-            sample = await client.ask(
-                tuned.target, arrival.lengths, text, due=arrival.at_seconds, began=began
-            )
+            target = replace(tuned.target, origin=arrival.origin) if arrival.origin else tuned.target
+            sample = await client.ask(target, arrival.lengths, text, due=arrival.at_seconds, began=began)
         finally:
             free.release()
         samples.append(sample)

@@ -32,6 +32,8 @@ class Arrival:
 
     at_seconds: float
     lengths: Lengths
+    origin: str = ""
+    """Where a router is told that it comes from; empty tells it nothing."""
 
 
 def recorded(

@@ -47,6 +47,12 @@ class Forecast:
     ttft: Range
     tpot: Range
 
+    def from_afar(self, round_trip_seconds: float) -> Forecast:
+        """The same as it is seen a round trip away; a stream's tokens come no slower for it."""
+        near, trip = self.ttft, round_trip_seconds
+        far = Range(value=near.value + trip, low=near.low + trip, high=near.high + trip)
+        return Forecast(ttft=far, tpot=self.tpot)
+
 
 def founded_on(layer: EvidenceLayer, source: str, widths: HalfWidths) -> Evidence:
     """Evidence whose margins take each metric to the lower end of its interval."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 from hetops.domain.configuration import Configuration
 from hetops.domain.gpu import GpuType
 from hetops.domain.model import Model
-from hetops.domain.performance import Evidence, EvidenceLayer, Measurement, PerformanceRow, StepTimes
+from hetops.domain.performance import Binding, Evidence, EvidenceLayer, Measurement, PerformanceRow, StepTimes
 from hetops.domain.workload import WorkloadClass
 from hetops.errors import HetopsError
 from hetops.performance import estimate, measured
@@ -29,14 +30,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PerformanceTable:
-    """Rows by configuration and class, and the step times they come from."""
+    """Rows by configuration, class and seconds of the round trip to where the class comes from, and the step times they come from."""
 
-    rows: Mapping[tuple[str, str], PerformanceRow]
+    rows: Mapping[tuple[str, str, float], PerformanceRow]
     step_times: Mapping[str, StepTimes]
 
-    def row(self, configuration: str, workload_class: str) -> PerformanceRow:
-        """The row of a configuration's id and a class's name."""
-        return self.rows[configuration, workload_class]
+    def row(self, configuration: str, workload_class: str, round_trip_seconds: float = 0.0) -> PerformanceRow:
+        """The row of a configuration's id and a class's name, at one of the round trips that the table was made for."""
+        return self.rows[configuration, workload_class, round_trip_seconds]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,9 +55,14 @@ class Basis:
 
 
 def build(
-    configurations: Sequence[Configuration], classes: Sequence[WorkloadClass], basis: Basis
+    configurations: Sequence[Configuration],
+    classes: Sequence[WorkloadClass],
+    basis: Basis,
+    round_trips: Mapping[str, Sequence[float]] | None = None,
 ) -> PerformanceTable:
     """The table of all configurations and classes; every configuration must fit into memory.
+
+    `round_trips` are seconds by class: it gets rows for each. A class that is not in it has none on its way.
 
     Raises:
         HetopsError: an estimator is named, and has no answer for any configuration.
@@ -68,12 +74,66 @@ def build(
     contexts = [c.max_context_tokens for c in configurations]
     kinds = {evidence: i for i, evidence in enumerate(dict.fromkeys(e for _, e in founded.values()))}
     kind_of = [kinds[evidence] for _, evidence in founded.values()]
-    rows: dict[tuple[str, str], PerformanceRow] = {}
-    for workload_class in classes:
-        grounds = [_with_prefix(evidence, workload_class) for evidence in kinds]
+    rows: dict[tuple[str, str, float], PerformanceRow] = {}
+    answers: dict[WorkloadClass | None, Columns] = {None: _too_far(len(contexts))}
+    for seen in _seen(classes, round_trips or {}):
+        like = seen.like
+        if like is not None and like not in answers:
+            answers[like] = sustained_by(crowd, like, contexts)
+        grounds = [_with_prefix(evidence, seen.of) for evidence in kinds]
         known = zip(founded, [grounds[kind] for kind in kind_of], strict=True)
-        rows.update(_rows(known, workload_class, sustained_by(crowd, workload_class, contexts)))
+        rows.update(_rows(known, seen, answers[like]))
     return PerformanceTable(rows=rows, step_times={name: times for name, (times, _) in founded.items()})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Seen:
+    """A class over a round trip, which takes its part of the time to the first token."""
+
+    of: WorkloadClass
+    round_trip_seconds: float
+
+    @property
+    def like(self) -> WorkloadClass | None:
+        """What rates hang on, so that classes which are alike in it are reckoned once; None where the way leaves no time."""
+        of, target = self.of, self.of.target
+        if target.ttft_seconds is not None:
+            left = target.ttft_seconds - self.round_trip_seconds
+            if left <= 0:
+                return None
+            target = replace(target, ttft_seconds=left)
+        return WorkloadClass(
+            name="",
+            requests_per_second=0.0,
+            input_tokens=of.input_tokens,
+            output_tokens=of.output_tokens,
+            target=target,
+            prefix_share=of.prefix_share,
+        )
+
+    def because(self, reason: str) -> str:
+        """Why a rate is zero, with what the way has to do with it."""
+        trip = self.round_trip_seconds
+        return f"{reason} (a round trip of {trip:.3g} s is taken off)" if reason and trip else reason
+
+
+def _too_far(count: int) -> Columns:
+    """No rate for any of so many configurations."""
+    endless = [math.inf] * count
+    return Columns(
+        requests_per_second=[0.0] * count,
+        ttft_seconds=endless,
+        tpot_seconds=endless,
+        concurrency=[0.0] * count,
+        binding=[Binding.TTFT] * count,
+        reason=["nothing is left of the TTFT target"] * count,
+    )
+
+
+def _seen(classes: Iterable[WorkloadClass], round_trips: Mapping[str, Sequence[float]]) -> Iterator[_Seen]:
+    for c in classes:
+        for seconds in round_trips.get(c.name, (0.0,)):
+            yield _Seen(of=c, round_trip_seconds=seconds)
 
 
 def _with_prefix(evidence: Evidence, of: WorkloadClass) -> Evidence:
@@ -184,8 +244,8 @@ def _measured(
 
 
 def _rows(
-    known: Iterable[tuple[str, Evidence]], of: WorkloadClass, found: Columns
-) -> Iterator[tuple[tuple[str, str], PerformanceRow]]:
+    known: Iterable[tuple[str, Evidence]], seen: _Seen, found: Columns
+) -> Iterator[tuple[tuple[str, str, float], PerformanceRow]]:
     """The rows of a class and what they are of, for configurations and their evidence in the order of the columns."""
     values = zip(
         found.requests_per_second,
@@ -200,7 +260,7 @@ def _rows(
         left = 1.0 - evidence.margin
         row = PerformanceRow(
             configuration=name,
-            workload_class=of.name,
+            workload_class=seen.of.name,
             requests_per_second=rate,
             requests_per_second_low=rate * left,
             requests_per_second_high=rate / left,
@@ -209,9 +269,10 @@ def _rows(
             concurrency=concurrency,
             binding=binding,
             evidence=evidence,
-            reason=reason,
+            reason=seen.because(reason),
+            round_trip_seconds=seen.round_trip_seconds,
         )
-        yield (name, of.name), row
+        yield (name, seen.of.name, seen.round_trip_seconds), row
 
 
 def barred(table: PerformanceTable, reasons: Mapping[tuple[str, str], str]) -> PerformanceTable:
@@ -222,9 +283,9 @@ def barred(table: PerformanceTable, reasons: Mapping[tuple[str, str], str]) -> P
             requests_per_second=0.0,
             requests_per_second_low=0.0,
             requests_per_second_high=0.0,
-            reason=reasons[key],
+            reason=reasons[key[:2]],
         )
-        if key in reasons
+        if key[:2] in reasons
         else row
         for key, row in table.rows.items()
     }
@@ -243,8 +304,8 @@ def best_of_each(
 
 
 def _undominated(group: Sequence[Configuration], table: PerformanceTable) -> list[Configuration]:
-    classes = sorted({name for _, name in table.rows})
-    rates = {c.id: [table.row(c.id, name).planned_requests_per_second for name in classes] for c in group}
+    classes = sorted({key[1:] for key in table.rows})
+    rates = {c.id: [table.row(c.id, *key).planned_requests_per_second for key in classes] for c in group}
     kept: list[Configuration] = []
     for one in group:
         beaten = any(

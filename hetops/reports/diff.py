@@ -53,29 +53,27 @@ def _pools(diff: FleetDiff) -> str:
     rows = [_pool_row(p) for p in pools]
     if diff.router is not PoolChange.UNCHANGED:
         rows.append((SIGNS[diff.router], "router", "", "", "", ""))
-    rows.append(
-        (
-            "",
-            "total",
-            "",
-            "",
-            _before_after(q.usd(diff.usd_per_hour_before), q.usd(diff.usd_per_hour_after)),
-            _before_after(_usd_month(diff.usd_per_month_before), _usd_month(diff.usd_per_month_after)),
-        )
-    )
+    egress = diff.egress_usd_per_hour_before, diff.egress_usd_per_hour_after
+    if any(egress):
+        rows.append(("", "egress", "", "", *_money(*egress)))
+    rows.append(("", "total", "", "", *_money(diff.usd_per_hour_before, diff.usd_per_hour_after)))
     return q.indent(q.table(("", "pool", "gpu", "nodes", "$/hour", "$/month"), rows, right=(0,)))
 
 
 def _pool_row(pool: PoolDiff) -> tuple[str, ...]:
-    before, after = pool.usd_per_hour_before, pool.usd_per_hour_after
     return (
         SIGNS[pool.change],
         pool.name,
         f"{pool.gpu or 'by the token'}{' (emulated)' if pool.emulated else ''}",
         _before_after(str(pool.nodes_before), str(pool.nodes_after)),
-        _before_after(q.usd(before), q.usd(after)),
-        _before_after(_usd_month(usd_per_month(before)), _usd_month(usd_per_month(after))),
+        *_money(pool.usd_per_hour_before, pool.usd_per_hour_after),
     )
+
+
+def _money(before: Decimal, after: Decimal) -> tuple[str, str]:
+    """An hour's and a month's."""
+    months = (_usd_month(usd_per_month(usd)) for usd in (before, after))
+    return _before_after(q.usd(before), q.usd(after)), _before_after(*months)
 
 
 def _before_after(before: str, after: str) -> str:

@@ -18,6 +18,7 @@ from hetops.domain.units import SECONDS_PER_HOUR, usd_per_million_tokens
 from hetops.domain.workload import LatencyTarget, WorkloadClass
 from hetops.observations.merge import Latency, Summary, Tally
 from hetops.reports import quantities as q
+from hetops.reports.network import egress_usd_per_hour
 from hetops.reports.status import Measured, tpot, ttft
 
 
@@ -123,8 +124,8 @@ def as_text(found: Ledger) -> str:
 
 
 def _paid(plan: Plan, summary: Summary) -> Decimal:
-    """What the plan's nodes cost an hour, and its services for the tokens that they were measured to give."""
-    paid = plan.usd_per_hour
+    """What the plan's nodes cost an hour, its services and egress for the tokens that they were measured to give."""
+    paid = plan.usd_per_hour - plan.egress_usd_per_hour + egress_usd_per_hour(plan, summary)
     for one in plan.services:
         tally = summary.pool(one.name)
         tokens = (tally.input_tokens_per_second, tally.output_tokens_per_second) if tally else (0.0, 0.0)

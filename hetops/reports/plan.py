@@ -38,9 +38,22 @@ def as_text(plan: Plan) -> str:
 
 
 def fleet(plan: Plan) -> str:
-    """The pools and the services in use with their cost, and the total."""
+    """The pools and the services in use with their cost, what answers cost on their way, and the total."""
     used = (s for s in plan.services if s.usd_per_hour)
     rows = [*(_pool_row(pool, plan) for pool in plan.pools), *(_service_row(s, plan) for s in used)]
+    if plan.egress_usd_per_hour:
+        rows.append(
+            (
+                "egress",
+                "-",
+                "answers to where requests come from",
+                "-",
+                "-",
+                q.usd(plan.egress_usd_per_hour),
+                "-",
+                "-",
+            )
+        )
     headers = ("pool", "nodes", "offer", "replicas", "configuration", "$/hour", "requests", "sustains (80 %)")
     total = f"Total {q.usd_both(plan.usd_per_hour)} (730 h)"
     return f"{q.table(headers, rows, right=(1, 5, 6))}\n{total}"

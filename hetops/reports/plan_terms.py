@@ -5,22 +5,50 @@ from __future__ import annotations
 from collections.abc import Iterator
 from decimal import Decimal
 
+from hetops.domain.network import Network, Way, gb_per_hour
 from hetops.domain.plan import Plan
 from hetops.domain.policy import LossCover, Migration, TermCost
 from hetops.reports import quantities as q
 
 _MOST_COVERS = 12
+_MOST_WAYS = 12
 
 
 def as_text(plan: Plan) -> str:
     """The sections in their order; empty for a plan without a policy."""
     sections = (
+        _ways(plan),
         _covers(plan),
         "\n".join(
             (*_spot(plan), *_services(plan), *_rentals(plan), *_migration(plan), *map(cost, plan.term_costs))
         ),
     )
     return "\n\n".join(s for s in sections if s)
+
+
+def _ways(plan: Plan) -> str:
+    """The ways that requests take: how long, how much comes back, what that costs."""
+    if plan.network is None:
+        return ""
+    rows = [row for way in plan.network.ways if (row := _way_row(way, plan.network, plan))]
+    told = q.table(
+        ("from", "to", "round trip", "GB an hour", "$/GB", "$/hour"), rows[:_MOST_WAYS], right=(2, 3, 4, 5)
+    )
+    more = len(rows) - _MOST_WAYS
+    cut = f"and {more} more ways (--json has them)\n" if more > 0 else ""
+    return f"{told}\n{cut}TTFT above is as seen there, with one round trip in it"
+
+
+def _way_row(way: Way, network: Network, plan: Plan) -> tuple[str, ...] | None:
+    """None for a way that nothing takes."""
+    tokens = {c.name: c.output_tokens.mean for c in plan.workload.classes if c.origin == way.origin}
+    taken = [s for s in plan.shares if s.pool == way.destination and s.workload_class in tokens]
+    if not taken:
+        return None
+    second = sum(s.requests_per_second * tokens[s.workload_class] for s in taken)
+    weight = f"{gb_per_hour(second, network.bytes_per_output_token):,.3g}"
+    trip = q.seconds(way.round_trip_seconds)
+    return way.origin, way.destination, trip, weight, f"{way.usd_per_gb}", q.usd(way.usd_per_hour)
 
 
 def _covers(plan: Plan) -> str:

@@ -17,6 +17,7 @@ from hetops.domain.plan import Plan
 from hetops.domain.service import Service
 from hetops.domain.units import SECONDS_PER_HOUR, SECONDS_PER_MINUTE, usd_per_million_tokens
 from hetops.domain.workload import WorkloadClass
+from hetops.reports import quantities as q
 from hetops.reports.simulation import (
     Ended,
     Moment,
@@ -29,6 +30,7 @@ from hetops.reports.simulation import (
 from hetops.reports.status import Measured, tpot, ttft
 from hetops.simulate.arrivals import Arrivals
 from hetops.simulate.fleet import VirtualFleet, VirtualService
+from hetops.simulate.origins import Away
 from hetops.simulate.outcome import ClassOutcome, Served, class_outcomes
 from hetops.simulate.record import Record
 
@@ -50,6 +52,8 @@ class Played:
     spilled: int
     idle_usd_per_hour: float = 0.0
     """Of nodes that are paid for and that no pool uses."""
+    away: Away | None = None
+    """The ways between classes and pools, where the plan has a network."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +124,7 @@ def simulation(plan: Plan, scene: Scene, run: Played, runs: Sequence[RunFigures]
         usd_per_million_tokens_within_targets=bill.of_a_million(bill.good_tokens),
         moments=tuple(_moments(run)),
         spread=tuple(_spread(runs)) if len(runs) > 1 else (),
-        notes=(*scene.notes, *_notes(plan, classes)),
+        notes=(*scene.notes, *_notes(plan, classes), *_of_network(run)),
     )
 
 
@@ -136,13 +140,13 @@ class _Bill:
 
     @classmethod
     def of(cls, run: Played) -> _Bill:
-        """Nodes are paid for until the last request is over, but for the time in which they are gone; services by answers."""
+        """Nodes are paid for until the last request is over, but for the time in which they are gone; services and egress by answers."""
         ended = np.array(run.record.ended_at)
         seconds = float(max(ended[run.served.over], default=run.record.now))
         by_pool = tuple(_paid(run, index, seconds) for index in range(len(run.fleet.pools)))
         tokens = run.arrivals.tokens
         return cls(
-            usd=sum(by_pool) + run.idle_usd_per_hour / SECONDS_PER_HOUR * seconds,
+            usd=sum(by_pool) + run.idle_usd_per_hour / SECONDS_PER_HOUR * seconds + _egress(run),
             by_pool=by_pool,
             seconds=seconds,
             tokens=int(tokens[run.served.answered].sum()),
@@ -163,6 +167,15 @@ def _paid(run: Played, index: int, seconds: float) -> float:
         return float(tokens_in.sum() * one.usd_per_input_token + tokens_out.sum() * one.usd_per_output_token)
     there = max(0.0, seconds - run.record.gone_seconds[index] / one.replicas)
     return one.usd_per_hour / SECONDS_PER_HOUR * there
+
+
+def _egress(run: Played) -> float:
+    """What the whole answers cost on their way to where they were asked for."""
+    if run.away is None:
+        return 0.0
+    answered, pools = run.served.answered, np.array(run.record.pools)
+    each = run.away.usd_per_token[run.served.label[answered], pools[answered]]
+    return float((each * run.arrivals.output_tokens[answered]).sum())
 
 
 def _seconds(run: Played) -> float:
@@ -279,10 +292,11 @@ def _utilisation(plan: Plan, run: Played, pool: int, rates: NDArray[np.float64])
     """The certificate's own sum, at the rates that came."""
     virtual = run.fleet.pools[pool]
     configuration = plan.pool(virtual.name).configuration.id
+    far = {c.name: plan.round_trip_seconds(c, virtual.name) for c in run.classes}
     sustained = {
         row.workload_class: row.planned_requests_per_second
         for row in plan.performance
-        if row.configuration == configuration
+        if row.configuration == configuration and row.round_trip_seconds == far.get(row.workload_class)
     }
     used = 0.0
     for c, rate in zip(run.classes, rates.tolist(), strict=True):
@@ -336,6 +350,12 @@ def _over(name: str, unit: str, values: Sequence[float | None]) -> Iterator[Spre
     known = [v for v in values if v is not None]
     if known:
         yield Spread(name=name, unit=unit, low=min(known), median=float(np.median(known)), high=max(known))
+
+
+def _of_network(run: Played) -> Iterator[str]:
+    if run.away is not None:
+        paid = f"; answers cost {q.usd(_egress(run))} on their way" if run.away.usd_per_token.any() else ""
+        yield f"TTFT is as seen where requests come from, by the plan's round trips{paid}"
 
 
 def _notes(plan: Plan, classes: Sequence[SimulatedClass]) -> Iterator[str]:

@@ -20,6 +20,7 @@ from hetops.domain.workload import WorkloadClass
 from hetops.observations.merge import Latency, Summary
 from hetops.plugin.provider import Node, NodeState
 from hetops.reports import quantities as q
+from hetops.reports.network import egress_usd_per_hour
 
 _SPARKS = "▁▂▃▄▅▆▇█"
 _SPARK_COUNT = 24
@@ -201,7 +202,7 @@ def status(seen: Seen) -> Status:
     """The status of a deployment that is, or was, up."""
     plan, total = seen.plan, seen.summary.total
     pools = (*(_pool(p, seen) for p in plan.pools), *(_service(s, seen) for s in plan.services))
-    running = sum((pool.usd_per_hour for pool in pools), Decimal(0))
+    running = sum((pool.usd_per_hour for pool in pools), egress_usd_per_hour(plan, seen.summary))
     return Status(
         deployment=plan.deployment,
         at=seen.at,

@@ -72,6 +72,8 @@ def _fleets(told: WhatIf) -> str:
     rows = [(name, pool.offer.id, *_nodes(name, plans), *_costs(name, plans)) for name, pool in pools.items()]
     services = {one.name: one.service for plan in plans for one in plan.services}
     rows += [(n, s.url, "-", "-", *_service_costs(n, plans)) for n, s in services.items()]
+    if any(plan.egress_usd_per_hour for plan in plans):
+        rows.append(("egress", "", "-", "-", *(q.usd(plan.egress_usd_per_hour) for plan in plans)))
     total = ("total", "", *(str(sum(p.nodes for p in plan.pools)) for plan in plans))
     headers = ("pool", "offer", *(f"nodes {side}" for side in _SIDES), *(f"$/hour {side}" for side in _SIDES))
     return q.table(

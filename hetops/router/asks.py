@@ -16,6 +16,9 @@ from hetops.router.refusals import Refusal
 CLASS_HEADER = b"x-hetops-class"
 """The request's workload class, where its author knows better."""
 
+ORIGIN_HEADER = b"x-hetops-origin"
+"""Where the request comes from, as the user's edge knows it."""
+
 INPUT_HEADER = b"x-hetops-input-tokens"
 """The exact number of input tokens."""
 
@@ -37,6 +40,8 @@ class Ask:
     output_tokens: int | None
     workload_class: str
     """As the header names it, else empty."""
+    origin: str
+    """Likewise."""
     body: bytes
     """What is forwarded: the request, and for a stream the wish for its usage."""
 
@@ -70,6 +75,7 @@ def read(body: bytes, headers: Mapping[bytes, bytes]) -> Ask:
         output_limit=_limit(asked),
         output_tokens=_count(headers, OUTPUT_HEADER),
         workload_class=headers.get(CLASS_HEADER, b"").decode("latin-1"),
+        origin=headers.get(ORIGIN_HEADER, b"").decode("latin-1").strip().lower(),
         body=_with_usage(body, asked) if stream and not wants_usage else body,
     )
 

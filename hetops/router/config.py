@@ -7,8 +7,8 @@ their own, which it names.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import ClassVar
 
@@ -16,7 +16,7 @@ from hetops.domain import codec
 from hetops.domain.added import ADDED
 from hetops.domain.plan import Plan, PlannedPool
 from hetops.domain.service import PlannedService, key_fault, url_fault
-from hetops.domain.workload import LatencyTarget, Priority, TokenLengths
+from hetops.domain.workload import LatencyTarget, Priority, TokenLengths, WorkloadClass
 
 _SHARE_TOLERANCE = 1e-3
 """How far a class's shares may be from 1 together: people round when they write them."""
@@ -59,6 +59,8 @@ class RouterSettings:
     api_keys_file: str = ""
     observations_file: str = ""
     limits: Limits = field(default_factory=Limits)
+    origin: str = ""
+    """Where requests come from that name no origin; one that the plan does not have counts as empty."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +74,9 @@ class RoutedClass:
     """Planned; weighs the guess of an output length that nothing else tells."""
     priority: Priority = Priority.INTERACTIVE
     target: LatencyTarget = field(default_factory=LatencyTarget)
+    """As a router can measure it: of TTFT, what the longest way that its requests take leaves."""
+    origin: str = field(default="", metadata=ADDED)
+    """Requests are taken for this class only if they come from there; all classes have an origin, or none has."""
 
     def __post_init__(self) -> None:
         for name in ("input_tokens", "output_tokens"):
@@ -154,6 +159,8 @@ class RouterConfig:
     api_keys_file: str = ""
     observations_file: str = ""
     limits: Limits = field(default_factory=Limits)
+    origin: str = field(default="", metadata=ADDED)
+    """Where requests come from that name no origin, or none of these; empty is each in turn, as often as is planned for it."""
 
     def __post_init__(self) -> None:
         fault = next(_faults(self), None)
@@ -182,7 +189,8 @@ def from_plan(
                 output_tokens=_typical(c.output_tokens),
                 requests_per_second=c.requests_per_second,
                 priority=c.priority,
-                target=c.target,
+                target=_at_the_router(c, plan, shares[c.name]),
+                origin=c.origin,
             )
             for c in plan.workload.classes
             if c.name in shares
@@ -195,16 +203,28 @@ def from_plan(
         api_keys_file=settings.api_keys_file,
         observations_file=settings.observations_file,
         limits=settings.limits,
+        origin=settings.origin if any(c.origin == settings.origin for c in plan.workload.classes) else "",
     )
+
+
+def _at_the_router(c: WorkloadClass, plan: Plan, to: Iterable[str]) -> LatencyTarget:
+    """The class's target without the longest round trip to where it goes, which no router sees."""
+    if c.target.ttft_seconds is None:
+        return c.target
+    longest = max(plan.round_trip_seconds(c, name) for name in to)
+    return replace(c.target, ttft_seconds=c.target.ttft_seconds - longest)
 
 
 def _pool(
     plan: Plan, pool: PlannedPool, endpoints: tuple[str, ...], rates: Mapping[str, float]
 ) -> RoutedPool:
+    far = {c.name: plan.round_trip_seconds(c, pool.name) for c in plan.workload.classes}
     able = (
         row.workload_class
         for row in plan.performance
-        if row.configuration == pool.configuration.id and row.requests_per_second > 0
+        if row.configuration == pool.configuration.id
+        and row.requests_per_second > 0
+        and row.round_trip_seconds == far.get(row.workload_class)
     )
     return RoutedPool(
         name=pool.name,
@@ -263,6 +283,11 @@ def _faults(config: RouterConfig) -> Iterator[str]:
             yield f"{what} {unprintable[0]!r} has characters that cannot stand in a header"
         if not names and what != "endpoint":
             yield f"there must be at least one {what}"
+    origins = {c.origin for c in config.classes}
+    if "" in origins and len(origins) > 1:
+        yield "all classes have an origin, or none has"
+    if config.origin and config.origin not in origins:
+        yield f"origin: no class comes from {config.origin}"
     for name in classes:
         if name not in config.shares:
             yield f"shares: class {name} has none"

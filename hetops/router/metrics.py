@@ -37,6 +37,12 @@ def _lines(config: RouterConfig, tally: Tally, moment: Moment) -> Iterator[str]:
         yield _sample("hetops_spilled_total", {"class": name}, count)
     for name, kind, help_, value in (
         ("hetops_retries_total", "counter", "Requests sent again to another replica.", tally.retries),
+        (
+            "hetops_unknown_origins_total",
+            "counter",
+            "Requests that named an origin which no class has.",
+            tally.unknown_origins,
+        ),
         ("hetops_connections", "gauge", "Connections of clients.", moment.connections),
         (
             "hetops_observations_dropped_total",

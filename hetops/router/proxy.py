@@ -19,7 +19,7 @@ from hetops.domain import codec
 from hetops.domain.observation import Observation, Outcome
 from hetops.router import asks, heads, metrics
 from hetops.router.auth import allowed
-from hetops.router.classify import Classifier, LearntLengths, Lengths
+from hetops.router.classify import LearntLengths, Lengths
 from hetops.router.client import ClientConnection
 from hetops.router.config import Limits, RoutedService, RouterConfig
 from hetops.router.decide import Choice, Dispatcher, Unroutable
@@ -28,6 +28,7 @@ from hetops.router.exchange import Exchange, Job
 from hetops.router.heads import Header
 from hetops.router.health import Fault
 from hetops.router.observe import Observer
+from hetops.router.origins import Origins
 from hetops.router.probes import probe, probe_service
 from hetops.router.refusals import Refusal, unauthorised, unavailable
 from hetops.router.requests import Answering, Request, RequestHead
@@ -61,8 +62,7 @@ class Router:
         self._keys = orders.keys
         self._service_keys = orders.service_keys
         self._services = _services(orders.config)
-        self._classes = frozenset(c.name for c in orders.config.classes)
-        self._classifier = Classifier(orders.config.classes)
+        self._origins = Origins(orders.config)
         self._dispatcher = Dispatcher(orders.config)
         self._learnt = LearntLengths()
         self._tally = Tally()
@@ -102,8 +102,7 @@ class Router:
         """Goes by other orders from now on; requests under way go on as they are."""
         self.config, self._keys = orders.config, orders.keys
         self._service_keys, self._services = orders.service_keys, _services(orders.config)
-        self._classes = frozenset(c.name for c in orders.config.classes)
-        self._classifier = Classifier(orders.config.classes)
+        self._origins = Origins(orders.config)
         self._tally.begin_anew(self._dispatcher.reconfigure(orders.config))
         self._engines.forget(frozenset(e.url for e in self._dispatcher.endpoints()))
         if orders.config.observations_file != self._observer.path:
@@ -342,7 +341,10 @@ class Router:
             output_limit=ask.output_limit,
             output_tokens=ask.output_tokens,
         )
-        if ask.workload_class and ask.workload_class not in self._classes:
+        self._tally.unknown_origins += bool(ask.origin) and not self._origins.knows(ask.origin)
+        origin = self._origins.of(ask.origin)
+        given = self._origins.named(ask.workload_class, origin)
+        if ask.workload_class and not given:
             known = ", ".join(c.name for c in self.config.classes)
             raise Refusal(
                 400,
@@ -353,7 +355,7 @@ class Router:
         return Job(
             request=request,
             ask=ask,
-            workload_class=ask.workload_class or self._classifier.classify(lengths, self._learnt),
+            workload_class=given or self._origins.classify(origin, lengths, self._learnt),
             lengths=lengths,
             request_id=_given_id(request) or next(self._ids).encode(),
         )

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import ClassVar
 
+from hetops.domain.added import ADDED
 from hetops.domain.observation import Outcome
 from hetops.domain.workload import LatencyTarget
 from hetops.router.config import RoutedClass, RoutedPool, RouterConfig
@@ -93,6 +94,8 @@ class RouterStatus:
     observations_dropped: int
     warnings: tuple[str, ...] = ()
     """Files that could not be read again, and like things that a person should look at."""
+    unknown_origins: int = field(default=0, metadata=ADDED)
+    """Requests that named an origin which no class has; they were taken as if they had named none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +129,7 @@ def router_status(config: RouterConfig, tally: Tally, moment: Moment) -> RouterS
         connections=moment.connections,
         observations_dropped=moment.observations_dropped,
         warnings=moment.warnings,
+        unknown_origins=tally.unknown_origins,
     )
 
 

@@ -91,6 +91,8 @@ class Tally:
         self.recent: dict[str, Recent] = {}
         self.outcomes: Counter[Outcome] = Counter()
         self.retries = 0
+        self.unknown_origins = 0
+        """Requests whose header names an origin that there is not."""
         self.spills: Counter[str] = Counter()
         """By class."""
 

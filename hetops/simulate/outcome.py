@@ -84,9 +84,14 @@ class Served:
 
 
 def served(
-    arrivals: Arrivals, record: Record, classes: Sequence[WorkloadClass], label: Sequence[int]
+    arrivals: Arrivals,
+    record: Record,
+    classes: Sequence[WorkloadClass],
+    label: Sequence[int],
+    round_trips: Floats | None = None,
 ) -> Served:
-    """The record of those arrivals; `label` is each one's class by its index."""
+    """The record of those arrivals; `label` is each one's class by its index. TTFT is as seen from where it came, with the seconds
+    there and back, by class (rows) and pool."""
     first, ended = np.array(record.first_at), np.array(record.ended_at)
     answered = np.array([outcome is Outcome.OK for outcome in record.outcomes])
     gaps = arrivals.output_tokens - 1
@@ -94,6 +99,9 @@ def served(
     counted = answered & (gaps > 0)
     tpot[counted] = (ended[counted] - first[counted]) / gaps[counted]
     ttft, of = first - arrivals.at_seconds, np.array(label, dtype=np.int64)
+    if round_trips is not None:
+        pools = np.array(record.pools, dtype=np.int64)
+        ttft = ttft + np.where(pools >= 0, round_trips[of, pools], 0.0)
     bounds = np.array([_bounds(c) for c in classes])[of]
     return Served(
         label=of,

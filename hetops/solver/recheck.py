@@ -15,6 +15,7 @@ from fractions import Fraction
 from hetops.domain import codec
 from hetops.domain.plan import ClassShare, Plan, PlanLimits, PlannedPool
 from hetops.solver.certify import TOLERANCE, Violation, relative_gap
+from hetops.solver.recheck_network import broken_network, egress_to, round_trip
 from hetops.solver.recheck_services import broken_services
 from hetops.solver.recheck_terms import (
     broken_losses,
@@ -45,6 +46,7 @@ def recheck(plan: Plan) -> tuple[Violation, ...]:
     return (
         *_unserved_classes(plan),
         *_overloaded_pools(plan, limits),
+        *broken_network(plan),
         *broken_services(plan, limits),
         *_broken_limits(plan, limits),
         *_broken_budgets(plan, limits),
@@ -123,11 +125,11 @@ def _load_of(pool: PlannedPool, used: Fraction, plan: Plan, limits: PlanLimits) 
 
 def _replica_rate(plan: Plan, pool: str, workload_class: str) -> Fraction:
     """What one replica may be planned with, by the plan's own row; 0 where there is none, or more than one."""
-    configuration = plan.pool(pool).configuration.id
+    key = (plan.pool(pool).configuration.id, workload_class, round_trip(plan, workload_class, pool))
     rows = [
         row
         for row in plan.performance
-        if row.configuration == configuration and row.workload_class == workload_class
+        if (row.configuration, row.workload_class, row.round_trip_seconds) == key
     ]
     if len(rows) != 1:
         return Fraction(0)
@@ -167,15 +169,16 @@ def _broken_budgets(plan: Plan, limits: PlanLimits) -> Iterator[Violation]:
             for name, n in rented.items()
             if offers[name].provider == provider
         )
-        cost = sum(paid, Decimal(0))
-        if cost > most:
+        cost = sum(paid, egress_to(plan, provider))
+        if cost > _with_rounding(most, plan):
             message = f"costs {cost} usd_per_hour, the budget is {most}"
             yield Violation(rule="provider budgets", subject=provider, message=message)
 
 
 def _with_rounding(budget: Decimal, plan: Plan) -> Fraction:
     """A budget; where requests are paid for, with what rounding their cost may add."""
-    return Fraction(budget) * (1 + TOLERANCE * any(one.usd_per_hour for one in plan.services))
+    paid = plan.egress_usd_per_hour or any(one.usd_per_hour for one in plan.services)
+    return Fraction(budget) * (1 + TOLERANCE * bool(paid))
 
 
 def _wrong_totals(plan: Plan, limits: PlanLimits) -> Iterator[Violation]:

@@ -5,13 +5,14 @@ Shares no code with how services become rows, nor with how a plan is made of an 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from fractions import Fraction
 
 from hetops.domain.plan import Plan, PlanLimits
 from hetops.domain.service import PlannedService, Service
 from hetops.domain.workload import WorkloadClass
 from hetops.solver.certify import TOLERANCE, Violation
+from hetops.solver.recheck_network import round_trip
 from hetops.solver.terms import exact
 
 _STEP = Fraction(1, 10**6)
@@ -28,7 +29,12 @@ def broken_services(plan: Plan, limits: PlanLimits) -> Iterator[Violation]:
             for share in plan.shares
             if share.pool == one.name and share.workload_class in classes
         }
-        for message in (*_misplaced(one, taken, classes), *overtaxed(one, taken, plan, limits)):
+        late = {
+            name
+            for name, k in classes.items()
+            if not _keeps(one.service, k, round_trip(plan, name, one.name))
+        }
+        for message in (*_misplaced(one, taken, late), *overtaxed(one, taken, plan, limits)):
             yield Violation(rule="services", subject=one.name, message=message)
         yield from _wrong_cost(one, taken, classes)
 
@@ -48,19 +54,18 @@ def overtaxed(
             yield f"takes {float(asked):g} {what} a minute, {float(exact(most) * free):g} of {most:g} may be planned"
 
 
-def _misplaced(
-    one: PlannedService, taken: Mapping[str, Fraction], classes: Mapping[str, WorkloadClass]
-) -> Iterator[str]:
+def _misplaced(one: PlannedService, taken: Iterable[str], late: Collection[str]) -> Iterator[str]:
     for name in taken:
         if name not in one.serves:
             yield f"does not serve {name}"
-        elif not _keeps(one.service, classes[name]):
+        elif name in late:
             yield f"does not keep the targets of {name}, or takes too few tokens"
 
 
-def _keeps(service: Service, k: WorkloadClass) -> bool:
+def _keeps(service: Service, k: WorkloadClass, round_trip_seconds: float) -> bool:
+    ttft = service.ttft_seconds + round_trip_seconds
     slow = (
-        k.target.ttft_seconds is not None and service.ttft_seconds > k.target.ttft_seconds,
+        k.target.ttft_seconds is not None and ttft > k.target.ttft_seconds,
         k.target.tpot_seconds is not None and service.tpot_seconds > k.target.tpot_seconds,
     )
     return not any(slow) and k.input_tokens.p99 + k.output_tokens.p99 <= service.max_context_tokens

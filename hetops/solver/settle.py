@@ -37,6 +37,9 @@ from hetops.solver.terms import Role, Service
 
 COST_SLACK = 1e-8
 """Part of the cost, or of a maximal rate, that evening out may give up: rounding of the solver's."""
+DEARER = 1e-6
+"""Part of the cost from which on a share with egress is dearer by its reduced cost, and gets none of that slack: egress costs so little
+that the slack would pay for a share which is no noise, and a class is promised what its slowest pool gives."""
 
 MOST_LEVELLED = 20_000
 """Variables of a model in which pool after pool is made as empty as can be; beyond, only the fullest of each stretch."""
@@ -82,16 +85,20 @@ def settle(formulation: Formulation, values: Floats) -> Settled:
 
 def _evened(formulation: Formulation, whole: Floats) -> Floats:
     """All variables, with the whole numbers fixed: first as cheap or as fast as can be, then as even as that allows."""
-    best = highs.run(with_whole(formulation.model, whole), on_interrupt=OnInterrupt.FINISH)
+    fixed = with_whole(formulation.model, whole)
+    best = highs.run(fixed, on_interrupt=OnInterrupt.FINISH)
     if not best.found:
         raise HetopsError("the chosen fleet does not serve the demand", hint="report this problem file")
     kept = _kept(formulation, whole, best.objective)
     values, frame = best.values, formulation.frame
     pools = np.flatnonzero(whole[: frame.sizes[Block.NODES]])
     settled: dict[int, float] = {}
+    dearer = list(_dearer(formulation.frame, fixed, best))
     for _ in pools if frame.size <= MOST_LEVELLED else pools[:1]:
         model = _level_model(formulation, whole, kept, settled)
-        even = highs.run(with_whole(model, whole), on_interrupt=OnInterrupt.FINISH)
+        levelled = with_whole(model, whole)
+        levelled.upper[dearer] = 0.0
+        even = highs.run(levelled, on_interrupt=OnInterrupt.FINISH)
         if not even.found:
             break  # a level settled a rounding error too low; the last answer stands
         values = even.values
@@ -105,6 +112,16 @@ def _evened(formulation: Formulation, whole: Floats) -> Floats:
         if not tight or len(settled) >= len(pools):
             break
     return values
+
+
+def _dearer(frame: Frame, fixed: MatrixModel, best: highs.Answer) -> Iterator[int]:
+    """Shares whose answers cost something on their way, and that nothing as good as can be has."""
+    reduced = fixed.cost - fixed.weighed_rows(best.row_duals)
+    for k, (_, place, w) in enumerate(frame.pairs):
+        at, index = frame.places[place], frame.share(k)
+        egress = not isinstance(at, Service) and at.usd_per_request.get(frame.classes[w].name)
+        if egress and reduced[index] > DEARER * max(abs(best.objective), 1.0):
+            yield index
 
 
 def _kept(formulation: Formulation, whole: Floats, best: float) -> tuple[Row, ...]:

@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Meta
 
 from hetops.domain.model import Precision
+from hetops.domain.network import BYTES_PER_OUTPUT_TOKEN
 from hetops.domain.offer import Market, Trait
 from hetops.domain.service import key_fault, url_fault
 from hetops.domain.units import HOURS_PER_DAY, HOURS_PER_MONTH, MINUTES_PER_HOUR
@@ -93,6 +94,8 @@ class ClassSpec(Table, frozen=True, kw_only=True):
     """Another target than that of `[targets]`."""
     deadline_hours: Hours | None = None
     """Batch work may wait so long for a period in which it costs less; only with `[policy.day]`."""
+    origin: str = ""
+    """Where all its requests come from, by its name in `[[origins]]`; empty spreads them over these."""
 
     def __post_init__(self) -> None:
         _demand_batch(self.deadline_hours, self.priority)
@@ -117,6 +120,8 @@ class WorkloadSpec(Table, frozen=True, kw_only=True):
     """How much of the trace to take; empty takes the rest."""
     prefix_share: Share = 0.0
     """Share of every prompt's tokens, from its beginning, that engines will find in their prefix caches: what one measured."""
+    bytes_per_output_token: Annotated[float, Meta(gt=0, le=1e6)] = BYTES_PER_OUTPUT_TOKEN
+    """What a token of an answer takes on its way to `[[origins]]`: streamed, an event and a packet; unstreamed some 5."""
     classes: tuple[ClassSpec, ...] = ()
 
     def __post_init__(self) -> None:
@@ -265,6 +270,34 @@ class OverflowSpec(Table, frozen=True, kw_only=True):
             )
 
 
+class OriginSpec(Table, frozen=True, kw_only=True):
+    """Where requests come from: a region of users, an office, another cloud."""
+
+    name: Name
+    """What classes, plans and the router's header call it: at most 32 of a-z, 0-9 and `-`."""
+    share: Recovery | None = None
+    """Part of the requests of every class that has no origin of its own; of all origins together 1."""
+
+
+class NetworkSpec(Table, frozen=True, kw_only=True):
+    """The ways between origins and places that serve. Of the tables that fit a way the last that gives a figure counts."""
+
+    origins: tuple[str, ...] = ()
+    """Names in `[[origins]]`; empty means every origin."""
+    places: tuple[str, ...] = ()
+    """Names or patterns: a provider, a region, a zone, `aws/us-*`, or an overflow service; empty means every place."""
+    round_trip_seconds: Annotated[float, Meta(ge=0, le=10)] | None = None
+    """There and back over an open connection, by the way that requests take; taken off the TTFT target."""
+    usd_per_gb: Cost | None = None
+    """Egress: what the provider bills for 10^9 bytes that leave it for the origin. Services bill none."""
+
+    def __post_init__(self) -> None:
+        if self.round_trip_seconds is None and self.usd_per_gb is None:
+            raise ValueError("it says nothing: give round_trip_seconds, usd_per_gb or both")
+        if self.usd_per_gb is not None and not 0 <= self.usd_per_gb < _NO_BUDGET_USD:
+            raise ValueError("usd_per_gb must be at least 0, and a price")
+
+
 class EngineSpec(Table, frozen=True, kw_only=True):
     """Serving engines: which may be chosen, and the settings of each."""
 
@@ -287,6 +320,8 @@ class RouterSpec(Table, frozen=True, kw_only=True):
     """Taken by nobody else when `up` begins."""
     api_keys_file: str = ""
     """A file of one key a line, mode 0600; empty lets `up` make one."""
+    origin: str = ""
+    """Where requests come from that name no origin; empty spreads them over `[[origins]]` as planned."""
 
 
 class SurviveSpec(Table, frozen=True, kw_only=True):
@@ -464,6 +499,8 @@ class Spec(Table, frozen=True, kw_only=True):
     offers: OffersSpec = OffersSpec()
     reserved: tuple[ReservedSpec, ...] = ()
     overflow: tuple[OverflowSpec, ...] = ()
+    origins: tuple[OriginSpec, ...] = ()
+    network: tuple[NetworkSpec, ...] = ()
     engine: EngineSpec = EngineSpec()
     router: RouterSpec = RouterSpec()
     policy: PolicySpec = PolicySpec()

@@ -5,11 +5,12 @@ The plans say what is meant, the preview says which nodes change, the survey say
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from enum import StrEnum
 from typing import ClassVar
 
+from hetops.domain.added import ADDED
 from hetops.domain.plan import Plan, PlannedPool
 from hetops.domain.service import PlannedService
 from hetops.domain.units import usd_per_month
@@ -102,6 +103,9 @@ class FleetDiff:
     shares: tuple[ShareDiff, ...] = ()
     """Shares that differ; without a fleet on one side, all of the other's."""
     drift: tuple[Drift, ...] = ()
+    egress_usd_per_hour_before: Decimal = field(default=Decimal(0), metadata=ADDED)
+    """Of the whole cost, what answers cost on their way to where requests come from."""
+    egress_usd_per_hour_after: Decimal = field(default=Decimal(0), metadata=ADDED)
 
 
 def fleet_diff(
@@ -137,6 +141,8 @@ def fleet_diff(
         targets=targets,
         shares=_shares(before, after),
         drift=drift,
+        egress_usd_per_hour_before=before.egress_usd_per_hour if before else Decimal(0),
+        egress_usd_per_hour_after=after.egress_usd_per_hour if after else Decimal(0),
     )
     return replace(diff, summary=_summary(diff))
 
@@ -155,7 +161,16 @@ def _meaning(plan: Plan) -> object:
         (p.name, p.offer.id, p.usd_per_hour, p.configuration, p.nodes, p.replicas_per_node, p.step_times)
         for p in plan.pools
     )
-    return plan.deployment, plan.model, plan.workload, plan.shares, plan.forecasts, pools, plan.services
+    return (
+        plan.deployment,
+        plan.model,
+        plan.workload,
+        plan.shares,
+        plan.forecasts,
+        pools,
+        plan.services,
+        plan.network,
+    )
 
 
 def _pools(before: Plan | None, after: Plan | None, changes: Changes) -> tuple[PoolDiff, ...]:

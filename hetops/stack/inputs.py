@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from hetops.domain.added import ADDED
 from hetops.domain.plan import Plan
 
 
@@ -19,6 +20,8 @@ class RouterInputs:
     """Where the program writes what the router reads and watches."""
     api_keys_file: str = ""
     observations_file: str = ""
+    origin: str = field(default="", metadata=ADDED)
+    """Where requests come from that name no origin."""
 
     def __post_init__(self) -> None:
         if not 0 < self.port < 65536:

@@ -127,7 +127,7 @@ def test_an_endpoint_is_measured_as_the_configuration_that_it_is_said_to_be(fore
     assert {m.concurrency for m in found.measurements} >= {1}
     assert measurements.read(foreign / ".hetops" / "measurements") == found.measurements
     rows = pose(asked(foreign)).table.rows.items()
-    assert {row.evidence.layer for (of, _), row in rows if of == LOCAL} == {EvidenceLayer.MEASURED}
+    assert {row.evidence.layer for (of, *_), row in rows if of == LOCAL} == {EvidenceLayer.MEASURED}
 
 
 def test_an_endpoint_of_an_unknown_configuration_is_refused_with_the_nearest(foreign: Path) -> None:

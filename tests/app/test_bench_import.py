@@ -47,7 +47,7 @@ def test_imported_runs_are_the_evidence_of_the_next_plan(folder: Path) -> None:
     assert all(rate > 0 for rate in found.estimated_requests_per_second)
     assert any("meta-llama/Llama-3.1-8B-Instruct" in w for w in found.warnings)
     rows = pose(asked(folder)).table.rows.items()
-    assert {row.evidence.layer for (of, _), row in rows if of == LOCAL} == {EvidenceLayer.MEASURED}
+    assert {row.evidence.layer for (of, *_), row in rows if of == LOCAL} == {EvidenceLayer.MEASURED}
     text = report.imported_as_text(found)
     assert "Recorded for planning: 2 measurements" in text
     assert LOCAL in text

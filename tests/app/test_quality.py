@@ -46,7 +46,7 @@ def test_a_floor_of_the_model_removes_what_loses_more_and_the_plan_says_so_and_w
 def test_a_floor_of_one_class_keeps_a_precision_from_it_and_from_no_other(folder: Path) -> None:
     write(folder, short='task = "knowledge"\nquality_floor = 0.99')
     posed = pose(asked(folder))
-    rates = {(of, name): row for (of, name), row in posed.table.rows.items() if "/fp8/" in of}
+    rates = {(of, name): row for (of, name, _), row in posed.table.rows.items() if "/fp8/" in of}
     assert rates
     short = [row for (_, name), row in rates.items() if name == "short"]
     assert all(row.requests_per_second == 0 and "98.5%" in row.reason for row in short)
