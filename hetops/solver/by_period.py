@@ -42,8 +42,11 @@ STEP = 0.5
 FIRST_REACH = 0.2
 """How far the next prices of ties other than starts may be from the last, in parts of their mean."""
 
-BOLDER, LESS_BOLD, LEAST_BOLD = 2.0, 0.5, 0.05
+BOLDER, LESS_BOLD, LEAST_BOLD, MOST_BOLD = 2.0, 0.5, 0.05, 4.0
 """What that is multiplied by where prices proved more, and where they did not; searches are not made finer than by the last."""
+
+STUCK = 0.25
+"""How little bold a search is whose last prices have not proved more, one after the other."""
 
 MOST_NEAR = 2
 """Neighbouring windows that are made better together, where other ties than starts are there."""
@@ -63,8 +66,11 @@ MOST_JOINED = 8
 MOST_WEIGHED = 40
 """Fleets of each of two windows by which it is told what joining them might prove."""
 
-WORTH_JOINING = 0.5
+WORTH_JOINING = 0.8
 """Windows join where that may prove this part of the most that any two may, or more."""
+
+TIME_GROWS = 3
+"""A window takes about so many powers of its length to search."""
 
 PART_OF_TIME = 0.2
 """Of the time that is left: what one search among the fleets of all windows may take."""
@@ -208,7 +214,9 @@ class _Reached:
         bound = float(bounds.sum()) + loose
         if bound <= self.bound:
             return replace(self, bold=self.bold * LESS_BOLD)
-        return replace(self, bound=bound, bounds=bounds, prices=prices, bold=self.bold * BOLDER)
+        return replace(
+            self, bound=bound, bounds=bounds, prices=prices, bold=min(self.bold * BOLDER, MOST_BOLD)
+        )
 
     def having(self, values: Floats) -> _Reached:
         """With an answer, if it is better."""
@@ -234,7 +242,7 @@ class _Reached:
             if len(self.bounds)
             else self.bounds
         )
-        return replace(self, windows=windows, fleets=fleets, bounds=bounds)
+        return replace(self, windows=windows, fleets=fleets, bounds=bounds, bold=1.0)
 
     def told_prices(self, unit: float) -> dict[object, float]:
         """The prices of ties between windows by what these limit, in units of the objective that are worth so much each."""
@@ -478,8 +486,8 @@ class _Rounds:
         """Whether better prices may prove enough, or at least more than longer windows would in the same time."""
         left = promising.promised - reached.bound
         beyond = reached.cost - promising.promised
-        if left <= self.gap * PART_OF_GAP * abs(reached.cost):
-            return False  # No more than what single searches leave open.
+        if left <= self.gap * PART_OF_GAP * abs(reached.cost) or reached.bold <= STUCK:
+            return False  # No more than what single searches leave open, or nothing was better near the best prices.
         return beyond <= self.gap * abs(reached.cost) or left > beyond * WORTH_PROVING
 
     def _worth_joining(self, reached: _Reached) -> list[int]:
@@ -489,7 +497,7 @@ class _Rounds:
             return []
         gains = np.array([fleets.gain(w, reached.prices, MOST_WEIGHED) for w in range(windows.count)])
         lengths = np.bincount(windows.window_of)
-        worth = gains / (lengths + np.roll(lengths, 1)) ** 2
+        worth = gains / (lengths + np.roll(lengths, 1)) ** TIME_GROWS
         missing = reached.cost * (1 - self.gap) - reached.bound
         chosen: list[int] = []
         taken: set[int] = set()
