@@ -321,7 +321,11 @@ class _Rounds:
 
     def better(self, reached: _Reached) -> Iterator[_Reached]:
         """Ever further, until the gap is reached, or nothing is left to prove, or no time."""
-        number, further = 0, self._proven(reached, reached.prices)
+        number = 0
+        if not reached.windows.tied_by_starts_alone:
+            reached = self._polished(reached)
+            yield reached
+        further = self._proven(reached, reached.prices)
         while further is not None:
             number += 1
             reached = self._answered(further)
