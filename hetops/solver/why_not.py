@@ -114,8 +114,9 @@ def _its_price(case: Case, name: str, offers: frozenset[str], forced: Solution) 
     saved = case.solution.usd_per_hour - (forced.usd_per_hour - own)
     nodes = sum(pool.nodes for pool in forced.pools if pool.offer in offers)
     before, after = (amount(s.objective, case.unit) for s in (case.solution, forced))
+    others = f"{dollars(abs(saved))} {'less' if saved > 0 else 'more'}" if saved else "nothing less"
     text = (
         f"No limit pays, its price does: {nodes} node{'s' * (nodes != 1)} of {name} for {dollars(own)} per hour"
-        f" and {dollars(saved) if saved else 'nothing'} less on others ({after} instead of {before})."
+        f" and {others} on others ({after} instead of {before})."
     )
     return replace(case.told(Topic.PRICE, text, name), before=case.solution.objective, after=forced.objective)
