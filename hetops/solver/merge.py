@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hetops.domain import codec
+from hetops.errors import TimeoutExpiredError
 from hetops.solver import crowd
 from hetops.solver.certify import TOLERANCE, ScarcityPrices, relative_gap, weak_duality_bound
 from hetops.solver.crowd import Found
@@ -41,6 +42,9 @@ Search = Callable[[Problem, float], Solution | Infeasible]
 
 MOST_CLASSES = 200
 """Problems of no more classes are searched as they are; of more, so many are told apart."""
+
+MOST_PARTED = 1_000
+"""Kinds of parts that a fleet which is no answer yet may be shared out in, and still be worth a search of its own."""
 
 COMPETES = 0.1
 """Logarithm of how much dearer than its cheapest column one may be and still matter: a tenth, or thereabouts."""
@@ -132,7 +136,7 @@ def _nearly(merged: Merged, wanted: _Wanted) -> Solution | Infeasible:
     bounds = [certified, known.bound]
     best: Solution | None = None
     for grouping in _groupings(everywhere, merged, known, charges):
-        found = wanted.search(grouping.problem, patience.left / 2)
+        found = _in_time(grouping.problem, wanted)
         if isinstance(found, Solution):
             best = _better(best, _bounded(_unmerged(grouping, found), bounds, wanted.gap))
         if best is not None and best.within_gap and known.good:
@@ -142,6 +146,14 @@ def _nearly(merged: Merged, wanted: _Wanted) -> Solution | Infeasible:
     if best is not None and math.isfinite(patience.left):
         return best
     return wanted.search(problem, patience.left)  # with every class, however large its model is
+
+
+def _in_time(problem: Problem, wanted: _Wanted) -> Solution | Infeasible | None:
+    """The answer to a problem of few classes; None where half the time that is left does not suffice for a fleet."""
+    try:
+        return wanted.search(problem, wanted.patience.left / 2)
+    except TimeoutExpiredError:
+        return None
 
 
 def _known(everywhere: _Classes, wanted: _Wanted) -> Found:
@@ -174,7 +186,9 @@ def _groupings(
 ) -> Iterator[Merged]:
     """Ways to merge the classes, the most promising first."""
     if known.best and known.best.ways.size:
-        yield _as_filled(everywhere, known, known.best)
+        filled = _as_filled(everywhere, known, known.best)
+        if known.good or len(filled.members) <= MOST_PARTED:
+            yield filled
     if charges is not None:
         costs = everywhere.loads * charges
         dearer = np.minimum(np.log(costs / costs.min(axis=1, keepdims=True)), COMPETES)
