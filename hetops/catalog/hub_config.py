@@ -23,7 +23,7 @@ _QUANTIZED = {
     "awq": Precision.INT4,
     "gptq": Precision.INT4,
     "mxfp4": Precision.FP4,
-    "bitsandbytes": Precision.INT8,
+    "bitsandbytes": Precision.INT8_WEIGHTS,
 }
 _STORED = {
     ("int", "4"): Precision.INT4,
@@ -262,12 +262,16 @@ def _quantized(shape: _Shape, told: Any) -> Precision:
     groups = keys.get("config_groups")
     first = next(iter(groups.values()), None) if isinstance(groups, dict) else None
     weights = first.get("weights") if isinstance(first, dict) else None
-    if isinstance(weights, dict):
+    if isinstance(first, dict) and isinstance(weights, dict):
         stored = str(weights.get("type", "")), str(weights.get("num_bits", ""))
+        alone = not first.get("input_activations")
     else:
         stored = "int", "4" if keys.get("load_in_4bit") else str(keys.get("bits", ""))
+        alone = True
     method = str(keys.get("quant_method", "")).lower()
     precision = _STORED.get(stored) or _QUANTIZED.get(method)
+    if precision is Precision.INT8 and alone:
+        return Precision.INT8_WEIGHTS
     if precision is None:
         raise HetopsError(
             f"{shape.file}: quantization_config.quant_method {method!r} is not known, and no config_groups tell its bits",

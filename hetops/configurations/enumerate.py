@@ -140,8 +140,9 @@ _SIXTEEN_BIT = (Precision.BF16, Precision.FP16)
 
 
 def runs(precision: Precision, gpu: GpuType, native: Precision = Precision.BF16) -> bool:
-    """vLLM's quantization table: FP8 natively from Ada on and weight-only from Turing on; INT8 W8A8 from Turing to Hopper;
-    INT4 kernels from Ampere to Hopper; FP4 on Blackwell. Blackwell rows for INT4 are not in the table: refused. Of other
+    """vLLM's quantization table: FP8 natively from Ada on and weight-only from Turing on; INT8 W8A8 from Turing to Hopper,
+    weights alone from Volta on (GPTQ); INT4 kernels from Ampere to Hopper; FP4 on Blackwell. Blackwell rows for INT4 and for INT8 weights
+    are not in the table: refused. Of other
     vendors' parts 16 bit, and FP8 with arithmetic for it. Models published in MXFP4 (`native`) run from Ampere and MI300 on, their
     weights multiplied in 16 bit where there is no FP4 (vLLM's recipe for gpt-oss)."""
     if precision is native is Precision.FP4:
@@ -154,6 +155,7 @@ def runs(precision: Precision, gpu: GpuType, native: Precision = Precision.BF16)
         Precision.BF16: True,  # served as FP16 where the hardware has no BF16
         Precision.FP8: capability >= 7.5,
         Precision.INT8: 7.5 <= capability < 10.0 and gpu.int8_tops is not None,
+        Precision.INT8_WEIGHTS: 7.0 <= capability < 10.0,
         Precision.INT4: 8.0 <= capability < 10.0,
         Precision.FP4: gpu.fp4_tflops is not None,
     }.get(precision, False)

@@ -13,6 +13,9 @@ class Precision(StrEnum):
     BF16 = "bf16"
     FP8 = "fp8"
     INT8 = "int8"
+    """Weights and what they are multiplied with (W8A8)."""
+    INT8_WEIGHTS = "w8a16"
+    """Weights alone, multiplied in 16 bit: GPTQ of 8 bits, bitsandbytes."""
     INT4 = "int4"
     FP4 = "fp4"
     GGUF_Q8_0 = "q8_0"
@@ -31,6 +34,7 @@ _BYTES_PER_VALUE = {
     Precision.BF16: 2.0,
     Precision.FP8: 1.0,
     Precision.INT8: 1.0,
+    Precision.INT8_WEIGHTS: 1.0,
     Precision.INT4: 0.53,  # group of 128 with one 16-bit scale and one 4-bit zero point
     Precision.FP4: 0.5625,  # NVFP4: a block of 16 shares an 8-bit scale
     Precision.GGUF_Q8_0: 1.0625,  # 32 values and one 16-bit scale

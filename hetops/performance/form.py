@@ -172,5 +172,6 @@ def _of(p: Physics, values: Values, name: str) -> Floats:
 
 
 def _by_name(names: Names, value_of: Callable[[str], float]) -> Floats:
-    known, where = np.unique(names, return_inverse=True)  # without the inverse it would load numpy's masked arrays
+    # Without the inverse it would load numpy's masked arrays.
+    known, where = np.unique(names, return_inverse=True)
     return np.array([value_of(name) for name in known])[where]

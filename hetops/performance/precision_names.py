@@ -25,6 +25,8 @@ _ODD_BITS = re.compile(r"(?:mx)?f(?:p|loat)?6\w*|(?:u?i(?:nt)?)?[235](?:bits?)?"
 """Of these the nearest counts."""
 _METHODS = ("awq", "gptq", "marlin", "bnb", "bitsandbytes", "hqq", "exl2", "exl3")
 """They store four bits unless they say otherwise."""
+_ALONE = frozenset({*_METHODS, "w8a16", "weight", "weightonly", "wo"}) - {"marlin"}
+"""Words beside eight bits that say that weights alone have them."""
 
 
 def known_precision(text: str) -> Meant[Precision]:
@@ -52,7 +54,8 @@ def told_of(words: list[str]) -> Meant[Precision] | None:
     floating = any("fp8" in word for word in words)
     for word in (*words, *pairs):
         if found := _of_word(word, floating=floating):
-            return found
+            alone = found.thing is Precision.INT8 and not _ALONE.isdisjoint(words)
+            return Meant(thing=Precision.INT8_WEIGHTS) if alone else found
     return Meant(thing=Precision.INT4) if any(word in _METHODS for word in words) else None
 
 
@@ -84,6 +87,8 @@ def _of_word(word: str, *, floating: bool) -> Meant[Precision] | None:
 def _of_bits(weights: int, activations: int, *, floating: bool) -> Precision | None:
     if weights == 4:
         return Precision.FP4 if activations == 4 else Precision.INT4
+    if weights == 8 and activations == 8:
+        return Precision.FP8 if floating else Precision.INT8
     if weights == 8:
-        return Precision.FP8 if floating and activations == 8 else Precision.INT8
+        return Precision.FP8 if floating else Precision.INT8_WEIGHTS
     return Precision.BF16 if weights == 16 else None

@@ -32,6 +32,7 @@ _WEIGHTS: Mapping[Precision, str | None] = {
     Precision.FP16: None,
     Precision.FP8: "fp8",
     Precision.INT8: "sq",
+    Precision.INT8_WEIGHTS: "int8_wo",
     Precision.INT4: "int4_wo",
     Precision.FP4: "nvfp4",
 }

@@ -196,21 +196,23 @@ def test_layers_with_experts_may_be_told_one_by_one(tmp_path: Path) -> None:
     assert listed == every_second
 
 
-def group(bits: int, kind: str) -> dict[str, Any]:
-    return {"config_groups": {"group_0": {"weights": {"num_bits": bits, "type": kind}}}}
+def group(bits: int, kind: str, activations: object = None) -> dict[str, Any]:
+    weights = {"num_bits": bits, "type": kind}
+    return {"config_groups": {"group_0": {"weights": weights, "input_activations": activations}}}
 
 
 @pytest.mark.parametrize(
     ("quantization", "stored"),
     [
         ({"quant_method": "compressed-tensors", **group(4, "int")}, Precision.INT4),
-        ({"quant_method": "compressed-tensors", **group(8, "int")}, Precision.INT8),
+        ({"quant_method": "compressed-tensors", **group(8, "int", {"num_bits": 8})}, Precision.INT8),
+        ({"quant_method": "compressed-tensors", **group(8, "int")}, Precision.INT8_WEIGHTS),
         ({"quant_method": "compressed-tensors", **group(8, "float")}, Precision.FP8),
         ({"quant_method": "modelopt", "quant_algo": "NVFP4", **group(4, "float")}, Precision.FP4),
-        ({"quant_method": "gptq", "bits": 8}, Precision.INT8),
+        ({"quant_method": "gptq", "bits": 8}, Precision.INT8_WEIGHTS),
         ({"quant_method": "awq", "bits": 4}, Precision.INT4),
         ({"quant_method": "bitsandbytes", "load_in_4bit": True}, Precision.INT4),
-        ({"quant_method": "bitsandbytes", "load_in_8bit": True}, Precision.INT8),
+        ({"quant_method": "bitsandbytes", "load_in_8bit": True}, Precision.INT8_WEIGHTS),
         ({"quant_method": "fp8", "config_groups": []}, Precision.FP8),
     ],
 )
