@@ -122,7 +122,7 @@ def test_what_would_fit_is_told_and_what_a_gpu_runs(tmp_path: Path) -> None:
     assert "would fit: 1 x B200 (bf16)" in large
     old = hetops(tmp_path, *ASKED[:3], "--gpu", "A100-80GB-SXM", "--precision", "fp4").stderr
     assert "cannot run fp4 weights" in old
-    assert "it runs fp16, bf16, fp8, int8, int4" in old
+    assert "it runs fp16, bf16, fp8, int8, w8a16, int4" in old
     assert "config.json" in hetops(tmp_path, "estimate", "--model", "llama-9", "--gpu", "L4").stderr
 
 
