@@ -1,7 +1,7 @@
 """A period of an answer as an answer of its own: the same fleet, for what it serves then, checked and bounded alone.
 
-Decides no fleet and no share. What ties periods together, starts, waits, a mean budget, stays with the whole; a limit on
-shares of work that may wait holds over the whole, so it stays there too.
+Decides no fleet and no share. What ties periods together, starts, waits, a mean budget, stays with the whole; limits on
+shares, and on the quality, of work that may wait hold over the whole, so they stay there too.
 """
 
 from __future__ import annotations
@@ -68,13 +68,16 @@ def served_rates(problem: Problem, solution: Solution, period: SolvedPeriod) -> 
 
 def _alone(problem: Problem, solution: Solution, period: SolvedPeriod) -> Alone:
     rates = served_rates(problem, solution, period)
-    asked = any(rate > 0 for rate in rates.values())
+    asked, late = any(rate > 0 for rate in rates.values()), waiting(problem)
     question = replace(
         problem,
         periods=(),
         classes=tuple(
             replace(
-                c, requests_per_second=rates[c.name] if asked else c.requests_per_second, deadline_hours=None
+                c,
+                requests_per_second=rates[c.name] if asked else c.requests_per_second,
+                deadline_hours=None,
+                mean_quality=None if c.name in late else c.mean_quality,
             )
             for c in problem.classes
         ),

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from hetops.solver.checks.bounds import impossible_bounds, relative_gap
 from hetops.solver.checks.change import too_many_changes, wrong_changes
 from hetops.solver.checks.money import broken_budgets, broken_mean_budget, wrong_totals
+from hetops.solver.checks.quality import low_quality
 from hetops.solver.checks.risk import broken_share_limits
 from hetops.solver.checks.serve import (
     broken_handovers,
@@ -62,6 +63,7 @@ CHECKS_OF_TERMS = (
     "services",
     "service tokens",
     "share limits",
+    "mean quality",
     "losses",
     "deadlines",
     "mean budget",
@@ -89,6 +91,7 @@ _RULES: tuple[Check, ...] = (
     overloaded_services,
     overtaxed_services,
     broken_share_limits,
+    low_quality,
     uncovered_losses,
     late_work,
     broken_mean_budget,

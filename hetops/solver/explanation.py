@@ -38,6 +38,7 @@ class Topic(StrEnum):
     PROVIDER_BUDGET = "provider budget"
     POOLS = "pools"
     SHARE = "share"
+    QUALITY = "quality"
     LOSS = "loss"
     CHANGES = "changes"
     HEADROOM = "headroom"

@@ -20,6 +20,7 @@ from hetops.solver.matrix import INFINITY, Floats, MatrixModel, Row, assemble, w
 from hetops.solver.problem import Column, Mode, Problem
 from hetops.solver.rows.change import change_limit_rows, migration_rows, start_rows
 from hetops.solver.rows.money import budget_rows, mean_budget_rows, mean_spending, provider_budget_rows
+from hetops.solver.rows.quality import mean_quality_rows
 from hetops.solver.rows.risk import share_limit_rows
 from hetops.solver.rows.serve import (
     capacity_rows,
@@ -59,6 +60,7 @@ CONSTRAINTS: tuple[Constraint, ...] = (
     service_rows,
     service_token_rows,
     share_limit_rows,
+    mean_quality_rows,
     loss_rows,
     deferral_rows,
     mean_budget_rows,

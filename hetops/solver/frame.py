@@ -29,13 +29,14 @@ class LimitKind(StrEnum):
     POOLS = "pools"
     SHARE = "most share"
     LEAST_SHARE = "least share"
+    QUALITY = "mean quality"
     LOSS = "loss"
     CHANGES = "changes"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limit:
-    """One limit of a problem; `subject` is the id of its provider, offer, quota group, share limit or loss."""
+    """One limit of a problem; `subject` names its provider, offer, quota group, share limit, class or loss."""
 
     kind: LimitKind
     subject: str = ""
@@ -237,7 +238,7 @@ def _sizes(problem: Problem, minimise: Limit | None, columns: int, stretches: in
     }
 
 
-_OF_MANY_ROWS = (LimitKind.SHARE, LimitKind.LEAST_SHARE, LimitKind.LOSS)
+_OF_MANY_ROWS = (LimitKind.SHARE, LimitKind.LEAST_SHARE, LimitKind.QUALITY, LimitKind.LOSS)
 
 
 def deferrable(problem: Problem, demand: Demand) -> bool:

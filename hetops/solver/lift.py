@@ -26,6 +26,9 @@ def limits_of_terms(problem: Problem) -> Iterator[Limit]:
             yield Limit(kind=LimitKind.SHARE, subject=limit.id)
         if limit.at_least > 0:
             yield Limit(kind=LimitKind.LEAST_SHARE, subject=limit.id)
+    for demand in problem.classes:
+        if demand.mean_quality is not None:
+            yield Limit(kind=LimitKind.QUALITY, subject=demand.name)
     yield from (Limit(kind=LimitKind.LOSS, subject=loss.id) for loss in problem.losses if loss.kept_share > 0)
 
 
@@ -38,7 +41,7 @@ def needed(limit: Limit, least: float) -> Decimal:
     """The value of the limit that the least of what it limits asks for, rounded to the safe side."""
     if limit.kind is LimitKind.SHARE:
         return min(Decimal(least).quantize(SMALLEST_UNIT, rounding=ROUND_CEILING), Decimal(1))
-    if limit.kind in (LimitKind.LEAST_SHARE, LimitKind.LOSS):
+    if limit.kind in (LimitKind.LEAST_SHARE, LimitKind.QUALITY, LimitKind.LOSS):
         return max(Decimal(1 - least).quantize(SMALLEST_UNIT, rounding=ROUND_FLOOR), Decimal(0))
     return Decimal(least).quantize(SMALLEST_UNIT, rounding=ROUND_HALF_EVEN)
 
@@ -99,6 +102,15 @@ def _having_kept(problem: Problem, subject: str, value: Decimal) -> Problem:
     return replace(problem, losses=losses)
 
 
+def _mean_quality(problem: Problem, name: str) -> Decimal:
+    return next(Decimal(repr(c.mean_quality or 0.0)) for c in problem.classes if c.name == name)
+
+
+def _having_quality(problem: Problem, subject: str, value: Decimal) -> Problem:
+    classes = (replace(c, mean_quality=float(value)) if c.name == subject else c for c in problem.classes)
+    return replace(problem, classes=tuple(classes))
+
+
 def _having_changes(problem: Problem, _: str, value: Decimal) -> Problem:
     migration = problem.migration and replace(problem.migration, max_changed_nodes=int(value))
     return replace(problem, migration=migration)
@@ -150,6 +162,11 @@ _LEVERS: Mapping[LimitKind, _Lever] = {
             problem, limit, lambda one: replace(one, at_least=float(share))
         ),
         advice="lower the least share of {subject} from {now} to {least}",
+    ),
+    LimitKind.QUALITY: _Lever(
+        now=_mean_quality,
+        having=_having_quality,
+        advice="lower the mean quality of {subject} from {now} to {least}",
     ),
     LimitKind.LOSS: _Lever(
         now=lambda problem, loss: next(Decimal(repr(o.kept_share)) for o in problem.losses if o.id == loss),

@@ -106,6 +106,8 @@ class Demand:
     """Batch work: it may wait for a later period so long. Without it a request is served when it comes."""
     kv_gb_per_request: float = field(default=0.0, metadata=ADDED)
     """What goes from prefill to decode."""
+    mean_quality: float | None = field(default=None, metadata=ADDED)
+    """The least share of the 16-bit score that its requests get on average; None where nobody asks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,6 +132,8 @@ class Column:
     role: Role = field(default=Role.WHOLE, metadata=ADDED)
     kv_format: str = field(default="", metadata=ADDED)
     """Prefill hands over only to decode of the same format: model, precision of the KV cache, engine."""
+    quality: Mapping[str, float] = field(default_factory=dict, metadata=ADDED)
+    """By class, the share of the 16-bit score that it gives; a class that is absent gets all of it, 1."""
 
     @property
     def key(self) -> tuple[str, str]:
@@ -266,6 +270,7 @@ class Problem:
             not any(terms)
             and self.mean_budget_usd_per_hour is None
             and self.migration is None
+            and all(c.mean_quality is None for c in self.classes)
             and all(o.billing is Billing.RUNNING and o.lot_nodes == 1 for o in self.offers)
             and all(
                 c.parts_per_node == 1 and c.role is Role.WHOLE and not c.usd_per_request for c in self.columns
@@ -357,6 +362,8 @@ def _faults_of_classes(problem: Problem) -> Iterator[str]:
             yield f"class {demand.name!r}: deadline_hours {demand.deadline_hours} must be a number of at least 0"
         if not _rate(demand.kv_gb_per_request):
             yield f"class {demand.name!r}: kv_gb_per_request {demand.kv_gb_per_request} must be a number of at least 0"
+        if demand.mean_quality is not None and not _rate(demand.mean_quality):
+            yield f"class {demand.name!r}: mean_quality {demand.mean_quality} must be a share of at least 0, or null for none"
     if not any(rate > 0 for stretch in problem.stretches for rate in stretch.rates.values()):
         yield "classes: at least one needs requests_per_second above 0"
 
@@ -384,8 +391,12 @@ def _faults_of_columns(problem: Problem) -> Iterator[str]:
 
 
 def _faults_of_service(model_of: Mapping[str, str], column: Column) -> Iterator[str]:
-    """What is wrong with the prices, parts and model of a column; what each class asks for."""
+    """What is wrong with the prices, parts, quality and model of a column; what each class asks for."""
     yield from unknown("class", column.usd_per_request, model_of, "usd_per_request")
+    yield from unknown("class", column.quality, model_of, "quality")
+    for name, share in column.quality.items():
+        if not _rate(share):
+            yield f"quality[{name}] {share} must be a share of at least 0"
     for name, usd in column.usd_per_request.items():
         if not _amount(usd):
             yield f"usd_per_request[{name}] {usd} must be a number of at least 0"

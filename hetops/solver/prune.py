@@ -9,6 +9,7 @@ import numpy as np
 
 from hetops.solver.matrix import Floats
 from hetops.solver.problem import Column, Demand, Mode, Problem
+from hetops.solver.terms import FULL_QUALITY
 
 MOST_NODES = 1e12
 """A class that would take more nodes of a column is not served there: no fleet serves a part of it that a solver could see."""
@@ -41,15 +42,16 @@ def undominated(
     """`columns` without those that another on the same offer beats or equals in every class.
 
     Nodes of the loser can be swapped for nodes of the winner one for one: same price, stock and quota, no less
-    capacity, no more pools, no dearer requests. Nothing of the kind holds between offers, whose limits differ, nor
-    between columns of unlike parts, roles or start-up, nor for nodes that run already. Of equals the first stays.
+    capacity, no more pools, no dearer requests, no less quality where a class asks for a mean. Nothing of the kind holds
+    between offers, whose limits differ, nor between columns of unlike parts, roles or start-up, nor for nodes that run
+    already. Of equals the first stays.
     """
     run = {one.key for one in problem.migration.running} if problem.migration else set()
     by_kind: dict[object, list[tuple[Column, Floats]]] = {}
     for column in columns:
         rates = np.array([column.rate(c.name) for c in classes])
         usd = np.array([float(column.usd_per_request.get(c.name, 0)) for c in classes])
-        merits = np.concatenate((rates, -usd)) if usd.any() else rates
+        merits = np.concatenate((rates, _qualities(column, classes), -usd if usd.any() else usd[:0]))
         kind = (
             column.offer,
             column.parts_per_node,
@@ -67,3 +69,9 @@ def undominated(
         rivals.append((column, merits))
     kept = {column.key for rivals in by_kind.values() for column, _ in rivals}
     return tuple(column for column in columns if column.key in kept)
+
+
+def _qualities(column: Column, classes: tuple[Demand, ...]) -> Floats:
+    """What the column gives each class that asks for a mean; nothing where it cannot serve it."""
+    asked = (c.name for c in classes if c.mean_quality is not None)
+    return np.array([column.quality.get(n, FULL_QUALITY) if column.rate(n) > 0 else 0.0 for n in asked])

@@ -44,6 +44,7 @@ class RelaxationKind(StrEnum):
     POOLS = "pools"
     SHARE = "most share"
     LEAST_SHARE = "least share"
+    QUALITY = "mean quality"
     LOSS = "loss"
     CHANGES = "changes"
     HEADROOM = "headroom"

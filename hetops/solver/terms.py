@@ -36,6 +36,15 @@ class Role(StrEnum):
     """Prompts alone; the KV cache goes over a link to a column of role decode."""
     DECODE = "decode"
 
+    @property
+    def parts(self) -> tuple[Role, ...]:
+        """The parts of a request that a place of this role serves."""
+        return (Role.PREFILL, Role.DECODE) if self is Role.WHOLE else (self,)
+
+
+FULL_QUALITY = 1.0
+"""What a place gives of the 16-bit score where it says nothing of it."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Declared:
@@ -65,6 +74,8 @@ class Service:
     """Input and output of all classes together; None where nobody limits them."""
     tokens_per_request: Mapping[str, float] = field(default_factory=dict, metadata=ADDED)
     """By class: what a request counts for against that limit; one that is absent counts for nothing."""
+    quality: Mapping[str, float] = field(default_factory=dict, metadata=ADDED)
+    """By class, as that of a `Column`."""
     provider: str = ""
     zone: str = ""
     market: str = "token"
@@ -79,12 +90,13 @@ class Service:
             if most is not None and not _rate(most):
                 faults.append(f"{name} {most}")
         faults += [f"tokens_per_request[{c}] {n}" for c, n in self.tokens_per_request.items() if not _rate(n)]
+        faults += [f"quality[{c}] {share}" for c, share in self.quality.items() if not _rate(share)]
         if faults:
             raise ValueError(f"service {self.id!r}: {', '.join(faults)} must be a number of at least 0")
 
     def strangers(self, declared: Declared) -> Iterator[str]:
         """What it refers to that nobody declares, and an id that an offer has."""
-        named = dict.fromkeys((*self.usd_per_request, *self.tokens_per_request))
+        named = dict.fromkeys((*self.usd_per_request, *self.tokens_per_request, *self.quality))
         yield from unknown("class", named, declared.classes, f"service {self.id!r}")
         if self.id in declared.offers:
             yield f"service {self.id!r}: an offer has this id"

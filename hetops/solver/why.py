@@ -168,7 +168,8 @@ def _limits(case: Case) -> Iterator[Statement]:
         text = "No limit but the demand binds: prices and speeds alone decide."
         if case.problem.services:
             text = "No stock, quota, budget or number of pools binds: prices, speeds and what services take decide."
-        if case.problem.losses or case.problem.share_limits:
+        asks = any(c.mean_quality is not None for c in case.problem.classes)
+        if asks or case.problem.losses or case.problem.share_limits:
             text = "No stock, quota, budget or number of pools binds: what the fleet must bear and prices decide."
         if case.problem.mode is Mode.MAX_THROUGHPUT:
             text = "No limit but the budget binds: prices and speeds alone decide."
@@ -176,7 +177,7 @@ def _limits(case: Case) -> Iterator[Statement]:
 
 
 def _rules(case: Case) -> Iterator[Statement]:
-    """What each loss that the fleet bears and each limit on shares is worth: the same question without it."""
+    """What each loss that is borne, each limit on shares and each mean quality is worth: the same question without it."""
     problem = case.problem
     for loss in problem.losses:
         left = tuple(one for one in problem.losses if one is not loss)
@@ -187,6 +188,11 @@ def _rules(case: Case) -> Iterator[Statement]:
         bounds = f"{limit.at_least:.0%} to {limit.at_most:.0%} of a class on {limit.id}"
         freed = _freed(case, partial(replace, share_limits=rest))
         yield case.changed(Topic.SHARE, f"Any share instead of {bounds}", freed, limit.id)
+    for demand in (c for c in problem.classes if c.mean_quality is not None):
+        any_of_it = tuple(replace(c, mean_quality=None) if c is demand else c for c in problem.classes)
+        begin = f"Any quality of {demand.name} instead of {demand.mean_quality:.2%} on average"
+        freed = _freed(case, partial(replace, classes=any_of_it))
+        yield case.changed(Topic.QUALITY, begin, freed, demand.name)
 
     migration = problem.migration
     if migration is not None and migration.max_changed_nodes is not None:

@@ -20,6 +20,7 @@ _TOPICS = {
     RelaxationKind.POOLS: Topic.POOLS,
     RelaxationKind.SHARE: Topic.SHARE,
     RelaxationKind.LEAST_SHARE: Topic.SHARE,
+    RelaxationKind.QUALITY: Topic.QUALITY,
     RelaxationKind.LOSS: Topic.LOSS,
     RelaxationKind.CHANGES: Topic.CHANGES,
     RelaxationKind.HEADROOM: Topic.HEADROOM,

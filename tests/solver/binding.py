@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from hetops.solver.formulate import Constraint
 from hetops.solver.problem import Column, Mode, PricedOffer, Problem, QuotaGroup
-from hetops.solver.rows import change, money, risk, serve, supply
+from hetops.solver.rows import change, money, quality, risk, serve, supply
 from hetops.solver.terms import (
     Billing,
     Link,
@@ -98,6 +98,12 @@ BATCH = replace(
         Period(name="day", hours=12.0, requests_per_second={"chat": 4.0}),
         Period(name="night", hours=12.0, requests_per_second={"chat": 0.0}),
     ),
+)
+
+MIXED = replace(
+    one(offer("rough", "1"), offer("fine", "3"), chat=4.0),
+    classes=tuple(replace(c, mean_quality=0.95) for c in demands(chat=4.0)),
+    columns=(replace(column("rough", chat=1.0), quality={"chat": 0.9}), column("fine", chat=1.0)),
 )
 
 BINDING: dict[str, Binding] = {
@@ -216,6 +222,20 @@ BINDING: dict[str, Binding] = {
         objective=5.0,
         constraint=risk.share_limit_rows,
         rule="share limits",
+    ),
+    # 0.95 is what half at 0.9 and half at 1 give.
+    "quality on average": Binding(
+        problem=MIXED, objective=8.0, constraint=quality.mean_quality_rows, rule="mean quality"
+    ),
+    # The same of a service, 3600 * 0.0001 USD an hour for each request per second at 0.9: it may serve half.
+    "quality of a service": Binding(
+        problem=replace(
+            with_columns(MIXED, lambda _: {"quality": {}}),
+            services=(Service(id="api", usd_per_request={"chat": Decimal("0.0001")}, quality={"chat": 0.9}),),
+        ),
+        objective=2.0 + 2 * 0.36,
+        constraint=quality.mean_quality_rows,
+        rule="mean quality",
     ),
     # One in each of two zones instead of both in the cheapest.
     "half is served without any zone": Binding(

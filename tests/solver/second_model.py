@@ -50,6 +50,9 @@ class SecondModel:
         for limit in problem.share_limits:
             for places in problem.places(limit.trait, limit.values).values():
                 self._spreads(limit, places)
+        for c in problem.classes:
+            if c.mean_quality is not None:
+                self._satisfies(c, c.mean_quality)
         self._pays(self._boots() + self._changes())
 
     def _new(self, kind: str = "C") -> Variable:
@@ -179,6 +182,22 @@ class SecondModel:
                 for served, rate in zip(inside, asked, strict=True):
                     self._hold(served <= limit.at_most * rate * self.scale)
                     self._hold(served >= limit.at_least * rate * self.scale)
+
+    def _satisfies(self, c: Demand, mean: float) -> None:
+        """By requests: over the window where they may wait, else in each stretch; of prompts and of answers alike."""
+        for part in (Role.PREFILL, Role.DECODE):
+            above = [
+                quicksum(
+                    v * (p.quality.get(c.name, 1.0) - mean)
+                    for p, of, v in served.flows
+                    if of is c and _does(p, part)
+                )
+                for served in self.as_asked
+            ]
+            if c.deadline_hours is not None:
+                above = [quicksum(s.hours * v for s, v in zip(self.stretches, above, strict=True))]
+            for score in above:
+                self._hold(score * 10 >= 0)
 
     # Limits and money.
 

@@ -40,7 +40,7 @@ def varied(seed: int, *, offers: int = 6, classes: int = 3) -> Problem:
     )
     for change in (_services, _periods, _share_limits, _losses, _parts, _roles, _migration, _limits):
         problem = change(dice, problem)
-    return _fastest(dice, problem)
+    return _quality(dice, _fastest(dice, problem))
 
 
 def _sometimes(dice: Random, part: float) -> bool:
@@ -208,3 +208,19 @@ def _fastest(dice: Random, problem: Problem) -> Problem:
     if not _sometimes(dice, 0.2):
         return problem
     return replace(problem, mode=Mode.MAX_THROUGHPUT, budget_usd_per_hour=Decimal(dice.randint(3, 20)))
+
+
+def _quality(dice: Random, problem: Problem) -> Problem:
+    """Places that give less than all of the score, and classes that ask for a mean; drawn last, so that the rest stays."""
+    if not _sometimes(dice, 0.3):
+        return problem
+
+    def some() -> dict[str, float]:
+        return {c.name: dice.choice((0.8, 0.9, 0.97, 1.01)) for c in problem.classes if _sometimes(dice, 0.6)}
+
+    return replace(
+        problem,
+        classes=tuple(replace(c, mean_quality=dice.choice((None, 0.9, 0.96))) for c in problem.classes),
+        columns=tuple(replace(c, quality=some()) for c in problem.columns),
+        services=tuple(replace(s, quality=some()) for s in problem.services),
+    )

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from hetops.solver.frame import Frame, Limit, LimitKind
 from hetops.solver.matrix import Row
 from hetops.solver.rows.serve import bounded_share
-from hetops.solver.terms import Role, ShareLimit
+from hetops.solver.terms import ShareLimit
 
 
 def share_limit_rows(frame: Frame) -> Iterator[Row]:
@@ -34,7 +34,7 @@ def _limited(frame: Frame, limit: ShareLimit, places: frozenset[str]) -> Iterato
         waits = frame.waits_for(n, w)
         of = inside if _id(frame, place) in places else outside
         term = (frame.share(k), float(frame.stretches[n].part) if waits else 1.0)
-        for part in _parts(frame.role(place)):
+        for part in frame.role(place).parts:
             of.setdefault((part, w, None if waits else n), []).append(term)
     if limit.at_most < 1:
         most = Limit(kind=LimitKind.SHARE, subject=limit.id)
@@ -49,8 +49,3 @@ def _id(frame: Frame, place: int) -> str:
     if place < len(frame.columns):
         return frame.columns[place].offer
     return frame.problem.services[place - len(frame.columns)].id
-
-
-def _parts(role: Role) -> tuple[Role, ...]:
-    """The parts of a request that a place of that role serves."""
-    return (Role.PREFILL, Role.DECODE) if role is Role.WHOLE else (role,)

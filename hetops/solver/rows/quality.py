@@ -1,0 +1,44 @@
+"""Rows that keep what a class gets of the 16-bit score, on average over its shares."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from hetops.solver.frame import Frame, Limit, LimitKind
+from hetops.solver.matrix import Row
+from hetops.solver.rows.serve import bounded_share
+from hetops.solver.terms import FULL_QUALITY, Role, exact
+
+Terms = list[tuple[int, float]]
+
+
+def mean_quality_rows(frame: Frame) -> Iterator[Row]:
+    """The shares of a class lose no more of the 16-bit score, on average, than it allows.
+
+    Of classes that are served when they come this holds in every stretch, of batch work over all of them together, after
+    a loss not at all; where decode has its own place, of either part of the requests.
+    """
+    asked = {w: c.mean_quality for w, c in enumerate(frame.classes) if c.mean_quality is not None}
+    lost: dict[tuple[int, Role, int | None], Terms] = {}
+    for k, (n, place, w) in enumerate(frame.pairs):
+        if w not in asked or frame.layers[n].scenario is not None:
+            continue
+        waits = frame.waits_for(n, w)
+        quality = frame.places[place].quality.get(frame.classes[w].name, FULL_QUALITY)
+        of_score = _lost_at(quality) * (float(frame.stretches[n].part) if waits else 1.0)
+        for part in frame.role(place).parts:
+            lost.setdefault((w, part, None if waits else n), []).append((frame.share(k), of_score))
+    for (w, _, _), terms in lost.items():
+        yield _at_most(frame, frame.classes[w].name, terms, _lost_at(asked[w]))
+
+
+def _lost_at(quality: float) -> float:
+    """The share of the score that is lost; below 0 where a place beats 16 bits."""
+    return float(1 - exact(quality))
+
+
+def _at_most(frame: Frame, name: str, terms: Terms, most: float) -> Row:
+    """No more lost; told in the largest loss, for hundredths are little beside what the solver tells from nothing."""
+    limit = Limit(kind=LimitKind.QUALITY, subject=name)
+    unit = 1.0 if frame.minimise == limit else max(abs(of_score) for _, of_score in terms) or 1.0
+    return bounded_share(frame, limit, [(i, of_score / unit) for i, of_score in terms], most / unit)
