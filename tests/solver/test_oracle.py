@@ -104,6 +104,7 @@ def test_problems_with_every_term_are_answered_or_refused() -> None:
     assert {o.billing for p in problems for o in p.offers} == set(Billing)
     assert {c.role for p in problems for c in p.columns} == set(Role)
     assert any(c.parts_per_node > 1 for p in problems for c in p.columns)
+    assert any(c.mean_quality is not None for p in problems for c in p.classes)
     assert any(c.deadline_hours is not None and len(p.periods) > 1 for p in problems for c in p.classes)
 
 

@@ -11,18 +11,22 @@ from random import Random
 
 import pytest
 
+from hetops.domain import codec
+from hetops.solver import highs
 from hetops.solver.alone import alone
 from hetops.solver.certify import certify
 from hetops.solver.explanation import Topic
+from hetops.solver.formulate import formulate
 from hetops.solver.frame import frame_of
 from hetops.solver.problem import Column, Demand, Mode, Problem
 from hetops.solver.relax import RelaxationKind, relaxations, relaxed
 from hetops.solver.solution import Infeasible, Solution
-from hetops.solver.solve import solve
+from hetops.solver.solve import read_answer, solve
 from hetops.solver.terms import Loss, Period, Trait, exact
 from hetops.solver.why import why
 from tests.solver.binding import MIXED, SPLIT
 from tests.solver.problems import column, demands, offer
+from tests.solver.test_by_period import batch, searched
 from tests.solver.test_why import case
 
 Fleet = tuple[tuple[Column, int], ...]
@@ -167,6 +171,23 @@ def test_it_holds_over_the_window_of_what_may_wait() -> None:
     assert isinstance(solution, Solution)
     assert solution.objective == pytest.approx((6 + 3) / 2)
     assert [part.problem.classes[0].mean_quality for part in alone(waiting, solution)] == [None, None]
+
+
+def test_periods_searched_one_at_a_time_come_to_what_the_whole_model_finds() -> None:
+    """Of a class that is served as it comes and of one that may wait, whose mean ties the periods."""
+    posed = batch(periods=2, boot_seconds=3600.0)
+    rough = {"x": 0.9, "y": 0.8}
+    problem = replace(
+        asking(posed, mean_quality=0.97),
+        columns=tuple(replace(c, quality=rough if i < 8 else {}) for i, c in enumerate(posed.columns)),
+    )
+    formulation = formulate(problem)
+    whole = highs.run(formulation.model)
+    assert whole.objective > 1.01 * highs.run(formulate(asking(problem, mean_quality=None)).model).objective
+    found, _ = searched(formulation, gap=1e-2, seconds=2.0)
+    assert found.answer.bound <= whole.objective * (1 + 1e-6)
+    assert whole.objective * (1 - 1e-6) <= found.answer.objective <= whole.objective * 1.15
+    assert certify(problem, read_answer(problem, codec.digest(problem), found)) == ()
 
 
 def test_a_loss_need_not_keep_it() -> None:

@@ -9,7 +9,7 @@ from hetops.solver.matrix import Row
 from hetops.solver.rows.serve import bounded_share
 from hetops.solver.terms import FULL_QUALITY, Role, exact
 
-Terms = list[tuple[int, float]]
+Terms = tuple[tuple[int, float], ...]
 
 
 def mean_quality_rows(frame: Frame) -> Iterator[Row]:
@@ -19,7 +19,7 @@ def mean_quality_rows(frame: Frame) -> Iterator[Row]:
     a loss not at all; where decode has its own place, of either part of the requests.
     """
     asked = {w: c.mean_quality for w, c in enumerate(frame.classes) if c.mean_quality is not None}
-    lost: dict[tuple[int, Role, int | None], Terms] = {}
+    lost: dict[tuple[int, Role, int | None], list[tuple[int, float]]] = {}
     for k, (n, place, w) in enumerate(frame.pairs):
         if w not in asked or frame.layers[n].scenario is not None:
             continue
@@ -28,7 +28,8 @@ def mean_quality_rows(frame: Frame) -> Iterator[Row]:
         of_score = _lost_at(quality) * (float(frame.stretches[n].part) if waits else 1.0)
         for part in frame.role(place).parts:
             lost.setdefault((w, part, None if waits else n), []).append((frame.share(k), of_score))
-    for (w, _, _), terms in lost.items():
+    # Where places serve requests whole, both parts of them make the same row.
+    for w, terms in dict.fromkeys((w, tuple(terms)) for (w, _, _), terms in lost.items()):
         yield _at_most(frame, frame.classes[w].name, terms, _lost_at(asked[w]))
 
 
