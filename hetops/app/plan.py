@@ -15,6 +15,7 @@ from hetops.app.candidates import Asked, Candidates
 from hetops.app.no_fleet import no_fleet
 from hetops.app.overflow import planned_service
 from hetops.app.pose import Posed, pose, pose_of
+from hetops.app.quality import in_words
 from hetops.app.term_costs import cost_from_nothing, term_costs
 from hetops.app.terms import interruptions, loss_rules, share_rules
 from hetops.app.ways import network, unsaid
@@ -370,7 +371,7 @@ def _warnings(posed: Posed, solution: Solution) -> Iterator[str]:
     served = [one for one in _services(posed, solution) if one.usd_per_hour]
     if c.rules.floors and served:
         names = ", ".join(one.name for one in served)
-        yield f"nobody says in which precision {names} serves: the quality floor does not cover it"
+        yield f"nobody says in which precision {names} serves: {in_words(c.rules.floors)} does not cover it"
     yield from _leaving(posed)
 
 
@@ -384,21 +385,21 @@ def _leaving(posed: Posed) -> Iterator[str]:
 
 
 def floor_cost(posed: Posed, solution: Solution) -> tuple[str, ...]:
-    """What the quality floors cost, in words: the fleet against that of the same question without them. Empty without any."""
+    """What is asked of quality costs, in words: the fleet against that of the same question without it. Empty without any."""
     c = posed.candidates
     return (_floor_cost(posed, solution),) if c.rules.floors else ()
 
 
 def _floor_cost(posed: Posed, solution: Solution) -> str:
-    c = posed.candidates
+    c, asked = posed.candidates, in_words(posed.candidates.rules.floors)
     free = replace(c, enumeration=c.without_floors, rules=replace(c.rules, floors=()))
     outcome = solve(pose_of(free).problem, effort=Effort(limit_seconds=WEIGH_SECONDS))
     if isinstance(outcome, Infeasible):
-        return "what the quality floor costs is not known: nothing was found without it"
+        return f"what {asked} costs is not known: nothing was found without it"
     with_floor, without = solution.usd_per_hour, outcome.usd_per_hour
     if with_floor <= without:
-        return f"the quality floor costs nothing: {with_floor} usd_per_hour with it and without it"
-    return f"the quality floor costs {with_floor - without} usd_per_hour: {with_floor} with it, {without} without it"
+        return f"{asked} costs nothing: {with_floor} usd_per_hour with it and without it"
+    return f"{asked} costs {with_floor - without} usd_per_hour: {with_floor} with it, {without} without it"
 
 
 def hold_against_arithmetic(plan: Plan, c: Candidates) -> None:

@@ -11,6 +11,7 @@ from hetops.app.naming import Place
 from hetops.app.no_fleet import nothing_to_choose
 from hetops.app.overflow import Overflow, overflow, priced_services
 from hetops.app.periods import over_the_day
+from hetops.app.quality import kept_by
 from hetops.app.speeds import table_of, with_targets
 from hetops.app.terms import (
     interruptions,
@@ -24,6 +25,7 @@ from hetops.app.terms import (
 )
 from hetops.app.ways import Ways, ways_of
 from hetops.domain.configuration import Configuration
+from hetops.domain.model import Precision
 from hetops.domain.offer import Offer
 from hetops.domain.performance import PerformanceRow
 from hetops.domain.workload import WorkloadClass
@@ -98,8 +100,15 @@ def _pose(c: Candidates, target_factor: float) -> Posed:
 
 
 def _kept(c: Candidates, table: PerformanceTable) -> tuple[Configuration, ...]:
-    """The configurations that are worth offering to the solver: the best ones, and those that run already."""
-    best = best_of_each(c.enumeration.configurations, table)
+    """The configurations that are worth offering to the solver: the best ones, and those that run already.
+
+    Where a mean quality is asked for, the best of each precision: what is slower may be what makes up for another.
+    """
+    averaged = any(floor.mean is not None for floor in c.rules.floors)
+    kinds: dict[Precision | None, list[Configuration]] = {}
+    for one in c.enumeration.configurations:
+        kinds.setdefault(one.weights if averaged else None, []).append(one)
+    best = tuple(one for kind in kinds.values() for one in best_of_each(kind, table))
     runs = {pool.configuration.id for pool in c.held.running.pools} if c.held.running else set()
     return (*best, *(one for one in c.enumeration.configurations if one.id in runs and one not in best))
 
@@ -139,6 +148,7 @@ def _columns(
                 replicas_per_node=replicas,
                 requests_per_second={name: rate for name, rate in rates.items() if rate > 0},
                 usd_per_request={name: usd for name, usd in egress.items() if rates[name] > 0},
+                quality=kept_by(c.rules.floors, one.weights),
             )
 
 
@@ -152,10 +162,18 @@ def _problem(
     offers, policy = tuple(offers), c.spec.policy
     places: tuple[Place, ...] = (*offers, *(one.service for one in services if one.classes))
     configurations = dict.fromkeys(column.configuration for column in columns)
+    means = {floor.workload_class: floor.mean for floor in c.rules.floors}
     return Problem(
         offers=tuple(priced(c, offer) for offer in offers),
         configurations=tuple(configurations),
-        classes=tuple(Demand(name=one.name, requests_per_second=one.requests_per_second) for one in classes),
+        classes=tuple(
+            Demand(
+                name=one.name,
+                requests_per_second=one.requests_per_second,
+                mean_quality=means.get(one.name),
+            )
+            for one in classes
+        ),
         columns=columns,
         quota_groups=tuple(_quota_groups(offers)),
         budget_usd_per_hour=c.spec.budget.limit_usd_per_hour,

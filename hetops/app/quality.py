@@ -1,4 +1,4 @@
-"""Quality floors of a spec, with what the catalogue knows of precisions. Wires; what is good enough is decided elsewhere."""
+"""What a spec asks of quality, floors and means, with what the catalogue knows of precisions. Wires; what is good enough is decided elsewhere."""
 
 from __future__ import annotations
 
@@ -12,20 +12,36 @@ from hetops.spec.fields import Spec
 
 
 def floors_of(spec: Spec, classes: Iterable[WorkloadClass]) -> tuple[Floor, ...]:
-    """The floor of each class: its own, else the model's; none at all where the spec sets none."""
-    own = {c.name: c.quality_floor for c in spec.workload.classes if c.quality_floor is not None}
-    if not own and spec.model.quality_floor is None:
-        return ()
-    recoveries = tuple(_recoveries(spec.model.name))
-    return tuple(
+    """Floor and mean of each class: its own, else the model's; none at all where the spec sets none."""
+    stated, model = spec.workload.classes, spec.model
+    floors = {c.name: c.quality_floor for c in stated if c.quality_floor is not None}
+    means = {c.name: c.mean_quality for c in stated if c.mean_quality is not None}
+    recoveries = tuple(_recoveries(model.name))
+    asked = tuple(
         Floor(
             workload_class=c.name,
-            share=own.get(c.stated_name, spec.model.quality_floor),
+            share=floors.get(c.stated_name, model.quality_floor),
+            mean=means.get(c.stated_name, model.mean_quality),
             task=c.task,
             recovery=known_of(recoveries, c.task),
         )
         for c in classes
     )
+    return asked if any(floor.asks for floor in asked) else ()
+
+
+def kept_by(floors: Iterable[Floor], precision: Precision) -> dict[str, float]:
+    """What a precision gives each class that asks for a mean, where that is less than all of the score."""
+    kept = {floor.workload_class: floor.kept(precision) for floor in floors if floor.mean is not None}
+    return {name: share for name, share in kept.items() if share < 1}
+
+
+def in_words(floors: Iterable[Floor]) -> str:
+    """What is asked for, as what a sentence is about."""
+    asked = tuple(floors)
+    if all(floor.mean is None for floor in asked):
+        return "the quality floor"
+    return "the mean quality" if all(floor.share is None for floor in asked) else "what is asked of quality"
 
 
 def _recoveries(model: str) -> Iterator[Recovery]:

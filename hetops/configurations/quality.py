@@ -1,6 +1,6 @@
 """Which precisions are good enough for a class: its floor where the recovery is known, the default rule elsewhere. Pure.
 
-A floor is a share of the 16-bit score. Where several recoveries are known, the least counts: nobody knows which recipe made
+A floor is a share of the 16-bit score; a mean is one that requests may fall below if others make up for it. Where several recoveries are known, the least counts: nobody knows which recipe made
 the checkpoint that is fetched. Long inputs keep the default rule whatever short tests say. Weights of four bits that the model's
 makers published lose nothing: there are no others.
 """
@@ -21,12 +21,24 @@ BY_DEFAULT = "4-bit weights lose too much quality here unless model.precisions a
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Floor:
-    """A class's floor and what is known of precisions in its task; no share leaves the class to the default rule."""
+    """What a class asks of quality and what is known of precisions in its task; asking nothing leaves it to the default rule."""
 
     workload_class: str
     share: float | None = None
+    """That every request keeps."""
+    mean: float | None = None
+    """That its requests keep on average."""
     task: str = ""
     recovery: Mapping[Precision, float] = field(default_factory=dict)
+
+    @property
+    def asks(self) -> bool:
+        """Whether it asks for anything."""
+        return self.share is not None or self.mean is not None
+
+    def kept(self, precision: Precision) -> float:
+        """What counts for a mean: what is known, nothing above all of the score; all of it where nothing is known."""
+        return min(self.recovery.get(precision, 1.0), 1.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,10 +62,10 @@ class Quality:
     def refused(self, precision: Precision, floor: Floor | None = None) -> str:
         """Why a class must not get the precision; empty where it may."""
         four_bit = precision in (Precision.INT4, Precision.FP4) and precision is not self.model.native
-        known = floor.recovery.get(precision) if floor and floor.share is not None else None
-        if floor is None or floor.share is None or known is None:
+        known = floor.recovery.get(precision) if floor and floor.asks else None
+        if floor is None or known is None:
             return BY_DEFAULT if four_bit and self._lossy and precision not in self.asked else ""
-        if known < floor.share:
+        if floor.share is not None and known < floor.share:
             return (
                 f"keeps {known:.1%} of the 16-bit score in {floor.task or 'its worst task'},"
                 f" the quality floor of {floor.workload_class} is {floor.share:.1%}"

@@ -63,6 +63,8 @@ class ModelSpec(Table, frozen=True, kw_only=True):
     """Precisions that may be chosen; empty leaves the choice to hetops' quality rules."""
     quality_floor: Recovery | None = None
     """Share of the 16-bit score that a precision must keep in a class's task, where that is known: 0.98."""
+    mean_quality: Recovery | None = None
+    """Share of it that the requests of each class keep on average: some may go where less is kept, if others make up for it."""
     kv_precision: Precision | None = None
     """Of the KV cache, apart from the weights: `fp8` holds twice as many tokens; empty is 16 bit."""
     max_context_tokens: Annotated[int, Meta(ge=16)] | None = None
@@ -86,6 +88,8 @@ class ClassSpec(Table, frozen=True, kw_only=True):
     """What the requests are for, in a word (chat, code, math, reasoning, knowledge, ...)."""
     quality_floor: Recovery | None = None
     """Another floor than that of `[model]`."""
+    mean_quality: Recovery | None = None
+    """Another mean than that of `[model]`."""
     prefix_share: Share | None = None
     """Another share than that of `[workload]`."""
     ttft_seconds: Positive | None = None

@@ -1,7 +1,8 @@
-"""A quality floor in the spec: what it removes, from which class, and what the plan says it costs."""
+"""A quality floor, or a mean, in the spec: what it removes, from which class, and what the plan says it costs."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,9 @@ from hetops.app.plan import make_plan
 from hetops.app.pose import pose
 from hetops.domain.model import Precision
 from hetops.errors import HetopsError
+from hetops.solver.formulate import at_rate
+from hetops.solver.solution import Solution
+from hetops.solver.solve import solve
 from tests.app.test_bench import asked, spec
 from tests.end_to_end.person import Person
 
@@ -62,3 +66,30 @@ def test_a_floor_above_one_or_of_nothing_is_an_error_of_its_field(folder: Path) 
     write(folder, model="quality_floor = 1.5")
     with pytest.raises(HetopsError, match="quality_floor"):
         make_plan(asked(folder))
+
+
+def test_a_mean_of_the_model_lets_some_requests_go_where_less_is_kept(folder: Path) -> None:
+    """Of 98.5% and of all, the least cost of many requests takes as much of the first as keeps 99% on average."""
+    write(folder, model="mean_quality = 0.99")
+    posed = pose(asked(folder))
+    assert {c.mean_quality for c in posed.problem.classes} == {0.99}
+    weights = {c.key: posed.configurations[c.configuration].weights for c in posed.problem.columns}
+    kept = {weights[c.key]: c.quality for c in posed.problem.columns}
+    assert kept[Precision.BF16] == {}
+    assert kept[Precision.FP8] == {"short": 0.985, "long": 0.985}
+    assert kept[Precision.INT4] == {"short": 0.93, "long": 0.93}
+    many = at_rate(posed.problem, 400.0)
+    outcome = solve(replace(many, offers=tuple(replace(o, max_nodes=99) for o in many.offers)))
+    assert isinstance(outcome, Solution)
+    used = {weights[pool.key] for pool in outcome.pools}
+    assert len(used) > 1
+    assert not used <= {Precision.BF16, Precision.FP16}
+
+
+def test_a_plan_for_a_mean_says_what_it_costs_and_a_class_may_have_its_own(folder: Path) -> None:
+    write(folder, model="mean_quality = 0.5", short="mean_quality = 0.999")
+    plan = make_plan(asked(folder))
+    of = {p.name: p.configuration.weights for p in plan.pools}
+    served = {of[s.pool] for s in plan.shares if s.workload_class == "short" and s.share > 0.1}
+    assert served & {Precision.BF16, Precision.FP16}
+    assert any(w.startswith("the mean quality costs") for w in plan.warnings)

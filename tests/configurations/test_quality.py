@@ -38,6 +38,20 @@ def test_what_is_not_known_goes_by_the_default_rule(share: float | None) -> None
     assert LARGE.refused(Precision.FP4, floor(share)) == ""
 
 
+def test_for_a_mean_what_is_known_counts_and_lets_in_what_others_may_make_up_for() -> None:
+    asked = Floor(workload_class="talk", mean=0.99, recovery={**KNOWN, Precision.INT8: 1.02})
+    assert [asked.kept(p) for p in (Precision.INT4, Precision.INT8, Precision.BF16)] == [0.93, 1.0, 1.0]
+    assert SMALL.refused(Precision.INT4, asked) == ""
+    assert SMALL.refused(Precision.FP4, asked) == BY_DEFAULT
+    assert Quality(model=SMALL.model, input_tokens_p90=40_000).refused(Precision.INT4, asked) == BY_DEFAULT
+
+
+def test_a_floor_beside_a_mean_holds_for_every_request() -> None:
+    both = Floor(workload_class="talk", share=0.95, mean=0.99, recovery=KNOWN)
+    assert "93.0%" in SMALL.refused(Precision.INT4, both)
+    assert SMALL.refused(Precision.FP8, both) == ""
+
+
 def test_four_bits_of_the_makers_are_what_the_model_is() -> None:
     published = Quality(model=CATALOG.model("gpt-oss-20b"), input_tokens_p90=40_000)
     assert published.refused(Precision.FP4) == ""
