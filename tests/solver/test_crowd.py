@@ -25,6 +25,7 @@ from tests.solver.test_merge import told_apart, uneven
 from tests.solver.test_scarcity import scarce, unrelated
 
 some = settings(max_examples=40, deadline=None)
+few = settings(max_examples=15, deadline=None)
 
 
 def loads_of(problem: Problem) -> np.ndarray:
@@ -68,7 +69,7 @@ def test_no_fleet_that_serves_all_lies_beyond_a_line_and_the_one_that_does_not_d
             assert (line.anyway + able @ line.per_node >= due * (1 - 1e-9)).all()
 
 
-@some
+@few
 @given(uneven(), st.booleans())
 def test_what_is_found_is_what_a_model_of_all_classes_finds(problem: Problem, few_pools: bool) -> None:
     problem = replace(problem, max_pools=1 if few_pools else problem.max_pools)
