@@ -83,7 +83,9 @@ def estimate(subject: Subject, load: Load, asked: Asked = NOTHING_MORE) -> Estim
     model = _model(subject.model, catalog)
     configuration = _configuration(subject, model, catalog, load)
     if subject.stages:
-        return _over_stages(subject, configuration, load, asked, catalog)
+        known, stages = _over_stages(subject, configuration, model, {g.name: g for g in catalog.gpu_types})
+        layers = tuple(stage.layers for stage in stages)
+        return Estimated(answer=known.answer(load, asked), layers=layers, stages=stages)
     gpu = catalog.gpu(configuration.gpu)
     memory = fit(configuration, model, gpu)
     if memory.reason:
@@ -233,11 +235,9 @@ def _apart(
 
 
 def _over_stages(
-    subject: Subject, configuration: Configuration, load: Load, asked: Asked, catalog: Catalog
-) -> Estimated:
-    """The estimate of a pipeline whose stages differ: that of equal ones like the first, scaled by what the stages change."""
-    model = _model(subject.model, catalog)
-    gpus: Mapping[str, GpuType] = {g.name: g for g in catalog.gpu_types}
+    subject: Subject, configuration: Configuration, model: Model, gpus: Mapping[str, GpuType]
+) -> tuple[Known, tuple[StageShare, ...]]:
+    """A pipeline whose stages differ, known as one of equal stages like the first, scaled by what the stages change."""
     network = Network(gb_per_second=subject.link_gb_per_second or 12.5)
     try:
         found = pipeline(configuration, subject.stages, network, model, gpus)
@@ -255,8 +255,4 @@ def _over_stages(
         times=times,
         calibration=nobody_measured,
     )
-    return Estimated(
-        answer=known.answer(load, asked),
-        layers=tuple(stage.layers for stage in found.stages),
-        stages=found.stages,
-    )
+    return known, found.stages

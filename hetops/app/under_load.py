@@ -13,6 +13,7 @@ from hetops.performance.estimate import Calibration
 from hetops.performance.first_token import HIGHEST_USE
 from hetops.performance.intervals import HalfWidths, Range, widths_of
 from hetops.performance.physics import Replica
+from hetops.performance.predict import Prediction
 from hetops.performance.under_load import (
     LargestRate,
     Replayed,
@@ -70,11 +71,8 @@ class Known:
         full = saturation(roomy, of, widths)
         if asked.requests_per_second is None:
             found = self._explained(load)
-            mean = {
-                name: Range(value=_seconds(p.value), low=_seconds(p.low), high=_seconds(p.high))
-                for name, p in (("ttft", found.ttft), ("tpot", found.tpot))
-            }
-            under = kept_at_once(mean, virtual_replica.kept_at_once(self.times.whole, load))
+            played = virtual_replica.kept_at_once(self.times.whole, load)
+            under = kept_at_once(_seconds(found.ttft), _seconds(found.tpot), played)
         else:
             under = self._at_rate(load, asked.requests_per_second, full, widths)
             found = self._explained(replace(load, concurrency=max(1.0, under.in_flight)))
@@ -112,8 +110,10 @@ class Known:
         return at_rate(rate, {pace: played(rate * pace) for pace in paces(widths)}, widths)
 
 
-def _seconds(milliseconds: float | None) -> float:
-    return (milliseconds or 0.0) / 1e3
+def _seconds(found: Prediction) -> Range:
+    """A latency, which predictions have in milliseconds."""
+    value, low, high = ((number or 0.0) / 1e3 for number in (found.value, found.low, found.high))
+    return Range(value=value, low=low, high=high)
 
 
 def _class_of(load: Load, asked: Asked) -> WorkloadClass:

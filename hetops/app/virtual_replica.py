@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from hetops.domain.performance import StepTimes
 from hetops.performance.breakdown import Load
-from hetops.performance.under_load import Replayed
+from hetops.performance.under_load import Replayed, log_normal
 from hetops.simulate.core import EngineCore
 from hetops.simulate.engine import Event, EventKind, Generation
 
@@ -66,8 +66,7 @@ def _drawn(times: StepTimes, load: Load, random: np.random.Generator, count: int
 
 
 def _lengths(mean: float, spread: float, random: np.random.Generator, count: int) -> Floats:
-    sigma = np.sqrt(np.log1p(spread**2))
-    drawn: Floats = mean * np.exp(sigma * random.standard_normal(count) - sigma**2 / 2.0)
+    drawn: Floats = random.lognormal(*log_normal(mean, spread), count)
     return drawn.round().clip(min=1.0)
 
 

@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -107,8 +108,7 @@ def command(
     """
     from hetops.app.simulate import SimulationAsked, simulate, write_html
     from hetops.errors import CancelledError
-    from hetops.reports import simulation as report
-    from hetops.reports.simulation_text import as_text
+    from hetops.reports.simulation import Ended
 
     question = SimulationAsked(
         spec=asked.about(file, overrides, offline=offline, period=period),
@@ -125,15 +125,22 @@ def command(
     )
     with _progress(ctx) as progress:
         found = simulate(question, progress)
-    if as_json:
-        click.echo(json.dumps(report.as_json(found), indent=2))
-    else:
-        options.show(as_text(found))
+    _show(found, as_json=as_json)
     if html:
         write_html(found, html)
         options.say(f"wrote {html}")
-    if found.ended is report.Ended.STOPPED:
+    if found.ended is Ended.STOPPED:
         ctx.exit(CancelledError.exit_code)
+
+
+def _show(found: Any, *, as_json: bool) -> None:
+    from hetops.reports.simulation import as_json as document
+    from hetops.reports.simulation_text import as_text
+
+    if as_json:
+        click.echo(json.dumps(document(found), indent=2))
+    else:
+        options.show(as_text(found))
 
 
 @contextlib.contextmanager

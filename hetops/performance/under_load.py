@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,8 +87,8 @@ class LargestRate:
     """Why there is none, where it is 0."""
 
 
-def kept_at_once(estimated: Mapping[str, Range], played: Replayed) -> UnderLoad:
-    """Under so many requests at once: the estimates of mean TTFT (`ttft`) and TPOT (`tpot`), spread as the queue spreads them."""
+def kept_at_once(ttft: Range, tpot: Range, played: Replayed) -> UnderLoad:
+    """Under so many requests at once: the estimates of mean TTFT and TPOT, spread as the queue spreads them."""
 
     def spread(of: Range, seconds: Floats) -> Distribution:
         mean = float(seconds.mean())
@@ -96,8 +97,8 @@ def kept_at_once(estimated: Mapping[str, Range], played: Replayed) -> UnderLoad:
     return UnderLoad(
         requests_per_second=None,
         in_flight=played.in_flight,
-        ttft=spread(estimated["ttft"], played.ttft),
-        tpot=spread(estimated["tpot"], played.tpot) if len(played.tpot) else None,
+        ttft=spread(ttft, played.ttft),
+        tpot=spread(tpot, played.tpot) if len(played.tpot) else None,
     )
 
 
@@ -163,10 +164,17 @@ def largest_rate(times: StepTimes, of: WorkloadClass, widths: HalfWidths) -> Lar
 
 def lengths(mean: float, spread: float) -> TokenLengths:
     """Log-normal lengths of such a mean, whose standard deviation is `spread` times the mean; 0 makes all alike."""
-    sigma = math.sqrt(math.log1p(spread**2))
-    typical = mean * math.exp(-(sigma**2) / 2.0)
-    p50, p90, p95, p99 = (typical * math.exp(sigma * z) for z in (0.0, 1.2815516, 1.6448536, 2.3263479))
+    of_logarithms = NormalDist(*log_normal(mean, spread)) if spread else None
+    p50, p90, p95, p99 = (
+        math.exp(of_logarithms.inv_cdf(percent / 100.0)) if of_logarithms else mean for percent in PERCENTILES
+    )
     return TokenLengths(mean=mean, p50=p50, p90=p90, p95=p95, p99=p99)
+
+
+def log_normal(mean: float, spread: float) -> tuple[float, float]:
+    """Mean and standard deviation of the logarithms of such lengths."""
+    sigma = math.sqrt(math.log1p(spread**2))
+    return math.log(mean) - sigma**2 / 2.0, sigma
 
 
 def _distribution(number: Callable[[Callable[[Floats], float]], Range]) -> Distribution:

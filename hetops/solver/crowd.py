@@ -123,6 +123,7 @@ class _Asked:
 
     @classmethod
     def of(cls, formulation: Formulation) -> _Asked:
+        """What a formulation asks."""
         frame, scale = formulation.frame, formulation.scale_index
         kept = [*range(frame.integers), *(() if scale is None else (scale,))]
         rates = np.array([[c.rate(k.name) for c in frame.columns] for k in frame.classes])

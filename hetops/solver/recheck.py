@@ -13,7 +13,8 @@ from decimal import Decimal
 from fractions import Fraction
 
 from hetops.domain import codec
-from hetops.domain.plan import ClassShare, Plan, PlanLimits, PlannedPool
+from hetops.domain.day import DayCertificate
+from hetops.domain.plan import Certificate, ClassShare, Plan, PlanLimits, PlannedPool
 from hetops.solver.certify import TOLERANCE, Violation, relative_gap
 from hetops.solver.recheck_network import broken_network, egress_to, round_trip
 from hetops.solver.recheck_services import broken_services
@@ -187,14 +188,19 @@ def _wrong_totals(plan: Plan, limits: PlanLimits) -> Iterator[Violation]:
     if certificate.objective != float(cost):
         message = f"was certified at {certificate.objective} usd_per_hour, costs {cost}"
         yield Violation(rule="cost", subject="objective", message=message)
+    yield from wrong_bounds(certificate)
+    if not certificate.problem_digest or not 0 <= limits.headroom < 1:
+        yield Violation(rule="certificate", subject="problem", message="names no problem that it answers")
+
+
+def wrong_bounds(certificate: Certificate | DayCertificate) -> Iterator[Violation]:
+    """Where a certificate's bound lies above its cost, or its gap is another than theirs."""
     if certificate.bound > certificate.objective * (1 + float(TOLERANCE)):
         message = f"the bound {certificate.bound} is above the cost {certificate.objective}"
         yield Violation(rule="bounds", subject="bound", message=message)
     gap = relative_gap(certificate.objective, certificate.bound)
     if abs(gap - certificate.gap) > float(TOLERANCE):
         yield Violation(rule="bounds", subject="gap", message=f"says {certificate.gap}, is {gap}")
-    if not certificate.problem_digest or not 0 <= limits.headroom < 1:
-        yield Violation(rule="certificate", subject="problem", message="names no problem that it answers")
 
 
 def _changed_contents(plan: Plan) -> Iterator[Violation]:
