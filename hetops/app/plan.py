@@ -40,7 +40,8 @@ from hetops.domain.workload import WorkloadClass
 from hetops.errors import HetopsError, UsageError
 from hetops.files import write_whole
 from hetops.performance import bounds
-from hetops.performance.intervals import Forecast, Served, around, forecast, slowest, stated, widths_of
+from hetops.performance.intervals import Forecast, Served, around, forecast, slowest, stated
+from hetops.performance.margins import widths_of
 from hetops.performance.queueing import Mixture
 from hetops.plugin.provider import for_planning_only
 from hetops.solver.certify import CHECKS, CHECKS_OF_TERMS

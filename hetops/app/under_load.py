@@ -11,9 +11,10 @@ from hetops.errors import HetopsError
 from hetops.performance.breakdown import Breakdown, Load, Times, explain
 from hetops.performance.estimate import Calibration
 from hetops.performance.first_token import HIGHEST_USE
-from hetops.performance.intervals import HalfWidths, Range, widths_of
-from hetops.performance.physics import Replica
+from hetops.performance.intervals import Range
+from hetops.performance.margins import HalfWidths, widths_of
 from hetops.performance.predict import Prediction
+from hetops.performance.replica import Replica
 from hetops.performance.under_load import (
     LargestRate,
     Replayed,

@@ -14,7 +14,7 @@ from hetops.domain.gpu import GpuType
 from hetops.domain.model import Model
 from hetops.domain.plan import ClassShare, PeakUse, PlannedPool
 from hetops.domain.workload import WorkloadClass
-from hetops.performance.physics import peak_tflops
+from hetops.performance.replica import peak_tflops
 
 
 def peak_uses(

@@ -10,8 +10,9 @@ from hetops.performance.cases import Case, Cases, Metric, in_flight
 from hetops.performance.estimate import Calibration
 from hetops.performance.form import Terms, compute_efficiency, terms
 from hetops.performance.measured import ClosedLoop, closed_loop
-from hetops.performance.physics import Physics, Replica, physics
+from hetops.performance.physics import Physics, physics
 from hetops.performance.predict import Prediction, predictions
+from hetops.performance.replica import Replica
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

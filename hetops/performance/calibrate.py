@@ -18,7 +18,8 @@ from hetops.domain.performance import EvidenceLayer
 from hetops.performance.cases import Case, Cases, Metric, predict
 from hetops.performance.estimate import Calibration, measured_as
 from hetops.performance.fit import PARAMETERS, Parameter, fit
-from hetops.performance.physics import Bools, Floats, Names, family
+from hetops.performance.physics import Bools, Floats, Names
+from hetops.performance.replica import family
 
 COUNTED_QUALITIES = ("A", "B", "")
 """Rows of quality C rest on assumed lengths or queue-limited runs: never fitted, never scored."""

@@ -14,7 +14,8 @@ from enum import StrEnum
 import numpy as np
 
 from hetops.performance.form import Terms, Values, terms
-from hetops.performance.physics import Bools, Floats, Names, Physics, Replica, physics
+from hetops.performance.physics import Bools, Floats, Names, Physics, physics
+from hetops.performance.replica import Replica
 
 _MOST_SEQUENCES = {
     "vllm_old": 256.0,

@@ -7,19 +7,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hetops.domain.configuration import Configuration
 from hetops.domain.gpu import GpuType
 from hetops.domain.model import Model
 from hetops.domain.performance import Evidence, EvidenceLayer, StepTimes
-from hetops.performance.form import Terms, terms
 from hetops.performance.generation import generation
-from hetops.performance.intervals import HalfWidths, founded_on
+from hetops.performance.margins import HalfWidths, founded_on
 from hetops.performance.memory import fit, forgotten_share
-from hetops.performance.physics import Replica, family, physics, tuned
+from hetops.performance.replica import Replica, family, tuned
 from hetops.performance.speculation import speculative
 from hetops.performance.stages import at_the_pace_of_the_slowest, even, slowest_over_mean
+
+if TYPE_CHECKING:
+    from hetops.performance.form import Terms
 
 COEFFICIENTS = Path(__file__).with_name("coefficients.json")
 """Fitted values, what they were fitted on, and how far off they are on what they were not."""
@@ -100,7 +102,7 @@ def plain_step_times(
     if not configurations:
         return ()
     replicas = [replica_of(c, model, gpus[c.gpu]) for c in configurations]
-    found = terms(physics(replicas), calibration().values)
+    found = _terms(replicas)
     return tuple(
         replace(
             _step_times(c, found, i),
@@ -110,6 +112,13 @@ def plain_step_times(
         )
         for i, c in enumerate(configurations)
     )
+
+
+def _terms(replicas: Sequence[Replica]) -> Terms:
+    from hetops.performance.form import terms
+    from hetops.performance.physics import physics
+
+    return terms(physics(replicas), calibration().values)
 
 
 def _as_laid_out(times: StepTimes, configuration: Configuration, model: Model) -> StepTimes:

@@ -1,4 +1,4 @@
-"""80 % intervals: half widths as evidence carries them, and between what a planned latency lies. Pure.
+"""80 % intervals: between what a planned latency lies. Pure.
 
 What is off comes from two sides, as independent errors. The step times: their half widths are the calibration's or the benchmark's
 (`spread.py`). And the queue that makes percentiles of them, which errs on the safe side: replayed through the engine's core at 60 and
@@ -12,23 +12,15 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hetops.domain.performance import Evidence, EvidenceLayer, StepTimes
+from hetops.domain.performance import Evidence, StepTimes
 from hetops.domain.workload import WorkloadClass
+from hetops.performance.margins import widths_of
 from hetops.performance.queueing import Load, Mixture
 from hetops.performance.rate import Latencies, latencies_at
 
 _QUEUE_TTFT = (0.56, 0.14)
 _QUEUE_TPOT = (0.26, 0.14)
 """Half widths to below and above."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HalfWidths:
-    """Half the width of an 80 % interval of each metric, in natural logarithms."""
-
-    throughput: float
-    tpot: float
-    ttft: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,26 +44,6 @@ class Forecast:
         near, trip = self.ttft, round_trip_seconds
         far = Range(value=near.value + trip, low=near.low + trip, high=near.high + trip)
         return Forecast(ttft=far, tpot=self.tpot)
-
-
-def founded_on(layer: EvidenceLayer, source: str, widths: HalfWidths) -> Evidence:
-    """Evidence whose margins take each metric to the lower end of its interval."""
-    return Evidence(
-        layer=layer,
-        source=source,
-        margin=-math.expm1(-widths.throughput),
-        tpot_margin=-math.expm1(-widths.tpot),
-        ttft_margin=-math.expm1(-widths.ttft),
-    )
-
-
-def widths_of(known: Evidence) -> HalfWidths:
-    """The half widths that evidence carries as margins."""
-    return HalfWidths(
-        throughput=-math.log1p(-known.margin),
-        tpot=-math.log1p(-known.tpot_margin),
-        ttft=-math.log1p(-known.ttft_margin),
-    )
 
 
 def around(value: float, below: float, above: float | None = None) -> Range:

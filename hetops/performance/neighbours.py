@@ -20,9 +20,9 @@ from statistics import median
 from hetops.domain.configuration import Configuration
 from hetops.domain.gpu import GpuType
 from hetops.domain.performance import Evidence, Measurement, StepTimes
-from hetops.performance.intervals import HalfWidths, founded_on, widths_of
+from hetops.performance.margins import HalfWidths, founded_on, widths_of
 from hetops.performance.measured import closed_loop
-from hetops.performance.physics import family
+from hetops.performance.replica import family
 
 
 class Nearness(Enum):

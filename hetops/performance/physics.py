@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hetops.domain.gpu import GpuType
-from hetops.domain.model import Model, Precision
-from hetops.performance.generation import Generation
+from hetops.domain.model import Precision
 from hetops.performance.memory import forgotten_share, kept_in_16_bit, weights
+from hetops.performance.replica import Replica, computes_in, family, peak_tflops, tuned
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -49,21 +49,6 @@ _RACK_GPUS = 72
 """GPUs that NVLink joins: those of one node, or of a GB200's or GB300's rack."""
 _NETWORK_GB_PER_SECOND = 100.0
 """Both directions of the 400 Gbit/s adapter that each GPU of a node has: what is left of a tensor group over several nodes."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Replica:
-    """One copy of a model on GPUs, as far as speed goes."""
-
-    gpu: GpuType
-    model: Model
-    tensor_parallel: int = 1
-    pipeline_parallel: int = 1
-    weights: Precision
-    kv: Precision = Precision.BF16
-    generation: Generation = Generation.VLLM_NEW
-    kv_capacity_tokens: float | None = None
-    """Tokens that its KV cache holds; None where that is what its GPUs' memory leaves."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -155,18 +140,6 @@ def physics(replicas: Sequence[Replica]) -> Physics:
     return Physics(**{f.name: np.array([c[f.name] for c in columns]) for f in fields(Physics)})
 
 
-def family(gpu: GpuType) -> str:
-    """The GPU's family: `Blackwell Ultra` is Blackwell."""
-    return gpu.architecture.partition(" ")[0]
-
-
-def tuned(replica: Replica) -> bool:
-    """Whether a replica's kernels are tuned as today's are, which on AMD makes the difference: those of the engines of today,
-    and those of FP8, which only AMD's own builds had before."""
-    today = (Generation.VLLM_NEW, Generation.SGLANG, Generation.TRTLLM_NEW)
-    return replica.generation in today or replica.weights is Precision.FP8
-
-
 def _column(r: Replica) -> dict[str, object]:
     gpu, model, host = r.gpu, r.model, r.gpu.vendor == "cpu"
     peak_16 = (gpu.bf16_tflops or gpu.fp16_tflops) * 1e12
@@ -219,22 +192,6 @@ def _joined_gpus(gpu: GpuType) -> int:
 
 def _kv_shards(r: Replica) -> int:
     return 1 if r.model.latent_kv else min(r.tensor_parallel, max(r.model.kv_heads, 1))
-
-
-def peak_tflops(gpu: GpuType, weights: Precision) -> float:
-    """Dense peak, in tera-operations a second, of the format that the kernels compute in; weight-only formats use 16 bit."""
-    native = {Precision.FP8: gpu.fp8_tflops, Precision.INT8: gpu.int8_tops, Precision.FP4: gpu.fp4_tflops}
-    return native.get(weights) or gpu.bf16_tflops or gpu.fp16_tflops
-
-
-def computes_in(r: Replica) -> Precision:
-    """The format that weights are multiplied in: 16 bit where the GPU lacks theirs, or only their storage has four bits.
-    Weights that their makers published in FP4 (MXFP4 of gpt-oss) meet activations of eight bits on GPUs with FP4."""
-    gpu = r.gpu
-    if r.weights is Precision.FP4 and gpu.fp4_tflops:
-        return Precision.FP8 if r.model.native is Precision.FP4 else Precision.FP4
-    native = {Precision.FP8: gpu.fp8_tflops, Precision.INT8: gpu.int8_tops}
-    return r.weights if native.get(r.weights) else Precision.BF16
 
 
 def _flops(r: Replica, multiplied: Precision, peak_16: float) -> float:

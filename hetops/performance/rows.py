@@ -22,8 +22,8 @@ from hetops.performance.gpu_names import known_gpu
 from hetops.performance.meant import NOT_TOLD, Meant, plain
 from hetops.performance.memory import weight_bytes
 from hetops.performance.model_names import ModelNames
-from hetops.performance.physics import Replica
 from hetops.performance.precision_names import known_precision, kv_told_of, told_of
+from hetops.performance.replica import Replica
 from hetops.performance.sheet import BEYOND
 
 NEEDED = ("gpu", "model", "input_tokens", "output_tokens", "metric")

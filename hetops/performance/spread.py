@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from statistics import NormalDist, fmean, variance
 
 from hetops.domain.performance import Measurement, StepTimes
-from hetops.performance.intervals import HalfWidths
+from hetops.performance.margins import HalfWidths
 from hetops.performance.measured import closed_loop
 
 Logs = Mapping[str, float]

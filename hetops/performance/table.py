@@ -16,7 +16,7 @@ from hetops.domain.workload import WorkloadClass
 from hetops.errors import HetopsError
 from hetops.performance import estimate, measured
 from hetops.performance.estimators import Unanswered, answered, points
-from hetops.performance.intervals import founded_on
+from hetops.performance.margins import founded_on
 from hetops.performance.memory import fit
 from hetops.performance.neighbours import Measured, off, sharpened
 from hetops.performance.rate import Columns, sustained_by

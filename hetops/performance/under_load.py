@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from hetops.domain.performance import Binding, StepTimes
 from hetops.domain.workload import LatencyTarget, TokenLengths, WorkloadClass
-from hetops.performance.intervals import HalfWidths, Range, around
+from hetops.performance.intervals import Range, around
+from hetops.performance.margins import HalfWidths
 from hetops.performance.queueing import Load as QueueLoad
 from hetops.performance.queueing import Queue
 from hetops.performance.rate import sustained

@@ -76,3 +76,8 @@ def test_loading_the_plugins_loads_neither_pulumi_nor_a_cloud_sdk_nor_an_http_cl
 def test_the_estimator_loads_numpy_and_the_standard_library_only_and_no_catalogue(tmp_path: Path) -> None:
     code = "import sys, hetops.performance.table; assert not [m for m in sys.modules if 'catalog' in m]"
     assert loaded(code, tmp_path) <= {"numpy"}
+
+
+def test_importing_the_closed_form_loads_the_standard_library_only(tmp_path: Path) -> None:
+    code = "import sys, hetops.performance.estimate; assert not [m for m in sys.modules if 'catalog' in m]"
+    assert loaded(code, tmp_path) == frozenset()

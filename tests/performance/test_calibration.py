@@ -19,8 +19,8 @@ from hetops.performance.cases import Case, Cases, Metric, predict
 from hetops.performance.estimate import calibration, replica_of
 from hetops.performance.fit import PARAMETERS, fit, starting_values
 from hetops.performance.form import terms
-from hetops.performance.physics import Replica
 from hetops.performance.predict import predictions
+from hetops.performance.replica import Replica
 from hetops.performance.rows import read_cases
 from hetops.performance.score import Ranked, configurations_ranked, gpu_types_ranked, score
 from tests.performance.test_model import GPUS, LLAMA_8B, configuration

@@ -14,7 +14,8 @@ from hetops.performance.estimate import calibration, step_times
 from hetops.performance.form import terms
 from hetops.performance.generation import Generation
 from hetops.performance.memory import fit, weight_bytes, weights
-from hetops.performance.physics import Replica, computes_in, physics
+from hetops.performance.physics import physics
+from hetops.performance.replica import Replica, computes_in
 
 CATALOG = tables.load()
 GPUS = {g.name: g for g in CATALOG.gpu_types}

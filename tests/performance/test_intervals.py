@@ -12,7 +12,8 @@ import pytest
 from hetops.domain.performance import Evidence, EvidenceLayer, StepTimes
 from hetops.domain.workload import LatencyTarget, TokenLengths, WorkloadClass
 from hetops.performance import measured
-from hetops.performance.intervals import HalfWidths, Served, around, forecast, founded_on, slowest, widths_of
+from hetops.performance.intervals import Served, around, forecast, slowest
+from hetops.performance.margins import HalfWidths, founded_on, widths_of
 from hetops.performance.queueing import Mixture
 from hetops.performance.rate import sustained
 from hetops.simulate.steps import slowed

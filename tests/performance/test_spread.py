@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from hetops.domain.performance import Measurement
-from hetops.performance.intervals import HalfWidths
+from hetops.performance.margins import HalfWidths
 from hetops.performance.measured import step_times
 from hetops.performance.spread import half_widths
 from tests.performance.test_measured import LONG, ONE_CORE, RUNS, SHORT, run
