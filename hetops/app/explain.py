@@ -17,7 +17,8 @@ from hetops.solver.class_cost import class_cost
 from hetops.solver.explain import weigh
 from hetops.solver.explanation import Explanation, Question, Statement, Topic
 from hetops.solver.problem import Problem
-from hetops.solver.relax import Loosen, infeasible_error, relaxations
+from hetops.solver.relax import infeasible_error, relaxations
+from hetops.solver.relaxation import Loosen
 from hetops.solver.solution import Infeasible, Solution
 from hetops.solver.solve import DEFAULT_LIMIT_SECONDS, PROOF_GAP, Effort, solve
 from hetops.solver.why import Case, why

@@ -10,7 +10,8 @@ from hetops.errors import DocumentError
 from hetops.files import read_bytes, write_whole
 from hetops.solver.merge import with_few_classes
 from hetops.solver.problem import Problem
-from hetops.solver.relax import Relaxation, infeasible_error, relaxations
+from hetops.solver.relax import infeasible_error, relaxations
+from hetops.solver.relaxation import Relaxation
 from hetops.solver.solution import Infeasible, Solution
 from hetops.solver.solve import Effort, solve
 

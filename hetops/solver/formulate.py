@@ -138,21 +138,25 @@ def _lines(frame: Frame) -> Iterator[NDArray[np.int64]]:
 
 
 def _widest(frame: Frame, limited: list[Row]) -> Iterator[Row]:
-    """Where the limit to be minimised has several rows, the largest of them counts."""
-    if len(limited) > 1:
-        for row in limited:
-            yield Row(
-                subject=("widest", row.subject),
-                terms=[*row.terms, (frame.first[Block.WIDEST], -1.0)],
-                upper=0.0,
-            )
+    """Where the limit to be minimised has several rows, the largest of them counts; of what every class gets, what is lacking."""
+    if not _counts_widest(frame, limited):
+        return
+    beyond = frame.minimise == Limit(kind=LimitKind.EVERY_QUALITY)
+    for row in limited:
+        terms = [*row.terms, (frame.first[Block.WIDEST], -1.0)]
+        yield Row(subject=("widest", row.subject), terms=terms, upper=row.upper if beyond else 0.0)
+
+
+def _counts_widest(frame: Frame, limited: list[Row]) -> bool:
+    return len(limited) > 1 or frame.minimise == Limit(kind=LimitKind.EVERY_QUALITY)
 
 
 def _objective(frame: Frame, limited: list[Row]) -> tuple[Floats, float]:
     """Coefficients near 1, and what one unit of their sum is worth: the solver's tolerances are absolute."""
     cost = np.zeros(frame.size)
     if frame.minimise is not None:
-        terms = limited[0].terms if len(limited) == 1 else [(frame.first[Block.WIDEST], 1.0)] * bool(limited)
+        widest = [(frame.first[Block.WIDEST], 1.0)] * bool(limited)
+        terms = widest if _counts_widest(frame, limited) else [term for row in limited for term in row.terms]
         for j, value in terms:
             cost[j] = value
     elif frame.scale_index is not None:

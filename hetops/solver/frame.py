@@ -30,13 +30,17 @@ class LimitKind(StrEnum):
     SHARE = "most share"
     LEAST_SHARE = "least share"
     QUALITY = "mean quality"
+    EVERY_QUALITY = "mean quality of every class"
     LOSS = "loss"
     CHANGES = "changes"
+    SERVICE_REQUESTS = "requests of a service"
+    SERVICE_TOKENS = "tokens of a service"
+    LINK = "link"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limit:
-    """One limit of a problem; `subject` names its provider, offer, quota group, share limit, class or loss."""
+    """One limit of a problem; `subject` names its provider, offer, quota group, share limit, class, loss, service or link."""
 
     kind: LimitKind
     subject: str = ""
@@ -238,7 +242,16 @@ def _sizes(problem: Problem, minimise: Limit | None, columns: int, stretches: in
     }
 
 
-_OF_MANY_ROWS = (LimitKind.SHARE, LimitKind.LEAST_SHARE, LimitKind.QUALITY, LimitKind.LOSS)
+_OF_MANY_ROWS = frozenset(LimitKind) - {
+    LimitKind.BUDGET,
+    LimitKind.MEAN_BUDGET,
+    LimitKind.PROVIDER_BUDGET,
+    LimitKind.STOCK,
+    LimitKind.QUOTA,
+    LimitKind.POOLS,
+    LimitKind.CHANGES,
+}
+"""Limits with several rows even in one stretch."""
 
 
 def deferrable(problem: Problem, demand: Demand) -> bool:

@@ -12,7 +12,7 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 from hetops.solver.frame import Limit, LimitKind
 from hetops.solver.problem import Problem
 from hetops.solver.rows.supply import SMALLEST_UNIT
-from hetops.solver.terms import ShareLimit
+from hetops.solver.terms import Link, Service, ShareLimit
 
 
 def limits_of_terms(problem: Problem) -> Iterator[Limit]:
@@ -26,10 +26,19 @@ def limits_of_terms(problem: Problem) -> Iterator[Limit]:
             yield Limit(kind=LimitKind.SHARE, subject=limit.id)
         if limit.at_least > 0:
             yield Limit(kind=LimitKind.LEAST_SHARE, subject=limit.id)
-    for demand in problem.classes:
-        if demand.mean_quality is not None:
-            yield Limit(kind=LimitKind.QUALITY, subject=demand.name)
+    asking = [c.name for c in problem.classes if c.mean_quality is not None]
+    yield from (Limit(kind=LimitKind.QUALITY, subject=name) for name in asking)
+    if len(asking) > 1:
+        yield Limit(kind=LimitKind.EVERY_QUALITY)
     yield from (Limit(kind=LimitKind.LOSS, subject=loss.id) for loss in problem.losses if loss.kept_share > 0)
+    for service in problem.services:
+        if service.max_requests_per_second is not None:
+            yield Limit(kind=LimitKind.SERVICE_REQUESTS, subject=service.id)
+        if service.max_tokens_per_second is not None:
+            yield Limit(kind=LimitKind.SERVICE_TOKENS, subject=service.id)
+    for link in problem.links:
+        if link.gb_per_second is not None:
+            yield Limit(kind=LimitKind.LINK, subject=_name(link))
 
 
 def current(problem: Problem, limit: Limit) -> Decimal:
@@ -37,10 +46,15 @@ def current(problem: Problem, limit: Limit) -> Decimal:
     return _LEVERS[limit.kind].now(problem, limit.subject)
 
 
-def needed(limit: Limit, least: float) -> Decimal:
+def needed(problem: Problem, limit: Limit, least: float) -> Decimal:
     """The value of the limit that the least of what it limits asks for, rounded to the safe side."""
+    most = Decimal(least).quantize(SMALLEST_UNIT, rounding=ROUND_CEILING)
     if limit.kind is LimitKind.SHARE:
-        return min(Decimal(least).quantize(SMALLEST_UNIT, rounding=ROUND_CEILING), Decimal(1))
+        return min(most, Decimal(1))
+    if limit.kind in (LimitKind.SERVICE_REQUESTS, LimitKind.SERVICE_TOKENS, LimitKind.LINK):
+        return most
+    if limit.kind is LimitKind.EVERY_QUALITY:
+        return max(current(problem, limit) - most, Decimal(0))
     if limit.kind in (LimitKind.LEAST_SHARE, LimitKind.QUALITY, LimitKind.LOSS):
         return max(Decimal(1 - least).quantize(SMALLEST_UNIT, rounding=ROUND_FLOOR), Decimal(0))
     return Decimal(least).quantize(SMALLEST_UNIT, rounding=ROUND_HALF_EVEN)
@@ -58,10 +72,21 @@ def advice(problem: Problem, limit: Limit, value: Decimal) -> str:
         known = problem.offer(limit.subject).max_nodes is not None
         have = f"{now} to be had" if known else f"{now} assumed, its stock is unknown"
         return f"find {least} nodes of {limit.subject} ({have})"
+    if limit.kind is LimitKind.EVERY_QUALITY and len(_asked_qualities(problem)) > 1:
+        return f"lower the mean quality of every class by {_plain(current(problem, limit) - value)}"
     text = _LEVERS[limit.kind].advice.format(subject=limit.subject, now=now, least=least)
+    if limit.kind in (LimitKind.SERVICE_REQUESTS, LimitKind.SERVICE_TOKENS):
+        text += _times(value, current(problem, limit))
     if limit.kind is LimitKind.QUOTA:
         text += " " + next(g.unit for g in problem.quota_groups if g.id == limit.subject)
     return text.rstrip()
+
+
+def _times(value: Decimal, now: Decimal) -> str:
+    """How many times as much, rounded up: what holds of a limit per minute, or before headroom, as well."""
+    if not now:
+        return ""
+    return f", {_plain((value / now).quantize(Decimal('0.001'), rounding=ROUND_CEILING))} times as many"
 
 
 def _plain(amount: Decimal) -> str:
@@ -109,6 +134,42 @@ def _mean_quality(problem: Problem, name: str) -> Decimal:
 def _having_quality(problem: Problem, subject: str, value: Decimal) -> Problem:
     classes = (replace(c, mean_quality=float(value)) if c.name == subject else c for c in problem.classes)
     return replace(problem, classes=tuple(classes))
+
+
+def _asked_qualities(problem: Problem) -> frozenset[float]:
+    return frozenset(c.mean_quality for c in problem.classes if c.mean_quality is not None)
+
+
+def _having_every_quality(problem: Problem, _: str, value: Decimal) -> Problem:
+    """Every mean lower by as much as the lowest of them."""
+    less = Decimal(repr(min(_asked_qualities(problem)))) - value
+    classes = (
+        c
+        if c.mean_quality is None
+        else replace(c, mean_quality=float(max(Decimal(repr(c.mean_quality)) - less, Decimal(0))))
+        for c in problem.classes
+    )
+    return replace(problem, classes=tuple(classes))
+
+
+def _service(problem: Problem, subject: str) -> Service:
+    return next(one for one in problem.services if one.id == subject)
+
+
+def _having_service(problem: Problem, subject: str, change: Callable[[Service], Service]) -> Problem:
+    services = tuple(change(one) if one.id == subject else one for one in problem.services)
+    return replace(problem, services=services)
+
+
+def _name(link: Link) -> str:
+    return " to ".join(link.key)
+
+
+def _having_link(problem: Problem, subject: str, value: Decimal) -> Problem:
+    links = tuple(
+        replace(one, gb_per_second=float(value)) if _name(one) == subject else one for one in problem.links
+    )
+    return replace(problem, links=links)
 
 
 def _having_changes(problem: Problem, _: str, value: Decimal) -> Problem:
@@ -167,6 +228,32 @@ _LEVERS: Mapping[LimitKind, _Lever] = {
         now=_mean_quality,
         having=_having_quality,
         advice="lower the mean quality of {subject} from {now} to {least}",
+    ),
+    LimitKind.EVERY_QUALITY: _Lever(
+        now=lambda problem, _: Decimal(repr(min(_asked_qualities(problem)))),
+        having=_having_every_quality,
+        advice="lower the mean quality of every class from {now} to {least}",
+    ),
+    LimitKind.SERVICE_REQUESTS: _Lever(
+        now=lambda problem, one: Decimal(repr(_service(problem, one).max_requests_per_second or 0.0)),
+        having=lambda problem, one, rate: _having_service(
+            problem, one, lambda service: replace(service, max_requests_per_second=float(rate))
+        ),
+        advice="let {subject} take {least} instead of {now} requests per second",
+    ),
+    LimitKind.SERVICE_TOKENS: _Lever(
+        now=lambda problem, one: Decimal(repr(_service(problem, one).max_tokens_per_second or 0.0)),
+        having=lambda problem, one, rate: _having_service(
+            problem, one, lambda service: replace(service, max_tokens_per_second=float(rate))
+        ),
+        advice="let {subject} take {least} instead of {now} tokens per second",
+    ),
+    LimitKind.LINK: _Lever(
+        now=lambda problem, link: next(
+            Decimal(repr(one.gb_per_second or 0.0)) for one in problem.links if _name(one) == link
+        ),
+        having=_having_link,
+        advice="carry {least} instead of {now} GB per second over the link from {subject}",
     ),
     LimitKind.LOSS: _Lever(
         now=lambda problem, loss: next(Decimal(repr(o.kept_share)) for o in problem.losses if o.id == loss),

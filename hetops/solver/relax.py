@@ -5,13 +5,11 @@ Decides what to suggest and in which order, never by how much: that is always a 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
-from enum import StrEnum
+from collections.abc import Iterator
+from dataclasses import replace
 
-from hetops.errors import InfeasibleError, TimeoutExpiredError
-from hetops.solver import highs, lift, start
+from hetops.errors import InfeasibleError
+from hetops.solver import highs, lift, start, trials
 from hetops.solver.bands import Bands
 from hetops.solver.exact import Front, rented
 from hetops.solver.formulate import Formulation, Limit, LimitKind, at_rate, formulate
@@ -20,56 +18,12 @@ from hetops.solver.matrix import INFINITY
 from hetops.solver.patience import Patience
 from hetops.solver.problem import Mode, Problem
 from hetops.solver.proof import scarcity_prices
-from hetops.solver.solution import Infeasible, Solution
-from hetops.solver.solve import solve, unservable_classes
-
-Loosen = Callable[[float], Problem]
-"""The problem with every latency target multiplied by a factor."""
+from hetops.solver.relaxation import Loosen, Relaxation, RelaxationKind
+from hetops.solver.solution import Infeasible
+from hetops.solver.solve import unservable_classes
 
 MOST_PROBED = 8
 """Stocks and quotas that are solved for, the scarcest first: the tenth best suggestion helps nobody."""
-
-LOOSEST_FACTOR = 4096.0
-"""Targets are loosened no further: milliseconds that were written for seconds are found out, a mistake beyond is not."""
-
-
-class RelaxationKind(StrEnum):
-    """What is changed: a limit, as `LimitKind` has them, or the question."""
-
-    BUDGET = "budget"
-    MEAN_BUDGET = "mean budget"
-    PROVIDER_BUDGET = "provider budget"
-    STOCK = "stock"
-    QUOTA = "quota"
-    POOLS = "pools"
-    SHARE = "most share"
-    LEAST_SHARE = "least share"
-    QUALITY = "mean quality"
-    LOSS = "loss"
-    CHANGES = "changes"
-    HEADROOM = "headroom"
-    DEMAND = "demand"
-    TARGETS = "targets"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Relaxation:
-    """A change of one limit that makes the problem solvable.
-
-    `current` and `needed` are in the limit's own unit (a factor of 1 for targets, a share of 1 for demand);
-    `change_share` is the relative change of the limit, `factor` how many times what can be planned with it grows or
-    the demand shrinks: what relaxations of different kinds are compared by. `smallest` is False where the time ran out before no smaller one was left.
-    """
-
-    kind: RelaxationKind
-    subject: str = ""
-    current: Decimal
-    needed: Decimal
-    change_share: float
-    factor: float
-    text: str
-    """What to do, in words with both numbers."""
-    smallest: bool = True
 
 
 def relaxations(
@@ -83,31 +37,15 @@ def relaxations(
     each = limit_seconds / (MOST_PROBED + 4)
     fixed = problem if problem.mode is Mode.MIN_COST else _a_little(problem)
     front = Front(bands=Bands.of(fixed))
-    limits = () if unservable_classes(fixed) else _limits(fixed)
+    servable = not unservable_classes(fixed)
     found = [
-        *(r for limit in limits for r in _lifted(front, limit, each)),
-        *(_less_demand(problem, each) if fixed is problem else ()),
-        *(_looser_targets(loosen, each) if loosen else ()),
+        *(r for limit in (_limits(fixed) if servable else ()) for r in _lifted(front, limit, each)),
+        *(trials.more_assumed(fixed, each) if servable else ()),
+        *(trials.later_deadlines(fixed, each) if servable else ()),
+        *(trials.less_demand(problem, each) if fixed is problem else ()),
+        *(trials.looser_targets(loosen, each) if loosen else ()),
     ]
     return tuple(sorted(found, key=lambda r: (r.factor, r.kind, r.subject)))
-
-
-def relaxed(problem: Problem, change: Relaxation, loosen: Loosen | None = None) -> Problem:
-    """The problem with the change made.
-
-    Raises:
-        ValueError: looser targets without `loosen`.
-    """
-    needed = change.needed
-    if change.kind is RelaxationKind.DEMAND:
-        return at_rate(problem, problem.requests_per_second * float(needed))
-    if change.kind is RelaxationKind.TARGETS:
-        if loosen is None:
-            raise ValueError("targets can be loosened only where they are known")
-        return loosen(float(needed))
-    if change.kind is RelaxationKind.HEADROOM:
-        return replace(problem, headroom=float(needed))
-    return lift.having(problem, Limit(kind=LimitKind(change.kind), subject=change.subject), needed)
 
 
 def infeasible_error(
@@ -170,18 +108,11 @@ def _lifted(front: Front, limit: Limit, limit_seconds: float) -> Iterator[Relaxa
     values = answer.values.copy()
     whole = formulation.frame.integers
     values[:whole] = values[:whole].round()
-    needed = lift.needed(limit, float(formulation.model.cost @ values) * formulation.unit)
-    current = lift.current(problem, limit)
-    yield Relaxation(
-        kind=RelaxationKind(limit.kind),
-        subject=limit.subject,
-        current=current,
-        needed=needed,
-        change_share=float(needed / current) - 1 if current else INFINITY,
-        factor=_factor(needed, current),
-        text=lift.advice(problem, limit, needed),
-        smallest=answer.status is highs.Status.OPTIMAL,
-    )
+    least = float(formulation.model.cost @ values) * formulation.unit
+    current, needed = lift.current(problem, limit), lift.needed(problem, limit, least)
+    text = lift.advice(problem, limit, needed)
+    found = Relaxation.of(RelaxationKind(limit.kind), current, needed, text=text, subject=limit.subject)
+    yield replace(found, smallest=answer.status is highs.Status.OPTIMAL)
 
 
 def _least(front: Front, limit: Limit, patience: Patience) -> tuple[Formulation, Answer]:
@@ -203,80 +134,3 @@ def _least(front: Front, limit: Limit, patience: Patience) -> tuple[Formulation,
         if finer == bands and not (parts_suffice and answer.found):
             return formulation, answer
         bands, parts_suffice = finer, parts_suffice and finer != bands
-
-
-def _factor(needed: Decimal, current: Decimal) -> float:
-    """How many times one is the other, whichever way the limit goes."""
-    small, large = sorted((needed, current))
-    return float(large / small) if small > 0 else INFINITY
-
-
-def _less_demand(problem: Problem, limit_seconds: float) -> Iterator[Relaxation]:
-    """The largest part of the demand that can be served, and the headroom that would do for all of it."""
-    outcome = _within(replace(problem, mode=Mode.MAX_THROUGHPUT), limit_seconds)
-    if not isinstance(outcome, Solution):
-        return
-    served = min(outcome.requests_per_second / problem.requests_per_second, 1.0)
-    part = _floor(served)
-    if part == 0:
-        return
-    rates = f"{float(part) * problem.requests_per_second:.4g} of {problem.requests_per_second:.4g} requests per second"
-    yield Relaxation(
-        kind=RelaxationKind.DEMAND,
-        current=Decimal(1),
-        needed=part,
-        change_share=served - 1,
-        factor=1 / served,
-        text=f"serve {part:.1%} of the demand ({rates})",
-        smallest=outcome.within_gap,
-    )
-    # Capacity is linear in the usable share, so a part s of the demand at usable share u is all of it at u / s.
-    headroom = _floor(1 - float(problem.usable_share) / served)
-    if problem.headroom > 0 and headroom >= 0:
-        yield Relaxation(
-            kind=RelaxationKind.HEADROOM,
-            current=Decimal(repr(problem.headroom)),
-            needed=headroom,
-            change_share=float(headroom) / problem.headroom - 1,
-            factor=1 / served,
-            text=f"lower the headroom from {problem.headroom:.1%} to {headroom:.1%}",
-            smallest=outcome.within_gap,
-        )
-
-
-def _floor(share: float) -> Decimal:
-    """To the tenth of a percent that still suffices; rounding of the solver's does not cost one."""
-    return Decimal(share + highs.FEASIBILITY_TOLERANCE).quantize(Decimal("0.001"), rounding=ROUND_FLOOR)
-
-
-def _looser_targets(loosen: Loosen, limit_seconds: float) -> Iterator[Relaxation]:
-    """The smallest factor on all latency targets, to two digits; more time for requests never makes a fleet dearer."""
-
-    def feasible(factor: float) -> bool:
-        return isinstance(_within(replace(loosen(factor), gap=0.999), limit_seconds), Solution)
-
-    low, high = 1.0, 1.25
-    while not feasible(high):
-        low, high = high, high * 2
-        if high > LOOSEST_FACTOR:
-            return
-    while high / low > 1.02:
-        middle = (low * high) ** 0.5
-        low, high = (low, middle) if feasible(middle) else (middle, high)
-    needed = Decimal(high).quantize(Decimal("0.001"), rounding=ROUND_CEILING)
-    yield Relaxation(
-        kind=RelaxationKind.TARGETS,
-        current=Decimal(1),
-        needed=needed,
-        change_share=float(needed) - 1,
-        factor=float(needed),
-        text=f"loosen the latency targets by a factor of {needed}",
-    )
-
-
-def _within(problem: Problem, limit_seconds: float) -> Solution | Infeasible | None:
-    """The outcome, or None where there is none in time."""
-    try:
-        return solve(problem, limit_seconds=limit_seconds)
-    except TimeoutExpiredError:
-        return None

@@ -14,7 +14,7 @@ from hetops.solver.exact import Change, Found, Front, best, better, found, look
 from hetops.solver.explanation import Statement, Topic, Unit, amount, dollars, effect
 from hetops.solver.limits import met, unlimited
 from hetops.solver.problem import Mode, Problem
-from hetops.solver.relax import Loosen
+from hetops.solver.relaxation import Loosen
 from hetops.solver.solution import Solution, SolvedPool
 
 LOOSER = 1.1

@@ -8,7 +8,8 @@ from dataclasses import replace
 from hetops.solver.exact import Found, look
 from hetops.solver.explanation import Statement, Topic, Unit, amount
 from hetops.solver.problem import Problem
-from hetops.solver.relax import Loosen, Relaxation, RelaxationKind, relaxations, relaxed
+from hetops.solver.relax import relaxations
+from hetops.solver.relaxation import Loosen, Relaxation, RelaxationKind, relaxed
 from hetops.solver.solve import PROOF_GAP, unservable_classes
 
 _TOPICS = {
@@ -16,13 +17,19 @@ _TOPICS = {
     RelaxationKind.MEAN_BUDGET: Topic.BUDGET,
     RelaxationKind.PROVIDER_BUDGET: Topic.PROVIDER_BUDGET,
     RelaxationKind.STOCK: Topic.STOCK,
+    RelaxationKind.ASSUMED_STOCK: Topic.STOCK,
     RelaxationKind.QUOTA: Topic.QUOTA,
     RelaxationKind.POOLS: Topic.POOLS,
     RelaxationKind.SHARE: Topic.SHARE,
     RelaxationKind.LEAST_SHARE: Topic.SHARE,
     RelaxationKind.QUALITY: Topic.QUALITY,
+    RelaxationKind.EVERY_QUALITY: Topic.QUALITY,
     RelaxationKind.LOSS: Topic.LOSS,
     RelaxationKind.CHANGES: Topic.CHANGES,
+    RelaxationKind.SERVICE_REQUESTS: Topic.SERVICE,
+    RelaxationKind.SERVICE_TOKENS: Topic.SERVICE,
+    RelaxationKind.LINK: Topic.LINK,
+    RelaxationKind.DEADLINE: Topic.DEADLINE,
     RelaxationKind.HEADROOM: Topic.HEADROOM,
     RelaxationKind.DEMAND: Topic.DEMAND,
     RelaxationKind.TARGETS: Topic.TARGETS,

@@ -19,7 +19,8 @@ from hetops.solver.explanation import Topic
 from hetops.solver.formulate import formulate
 from hetops.solver.frame import frame_of
 from hetops.solver.problem import Column, Demand, Mode, Problem
-from hetops.solver.relax import RelaxationKind, relaxations, relaxed
+from hetops.solver.relax import relaxations
+from hetops.solver.relaxation import RelaxationKind, relaxed
 from hetops.solver.solution import Infeasible, Solution
 from hetops.solver.solve import read_answer, solve
 from hetops.solver.terms import Loss, Period, Trait, exact

@@ -10,12 +10,13 @@ from decimal import Decimal
 import pytest
 
 from hetops.solver.problem import Problem
-from hetops.solver.relax import RelaxationKind, relaxations, relaxed
+from hetops.solver.relax import relaxations
+from hetops.solver.relaxation import RelaxationKind, relaxed
 from hetops.solver.solution import Infeasible, Solution
 from hetops.solver.solve import solve
 from hetops.solver.terms import Billing, Link, Loss, Migration, Period, Running, Service, ShareLimit, Trait
-from tests.solver.binding import DAY_AND_NIGHT, ON_DEMAND, SPOT, ZONES, at, one, with_columns
-from tests.solver.problems import column, offer, small
+from tests.solver.binding import BATCH, DAY_AND_NIGHT, ON_DEMAND, SPLIT, SPOT, ZONES, at, one, with_columns
+from tests.solver.problems import column, demands, offer, small
 
 NAN = float("nan")
 
@@ -139,6 +140,59 @@ HOPELESS: dict[RelaxationKind, tuple[Problem, Decimal]] = {
         replace(one(offer("o", "1", 9), chat=1.0), periods=DAY_AND_NIGHT, budget_usd_per_hour=Decimal(3)),
         Decimal(4),
     ),
+    # A node serves one of three requests per second.
+    RelaxationKind.SERVICE_REQUESTS: (
+        replace(
+            one(offer("o", "1", 1), chat=3.0),
+            services=(Service(id="api", usd_per_request={"chat": Decimal(1)}, max_requests_per_second=0.5),),
+        ),
+        Decimal(2),
+    ),
+    # The same after a loss of the node, when all of it goes to the service, at 300 tokens a request.
+    RelaxationKind.SERVICE_TOKENS: (
+        replace(
+            one(offer("o", "1", 1), chat=3.0),
+            losses=(Loss(id="node", trait=Trait.OFFER, values=("o",)),),
+            services=(
+                Service(
+                    id="api",
+                    usd_per_request={"chat": Decimal(1)},
+                    max_tokens_per_second=600.0,
+                    tokens_per_request={"chat": 300.0},
+                ),
+            ),
+        ),
+        Decimal(900),
+    ),
+    RelaxationKind.LINK: (
+        replace(
+            SPLIT,
+            columns=SPLIT.columns[:2],
+            links=(Link(source="big", target="small", gb_per_second=0.05),),
+        ),
+        Decimal("0.2"),
+    ),
+    # Nodes for two requests a second, of which half may be served by what gives 0.9; the rest by 1.
+    RelaxationKind.EVERY_QUALITY: (
+        replace(
+            one(offer("rough", "1", 2), offer("fine", "3", 2), chat=2.0, code=2.0),
+            classes=tuple(replace(c, mean_quality=0.99) for c in demands(chat=2.0, code=2.0)),
+            columns=(
+                replace(column("rough", chat=1.0, code=1.0), quality={"chat": 0.9, "code": 0.9}),
+                column("fine", chat=1.0, code=1.0),
+            ),
+        ),
+        Decimal("0.95"),
+    ),
+    # What comes by day in twelve hours may wait until the night ends.
+    RelaxationKind.DEADLINE: (
+        replace(BATCH, classes=tuple(replace(c, deadline_hours=8.0) for c in BATCH.classes)),
+        Decimal(24),
+    ),
+    RelaxationKind.ASSUMED_STOCK: (
+        replace(one(offer("a", "1", None), offer("b", "2", None), chat=7.0), assumed_max_nodes=3),
+        Decimal(4),
+    ),
 }
 
 
@@ -149,6 +203,30 @@ def test_the_smallest_change_that_lets_a_fleet_exist_is_found_and_does(kind: Rel
     change = next(c for c in relaxations(problem) if c.kind is kind)
     assert abs(change.needed - needed) <= Decimal("0.000002")
     assert isinstance(solve(relaxed(problem, change)), Solution)
+
+
+def test_a_headroom_that_a_service_need_not_have_is_found_by_trying() -> None:
+    """A node and 0.5 requests per second of the service serve 1.35 where the node has 15 % of headroom left."""
+    problem = replace(
+        one(offer("o", "1", 1), chat=1.35),
+        headroom=0.5,
+        services=(Service(id="api", usd_per_request={"chat": Decimal(1)}, max_requests_per_second=0.5),),
+    )
+    change = next(c for c in relaxations(problem) if c.kind is RelaxationKind.HEADROOM)
+    assert change.needed == Decimal("0.150")
+    assert isinstance(solve(relaxed(problem, change)), Solution)
+    assert isinstance(solve(replace(problem, headroom=0.151)), Infeasible)
+
+
+def test_means_of_quality_that_differ_are_lowered_by_as_much() -> None:
+    problem, _ = HOPELESS[RelaxationKind.EVERY_QUALITY]
+    chat, code = problem.classes
+    unlike = replace(problem, classes=(chat, replace(code, mean_quality=0.97)))
+    change = next(c for c in relaxations(unlike) if c.kind is RelaxationKind.EVERY_QUALITY)
+    assert change.text.startswith("lower the mean quality of every class by 0.03")
+    after = relaxed(unlike, change)
+    assert [c.mean_quality for c in after.classes] == pytest.approx([0.96, 0.94], abs=2e-6)
+    assert isinstance(solve(after), Solution)
 
 
 def test_a_class_that_only_a_service_can_serve_is_served() -> None:

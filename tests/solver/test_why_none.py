@@ -10,7 +10,8 @@ from hypothesis import HealthCheck, assume, given, settings
 
 from hetops.solver.explanation import Topic
 from hetops.solver.problem import Problem
-from hetops.solver.relax import Relaxation, RelaxationKind, relaxations, relaxed
+from hetops.solver.relax import relaxations
+from hetops.solver.relaxation import Relaxation, RelaxationKind, relaxed
 from hetops.solver.solution import Infeasible, Solution
 from hetops.solver.solve import solve
 from hetops.solver.why_none import why_none

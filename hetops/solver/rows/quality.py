@@ -40,6 +40,7 @@ def _lost_at(quality: float) -> float:
 
 def _at_most(frame: Frame, name: str, terms: Terms, most: float) -> Row:
     """No more lost; told in the largest loss, for hundredths are little beside what the solver tells from nothing."""
-    limit = Limit(kind=LimitKind.QUALITY, subject=name)
+    every = Limit(kind=LimitKind.EVERY_QUALITY)
+    limit = every if frame.minimise == every else Limit(kind=LimitKind.QUALITY, subject=name)
     unit = 1.0 if frame.minimise == limit else max(abs(of_score) for _, of_score in terms) or 1.0
     return bounded_share(frame, limit, [(i, of_score / unit) for i, of_score in terms], most / unit)

@@ -103,8 +103,8 @@ def service_rows(frame: Frame) -> Iterator[Row]:
         for i, service in enumerate(frame.problem.services):
             if service.max_requests_per_second is not None:
                 terms = [(k, rate) for k, _, rate in _requests(frame, n, len(frame.columns) + i)]
-                most = service.max_requests_per_second
-                yield Row(subject=("service", n, service.id), terms=terms, upper=most)
+                limit = Limit(kind=LimitKind.SERVICE_REQUESTS, subject=service.id)
+                yield Row(subject=limit, terms=terms, upper=service.max_requests_per_second)
 
 
 def service_token_rows(frame: Frame) -> Iterator[Row]:
@@ -113,12 +113,14 @@ def service_token_rows(frame: Frame) -> Iterator[Row]:
         for i, service in enumerate(frame.problem.services):
             most = service.max_tokens_per_second
             if most is not None:
-                unit = most or 1.0  # thousands of tokens a second are a large number beside shares
+                limit = Limit(kind=LimitKind.SERVICE_TOKENS, subject=service.id)
+                # Thousands of tokens a second are a large number beside shares.
+                unit = most if most and frame.minimise != limit else 1.0
                 terms = [
                     (k, rate * service.tokens_per_request.get(name, 0.0) / unit)
                     for k, name, rate in _requests(frame, n, len(frame.columns) + i)
                 ]
-                yield Row(subject=("service tokens", n, service.id), terms=terms, upper=most / unit)
+                yield Row(subject=limit, terms=terms, upper=most / unit)
 
 
 def _requests(frame: Frame, layer: int, at: int) -> Iterator[tuple[int, str, float]]:
@@ -173,7 +175,8 @@ def link_rows(frame: Frame) -> Iterator[Row]:
             frame.classes[one.workload_class].kv_gb_per_request * frame.rates[one.layer][one.workload_class]
         )
         over.setdefault((one.layer, one.link), []).append((frame.first[Block.HANDED] + h, size))
-    for (n, k), terms in over.items():
-        most = frame.problem.links[k].gb_per_second
-        if most is not None:
-            yield Row(subject=("link", n, k), terms=terms, upper=most)
+    for (_, k), terms in over.items():
+        link = frame.problem.links[k]
+        if link.gb_per_second is not None:
+            limit = Limit(kind=LimitKind.LINK, subject=" to ".join(link.key))
+            yield Row(subject=limit, terms=terms, upper=link.gb_per_second)
