@@ -2,7 +2,8 @@
 
 With shares of its own for every loss, as `loss_rows` has them, a model of a hundred losses is a hundred models. But
 whatever requests of each class are taken to be worth: what is left after a loss can serve the kept share of each class
-only if its nodes could earn as much as those requests are worth, a node the most that it could earn in its time:
+only if its nodes could earn as much as those requests are worth, a node the most that it could earn in its time with no more
+requests of a class than there are:
 
     sum over columns j that are left of worth[j] * nodes[j]  >=  kept_share * sum over classes w of price[w] * D[w]
 
@@ -122,7 +123,7 @@ def _proven(answer: Answer, bound: float, gap: float) -> Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Unborne:
-    """A loss that a fleet does not bear: in which stretch, how much of the demand it leaves unserved, and prices that say so."""
+    """A loss that a fleet does not bear: in which stretch, how much it leaves unserved of what is to be kept, and prices that say so."""
 
     scenario: Scenario
     stretch: int
@@ -179,7 +180,7 @@ class _Told:
             for scenario, lost in zip(self.scenarios, self.lost, strict=True):
                 if waits or nodes[lost].any() or not scenario.lost.isdisjoint(services):
                     one = self._after(scenario, t, np.where(lost, 0.0, nodes), scale)
-                    found += [one] if one.missing > 1 - float(scenario.kept_share) + tolerance else []
+                    found += [one] if one.missing > tolerance else []
         return sorted(found, key=lambda one: -one.missing)[:AT_ONCE]
 
     def _nodes(self, stretch: int) -> slice:
@@ -188,13 +189,15 @@ class _Told:
         return slice(stretch * count, (stretch + 1) * count)
 
     def _after(self, scenario: Scenario, stretch: int, nodes: Floats, scale: float) -> _Unborne:
-        """What nodes leave unserved at least, of every class alike, and the prices at which that shows."""
-        demand = self.demand[stretch] * scale
+        """What nodes leave unserved at least of what is to be kept, of every class alike, and the prices at which that shows."""
+        demand = self.demand[stretch] * scale * float(scenario.kept_share)
         asked = np.flatnonzero(demand > 0)
         names = [self.base.frame.classes[w].name for w in asked]
         left = [Asked.of(s, names) for s in self.problem.services if s.id not in scenario.lost]
         able = self.rates[:, asked] * nodes[:, None]
-        model = _aftermath(able[able.any(axis=1)], demand[asked], left)
+        used = able.any(axis=1)
+        most = np.minimum(nodes[used], 1.0) if self.base.frame.scale_index is None else np.ones(used.sum())
+        model = _aftermath(able[used], most, demand[asked], left)
         answer = highs.run(model, on_interrupt=OnInterrupt.FINISH)
         prices = np.zeros(len(demand))
         prices[asked] = np.maximum(answer.row_duals[: len(asked)], 0.0) / demand[asked]
@@ -210,7 +213,7 @@ class _Told:
 
     def _with_prices(self, model: MatrixModel, one: _Unborne) -> MatrixModel:
         frame, names = self.base.frame, [c.name for c in self.base.frame.classes]
-        worth = (self.rates * one.prices).max(axis=1)
+        worth = self._worth(one)
         earned = {s.id: Asked.of(s, names).earns(one.prices) for s in self.problem.services}
         endless = frozenset(name for name, usd in earned.items() if usd == INFINITY)
         earned = {name: usd for name, usd in earned.items() if name not in endless}
@@ -233,6 +236,18 @@ class _Told:
                 rows.append(Row(subject=("taken", scenario.name), terms=[(taken, 1.0), *gone], lower=least))
         most = all_of_it + float(worth @ model.upper[self._nodes(one.stretch)])
         return extended(model, rows, (most,))
+
+    def _worth(self, one: _Unborne) -> Floats:
+        """What a node of each column could earn at most: its time goes to what pays most, as far as that is asked for."""
+        earned = self.rates * one.prices
+        if self.base.frame.scale_index is not None:
+            return np.asarray(earned.max(axis=1))
+        asked = self.demand[one.stretch] * float(one.scenario.kept_share)
+        time = np.divide(asked, self.rates, out=np.full_like(self.rates, INFINITY), where=self.rates > 0)
+        best = np.argsort(-earned, axis=1)
+        time, earned = np.take_along_axis(time, best, axis=1), np.take_along_axis(earned, best, axis=1)
+        spent = np.minimum(time.cumsum(axis=1), 1.0)
+        return np.asarray((np.diff(spent, axis=1, prepend=0.0) * earned).sum(axis=1))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -279,10 +294,10 @@ def _times(most: float, price: Floats) -> Floats:
     return np.multiply(most, price, out=np.zeros_like(price), where=price > 0)
 
 
-def _aftermath(able: Floats, demand: Floats, services: list[Asked]) -> MatrixModel:
+def _aftermath(able: Floats, most: Floats, demand: Floats, services: list[Asked]) -> MatrixModel:
     """The least part of every class that is left unserved by places that alone could serve so much of each class.
 
-    The first rows are the classes'; the last variable is what is left.
+    None of them serves more than so much of any class. The first rows are the classes'; the last variable is what is left.
     """
     pairs = [(j, w) for j, row in enumerate(able) for w in np.flatnonzero(row)]
     bought = [(i, w) for i, service in enumerate(services) for w in np.flatnonzero(service.serves)]
@@ -303,7 +318,9 @@ def _aftermath(able: Floats, demand: Floats, services: list[Asked]) -> MatrixMod
         rows.append(Row(subject=i, terms=tokens, upper=service.most_tokens))
     cost = np.zeros(left + 1)
     cost[left] = 1.0
-    return assemble(cost=cost, upper=np.full(left + 1, INFINITY), integers=0, rows=rows)
+    upper = np.full(left + 1, INFINITY)
+    upper[: len(pairs)] = [most[j] for j, _ in pairs]
+    return assemble(cost=cost, upper=upper, integers=0, rows=rows)
 
 
 def _relaxed(told: _Told, patience: Patience) -> tuple[_Told, Relaxed]:
