@@ -22,21 +22,27 @@ PLENTY = 10**6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Met:
-    """A limit that leaves no room, and what gives a problem a little more of it, and all of it."""
+class Liftable:
+    """Something that a fleet is held to, and the problem without it."""
 
     topic: Topic
     subject: str = ""
     name: str
-    """The limit, as what a sentence is about."""
+    """As what a sentence is about."""
+    lifted: Change
+    offers: frozenset[str] = frozenset()
+    """Those of which it is one's own."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Met(Liftable):
+    """A limit that leaves no room, and what gives a problem a little more of it."""
+
     state: str
     """How it is met, as a clause."""
     step: str
     """The little more, in words."""
     wider: Change
-    lifted: Change
-    offers: frozenset[str] = frozenset()
-    """Those of which the limit is one's own."""
 
 
 def met(problem: Problem, solution: Solution) -> Iterator[Met]:
@@ -76,6 +82,17 @@ def barring(problem: Problem, offers: frozenset[str]) -> Iterator[Met]:
             step="$1 per hour more",
             wider=partial(replace, budget_usd_per_hour=budget + 1),
             lifted=partial(replace, budget_usd_per_hour=None),
+        )
+    mean = problem.mean_budget_usd_per_hour
+    if mean is not None and problem.mode is Mode.MIN_COST:
+        yield Met(
+            topic=Topic.BUDGET,
+            subject="mean",
+            name="the mean budget",
+            state=f"the mean budget is {dollars(mean)} per hour",
+            step="$1 per hour more",
+            wider=partial(replace, mean_budget_usd_per_hour=mean + 1),
+            lifted=partial(replace, mean_budget_usd_per_hour=None),
         )
     if problem.max_pools is not None:
         yield _pools(problem.max_pools)

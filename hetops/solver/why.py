@@ -15,6 +15,7 @@ from hetops.solver.explanation import Statement, Topic, Unit, amount, dollars, e
 from hetops.solver.limits import met, unlimited
 from hetops.solver.problem import Mode, Problem
 from hetops.solver.relaxation import Loosen
+from hetops.solver.rules import rules, without_all
 from hetops.solver.solution import Solution, SolvedPool
 
 LOOSER = 1.1
@@ -177,33 +178,24 @@ def _limits(case: Case) -> Iterator[Statement]:
 
 
 def _rules(case: Case) -> Iterator[Statement]:
-    """What each loss that is borne, each limit on shares and each mean quality is worth: the same question without it."""
+    """What each rule costs, all of them together, and the headroom: the same question without it."""
     problem = case.problem
-    for loss in problem.losses:
-        left = tuple(one for one in problem.losses if one is not loss)
-        begin = f"Not to bear {loss.id} ({loss.kept_share:.0%} still served)"
-        yield case.changed(Topic.LOSS, begin, _freed(case, partial(replace, losses=left)), loss.id)
-    for limit in problem.share_limits:
-        rest = tuple(one for one in problem.share_limits if one is not limit)
-        bounds = f"{limit.at_least:.0%} to {limit.at_most:.0%} of a class on {limit.id}"
-        freed = _freed(case, partial(replace, share_limits=rest))
-        yield case.changed(Topic.SHARE, f"Any share instead of {bounds}", freed, limit.id)
-    for demand in (c for c in problem.classes if c.mean_quality is not None):
-        any_of_it = tuple(replace(c, mean_quality=None) if c is demand else c for c in problem.classes)
-        begin = f"Any quality of {demand.name} instead of {demand.mean_quality:.2%} on average"
-        freed = _freed(case, partial(replace, classes=any_of_it))
-        yield case.changed(Topic.QUALITY, begin, freed, demand.name)
-
-    migration = problem.migration
-    if migration is not None and migration.max_changed_nodes is not None:
-        begin = f"Any number of nodes added and removed instead of at most {migration.max_changed_nodes}"
-        freed = _freed(case, partial(replace, migration=replace(migration, max_changed_nodes=None)))
-        yield case.changed(Topic.CHANGES, begin, freed)
+    asked = tuple(rules(problem, {pool.offer for pool in case.solution.pools}))
+    for rule in asked:
+        freed = _freed(case, rule.lifted, rule.offers)
+        yield case.changed(rule.topic, rule.freed, freed, rule.subject)
+    if len(asked) > 1:
+        own = frozenset().union(*(rule.offers for rule in asked))
+        freed = _freed(case, partial(without_all, lifted=asked), own)
+        yield case.changed(Topic.LIMITS, "All of these rules lifted together", freed)
+    if problem.headroom > 0:
+        freed = _freed(case, partial(replace, headroom=0.0))
+        yield case.changed(Topic.HEADROOM, f"No headroom instead of {problem.headroom:.1%}", freed)
 
 
-def _freed(case: Case, change: Change) -> Found:
+def _freed(case: Case, change: Change, about: Collection[str] = ()) -> Found:
     """The answer to a question with one limit less, which is never worse."""
-    return best(case.problem.mode, case.ask(change), case.answer)
+    return best(case.problem.mode, case.ask(change, about=about), case.answer)
 
 
 def _a_dollar(case: Case) -> Iterator[Statement]:

@@ -6,13 +6,14 @@ Decides in which order reasons are given: it is in, it serves nothing, a limit k
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
-from hetops.solver.exact import Found, better, unchanged, without
+from hetops.solver.exact import ROUNDING, Found, best, better, found, unchanged, without
 from hetops.solver.explanation import Statement, Topic, amount, dollars
-from hetops.solver.limits import Met, barring, met
+from hetops.solver.limits import Liftable, barring, met
 from hetops.solver.problem import Problem
+from hetops.solver.rules import rules, without_all
 from hetops.solver.solution import Solution
 from hetops.solver.why import Case
 
@@ -60,7 +61,7 @@ def why_not(case: Case, name: str, offers: frozenset[str]) -> tuple[Statement, .
 
 def _serves(problem: Problem, offers: frozenset[str]) -> bool:
     """Whether any of the offers can serve a class that is asked for."""
-    asked = [c.name for c in problem.classes if c.requests_per_second > 0]
+    asked = [name for name, rate in problem.mean_rates.items() if rate > 0]
     columns = (column for column in problem.columns if column.offer in offers)
     return any(column.rate(name) > 0 for column in columns for name in asked)
 
@@ -72,41 +73,111 @@ def _already_in(case: Case, name: str, offers: frozenset[str], rented: int) -> I
 
 
 def _kept_out(case: Case, name: str, offers: frozenset[str], forced: Found) -> Iterator[Statement]:
-    """Which single limit keeps it out altogether, each lifted alone."""
+    """What alone keeps it out altogether, each lifted by itself; where nothing does, what keeps it out together."""
     yield case.changed(Topic.OFFER, f"At least one node of {name}", forced, name)
-    blamed = False
-    for limit in barring(case.problem, offers):
-        after = case.ask(limit.lifted, about=limit.offers, must_rent=offers)
+    held, blamed = tuple(_held_to(case.problem, offers, case.solution)), False
+    for one in held:
+        after = case.ask(one.lifted, about=one.offers, must_rent=offers)
         if after.objective is not None:
             blamed = True
-            begin = f"{limit.name} keeps it out: without that limit a node of {name}"
-            yield case.changed(limit.topic, begin[:1].upper() + begin[1:], after, limit.subject)
+            begin = f"{one.name} keeps it out: without that a node of {name}"
+            yield case.changed(one.topic, _capital(begin), after, one.subject)
     if not blamed and forced.exact:
-        text = "No single limit keeps it out: it takes several lifted together."
-        yield replace(case.changed(Topic.LIMITS, "", forced), text=text)
+        yield _kept_out_together(case, name, offers, held)
+
+
+def _kept_out_together(
+    case: Case, name: str, offers: frozenset[str], held: tuple[Liftable, ...]
+) -> Statement:
+    """A set of limits of which none may stay, found by taking each back that need not go."""
+
+    def lifting(these: tuple[Liftable, ...]) -> Found:
+        about = frozenset().union(*(one.offers for one in these))
+        return case.ask(partial(without_all, lifted=these), about=about, must_rent=offers)
+
+    after, lifted = lifting(held), held
+    if after.objective is None:
+        text = "No limit keeps it out that could be lifted, nor all of them together."
+        return replace(case.changed(Topic.LIMITS, "", after), text=text)
+    for one in held:
+        left = tuple(other for other in lifted if other is not one)
+        if (without_it := lifting(left)).objective is not None:
+            after, lifted = without_it, left
+    begin = f"{_listed(lifted)} keep it out together: without {'both' if len(lifted) == 2 else 'all of them'}"
+    return case.changed(Topic.LIMITS, f"{_capital(begin)} a node of {name}", after)
+
+
+def _listed(lifted: tuple[Liftable, ...]) -> str:
+    *first, last = (one.name for one in lifted)
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _who_pays(case: Case, name: str, offers: frozenset[str], forced: Solution) -> Iterator[Statement]:
-    """The limits whose lifting makes the node cheaper; where there is none, its price against what it replaces."""
-    blamed = False
-    at_forced = replace(case, solution=forced)
-    for limit in _met_for(case.problem, offers, forced):
-        after = case.ask(limit.lifted, about=limit.offers, must_rent=offers)
-        if better(case.problem.mode, after, at_forced.answer):
-            blamed = True
-            begin = f"{limit.name} pays: with a node of {name} but without that limit the fleet"
-            yield at_forced.changed(limit.topic, begin[:1].upper() + begin[1:], after, limit.subject)
+    """What makes the node dearer than it would be without; where nothing does, its price against what it replaces."""
+    blamed, mode = False, case.problem.mode
+    for one in _held_to(case.problem, offers, forced):
+        after = case.ask(one.lifted, about=one.offers, must_rent=offers)
+        if better(mode, after, found(forced)):
+            free = best(mode, case.ask(one.lifted, about=one.offers | offers), after, case.answer)
+            told = _Lifted(case=case, name=name, limit=one, forced=forced, after=after, free=free)
+            if told.dearer_by < told.was_dearer_by:
+                blamed = True
+                yield told.statement()
     if not blamed:
         yield _its_price(case, name, offers, forced)
 
 
-def _met_for(problem: Problem, offers: frozenset[str], forced: Solution) -> Iterator[Met]:
-    """Limits that the fleet meets or that the offers share, each once."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Lifted:
+    """The fleet with a node of something, with a limit and without, and the best fleet of all without the limit."""
+
+    case: Case
+    name: str
+    limit: Liftable
+    forced: Solution
+    after: Found
+    free: Found
+
+    @property
+    def was_dearer_by(self) -> float:
+        """What the node costs, or takes of the rate, while the limit holds; less what is rounding."""
+        return abs(self.forced.objective - self.case.solution.objective) - ROUNDING * abs(
+            self.forced.objective
+        )
+
+    @property
+    def dearer_by(self) -> float:
+        """The same without the limit."""
+        return abs((self.after.objective or 0.0) - (self.free.objective or 0.0))
+
+    def statement(self) -> Statement:
+        """That the limit is to blame, with all three."""
+        limit, unit, free = self.limit, self.case.unit, self.free.objective or 0.0
+        after = amount(self.after.objective or 0.0, unit)
+        best_of_all = f"the best of all is at {amount(free, unit)}"
+        if self.dearer_by <= ROUNDING * abs(free):
+            best_of_all = "no fleet is better"
+        exact = self.after.exact and self.free.exact
+        text = (
+            f"{_capital(limit.name)} is to blame: without that a fleet with a node of {self.name} is at {after}"
+            f" instead of {amount(self.forced.objective, unit)}, and {best_of_all}{'' if exact else ' (not proven in time)'}."
+        )
+        told = replace(self.case, solution=self.forced).changed(limit.topic, "", self.after, limit.subject)
+        return replace(told, text=text, exact=told.exact and exact)
+
+
+def _held_to(problem: Problem, offers: frozenset[str], fleet: Solution) -> Iterator[Liftable]:
+    """Limits that the fleet meets or that the offers share, and rules, each once."""
     seen = set()
-    for limit in (*met(problem, forced), *barring(problem, offers)):
-        if (limit.topic, limit.subject) not in seen:
-            seen.add((limit.topic, limit.subject))
-            yield limit
+    about = offers | {pool.offer for pool in fleet.pools}
+    for one in (*met(problem, fleet), *barring(problem, offers), *rules(problem, about)):
+        if (one.topic, one.subject) not in seen:
+            seen.add((one.topic, one.subject))
+            yield one
 
 
 def _its_price(case: Case, name: str, offers: frozenset[str], forced: Solution) -> Statement:

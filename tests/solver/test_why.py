@@ -62,9 +62,11 @@ def test_what_must_be_borne_and_limits_on_shares_are_told_with_what_they_are_wor
     assert (loss.before, loss.after) == (5.0, 3.0)
     assert loss.text == "Not to bear losing any provider (50% still served) would save $2.00 per hour."
     assert (share.before, share.after) == (5.0, 5.0)
-    assert share.text == "Any share instead of 50% to 100% of a class on provider two would change nothing."
-    (said,) = on(Topic.LIMITS, told)
+    assert share.text == "Any share of a class on provider two instead of at least 50% would change nothing."
+    said, both = on(Topic.LIMITS, told)
     assert said.text.startswith("No stock, quota, budget or number of pools binds")
+    assert both.text == "All of these rules lifted together would save $3.00 per hour."
+    assert (both.before, both.after) == (5.0, 2.0)
 
 
 def test_where_no_limit_binds_that_is_said_and_was_searched_for() -> None:

@@ -84,7 +84,10 @@ def test_the_limit_that_keeps_it_out_is_named_and_was_lifted(
 def test_several_limits_that_keep_it_out_together_are_said_to() -> None:
     both = dear(budget_usd_per_hour=Decimal(6), quota_groups=(QuotaGroup(id="q", limit=Decimal(0)),))
     *_, said = why_not(case(both), "H100-SXM", DEAR)
-    assert said.text == "No single limit keeps it out: it takes several lifted together."
+    assert said.text == (
+        "The quota q and the budget keep it out together: without both a node of H100-SXM would cost $2.00 per hour more."
+    )
+    assert (said.before, said.after) == (5.0, 7.0)
 
 
 def test_a_limit_that_makes_it_dear_is_the_one_that_pays() -> None:
