@@ -12,11 +12,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hetops.catalog import hub_compressed as compressed
+from hetops.catalog.hub_hybrid import blocks, parameters, state_bytes, without_kv
+from hetops.catalog.hub_shape import Shape
 from hetops.domain.model import Checkpoint, Model, Precision
 from hetops.errors import HetopsError
 
 _EXPERTS = ("num_local_experts", "n_routed_experts", "num_experts", "moe_num_experts")
 _ACTIVE = ("num_experts_per_tok", "num_experts_per_token", "moe_topk", "moe_k", "top_k_experts")
+_SHARED = (
+    "shared_expert_intermediate_size",
+    "moe_shared_expert_intermediate_size",
+    "shared_intermediate_size",
+)
 _DTYPES = {"bfloat16": Precision.BF16, "float16": Precision.FP16, "float32": Precision.FP32}
 _QUANTIZED = {
     "fp8": Precision.FP8,
@@ -32,7 +40,7 @@ _STORED = {
     ("float", "8"): Precision.FP8,
 }
 """Type and bits of weights, as `compressed-tensors` and `modelopt` write them."""
-_PLAIN_MLP = ("opt", "gpt_neox", "starcoder2", "phi", "nemotron")
+_PLAIN_MLP = ("opt", "gpt_neox", "starcoder2", "phi", "nemotron", "nemotron_h")
 """Architectures whose MLP has two matrices rather than three."""
 _WINDOW_EVERY = {"gemma2": 2, "gemma3": 6, "gemma3_text": 6, "llama4_text": 4, "cohere2": 4}
 """Every so many layers one has no window, where the file leaves it to the architecture."""
@@ -65,41 +73,14 @@ def read(path: Path, name: str) -> Described:
         raise HetopsError(f"{file}: no JSON: {fault}", hint="fetch the model's config.json again") from fault
     if not isinstance(loaded, dict):
         raise HetopsError(f"{file}: not an object with keys", hint="fetch the model's config.json again")
-    shape = _Shape(file=file, keys={**loaded, **(loaded.get("text_config") or {})})
+    shape = Shape(file=file, keys={**loaded, **(loaded.get("text_config") or {})})
     return Described(model=_model(shape, name), checkpoint=_checkpoint(shape, name))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Shape:
-    """The keys of one file."""
-
-    file: Path
-    keys: Mapping[str, Any]
-
-    def number(self, *names: str, otherwise: int | None = None) -> int:
-        """The first of these keys that is there."""
-        for name in names:
-            value = self.keys.get(name)
-            if value is not None:
-                return self._checked(name, value)
-        if otherwise is None:
-            raise HetopsError(
-                f"{self.file}: the key {' or '.join(names)} is missing",
-                hint="a config.json of a text model has it: look whether it is that of the model itself",
-            )
-        return otherwise
-
-    def _checked(self, name: str, value: Any) -> int:
-        if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-            raise HetopsError(
-                f"{self.file}: {name} must be a whole number of at least 0, found {value!r}",
-                hint=f"correct {name}",
-            )
-        return value
-
-
-def _model(shape: _Shape, name: str) -> Model:
-    layers, hidden = shape.number("num_hidden_layers"), shape.number("hidden_size")
+def _model(shape: Shape, name: str) -> Model:
+    listed = blocks(shape)
+    layers = listed.total() if listed else shape.number("num_hidden_layers")
+    hidden = shape.number("hidden_size")
     heads, vocabulary = shape.number("num_attention_heads"), shape.number("vocab_size")
     kv_heads = shape.number("num_key_value_heads", otherwise=heads)
     head_size = shape.number("head_dim", otherwise=hidden // max(heads, 1))
@@ -108,11 +89,11 @@ def _model(shape: _Shape, name: str) -> Model:
     active_experts = shape.number(*_ACTIVE) if experts else 0
     tied = bool(shape.keys.get("tie_word_embeddings"))
     tables = vocabulary * hidden * (1 if tied else 2)
-    windowed, window = _windows(shape, layers)
-    linear = windowed if not window else 0
-    attention = (layers - linear) * _attention(shape, hidden, heads, head_size)
-    attention += linear * _linear_attention(shape, hidden)
-    everything, passed = _mlps(shape, layers, hidden)
+    without = without_kv(shape, listed)
+    windowed, window = (layers - listed["attention"], 0) if listed else _windows(shape, layers, without)
+    of_attention = listed["attention"] if listed else layers - without
+    attention = of_attention * _attention(shape, hidden, heads, head_size) + without * parameters(shape)
+    everything, passed = _mlps(shape, listed["mlp"] + listed["moe"] if listed else layers, hidden)
     values = head_size if latent else shape.number("v_head_dim", otherwise=head_size)
     cached = latent + shape.number("qk_rope_head_dim") if latent else kv_heads * (head_size + values)
     try:
@@ -127,7 +108,7 @@ def _model(shape: _Shape, name: str) -> Model:
             kv_heads=kv_heads,
             head_size=head_size,
             vocabulary=vocabulary,
-            kv_bytes_per_token_16bit=float(layers * cached * 2),
+            kv_bytes_per_token_16bit=compressed.kv_bytes_per_token(shape) or float(layers * cached * 2),
             context_tokens=shape.number("max_position_embeddings", "n_positions", "seq_length"),
             experts=experts,
             active_experts=active_experts,
@@ -135,6 +116,7 @@ def _model(shape: _Shape, name: str) -> Model:
             tied_embeddings=tied,
             windowed_layers=windowed,
             window_tokens=window,
+            state_bytes=compressed.window_bytes(shape) or without * state_bytes(shape),
             attention_16bit_b=attention / 1e9 if _keeps_attention(shape) else 0.0,
             native=_checkpoint(shape, name).precision,
             source=str(shape.file),
@@ -143,9 +125,11 @@ def _model(shape: _Shape, name: str) -> Model:
         raise HetopsError(f"{shape.file}: {fault}", hint="fetch the model's config.json again") from fault
 
 
-def _attention(shape: _Shape, hidden: int, heads: int, head_size: int) -> int:
+def _attention(shape: Shape, hidden: int, heads: int, head_size: int) -> int:
     """Parameters of one layer's attention."""
     latent = shape.number("kv_lora_rank", otherwise=0)
+    if compressed.ratios(shape):
+        return compressed.attention(shape)
     if not latent:
         kv_heads = shape.number("num_key_value_heads", otherwise=heads)
         out = heads * shape.number("v_head_dim", otherwise=head_size)
@@ -155,22 +139,15 @@ def _attention(shape: _Shape, hidden: int, heads: int, head_size: int) -> int:
     values, narrowed = shape.number("v_head_dim"), shape.number("q_lora_rank", otherwise=0)
     wide = heads * (own + rope)
     queries = narrowed * (hidden + wide) if narrowed else hidden * wide
-    return queries + hidden * (latent + rope) + latent * heads * (own + values) + heads * values * hidden
+    out = heads * values * hidden * (2 if shape.keys.get("mla_use_output_gate") else 1)
+    return queries + hidden * (latent + rope) + latent * heads * (own + values) + out
 
 
-def _linear_attention(shape: _Shape, hidden: int) -> int:
-    """Parameters of one layer's linear attention (gated delta rule): queries, keys, values, gates, output."""
-    heads = shape.number("linear_num_value_heads", otherwise=0)
-    values = heads * shape.number("linear_value_head_dim", otherwise=0)
-    keys = shape.number("linear_num_key_heads", otherwise=0) * shape.number(
-        "linear_key_head_dim", otherwise=0
-    )
-    return hidden * (2 * keys + 2 * values + 2 * heads) + values * hidden
-
-
-def _windows(shape: _Shape, layers: int) -> tuple[int, int]:
+def _windows(shape: Shape, layers: int, without: int) -> tuple[int, int]:
     """Layers that attend to the newest tokens alone, and to how many; 0 of these where they are linear. Chunks (Llama 4) count
     as windows of their length, which is the most that they come to."""
+    if without or compressed.ratios(shape):
+        return without, 0
     window = 0
     if shape.keys.get("use_sliding_window") is not False:
         window = shape.number("sliding_window", otherwise=0)
@@ -180,15 +157,11 @@ def _windows(shape: _Shape, layers: int) -> tuple[int, int]:
     kinds = shape.keys.get("layer_types")
     if isinstance(kinds, list):
         windowed = sum(kind != "full_attention" for kind in kinds)
-        linear = "linear_attention" in kinds
-        return (windowed, 0 if linear else window) if windowed and (window or linear) else (0, 0)
-    interval = shape.number("full_attention_interval", otherwise=0)
-    if interval:
-        return layers - layers // interval, 0
+        return (windowed, window) if windowed and window else (0, 0)
     return (_windowed(shape, layers), window) if window else (0, 0)
 
 
-def _windowed(shape: _Shape, layers: int) -> int:
+def _windowed(shape: Shape, layers: int) -> int:
     """Layers with a window where no list names their kinds: those of a pattern, else all."""
     listed = shape.keys.get("hybrid_layer_pattern")
     if isinstance(listed, list):
@@ -200,7 +173,7 @@ def _windowed(shape: _Shape, layers: int) -> int:
     return layers - (layers // every if every else min(first, layers))
 
 
-def _keeps_attention(shape: _Shape) -> bool:
+def _keeps_attention(shape: Shape) -> bool:
     """Whether the quantized weights leave attention in 16 bit."""
     told = shape.keys.get("quantization_config")
     keys: Mapping[str, Any] = told if isinstance(told, dict) else {}
@@ -208,7 +181,7 @@ def _keeps_attention(shape: _Shape) -> bool:
     return any("self_attn" in str(name) for names in listed if isinstance(names, list) for name in names)
 
 
-def _mlps(shape: _Shape, layers: int, hidden: int) -> tuple[int, int]:
+def _mlps(shape: Shape, layers: int, hidden: int) -> tuple[int, int]:
     """Parameters of all layers' MLPs, and of those that a token passes."""
     matrices = 2 if shape.keys.get("model_type") in _PLAIN_MLP else 3
     experts = shape.number(*_EXPERTS, otherwise=0)
@@ -217,22 +190,21 @@ def _mlps(shape: _Shape, layers: int, hidden: int) -> tuple[int, int]:
         return layers * dense, layers * dense
     mixed = _mixed_layers(shape, layers)
     width = shape.number("moe_intermediate_size", "intermediate_size")
-    one, router = matrices * hidden * width, hidden * experts
-    shared = (
-        matrices
-        * hidden
-        * shape.number(
-            "shared_expert_intermediate_size", otherwise=width * shape.number("n_shared_experts", otherwise=0)
-        )
-    )
-    own = shape.number("intermediate_size_mlp", otherwise=0)
+    narrow = shape.number("moe_latent_size", "routed_expert_hidden_size", otherwise=0)
+    one, router = matrices * (narrow or hidden) * width, hidden * experts + 2 * hidden * narrow
+    number = shape.number("n_shared_experts", "num_shared_experts", otherwise=0)
+    shared = matrices * hidden * shape.number(*_SHARED, otherwise=width * number)
+    own = shape.number("intermediate_size_mlp", "dense_intermediate_size", otherwise=0)
     dense = matrices * hidden * own if own else dense
     around = (layers - mixed) * dense + mixed * (router + shared)
     return around + mixed * experts * one, around + mixed * shape.number(*_ACTIVE) * one
 
 
-def _mixed_layers(shape: _Shape, layers: int) -> int:
+def _mixed_layers(shape: Shape, layers: int) -> int:
     """Layers that have experts: all but the first ones, every second, or those that a list names, as the file says."""
+    listed = blocks(shape)
+    if listed:
+        return listed["moe"]
     by_layer = shape.keys.get("moe_layer_freq")
     if isinstance(by_layer, list):
         return sum(bool(mixed) for mixed in by_layer)
@@ -244,7 +216,7 @@ def _mixed_layers(shape: _Shape, layers: int) -> int:
     return (layers - first) // every - len(named)
 
 
-def _checkpoint(shape: _Shape, name: str) -> Checkpoint:
+def _checkpoint(shape: Shape, name: str) -> Checkpoint:
     """The weights that the file belongs to, in its precision."""
     quantized = shape.keys.get("quantization_config")
     dtype = str(shape.keys.get("torch_dtype") or shape.keys.get("dtype") or "bfloat16")
@@ -256,7 +228,7 @@ def _checkpoint(shape: _Shape, name: str) -> Checkpoint:
     )
 
 
-def _quantized(shape: _Shape, told: Any) -> Precision:
+def _quantized(shape: Shape, told: Any) -> Precision:
     """How quantized weights are stored: by the bits of their first group, else of all, else as the method has it."""
     keys: Mapping[str, Any] = told if isinstance(told, dict) else {}
     groups = keys.get("config_groups")
@@ -268,6 +240,8 @@ def _quantized(shape: _Shape, told: Any) -> Precision:
     else:
         stored = "int", "4" if keys.get("load_in_4bit") else str(keys.get("bits", ""))
         alone = True
+    if shape.keys.get("expert_dtype") == "fp4":
+        return Precision.FP4
     method = str(keys.get("quant_method", "")).lower()
     precision = _STORED.get(stored) or _QUANTIZED.get(method)
     if precision is Precision.INT8 and alone:

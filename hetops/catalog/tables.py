@@ -119,6 +119,7 @@ def _model(row: Row) -> Model:
         tied_embeddings=row["tied_embeddings"] == "1",
         windowed_layers=int(row["windowed_layers"] or 0),
         window_tokens=int(row["window_tokens"] or 0),
+        state_bytes=float(row.get("state_bytes") or 0.0),
         attention_16bit_b=float(row["attention_16bit_b"] or 0.0),
         native=Precision(row["native"] or Precision.BF16),
         licence=row["licence"],

@@ -68,6 +68,9 @@ class Model:
     """Layers whose tokens attend to the newest `window_tokens` alone; to none but a state of constant size where that is 0
     (linear attention)."""
     window_tokens: int = 0
+    state_bytes: float = 0.0
+    """What layers without KV keep of a sequence, of all layers, as engines hold it: a state of constant size and the newest inputs
+    of its convolutions (linear attention, Mamba)."""
     attention_16bit_b: float = 0.0
     """Parameters of attention, in billions, that its checkpoints of four bits keep in 16 bit."""
     native: Precision = Precision.BF16

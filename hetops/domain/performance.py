@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from itertools import pairwise
@@ -121,18 +122,21 @@ class StepTimes:
     """Share of the layers that are windowed."""
     forgotten_share: float = field(default=0.0, metadata=ADDED)
     """Share of the KV that the engine does not keep beyond that window."""
+    state_tokens: float = field(default=0.0, metadata=ADDED)
+    """A sequence's state of constant size, in tokens that all layers keep (linear attention, Mamba)."""
 
     @property
     def longest(self) -> int:
         """Most tokens that one sequence may have in the KV cache."""
-        beyond = self.kv_capacity_tokens - self.window_tokens
+        room = self.kv_capacity_tokens - math.ceil(self.state_tokens)
+        beyond = room - self.window_tokens
         if beyond <= 0 or not self.forgotten_share:
-            return self.kv_capacity_tokens
+            return max(room, 0)
         return int(self.window_tokens + beyond / max(1.0 - self.forgotten_share, 1e-6)) - 1
 
     def kept(self, tokens: float) -> float:
         """What the KV cache holds of a sequence of so many tokens, in tokens that all layers keep."""
-        return tokens - self.forgotten_share * max(tokens - self.window_tokens, 0.0)
+        return self.state_tokens + tokens - self.forgotten_share * max(tokens - self.window_tokens, 0.0)
 
     def attended(self, tokens: float) -> float:
         """To how many of so many tokens the next one attends, by the mean of all layers."""

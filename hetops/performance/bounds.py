@@ -80,7 +80,8 @@ def _bandwidth_use(pool: PlannedPool, load: _Load, model: Model, gpu: GpuType) -
     active_bytes = active * configuration.weights.bytes_per_value
     per_step = configuration.speculation.tokens_per_step if configuration.speculation else 1.0
     kv_bytes = model.kv_bytes_per_token_16bit * configuration.kv.bytes_per_value / 2.0
-    read = (decoded / configuration.max_sequences * active_bytes + kv * kv_bytes) / per_step
+    states = 2.0 * decoded * model.state_bytes
+    read = (decoded / configuration.max_sequences * active_bytes + kv * kv_bytes + states) / per_step
     return read / (gpu.bandwidth_gb_per_second * 1e9 * configuration.gpu_count * pool.replicas)
 
 

@@ -15,7 +15,7 @@ from hetops.domain.model import Model
 from hetops.domain.performance import Evidence, EvidenceLayer, StepTimes
 from hetops.performance.generation import generation
 from hetops.performance.margins import HalfWidths, founded_on
-from hetops.performance.memory import fit, forgotten_share
+from hetops.performance.memory import fit, forgotten_share, state_tokens
 from hetops.performance.replica import Replica, family, tuned
 from hetops.performance.speculation import speculative
 from hetops.performance.stages import at_the_pace_of_the_slowest, even, slowest_over_mean
@@ -109,6 +109,7 @@ def plain_step_times(
             window_tokens=float(model.window_tokens),
             window_share=model.windowed_layers / model.layers,
             forgotten_share=forgotten_share(model, replicas[i].generation),
+            state_tokens=state_tokens(model, c.kv, gpus[c.gpu], c.tensor_parallel),
         )
         for i, c in enumerate(configurations)
     )

@@ -4,7 +4,7 @@ With tensor degree k, S stages, bandwidth W, peak F, link N, B sequences of c to
 
     weights    bytes touched by B tokens / (k W eta_w)
     compute    2 P_active B / (k F eta_c delta)              delta: decoding is less efficient than prefill
-    KV         B c bytes a token / (shards W eta_kv)
+    KV         B c bytes a token / (shards W eta_kv); a state of constant size twice / (k W eta_kv): read, and written again
     links      2 all-reduces a layer: latency + 2 (k-1)/k hidden x 2 bytes x B / (N/2 eta_N); H/k where all pass the host's memory
     overhead   of the engine's generation, alpha a layer (more where it routes to experts), and sigma a sequence
     step     = (weights^s + compute^s)^(1/s) + KV + links + overhead
@@ -100,7 +100,8 @@ def terms(p: Physics, values: Values) -> Terms:
     efficiency = compute_efficiency(p, values)
     flops = p.flops * efficiency * p.tensor
     slower = _vendor(p, values, "weight_bandwidth") / values["weight_bandwidth"]
-    kv_bandwidth = p.bandwidth * p.kv_shards * values["kv_bandwidth"] * np.where(p.amd, slower, 1.0)
+    state_bandwidth = p.bandwidth * p.tensor * values["kv_bandwidth"] * np.where(p.amd, slower, 1.0)
+    kv_bandwidth = state_bandwidth * p.kv_shards / p.tensor
     attention_flops = p.flops_16 * p.tensor * values["attention"] * np.where(p.amd, 0.6, 1.0)
     volume = 2.0 * (p.tensor - 1.0) / p.tensor * p.hidden * 2.0
     linked = (p.tensor > 1) & ~p.host
@@ -118,7 +119,7 @@ def terms(p: Physics, values: Values) -> Terms:
         link=np.where(linked, link, 0.0) / p.stages,
         overhead=_of(p, values, "overhead")
         + (values["layer"] + np.where(p.mixture, values["mixture_layer"], 0.0)) * p.layers,
-        per_sequence=_of(p, values, "sequence"),
+        per_sequence=_of(p, values, "sequence") + 2.0 * p.state_bytes / state_bandwidth / p.stages,
         prefill=2.0 * p.prompted / flops,
         prefill_squared=2.0 * p.layers * p.attention / attention_flops,
         window_share=p.window_share,

@@ -100,16 +100,35 @@ def _expert_parameters(model: Model) -> float:
 
 
 def forgotten_share(model: Model, engine: Generation) -> float:
-    """Share of a sequence's KV that an engine does not keep beyond the window of windowed layers."""
-    return model.windowed_layers / model.layers * _FORGOTTEN.get(engine, 0.0)
+    """Share of a sequence's KV that an engine does not keep beyond the window of windowed layers. Where the window is none, there
+    is no KV that an engine could keep."""
+    kept_no_more = _FORGOTTEN.get(engine, 0.0) if model.window_tokens else 1.0
+    return model.windowed_layers / model.layers * kept_no_more
 
 
-def kv_bytes_per_token(model: Model, configuration: Configuration) -> float:
-    """Bytes that one token takes on each GPU of a stage. Fewer KV heads than ranks are held several times, and latent KV,
-    which has no heads, by every rank."""
-    shards = 1 if model.latent_kv else min(configuration.tensor_parallel, max(model.kv_heads, 1))
-    all_layers = model.kv_bytes_per_token_16bit * configuration.kv.bytes_per_value / 2.0
-    all_layers *= 1.0 + _draft_share(configuration)
+def kv_bytes(model: Model, kv: Precision) -> float:
+    """Bytes of a token's KV, all layers."""
+    return model.kv_bytes_per_token_16bit * kv.bytes_per_value / 2.0
+
+
+def kv_shards(model: Model, gpu: GpuType, tensor_parallel: int) -> int:
+    """Ranks that the KV cache is divided over. Fewer KV heads than ranks are held several times, and latent KV, which has no
+    heads, by every rank; threads of a host share one."""
+    if gpu.vendor == "cpu":
+        return tensor_parallel
+    return 1 if model.latent_kv else min(tensor_parallel, max(model.kv_heads, 1))
+
+
+def state_tokens(model: Model, kv: Precision, gpu: GpuType, tensor_parallel: int) -> float:
+    """A sequence's state of constant size, in tokens that all layers keep: it is divided over all ranks."""
+    a_token = kv_bytes(model, kv) * tensor_parallel / kv_shards(model, gpu, tensor_parallel)
+    return model.state_bytes / a_token
+
+
+def kv_bytes_per_token(model: Model, configuration: Configuration, gpu: GpuType) -> float:
+    """Bytes that one token takes on each GPU of a stage."""
+    all_layers = kv_bytes(model, configuration.kv) * (1.0 + _draft_share(configuration))
+    shards = kv_shards(model, gpu, configuration.tensor_parallel)
     return all_layers / shards / configuration.pipeline_parallel
 
 
@@ -128,7 +147,7 @@ def fit(configuration: Configuration, model: Model, gpu: GpuType) -> MemoryFit:
     weights = weight_bytes(model, configuration.weights) * (1.0 + _draft_share(configuration)) / shards
     reserve = _CPU_RESERVE_BYTES if on_cpu else _reserve_bytes(configuration, model)
     kv = usable - weights - reserve
-    per_token = model.kv_bytes_per_token_16bit if on_cpu else kv_bytes_per_token(model, configuration)
+    per_token = model.kv_bytes_per_token_16bit if on_cpu else kv_bytes_per_token(model, configuration, gpu)
     capacity = int(max(kv, 0.0) / per_token)
     if on_cpu:  # llama.cpp takes memory for its slots only
         capacity = min(capacity, configuration.max_sequences * configuration.max_context_tokens)
@@ -141,11 +160,9 @@ def fit(configuration: Configuration, model: Model, gpu: GpuType) -> MemoryFit:
     )
     beyond = max(configuration.max_context_tokens - model.window_tokens, 0)
     forgotten = forgotten_share(model, generation(configuration.engine)) * beyond
-    return (
-        found
-        if capacity >= configuration.max_context_tokens - forgotten
-        else _refused(found, configuration, gpu)
-    )
+    state = state_tokens(model, configuration.kv, gpu, configuration.tensor_parallel)
+    whole = configuration.max_context_tokens - forgotten + state
+    return found if capacity >= whole else _refused(found, configuration, gpu)
 
 
 def _reserve_bytes(configuration: Configuration, model: Model) -> float:

@@ -13,7 +13,14 @@ from numpy.typing import NDArray
 
 from hetops.domain.gpu import GpuType
 from hetops.domain.model import Precision
-from hetops.performance.memory import forgotten_share, kept_in_16_bit, weights
+from hetops.performance.memory import (
+    forgotten_share,
+    kept_in_16_bit,
+    kv_bytes,
+    kv_shards,
+    state_tokens,
+    weights,
+)
 from hetops.performance.replica import Replica, computes_in, family, peak_tflops, tuned
 
 Floats = NDArray[np.float64]
@@ -101,6 +108,10 @@ class Physics:
     """How many these are."""
     forgotten_share: Floats
     """Share of the KV that the engine does not keep beyond them."""
+    state_bytes: Floats
+    """Of one sequence, all layers: what is read and written again in every step."""
+    state_tokens: Floats
+    """The same in tokens that all layers keep."""
     kv_shards: Floats
     """Ranks that the KV cache is divided over."""
     told_capacity: Floats
@@ -119,7 +130,8 @@ class Physics:
 
     def kept(self, tokens: Floats) -> Floats:
         """Of the KV of a sequence of so many tokens, what its engine keeps, in tokens of all layers."""
-        found: Floats = tokens - self.forgotten_share * np.maximum(tokens - self.window_tokens, 0.0)
+        beyond = np.maximum(tokens - self.window_tokens, 0.0)
+        found: Floats = self.state_tokens + tokens - self.forgotten_share * beyond
         return found
 
     @property
@@ -173,11 +185,13 @@ def _column(r: Replica) -> dict[str, object]:
         "stored_bytes": stored.streamed + stored.looked_up,
         "shared": stored.passed / stored.streamed,
         "expert_share": model.active_experts / model.experts if model.experts else 1.0,
-        "kv_bytes": model.kv_bytes_per_token_16bit * r.kv.bytes_per_value / 2.0,
+        "kv_bytes": kv_bytes(model, r.kv),
         "window_share": model.windowed_layers / model.layers,
         "window_tokens": float(model.window_tokens),
         "forgotten_share": forgotten_share(model, r.generation),
-        "kv_shards": float(r.tensor_parallel if host else _kv_shards(r)),
+        "state_bytes": model.state_bytes,
+        "state_tokens": state_tokens(model, r.kv, gpu, r.tensor_parallel),
+        "kv_shards": float(kv_shards(model, gpu, r.tensor_parallel)),
         "told_capacity": np.nan if r.kv_capacity_tokens is None else r.kv_capacity_tokens,
         "fp8": multiplied is Precision.FP8,
         "fp4": multiplied is Precision.FP4,
@@ -188,10 +202,6 @@ def _column(r: Replica) -> dict[str, object]:
 
 def _joined_gpus(gpu: GpuType) -> int:
     return _RACK_GPUS if gpu.form_factor == "Superchip" and family(gpu) == "Blackwell" else _NODE_GPUS
-
-
-def _kv_shards(r: Replica) -> int:
-    return 1 if r.model.latent_kv else min(r.tensor_parallel, max(r.model.kv_heads, 1))
 
 
 def _flops(r: Replica, multiplied: Precision, peak_16: float) -> float:

@@ -108,7 +108,7 @@ def _alone(base: Configuration, stage: StageGpus) -> Configuration:
 def _layers_held(whole: Configuration, model: Model, gpu: GpuType) -> int:
     """Layers that a stage's GPUs hold with the KV of one request of the longest context."""
     weights = weight_bytes(model, whole.weights) / model.layers / whole.tensor_parallel
-    kv = kv_bytes_per_token(model, whole) / model.layers * whole.max_context_tokens
+    kv = kv_bytes_per_token(model, whole, gpu) / model.layers * whole.max_context_tokens
     return max(0, int(room_bytes(whole, model, gpu) / (weights + kv)))
 
 
@@ -116,7 +116,7 @@ def _tokens_held(whole: Configuration, layers: int, model: Model, gpu: GpuType) 
     """Tokens whose KV of so many layers a stage holds beside their weights."""
     share = layers / model.layers
     weights = weight_bytes(model, whole.weights) * share / whole.tensor_parallel
-    return int((room_bytes(whole, model, gpu) - weights) / (kv_bytes_per_token(model, whole) * share))
+    return int((room_bytes(whole, model, gpu) - weights) / (kv_bytes_per_token(model, whole, gpu) * share))
 
 
 def _decoding(stage: StepTimes, carried: float, count: int) -> StepTimes:

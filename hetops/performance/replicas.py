@@ -48,6 +48,7 @@ class Replicas:
     window_tokens: Floats
     window_share: Floats
     forgotten_share: Floats
+    state_tokens: Floats
     curve_start: Floats
     """What a step takes by its curve below the first of the numbers at which that bends."""
     bends_at: Floats
@@ -93,7 +94,8 @@ class Replicas:
 
     def kept(self, tokens: float | Floats) -> Floats:
         """As `StepTimes.kept`."""
-        found: Floats = tokens - self.forgotten_share * np.maximum(tokens - self.window_tokens, 0.0)
+        beyond = np.maximum(tokens - self.window_tokens, 0.0)
+        found: Floats = self.state_tokens + tokens - self.forgotten_share * beyond
         return found
 
     def attended(self, tokens: float | Floats) -> Floats:
@@ -138,6 +140,7 @@ _COLUMNS = {
     "window_tokens": "window_tokens",
     "window_share": "window_share",
     "forgotten_share": "forgotten_share",
+    "state_tokens": "state_tokens",
 }
 """Columns that are fields of StepTimes as they stand."""
 

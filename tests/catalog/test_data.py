@@ -17,8 +17,9 @@ from tests.doubles.providers import NOW
 CATALOG = tables.load()
 TABLES = sorted(p.stem for p in DATA.glob("*.csv"))
 SOURCES = (DATA / "SOURCES.md").read_text(encoding="utf-8")
-LATENT_ATTENTION = {row["model"] for row in tables.rows("models") if row["mla_kv_lora"]}
-"""Their KV cache holds one compressed vector a token, not keys and values a head."""
+COMPRESSED = {"deepseek-v4-flash", "deepseek-v4-pro"}
+LATENT_ATTENTION = {row["model"] for row in tables.rows("models") if row["mla_kv_lora"]} | COMPRESSED
+"""Their KV cache holds one compressed vector a token, or for some, not keys and values a head."""
 
 
 @pytest.mark.parametrize("table", TABLES)

@@ -52,13 +52,147 @@ DEEPSEEK = {
     "max_position_embeddings": 163840,
     "quantization_config": {"quant_method": "fp8"},
 }
+QWEN3_NEXT = {
+    "hidden_size": 2048,
+    "num_hidden_layers": 48,
+    "num_attention_heads": 16,
+    "num_key_value_heads": 2,
+    "head_dim": 256,
+    "attn_output_gate": True,
+    "full_attention_interval": 4,
+    "linear_num_key_heads": 16,
+    "linear_key_head_dim": 128,
+    "linear_num_value_heads": 32,
+    "linear_value_head_dim": 128,
+    "linear_conv_kernel_dim": 4,
+    "num_experts": 512,
+    "num_experts_per_tok": 10,
+    "moe_intermediate_size": 512,
+    "shared_expert_intermediate_size": 512,
+    "vocab_size": 151936,
+    "max_position_embeddings": 262144,
+}
+NEMOTRON = {
+    "model_type": "nemotron_h",
+    "hybrid_override_pattern": "MEMEM*EMEMEM*EMEMEM*EMEMEM*EMEMEM*EMEMEMEM*EMEMEMEME",
+    "hidden_size": 2688,
+    "num_attention_heads": 32,
+    "num_key_value_heads": 2,
+    "head_dim": 128,
+    "mamba_num_heads": 64,
+    "mamba_head_dim": 64,
+    "ssm_state_size": 128,
+    "n_groups": 8,
+    "conv_kernel": 4,
+    "mamba_ssm_cache_dtype": "float32",
+    "n_routed_experts": 128,
+    "num_experts_per_tok": 6,
+    "intermediate_size": 1856,
+    "moe_intermediate_size": 1856,
+    "moe_shared_expert_intermediate_size": 3712,
+    "vocab_size": 131072,
+    "max_position_embeddings": 262144,
+}
+KIMI_K3 = {
+    "hidden_size": 7168,
+    "num_hidden_layers": 93,
+    "num_attention_heads": 96,
+    "num_key_value_heads": 96,
+    "kv_lora_rank": 512,
+    "q_lora_rank": 1536,
+    "qk_nope_head_dim": 128,
+    "qk_rope_head_dim": 64,
+    "v_head_dim": 128,
+    "mla_use_output_gate": True,
+    "linear_attn_config": {
+        "num_heads": 96,
+        "head_dim": 128,
+        "short_conv_kernel_size": 4,
+        "use_full_rank_gate": True,
+        "kda_layers": [layer for layer in range(1, 93) if layer % 4],
+    },
+    "num_experts": 896,
+    "num_experts_per_token": 16,
+    "num_shared_experts": 2,
+    "first_k_dense_replace": 1,
+    "intermediate_size": 33792,
+    "moe_intermediate_size": 3072,
+    "routed_expert_hidden_size": 3584,
+    "vocab_size": 163840,
+    "max_position_embeddings": 1048576,
+}
+MINIMAX_TEXT_01 = {
+    "attn_type_list": ([0] * 7 + [1]) * 10,
+    "hidden_size": 6144,
+    "num_hidden_layers": 80,
+    "num_attention_heads": 64,
+    "num_key_value_heads": 8,
+    "head_dim": 128,
+    "intermediate_size": 9216,
+    "num_local_experts": 32,
+    "num_experts_per_tok": 2,
+    "vocab_size": 200064,
+    "max_position_embeddings": 4194304,
+}
+GRANITE = {
+    "layer_types": (["mamba"] * 9 + ["attention"]) * 4,
+    "hidden_size": 4096,
+    "num_hidden_layers": 40,
+    "num_attention_heads": 32,
+    "num_key_value_heads": 8,
+    "mamba_n_heads": 128,
+    "mamba_d_head": 64,
+    "mamba_d_state": 128,
+    "mamba_n_groups": 1,
+    "mamba_d_conv": 4,
+    "intermediate_size": 768,
+    "shared_intermediate_size": 1536,
+    "num_local_experts": 72,
+    "num_experts_per_tok": 10,
+    "tie_word_embeddings": True,
+    "vocab_size": 100352,
+    "max_position_embeddings": 131072,
+}
+DEEPSEEK_V4 = {
+    "compress_ratios": [0, 0, *[4, 128] * 20, 4, 0],
+    "sliding_window": 128,
+    "hidden_size": 4096,
+    "num_hidden_layers": 43,
+    "num_attention_heads": 64,
+    "num_key_value_heads": 1,
+    "head_dim": 512,
+    "index_head_dim": 128,
+    "q_lora_rank": 1024,
+    "o_lora_rank": 1024,
+    "o_groups": 8,
+    "n_routed_experts": 256,
+    "n_shared_experts": 1,
+    "num_experts_per_tok": 6,
+    "moe_intermediate_size": 2048,
+    "vocab_size": 129280,
+    "max_position_embeddings": 1048576,
+    "expert_dtype": "fp4",
+    "quantization_config": {"quant_method": "fp8"},
+}
 
 
+TURNS = "layers of Mamba, of experts or of MLPs, and of attention in turn"
+KINDS = "layers without KV of a kind that has no columns"
 UNCOUNTED = {
     "tiny-llama": "made by whoever tests: nobody published its size",
-    "nemotron-3-nano-30b-a3b": "layers of Mamba, of experts and of attention in turn",
-    "nemotron-3-super-120b-a12b": "layers of Mamba, of experts and of attention in turn",
-    "nemotron-nano-9b-v2": "layers of Mamba, of MLPs and of attention in turn",
+    "nemotron-3-nano-30b-a3b": TURNS,
+    "nemotron-3-super-120b-a12b": TURNS,
+    "nemotron-3-ultra-550b-a55b": TURNS,
+    "nemotron-h-56b": TURNS,
+    "nemotron-nano-9b-v2": TURNS,
+    "kimi-k3": KINDS,
+    "kimi-linear-48b-a3b": KINDS,
+    "minimax-text-01": KINDS,
+    "minimax-m1": KINDS,
+    "granite-4.0-h-small": KINDS,
+    "granite-4.0-h-tiny": KINDS,
+    "deepseek-v4-flash": "compressed KV",
+    "deepseek-v4-pro": "compressed KV",
     "llama-3.3-nemotron-super-49b": "layers of unlike width, some without attention",
 }
 """Models whose parameters do not follow from one shape of a layer."""
@@ -103,7 +237,9 @@ def config_of(row: dict[str, str]) -> dict[str, Any]:
     config["layer_types"] = [*kinds, *["full_attention"] * (int(row["layers"]) - windowed)]
     config["sliding_window"] = window or None
     if row["linear_attention"]:
-        keys, key_size, values, value_size = map(int, re.split("[x ]", row["linear_attention"]))
+        keys, key_size, values, value_size, *dtype = re.split("[x ]", row["linear_attention"])
+        keys, key_size, values, value_size = map(int, (keys, key_size, values, value_size))
+        config["mamba_ssm_dtype"] = next(iter(dtype), None)
         config |= {"linear_num_key_heads": keys, "linear_key_head_dim": key_size, "attn_output_gate": True}
         config |= {"linear_num_value_heads": values, "linear_value_head_dim": value_size}
     return config
@@ -116,9 +252,20 @@ def written(folder: Path, config: Any) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("name", "config"), [("llama-3.1-8b", LLAMA), ("mixtral-8x7b", MIXTRAL), ("deepseek-v3", DEEPSEEK)]
+    ("name", "config"),
+    [
+        ("llama-3.1-8b", LLAMA),
+        ("mixtral-8x7b", MIXTRAL),
+        ("deepseek-v3", DEEPSEEK),
+        ("qwen3-next-80b-a3b", QWEN3_NEXT),
+        ("nemotron-3-nano-30b-a3b", NEMOTRON),
+        ("kimi-k3", KIMI_K3),
+        ("minimax-text-01", MINIMAX_TEXT_01),
+        ("granite-4.0-h-small", GRANITE),
+        ("deepseek-v4-flash", DEEPSEEK_V4),
+    ],
 )
-def test_the_catalogues_dense_mixed_and_latent_models_are_found_again(
+def test_the_catalogues_models_of_every_kind_are_found_again(
     tmp_path: Path, name: str, config: dict[str, Any]
 ) -> None:
     found, known = read(written(tmp_path, config), name).model, tables.load().model(name)
@@ -126,6 +273,37 @@ def test_the_catalogues_dense_mixed_and_latent_models_are_found_again(
         assert getattr(found, field) == pytest.approx(getattr(known, field), rel=0.02)
     for field in ("layers", "hidden", "heads", "vocabulary", "experts", "active_experts", "latent_kv"):
         assert getattr(found, field) == getattr(known, field)
+    for field in ("windowed_layers", "window_tokens", "state_bytes"):
+        assert getattr(found, field) == getattr(known, field)
+    assert known.parameters_b == pytest.approx(float(ROWS[name]["published_b"]), rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("config", "by_hand"),
+    [
+        (LLAMA, 0),
+        (QWEN3_NEXT, 36 * (32 * 128 * 128 * 2 + 3 * (2 * 16 * 128 + 32 * 128) * 2)),
+        (
+            {**QWEN3_NEXT, "mamba_ssm_dtype": "float32"},
+            36 * (32 * 128 * 128 * 4 + 3 * (2 * 16 * 128 + 32 * 128) * 2),
+        ),
+        (NEMOTRON, 23 * (64 * 64 * 128 * 4 + 3 * (64 * 64 + 2 * 8 * 128) * 2)),
+        (KIMI_K3, 69 * (96 * 128 * 128 * 4 + 3 * 3 * 96 * 128 * 2)),
+        (MINIMAX_TEXT_01, 70 * 64 * 128 * 128 * 2),
+        (GRANITE, 36 * (128 * 64 * 128 * 2 + 3 * (128 * 64 + 2 * 128) * 2)),
+        (DEEPSEEK_V4, 43 * 128 * 512 * 2),
+    ],
+)
+def test_the_state_of_layers_without_kv_follows_from_their_heads(
+    tmp_path: Path, config: dict[str, Any], by_hand: int
+) -> None:
+    assert read(written(tmp_path, config), "mine").model.state_bytes == by_hand
+
+
+def test_compressed_kv_grows_by_the_part_of_an_entry_that_a_token_is(tmp_path: Path) -> None:
+    found = read(written(tmp_path, DEEPSEEK_V4), "mine").model
+    assert found.kv_bytes_per_token_16bit == 21 * (512 + 128) * 2 / 4 + 20 * 512 * 2 / 128
+    assert found.native is Precision.FP4
 
 
 @pytest.mark.parametrize("name", [name for name in ROWS if name not in UNCOUNTED])
@@ -137,7 +315,7 @@ def test_every_model_has_the_parameters_that_its_shape_tells_and_its_makers_prin
     assert found.model.parameters_b == pytest.approx(known.parameters_b, rel=0.01)
     assert found.model.active_parameters_b == pytest.approx(known.active_parameters_b, rel=0.01)
     assert found.model.kv_bytes_per_token_16bit == pytest.approx(known.kv_bytes_per_token_16bit)
-    for field in ("windowed_layers", "window_tokens", "tied_embeddings", "latent_kv"):
+    for field in ("windowed_layers", "window_tokens", "state_bytes", "tied_embeddings", "latent_kv"):
         assert getattr(found.model, field) == getattr(known, field)
     off = abs(found.model.parameters_b / float(row["published_b"]) - 1.0)
     assert (off > 0.02) == (name in BESIDE), f"{off:.1%}"

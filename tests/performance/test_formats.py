@@ -161,9 +161,45 @@ def test_a_context_that_fits_by_its_windows_alone_fits_where_the_engine_keeps_no
     assert fit(configuration("vllm", held * 2), GEMMA, GPUS["H200-SXM"]).reason == ""
 
 
-def test_layers_of_linear_attention_have_no_kv() -> None:
-    model = CATALOG.model("qwen3-next-80b-a3b")
-    found = step_times([configuration("vllm", model=model.name)], model, {"H200-SXM": GPUS["B300"]})[0]
+NEXT = CATALOG.model("qwen3-next-80b-a3b")
+STATE = 36 * (32 * 128 * 128 * 2 + 3 * (2 * 16 * 128 + 32 * 128) * 2)
+"""Of 36 layers with 32 heads: a matrix each, and the inputs of three convolutions, 2 bytes a value."""
+TOKEN = 48 * 2 * 2 * 256 * 2
+"""KV of a token, if all 48 layers had any."""
+
+
+@pytest.mark.parametrize("engine", ["vllm", "sglang", "tensorrt-llm"])
+def test_layers_of_linear_attention_keep_a_state_and_no_kv(engine: str) -> None:
+    found = step_times([configuration(engine, model=NEXT.name)], NEXT, {"H200-SXM": GPUS["B300"]})[0]
     assert found.attended(4000) == pytest.approx(1000)
-    assert found.kept(4000) == pytest.approx(1000)
     assert found.squares(4000) == pytest.approx(4000**2 / 4)
+    assert found.kept(4000) == pytest.approx(1000 + STATE / TOKEN)
+    assert found.kept(found.longest) == pytest.approx(found.kv_capacity_tokens, abs=1)
+
+
+def test_a_state_is_divided_over_all_ranks_though_kv_has_fewer_heads() -> None:
+    whole = replica("B300", Precision.BF16, NEXT.name)
+    apart = replace(whole, tensor_parallel=8)
+    rows = physics([whole, apart, replace(apart, kv=Precision.FP8)])
+    assert rows.kv_shards.tolist() == [1, 2, 2]
+    assert rows.state_tokens == pytest.approx(STATE / TOKEN * np.array([1, 2 / 8, 2 * 2 / 8]))
+
+
+def test_a_step_reads_a_state_and_writes_it_again() -> None:
+    stateless = replace(NEXT, state_bytes=0.0)
+    own, other = (
+        step_times([configuration("vllm", model=m.name)], m, {"H200-SXM": GPUS["B300"]})[0]
+        for m in (NEXT, stateless)
+    )
+    gained = own.overhead_seconds_per_sequence - other.overhead_seconds_per_sequence
+    bandwidth = GPUS["B300"].bandwidth_gb_per_second * 1e9 * calibration().values["kv_bandwidth"]
+    assert gained == pytest.approx(2 * STATE / bandwidth)
+    assert own.kv_seconds_per_token == other.kv_seconds_per_token
+
+
+def test_a_context_fits_where_the_state_has_room_beside_it() -> None:
+    asked = configuration("vllm", 8192, NEXT.name)
+    held = fit(asked, NEXT, GPUS["B300"]).kv_capacity_tokens
+    room = (held - 8192 / 4) * TOKEN
+    assert fit(asked, replace(NEXT, state_bytes=0.99 * room), GPUS["B300"]).reason == ""
+    assert fit(asked, replace(NEXT, state_bytes=1.01 * room), GPUS["B300"]).reason
