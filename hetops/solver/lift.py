@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 
+from hetops.domain.offer import Trait
 from hetops.solver.frame import Limit, LimitKind
 from hetops.solver.problem import Problem
 from hetops.solver.rows.supply import SMALLEST_UNIT
@@ -30,15 +31,20 @@ def limits_of_terms(problem: Problem) -> Iterator[Limit]:
     yield from (Limit(kind=LimitKind.QUALITY, subject=name) for name in asking)
     if len(asking) > 1:
         yield Limit(kind=LimitKind.EVERY_QUALITY)
-    yield from (Limit(kind=LimitKind.LOSS, subject=loss.id) for loss in problem.losses if loss.kept_share > 0)
+    for loss in problem.losses:
+        if loss.kept_share > 0 and (loss.values or loss.trait is not Trait.OFFER):  # of each offer: `trials`
+            yield Limit(kind=LimitKind.LOSS, subject=loss.id)
+    yield from _limits_of_services(problem)
+    for link in (one for one in problem.links if one.gb_per_second is not None):
+        yield Limit(kind=LimitKind.LINK, subject=_name(link))
+
+
+def _limits_of_services(problem: Problem) -> Iterator[Limit]:
     for service in problem.services:
         if service.max_requests_per_second is not None:
             yield Limit(kind=LimitKind.SERVICE_REQUESTS, subject=service.id)
         if service.max_tokens_per_second is not None:
             yield Limit(kind=LimitKind.SERVICE_TOKENS, subject=service.id)
-    for link in problem.links:
-        if link.gb_per_second is not None:
-            yield Limit(kind=LimitKind.LINK, subject=_name(link))
 
 
 def current(problem: Problem, limit: Limit) -> Decimal:

@@ -64,38 +64,62 @@ def _rented(problem: Problem, period: SolvedPeriod) -> dict[str, int]:
     return {**rented, **{rental.offer: rental.nodes for rental in period.rentals}}
 
 
-def barring(problem: Problem, offers: frozenset[str]) -> Iterator[Met]:
+def barring(problem: Problem, offers: frozenset[str]) -> Iterator[Liftable]:
     """Every limit that could keep the offers out of a fleet altogether, whether or not it does."""
     own = [o for o in problem.offers if o.id in offers]
-    yield from (_stock(problem, offer) for offer in own if problem.max_nodes(offer) < 1)
+    yield from _sold_out([offer for offer in own if problem.max_nodes(offer) < 1])
     for group in problem.quota_groups:
         if any(o.quota_per_node.get(group.id, 0) > 0 for o in own):
             yield _quota(problem, group.id, Decimal(0), Decimal(1))
     for provider in sorted({o.provider for o in own} & set(problem.provider_budgets_usd_per_hour)):
         yield _provider_budget(problem, provider, Decimal(0))
-    if problem.budget_usd_per_hour is not None and problem.mode is Mode.MIN_COST:
-        budget = problem.budget_usd_per_hour
-        yield Met(
-            topic=Topic.BUDGET,
-            name="the budget",
-            state=f"the budget is {dollars(budget)} per hour",
-            step="$1 per hour more",
-            wider=partial(replace, budget_usd_per_hour=budget + 1),
-            lifted=partial(replace, budget_usd_per_hour=None),
+    if problem.mode is Mode.MIN_COST:
+        yield from _budgets(problem)
+    if problem.max_pools is not None:
+        yield _pools(problem.max_pools)
+
+
+def _sold_out(offers: list[PricedOffer]) -> Iterator[Liftable]:
+    """Their stock, all of it at once."""
+    if offers:
+        ids = frozenset(offer.id for offer in offers)
+        subject = offers[0].id if len(offers) == 1 else ""
+        name = f"the stock of {subject or f'{len(offers)} offers that are sold out'}"
+        yield Liftable(
+            topic=Topic.STOCK,
+            subject=subject,
+            name=name,
+            lifted=partial(_with_plenty, offers=ids),
+            offers=ids,
         )
-    mean = problem.mean_budget_usd_per_hour
-    if mean is not None and problem.mode is Mode.MIN_COST:
-        yield Met(
+
+
+def _budgets(problem: Problem) -> Iterator[Liftable]:
+    if problem.budget_usd_per_hour is not None:
+        yield Liftable(
+            topic=Topic.BUDGET, name="the budget", lifted=partial(replace, budget_usd_per_hour=None)
+        )
+    if problem.mean_budget_usd_per_hour is not None:
+        yield Liftable(
             topic=Topic.BUDGET,
             subject="mean",
             name="the mean budget",
-            state=f"the mean budget is {dollars(mean)} per hour",
-            step="$1 per hour more",
-            wider=partial(replace, mean_budget_usd_per_hour=mean + 1),
             lifted=partial(replace, mean_budget_usd_per_hour=None),
         )
-    if problem.max_pools is not None:
-        yield _pools(problem.max_pools)
+
+
+def any_limit(problem: Problem) -> Iterator[Liftable]:
+    """Stock, quotas, budgets and pools of the whole problem; the stock of all offers at once."""
+    everything = frozenset(offer.id for offer in problem.offers)
+    yield Liftable(
+        topic=Topic.STOCK, name="the stock of every offer", lifted=partial(_with_plenty, offers=everything)
+    )
+    yield from (one for one in barring(problem, everything) if one.topic is not Topic.STOCK)
+
+
+def _with_plenty(problem: Problem, *, offers: frozenset[str]) -> Problem:
+    sold = (replace(o, max_nodes=PLENTY) if o.id in offers else o for o in problem.offers)
+    return replace(problem, offers=tuple(sold))
 
 
 def unlimited(problem: Problem) -> Problem:
@@ -132,7 +156,7 @@ def _stock(problem: Problem, offer: PricedOffer) -> Met:
         state=f"{most} of {most} nodes of {offer.id} are rented{known}",
         step="one more",
         wider=partial(_having_stock, offer=offer.id, nodes=most + 1),
-        lifted=partial(_having_stock, offer=offer.id, nodes=PLENTY),
+        lifted=partial(_with_plenty, offers=frozenset((offer.id,))),
         offers=frozenset((offer.id,)),
     )
 

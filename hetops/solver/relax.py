@@ -41,6 +41,7 @@ def relaxations(
     found = [
         *(r for limit in (_limits(fixed) if servable else ()) for r in _lifted(front, limit, each)),
         *(trials.more_assumed(fixed, each) if servable else ()),
+        *(trials.less_kept(fixed, each) if servable else ()),
         *(trials.later_deadlines(fixed, each) if servable else ()),
         *(trials.less_demand(problem, each) if fixed is problem else ()),
         *(trials.looser_targets(loosen, each) if loosen else ()),

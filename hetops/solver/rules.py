@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import partial, reduce
 
+from hetops.solver.exact import Found
 from hetops.solver.explanation import Topic, dollars
 from hetops.solver.frame import deferrable
 from hetops.solver.limits import Liftable
@@ -43,6 +44,27 @@ def rules(problem: Problem, offers: Collection[str]) -> Iterator[Rule]:
 def without_all(problem: Problem, lifted: Collection[Liftable]) -> Problem:
     """The problem without any of them."""
     return reduce(lambda left, one: one.lifted(left), lifted, problem)
+
+
+def together(
+    held: tuple[Liftable, ...], lifting: Callable[[tuple[Liftable, ...]], Found]
+) -> tuple[tuple[Liftable, ...], Found]:
+    """Limits of which none may stay for there to be a fleet, and the best one without them; with all of them there is none.
+
+    Each is taken back that need not go, given those that are lifted still: another set may do as well.
+    """
+    lifted, after = held, lifting(held)
+    for one in held if after.solution else ():
+        left = tuple(other for other in lifted if other is not one)
+        if (without_it := lifting(left)).solution:
+            lifted, after = left, without_it
+    return lifted, after
+
+
+def listed(lifted: tuple[Liftable, ...]) -> str:
+    """Their names, in a sentence."""
+    *first, last = (one.name for one in lifted)
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def _losses(problem: Problem) -> Iterator[Rule]:

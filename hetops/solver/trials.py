@@ -11,9 +11,10 @@ from dataclasses import dataclass, replace
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import TypeVar
 
+from hetops.domain.offer import Trait
 from hetops.errors import TimeoutExpiredError
-from hetops.solver import highs
-from hetops.solver.frame import deferrable
+from hetops.solver import highs, lift
+from hetops.solver.frame import Limit, LimitKind, deferrable
 from hetops.solver.problem import Demand, Mode, Problem
 from hetops.solver.relaxation import Loosen, Relaxation, RelaxationKind, waiting
 from hetops.solver.solution import Infeasible, Solution
@@ -26,7 +27,7 @@ MOST_ASSUMED = 4096
 """Nodes that are assumed of an offer, at most, where nobody knows how many there are."""
 
 GRID = Decimal("0.001")
-"""Steps of demand and headroom."""
+"""Steps of demand, headroom and what is kept through a loss."""
 
 _T = TypeVar("_T")
 
@@ -128,6 +129,23 @@ def _waits(problem: Problem, demand: Demand) -> list[float]:
     around = [hours[first:] + hours[:first] for first in range(len(hours))]
     ends = {end for turn in around for end in itertools.accumulate(turn)}
     return sorted(end for end in ends if end > (demand.deadline_hours or 0.0))
+
+
+def less_kept(problem: Problem, limit_seconds: float) -> Iterator[Relaxation]:
+    """The share that is still served where any one offer may be lost: too many losses, as a rule, to minimise over."""
+    for loss in (o for o in problem.losses if o.trait is Trait.OFFER and not o.values):
+        tried = [GRID * step for step in range(int(_floor(loss.kept_share) / GRID), -1, -1)]
+        limit = Limit(kind=LimitKind.LOSS, subject=loss.id)
+        least = _least(tried, _enough_kept(problem, limit, limit_seconds))
+        if least:
+            kept = tried[least.at]
+            values, text = (lift.current(problem, limit), kept), lift.advice(problem, limit, kept)
+            found = Relaxation.of(RelaxationKind.LOSS, *values, text=text, subject=loss.id)
+            yield replace(found, smallest=least.sure)
+
+
+def _enough_kept(problem: Problem, limit: Limit, limit_seconds: float) -> Callable[[Decimal], bool | None]:
+    return lambda kept: _exists(lift.having(problem, limit, kept), limit_seconds)
 
 
 def looser_targets(loosen: Loosen, limit_seconds: float) -> Iterator[Relaxation]:

@@ -7,9 +7,11 @@ from dataclasses import replace
 
 from hetops.solver.exact import Found, look
 from hetops.solver.explanation import Statement, Topic, Unit, amount
+from hetops.solver.limits import Liftable, any_limit
 from hetops.solver.problem import Problem
 from hetops.solver.relax import relaxations
 from hetops.solver.relaxation import Loosen, Relaxation, RelaxationKind, relaxed
+from hetops.solver.rules import listed, rules, together, without_all
 from hetops.solver.solve import PROOF_GAP, unservable_classes
 
 _TOPICS = {
@@ -48,7 +50,8 @@ def why_none(
     exact = replace(problem, gap=min(problem.gap, PROOF_GAP))
     changes = relaxations(exact, loosen=loosen, limit_seconds=limit_seconds)
     told = [_confirmed(problem, change, loosen, each) for change in changes]
-    return (*_nobody_serves(problem, now, unit), *told) or (_hopeless(now, unit),)
+    nobody = tuple(_nobody_serves(problem, now, unit))
+    return (*nobody, *told) or (_together(problem, now, each),)
 
 
 def _nobody_serves(problem: Problem, now: Found, unit: Unit) -> Iterator[Statement]:
@@ -68,11 +71,27 @@ def _confirmed(problem: Problem, change: Relaxation, loosen: Loosen | None, seco
     return replace(made, exact=made.exact and change.smallest)
 
 
-def _hopeless(now: Found, unit: Unit) -> Statement:
-    text = "No single change lets a fleet exist: allow more offers, or ask for less."
+def _together(problem: Problem, now: Found, seconds: float) -> Statement:
+    """Limits that bar every fleet together, where no single change lets one exist."""
+    unit = Unit.of(problem.mode)
     if not now.exact:
         text = "No fleet was found in time, nor a change that lets one exist."
-    return _statement(Topic.LIMITS, text, now, unit)
+        return _statement(Topic.LIMITS, text, now, unit)
+    offers = frozenset(offer.id for offer in problem.offers)
+    held = (*any_limit(problem), *rules(problem, offers))
+
+    def lifting(these: tuple[Liftable, ...]) -> Found:
+        return look(without_all(replace(problem, gap=0.999), these), seconds)
+
+    lifted, after = together(held, lifting)
+    if after.objective is None:
+        text = "No change of limits lets a fleet exist: allow more offers, or ask for less."
+        return _statement(Topic.LIMITS, text, after, unit)
+    exact = look(without_all(problem, lifted), seconds)
+    text = f"No single change lets a fleet exist. Without {listed(lifted)} together one does, at {{}}."
+    return _statement(
+        Topic.LIMITS, text.format(amount(exact.objective or after.objective, unit)), exact, unit
+    )
 
 
 def _statement(topic: Topic, text: str, after: Found, unit: Unit, subject: str = "") -> Statement:

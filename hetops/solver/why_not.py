@@ -13,7 +13,7 @@ from hetops.solver.exact import ROUNDING, Found, best, better, found, unchanged,
 from hetops.solver.explanation import Statement, Topic, amount, dollars
 from hetops.solver.limits import Liftable, barring, met
 from hetops.solver.problem import Problem
-from hetops.solver.rules import rules, without_all
+from hetops.solver.rules import listed, rules, together, without_all
 from hetops.solver.solution import Solution
 from hetops.solver.why import Case
 
@@ -95,21 +95,13 @@ def _kept_out_together(
         about = frozenset().union(*(one.offers for one in these))
         return case.ask(partial(without_all, lifted=these), about=about, must_rent=offers)
 
-    after, lifted = lifting(held), held
-    if after.objective is None:
+    lifted, after = together(held, lifting)
+    if after.solution is None:
         text = "No limit keeps it out that could be lifted, nor all of them together."
         return replace(case.changed(Topic.LIMITS, "", after), text=text)
-    for one in held:
-        left = tuple(other for other in lifted if other is not one)
-        if (without_it := lifting(left)).objective is not None:
-            after, lifted = without_it, left
-    begin = f"{_listed(lifted)} keep it out together: without {'both' if len(lifted) == 2 else 'all of them'}"
-    return case.changed(Topic.LIMITS, f"{_capital(begin)} a node of {name}", after)
-
-
-def _listed(lifted: tuple[Liftable, ...]) -> str:
-    *first, last = (one.name for one in lifted)
-    return f"{', '.join(first)} and {last}" if first else last
+    all_of_them = "both" if len(lifted) == 2 else "all of them"
+    begin = f"{listed(lifted)} keep it out together: without {all_of_them} a node of {name}"
+    return case.changed(Topic.LIMITS, _capital(begin), after)
 
 
 def _capital(text: str) -> str:

@@ -205,6 +205,15 @@ def test_the_smallest_change_that_lets_a_fleet_exist_is_found_and_does(kind: Rel
     assert isinstance(solve(relaxed(problem, change)), Solution)
 
 
+def test_what_is_kept_whatever_offer_is_lost_is_found_by_trying() -> None:
+    """Of three nodes one each for a request per second two are left, of the 2.5 that are wanted."""
+    offers = tuple(offer(f"o{i}", "1", 1) for i in range(3))
+    problem = replace(one(*offers, chat=2.5), losses=(Loss(id="any", trait=Trait.OFFER, kept_share=0.9),))
+    change = next(c for c in relaxations(problem) if c.kind is RelaxationKind.LOSS)
+    assert change.needed == Decimal("0.8")
+    assert isinstance(solve(relaxed(problem, change)), Solution)
+
+
 def test_a_headroom_that_a_service_need_not_have_is_found_by_trying() -> None:
     """A node and 0.5 requests per second of the service serve 1.35 where the node has 15 % of headroom left."""
     problem = replace(

@@ -8,13 +8,16 @@ from decimal import Decimal
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 
+from hetops.domain.offer import Trait
 from hetops.solver.explanation import Topic
 from hetops.solver.problem import Problem
 from hetops.solver.relax import relaxations
 from hetops.solver.relaxation import Relaxation, RelaxationKind, relaxed
 from hetops.solver.solution import Infeasible, Solution
 from hetops.solver.solve import solve
+from hetops.solver.terms import ShareLimit
 from hetops.solver.why_none import why_none
+from tests.solver.binding import ZONES, at, one
 from tests.solver.problems import column, offer, small, tiny
 
 
@@ -39,10 +42,24 @@ def test_a_class_that_nothing_serves_is_named() -> None:
     assert told[0].text == "No configuration on any offer serves code within the targets."
 
 
-def test_two_limits_that_bar_together_leave_no_single_change() -> None:
+def test_two_limits_that_bar_together_are_named_together() -> None:
     problem = small(offers=(offer("cheap", "1", 0), offer("fast", "4", 0)), budget_usd_per_hour=Decimal(0))
     (told,) = why_none(problem)
-    assert told.text.startswith("No single change lets a fleet exist")
+    assert told.text == (
+        "No single change lets a fleet exist. Without the stock of every offer and the budget together one does,"
+        " at $5.00 per hour."
+    )
+    assert (told.before, told.after) == (None, 5.0)
+
+
+def test_limits_that_need_not_go_are_not_named_among_those_that_bar_together() -> None:
+    """Each zone has a node of three that are wanted, and the rule on zones holds whatever there is."""
+    limit = ShareLimit(id="zones", trait=Trait.ZONE, at_most=0.25)
+    few = tuple(at(o, max_nodes=1) for o in ZONES)
+    problem = replace(one(*few, chat=8.0), share_limits=(limit,), max_pools=9)
+    (told,) = why_none(replace(problem, budget_usd_per_hour=Decimal(100)))
+    assert "Without the stock of every offer and the rule of at most 25%" in told.text
+    assert told.after == 8.0
 
 
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
