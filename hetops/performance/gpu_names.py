@@ -19,8 +19,10 @@ _WRITTEN = (
     (re.compile(r"RTX[- ]?PRO[- ]?(?=\d)"), "RTXPRO"),
     (re.compile(r"RTX[- ]?(\d{4})[- ]?PRO(?![A-Z])"), r"RTXPRO\1"),
     (re.compile(r"H20-?3E"), "H20 141GB"),
-    (re.compile(r"GH200 480GB"), "GH200 96GB"),
+    (re.compile(r"GH200[- ]480GB"), "GH200 96GB"),
     (re.compile(r"DGX[- ]SPARK"), "GB10"),
+    (re.compile(r"TPU[- ]?V7(?!\d)"), "TPU7X"),
+    (re.compile(r"\bW[KS]\b"), "WORKSTATION"),
 )
 """What is written in another way than the table does: 480 GB is the memory of a GH200's CPU."""
 _ALIKE = 0.1
@@ -43,6 +45,7 @@ def known_gpu(name: str, gpus: Sequence[GpuType]) -> Meant[GpuType]:
             f"unknown GPU type {name!r}{did_you_mean(nearest(name, (g.name for g in gpus), most=1))}"
         )
     longest = max(length for length, _ in found)
+    another = any(length == longest and _is_another(told, gpu) for length, gpu in found)
     traits = (*_FORM.findall(told), *(f"{memory}GB" for memory in _MEMORY.findall(told)))
 
     def fitness(gpu: GpuType) -> tuple[int, int, bool, bool]:
@@ -52,8 +55,22 @@ def known_gpu(name: str, gpus: Sequence[GpuType]) -> Meant[GpuType]:
         return sum(_has(gpu, trait) for trait in traits), own, of_memory, "SXM" in gpu.form_factor
 
     best = max((gpu for length, gpu in found if length == longest), key=fitness)
-    as_told = all(_has(best, trait) for trait in traits)
+    as_told = all(_has(best, trait) for trait in traits) and not another
     return Meant(thing=best, assumed="" if as_told else f"GPU {name} taken for {best.name}")
+
+
+def _is_another(told: str, gpu: GpuType) -> bool:
+    """Whether one letter behind the chip's name makes it the name of another, as an RTX PRO 6000D is: not the X before a count."""
+    chip = _chip(gpu)
+    return (
+        chip[-1:].isdigit() and re.search(rf"{'[- ]?'.join(chip)}(?!X\d)[A-Z](?![A-Z\d])", told) is not None
+    )
+
+
+def _chip(gpu: GpuType) -> str:
+    """Its name without its make."""
+    chip = re.sub(r"[^A-Z\d]", "", gpu.name.partition("-")[0].upper())
+    return re.sub(rf"^(?:{_MAKE})(?=.*\d)", "", chip)
 
 
 def _length_of_chip(told: str, gpu: GpuType) -> int:
@@ -61,8 +78,7 @@ def _length_of_chip(told: str, gpu: GpuType) -> int:
 
     It goes on neither in digits nor, after a letter, in letters. An X at its end may be left out: an MI300 is an MI300X.
     """
-    chip = re.sub(r"[^A-Z\d]", "", gpu.name.partition("-")[0].upper())
-    short = re.sub(rf"^(?:{_MAKE})(?=.*\d)", "", chip)
+    short = _chip(gpu)
     pattern = "[- ]?".join(short)
     if re.search(r"\dX$", short):
         pattern += "?"

@@ -15,7 +15,7 @@ from hetops.performance.meant import Meant, did_you_mean, plain
 _TUNED_FROM_HERE = ("instruct", "chat", "it", "hf")
 _TUNING = re.compile(
     r"instruct|chat|it|hf|base|pt|thinking|reasoning|preview|turbo|fast|sft|dpo|rlhf|lora|interactive|server|offline|text"
-    r"|meta|nvidia|amd|neuralmagic|redhatai|unsloth|thebloke|hugging|quants|latest|qat|terminus|exp|moe"
+    r"|safeguard|meta|nvidia|amd|neuralmagic|redhatai|unsloth|thebloke|hugging|quants|latest|qat|terminus|exp|moe"
     r"|awq|gptq|bnb|bitsandbytes|gguf|ggml|exl\d|hqq|autoround|torchao|marlin|dynamic|static|quant|quantized|per(?:tensor|channel|token)|kv|block|nf4|e4m3|e5m2"
     r"|(?:nv|mx)?(?:b?f|tf|bfloat|float|u?int)p?\d{1,2}\w*|w\d+a\w+|\d+bit|i?q\d[\w.]*|[kmslx]{1,2}|xxs|nl|g\d+|tp\d+"
     r"|v\d(?:\.\d+)?|\d{4,8}|\d+k|\d\d(?:\.\d+)?"
@@ -23,11 +23,14 @@ _TUNING = re.compile(
 """Words that leave a shape what it is: what it was tuned for, how its weights are stored, by whom and when; MLPerf's 99.9."""
 _SEES = ("vl", "vision")
 """Words that leave the text part what it is."""
-_SIZE = re.compile(r"(?:(\d+)x)?(\d+(?:\.\d+)?)([bm])")
+_SIZE = re.compile(r"(?:(\d+)x)?(\d+(?:\.\d+)?)([bmt])")
+_UNITS_B = {"m": 1e-3, "b": 1.0, "t": 1e3}
 _ACTIVE = re.compile(r"a(\d+(?:\.\d+)?)b")
 _EXPERTS = re.compile(r"\d+e")
 _PART_OF_EXPERTS = 0.82
 """An `8x7b` has 0.82 times 8 times 7 billion parameters (both Mixtrals): its experts share the attention."""
+_LARGEST_DENSE_B = 550.0
+"""More parameters than any open model has that is no mixture of experts (Llama 3.1 405B, BLOOM 176B, Falcon 180B)."""
 _SAME_SIZE = 0.25
 """How far, in logarithms, a size in a name may be from the true one."""
 _LIKE_SIZE = 1.6
@@ -49,7 +52,7 @@ class ModelNames:
         whole = {"".join(words): model for model in reversed(models) for words in _names(model)}
         without: dict[str, list[Model]] = {}
         for model in models:
-            family = "".join(w for w in _words(model.name) if not _SIZE.fullmatch(w))
+            family = "".join(w for w in _words(model.name) if not _tells_size(w))
             without.setdefault(family, []).append(model)
         alone = {family: members[0] for family, members in without.items() if len(members) == 1}
         return cls(models=tuple(models), whole=whole, of_one_size=alone)
@@ -82,6 +85,7 @@ class ModelNames:
         """Models that are called so, the longest name first, and whether nothing else is told; then those of which this may be
         another minor version."""
         yield from self._named(words)
+        yield from self._named([w for w in words if not _TUNING.fullmatch(w)])
         whole_versions = [re.sub(r"(?<=\d)\.\d+$", "", w) for w in words]
         yield from ((model, False) for model, _ in self._named(whole_versions))
 
@@ -137,7 +141,8 @@ class _Size:
         active = next((float(found.group(1)) for w in words if (found := _ACTIVE.fullmatch(w))), total)
         many = any(size.group(1) for size in sizes) or any(_EXPERTS.fullmatch(w) or w == "moe" for w in words)
         part = 0.0 < active < 0.9 * total
-        mixture = True if many or part else False if sizes else None
+        dense = bool(sizes) and total <= _LARGEST_DENSE_B
+        mixture = True if many or part else False if dense else None
         return cls(total_b=total, active_b=active if part else None, mixture=mixture)
 
 
@@ -155,7 +160,7 @@ def _resized(shape: Model, name: str, size: _Size) -> Model:
 
 def _billions(size: re.Match[str]) -> float:
     experts, each, unit = size.groups()
-    each_b = float(each) / (1.0 if unit == "b" else 1e3)
+    each_b = float(each) * _UNITS_B[unit]
     return float(experts) * each_b * _PART_OF_EXPERTS if experts else each_b
 
 

@@ -10,6 +10,8 @@ from hetops.performance.meant import NOT_TOLD, Meant, plain
 
 _WEIGHTS = re.compile(r"w(\d+)a(?:fp|int)?(\d+)")
 """`w4a16`: four bits for weights, sixteen for what they are multiplied with."""
+_WIDE = re.compile(r"a(?:b?f)?(?:p|loat)?16$")
+"""`nvfp4a16`: what FP4 is multiplied with has 16 bits, so it is no other work than four bits of any kind."""
 _GGUF = re.compile(r"i?q(\d)")
 _BITS = (
     (re.compile(r"(?:mx|nv)?f(?:p|loat)?4\w*|e2m1"), Precision.FP4),
@@ -18,7 +20,7 @@ _BITS = (
     (re.compile(r"f(?:p|loat)?16|half"), Precision.FP16),
     (re.compile(r"t?f(?:p|loat)?32|full|32bits?"), Precision.FP32),
     (re.compile(r"u?i(?:nt)?8|8bits?"), Precision.INT8),
-    (re.compile(r"u?i(?:nt)?[2-5]|[2-5](?:bits?|bpw)|nf4"), Precision.INT4),
+    (re.compile(r"w4|u?i(?:nt)?[2-5]|[2-5](?:bits?|bpw)|nf4"), Precision.INT4),
 )
 _KV = re.compile(r"kv[-_ ]?(?:cache)?[-_ ]?((?:b?f|int)?p?\d+)|(?<![a-z])((?:f|int)p?\d+)[-_ ]kv$")
 _ODD_BITS = re.compile(r"(?:mx)?f(?:p|loat)?6\w*|(?:u?i(?:nt)?)?[235](?:bits?)?")
@@ -54,6 +56,8 @@ def told_of(words: list[str]) -> Meant[Precision] | None:
     floating = any("fp8" in word for word in words)
     for word in (*words, *pairs):
         if found := _of_word(word, floating=floating):
+            if found.thing is Precision.FP4 and any(_WIDE.search(word) for word in words):
+                return Meant(thing=Precision.INT4)
             alone = found.thing is Precision.INT8 and not _ALONE.isdisjoint(words)
             return Meant(thing=Precision.INT8_WEIGHTS) if alone else found
     return Meant(thing=Precision.INT4) if any(word in _METHODS for word in words) else None

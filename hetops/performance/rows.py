@@ -46,6 +46,8 @@ _MOST: Mapping[str, float] = {
 """More is a slip of the pen: nothing that was ever measured comes near."""
 _LEAST = 1e-6
 _NAMES_KEPT = 4096
+_PER_SECOND = re.compile(r"tok(?:en)?s?_(?:per_)?s(?:ec(?:ond)?)?$")
+"""Tokens a second in any spelling."""
 
 T = TypeVar("T")
 Row = Mapping[str, str]
@@ -212,6 +214,7 @@ def _size(row: Row) -> float | None:
 
 def _metric(text: str) -> Metric:
     word = re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_")
+    word = _PER_SECOND.sub("tok_s", word)
     if word not in set(Metric):
         raise ValueError(f"metric: unknown metric {text!r}; known: {', '.join(Metric)}")
     return Metric(word)

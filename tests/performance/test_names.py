@@ -84,6 +84,14 @@ MODELS = ModelNames.of(CATALOG.models)
         ("2xH100-NVL", "H100-NVL"),
         ("A100-PCIE-40GB", "A100-40GB-PCIe"),
         ("AMD MI325X 256GB", "MI325X"),
+        ("H200-NVL-141GB", "H200-NVL"),
+        ("H100-PCIe-80GB", "H100-PCIe"),
+        ("H100x8", "H100-SXM"),
+        ("GH200-480GB", "GH200-96GB"),
+        ("GB200 NVL4", "GB200"),
+        ("RTX-PRO-6000-Blackwell-Server", "RTXPRO6000-Server"),
+        ("RTX PRO 6000 WK", "RTXPRO6000-Workstation"),
+        ("TPU v7", "TPU7x"),
     ],
 )
 def test_gpus_are_known_by_the_names_that_publishers_use(name: str, meant: str) -> None:
@@ -97,7 +105,9 @@ def test_every_gpu_type_is_known_by_its_own_name(gpu: object) -> None:
     assert known_gpu(gpu.name, CATALOG.gpu_types).thing is gpu  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("name", ["B200 PCIe", "RTX 6000 Blackwell", "H100 40GB"])
+@pytest.mark.parametrize(
+    "name", ["B200 PCIe", "RTX 6000 Blackwell", "H100 40GB", "RTX PRO 6000D", "B300A", "T4G"]
+)
 def test_a_board_that_the_table_lacks_is_taken_for_another_and_said_so(name: str) -> None:
     assert name in known_gpu(name, CATALOG.gpu_types).assumed
 
@@ -159,6 +169,13 @@ def test_a_chip_within_another_word_is_not_that_chip(name: str) -> None:
         ("zai-org/GLM-4.5-Air-FP8", "glm-4.5-air"),
         ("gemma3:12b", "gemma-3-12b"),
         ("llama-65b", "llama-1-65b"),
+        ("openai/gpt-oss-safeguard-120b", "gpt-oss-120b"),
+        ("Nemotron-3-Super", "nemotron-3-super-120b-a12b"),
+        ("Kimi-K3", "kimi-k3"),
+        ("deepseek-ai/DeepSeek-V4-Flash", "deepseek-v4-flash"),
+        ("MiniMax-M1-80k", "minimax-m1"),
+        ("Ling-1T", "ling-1t"),
+        ("Mistral-Large-3-675B-Instruct-2512-NVFP4", "mistral-large-3"),
     ],
 )
 def test_models_are_known_by_the_names_that_publishers_use(name: str, meant: str) -> None:
@@ -211,7 +228,9 @@ def test_a_size_beside_a_name_is_another_model_and_one_of_a_column_counts_where_
     assert MODELS.meant("Kimi-K2.9", 8.0).thing.parameters_b == 8.0
     assert MODELS.meant("whatever", 8.0).thing.parameters_b == 8.0
     assert MODELS.meant("DeepSeek-V9", 671.0).thing.experts, "a name without any size may be a mixture's"
-    assert not MODELS.meant("foo-671b").thing.experts
+    assert not MODELS.meant("foo-500b").thing.experts
+    assert MODELS.meant("foo-671b").thing.experts, "no dense model is so large"
+    assert MODELS.meant("foo-1T").thing.parameters_b == 1000.0
 
 
 @pytest.mark.parametrize("name", ["llama-9", "whatever", "foo-0b", "foo-9000000b", "", "-", "b", "7"])
@@ -258,6 +277,9 @@ def test_a_model_of_no_known_name_or_size_is_unknown(name: str) -> None:
         ("iq4_xs", Precision.GGUF_Q4_K_M),
         ("q8_0", Precision.GGUF_Q8_0),
         ("W4A16-G128", Precision.INT4),
+        ("NVFP4A16", Precision.INT4),
+        ("fp4-w4a16", Precision.INT4),
+        ("turbomind-w4", Precision.INT4),
         ("AWQ-Int4", Precision.INT4),
         ("exl2 4.0bpw", Precision.INT4),
         ("bf16-kvfp8", Precision.BF16),

@@ -119,6 +119,11 @@ def test_case_blanks_dashes_and_words_of_metrics_do_not_matter() -> None:
     assert written_so.concurrency == plain.concurrency
 
 
+@pytest.mark.parametrize("word", ["Output tokens/s", "output_tokens_per_second", "output tok/sec"])
+def test_tokens_a_second_are_written_in_many_ways(word: str) -> None:
+    assert read(metric=word).metric is Metric.OUTPUT
+
+
 def test_what_a_row_does_not_tell_is_taken_as_its_publisher_most_likely_meant_it() -> None:
     bare = {"tp": "", "pp": "", "gpu_count": "8", "precision_kv": "", "request_rate": "offline"}
     small, large = (read(**bare, model=model) for model in ("llama-3.1-8b", "llama-3.1-405b"))
