@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from functools import partial
 from pathlib import Path
 
 from hetops.app.candidates import Asked
 from hetops.app.plan import solved
 from hetops.app.pose import Posed, pose
 from hetops.app.solve import read_problem
+from hetops.domain.service import Service
 from hetops.errors import UnknownNameError, UsageError, nearest
 from hetops.performance.table import PerformanceTable
 from hetops.solver.breakeven import asked_about, breakeven, breakeven_of
 from hetops.solver.class_cost import class_cost
 from hetops.solver.explain import weigh
-from hetops.solver.explanation import Explanation, Question, Statement, Topic
+from hetops.solver.explanation import Explanation, Question, Statement, Topic, dollars
+from hetops.solver.goods import Good, of_service
 from hetops.solver.problem import Problem
 from hetops.solver.relax import infeasible_error, relaxations
 from hetops.solver.relaxation import Loosen
@@ -149,13 +153,28 @@ def _class_named(problem: Problem, name: str) -> str:
 
 
 def _breakeven(posed: _Posed, case: Case, name: str) -> tuple[Statement, ...]:
-    """Of the offers that a name means; without a name of those worth asking about."""
+    """Of the service or the offers that a name means; without a name of those worth asking about."""
     if not name:
-        return breakeven(case, asked_about(case))
+        return breakeven(case, tuple(_by_the_token(posed, good) for good in asked_about(case)))
+    if service := service_named(posed.problem, name):
+        return breakeven(case, (_by_the_token(posed, of_service(service)),))
     offers = meant(case.problem, name)
     if not offers:
         return _no_candidate(posed, case, name)
     return breakeven_of(case, name, offers)
+
+
+def _by_the_token(posed: _Posed, good: Good) -> Good:
+    """A spec's service with its prices as the spec has them; anything else as it is."""
+    services = (one.service for one in (posed.spec.overflow if posed.spec else ()))
+    service = next((one for one in services if one.name == good.id), None)
+    return replace(good, said=partial(_token_prices, service)) if service else good
+
+
+def _token_prices(service: Service, factor: Decimal) -> str:
+    prices = service.usd_per_million_input_tokens, service.usd_per_million_output_tokens
+    told = (dollars(usd * factor) for usd in prices)
+    return f"{' and '.join(told)} per million input and output tokens"
 
 
 def _why_not(posed: _Posed, case: Case, name: str) -> tuple[Statement, ...]:

@@ -1,30 +1,29 @@
-"""The price at which an offer enters the fleet or leaves it, all else as it is.
+"""The price at which something enters the fleet or leaves it, all else as it is.
 
-Decides which offers are asked about. At least cost the price is walked to: the fleet's least cost is a concave function
-of one price, and where the line through a fleet's cost meets the cost without the offer lies a better guess, until none is.
-At most throughput it is halved to. Both are then confirmed by a search on either side.
+At least cost the price is walked to: the fleet's least cost is a concave function of one price, and where the line through
+a fleet's cost meets the cost without what is priced lies a better guess, until none is. At most throughput, and where a
+budget makes a dear fleet impossible, it is halved to. Either way the last two searches are the proof: a little below it
+makes the fleet better, and at the price no more; dearer it can only be worth less. Decides which offers are asked about.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal
-from functools import partial
 
-from hetops.domain.units import SECONDS_PER_HOUR
-from hetops.solver.exact import Found, better, without
-from hetops.solver.explanation import Statement, Topic, dollars
+from hetops.solver.exact import Found, better
+from hetops.solver.explanation import Statement, Topic
+from hetops.solver.goods import Good, of_offer, of_service
 from hetops.solver.matrix import INFINITY
 from hetops.solver.problem import Mode, PricedOffer, Problem
-from hetops.solver.solution import Solution
 from hetops.solver.why import Case
 
 TOLERANCE = Decimal("0.001")
-"""The offer is in at a price lower than the stated one by this share, and out at one higher by it."""
+"""It makes the fleet better at a price lower than the stated one by this share, and at one higher by it no more."""
 
-STEP = Decimal("0.000001")
-"""Prices are looked for in steps of this."""
+DEAREST = Decimal(10**6)
+"""Times today's price: what is worth that is worth any price."""
 
 MOST_OFFERS = 12
 """Asked about at once: unasked, what is in the fleet, then the most promising offer of each other GPU type."""
@@ -32,8 +31,8 @@ MOST_OFFERS = 12
 MOST_STEPS = 40
 
 
-def asked_about(case: Case) -> tuple[PricedOffer, ...]:
-    """Offers of the fleet, and of each GPU type that is not in it the offer that comes nearest to being worth it."""
+def asked_about(case: Case) -> tuple[Good, ...]:
+    """Services, offers of the fleet, and of each GPU type that is not in it the offer that comes nearest to being worth it."""
     rented = {pool.offer for pool in case.solution.pools}
     used = [o for o in case.problem.offers if o.id in rented]
     price = _price_of_all(case.problem)
@@ -41,7 +40,8 @@ def asked_about(case: Case) -> tuple[PricedOffer, ...]:
     for offer in _nearest_first(case.problem.offers, price):
         if offer.id in price and offer.gpu not in {o.gpu for o in used}:
             nearest.setdefault(offer.gpu, offer)
-    return (*used, *nearest.values())[:MOST_OFFERS]
+    services = tuple(of_service(service) for service in case.problem.services)
+    return (*services, *(of_offer(o) for o in (*used, *nearest.values())))[:MOST_OFFERS]
 
 
 def breakeven_of(case: Case, name: str, offers: frozenset[str]) -> tuple[Statement, ...]:
@@ -49,7 +49,7 @@ def breakeven_of(case: Case, name: str, offers: frozenset[str]) -> tuple[Stateme
     rented = {pool.offer for pool in case.solution.pools}
     meant = [o for o in case.problem.offers if o.id in offers]
     nearest = sorted(_nearest_first(meant, _price_of_all(case.problem)), key=lambda o: o.id not in rented)
-    told = breakeven(case, tuple(nearest[:MOST_OFFERS]))
+    told = breakeven(case, tuple(of_offer(o) for o in nearest[:MOST_OFFERS]))
     if len(nearest) <= MOST_OFFERS:
         return told
     text = f"{len(nearest) - MOST_OFFERS} more offers of {name} are farther from being worth their price: ask about one by its name."
@@ -78,139 +78,151 @@ def _price_of_all(problem: Problem) -> dict[str, float]:
     }
 
 
-def breakeven(case: Case, offers: tuple[PricedOffer, ...]) -> tuple[Statement, ...]:
-    """Of each offer the price at which it enters or leaves, with the answers on either side of it."""
-    return tuple(_statement(case, offer) for offer in offers)
+def breakeven(case: Case, goods: tuple[Good, ...]) -> tuple[Statement, ...]:
+    """Of each the price at which it enters or leaves, with the answers on either side of it."""
+    return tuple(_statement(case, good) for good in goods)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Priced:
-    """One offer at any price, and the best answer without it."""
+    """Something at any price, and the best answer without it."""
 
     case: Case
-    offer: PricedOffer
+    good: Good
     without: Found
     seen: dict[Decimal, Found]
     """By price: the answers that are known, to which each search adds."""
 
     @classmethod
-    def of(cls, case: Case, offer: PricedOffer) -> _Priced:
-        """The answer is one at today's price, and one without the offer where it is not rented."""
+    def of(cls, case: Case, good: Good) -> _Priced:
+        """The answer is one at today's price, and one without it where it serves nothing, not even after a loss."""
+        stands_by = not good.offers and case.problem.losses
         without_it = case.answer
-        if _nodes(case.solution, offer):
-            without_it = case.ask(partial(without, (offer.id,)), about=(offer.id,))
-        return cls(case=case, offer=offer, without=without_it, seen={offer.usd_per_hour: case.answer})
+        if good.used(case.solution) or stands_by:
+            without_it = case.ask(good.without, about=good.offers)
+        return cls(case=case, good=good, without=without_it, seen={good.now: case.answer})
 
-    def at(self, usd_per_hour: Decimal) -> Found:
-        if usd_per_hour not in self.seen:
-            change = partial(_at_price, offer=self.offer.id, usd_per_hour=usd_per_hour)
-            self.seen[usd_per_hour] = self.case.ask(change, about=(self.offer.id,))
-        return self.seen[usd_per_hour]
+    def at(self, price: Decimal) -> Found:
+        if price not in self.seen:
+            self.seen[price] = self.case.ask(
+                lambda problem: self.good.at(problem, price), about=self.good.offers
+            )
+        return self.seen[price]
 
-    def is_worth(self, usd_per_hour: Decimal) -> bool:
-        """Whether the offer makes the answer better at that price."""
-        return better(self.case.problem.mode, self.at(usd_per_hour), self.without)
-
-
-def _at_price(problem: Problem, *, offer: str, usd_per_hour: Decimal) -> Problem:
-    offers = (replace(o, usd_per_hour=usd_per_hour) if o.id == offer else o for o in problem.offers)
-    return replace(problem, offers=tuple(offers))
+    def is_worth(self, price: Decimal) -> bool:
+        """Whether it makes the answer better at that price."""
+        return better(self.case.problem.mode, self.at(price), self.without)
 
 
-def _statement(case: Case, offer: PricedOffer) -> Statement:
-    rented, priced = _nodes(case.solution, offer) > 0, _Priced.of(case, offer)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Between:
+    """A price at which it is worth having, and one at which it is not."""
+
+    inside: Decimal
+    outside: Decimal
+
+
+def _statement(case: Case, good: Good) -> Statement:
+    if good.committed:
+        text = f"{good.id} has no break-even price: {good.committed} nodes of it are paid for, used or not."
+        return case.told(Topic.PRICE, text, good.id)
+    used, priced = good.used(case.solution), _Priced.of(case, good)
     if priced.without.objective is None:
-        text = f"{offer.id} is in the fleet at any price: {'no' if priced.without.exact else 'in time no'} fleet was found without it"
-        return replace(case.changed(Topic.PRICE, "", priced.without, offer.id), text=f"{text}.")
-    if not rented and not priced.is_worth(STEP):
-        at_nothing = priced.at(STEP)
-        text = f"{offer.id} would not make the fleet better even at ${STEP} per hour"
-        return replace(
-            case.changed(Topic.PRICE, "", at_nothing, offer.id), text=f"{text}.", usd_per_hour=STEP
+        none = "no" if priced.without.exact else "in time no"
+        return _at_any_price(
+            priced, f"{good.id} is in the fleet at any price: {none} fleet was found without it."
         )
-    start = offer.usd_per_hour if rented and priced.is_worth(offer.usd_per_hour) else STEP
-    walk = _walked if case.problem.mode is Mode.MIN_COST else _halved
-    price = walk(priced, start)
-    if price is None:
-        text = f"{offer.id} makes the fleet better at any price: no budget limits what is spent"
-        return replace(case.changed(Topic.PRICE, "", priced.without, offer.id), text=f"{text}.")
-    return _confirmed(priced, price)
+    if not used and not priced.is_worth(good.step):
+        text = f"{good.id} would not make the fleet better however low its price."
+        return Statement(
+            topic=Topic.PRICE,
+            subject=good.id,
+            text=text,
+            before=case.solution.objective,
+            after=priced.at(good.step).objective,
+            unit=case.unit,
+            usd_per_hour=good.step if good.offers else None,
+            exact=case.answer.exact and priced.at(good.step).exact,
+        )
+    start = good.now if used and priced.is_worth(good.now) else good.step
+    found = _walked(priced, start) if case.problem.mode is Mode.MIN_COST else None
+    if found is None or priced.is_worth(found.outside) or not priced.is_worth(found.inside):
+        found = _halved(priced, start)
+    if found is None:
+        return _at_any_price(priced, f"{good.id} makes the fleet better at any price.")
+    return _confirmed(priced, found)
 
 
-def _walked(priced: _Priced, start: Decimal) -> Decimal | None:
-    """The price at which the least cost with the offer is the least cost without it."""
-    price = start
+def _at_any_price(priced: _Priced, text: str) -> Statement:
+    told = priced.case.changed(Topic.PRICE, "", priced.without, priced.good.id)
+    return Statement(
+        topic=Topic.PRICE,
+        subject=priced.good.id,
+        text=text,
+        before=told.before,
+        after=told.after,
+        unit=told.unit,
+        exact=told.exact,
+    )
+
+
+def _walked(priced: _Priced, start: Decimal) -> _Between | None:
+    """Around the price at which the least cost with it is the least cost without it; None where none is paid for it."""
+    price, step = start, priced.good.step
     for _ in range(MOST_STEPS):
-        at = priced.at(price)
-        if at.solution is None or not better(Mode.MIN_COST, at, priced.without):
+        at, without = priced.at(price).solution, priced.without.solution
+        if at is None or without is None or not priced.is_worth(price):
             break
-        solution, without = at.solution, priced.without.solution
-        paid = _paid_nodes(priced.case.problem, solution, priced.offer)
-        if without is None or not paid:
-            break
-        others = solution.usd_per_hour - price * paid
-        meets = ((without.usd_per_hour - others) / paid).quantize(STEP, rounding=ROUND_HALF_EVEN)
+        paid = priced.good.paid(priced.case.problem, at)
+        if not paid:
+            return None
+        others = at.usd_per_hour - price * paid
+        meets = ((without.usd_per_hour - others) / paid).quantize(step, rounding=ROUND_HALF_EVEN)
         if meets <= price:
             break
         price = meets
-    return price
+    return _Between(inside=max((price * (1 - TOLERANCE)).quantize(step), step), outside=price)
 
 
-def _paid_nodes(problem: Problem, solution: Solution, offer: PricedOffer) -> Decimal:
-    """Nodes of the offer that are paid for, in the mean over all periods; starts count as the nodes that boot meanwhile."""
-    boots = {c.key: Decimal(repr(float(c.boot_seconds))) / c.parts_per_node for c in problem.columns}
-    hours = sum((Decimal(repr(s.hours)) for s in problem.stretches), Decimal(0))
-    paid, before = Decimal(0), solution.stretches[-1]
-    for period, stretch in zip(solution.stretches, problem.stretches, strict=True):
-        own = [pool for pool in period.pools if pool.offer == offer.id]
-        whole = [rental.nodes for rental in period.rentals if rental.offer == offer.id]
-        nodes = Decimal(sum(whole) if whole else sum(pool.nodes for pool in own))
-        paid += nodes * stretch.part.numerator / stretch.part.denominator
-        ran = {pool.key: pool.nodes for pool in before.pools}
-        for pool in own if problem.periods else ():
-            started = max(pool.nodes - ran.get(pool.key, 0), 0)
-            paid += started * boots[pool.key] / int(SECONDS_PER_HOUR) / hours
-        before = period
-    return paid
-
-
-def _nodes(solution: Solution, offer: PricedOffer) -> int:
-    return sum(pool.nodes for pool in solution.pools if pool.offer == offer.id)
-
-
-def _halved(priced: _Priced, start: Decimal) -> Decimal | None:
-    """Where a node at the budget's whole price is of no use and one at `start` is, between the two."""
-    budget = priced.case.problem.budget_usd_per_hour
-    if budget is None:
+def _halved(priced: _Priced, start: Decimal) -> _Between | None:
+    """Between a price at which it is worth having and one at which it is not; None where it is at any."""
+    problem = priced.case.problem
+    spent = (
+        problem.budget_usd_per_hour,
+        problem.mean_budget_usd_per_hour,
+        *problem.provider_budgets_usd_per_hour.values(),
+    )
+    if problem.mode is Mode.MAX_THROUGHPUT and all(usd is None for usd in spent):
         return None
-    low, high = start, budget + STEP
-    while high > low * (1 + TOLERANCE) and high - low > STEP:
-        middle = ((low * high).sqrt()).quantize(STEP, rounding=ROUND_HALF_EVEN)
+    low, high = start, max(start, priced.good.now) * 2
+    while priced.is_worth(high):
+        low, high = high, high * 10
+        if high > priced.good.now * DEAREST:
+            return None
+    while high > low * (1 + TOLERANCE) and high - low > priced.good.step:
+        middle = ((low * high).sqrt()).quantize(priced.good.step, rounding=ROUND_HALF_EVEN)
         if not low < middle < high:
             break
         low, high = (middle, high) if priced.is_worth(middle) else (low, middle)
-    return low
+    return _Between(inside=low, outside=high)
 
 
-def _confirmed(priced: _Priced, price: Decimal) -> Statement:
-    """The break-even price with a search just below it and one just above it."""
-    case, offer = priced.case, priced.offer
-    below, above = ((price * (1 + sign * TOLERANCE)).quantize(STEP) for sign in (-1, 1))
-    inside, outside = priced.at(max(below, STEP)), priced.at(above)
-    holds = better(case.problem.mode, inside, priced.without) and not better(
-        case.problem.mode, outside, priced.without
-    )
-    now = offer.usd_per_hour
-    change = f"{float(price / now) - 1:+.1%} of its price now, {dollars(now)}"
-    verb = "leaves the fleet above" if _nodes(case.solution, offer) else "enters the fleet below"
-    sure = f"within {float(TOLERANCE):.1%}" if holds else "not confirmed in time"
+def _confirmed(priced: _Priced, found: _Between) -> Statement:
+    """The break-even price with the answers just below it and at it."""
+    case, good = priced.case, priced.good
+    inside, outside = priced.at(found.inside), priced.at(found.outside)
+    exact = inside.exact and outside.exact and priced.without.exact
+    share = float(found.outside / good.now) - 1
+    change = f"{abs(share):.1%} {'above' if share > 0 else 'below'} its price now, {good.said(good.now)}"
+    verb = "leaves the fleet above" if good.used(case.solution) else "enters the fleet below"
+    sure = f"within {float(TOLERANCE):.1%}" if exact else "not proven in time"
     return Statement(
         topic=Topic.PRICE,
-        subject=offer.id,
-        text=f"{offer.id} {verb} {dollars(price)} per hour ({change}; {sure}).",
+        subject=good.id,
+        text=f"{good.id} {verb} {good.said(found.outside)} ({change}; {sure}).",
         before=inside.objective,
         after=outside.objective,
         unit=case.unit,
-        usd_per_hour=price,
-        exact=holds and inside.exact and outside.exact,
+        usd_per_hour=found.outside if good.offers else None,
+        exact=exact,
     )

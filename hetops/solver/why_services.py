@@ -8,6 +8,7 @@ from functools import partial
 
 from hetops.domain.offer import Trait
 from hetops.solver.explanation import Statement, Topic, dollars
+from hetops.solver.goods import closed
 from hetops.solver.problem import Problem
 from hetops.solver.terms import Service, ShareLimit
 from hetops.solver.why import Case
@@ -25,7 +26,7 @@ def services_used(case: Case) -> Iterator[Statement]:
             serves = ", ".join(f"{s.share:.3g} of {s.workload_class}" for s in shares)
             text = f"{service.id} serves {serves} by the token for {dollars(paid)} per hour."
             yield case.told(Topic.FLEET, text, service.id)
-            after = case.ask(partial(replace, services=_closed(case.problem, service)))
+            after = case.ask(partial(closed, service=service.id))
             yield case.changed(Topic.OFFER, f"Without {service.id}", after, service.id)
 
 
@@ -45,9 +46,3 @@ def why_not_service(case: Case, service: Service) -> tuple[Statement, ...]:
     forced = case.ask(partial(replace, share_limits=(*case.problem.share_limits, least)))
     begin = f"{_SOME:.0%} of {', '.join(classes)} on {service.id}"
     return (case.changed(Topic.OFFER, begin, forced, service.id),)
-
-
-def _closed(problem: Problem, service: Service) -> tuple[Service, ...]:
-    """All services, of which one takes nothing."""
-    closed = replace(service, max_requests_per_second=0.0)
-    return tuple(closed if s is service else s for s in problem.services)

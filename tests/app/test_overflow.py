@@ -292,6 +292,12 @@ def test_explanations_know_services(tmp_path: Path) -> None:
     assert "All of long on paygo" in told
 
 
+def test_break_even_prices_of_a_service_are_by_the_token(tmp_path: Path) -> None:
+    told = explained(tmp_path, Question.BREAKEVEN, "paygo")
+    assert "paygo leaves the fleet above $" in told
+    assert "above its price now, $0.01 and $0.03 per million input and output tokens; within 0.1%)" in told
+
+
 def test_a_frontier_names_the_services_of_its_fleets(tmp_path: Path) -> None:
     asked = FrontierAsked(spec=specs.asked(tmp_path, specs.LISTED + CHEAP), target_factors=(1.0,))
     found = frontier(asked, print)

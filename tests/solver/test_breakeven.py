@@ -8,11 +8,15 @@ from decimal import Decimal
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 
+from hetops.domain.offer import Trait
 from hetops.solver.breakeven import MOST_OFFERS, TOLERANCE, asked_about, breakeven, breakeven_of
 from hetops.solver.exact import look
+from hetops.solver.goods import of_offer, of_service
 from hetops.solver.problem import Mode, PricedOffer, Problem
+from hetops.solver.terms import Loss, Service
 from tests.solver import oracle
-from tests.solver.problems import TOY, column, offer, small, tiny
+from tests.solver.binding import DAY_AND_NIGHT, RESERVED, at, one
+from tests.solver.problems import TOY, column, demands, offer, small, tiny
 from tests.solver.test_why import case, day, feasible
 
 
@@ -25,27 +29,27 @@ def with_third() -> Problem:
 
 
 def test_what_is_asked_about_is_the_fleet_and_the_best_of_each_other_gpu_type() -> None:
-    assert [o.id for o in asked_about(case(with_third()))] == ["cheap", "fast", "third"]
+    assert [one.id for one in asked_about(case(with_third()))] == ["cheap", "fast", "third"]
 
 
 def test_an_offer_enters_below_the_price_of_what_it_replaces() -> None:
     problem = with_third()
-    (told,) = breakeven(case(problem), (problem.offer("third"),))
+    (told,) = breakeven(case(problem), (of_offer(problem.offer("third")),))
     assert told.usd_per_hour == 1
     assert told.text == (
-        "third enters the fleet below $1.00 per hour (-66.7% of its price now, $3.00; within 0.1%)."
+        "third enters the fleet below $1.00 per hour (66.7% below its price now, $3.00 per hour; within 0.1%)."
     )
     assert (told.before, told.after) == (4.999, 5.0)
 
 
 def test_an_offer_leaves_above_the_price_at_which_the_next_best_costs_the_same() -> None:
-    (told,) = breakeven(case(small()), (small().offer("cheap"),))
+    (told,) = breakeven(case(small()), (of_offer(small().offer("cheap")),))
     assert told.usd_per_hour == 4
-    assert "leaves the fleet above $4.00 per hour (+300.0% of its price now, $1.00" in told.text
+    assert "leaves the fleet above $4.00 per hour (300.0% above its price now, $1.00 per hour" in told.text
 
 
 def test_what_cannot_be_done_without_is_in_at_any_price() -> None:
-    (told,) = breakeven(case(small()), (small().offer("fast"),))
+    (told,) = breakeven(case(small()), (of_offer(small().offer("fast")),))
     assert told.text == "fast is in the fleet at any price: no fleet was found without it."
     assert told.after is None
 
@@ -54,8 +58,8 @@ def test_what_helps_at_no_price_is_said_to() -> None:
     problem = small(
         offers=(*small().offers, offer("slow", "1", 1)), columns=(*small().columns, column("slow", chat=0.1))
     )
-    (told,) = breakeven(case(problem), (problem.offer("slow"),))
-    assert told.text == "slow would not make the fleet better even at $0.000001 per hour."
+    (told,) = breakeven(case(problem), (of_offer(problem.offer("slow")),))
+    assert told.text == "slow would not make the fleet better however low its price."
 
 
 def test_when_maximising_the_budget_decides() -> None:
@@ -95,7 +99,7 @@ def test_of_a_name_that_means_many_offers_the_nearest_are_told_and_how_many_are_
 
 def test_over_periods_a_price_counts_the_hours_and_starts_that_are_paid() -> None:
     problem = day()
-    for told in breakeven(case(problem), problem.offers):
+    for told in breakeven(case(problem), tuple(of_offer(o) for o in problem.offers)):
         assert told.exact, told.text
         price = told.usd_per_hour
         if price is None:
@@ -131,3 +135,68 @@ def test_a_break_even_price_is_one_by_brute_force(problem: Problem) -> None:
 def test_offers_without_a_use_are_not_asked_about(gpu: str) -> None:
     problem = small(offers=(*small().offers, offer("idle", "1", 1, gpu=gpu)))
     assert "idle" not in {o.id for o in asked_about(case(problem))}
+
+
+def beside_a_service(usd_per_request: str, **terms: object) -> Problem:
+    """Two nodes and a tenth of a request per second, which a third node would serve for a dollar."""
+    api = Service(id="api", usd_per_request={"chat": Decimal(usd_per_request)}, **terms)  # type: ignore[arg-type]
+    return replace(one(offer("o", "1"), chat=2.1), services=(api,))
+
+
+@pytest.mark.parametrize(
+    ("price", "verb"), [("0.0005", "leaves the fleet above"), ("0.005", "enters the fleet below")]
+)
+def test_a_service_is_worth_what_the_node_costs_that_it_saves(price: str, verb: str) -> None:
+    problem = beside_a_service(price)
+    told, node = breakeven(case(problem), asked_about(case(problem)))
+    assert told.text.startswith(f"api {verb} $0.002778 a request of chat (")
+    assert told.usd_per_hour is None
+    assert node.subject == "o"
+    for factor, is_worth in ((Decimal("0.999"), True), (Decimal("1.001"), False)):
+        priced = beside_a_service(str(Decimal(1) / 360 * factor))
+        assert (case(priced).solution.objective < 3.0 - 1e-9) is is_worth
+
+
+def test_of_services_alone_each_is_worth_what_the_next_one_costs() -> None:
+    prices = {"a": "0.001", "b": "0.002"}
+    services = tuple(Service(id=name, usd_per_request={"chat": Decimal(usd)}) for name, usd in prices.items())
+    problem = Problem(offers=(), configurations=(), classes=demands(chat=1.0), columns=(), services=services)
+    first, second = (s.text for s in breakeven(case(problem), asked_about(case(problem))))
+    assert first.startswith("a leaves the fleet above $0.002 a request of chat (100.0% above its price now")
+    assert second.startswith("b enters the fleet below $0.001 a request of chat (50.0% below its price now")
+
+
+def test_a_service_that_only_stands_by_is_worth_any_price() -> None:
+    """Were the node lost, all would go to the service, or to a node of the dear offer."""
+    losable = replace(
+        beside_a_service("9"),
+        offers=(offer("o", "1"), offer("d", "4")),
+        columns=(column("o", chat=3.0), column("d", chat=3.0)),
+        losses=(Loss(id="o", trait=Trait.OFFER, values=("o",)),),
+    )
+    (told,) = breakeven(case(losable), (of_service(losable.services[0]),))
+    assert told.text == "api makes the fleet better at any price."
+    assert (told.before, told.after) == (1.0, 4.0)
+
+
+def test_what_is_paid_for_anyway_has_no_break_even_price() -> None:
+    problem = replace(
+        one(at(RESERVED, committed_nodes=3), offer("o", "1", 9), chat=1.0), periods=DAY_AND_NIGHT
+    )
+    (told,) = breakeven(case(problem), (of_offer(problem.offer("reserved")),))
+    assert told.text == "reserved has no break-even price: 3 nodes of it are paid for, used or not."
+
+
+def test_a_price_at_which_a_budget_leaves_no_room_is_halved_to() -> None:
+    """In one pool, four cheap nodes for at most 6 dollars: above 1.5 each they are out, though four dear ones cost 16."""
+    problem = replace(
+        one(offer("cheap", "1"), chat=4.0),
+        max_pools=1,
+        provider_budgets_usd_per_hour={"acme": Decimal(6)},
+        offers=(offer("cheap", "1"), offer("dear", "4", provider="other")),
+        columns=(column("cheap", chat=1.0), column("dear", chat=1.0)),
+    )
+    (told,) = breakeven(case(problem), (of_offer(problem.offer("cheap")),))
+    assert told.usd_per_hour is not None
+    assert told.exact
+    assert (told.before, told.after) == (pytest.approx(6.0, rel=1e-3), 16.0)
