@@ -15,7 +15,7 @@ from hetops.app.candidates import Asked, Candidates
 from hetops.app.no_fleet import no_fleet
 from hetops.app.overflow import planned_service
 from hetops.app.pose import Posed, pose, pose_of
-from hetops.app.quality import in_words
+from hetops.app.quality import asked_quality, in_words, mean_quality
 from hetops.app.term_costs import cost_from_nothing, term_costs
 from hetops.app.terms import interruptions, loss_rules, share_rules
 from hetops.app.ways import network, unsaid
@@ -278,6 +278,8 @@ def _forecasts(posed: Posed, solution: Solution) -> Iterator[ClassForecast]:
                 tpot_seconds_low=tpot.low,
                 tpot_seconds_high=tpot.high,
                 tokens_per_second=one.requests_per_second * one.output_tokens.mean,
+                mean_quality=mean_quality(posed.problem, solution, one.name),
+                least_mean_quality=asked_quality(posed.problem, one.name),
             )
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 
 from hetops.catalog import tables
 from hetops.configurations.quality import Floor, Recovery, known_of
 from hetops.domain.model import Precision
 from hetops.domain.workload import WorkloadClass
+from hetops.solver.problem import Problem
+from hetops.solver.solution import Solution
+from hetops.solver.terms import FULL_QUALITY
 from hetops.spec.fields import Spec
 
 
@@ -42,6 +46,21 @@ def in_words(floors: Iterable[Floor]) -> str:
     if all(floor.mean is None for floor in asked):
         return "the quality floor"
     return "the mean quality" if all(floor.share is None for floor in asked) else "what is asked of quality"
+
+
+def asked_quality(problem: Problem, name: str) -> float | None:
+    """The mean that a class asks for."""
+    return next(c.mean_quality for c in problem.classes if c.name == name)
+
+
+def mean_quality(problem: Problem, solution: Solution, name: str) -> float | None:
+    """The share of the 16-bit score that a class gets on average; None where it asks for no mean, or gets nothing."""
+    shares = [s for s in solution.shares if s.workload_class == name and s.share > 0]
+    if asked_quality(problem, name) is None or not shares:
+        return None
+    of = {c.key: c.quality.get(name, FULL_QUALITY) for c in problem.columns}
+    of |= {(s.id, ""): s.quality.get(name, FULL_QUALITY) for s in problem.services}
+    return math.fsum(s.share * of[s.key] for s in shares) / math.fsum(s.share for s in shares)
 
 
 def _recoveries(model: str) -> Iterator[Recovery]:

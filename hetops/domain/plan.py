@@ -83,6 +83,10 @@ class ClassForecast:
     tpot_seconds_low: float | None = field(default=None, metadata=ADDED)
     tpot_seconds_high: float | None = field(default=None, metadata=ADDED)
     tokens_per_second: float
+    mean_quality: float | None = field(default=None, metadata=ADDED)
+    """The share of the 16-bit score that its requests get on average; None where the spec asks for no mean."""
+    least_mean_quality: float | None = field(default=None, metadata=ADDED)
+    """What the spec asks for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

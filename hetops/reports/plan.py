@@ -28,6 +28,7 @@ def as_text(plan: Plan) -> str:
         considered(plan),
         fleet(plan),
         _classes(plan),
+        "\n".join(_qualities(plan)),
         _periods(plan),
         plan_terms.as_text(plan),
         _alternatives(plan.alternatives),
@@ -157,6 +158,16 @@ def _class_row(c: WorkloadClass, forecast: ClassForecast | None, plan: Plan) -> 
         bound(target.tpot_seconds),
         to,
     )
+
+
+def _qualities(plan: Plan) -> Iterator[str]:
+    """What each class gets of the quality that it asks for on average."""
+    for one in plan.forecasts:
+        if one.mean_quality is not None and one.least_mean_quality is not None:
+            yield (
+                f"Quality: {one.workload_class} gets {one.mean_quality:.2%} of the 16-bit score on average,"
+                f" at least {one.least_mean_quality:.2%} is asked for"
+            )
 
 
 def bound(seconds: float | None) -> str:

@@ -11,6 +11,7 @@ from hetops.app.plan import make_plan
 from hetops.app.pose import pose
 from hetops.domain.model import Precision
 from hetops.errors import HetopsError
+from hetops.reports.plan import as_text
 from hetops.solver.formulate import at_rate
 from hetops.solver.solution import Solution
 from hetops.solver.solve import solve
@@ -93,3 +94,20 @@ def test_a_plan_for_a_mean_says_what_it_costs_and_a_class_may_have_its_own(folde
     served = {of[s.pool] for s in plan.shares if s.workload_class == "short" and s.share > 0.1}
     assert served & {Precision.BF16, Precision.FP16}
     assert any(w.startswith("the mean quality costs") for w in plan.warnings)
+    kept = {Precision.BF16: 1.0, Precision.FP16: 1.0, Precision.FP8: 0.985, Precision.INT8: 0.985}
+    for forecast in plan.forecasts:
+        shares = [s for s in plan.shares if s.workload_class == forecast.workload_class and s.share > 0]
+        if {of[s.pool] for s in shares} <= kept.keys():
+            assert forecast.mean_quality == pytest.approx(sum(s.share * kept[of[s.pool]] for s in shares))
+        assert forecast.mean_quality is not None
+        assert forecast.least_mean_quality is not None
+        assert forecast.mean_quality >= forecast.least_mean_quality - 1e-9
+        told = f"Quality: {forecast.workload_class} gets {forecast.mean_quality:.2%} of the 16-bit score on average"
+        assert told in as_text(plan)
+
+
+def test_a_plan_without_a_mean_says_nothing_of_quality(folder: Path) -> None:
+    write(folder, model="quality_floor = 0.9")
+    plan = make_plan(asked(folder))
+    assert {f.mean_quality for f in plan.forecasts} == {None}
+    assert "Quality: " not in as_text(plan)
