@@ -1,57 +1,34 @@
 """Losses by the dozen: told to the search as far as they matter, and each of them checked.
 
-With shares of its own for every loss, as `loss_rows` has them, a model of a hundred losses is a hundred models. But
-whatever requests of each class are taken to be worth: what is left after a loss can serve the kept share of each class
-only if its nodes could earn as much as those requests are worth, a node the most that it could earn in its time with no more
-requests of a class than there are:
+The search begins without losses. What a relaxation bears worst gives rows that tell of losses (`told`), until it bears
+them all; then fleets are searched for by the nodes of their offers (`by_offer`), and where that does not prove enough, by
+their columns: a fleet gives the next rows until one bears each loss. It is an answer only if the model with all its
+losses says so (`borne`); what is proven with some of the rows holds of the problem.
 
-    sum over columns j that are left of worth[j] * nodes[j]  >=  kept_share * sum over classes w of price[w] * D[w]
-
-By linear duality a fleet for which that holds at all prices bears the loss. So the search begins without losses; what
-its fleet bears worst gives the prices of the next rows, one for every value of the loss at once: the most that any of
-them takes away is a variable. A fleet is an answer only if the model with all its losses says so; what is proven with
-some of the rows holds of the problem.
-
-Decides how losses are told to the search; knows nothing of money, nor of prefill and decode, which serve together.
+Decides when losses are told so, and when the search ends.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-from hetops.solver import highs, start
-from hetops.solver.formulate import Formulation, formulate
-from hetops.solver.frame import Frame, deferrable, running
+from hetops.solver import borne, by_offer, highs, start
+from hetops.solver.formulate import Formulation
 from hetops.solver.highs import Answer, OnInterrupt, Status
-from hetops.solver.matrix import INFINITY, Floats, MatrixModel, Row, assemble, extended
 from hetops.solver.patience import Patience
 from hetops.solver.problem import Problem
 from hetops.solver.start import Relaxed, Searched
-from hetops.solver.terms import Role, Scenario, Service
+from hetops.solver.terms import Role
+from hetops.solver.told import ROUGHLY, Told
 
 MOST_COPIED = 3000
 """Shares that losses may add to the model of a stretch; where they would add more, they are told by prices."""
 
-ROUGHLY = 1e-4
-"""Share of the demand that a relaxation may leave unserved beyond what it may: it is no fleet yet."""
-
-SLIVER = 1e-6
-"""Of a node in a relaxation: what it could serve is nothing beside the demand."""
-
-AT_ONCE = 4
-"""Losses, the worst ones, that give prices in one round."""
-
-NEGLIGIBLE = 1e-9
-"""Part of the highest price that is noise."""
-
 RELAXED_PART = 0.4
 """Of the time, what relaxations may take."""
-
-MENDED_PART = 0.25
-"""Of the time that is left, what it may take to add to a fleet what it lacks."""
 
 
 def are_many(problem: Problem) -> bool:
@@ -66,18 +43,39 @@ def untold(problem: Problem) -> Problem:
     return replace(problem, losses=()) if are_many(problem) else problem
 
 
-def search(problem: Problem, base: Formulation, on_interrupt: OnInterrupt, patience: Patience) -> Searched:
-    """The best fleet for `problem`, which bears its losses; `base` is the formulation without them.
+def search(
+    problem: Problem,
+    base: Formulation,
+    form: Callable[[Problem], Formulation],
+    on_interrupt: OnInterrupt,
+    patience: Patience,
+) -> Searched:
+    """The best fleet for `problem`, which bears its losses.
+
+    `base` is the formulation without them, `form` makes one of a part of the problem.
 
     Raises:
         KeyboardInterrupt: stopped, and there is no answer to take or none is to be taken.
     """
-    gap = problem.gap
-    told, relaxed = _relaxed(_Told.of(problem, base), patience)
-    best, bound = Searched(formulation=base, relaxed=relaxed, answer=relaxed.answer), relaxed.bound
-    if relaxed.answer.found:
-        best = replace(best, answer=_nothing(bound))
-    while relaxed.answer.found:
+    told, relaxed = _relaxed(Told.of(problem, base, form), patience)
+    best = Searched(formulation=base, relaxed=relaxed, answer=relaxed.answer)
+    if not relaxed.answer.found:
+        return best
+    found = by_offer.search(told, relaxed, gap=problem.gap, patience=patience)
+    best = found.best or replace(best, answer=replace(start.NOTHING, bound=found.bound))
+    best = replace(best, answer=_proven(best.answer, found.bound, problem.gap))
+    if best.answer.status is Status.OPTIMAL or (best.answer.found and patience.left <= 0):
+        return best
+    return _by_column(found.told, best, on_interrupt, patience)
+
+
+def _by_column(told: Told, best: Searched, on_interrupt: OnInterrupt, patience: Patience) -> Searched:
+    """The best fleet, where `best` is one that is known, or nothing with a bound."""
+    gap, bound = told.problem.gap, best.answer.bound
+    while True:
+        relaxed = told.relaxed(patience)
+        if not relaxed.answer.found:
+            return best
         try:
             answer = start.search(told.model, relaxed, gap=gap, patience=patience, on_interrupt=on_interrupt)
         except KeyboardInterrupt:
@@ -88,7 +86,7 @@ def search(problem: Problem, base: Formulation, on_interrupt: OnInterrupt, patie
         if not answer.found:
             return best if best.answer.found else replace(best, answer=answer)
         values = np.where(told.model.integer, answer.values.round(), answer.values)
-        fleet = _bearing(told, relaxed, values, patience)
+        fleet = borne.mended(told, relaxed, values, patience)
         if fleet.answer.objective < best.answer.objective:
             best = fleet
         unborne = told.unborne(values, highs.FEASIBILITY_TOLERANCE)
@@ -96,20 +94,6 @@ def search(problem: Problem, base: Formulation, on_interrupt: OnInterrupt, patie
         if best.answer.status is Status.OPTIMAL or not unborne or patience.left <= 0:
             return best
         told = told.with_rows(unborne)
-        relaxed = told.relaxed(patience)
-    return best
-
-
-def _nothing(bound: float) -> Answer:
-    nothing = np.empty(0)
-    return Answer(
-        status=Status.NOTHING_FOUND,
-        values=nothing,
-        objective=INFINITY,
-        bound=bound,
-        row_duals=nothing,
-        seconds=0.0,
-    )
 
 
 def _proven(answer: Answer, bound: float, gap: float) -> Answer:
@@ -121,209 +105,7 @@ def _proven(answer: Answer, bound: float, gap: float) -> Answer:
     return replace(answer, status=status, bound=min(bound, answer.objective))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Unborne:
-    """A loss that a fleet does not bear: in which stretch, how much it leaves unserved of what is to be kept, and prices that say so."""
-
-    scenario: Scenario
-    stretch: int
-    missing: float
-    prices: Floats
-    """What a request per second of each class is worth."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Told:
-    """The problem, its formulation without losses, and the model with the rows that are known of them."""
-
-    problem: Problem
-    base: Formulation
-    model: MatrixModel
-    scenarios: tuple[Scenario, ...]
-    lost: NDArray[np.bool_]
-    """By loss and column."""
-    rates: Floats
-    """Requests per second that a node may be planned with, by column and class."""
-    demand: Floats
-    """By stretch and class."""
-
-    @classmethod
-    def of(cls, problem: Problem, base: Formulation) -> _Told:
-        """Nothing told yet."""
-        frame, scenarios = base.frame, problem.scenarios
-        rates = [[column.rate(c.name) for c in frame.classes] for column in frame.columns]
-        asked = [[s.rates[c.name] for c in frame.classes] for s in frame.stretches]
-        return cls(
-            problem=problem,
-            base=base,
-            model=base.model,
-            scenarios=scenarios,
-            lost=np.array([[c.offer in s.lost for c in frame.columns] for s in scenarios]),
-            rates=np.array(rates).reshape(len(frame.columns), -1) * np.array(frame.usable)[:, None],
-            demand=np.array(asked) * frame.demand_unit,
-        )
-
-    def relaxed(self, patience: Patience) -> Relaxed:
-        """Without whole numbers."""
-        return start.relaxed(replace(self.model, integer=np.zeros_like(self.model.integer)), patience)
-
-    def unborne(self, values: Floats, tolerance: float) -> list[_Unborne]:
-        """The losses that nodes do not bear, by more of the demand than the tolerance: the worst few."""
-        frame = self.base.frame
-        scale = 1.0 if frame.scale_index is None else float(values[frame.scale_index])
-        waits = any(deferrable(self.problem, c) for c in frame.classes)
-        services = frozenset(s.id for s in self.problem.services)
-        found = []
-        for t in range(len(frame.stretches)):
-            nodes = values[self._nodes(t)]
-            nodes = np.where(nodes > SLIVER, nodes, 0.0)
-            for scenario, lost in zip(self.scenarios, self.lost, strict=True):
-                if waits or nodes[lost].any() or not scenario.lost.isdisjoint(services):
-                    one = self._after(scenario, t, np.where(lost, 0.0, nodes), scale)
-                    found += [one] if one.missing > tolerance else []
-        return sorted(found, key=lambda one: -one.missing)[:AT_ONCE]
-
-    def _nodes(self, stretch: int) -> slice:
-        """The variables of all columns' nodes in a stretch."""
-        count = len(self.base.frame.columns)
-        return slice(stretch * count, (stretch + 1) * count)
-
-    def _after(self, scenario: Scenario, stretch: int, nodes: Floats, scale: float) -> _Unborne:
-        """What nodes leave unserved at least of what is to be kept, of every class alike, and the prices at which that shows."""
-        demand = self.demand[stretch] * scale * float(scenario.kept_share)
-        asked = np.flatnonzero(demand > 0)
-        names = [self.base.frame.classes[w].name for w in asked]
-        left = [Asked.of(s, names) for s in self.problem.services if s.id not in scenario.lost]
-        able = self.rates[:, asked] * nodes[:, None]
-        used = able.any(axis=1)
-        most = np.minimum(nodes[used], 1.0) if self.base.frame.scale_index is None else np.ones(used.sum())
-        model = _aftermath(able[used], most, demand[asked], left)
-        answer = highs.run(model, on_interrupt=OnInterrupt.FINISH)
-        prices = np.zeros(len(demand))
-        prices[asked] = np.maximum(answer.row_duals[: len(asked)], 0.0) / demand[asked]
-        prices[prices < NEGLIGIBLE * prices.max(initial=0.0)] = 0.0
-        return _Unborne(scenario=scenario, stretch=stretch, missing=answer.objective, prices=prices)
-
-    def with_rows(self, unborne: list[_Unborne]) -> _Told:
-        """With what the prices say of every value of each of the losses."""
-        model = self.model
-        for one in unborne:
-            model = self._with_prices(model, one)
-        return replace(self, model=model)
-
-    def _with_prices(self, model: MatrixModel, one: _Unborne) -> MatrixModel:
-        frame, names = self.base.frame, [c.name for c in self.base.frame.classes]
-        worth = self._worth(one)
-        earned = {s.id: Asked.of(s, names).earns(one.prices) for s in self.problem.services}
-        endless = frozenset(name for name, usd in earned.items() if usd == INFINITY)
-        earned = {name: usd for name, usd in earned.items() if name not in endless}
-        nodes = range(len(model.cost))[self._nodes(one.stretch)]
-        due = float(one.scenario.kept_share) * float(one.prices @ self.demand[one.stretch])
-        taken = len(model.cost)
-        terms = [(j, float(usd)) for j, usd in zip(nodes, worth, strict=True) if usd > 0]
-        all_of_it = sum(earned.values())
-        rows = [
-            Row(
-                subject=("left", one.scenario.loss, one.stretch),
-                terms=[*terms, (taken, -1.0), *([(frame.scale_index, -due)] if frame.scale_index else [])],
-                lower=-all_of_it if frame.scale_index else due - all_of_it,
-            )
-        ]
-        for scenario, lost in zip(self.scenarios, self.lost, strict=True):
-            if scenario.kept_share == one.scenario.kept_share and endless <= scenario.lost:
-                gone = [(j, -usd) for (j, usd) in terms if lost[j - nodes[0]]]
-                least = sum(usd for name, usd in earned.items() if name in scenario.lost)
-                rows.append(Row(subject=("taken", scenario.name), terms=[(taken, 1.0), *gone], lower=least))
-        most = all_of_it + float(worth @ model.upper[self._nodes(one.stretch)])
-        return extended(model, rows, (most,))
-
-    def _worth(self, one: _Unborne) -> Floats:
-        """What a node of each column could earn at most: its time goes to what pays most, as far as that is asked for."""
-        earned = self.rates * one.prices
-        if self.base.frame.scale_index is not None:
-            return np.asarray(earned.max(axis=1))
-        asked = self.demand[one.stretch] * float(one.scenario.kept_share)
-        time = np.divide(asked, self.rates, out=np.full_like(self.rates, INFINITY), where=self.rates > 0)
-        best = np.argsort(-earned, axis=1)
-        time, earned = np.take_along_axis(time, best, axis=1), np.take_along_axis(earned, best, axis=1)
-        spent = np.minimum(time.cumsum(axis=1), 1.0)
-        return np.asarray((np.diff(spent, axis=1, prepend=0.0) * earned).sum(axis=1))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Asked:
-    """What a service takes of some classes, in their order."""
-
-    serves: NDArray[np.bool_]
-    tokens: Floats
-    """Of a request; in thousands, which are nearer to one."""
-    most_requests: float
-    most_tokens: float
-
-    @classmethod
-    def of(cls, service: Service, names: list[str]) -> Asked:
-        """Without a limit it takes infinitely many."""
-        requests, tokens = service.max_requests_per_second, service.max_tokens_per_second
-        return cls(
-            serves=np.array([name in service.usd_per_request for name in names]),
-            tokens=np.array([service.tokens_per_request.get(name, 0.0) / 1000 for name in names]),
-            most_requests=INFINITY if requests is None else requests,
-            most_tokens=INFINITY if tokens is None else tokens / 1000,
-        )
-
-    def earns(self, prices: Floats) -> float:
-        """The most that it can earn with requests at those prices."""
-        asked = self.serves & (prices > 0)
-        price, tokens = prices[asked], self.tokens[asked]
-        if not len(price):
-            return 0.0
-        # A price of its tokens and one of its requests that no class is worth more than: the least of what both cost.
-        apart = np.subtract.outer(tokens, tokens)
-        crossings = np.divide(
-            np.subtract.outer(price, price), apart, out=np.zeros_like(apart), where=apart != 0
-        )
-        alone = np.divide(price, tokens, out=np.zeros_like(price), where=tokens > 0)
-        of_tokens = np.unique(np.concatenate(([0.0], crossings[crossings > 0], alone)))
-        of_requests = np.maximum((price - np.outer(of_tokens, tokens)).max(axis=1), 0.0)
-        of_requests[of_requests < NEGLIGIBLE * price.max()] = 0.0
-        return float((_times(self.most_tokens, of_tokens) + _times(self.most_requests, of_requests)).min())
-
-
-def _times(most: float, price: Floats) -> Floats:
-    """What so much of something is worth; nothing where it has no price, however much there is."""
-    return np.multiply(most, price, out=np.zeros_like(price), where=price > 0)
-
-
-def _aftermath(able: Floats, most: Floats, demand: Floats, services: list[Asked]) -> MatrixModel:
-    """The least part of every class that is left unserved by places that alone could serve so much of each class.
-
-    None of them serves more than so much of any class. The first rows are the classes'; the last variable is what is left.
-    """
-    pairs = [(j, w) for j, row in enumerate(able) for w in np.flatnonzero(row)]
-    bought = [(i, w) for i, service in enumerate(services) for w in np.flatnonzero(service.serves)]
-    left = len(pairs) + len(bought)
-    served = [w for _, w in (*pairs, *bought)]
-    rows = [
-        Row(subject=w, terms=[*((k, 1.0) for k, of in enumerate(served) if of == w), (left, 1.0)], lower=1.0)
-        for w in range(len(demand))
-    ]
-    for j, row in enumerate(able):
-        loads = [(k, demand[w] / row[w]) for k, (at, w) in enumerate(pairs) if at == j]
-        rows.append(Row(subject=j, terms=loads, upper=1.0))
-    for i, service in enumerate(services):
-        own = [(len(pairs) + k, w) for k, (at, w) in enumerate(bought) if at == i]
-        requests = [(k, float(demand[w])) for k, w in own]
-        tokens = [(k, float(demand[w] * service.tokens[w])) for k, w in own]
-        rows.append(Row(subject=i, terms=requests, upper=service.most_requests))
-        rows.append(Row(subject=i, terms=tokens, upper=service.most_tokens))
-    cost = np.zeros(left + 1)
-    cost[left] = 1.0
-    upper = np.full(left + 1, INFINITY)
-    upper[: len(pairs)] = [most[j] for j, _ in pairs]
-    return assemble(cost=cost, upper=upper, integers=0, rows=rows)
-
-
-def _relaxed(told: _Told, patience: Patience) -> tuple[_Told, Relaxed]:
+def _relaxed(told: Told, patience: Patience) -> tuple[Told, Relaxed]:
     """With rows until the relaxation bears every loss, or its part of the time is up."""
     own = Patience.of(max(patience.left * RELAXED_PART, start.LEAST_SECONDS))
     relaxed = told.relaxed(patience)
@@ -334,51 +116,3 @@ def _relaxed(told: _Told, patience: Patience) -> tuple[_Told, Relaxed]:
         told = told.with_rows(unborne)
         relaxed = told.relaxed(patience)
     return told, relaxed
-
-
-def _bearing(told: _Told, relaxed: Relaxed, values: Floats, patience: Patience) -> Searched:
-    """The fleet in the model of its columns with all losses; where it does not bear them, with what it lacks added."""
-    frame = told.base.frame
-    nodes = values[: len(frame.stretches) * len(frame.columns)].reshape(len(frame.stretches), -1)
-    own = _few(told, nodes.sum(axis=0) > 0)
-    answer = highs.run(
-        _between(own, frame, nodes, nodes), limit_seconds=start.LEAST_SECONDS, on_interrupt=OnInterrupt.FINISH
-    )
-    if not answer.found:
-        near = relaxed.answer.values[: nodes.size].reshape(nodes.shape)
-        own = _few(told, (nodes + near).sum(axis=0) > start.USED)
-        seconds = max(patience.left * MENDED_PART, start.LEAST_SECONDS)
-        most = np.full(nodes.shape, INFINITY)
-        model = _between(own, frame, nodes, most)
-        answer = highs.run(
-            model, gap=told.problem.gap, limit_seconds=seconds, on_interrupt=OnInterrupt.FINISH
-        )
-    return Searched(formulation=own, relaxed=relaxed, answer=answer)
-
-
-def _few(told: _Told, used: NDArray[np.bool_]) -> Formulation:
-    """The formulation of the columns in use, and of what runs already, with all losses; in the units of the base.
-
-    Beside them stand those that share the nodes of an offer: such nodes are paid for as a whole whoever uses them.
-    """
-    base, runs = told.base, running(told.problem)
-    kept = {c.key for c, use in zip(base.frame.columns, used, strict=True) if use or c.key in runs}
-    offers = {c.offer for c in told.problem.columns if c.key in kept}
-    columns = tuple(
-        c for c in told.problem.columns if c.key in kept or (c.offer in offers and c.parts_per_node > 1)
-    )
-    own = formulate(replace(told.problem, columns=columns or told.problem.columns[:1]))
-    model = replace(own.model, cost=own.model.cost * (own.unit / base.unit))
-    return replace(own, model=model, unit=base.unit)
-
-
-def _between(own: Formulation, frame: Frame, least: Floats, most: Floats) -> MatrixModel:
-    """The model with bounds on nodes, by stretch and column of the frame."""
-    lower, upper = own.model.lower.copy(), own.model.upper.copy()
-    place = {column.key: j for j, column in enumerate(frame.columns)}
-    for i, j in ((i, place[column.key]) for i, column in enumerate(own.columns) if column.key in place):
-        for t in range(len(frame.stretches)):
-            at = own.frame.nodes(t, i)
-            lower[at] = least[t, j]
-            upper[at] = max(min(upper[at], most[t, j]), lower[at])
-    return replace(own.model, lower=lower, upper=upper)

@@ -122,12 +122,16 @@ def _solve(
     began, patience = time.monotonic(), Patience.of(effort.limit_seconds)
     digest = codec.digest(problem)
     unservable = unservable_classes(problem)
+
+    def form(part: Problem) -> Formulation:
+        return _renting(formulate(part), must_rent) or formulate(part)
+
     formulation = _renting(formulate(losses.untold(problem)), must_rent)
     if unservable or formulation is None:
         return Infeasible(problem_digest=digest, unservable=unservable), known
     asked = replace(problem, gap=min(problem.gap, effort.most_gap))
     if losses.are_many(problem):
-        searched = losses.search(asked, formulation, effort.on_interrupt, patience)
+        searched = losses.search(asked, formulation, form, effort.on_interrupt, patience)
     else:
         searched, known = _searched(formulation, asked.gap, effort.on_interrupt, patience, known)
     nothing = _serves_nothing(searched.formulation, searched.answer)

@@ -10,11 +10,12 @@ import pytest
 from hetops.domain.offer import Trait
 from hetops.solver import highs, losses
 from hetops.solver.certify import certify
-from hetops.solver.matrix import Row, assemble
+from hetops.solver.matrix import INFINITY, Row, assemble
 from hetops.solver.problem import Mode, Problem
 from hetops.solver.solution import Solution
 from hetops.solver.solve import PROOF_GAP, Effort, solve
 from hetops.solver.terms import Loss
+from hetops.solver.told import Asked
 from tests.solver.problems import hard, offer, small
 from tests.solver.varied import varied
 
@@ -124,12 +125,12 @@ def test_a_service_earns_the_most_that_its_limits_allow(seed: int) -> None:
     """Against the linear programme of what it serves."""
     dice = np.random.default_rng(seed)
     prices, tokens = dice.uniform(0, 2, 4), dice.uniform(0.1, 3, 4)
-    most = [float(dice.uniform(1, 5)) if dice.random() < 0.8 else losses.INFINITY for _ in range(2)]
+    most = [float(dice.uniform(1, 5)) if dice.random() < 0.8 else INFINITY for _ in range(2)]
     rows = [
         Row(subject="requests", terms=[(w, 1.0) for w in range(4)], upper=most[0]),
         Row(subject="tokens", terms=[(w, float(tokens[w])) for w in range(4)], upper=most[1]),
     ]
     answer = highs.run(assemble(cost=-prices, upper=np.full(4, 1e4), integers=0, rows=rows))
-    asked = losses.Asked(serves=np.full(4, True), tokens=tokens, most_requests=most[0], most_tokens=most[1])
+    asked = Asked(serves=np.full(4, True), tokens=tokens, most_requests=most[0], most_tokens=most[1])
     earned = asked.earns(prices)
-    assert earned == (pytest.approx(-answer.objective) if min(most) < losses.INFINITY else losses.INFINITY)
+    assert earned == (pytest.approx(-answer.objective) if min(most) < INFINITY else INFINITY)
