@@ -13,14 +13,12 @@ from dataclasses import dataclass, replace
 
 from hetops.errors import TimeoutExpiredError
 from hetops.solver.bands import Bands
-from hetops.solver.formulate import formulate
 from hetops.solver.frame import Frame, running
-from hetops.solver.losses import untold
 from hetops.solver.matrix import Floats
 from hetops.solver.patience import Patience
 from hetops.solver.problem import Mode, PricedOffer, Problem
 from hetops.solver.solution import Infeasible, Solution
-from hetops.solver.solve import PROOF_GAP, Effort, InLine, solve, unservable_classes
+from hetops.solver.solve import PROOF_GAP, Begun, Effort, InLine, formulated, solve, unservable_classes
 from hetops.solver.start import relax
 
 ROUNDING = 2 * PROOF_GAP
@@ -48,16 +46,14 @@ class Found:
 
 def look(problem: Problem, seconds: float) -> Found:
     """The best fleet."""
-    return _found(_outcome(problem, Effort(limit_seconds=seconds, most_gap=PROOF_GAP), ()))
+    return _found(_outcome(problem, Effort(limit_seconds=seconds, most_gap=PROOF_GAP), (), None))
 
 
 def _outcome(
-    problem: Problem | None, effort: Effort, must_rent: Collection[str]
+    problem: Problem, effort: Effort, must_rent: Collection[str], begun: Begun | None
 ) -> Solution | Infeasible | None:
-    if problem is None:
-        return Infeasible()
     try:
-        return solve(problem, effort=effort, must_rent=must_rent)
+        return solve(problem, effort=effort, must_rent=must_rent, begun=begun)
     except TimeoutExpiredError:
         return None
 
@@ -133,10 +129,18 @@ class Front:
         to it. Where the answer takes more of what is one for many than its first offer has, more stand for themselves.
         """
         patience, least = Patience.of(effort.limit_seconds), min(effort.limit_seconds, LEAST_SECONDS)
-        effort, bands = replace(effort, in_line=InLine.FOR_THEMSELVES), self._ripened(change, patience)
+        effort, bands = replace(effort, in_line=InLine.FOR_THEMSELVES), self.bands
         while True:
+            problem = change(bands.searched)
+            if problem is None:
+                return Infeasible()
+            begun = _begun(problem, must_rent, patience)
+            ripe = bands.finer_by(_rented_in_parts(begun))
+            if ripe != bands and patience.left > 0:
+                bands = ripe
+                continue
             within = replace(effort, limit_seconds=max(patience.left, least))
-            outcome = _outcome(change(bands.searched), within, must_rent)
+            outcome = _outcome(problem, within, must_rent, begun)
             if not isinstance(outcome, Solution):
                 return outcome
             finer = bands.finer(outcome)
@@ -144,24 +148,20 @@ class Front:
                 return bands.restated(outcome)
             bands = finer
 
-    def _ripened(self, change: Change, patience: Patience) -> Bands:
-        """With those for themselves that the relaxation rents: a search would only find the same, and later."""
-        bands = self.bands
-        while patience.left > 0 and (problem := change(bands.searched)) is not None:
-            finer = bands.finer_by(_rented_in_parts(problem, patience))
-            if finer == bands:
-                break
-            bands = finer
-        return bands
+
+def _begun(problem: Problem, must_rent: Collection[str], patience: Patience) -> Begun | None:
+    """The model and its relaxation; None where nothing can serve."""
+    formulation = None if unservable_classes(problem) else formulated(problem, must_rent)
+    if formulation is None:
+        return None
+    return Begun(problem=problem, formulation=formulation, relaxed=relax(formulation, patience))
 
 
-def _rented_in_parts(problem: Problem, patience: Patience) -> Counter[str]:
-    """Nodes of each offer that would be rented if parts of nodes could be, rounded up."""
-    formulation = formulate(untold(problem))
-    if unservable_classes(problem) or not formulation.frame.places:
+def _rented_in_parts(begun: Begun | None) -> Counter[str]:
+    """Nodes of each offer that would be rented if parts of nodes could be, rounded up: a search would find the same, and later."""
+    if begun is None or not begun.relaxed.answer.found:
         return Counter()
-    answer = relax(formulation, patience).answer
-    return rented(formulation.frame, answer.values) if answer.found else Counter()
+    return rented(begun.formulation.frame, begun.relaxed.answer.values)
 
 
 def rented(frame: Frame, values: Floats) -> Counter[str]:

@@ -33,7 +33,7 @@ from hetops.solver.proof import Proven, certified_bound, scarcity_prices
 from hetops.solver.prune import able
 from hetops.solver.settle import settle
 from hetops.solver.solution import Ended, Infeasible, Solution
-from hetops.solver.start import Searched
+from hetops.solver.start import Relaxed, Searched
 from hetops.solver.tidy import tidied
 
 DEFAULT_LIMIT_SECONDS = 30.0
@@ -69,17 +69,28 @@ class Effort:
     in_line: InLine = InLine.AS_FEW
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Begun:
+    """A problem's model and its relaxation, where whoever asks has needed them already."""
+
+    problem: Problem
+    formulation: Formulation
+    relaxed: Relaxed
+
+
 def solve(
     problem: Problem,
     *,
     limit_seconds: float = DEFAULT_LIMIT_SECONDS,
     effort: Effort | None = None,
     must_rent: Collection[str] = (),
+    begun: Begun | None = None,
 ) -> Solution | Infeasible:
     """The best fleet for `problem`, certified; `Infeasible` where its limits allow none.
 
     `effort` says more than `limit_seconds` can, and replaces it. Of the offers in `must_rent` the fleet has at least
-    one node, whatever that costs: the bound is then the best that any such fleet can do.
+    one node, whatever that costs: the bound is then the best that any such fleet can do. What was `begun` of this very
+    problem, with `must_rent`, is not done again.
 
     Raises:
         TimeoutExpiredError: no fleet was found in time, and none was ruled out.
@@ -92,7 +103,8 @@ def solve(
 
     def search_few(part: Problem, seconds: float) -> Solution | Infeasible:
         nonlocal known
-        found, known = _solve(part, replace(effort, limit_seconds=seconds), must_rent, known)
+        own = begun if begun and begun.problem is part else None
+        found, known = _solve(part, replace(effort, limit_seconds=seconds), must_rent, known, own)
         return found
 
     means = Means(
@@ -116,7 +128,7 @@ def solve(
 
 
 def _solve(
-    problem: Problem, effort: Effort, must_rent: Collection[str], known: Known
+    problem: Problem, effort: Effort, must_rent: Collection[str], known: Known, begun: Begun | None
 ) -> tuple[Solution | Infeasible, Known]:
     """As `solve`, for offers that all go into one model, and what is known after it; not checked yet."""
     began, patience = time.monotonic(), Patience.of(effort.limit_seconds)
@@ -126,14 +138,17 @@ def _solve(
     def form(part: Problem) -> Formulation:
         return _renting(formulate(part), must_rent) or formulate(part)
 
-    formulation = _renting(formulate(losses.untold(problem)), must_rent)
+    formulation = begun.formulation if begun else formulated(problem, must_rent)
     if unservable or formulation is None:
         return Infeasible(problem_digest=digest, unservable=unservable), known
     asked = replace(problem, gap=min(problem.gap, effort.most_gap))
     if losses.are_many(problem):
         searched = losses.search(asked, formulation, form, effort.on_interrupt, patience)
     else:
-        searched, known = _searched(formulation, asked.gap, effort.on_interrupt, patience, known)
+        relaxed = begun.relaxed if begun else start.relax(formulation, patience)
+        searched, known = _searched(
+            formulation, relaxed, replace(effort, most_gap=asked.gap), patience, known
+        )
     nothing = _serves_nothing(searched.formulation, searched.answer)
     if searched.answer.status is highs.Status.NOTHING_FOUND or (nothing and searched.ended is not Ended.GAP):
         raise too_late(effort.limit_seconds)
@@ -151,17 +166,22 @@ def _solve(
 
 
 def _searched(
-    formulation: Formulation, gap: float, on_interrupt: OnInterrupt, patience: Patience, known: Known
+    formulation: Formulation, relaxed: Relaxed, effort: Effort, patience: Patience, known: Known
 ) -> tuple[Searched, Known]:
-    """Period by period where that can be; else as one model."""
-    relaxed = start.relax(formulation, patience)
+    """To the effort's gap: period by period where that can be; else as one model."""
+    gap = effort.most_gap
     if by_period.separable(formulation):
         answer, known = by_period.search(formulation, relaxed, known, gap=gap, patience=patience)
     else:
         answer = start.search(
-            formulation.model, relaxed, gap=gap, patience=patience, on_interrupt=on_interrupt
+            formulation.model, relaxed, gap=gap, patience=patience, on_interrupt=effort.on_interrupt
         )
     return Searched(formulation=formulation, relaxed=relaxed, answer=answer), known
+
+
+def formulated(problem: Problem, must_rent: Collection[str] = ()) -> Formulation | None:
+    """The model that a search for `problem` begins with; None where it has no place, or none of what must be rented."""
+    return _renting(formulate(losses.untold(problem)), must_rent)
 
 
 def _renting(formulation: Formulation, offers: Collection[str]) -> Formulation | None:
