@@ -12,8 +12,12 @@ from hetops.app.candidates import Asked
 from hetops.app.plan import solved
 from hetops.app.pose import Posed, pose
 from hetops.app.solve import read_problem
+from hetops.domain import codec
+from hetops.domain.day import Day
+from hetops.domain.plan import Plan
 from hetops.domain.service import Service
 from hetops.errors import UnknownNameError, UsageError, nearest
+from hetops.files import read_bytes
 from hetops.performance.table import PerformanceTable
 from hetops.solver.breakeven import asked_about, breakeven, breakeven_of
 from hetops.solver.class_cost import class_cost
@@ -103,9 +107,23 @@ def _demand_subject(asked: ExplainAsked) -> None:
 
 def _posed(asked: ExplainAsked) -> _Posed:
     if asked.problem_file:
+        _demand_question(asked.problem_file)
         return _Posed(problem=read_problem(asked.problem_file), spec=None)
     posed = pose(asked.spec)
     return _Posed(problem=posed.problem, spec=posed)
+
+
+def _demand_question(path: Path) -> None:
+    """An answer's file does not hold what the answer was chosen from."""
+    held = codec.format_of(read_bytes(path, what="problem"))
+    if held in _ANSWERS:
+        raise UsageError(
+            f"{path} is a {held}, an answer without the question that it answers",
+            hint="`hetops explain` where its hetops.toml lies, or explain what `hetops plan --write-problem FILE` writes",
+        )
+
+
+_ANSWERS = tuple(kind.FORMAT for kind in (Plan, Day, Solution))
 
 
 def _answer(posed: _Posed, limit_seconds: float) -> Solution:

@@ -118,13 +118,17 @@ def _fleet(case: Case) -> Iterator[Statement]:
         else "no fleet within the limits serves more than"
     )
     verb = "costs" if unit is Unit.USD_PER_HOUR else "serves"
-    yield case.told(Topic.FLEET, f"The fleet {verb} {reached}; {least} {bound}.")
+    changes, told = solution.changes_usd_per_hour, ""
+    if changes:
+        told = f", {dollars(changes)} per hour of it for {'starts' if case.problem.periods else 'changes'}"
+    yield case.told(Topic.FLEET, f"The fleet {verb} {reached}{told}; {least} {bound}.")
     for pool in solution.pools:
         yield case.told(Topic.FLEET, _pool(case, pool), pool.offer)
 
 
 def _pool(case: Case, pool: SolvedPool) -> str:
-    one = pool.nodes == 1
+    least = pool.nodes if pool.least_nodes is None else pool.least_nodes
+    one = pool.nodes == least == 1
     shares = sorted((s for s in case.solution.shares if s.key == pool.key), key=lambda s: -s.share)
     serves = ", ".join(
         f"{s.share:.3g} of {s.workload_class}" if s.share < 1 else f"all of {s.workload_class}"
@@ -132,9 +136,11 @@ def _pool(case: Case, pool: SolvedPool) -> str:
     )
     full = pool.utilisation / float(case.problem.usable(case.problem.offer(pool.offer)))
     whole = any(rental.offer == pool.offer for rental in case.solution.rentals)
-    price = "paid for as a whole," if whole else f"for {dollars(pool.usd_per_hour)} per hour"
+    mean = " on average" if case.problem.periods else ""
+    price = "paid for as a whole," if whole else f"for {dollars(pool.usd_per_hour)} per hour{mean}"
+    nodes = f"{pool.nodes}" if least == pool.nodes else f"{least} to {pool.nodes}"
     return (
-        f"{pool.nodes} node{'' if one else 's'} of {pool.offer} with {pool.configuration}"
+        f"{nodes} node{'' if one else 's'} of {pool.offer} with {pool.configuration}"
         f" {price} {'serves' if one else 'serve'} {serves or 'nothing'}"
         f" and {'is' if one else 'are'} at {full:.0%} of what may be used."
     )

@@ -179,7 +179,7 @@ def _its_price(case: Case, name: str, offers: frozenset[str], forced: Solution) 
     before, after = (amount(s.objective, case.unit) for s in (case.solution, forced))
     others = f"{dollars(abs(saved))} {'less' if saved > 0 else 'more'}" if saved else "nothing less"
     text = (
-        f"No limit pays, its price does: {nodes} node{'s' * (nodes != 1)} of {name} for {dollars(own)} per hour"
-        f" and {others} on others ({after} instead of {before})."
+        f"No limit is to blame, its price is: {nodes} node{'s' * (nodes != 1)} of {name} for {dollars(own)} per hour"
+        f" and {others} for all else ({after} instead of {before})."
     )
     return replace(case.told(Topic.PRICE, text, name), before=case.solution.objective, after=forced.objective)

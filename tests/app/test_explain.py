@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from hetops.app.explain import ExplainAsked, explain
+from hetops.app.plan import solved
+from hetops.app.pose import pose
 from hetops.domain import codec
 from hetops.errors import InfeasibleError, UnknownNameError, UsageError
 from hetops.solver.explanation import Explanation, Question, Topic
+from hetops.solver.solve import PROOF_GAP, Effort
 from tests.doubles import specs
+from tests.doubles.days import PERIODS
 from tests.solver.problems import small
 
 
@@ -116,3 +121,40 @@ def test_a_problem_file_is_explained_without_any_spec(tmp_path: Path) -> None:
                 spec=specs.asked(tmp_path), problem_file=path, question=Question.WHY_NOT, subject="T4"
             )
         )
+
+
+@pytest.mark.parametrize("document", ["hetops.plan", "hetops.day", "hetops.solution"])
+def test_an_answer_without_its_question_is_not_explained_but_told_where_to_ask(
+    document: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "answer.json"
+    path.write_text(f'{{"format": "{document}", "format_version": "1.0"}}', encoding="utf-8")
+    with pytest.raises(
+        UsageError, match=f"answer.json is a {document}, an answer without the question"
+    ) as caught:
+        explain(ExplainAsked(spec=specs.asked(tmp_path), problem_file=path))
+    assert "--write-problem" in caught.value.hint
+
+
+def test_what_looser_targets_save_is_what_the_fleet_for_these_targets_costs_less(tmp_path: Path) -> None:
+    faster = specs.LISTED.replace("tpot_seconds = 0.08", "tpot_seconds = 0.088")
+    for ttft, looser in (("4.0", "4.4"), ("1.0", "1.1")):
+        faster = faster.replace(f"ttft_seconds = {ttft}", f"ttft_seconds = {looser}")
+    many = "workload.rate_scale=3"
+    statements = told(tmp_path, Question.WHY, "", many).statements
+    saves = next(s for s in statements if s.topic is Topic.TARGETS)
+    fleet = solved(pose(specs.asked(tmp_path, faster, many)), Effort(most_gap=PROOF_GAP))
+    assert saves.after == pytest.approx(fleet.objective)
+    assert saves.before is not None
+    assert fleet.objective < saves.before
+
+
+def test_a_day_is_told_with_its_starts_and_how_few_and_many_nodes_run(tmp_path: Path) -> None:
+    spec = specs.asked(tmp_path, specs.LISTED + PERIODS)
+    told_of = explain(ExplainAsked(spec=spec)).explanation
+    whole, *pools = (s.text for s in told_of.statements if s.topic is Topic.FLEET)
+    assert re.search(
+        r"The fleet costs \S+ per hour, \S+ per hour of it for starts; no fleet costs less", whole
+    )
+    assert any(re.match(r"\d+ to \d+ nodes of .* per hour on average serve ", text) for text in pools)
+    assert {"day", "night"} <= {s.subject for s in told_of.statements}

@@ -45,7 +45,7 @@ def test_what_is_dear_is_told_with_what_it_costs_and_that_its_price_pays() -> No
     assert forced.text == "At least one node of H100-SXM would cost $2.00 per hour more."
     assert (forced.before, forced.after) == (5.0, 7.0)
     assert price.topic is Topic.PRICE
-    assert "1 node of H100-SXM for $3.00 per hour and $1.00 less on others" in price.text
+    assert "1 node of H100-SXM for $3.00 per hour and $1.00 less for all else" in price.text
 
 
 def test_what_is_in_already_is_told_with_what_doing_without_costs() -> None:
