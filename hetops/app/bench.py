@@ -118,7 +118,7 @@ def bench_endpoint(asked: Asked, endpoint: Endpoint, effort: Effort, talk: Talk)
         family=Family(members=(configuration,)),
         offer=offer,
         nodes=1,
-        trials=trials.trials(Family(members=(configuration,)), found.workload.regardless_of_origin),
+        trials=_trials(Family(members=(configuration,)), found),
         foreign=True,
     )
     talk.say(_announcement((one,), effort))
@@ -166,8 +166,14 @@ def _benches(found: Candidates) -> Iterator[Bench]:
                 family=family,
                 offer=offer,
                 nodes=offer.limits.max_count or 1,
-                trials=trials.trials(family, found.workload.regardless_of_origin),
+                trials=_trials(family, found),
             )
+
+
+def _trials(family: Family, found: Candidates) -> tuple[Trial, ...]:
+    """Of the classes that ask for the family's model."""
+    own = found.served(family.started).of_own(found.workload.regardless_of_origin)
+    return trials.trials(family, own)
 
 
 def _offer(configuration: Configuration, found: Candidates) -> Offer | None:
@@ -275,7 +281,9 @@ class _Run:
     def _with_estimate(self, one: Bench, result: TrialResult) -> TrialResult:
         """The result beside what the closed form says of the same load."""
         configuration = one.family.started
-        times = estimate.step_times((configuration,), self._found.model, self._found.gpus)[0]
+        times = estimate.step_times(
+            (configuration,), self._found.served(configuration).model, self._found.gpus
+        )[0]
         found, concurrency = result.figures, result.trial.concurrency
         expected = measured.closed_loop(times, found.input_tokens, found.output_tokens, concurrency)
         return replace(

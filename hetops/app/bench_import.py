@@ -119,7 +119,7 @@ def _measurements(found: Candidates, of: Configuration, runs: Sequence[ImportedR
 
 
 def _estimates(found: Candidates, of: Configuration, made: Sequence[Measurement]) -> Iterator[float]:
-    times = estimate.step_times((of,), found.model, found.gpus)[0]
+    times = estimate.step_times((of,), found.served(of).model, found.gpus)[0]
     for m in made:
         yield measured.closed_loop(times, m.input_tokens, m.output_tokens, m.concurrency).requests_per_second
 

@@ -240,10 +240,11 @@ def _ruled_out(posed: Posed, name: str) -> Iterator[str]:
         if not any(o.gpu == gpu for o in offered):
             yield from _not_offered(posed, gpu)
             continue
-        fitting = {one.id for one in c.enumeration.configurations if one.gpu == gpu}
+        found = c.enumeration
+        fitting = {one.id for one in found.configurations if one.gpu == gpu}
         if not fitting:
-            told = (f"{r.subject}: {r.reason}" for r in c.enumeration.refusals if gpu in r.subject)
-            yield f"No configuration of {c.model.name} runs on {gpu}{_because(told)}"
+            told = (f"{r.subject}: {r.reason}" for r in found.refusals if gpu in r.subject)
+            yield f"No configuration of {c.names} runs on {gpu}{_because(told)}"
         else:
             yield f"Nothing on {gpu} serves any class within the targets{_because(_too_slow(posed.table, fitting))}"
 

@@ -82,7 +82,7 @@ class Gateway:
         status, headers, answer = self._ask("POST", _CHAT_PATH, body, _PROBE_SECONDS)
         seconds = time.monotonic() - began
         if status != http.client.OK:
-            raise EngineError(f"the probe was answered with {status}", details=_lines(answer))
+            raise EngineError(f"the probe of {model} was answered with {status}", details=_lines(answer))
         try:
             tokens = int(json.loads(answer)["usage"]["completion_tokens"])
         except (ValueError, KeyError, TypeError):

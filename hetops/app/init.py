@@ -13,7 +13,8 @@ import jinja2
 import msgspec
 
 from hetops import bundled
-from hetops.app.candidates import checkpoints_for, engine_needs
+from hetops.app.candidates import engine_needs
+from hetops.app.models import checkpoints_for
 from hetops.catalog import tables
 from hetops.catalog.tables import Catalog
 from hetops.domain.model import Model

@@ -6,11 +6,11 @@ from collections.abc import Iterable
 
 from hetops.app.candidates import Candidates
 from hetops.app.overflow import Overflow
-from hetops.app.speeds import basis_of, with_targets
+from hetops.app.speeds import with_targets, without_floors
 from hetops.app.ways import ways_of
 from hetops.domain.performance import Binding, PerformanceRow
 from hetops.errors import InfeasibleError
-from hetops.performance.table import PerformanceTable, build
+from hetops.performance.table import PerformanceTable
 from hetops.solver.problem import Problem
 from hetops.solver.relax import infeasible_error, relaxations
 from hetops.solver.relaxation import Loosen
@@ -48,7 +48,7 @@ def _no_column(c: Candidates, table: PerformanceTable) -> InfeasibleError:
     if not c.enumeration.configurations:
         told = (f"{r.subject}: {r.reason}" for r in c.enumeration.refusals[:6])
         return InfeasibleError(
-            f"no configuration of {c.model.name} runs on any GPU type on offer",
+            f"no configuration of {c.names} runs on any GPU type on offer",
             details=told,
             hint="allow larger GPUs, other precisions (model.precisions) or other engines (engine.names)",
         )
@@ -62,11 +62,11 @@ def _no_column(c: Candidates, table: PerformanceTable) -> InfeasibleError:
 
 def _loosest_hint(c: Candidates) -> str:
     """By how much the targets must be loosened until one replica can serve every class."""
-    basis, ways = basis_of(c), ways_of(c)
+    ways = ways_of(c)
 
     def enough(factor: float) -> bool:
         looser = tuple(with_targets(one, factor) for one in c.workload.classes)
-        table = build(c.enumeration.configurations, looser, basis, ways.round_trips(looser))
+        table = without_floors(c, looser, ways)
         return all(any(r.requests_per_second > 0 for r in _of(table, one.name)) for one in looser)
 
     high = next((2.0**power for power in range(1, 21) if enough(2.0**power)), None)

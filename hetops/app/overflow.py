@@ -9,6 +9,7 @@ from decimal import Decimal
 from hetops.app.candidates import Candidates
 from hetops.app.naming import names_of
 from hetops.app.ways import Ways
+from hetops.domain.model import Model
 from hetops.domain.plan import Refusal
 from hetops.domain.service import PlannedService, Service
 from hetops.domain.units import MINUTES_PER_HOUR, SECONDS_PER_MINUTE
@@ -36,12 +37,12 @@ def overflow(c: Candidates, classes: Sequence[WorkloadClass], ways: Ways) -> tup
 
     Raises:
         UnknownNameError: a service is for a class that there is not.
-        SpecError: a service is called like a provider.
+        SpecError: a service is called like a provider, or is for classes of several models.
     """
     found = []
     for index, one in enumerate(c.spec.overflow):
         _demand_sound(c, index, names_of(classes))
-        service = _service(one, c)
+        service = _service(one, _served(c, index, classes))
         reasons = {k.name: _refused(k, one, service, ways.round_trip_seconds(k, one.name)) for k in classes}
         found.append(
             Overflow(
@@ -70,19 +71,37 @@ def _demand_sound(c: Candidates, index: int, known: Sequence[str]) -> None:
             raise UnknownNameError("class", name, known, where=where)
 
 
-def _service(one: OverflowSpec, c: Candidates) -> Service:
+def _served(c: Candidates, index: int, classes: Sequence[WorkloadClass]) -> Model:
+    """The model that the service serves: of several, the one that its classes ask for.
+
+    Raises:
+        SpecError: they ask for more than one.
+    """
+    one = c.spec.overflow[index]
+    own = [k for k in classes if k.named_by(one.classes)] if one.classes else classes
+    meant = [m.model for m in c.models if m.of_own(own)]
+    if len(meant) > 1:
+        where = place(c.loaded, "overflow", index, *(["classes"] if one.classes else []))
+        raise SpecError(
+            f"{where}: {one.name} serves one model, its classes ask for {' and '.join(m.name for m in meant)}",
+            hint="give classes of one model: overflow.classes; and each other model a table of its own",
+        )
+    return meant[0]
+
+
+def _service(one: OverflowSpec, model: Model) -> Service:
     return Service(
         name=one.name,
         url=one.url.rstrip("/"),
         api_key_variable=one.api_key_variable,
-        model=one.model or c.model.name,
+        model=one.model or model.name,
         usd_per_million_input_tokens=one.usd_per_million_input_tokens,
         usd_per_million_output_tokens=one.usd_per_million_output_tokens,
         requests_per_minute=one.requests_per_minute,
         tokens_per_minute=one.tokens_per_minute,
         ttft_seconds=one.ttft_seconds,
         tpot_seconds=one.tpot_seconds,
-        max_context_tokens=one.max_context_tokens or c.model.context_tokens,
+        max_context_tokens=one.max_context_tokens or model.context_tokens,
     )
 
 

@@ -93,9 +93,9 @@ def boot_seconds(c: Candidates, day: DaySpec) -> Mapping[str, float]:
 
 def _gigabytes(c: Candidates, one: Configuration) -> float:
     """Of the checkpoint, as the catalogue has it; else as the model's parameters take."""
-    known = (k.gigabytes for k in c.catalog.checkpoints_of(c.model.name) if k.reference == one.checkpoint)
+    known = (k.gigabytes for k in c.catalog.checkpoints_of(one.model) if k.reference == one.checkpoint)
     told = next((size for size in known if size is not None), None)
-    return weight_bytes(c.model, one.weights) / BYTES_PER_GB if told is None else told
+    return weight_bytes(c.served(one).model, one.weights) / BYTES_PER_GB if told is None else told
 
 
 def deadlines_of(c: Candidates) -> dict[str, float]:

@@ -127,7 +127,7 @@ def unsealed(posed: Posed, solution: Solution, alternatives: tuple[Alternative, 
     )
     plan = Plan(
         deployment=c.spec.deployment.name,
-        model=c.model.name,
+        model=c.names,
         created_at=c.now,
         hetops_version=__version__,
         spec_digest=c.loaded.digest,
@@ -170,6 +170,7 @@ def _names(posed: Posed, solution: Solution) -> dict[tuple[str, str], str]:
 
 
 def _pools(posed: Posed, solution: Solution, names: Mapping[tuple[str, str], str]) -> Iterator[PlannedPool]:
+    parts = {column.key: column.parts_per_node for column in posed.problem.columns}
     for p in solution.pools:
         offer = posed.offers[p.offer]
         lost = interruptions(posed.candidates.spec.policy, offer)
@@ -182,6 +183,7 @@ def _pools(posed: Posed, solution: Solution, names: Mapping[tuple[str, str], str
             step_times=posed.table.step_times[p.configuration],
             interruptions_per_hour=lost.per_hour,
             recovery_minutes=lost.recovery_minutes,
+            parts_per_node=parts[p.key],
         )
 
 
@@ -251,7 +253,8 @@ def _with_costs(plan: Plan, posed: Posed, solution: Solution) -> Plan:
 
 def _peak_uses(plan: Plan, c: Candidates) -> tuple[PeakUse, ...]:
     classes = {one.name: one for one in plan.workload.classes}
-    return bounds.peak_uses(plan.pools, plan.shares, classes, c.model, c.gpus)
+    models = {one.model.name: one.model for one in c.models}
+    return bounds.peak_uses(plan.pools, plan.shares, classes, models, c.gpus)
 
 
 def _forecasts(posed: Posed, solution: Solution) -> Iterator[ClassForecast]:
@@ -323,7 +326,8 @@ def _rows(posed: Posed, solution: Solution) -> Iterator[PerformanceRow]:
     """By configuration and class; where pools of a configuration are not equally far from a class, one for each distance."""
     for configuration in dict.fromkeys(p.configuration for p in solution.pools):
         keys = [p.key for p in solution.pools if p.configuration == configuration]
-        for one in posed.candidates.workload.classes:
+        model = posed.configurations[configuration].model
+        for one in (k for k in posed.candidates.workload.classes if k.asks_for(model)):
             yield from dict.fromkeys(posed.row(key, one) for key in keys)
 
 
@@ -372,9 +376,9 @@ def _warnings(posed: Posed, solution: Solution) -> Iterator[str]:
     if untold := [o.id for o in chosen if not interruptions(c.spec.policy, o).known]:
         yield f"nobody says how often nodes of {', '.join(untold)} are taken away: the plan counts on never (policy.interruptions)"
     served = [one for one in _services(posed, solution) if one.usd_per_hour]
-    if c.rules.floors and served:
+    if c.floors and served:
         names = ", ".join(one.name for one in served)
-        yield f"nobody says in which precision {names} serves: {in_words(c.rules.floors)} does not cover it"
+        yield f"nobody says in which precision {names} serves: {in_words(c.floors)} does not cover it"
     yield from _leaving(posed)
 
 
@@ -390,12 +394,12 @@ def _leaving(posed: Posed) -> Iterator[str]:
 def floor_cost(posed: Posed, solution: Solution) -> tuple[str, ...]:
     """What is asked of quality costs, in words: the fleet against that of the same question without it. Empty without any."""
     c = posed.candidates
-    return (_floor_cost(posed, solution),) if c.rules.floors else ()
+    return (_floor_cost(posed, solution),) if c.floors else ()
 
 
 def _floor_cost(posed: Posed, solution: Solution) -> str:
-    c, asked = posed.candidates, in_words(posed.candidates.rules.floors)
-    free = replace(c, enumeration=c.without_floors, rules=replace(c.rules, floors=()))
+    c, asked = posed.candidates, in_words(posed.candidates.floors)
+    free = replace(c, models=tuple(one.unfloored for one in c.models))
     outcome = solve(pose_of(free).problem, effort=Effort(limit_seconds=WEIGH_SECONDS))
     if isinstance(outcome, Infeasible):
         return f"what {asked} costs is not known: nothing was found without it"

@@ -29,9 +29,11 @@ from hetops.domain.model import Precision
 from hetops.domain.offer import Offer
 from hetops.domain.performance import PerformanceRow
 from hetops.domain.workload import WorkloadClass
+from hetops.errors import SpecError, UsageError
 from hetops.performance.table import PerformanceTable, best_of_each
 from hetops.plugin.provider import Capability
 from hetops.solver.problem import Column, Demand, Problem, QuotaGroup
+from hetops.spec.load import place
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,14 +102,14 @@ def _pose(c: Candidates, target_factor: float) -> Posed:
 
 
 def _kept(c: Candidates, table: PerformanceTable) -> tuple[Configuration, ...]:
-    """The configurations that are worth offering to the solver: the best ones, and those that run already.
+    """The configurations that are worth offering to the solver: the best ones of each model, and those that run already.
 
     Where a mean quality is asked for, the best of each precision: what is slower may be what makes up for another.
     """
-    averaged = any(floor.mean is not None for floor in c.rules.floors)
-    kinds: dict[Precision | None, list[Configuration]] = {}
+    averaged = any(floor.mean is not None for floor in c.floors)
+    kinds: dict[tuple[str, Precision | None], list[Configuration]] = {}
     for one in c.enumeration.configurations:
-        kinds.setdefault(one.weights if averaged else None, []).append(one)
+        kinds.setdefault((one.model, one.weights if averaged else None), []).append(one)
     best = tuple(one for kind in kinds.values() for one in best_of_each(kind, table))
     runs = {pool.configuration.id for pool in c.held.running.pools} if c.held.running else set()
     return (*best, *(one for one in c.enumeration.configurations if one.id in runs and one not in best))
@@ -127,29 +129,65 @@ def _columns(
     classes: Sequence[WorkloadClass],
     ways: Ways,
 ) -> Iterator[Column]:
-    """Every configuration on every offer of its GPU type, as many replicas as a node has room for."""
+    """Every configuration on every offer of its GPU type, as many replicas as a node, or a part of one, has room for."""
+    shared = _shared(c)
     alone = {p.name for p in c.plugins.providers if Capability.ONE_ENGINE in p.capabilities}
     offers = c.gathered.selection.offers
     for offer in (o for o in offers if interruptions(c.spec.policy, o).lost_share < 1):
         far = {k.name: ways.round_trip_seconds(k, offer.id) for k in classes}
         egress = {k.name: usd for k in classes if (usd := ways.usd_per_request(k, offer.id))}
         for one in configurations:
-            room = offer.gpu_count // one.gpu_count
+            parts = _parts(offer, one) if shared and offer.provider not in alone else 1
+            room = offer.gpu_count // parts // one.gpu_count
             replicas = min(room, 1) if offer.provider in alone else room
             if one.gpu != offer.gpu or replicas == 0:
                 continue
+            served = c.served(one)
             rates = {
-                name: table.row(one.id, name, trip).planned_requests_per_second * replicas
-                for name, trip in far.items()
+                k.name: table.row(one.id, k.name, far[k.name]).planned_requests_per_second * replicas
+                for k in served.of_own(classes)
             }
             yield Column(
                 offer=offer.id,
                 configuration=one.id,
                 replicas_per_node=replicas,
                 requests_per_second={name: rate for name, rate in rates.items() if rate > 0},
-                usd_per_request={name: usd for name, usd in egress.items() if rates[name] > 0},
-                quality=kept_by(c.rules.floors, one.weights),
+                usd_per_request={name: usd for name, usd in egress.items() if rates.get(name, 0) > 0},
+                parts_per_node=parts,
+                model=one.model if len(c.models) > 1 else "",
+                quality=kept_by(served.rules.floors, one.weights),
             )
+
+
+def _shared(c: Candidates) -> bool:
+    """Whether models may share nodes.
+
+    Raises:
+        SpecError: they may, and the plan is to start from the fleet that runs, whose nodes are whole.
+        UsageError: it is asked for from a fleet that runs.
+    """
+    if not c.spec.policy.share_nodes or len(c.models) == 1:
+        return False
+    if c.spec.policy.migration is not None:
+        raise SpecError(
+            f"{place(c.loaded, 'policy', 'share_nodes')}: nodes that models share are planned from nothing as yet",
+            hint="leave share_nodes or [policy.migration] out",
+        )
+    if c.held.running is not None:
+        raise UsageError(
+            "nodes that models share are planned from nothing as yet",
+            hint="leave --from-running or policy.share_nodes out",
+        )
+    return True
+
+
+def _parts(offer: Offer, one: Configuration) -> int:
+    """Into how many equal parts a node falls of which each has room for a replica; a power of two, so that parts of any size
+    fill a node without waste."""
+    parts = 1
+    while offer.gpu_count % (2 * parts) == 0 and offer.gpu_count >= 2 * parts * one.gpu_count:
+        parts *= 2
+    return parts
 
 
 def _problem(
@@ -162,7 +200,7 @@ def _problem(
     offers, policy = tuple(offers), c.spec.policy
     places: tuple[Place, ...] = (*offers, *(one.service for one in services if one.classes))
     configurations = dict.fromkeys(column.configuration for column in columns)
-    means = {floor.workload_class: floor.mean for floor in c.rules.floors}
+    means = {floor.workload_class: floor.mean for floor in c.floors}
     return Problem(
         offers=tuple(priced(c, offer) for offer in offers),
         configurations=tuple(configurations),
@@ -170,6 +208,7 @@ def _problem(
             Demand(
                 name=one.name,
                 requests_per_second=one.requests_per_second,
+                model=one.model,
                 mean_quality=means.get(one.name),
             )
             for one in classes

@@ -65,6 +65,20 @@ def check_providers(plan: Plan, providers: Iterable[Provider]) -> None:
         )
 
 
+def check_whole_nodes(plan: Plan) -> None:
+    """No node of the plan is shared by models.
+
+    Raises:
+        PolicyError: one is; a node runs the engines of one pool as yet.
+    """
+    if shared := [pool for pool in plan.pools if pool.parts_per_node > 1]:
+        raise PolicyError(
+            "nodes that models share can only be planned with, hetops starts the engines of one pool on a node as yet",
+            details=(f"{p.name}: {p.nodes} of {p.parts_per_node} parts of {p.offer.id}" for p in shared),
+            hint="plan whole nodes for each model: set share_nodes = false under [policy]",
+        )
+
+
 def check_markets(plan: Plan) -> None:
     """Nodes of every market of the plan can be asked for.
 

@@ -12,12 +12,14 @@ from hetops.domain.workload import WorkloadClass
 from hetops.solver.problem import Problem
 from hetops.solver.solution import Solution
 from hetops.solver.terms import FULL_QUALITY
-from hetops.spec.fields import Spec
+from hetops.spec.fields import ClassSpec, ModelSpec
 
 
-def floors_of(spec: Spec, classes: Iterable[WorkloadClass]) -> tuple[Floor, ...]:
-    """Floor and mean of each class: its own, else the model's; none at all where the spec sets none."""
-    stated, model = spec.workload.classes, spec.model
+def floors_of(
+    model: ModelSpec, stated: Iterable[ClassSpec], classes: Iterable[WorkloadClass]
+) -> tuple[Floor, ...]:
+    """Floor and mean of each class of a model: as stated for it, else the model's; none at all where neither sets any."""
+    stated = tuple(stated)
     floors = {c.name: c.quality_floor for c in stated if c.quality_floor is not None}
     means = {c.name: c.mean_quality for c in stated if c.mean_quality is not None}
     recoveries = tuple(_recoveries(model.name))

@@ -139,6 +139,7 @@ def _stated(stated: ClassSpec, spec: Spec) -> WorkloadClass:
         target=replace(target, **{name: value for name, value in own.items() if value is not None}),
         priority=stated.priority,
         task=stated.task,
+        model=stated.model if len(spec.served) > 1 else "",
         prefix_share=workload.prefix_share if stated.prefix_share is None else stated.prefix_share,
     )
 

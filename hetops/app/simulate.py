@@ -102,6 +102,11 @@ def simulate(asked: SimulationAsked, progress: Progress) -> Simulation:
     planned = _plan(asked)
     plan, notes = planned.plan, planned.notes
     trace = None if planned.of_day and not asked.trace_file else _trace(asked)
+    if trace is not None and plan.workload.models:
+        raise HetopsError(
+            f"{trace.name} does not say which of the plan's {len(plan.models)} models a request asks for",
+            hint="play requests drawn from the plan's classes: leave --trace out, and name the plan's own spec with -f",
+        )
     recorded = _made(asked, plan) if trace is None else _recorded(trace)
     fleet, config = _wired(plan, str(asked.plan_file or "the spec's plan"))
     stage = _Stage(asked=asked, plan=plan, fleet=fleet, config=config, recorded=recorded, faults=faults)
@@ -318,10 +323,28 @@ def _begun(stage: _Stage, seed: int, *, first: bool) -> Playing:
             scenario=Scenario(fleet=fleet, arrivals=arrivals, changes=timeline),
             config=config,
             classes=classes,
-            origins=drawn(classes, arrivals.input_tokens, arrivals.output_tokens, chance) if network else (),
+            origins=_origins(stage.plan, classes, arrivals, chance),
+            models=tuple(one.model for one in _drawn_of(stage.plan, arrivals)),
             away=_away(network, classes, fleet) if network else None,
         )
     )
+
+
+def _drawn_of(plan: Plan, arrivals: Arrivals) -> Iterator[WorkloadClass]:
+    """The class that each request was drawn of, where the plan serves several models: only it says which is asked for."""
+    if plan.workload.models and arrivals.drawn_of is not None:
+        yield from (plan.workload.classes[index] for index in arrivals.drawn_of.tolist())
+
+
+def _origins(
+    plan: Plan, classes: Sequence[WorkloadClass], arrivals: Arrivals, chance: np.random.Generator
+) -> tuple[str, ...]:
+    """Where each request comes from, in a plan with a network."""
+    if plan.network is None:
+        return ()
+    if plan.workload.models:
+        return tuple(one.origin for one in _drawn_of(plan, arrivals))
+    return drawn(classes, arrivals.input_tokens, arrivals.output_tokens, chance)
 
 
 def _away(network: Network, classes: Sequence[WorkloadClass], fleet: VirtualFleet) -> Away:

@@ -9,15 +9,24 @@ from hetops.app.candidates import Candidates
 from hetops.app.ways import Ways
 from hetops.domain.performance import Measurement
 from hetops.domain.workload import LatencyTarget, WorkloadClass
-from hetops.performance.table import Basis, PerformanceTable, barred, build
+from hetops.performance.table import Basis, PerformanceTable, barred, build, joined
 from hetops.state import host, measurements
 
 
 def table_of(c: Candidates, classes: Iterable[WorkloadClass], ways: Ways) -> PerformanceTable:
-    """What every configuration sustains of every class at each distance from it; nothing where a quality floor bars it."""
-    of = tuple(classes)
-    table = build(c.enumeration.configurations, of, basis_of(c), ways.round_trips(of))
-    return barred(table, _too_lossy(c))
+    """What every configuration sustains of every class of its model at each distance from it; nothing where a quality floor
+    bars it."""
+    return barred(without_floors(c, classes, ways), _too_lossy(c))
+
+
+def without_floors(c: Candidates, classes: Iterable[WorkloadClass], ways: Ways) -> PerformanceTable:
+    """As `table_of`, whatever is lost of quality."""
+    known, every = _known(c), tuple(classes)
+    of = ((one, one.of_own(every)) for one in c.models)
+    return joined(
+        build(one.enumeration.configurations, own, replace(known, model=one.model), ways.round_trips(own))
+        for one, own in of
+    )
 
 
 def with_targets(c: WorkloadClass, factor: float) -> WorkloadClass:
@@ -28,8 +37,9 @@ def with_targets(c: WorkloadClass, factor: float) -> WorkloadClass:
     return replace(c, target=looser)
 
 
-def basis_of(c: Candidates) -> Basis:
-    """What speeds are known: measurements count on the hardware that they were made on, and on no other."""
+def _known(c: Candidates) -> Basis:
+    """What speeds are known, to begin with of the first model: measurements count on the hardware that they were made on,
+    and on no other."""
     here = host.fingerprint()
     gpu_of = {one.id: one.gpu for one in c.enumeration.configurations}
     valid = {one: here if c.gpus[gpu].vendor == "cpu" else gpu for one, gpu in gpu_of.items()}
@@ -38,7 +48,7 @@ def basis_of(c: Candidates) -> Basis:
         return tuple(m for m in measured if valid.get(m.configuration) == m.host)
 
     return Basis(
-        model=c.model,
+        model=c.models[0].model,
         gpus=c.gpus,
         measurements=holding(measurements.read(c.home.measurements)),
         shipped=holding(c.plugins.measurements),
@@ -48,10 +58,10 @@ def basis_of(c: Candidates) -> Basis:
 
 def _too_lossy(c: Candidates) -> Mapping[tuple[str, str], str]:
     """Why a class must not get a configuration, by both; only where the spec sets quality floors."""
-    quality = c.rules.quality(c.model)
     reasons = {
-        (one.id, floor.workload_class): quality.refused(one.weights, floor)
-        for one in c.enumeration.configurations
-        for floor in c.rules.floors
+        (one.id, floor.workload_class): served.rules.quality(served.model).refused(one.weights, floor)
+        for served in c.models
+        for one in served.enumeration.configurations
+        for floor in served.rules.floors
     }
     return {key: reason for key, reason in reasons.items() if reason}

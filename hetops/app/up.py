@@ -36,6 +36,7 @@ from hetops.app.preconditions import (
     check_prices,
     check_providers,
     check_service_keys,
+    check_whole_nodes,
     ensure_keys,
     first_key,
 )
@@ -141,13 +142,14 @@ class _Run:
                 talk.accepts,
             )
             self._apply(proposal)
-        probe = self._answering(proposal.after, Gateway(url=deployment.router.url, key=first_key(keys)))
-        return self._result(proposal, probe)
+        probes = self._answering(proposal.after, Gateway(url=deployment.router.url, key=first_key(keys)))
+        return self._result(proposal, probes)
 
     def _check(self, plan: Plan) -> None:
         deployment = self.deployment
         check_prices(plan, self.asked.spec.now)
         check_markets(plan)
+        check_whole_nodes(plan)
         check_providers(plan, deployment.plugins.providers)
         check_engines(plan, deployment.plugins.engines)
         check_service_keys(plan, self.asked.spec.environment)
@@ -185,10 +187,11 @@ class _Run:
         found = survey(deployment.folder, known, deployment.driver_of)
         return (*(node.name for node in known), *(d.node for d in found if d.kind is DriftKind.STRAY))
 
-    def _answering(self, plan: Plan, gateway: Gateway) -> Probe:
+    def _answering(self, plan: Plan, gateway: Gateway) -> dict[str, Probe]:
+        """What each model answers, by its name."""
         try:
             gateway.await_plan(codec.digest(plan), _ROUTER_SECONDS)
-            return gateway.probe(plan.model)
+            return {model: gateway.probe(model) for model in plan.models}
         except EngineError as fault:
             self._remember(Action.FAILED, plan, fault.message)
             raise ProvisioningError(
@@ -219,7 +222,7 @@ class _Run:
             ),
         )
 
-    def _result(self, proposal: Proposal, probe: Probe) -> Raised:
+    def _result(self, proposal: Proposal, probes: Mapping[str, Probe]) -> Raised:
         deployment, plan = self.deployment, proposal.after
         return Raised(
             deployment=deployment.name,
@@ -232,8 +235,9 @@ class _Run:
             nodes={pool.name: pool.nodes for pool in plan.pools},
             usd_per_hour=plan.usd_per_hour,
             emulated=any(pool.offer.emulated for pool in plan.pools),
-            probe=probe,
+            probe=next(iter(probes.values())),
             notes=plan.warnings,
+            probes=probes if len(probes) > 1 else {},
         )
 
 

@@ -13,7 +13,7 @@ from hetops.router.classify import LearntLengths, Lengths
 from hetops.router.config import RoutedClass, RoutedPool, RouterConfig
 from hetops.router.decide import Choice, Dispatcher
 from hetops.router.health import Fault
-from hetops.router.origins import Origins
+from hetops.router.origins import of_each_model
 from hetops.simulate.arrivals import Arrivals
 from hetops.simulate.fleet import VirtualFleet, VirtualPool, VirtualService
 from hetops.simulate.origins import Away
@@ -34,6 +34,8 @@ class Trial:
     """The class of each request by its index; None lets the router find out, as it does in production."""
     origins: tuple[str, ...] = ()
     """Where each request comes from, as its header would say; empty where nobody says."""
+    models: tuple[str, ...] = ()
+    """The model that each request asks for; empty where there is only one."""
     away: Away | None = None
     """The ways between classes and pools; None where they have no length."""
 
@@ -147,9 +149,10 @@ class VirtualRouter:
         """Nothing was sent yet."""
         self._dispatcher = Dispatcher(trial.config)
         self._config = trial.config
-        self._origins = Origins(trial.config)
+        self._origins = of_each_model(trial.config)
         self._from = trial.origins
-        self._learnt = LearntLengths()
+        self._asks_for = trial.models
+        self._learnt = {model: LearntLengths() for model in trial.config.models}
         self._given = trial.labels
         self._names = tuple(c.name for c in trial.classes)
         self._index = {name: index for index, name in enumerate(self._names)}
@@ -170,8 +173,10 @@ class VirtualRouter:
         self._dispatcher.passed(at)
         lengths = self._lengths(request)
         if self._given is None:
-            origin = self._origins.of(self._from[request] if self._from else "")
-            label = self._index[self._origins.classify(origin, lengths, self._learnt)]
+            model = self._model(request)
+            origins = self._origins[model]
+            origin = origins.of(self._from[request] if self._from else "")
+            label = self._index[origins.classify(origin, lengths, self._learnt[model])]
         else:
             label = self._given[request]
         self.labels[request] = label
@@ -203,7 +208,7 @@ class VirtualRouter:
         url = self._urls[replica]
         self._dispatcher.answered(url)
         if self._given is None:
-            self._learnt.learn_output(self._lengths(request), self._outputs[request])
+            self._learnt[self._model(request)].learn_output(self._lengths(request), self._outputs[request])
         self._dispatcher.release(url)
         choice = self._choices.pop(request)
         if choice.service:
@@ -237,6 +242,9 @@ class VirtualRouter:
     def probe_failed(self, replica: int, at: float) -> None:
         """As the proxy's tick."""
         self._dispatcher.probe_failed(self._urls[replica], Fault.UNREACHABLE, at)
+
+    def _model(self, request: int) -> str:
+        return self._asks_for[request] if self._asks_for else self._config.models[0]
 
     def _lengths(self, request: int) -> Lengths:
         return Lengths(input_tokens=self._inputs[request], output_limit=self._outputs[request])

@@ -174,8 +174,7 @@ def restricted(found: Candidates, restrictions: Iterable[Restriction]) -> Candid
     return replace(
         found,
         gathered=replace(found.gathered, selection=replace(selection, offers=offers)),
-        enumeration=left(found.enumeration),
-        without_floors=left(found.without_floors),
+        models=tuple(one.narrowed(left) for one in found.models),
     )
 
 

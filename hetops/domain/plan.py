@@ -34,10 +34,14 @@ class PlannedPool:
     """How often a node of it is taken away, as the plan counts on it: the offer's own figure, or the policy's."""
     recovery_minutes: float = field(default=0.0, metadata=ADDED)
     """From then until another serves in its place."""
+    parts_per_node: int = field(default=1, metadata=ADDED)
+    """Above 1, its nodes and replicas are those of a part of a node, on GPUs of its own: pools of other models may have the rest."""
 
     def __post_init__(self) -> None:
-        if self.nodes < 1 or self.replicas_per_node < 1:
-            raise ValueError(f"pool {self.name}: nodes and replicas_per_node must be at least 1")
+        if min(self.nodes, self.replicas_per_node, self.parts_per_node) < 1:
+            raise ValueError(
+                f"pool {self.name}: nodes, replicas_per_node and parts_per_node must be at least 1"
+            )
 
     @property
     def replicas(self) -> int:
@@ -51,8 +55,8 @@ class PlannedPool:
 
     @property
     def usd_per_hour(self) -> Decimal:
-        """Cost of all nodes of the pool."""
-        return self.offer.total_usd_per_hour * self.nodes
+        """Cost of all nodes of the pool, or of its parts of them."""
+        return self.offer.total_usd_per_hour * self.nodes / self.parts_per_node
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,6 +187,7 @@ class Plan:
 
     deployment: str
     model: str
+    """Of several, their names with `, ` between them; each class then says which it asks for."""
     created_at: datetime
     hetops_version: str
     spec_digest: str
@@ -237,6 +242,11 @@ class Plan:
         return self.network.way(of.origin, destination).round_trip_seconds if self.network else 0.0
 
     @property
+    def models(self) -> tuple[str, ...]:
+        """Names of the models that it serves, at least one."""
+        return self.workload.models or (self.model,)
+
+    @property
     def nodes(self) -> Mapping[str, int]:
         """Nodes by pool."""
         return {p.name: p.nodes for p in self.pools}
@@ -246,9 +256,10 @@ class Plan:
         """Names of all that a share can go to: pools, then services."""
         return (*(p.name for p in self.pools), *(s.name for s in self.services))
 
-    def idle_nodes(self, rental: Rental) -> int:
-        """Nodes of a rental that no pool uses."""
-        return rental.nodes - sum(p.nodes for p in self.pools if p.offer.id == rental.offer.id)
+    def idle_nodes(self, rental: Rental) -> Decimal:
+        """Nodes of a rental that no pool uses; where pools share nodes, parts of them."""
+        used = (Decimal(p.nodes) / p.parts_per_node for p in self.pools if p.offer.id == rental.offer.id)
+        return rental.nodes - sum(used, Decimal(0))
 
     @property
     def usd_per_month(self) -> Decimal:

@@ -86,12 +86,18 @@ class WorkloadClass:
     """The rate in each equal period of the trace, in order."""
     origin: str = field(default="", metadata=ADDED)
     """Where its requests come from; empty where the spec names no origins."""
+    model: str = field(default="", metadata=ADDED)
+    """The model that its requests ask for; empty where there is only one."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.requests_per_second < float("inf"):
             raise ValueError(f"class {self.name}: requests_per_second must be a number of at least 0")
         if not 0 <= self.prefix_share < 1:
             raise ValueError(f"class {self.name}: prefix_share must be at least 0 and below 1")
+
+    def asks_for(self, model: str) -> bool:
+        """Whether a model of that name is the one that its requests ask for."""
+        return self.model in ("", model)
 
     @property
     def stated_name(self) -> str:
@@ -125,6 +131,11 @@ class Workload:
     def requests_per_second(self) -> float:
         """Rate of all classes together."""
         return sum(c.requests_per_second for c in self.classes)
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Names of the models that classes ask for, in the order in which they first do; none where there is only one."""
+        return tuple(dict.fromkeys(c.model for c in self.classes if c.model))
 
     @property
     def regardless_of_origin(self) -> tuple[WorkloadClass, ...]:

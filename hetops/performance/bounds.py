@@ -21,14 +21,14 @@ def peak_uses(
     pools: Sequence[PlannedPool],
     shares: Sequence[ClassShare],
     classes: Mapping[str, WorkloadClass],
-    model: Model,
+    models: Mapping[str, Model],
     gpus: Mapping[str, GpuType],
 ) -> tuple[PeakUse, ...]:
-    """What each pool's requests take of the peaks of its GPUs, at the least that any engine needs."""
+    """What each pool's requests take of the peaks of its GPUs, at the least that any engine needs; models and GPUs by name."""
     found = []
     for pool in pools:
         load = [(classes[s.workload_class], s.requests_per_second) for s in shares if s.pool == pool.name]
-        gpu = gpus[pool.configuration.gpu]
+        gpu, model = gpus[pool.configuration.gpu], models[pool.configuration.model]
         found.append(
             PeakUse(
                 pool=pool.name,

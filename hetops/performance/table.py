@@ -275,6 +275,15 @@ def _rows(
         yield (name, seen.of.name, seen.round_trip_seconds), row
 
 
+def joined(tables: Iterable[PerformanceTable]) -> PerformanceTable:
+    """Tables of different configurations as one; each has rows of its own classes."""
+    every = tuple(tables)
+    return PerformanceTable(
+        rows={key: row for one in every for key, row in one.rows.items()},
+        step_times={name: times for one in every for name, times in one.step_times.items()},
+    )
+
+
 def barred(table: PerformanceTable, reasons: Mapping[tuple[str, str], str]) -> PerformanceTable:
     """The table with a rate of zero, and the reason, for configurations that a class must not get."""
     rows = {
@@ -295,8 +304,8 @@ def barred(table: PerformanceTable, reasons: Mapping[tuple[str, str], str]) -> P
 def best_of_each(
     configurations: Sequence[Configuration], table: PerformanceTable
 ) -> tuple[Configuration, ...]:
-    """The configurations that no other on the same GPU type beats: one is dropped only where another takes at most as
-    many GPUs and sustains at least as much of every class, never on an average."""
+    """The configurations of a model that no other on the same GPU type beats: one is dropped only where another takes at
+    most as many GPUs and sustains at least as much of every class, never on an average."""
     by_gpu: dict[str, list[Configuration]] = defaultdict(list)
     for configuration in sorted(configurations, key=lambda c: (c.gpu_count, c.id)):
         by_gpu[configuration.gpu].append(configuration)
@@ -304,7 +313,7 @@ def best_of_each(
 
 
 def _undominated(group: Sequence[Configuration], table: PerformanceTable) -> list[Configuration]:
-    classes = sorted({key[1:] for key in table.rows})
+    classes = sorted({key[1:] for key in table.rows if key[0] == group[0].id})
     rates = {c.id: [table.row(c.id, *key).planned_requests_per_second for key in classes] for c in group}
     kept: list[Configuration] = []
     for one in group:

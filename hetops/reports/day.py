@@ -94,7 +94,7 @@ def _period_row(day: Day, period: DayPeriod) -> tuple[str, ...]:
 
 
 def _fleet(plan: Plan) -> Iterator[str]:
-    yield from (f"{pool.nodes} {pool.name}" for pool in plan.pools)
+    yield from (f"{plan_report.nodes(pool)} {pool.name}" for pool in plan.pools)
     for one in (s for s in plan.services if s.usd_per_hour):
         yield f"{one.name} for {q.usd(one.usd_per_hour)} /h"
     for rental in plan.rentals:
@@ -104,13 +104,14 @@ def _fleet(plan: Plan) -> Iterator[str]:
 
 def _pools(day: Day) -> str:
     """Each pool with the nodes that it has at least and at most: the bounds of an autoscaler."""
-    pools = {pool.name: pool for period in day.periods for pool in period.plan.pools}
+    pools = {pool.name: (pool, period.plan) for period in day.periods for pool in period.plan.pools}
     headers = ("pool", "least", "most", "serves after", "offer", "a node", "configuration")
-    return q.table(headers, [_pool_row(one, pools[one.pool]) for one in day.pools], right=(1, 2, 3))
+    return q.table(headers, [_pool_row(one, *pools[one.pool]) for one in day.pools], right=(1, 2, 3))
 
 
-def _pool_row(one: PoolBounds, pool: PlannedPool) -> tuple[str, ...]:
+def _pool_row(one: PoolBounds, pool: PlannedPool, plan: Plan) -> tuple[str, ...]:
     replicas = f"{pool.replicas_per_node} x {pool.configuration.gpu_count} {pool.configuration.gpu}"
+    replicas += f" on 1/{pool.parts_per_node} of it" * (pool.parts_per_node > 1)
     return (
         one.pool,
         str(one.least_nodes),
@@ -118,7 +119,7 @@ def _pool_row(one: PoolBounds, pool: PlannedPool) -> tuple[str, ...]:
         q.seconds(one.boot_seconds),
         plan_report.where(pool),
         replicas,
-        plan_report.how(pool),
+        plan_report.what(pool, plan),
     )
 
 

@@ -5,20 +5,21 @@ from __future__ import annotations
 import json
 import shlex
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, ClassVar
 
 from hetops.domain import codec
+from hetops.domain.added import ADDED
 from hetops.domain.units import usd_per_month
 from hetops.reports import quantities as q
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Probe:
-    """The first request through the router, sent by `up` itself."""
+    """The first request for a model through the router, sent by `up` itself."""
 
     pool: str
     seconds: float
@@ -48,6 +49,8 @@ class Raised:
     """Whether any of its engines is emulated: its answers are no model's."""
     probe: Probe
     notes: tuple[str, ...] = ()
+    probes: Mapping[str, Probe] = field(default_factory=dict, metadata=ADDED)
+    """Of each model, where it serves several; `probe` is that of the first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,14 +96,13 @@ def raised_as_json(raised: Raised) -> dict[str, Any]:
 def raised_as_text(raised: Raised) -> str:
     """Where it answers, where the key lies, and a line to try it with."""
     nodes = ", ".join(f"{pool} {count}" for pool, count in raised.nodes.items())
-    probe = raised.probe
     lines = (
         f"{raised.deployment} is up: {raised.model}" + (" (emulated)" if raised.emulated else ""),
         f"  endpoint  {raised.endpoint}/v1",
         f"  API key   {raised.api_keys_file}",
         f"  nodes     {nodes or 'none'}",
         f"  cost      {q.usd_both(raised.usd_per_hour)}",
-        f"  probe     {q.many(probe.output_tokens, 'token')} from {probe.pool or '-'} in {q.seconds(probe.seconds)}",
+        *(f"  probe     {line}" for line in _probed(raised)),
         *(f"  note      {note}" for note in raised.notes),
         "",
         curl(raised),
@@ -108,9 +110,16 @@ def raised_as_text(raised: Raised) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _probed(raised: Raised) -> Iterator[str]:
+    for model, one in (raised.probes or {"": raised.probe}).items():
+        told = f"{q.many(one.output_tokens, 'token')} from {one.pool or '-'} in {q.seconds(one.seconds)}"
+        yield f"{model}: {told}" if model else told
+
+
 def curl(raised: Raised) -> str:
     """A shell line that asks the deployment something; the key is read from its file, so that it stands nowhere else."""
-    body = {"model": raised.model, "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 32}
+    model = next(iter(raised.probes), raised.model)
+    body = {"model": model, "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 32}
     key = f'-H "Authorization: Bearer $(head -n 1 {shlex.quote(raised.api_keys_file)})" '
     return (
         f"curl {raised.endpoint}/v1/chat/completions {key if raised.api_keys_file else ''}"

@@ -89,6 +89,16 @@ def where(pool: PlannedPool) -> str:
     return f"{offer.provider} {offer.sku} {offer.zone or offer.region} {offer.market}{emulated}"
 
 
+def nodes(pool: PlannedPool) -> str:
+    """How many nodes a pool has; `3/8` are three eighths of a node."""
+    return f"{pool.nodes}" if pool.parts_per_node == 1 else f"{pool.nodes}/{pool.parts_per_node}"
+
+
+def what(pool: PlannedPool, plan: Plan) -> str:
+    """What a replica of a pool serves, where the plan serves several models, and how it runs."""
+    return f"{pool.configuration.model} {how(pool)}" if len(plan.models) > 1 else how(pool)
+
+
 def how(pool: PlannedPool) -> str:
     """How one replica of a pool runs."""
     configuration = pool.configuration
@@ -104,10 +114,10 @@ def _pool_row(pool: PlannedPool, plan: Plan) -> tuple[str, ...]:
     configuration = pool.configuration
     return (
         pool.name,
-        str(pool.nodes),
+        nodes(pool),
         where(pool),
         f"{pool.replicas} x {configuration.gpu_count} {configuration.gpu}",
-        how(pool),
+        what(pool, plan),
         q.usd(pool.usd_per_hour),
         _served(pool.name, plan),
         _sustained(next((f for f in plan.pool_forecasts if f.pool == pool.name), None)),
@@ -123,8 +133,8 @@ def _sustained(forecast: PoolForecast | None) -> str:
 
 def _service_row(one: PlannedService, plan: Plan) -> tuple[str, ...]:
     """A pool without nodes."""
-    at, what = f"{one.service.url} by the token", one.service.model
-    return one.name, "-", at, "-", what, q.usd(one.usd_per_hour), _served(one.name, plan), "-"
+    at, model = f"{one.service.url} by the token", one.service.model
+    return one.name, "-", at, "-", model, q.usd(one.usd_per_hour), _served(one.name, plan), "-"
 
 
 def _served(name: str, plan: Plan) -> str:

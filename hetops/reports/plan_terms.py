@@ -95,7 +95,10 @@ def _services(plan: Plan) -> Iterator[str]:
 def _rentals(plan: Plan) -> Iterator[str]:
     for rental in plan.rentals:
         idle = plan.idle_nodes(rental)
-        paid = f"{rental.committed_nodes} paid for anyway" if rental.committed_nodes else "had as a whole"
+        shared = any(p.parts_per_node > 1 for p in plan.pools if p.offer.id == rental.offer.id)
+        paid = "shared by models" if shared else "had as a whole"
+        if rental.committed_nodes:
+            paid = f"{rental.committed_nodes} paid for anyway"
         wasted = f", {idle} idle for {q.usd(idle * rental.offer.total_usd_per_hour)} /h" if idle else ""
         yield f"Paid for as a whole: {q.many(rental.nodes, 'node')} of {rental.offer.id} ({paid}), {rental.nodes - idle} in use{wasted}"
 

@@ -77,6 +77,8 @@ class RoutedClass:
     """As a router can measure it: of TTFT, what the longest way that its requests take leaves."""
     origin: str = field(default="", metadata=ADDED)
     """Requests are taken for this class only if they come from there; all classes have an origin, or none has."""
+    model: str = field(default="", metadata=ADDED)
+    """Requests are taken for this class only if they ask for it; all classes have a model, or none has."""
 
     def __post_init__(self) -> None:
         for name in ("input_tokens", "output_tokens"):
@@ -181,7 +183,7 @@ def from_plan(
     return RouterConfig(
         deployment=plan.deployment,
         plan_digest=codec.digest(plan),
-        models=(plan.model,),
+        models=plan.models,
         classes=tuple(
             RoutedClass(
                 name=c.name,
@@ -191,6 +193,7 @@ def from_plan(
                 priority=c.priority,
                 target=_at_the_router(c, plan, shares[c.name]),
                 origin=c.origin,
+                model=c.model,
             )
             for c in plan.workload.classes
             if c.name in shares
@@ -288,11 +291,21 @@ def _faults(config: RouterConfig) -> Iterator[str]:
         yield "all classes have an origin, or none has"
     if config.origin and config.origin not in origins:
         yield f"origin: no class comes from {config.origin}"
+    yield from _model_faults(config)
     for name in classes:
         if name not in config.shares:
             yield f"shares: class {name} has none"
     for name, shares in config.shares.items():
         yield from _share_faults(name, shares, classes, pools)
+
+
+def _model_faults(config: RouterConfig) -> Iterator[str]:
+    asked = {c.model for c in config.classes}
+    if "" in asked and len(asked) > 1:
+        yield "all classes have a model, or none has"
+    elif "" not in asked:
+        yield from (f"classes: there is no model {m}" for m in sorted(asked.difference(config.models)))
+        yield from (f"models: no class asks for {m}" for m in config.models if m not in asked)
 
 
 def _share_faults(

@@ -1,4 +1,4 @@
-"""Decides where a request is taken to come from, and which class of those from there it is of. Pure.
+"""Decides where a request is taken to come from, and which class of those of its model and from there it is of. Pure.
 
 A request's origin is a word that the user's edge put into a header: it moves requests between classes, and nothing else hangs on
 it. One that names none, or none that is known, comes from where the configuration says, else from each origin in turn, as often
@@ -15,16 +15,16 @@ from hetops.router.config import RoutedClass, RouterConfig
 
 
 class Origins:
-    """The classes of a configuration, by where their requests come from."""
+    """Classes of one model, by where their requests come from."""
 
-    def __init__(self, config: RouterConfig) -> None:
-        """A configuration without origins has one without a name."""
+    def __init__(self, classes: Sequence[RoutedClass], default: str = "") -> None:
+        """Classes without origins have one without a name; `default` is where requests come from that name none."""
         self._classes: dict[str, list[RoutedClass]] = {}
-        for c in config.classes:
+        for c in classes:
             self._classes.setdefault(c.origin, []).append(c)
         self._classifiers = {origin: Classifier(of) for origin, of in self._classes.items()}
-        self._names = frozenset(c.name for c in config.classes)
-        self._default = config.origin
+        self.names = tuple(c.name for c in classes)
+        self._default = default if default in self._classes else ""
         self._turns = _turns(self._classes)
 
     def knows(self, origin: str) -> bool:
@@ -44,9 +44,17 @@ class Origins:
     def named(self, workload_class: str, origin: str) -> str:
         """The class that a name means for a request from there: `chat` is `chat@eu`; empty where there is none."""
         at_origin = f"{workload_class}@{origin}"
-        if workload_class in self._names:
+        if workload_class in self.names:
             return workload_class
-        return at_origin if at_origin in self._names else ""
+        return at_origin if at_origin in self.names else ""
+
+
+def of_each_model(config: RouterConfig) -> dict[str, Origins]:
+    """The classes of a configuration by the model that their requests ask for; those without one are of every model."""
+    return {
+        name: Origins([c for c in config.classes if c.model in ("", name)], config.origin)
+        for name in config.models
+    }
 
 
 def _turns(classes: dict[str, list[RoutedClass]]) -> Apportionment:

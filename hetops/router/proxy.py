@@ -10,6 +10,8 @@ import asyncio
 import itertools
 import secrets
 import time
+from collections import defaultdict
+from collections.abc import Iterable
 from functools import partial
 from urllib.parse import unquote
 
@@ -28,7 +30,7 @@ from hetops.router.exchange import Exchange, Job
 from hetops.router.heads import Header
 from hetops.router.health import Fault
 from hetops.router.observe import Observer
-from hetops.router.origins import Origins
+from hetops.router.origins import of_each_model
 from hetops.router.probes import probe, probe_service
 from hetops.router.refusals import Refusal, unauthorised, unavailable
 from hetops.router.requests import Answering, Request, RequestHead
@@ -62,9 +64,9 @@ class Router:
         self._keys = orders.keys
         self._service_keys = orders.service_keys
         self._services = _services(orders.config)
-        self._origins = Origins(orders.config)
+        self._origins = of_each_model(orders.config)
         self._dispatcher = Dispatcher(orders.config)
-        self._learnt = LearntLengths()
+        self._learnt: defaultdict[str, LearntLengths] = defaultdict(LearntLengths)
         self._tally = Tally()
         self._observer = Observer(orders.config.observations_file)
         self._retired: list[Observer] = []
@@ -102,7 +104,7 @@ class Router:
         """Goes by other orders from now on; requests under way go on as they are."""
         self.config, self._keys = orders.config, orders.keys
         self._service_keys, self._services = orders.service_keys, _services(orders.config)
-        self._origins = Origins(orders.config)
+        self._origins = of_each_model(orders.config)
         self._tally.begin_anew(self._dispatcher.reconfigure(orders.config))
         self._engines.forget(frozenset(e.url for e in self._dispatcher.endpoints()))
         if orders.config.observations_file != self._observer.path:
@@ -268,10 +270,11 @@ class Router:
 
     def learn(self, job: Job, input_tokens: int, output_tokens: int) -> None:
         """Takes note of the lengths that an answer showed."""
+        learnt = self._learnt[job.ask.model]
         if input_tokens and job.ask.text_bytes:
-            self._learnt.learn_ratio(job.ask.text_bytes, input_tokens)
+            learnt.learn_ratio(job.ask.text_bytes, input_tokens)
         if output_tokens:
-            self._learnt.learn_output(job.lengths, output_tokens)
+            learnt.learn_output(job.lengths, output_tokens)
 
     def ended(self, exchange: Exchange, observation: Observation) -> None:
         """An exchange is over."""
@@ -312,7 +315,7 @@ class Router:
         for entry in entries:
             if unquote(path) == f"/v1/models/{entry['id']}":
                 return 200, orjson.dumps(entry), _JSON
-        missing = _no_model(unquote(path).removeprefix("/v1/models/"))
+        missing = _no_model(unquote(path).removeprefix("/v1/models/"), self.config.models)
         return missing.status, missing.body, _JSON
 
     def _health(self) -> tuple[int, bytes]:
@@ -333,29 +336,29 @@ class Router:
         """
         assert request.head
         ask = asks.read(request.body, request.head.fields)
-        if ask.model not in self.config.models:
-            raise _no_model(ask.model)
-        exact = ask.input_tokens
+        origins = self._origins.get(ask.model)
+        if origins is None:
+            raise _no_model(ask.model, self.config.models)
+        exact, learnt = ask.input_tokens, self._learnt[ask.model]
         lengths = Lengths(
-            input_tokens=self._learnt.input_tokens(ask.text_bytes) if exact is None else exact,
+            input_tokens=learnt.input_tokens(ask.text_bytes) if exact is None else exact,
             output_limit=ask.output_limit,
             output_tokens=ask.output_tokens,
         )
-        self._tally.unknown_origins += bool(ask.origin) and not self._origins.knows(ask.origin)
-        origin = self._origins.of(ask.origin)
-        given = self._origins.named(ask.workload_class, origin)
+        self._tally.unknown_origins += bool(ask.origin) and not origins.knows(ask.origin)
+        origin = origins.of(ask.origin)
+        given = origins.named(ask.workload_class, origin)
         if ask.workload_class and not given:
-            known = ", ".join(c.name for c in self.config.classes)
             raise Refusal(
                 400,
-                f"there is no workload class {ask.workload_class!r}; known are {known}",
+                f"there is no workload class {ask.workload_class!r}; known are {', '.join(origins.names)}",
                 code="unknown_class",
                 param=asks.CLASS_HEADER.decode(),
             )
         return Job(
             request=request,
             ask=ask,
-            workload_class=given or self._origins.classify(origin, lengths, self._learnt),
+            workload_class=given or origins.classify(origin, lengths, learnt),
             lengths=lengths,
             request_id=_given_id(request) or next(self._ids).encode(),
         )
@@ -397,8 +400,9 @@ def _model(name: str, created: int) -> dict[str, object]:
     return {"id": name, "object": "model", "created": created, "owned_by": "hetops"}
 
 
-def _no_model(name: str) -> Refusal:
-    return Refusal(404, f"the model `{name}` does not exist", code="model_not_found", param="model")
+def _no_model(name: str, known: Iterable[str]) -> Refusal:
+    told = f"the model `{name}` does not exist; there is {', '.join(known)}"
+    return Refusal(404, told, code="model_not_found", param="model")
 
 
 def _given_id(request: Request) -> bytes:

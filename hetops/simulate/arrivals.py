@@ -26,7 +26,7 @@ _MOST_TOKENS = 1e9
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Arrivals:
-    """Requests in order of arrival, three arrays of one length; `seconds` is how long they were recorded or made for.
+    """Requests in order of arrival, arrays of one length; `seconds` is how long they were recorded or made for.
 
     Raises:
         ValueError: no request, arrays of different lengths, times that go back or lie outside, a request without tokens.
@@ -36,11 +36,15 @@ class Arrivals:
     input_tokens: Integers
     output_tokens: Integers
     seconds: float
+    drawn_of: Integers | None = None
+    """Of each the index of the class that it was drawn of; None for what was recorded."""
 
     def __post_init__(self) -> None:
         at = self.at_seconds
         if not len(at) == len(self.input_tokens) == len(self.output_tokens) > 0:
             raise ValueError("arrivals: three arrays of one length, and at least one request")
+        if self.drawn_of is not None and len(self.drawn_of) != len(at):
+            raise ValueError("arrivals: the class of each request, or of none")
         if at[0] < 0 or (np.diff(at) < 0).any() or not at[-1] <= self.seconds:
             raise ValueError("arrivals: times must rise within the seconds")
         if self.input_tokens.min() < 1 or self.output_tokens.min() < 1:
@@ -80,7 +84,13 @@ def of_classes(classes: Sequence[WorkloadClass], seconds: float, chance: Chance)
     at_seconds = np.concatenate(times)
     order = np.argsort(at_seconds, kind="stable")
     inputs, outputs = (np.concatenate([of[side] for of in lengths])[order] for side in (0, 1))
-    return Arrivals(at_seconds=at_seconds[order], input_tokens=inputs, output_tokens=outputs, seconds=seconds)
+    return Arrivals(
+        at_seconds=at_seconds[order],
+        input_tokens=inputs,
+        output_tokens=outputs,
+        seconds=seconds,
+        drawn_of=np.repeat(np.arange(len(times)), [len(t) for t in times])[order],
+    )
 
 
 def redrawn(recorded: Arrivals, chance: Chance) -> Arrivals:
@@ -140,4 +150,5 @@ def _taken(recorded: Arrivals, which: Integers, at_seconds: Floats) -> Arrivals:
         at_seconds=at_seconds,
         input_tokens=recorded.input_tokens[which],
         output_tokens=recorded.output_tokens[which],
+        drawn_of=None if recorded.drawn_of is None else recorded.drawn_of[which],
     )

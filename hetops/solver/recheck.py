@@ -66,14 +66,22 @@ def _impossible_pools(plan: Plan) -> Iterator[Violation]:
             yield Violation(rule="pools", subject=name, message="appears twice")
     for pool in plan.pools:
         offer, configuration = pool.offer, pool.configuration
-        room = offer.gpu_count // configuration.gpu_count
-        if configuration.gpu != offer.gpu or pool.replicas_per_node > room:
+        parts = pool.parts_per_node
+        room = offer.gpu_count // parts // configuration.gpu_count
+        if configuration.gpu != offer.gpu or pool.replicas_per_node > room or offer.gpu_count % parts:
+            node = "a node" if parts == 1 else f"one of {parts} parts of a node"
             message = (
-                f"{pool.replicas_per_node} replicas of {configuration.id} do not fit on a node of {offer.id}"
+                f"{pool.replicas_per_node} replicas of {configuration.id} do not fit on {node} of {offer.id}"
             )
             yield Violation(rule="pools", subject=pool.name, message=message)
     known = set(plan.destinations)
+    models = {pool.name: pool.configuration.model for pool in plan.pools}
+    asked = {one.name: one for one in plan.workload.classes}
     for share in plan.shares:
+        model, of = models.get(share.pool), asked.get(share.workload_class)
+        if model and of and not of.asks_for(model):
+            message = f"asks for {of.model}, the pool serves {model}"
+            yield Violation(rule="pools", subject=_where(share), message=message)
         if share.pool not in known:
             message = "serves a class and is no pool, nor a service"
             yield Violation(rule="pools", subject=share.pool, message=message)

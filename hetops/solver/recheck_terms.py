@@ -5,6 +5,7 @@ Shares no code with how rules become rows, nor with how a plan is made of an ans
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
@@ -129,6 +130,9 @@ def broken_rentals(plan: Plan) -> Iterator[Violation]:
         if pool.offer.market in _WHOLE and pool.offer.id not in rentals:
             message = "its nodes are paid for as a whole, and nothing says how many"
             yield Violation(rule="rentals", subject=pool.name, message=message)
+        elif pool.parts_per_node > 1 and pool.offer.id not in rentals:
+            message = "its nodes are shared, and nothing says how many are paid for"
+            yield Violation(rule="rentals", subject=pool.name, message=message)
         elif pool.offer.id in rentals and pool.offer != rentals[pool.offer.id].offer:
             yield Violation(rule="rentals", subject=pool.name, message="is of another offer than its rental")
     for rental in plan.rentals:
@@ -136,7 +140,13 @@ def broken_rentals(plan: Plan) -> Iterator[Violation]:
 
 
 def _wrong_rental(plan: Plan, rental: Rental) -> Iterator[Violation]:
+    parts = sorted({pool.parts_per_node for pool in plan.pools if pool.offer.id == rental.offer.id})
     wrong = (
+        (
+            any(many % few for few, many in itertools.pairwise(parts)),
+            "rentals",
+            "parts that do not fill a node together",
+        ),
         (plan.idle_nodes(rental) < 0, "rentals", "more nodes in use than paid for"),
         (
             rental.lot_nodes < 1 or rental.nodes % rental.lot_nodes > 0,

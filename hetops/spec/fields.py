@@ -53,7 +53,7 @@ class DeploymentSpec(Table, frozen=True, kw_only=True):
 
 
 class ModelSpec(Table, frozen=True, kw_only=True):
-    """The model to serve, by its name in the catalogue."""
+    """A model to serve, by its name in the catalogue. `[model]` is the only one; several have a `[[models]]` table each."""
 
     name: str
     """As `hetops init --model` takes it; with `config` any name."""
@@ -86,10 +86,12 @@ class ClassSpec(Table, frozen=True, kw_only=True):
     """Batch work waits for interactive work."""
     task: str = ""
     """What the requests are for, in a word (chat, code, math, reasoning, knowledge, ...)."""
+    model: str = ""
+    """The model that it asks for, by its name in `[[models]]`; needed where there are several."""
     quality_floor: Recovery | None = None
-    """Another floor than that of `[model]`."""
+    """Another floor than its model's."""
     mean_quality: Recovery | None = None
-    """Another mean than that of `[model]`."""
+    """Another mean than its model's."""
     prefix_share: Share | None = None
     """Another share than that of `[workload]`."""
     ttft_seconds: Positive | None = None
@@ -242,7 +244,7 @@ class OverflowSpec(Table, frozen=True, kw_only=True):
     api_key_variable: str = ""
     """Name of the environment variable that holds its key where the router runs; empty where it wants none."""
     model: str = ""
-    """The name that it knows the model by; empty takes `model.name`."""
+    """The name that it knows the model by; empty takes the model's own. Of several models it serves that of its `classes`."""
     usd_per_million_input_tokens: Cost
     """Price of prompts."""
     usd_per_million_output_tokens: Cost
@@ -464,6 +466,8 @@ class PolicySpec(Table, frozen=True, kw_only=True):
     """Most pools that a fleet may have; empty allows any number."""
     max_nodes_per_offer: Annotated[int, Meta(ge=1)] = 64
     """Taken where a provider does not say how many nodes it has: unknown is never unlimited."""
+    share_nodes: bool = False
+    """Whether several models may share a node, each on GPUs of its own. For planning: `up` starts whole nodes only."""
     survive: tuple[SurviveSpec, ...] = ()
     shares: tuple[ShareSpec, ...] = ()
     interruptions: tuple[InterruptionsSpec, ...] = ()
@@ -494,7 +498,9 @@ class Spec(Table, frozen=True, kw_only=True):
     FILE_NAME: ClassVar[str] = "hetops.toml"
 
     deployment: DeploymentSpec
-    model: ModelSpec
+    model: ModelSpec | None = None
+    models: tuple[ModelSpec, ...] = ()
+    """In place of `[model]`: several, planned together; each class says which it asks for."""
     workload: WorkloadSpec
     targets: TargetsSpec = TargetsSpec()
     budget: BudgetSpec = BudgetSpec()
@@ -512,6 +518,8 @@ class Spec(Table, frozen=True, kw_only=True):
     plugins: PluginsSpec = PluginsSpec()
 
     def __post_init__(self) -> None:
+        if (self.model is None) is not bool(self.models):
+            raise ValueError("give either [model], or [[models]] for several")
         stated = [(self.targets.ttft_seconds, self.targets.tpot_seconds)]
         stated += [(o.ttft_seconds, o.tpot_seconds) for o in self.targets.overrides]
         stated += [(c.ttft_seconds, c.tpot_seconds) for c in self.workload.classes]
@@ -523,6 +531,11 @@ class Spec(Table, frozen=True, kw_only=True):
                 raise ValueError(f"two overflow services have one {what}")
         if not self.enabled_providers:
             raise ValueError("no provider: add a table such as [providers.local]")
+
+    @property
+    def served(self) -> tuple[ModelSpec, ...]:
+        """The models to serve, at least one."""
+        return self.models if self.model is None else (self.model,)
 
     @property
     def enabled_providers(self) -> Mapping[str, Mapping[str, Any]]:

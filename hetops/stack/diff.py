@@ -250,7 +250,7 @@ def _served(before: Plan | None, after: Plan | None) -> tuple[ServedDiff, ...]:
 def _replicas(plan: Plan) -> dict[str, tuple[str, ...]]:
     found = [p.configuration for p in plan.pools]
     each = {
-        "model": {plan.model},
+        "model": set(plan.models),
         "engine": {c.engine for c in found},
         "weights": {str(c.weights) for c in found},
         "checkpoint": {c.checkpoint for c in found},
@@ -270,7 +270,7 @@ def _routing(plan: Plan | None) -> object:
     if plan is None:
         return None
     shares = {(s.workload_class, s.pool): round(s.share, 9) for s in plan.shares}
-    lengths = {c.name: (c.input_tokens, c.output_tokens, c.priority) for c in plan.workload.classes}
+    lengths = {c.name: (c.input_tokens, c.output_tokens, c.priority, c.model) for c in plan.workload.classes}
     return shares, lengths, tuple((s.service, s.serves) for s in plan.services)
 
 

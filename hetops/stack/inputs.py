@@ -49,3 +49,7 @@ class FleetInputs:
     """Settings by engine name, as in `[engine.NAME]`; `emulator` for emulated offers."""
     router: RouterInputs | None = None
     """None: the fleet without a router."""
+
+    def __post_init__(self) -> None:
+        if shared := [pool.name for pool in self.plan.pools if pool.parts_per_node > 1]:
+            raise ValueError(f"plan: {shared[0]} shares nodes with other pools, which cannot be started yet")

@@ -40,12 +40,12 @@ class LlamaCpp:
     )
 
     def checkpoints(self, model: Model, settings: Mapping[str, Any]) -> tuple[Checkpoint, ...]:
-        """The GGUF that `gguf` of `[engine.settings.llamacpp]` names, as a checkpoint of the model; none without it.
+        """The GGUF that `gguf` of `[engine.settings.llamacpp]` names for the model, as its checkpoint; none without it.
 
         Raises:
             HetopsError: the file is missing, no GGUF, or stored in a precision that is not known here.
         """
-        path = _gguf(settings)
+        path = _gguf(settings, model.name)
         if path is None:
             return ()
         return (
@@ -65,7 +65,7 @@ class LlamaCpp:
         Raises:
             HetopsError: as `checkpoints`.
         """
-        path = _gguf(settings)
+        path = _gguf(settings, name)
         return None if path is None else gguf.read(path).model(name)
 
     def missing_weights(self, checkpoint: str) -> Download | None:
@@ -95,13 +95,19 @@ class LlamaCpp:
         )
 
 
-def _gguf(settings: Mapping[str, Any]) -> Path | None:
+def _gguf(settings: Mapping[str, Any], model: str) -> Path | None:
+    """The file of a model: a path is that of every model, a table has the paths of some by their names."""
     _known(settings)
-    given = settings.get("gguf")
+    given, field = settings.get("gguf"), "engine.settings.llamacpp.gguf"
+    if isinstance(given, Mapping):
+        given, field = given.get(model), f"{field}.{model}"
     if given is None:
         return None
     if not isinstance(given, str) or not given:
-        raise HetopsError(f"engine.settings.llamacpp.gguf must be a path, not {given!r}")
+        raise HetopsError(
+            f"{field} must be a path, not {given!r}",
+            hint="for several models write a table, with the path of each by its name",
+        )
     return Path(os.path.abspath(Path(given).expanduser()))
 
 

@@ -62,8 +62,8 @@ def test_a_gguf_of_the_users_own_is_served_on_the_cores_under_any_name(tmp_path:
         "[engine.settings.llamacpp]\ngguf = './tiny.gguf'\n"
     )
     found = candidates(specs.asked(tmp_path, text, "workload.length_scale=0.02"))
-    assert found.model.name == "my-own"
-    assert found.model.source == "header of tiny.gguf"
+    assert found.names == "my-own"
+    assert found.models[0].model.source == "header of tiny.gguf"
     assert {c.gpu for c in found.enumeration.configurations} == {"CPU"}
     assert {c.checkpoint for c in found.enumeration.configurations} == {f"file:{tmp_path / 'tiny.gguf'}"}
 

@@ -203,7 +203,7 @@ def test_rules_of_a_class_hold_at_all_its_origins(tmp_path: Path) -> None:
     posed = pose(specs.asked(tmp_path, floor + TWO + rule))
     (limit,) = posed.problem.share_limits
     assert limit.classes == ("short@eu", "short@us")
-    floors = {f.workload_class: f.share for f in posed.candidates.rules.floors}
+    floors = {f.workload_class: f.share for f in posed.candidates.floors}
     assert floors == {"short@eu": 0.5, "short@us": 0.5, "long@eu": None, "long@us": None}
 
 

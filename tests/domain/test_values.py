@@ -165,10 +165,11 @@ def test_the_id_of_a_configuration_says_what_tells_it_from_others() -> None:
 
 def test_a_pool_of_nothing_cannot_be_and_costs_what_its_nodes_cost() -> None:
     pool = plans.pool(nodes=3)
-    refused(pool, "nodes and replicas_per_node must be at least 1", nodes=0)
-    refused(pool, "nodes and replicas_per_node must be at least 1", replicas_per_node=0)
+    for what in ("nodes", "replicas_per_node", "parts_per_node"):
+        refused(pool, "nodes, replicas_per_node and parts_per_node must be at least 1", **{what: 0})
     assert replace(pool, replicas_per_node=4).replicas == 12
     assert pool.usd_per_hour == Decimal("2.40")
+    assert replace(pool, parts_per_node=4).usd_per_hour == Decimal("0.60")
 
 
 def test_a_plan_costs_what_its_pools_cost_and_finds_them_by_name() -> None:

@@ -175,7 +175,7 @@ def test_no_rate_asks_for_more_than_compute_and_bandwidth_allow(
     rate = sustained(step_times([asked], model, GPUS), c, [4096])[0].requests_per_second
     pool = PlannedPool(name="p", offer=an_offer(), configuration=asked, nodes=1, replicas_per_node=1)
     share = ClassShare(workload_class="chat", pool="p", share=1.0, requests_per_second=rate)
-    uses = bounds.peak_uses([pool], [share], {"chat": c}, model, GPUS)
+    uses = bounds.peak_uses([pool], [share], {"chat": c}, {name: model}, GPUS)
     assert bounds.violations(uses) == ()
     assert rate == 0 or uses[0].compute > 0
 

@@ -237,16 +237,17 @@ def test_dominated_configurations_are_dropped_and_specialists_kept() -> None:
 def test_a_plan_above_the_arithmetic_peak_is_found() -> None:
     plan = plans.plan()
     classes = {c.name: c for c in plan.workload.classes}
-    sound = bounds.peak_uses(plan.pools, plan.shares, classes, LLAMA_8B, GPUS)
+    models = {LLAMA_8B.name: LLAMA_8B}
+    sound = bounds.peak_uses(plan.pools, plan.shares, classes, models, GPUS)
     assert bounds.violations(sound) == ()
     assert all(0 < use.compute < 1 and 0 < use.bandwidth < 1 for use in sound)
     greedy = tuple(replace(s, requests_per_second=s.requests_per_second * 500) for s in plan.shares)
-    found = bounds.violations(bounds.peak_uses(plan.pools, greedy, classes, LLAMA_8B, GPUS))
+    found = bounds.violations(bounds.peak_uses(plan.pools, greedy, classes, models, GPUS))
     assert any("of the compute peak of its L4" in f for f in found)
     decoding = WorkloadClass(**{**{f: getattr(classes["chat"], f) for f in ("name", "requests_per_second", "target")},
                                 "input_tokens": TokenLengths.fixed(8000), "output_tokens": TokenLengths.fixed(4000)})  # fmt: skip
     slow = (ClassShare(workload_class="chat", pool="l4-fp8", share=1.0, requests_per_second=0.2),)
-    (use,) = bounds.peak_uses(plan.pools[:1], slow, {"chat": decoding}, LLAMA_8B, GPUS)
+    (use,) = bounds.peak_uses(plan.pools[:1], slow, {"chat": decoding}, models, GPUS)
     assert any("bandwidth" in f for f in bounds.violations((use,))) == (use.bandwidth > 1)
 
 

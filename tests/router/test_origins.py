@@ -14,7 +14,7 @@ from hetops.load.client import Target
 from hetops.load.schedule import Arrival
 from hetops.router.classify import LearntLengths, Lengths
 from hetops.router.config import RoutedClass, RouterConfig
-from hetops.router.origins import Origins
+from hetops.router.origins import Origins, of_each_model
 from tests.router.stand import MODEL, answer, ask, config, engines, get, running, until
 
 
@@ -52,27 +52,26 @@ def of_two(*urls: str, default: str = "") -> RouterConfig:
 
 
 def test_a_class_is_looked_for_among_those_of_the_origin() -> None:
-    origins, learnt = Origins(of_two()), LearntLengths()
+    origins, learnt = Origins(CLASSES), LearntLengths()
     long = Lengths(input_tokens=3000, output_limit=50)
     found = {o: origins.classify(o, long, learnt) for o in ("eu", "us", "lab")}
     assert found == {"eu": "code@eu", "us": "chat@us", "lab": "batch"}
 
 
 def test_requests_that_name_no_origin_come_from_each_as_often_as_planned() -> None:
-    origins = Origins(of_two())
+    origins = Origins(CLASSES)
     found = Counter(origins.of("") for _ in range(40))
     assert found == {"eu": 30, "us": 10}
-    assert {Origins(of_two(default="us")).of(named) for named in ("", "mars")} == {"us"}
+    assert {Origins(CLASSES, "us").of(named) for named in ("", "mars")} == {"us"}
 
 
 def test_origins_for_which_nothing_is_planned_have_turns_alike() -> None:
-    idle = replace(of_two(), classes=tuple(replace(c, requests_per_second=0.0) for c in CLASSES))
-    origins = Origins(idle)
+    origins = Origins([replace(c, requests_per_second=0.0) for c in CLASSES])
     assert Counter(origins.of("") for _ in range(9)) == {"eu": 3, "us": 3, "lab": 3}
 
 
 def test_without_origins_a_header_means_nothing() -> None:
-    origins = Origins(config({"a": ()}))
+    (origins,) = of_each_model(config({"a": ()})).values()
     assert (origins.of("eu"), origins.of(""), origins.knows("eu")) == ("", "", True)
     assert origins.named("chat", "") == "chat"
 

@@ -198,7 +198,7 @@ def test_references_and_overrides_are_applied_and_change_the_digest(tmp_path: Pa
 
 @pytest.mark.parametrize(
     ("text", "lacks"),
-    [("", "deployment"), ("# nothing yet\n", "deployment"), ('[deployment]\nname = "x"\n', "model")],
+    [("", "deployment"), ("# nothing yet\n", "deployment"), ('[deployment]\nname = "x"\n', "workload")],
 )
 def test_a_spec_that_lacks_a_table_says_how_to_come_by_a_whole_one(
     text: str, lacks: str, tmp_path: Path

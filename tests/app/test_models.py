@@ -1,0 +1,256 @@
+"""Several models in one spec: planned together, each class by its own model; what does not say so is refused with its line."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+
+from hetops.app.candidates import Candidates, candidates
+from hetops.app.plan import make_plan
+from hetops.app.pose import pose
+from hetops.app.preconditions import check_whole_nodes
+from hetops.app.simulate import SimulationAsked, simulate
+from hetops.domain import codec
+from hetops.domain.plan import Plan
+from hetops.errors import HetopsError, InfeasibleError, PolicyError, SpecError, UnknownNameError, UsageError
+from hetops.reports import plan as report
+from hetops.router.config import from_plan
+from hetops.solver.recheck import recheck, seal
+from tests.doubles import specs, tiny_gguf
+from tests.doubles.two_models import FOURS, TWO, alone
+
+LLAMA, QWEN = "llama-3.1-8b", "qwen3-32b"
+SHARED = "policy.share_nodes=true"
+
+
+@cache
+def planned(*overrides: str, text: str = TWO) -> Plan:
+    """The plan of the spec with other fields."""
+    with TemporaryDirectory() as folder:
+        return make_plan(specs.asked(Path(folder), text, *overrides))
+
+
+def test_every_pool_serves_the_model_that_its_classes_ask_for() -> None:
+    plan = planned()
+    assert (plan.model, plan.models) == (f"{LLAMA}, {QWEN}", (LLAMA, QWEN))
+    model_of = {pool.name: pool.configuration.model for pool in plan.pools}
+    assert {(s.workload_class, model_of[s.pool]) for s in plan.shares} == {("chat", LLAMA), ("code", QWEN)}
+    assert {(row.workload_class, row.configuration.partition("/")[0]) for row in plan.performance} == {
+        ("chat", LLAMA),
+        ("code", QWEN),
+    }
+    assert recheck(plan) == ()
+    told = report.as_text(plan)
+    assert told.startswith(f"two: {LLAMA}, {QWEN}, 2 classes")
+    assert all(f"{pool.configuration.model} vllm" in told for pool in plan.pools)
+
+
+def _alone() -> list[Decimal]:
+    """What each of the models costs by itself."""
+    return [planned(text=alone(model)).usd_per_hour for model in (LLAMA, QWEN)]
+
+
+def test_models_that_share_nothing_scarce_cost_what_each_costs_alone() -> None:
+    assert planned().usd_per_hour == sum(_alone())
+
+
+def test_one_budget_is_for_all_models_together() -> None:
+    cost = planned().usd_per_hour
+    assert planned(f"budget.usd_per_hour={cost}").usd_per_hour == cost
+    with pytest.raises(InfeasibleError) as caught:
+        planned(f"budget.usd_per_hour={max(_alone()) + min(_alone()) / 2}")
+    assert f"to {cost} usd_per_hour" in caught.value.hint
+
+
+def test_one_stock_is_for_all_models_together(tmp_path: Path) -> None:
+    """Each model alone takes nodes of the one offer; of both together there are too few, and one must go elsewhere."""
+    only = 'offers.gpus=["L40S:1"]'
+    each = {model: planned(only, text=alone(model)).pools for model in (LLAMA, QWEN)}
+    offers = {pool.offer.id for pools in each.values() for pool in pools}
+    assert len(offers) == 1
+    needed = sum(pool.nodes for pools in each.values() for pool in pools)
+    (offer,) = offers
+    enough, short = (
+        make_plan(specs.asked(tmp_path, TWO, only, stock={offer: nodes})) for nodes in (needed, needed - 1)
+    )
+    assert enough.usd_per_hour == planned(only).usd_per_hour < short.usd_per_hour
+    taken = [sum(pool.nodes for pool in plan.pools if pool.offer.id == offer) for plan in (enough, short)]
+    assert taken == [needed, needed - 1]
+
+
+def test_one_model_in_a_list_is_the_one_model(tmp_path: Path) -> None:
+    text = alone(LLAMA)
+    listed = text.replace("[model]", "[[models]]")
+    problems = [pose(specs.asked(tmp_path, one)).problem for one in (text, listed)]
+    assert codec.digest(problems[0]) == codec.digest(problems[1])
+    assert problems[0].columns[0].model == ""
+
+
+def test_models_have_rules_of_their_own(tmp_path: Path) -> None:
+    text = TWO.replace(
+        'name = "qwen3-32b"\n\n', 'name = "qwen3-32b"\nprecisions = ["fp8"]\nquality_floor = 0.9\n\n'
+    )
+    found = candidates(specs.asked(tmp_path, text))
+    weights = {m.model.name: {str(c.weights) for c in m.enumeration.configurations} for m in found.models}
+    assert weights[QWEN] == {"fp8"}
+    assert len(weights[LLAMA]) > 1
+    assert [(floor.workload_class, floor.share) for floor in found.floors] == [("code", 0.9)]
+    assert {r.subject.partition(" on ")[0] for r in found.enumeration.refusals} == {LLAMA, QWEN}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "kind", "told"),
+    [
+        ('model = "qwen3-32b"\n', "", SpecError, "hetops.toml:18: workload.classes[1]: class code does not say which model"),
+        ('model = "qwen3-32b"', 'model = "qwen"', UnknownNameError, "unknown model 'qwen' at "),
+        ('model = "qwen3-32b"', f'model = "{LLAMA}"', SpecError, "hetops.toml:9: models[1].name: no class asks for qwen3-32b"),
+        ('name = "qwen3-32b"', f'name = "{LLAMA}"', SpecError, f"hetops.toml:9: models[1].name: there is another model {LLAMA}"),
+        ('name = "qwen3-32b"', 'name = "qwen3-33b"', UnknownNameError, "unknown model 'qwen3-32b' at "),
+        ("qwen3-32b", "qwen3-33b", UnknownNameError, "unknown model 'qwen3-33b' at "),
+        ("[[models]]\n", f'[model]\nname = "{LLAMA}"\n\n[[models]]\n', SpecError, "give either [model], or [[models]] for several"),
+    ],
+)  # fmt: skip
+def test_what_does_not_fit_together_is_told_with_its_line(
+    old: str, new: str, kind: type[HetopsError], told: str, tmp_path: Path
+) -> None:
+    count = -1 if old == "qwen3-32b" else 1
+    with pytest.raises(kind) as caught:
+        candidates(specs.asked(tmp_path, TWO.replace(old, new, count)))
+    assert told in caught.value.message
+    assert caught.value.hint or kind is UnknownNameError or "either" in told
+
+
+def test_a_trace_does_not_say_which_model_is_asked_for(tmp_path: Path) -> None:
+    head, _, rest = TWO.partition("[[workload.classes]]")
+    text = f'{head}[workload]\ntrace = "{specs.TRACE}"\n\n{rest[rest.index("[targets]") :]}'
+    with pytest.raises(SpecError, match=r"workload\.trace: a trace does not say which of 2 models"):
+        candidates(specs.asked(tmp_path, text))
+
+
+LOCAL = (
+    TWO.replace(LLAMA, "one")
+    .replace(QWEN, "other")
+    .replace('"vllm"', '"llamacpp"')
+    .replace('gpus = ["L4:1", "L40S:1"]', "")
+    .replace("[providers.aws]\n[providers.gcp]", "[providers.local]")
+)
+
+
+def own(folder: Path, gguf: str) -> Candidates:
+    """The candidates where the llama.cpp engine is set so."""
+    text = f"{LOCAL}\n[engine.settings.llamacpp]\ngguf = {gguf}\n"
+    return candidates(specs.asked(folder, text, "workload.length_scale=0.02"))
+
+
+def test_models_of_the_users_own_have_a_file_each(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        tiny_gguf.write(tmp_path / f"{name}.gguf")
+    found = own(tmp_path, '{ one = "./a.gguf", other = "./b.gguf" }')
+    each = {m.model.name: {c.checkpoint for c in m.enumeration.configurations} for m in found.models}
+    assert each == {"one": {f"file:{tmp_path}/a.gguf"}, "other": {f"file:{tmp_path}/b.gguf"}}
+    with pytest.raises(
+        SpecError, match=r"models\[1\]\.name: one and other are one checkpoint, file:.*a\.gguf"
+    ):
+        own(tmp_path, '"./a.gguf"')
+    with pytest.raises(HetopsError, match=r"gguf\.other must be a path, not 7"):
+        own(tmp_path, '{ one = "./a.gguf", other = 7 }')
+
+
+SERVICE = """
+[[overflow]]
+name = "elsewhere"
+url = "https://api.example.com/v1"
+usd_per_million_input_tokens = 0.1
+usd_per_million_output_tokens = 0.4
+requests_per_minute = 600
+ttft_seconds = 0.5
+tpot_seconds = 0.02
+"""
+
+
+def test_a_service_serves_one_model(tmp_path: Path) -> None:
+    with pytest.raises(
+        SpecError, match=rf"overflow\[0\]: elsewhere serves one model, its classes ask for {LLAMA} and {QWEN}"
+    ):
+        pose(specs.asked(tmp_path, TWO + SERVICE))
+    posed = pose(specs.asked(tmp_path, f'{TWO}{SERVICE}classes = ["code"]\n'))
+    (one,) = posed.overflow
+    assert (one.service.model, [k.name for k in one.classes]) == (QWEN, ["code"])
+
+
+def test_models_share_a_node_by_its_gpus() -> None:
+    """Whole nodes of four GPUs are one for each model; three of the four GPUs of one node have room for both."""
+    whole, shared = planned(FOURS), planned(FOURS, SHARED)
+    assert [pool.nodes for pool in whole.pools] == [1, 1]
+    (rental,) = shared.rentals
+    parts = {p.configuration.model: (p.nodes, p.parts_per_node, p.replicas) for p in shared.pools}
+    assert parts == {LLAMA: (1, 4, 1), QWEN: (1, 2, 1)}
+    assert (rental.nodes, str(shared.idle_nodes(rental))) == (1, "0.25")
+    assert 2 * shared.usd_per_hour == 2 * rental.usd_per_hour == whole.usd_per_hour
+    assert recheck(shared) == ()
+    told = report.as_text(shared)
+    assert " 1/4  " in told
+    assert "(shared by models), 0.75 in use, 0.25 idle" in told
+
+
+def test_a_shared_node_that_was_tampered_with_is_found_out() -> None:
+    shared = planned(FOURS, SHARED)
+    small, large = sorted(shared.pools, key=lambda pool: -pool.parts_per_node)
+    crowded = seal(replace(shared, pools=(small, replace(large, nodes=2))))
+    assert "more nodes in use than paid for: 1 nodes" in {v.message for v in recheck(crowded)}
+    unpaid = seal(replace(shared, rentals=()))
+    assert "its nodes are shared, and nothing says how many are paid for" in {
+        v.message for v in recheck(unpaid)
+    }
+    thirds = seal(replace(shared, pools=(replace(small, parts_per_node=3), large)))
+    assert any("do not fit on one of 3 parts" in v.message for v in recheck(thirds))
+
+
+def test_a_class_on_a_pool_of_another_model_is_found_out() -> None:
+    plan = planned()
+    other = {s.workload_class: s.pool for s in plan.shares}
+    swapped = tuple(replace(s, pool=other["code"]) if s.workload_class == "chat" else s for s in plan.shares)
+    found = recheck(seal(replace(plan, shares=swapped)))
+    assert any(v.message == f"asks for {LLAMA}, the pool serves {QWEN}" for v in found)
+
+
+def test_shared_nodes_are_for_planning_only(tmp_path: Path) -> None:
+    shared = planned(FOURS, SHARED)
+    check_whole_nodes(planned(FOURS))
+    with pytest.raises(PolicyError, match="nodes that models share can only be planned with"):
+        check_whole_nodes(shared)
+    with pytest.raises(UsageError, match="planned from nothing"):
+        pose(replace(specs.asked(tmp_path, TWO, FOURS, SHARED), running=planned(FOURS)))
+    with pytest.raises(
+        SpecError, match=r"policy\.share_nodes: nodes that models share are planned from nothing"
+    ):
+        pose(specs.asked(tmp_path, f"{TWO}[policy]\nshare_nodes = true\n[policy.migration]\n", FOURS))
+
+
+def test_the_router_of_a_plan_knows_which_class_asks_for_which_model() -> None:
+    config = from_plan(planned(), {})
+    assert config.models == (LLAMA, QWEN)
+    assert {c.name: c.model for c in config.classes} == {"chat": LLAMA, "code": QWEN}
+    serves = {pool.configuration.partition("/")[0]: pool.serves for pool in config.pools}
+    assert serves == {LLAMA: ("chat",), QWEN: ("code",)}
+
+
+def test_a_simulation_sends_each_request_to_a_pool_of_its_model(tmp_path: Path) -> None:
+    """The classes are alike in length: nothing but the model tells them apart."""
+    alike = "workload.classes=" + str(
+        [{"name": c, "model": m, "requests_per_second": 1.0, "input_tokens": 300, "output_tokens": 100}
+         for c, m in (("chat", LLAMA), ("code", QWEN))]
+    ).replace("': ", "' = ").replace("'", '"').replace('"name" =', "name =")  # fmt: skip
+    asked = SimulationAsked(spec=specs.asked(tmp_path, TWO, alike), duration_seconds=60.0)
+    found = simulate(asked, lambda _: None)
+    pools = {pool.name: pool.requests for pool in found.pools}
+    classes = {one.name: one.requests for one in found.classes}
+    assert sorted(pools.values()) == sorted(classes.values())
+    assert min(pools.values()) > 30
+    with pytest.raises(HetopsError, match="does not say which of the plan's 2 models"):
+        simulate(replace(asked, trace_file=specs.TRACE), lambda _: None)
