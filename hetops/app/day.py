@@ -194,7 +194,7 @@ def _starts(periods: tuple[DayPeriod, ...], boots: Mapping[str, float]) -> Itera
         for pool in period.plan.pools:
             more = pool.nodes - before.plan.nodes.get(pool.name, 0)
             paid_anyway = pool.offer.market in (Market.RESERVED, Market.CAPACITY_BLOCK)
-            price = Decimal(0) if paid_anyway else pool.offer.total_usd_per_hour
+            price = Decimal(0) if paid_anyway else pool.offer.total_usd_per_hour / pool.parts_per_node
             if more > 0:
                 yield Start(
                     period=period.name,

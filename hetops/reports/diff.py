@@ -64,7 +64,7 @@ def _pool_row(pool: PoolDiff) -> tuple[str, ...]:
     return (
         SIGNS[pool.change],
         pool.name,
-        f"{pool.gpu or 'by the token'}{' (emulated)' if pool.emulated else ''}",
+        q.served_on(pool.model, pool.gpu or "by the token") + " (emulated)" * pool.emulated,
         _before_after(str(pool.nodes_before), str(pool.nodes_after)),
         *_money(pool.usd_per_hour_before, pool.usd_per_hour_after),
     )

@@ -112,3 +112,8 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, right: Seque
 def indent(text: str, by: str = "  ") -> str:
     """Every non-empty line of `text` moved right."""
     return "\n".join(by + line if line else line for line in text.splitlines())
+
+
+def served_on(model: str, gpu: str) -> str:
+    """`red on L4`: the model of a pool, where there are several, and what it runs on."""
+    return f"{model} on {gpu}" if model else gpu

@@ -119,6 +119,8 @@ class PoolStatus:
     requests_per_second: Measured
     utilisation: tuple[float, ...]
     """Share of its slots in use, in equal steps of the window, oldest first."""
+    model: str = field(default="", metadata=ADDED)
+    """The one that it serves of several; empty where there is only one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -304,6 +306,7 @@ def _pool(pool: PlannedPool, seen: Seen) -> PoolStatus:
             measured=tally.requests_per_second if tally else 0.0,
         ),
         utilisation=utilisation(pool, seen.observations, seen.summary.since, seen.summary.until),
+        model=pool.configuration.model if len(seen.plan.models) > 1 else "",
     )
 
 
@@ -401,7 +404,7 @@ def _pool_row(pool: PoolStatus) -> tuple[str, ...]:
     return (
         pool.name,
         str(pool.health),
-        f"{pool.gpu or 'by the token'}{' (emulated)' if pool.emulated else ''}",
+        q.served_on(pool.model, pool.gpu or "by the token") + " (emulated)" * pool.emulated,
         f"{pool.nodes_running} of {pool.nodes_planned}" if pool.nodes_planned else "-",
         "-" if pool.replicas_serving is None else str(pool.replicas_serving),
         _rate(rates.measured),

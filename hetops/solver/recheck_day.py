@@ -107,6 +107,7 @@ def _wrong_starts(day: Day) -> Iterator[Violation]:
         for pool in period.plan.pools:
             more = max(pool.nodes - _nodes(before, pool.name), 0)
             price = Fraction(0) if pool.offer.market in _WHOLE else Fraction(pool.offer.total_usd_per_hour)
+            price /= pool.parts_per_node
             due = more * price * boots.get(pool.name, Fraction(0)) / 3600
             found = told.pop((period.name, pool.name), None)
             if not _is_start(found, more, due):

@@ -44,6 +44,8 @@ class PoolDiff:
     nodes_after: int
     usd_per_hour_before: Decimal
     usd_per_hour_after: Decimal
+    model: str = field(default="", metadata=ADDED)
+    """The one that it serves of several; empty where there is only one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,7 +179,9 @@ def _pools(before: Plan | None, after: Plan | None, changes: Changes) -> tuple[P
     old = {p.name: p for p in before.pools} if before else {}
     new = {p.name: p for p in after.pools} if after else {}
     names = (*new, *(name for name in old if name not in new))
-    return tuple(_pool(name, old.get(name), new.get(name), changes) for name in names)
+    several = any(len(plan.models) > 1 for plan in (before, after) if plan)
+    found = tuple(_pool(name, old.get(name), new.get(name), changes) for name in names)
+    return found if several else tuple(replace(one, model="") for one in found)
 
 
 def _pool(name: str, old: PlannedPool | None, new: PlannedPool | None, changes: Changes) -> PoolDiff:
@@ -189,6 +193,7 @@ def _pool(name: str, old: PlannedPool | None, new: PlannedPool | None, changes: 
         gpu=shown.offer.gpu,
         emulated=shown.offer.emulated,
         configuration=shown.configuration.id,
+        model=shown.configuration.model,
         nodes_before=old.nodes if old else 0,
         nodes_after=new.nodes if new else 0,
         usd_per_hour_before=old.usd_per_hour if old else Decimal(0),

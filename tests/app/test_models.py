@@ -11,16 +11,23 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from hetops.app.candidates import Candidates, candidates
+from hetops.app.day import find_day
 from hetops.app.plan import make_plan
 from hetops.app.pose import pose
 from hetops.app.preconditions import check_whole_nodes
 from hetops.app.simulate import SimulationAsked, simulate
 from hetops.domain import codec
+from hetops.domain.day import Day
 from hetops.domain.plan import Plan
 from hetops.errors import HetopsError, InfeasibleError, PolicyError, SpecError, UnknownNameError, UsageError
 from hetops.reports import plan as report
+from hetops.reports.diff import as_text
 from hetops.router.config import from_plan
 from hetops.solver.recheck import recheck, seal
+from hetops.solver.recheck_day import recheck_day
+from hetops.solver.solve import Effort
+from hetops.stack.changes import Changes
+from hetops.stack.diff import fleet_diff
 from tests.doubles import specs, tiny_gguf
 from tests.doubles.two_models import FOURS, TWO, alone
 
@@ -254,3 +261,34 @@ def test_a_simulation_sends_each_request_to_a_pool_of_its_model(tmp_path: Path) 
     assert min(pools.values()) > 30
     with pytest.raises(HetopsError, match="does not say which of the plan's 2 models"):
         simulate(replace(asked, trace_file=specs.TRACE), lambda _: None)
+
+
+DAY = """
+[policy.day]
+boot_minutes = 5
+periods = [
+    { name = "night", hours = 12, factor = 0.4 },
+    { name = "noon", hours = 12, requests_per_second = { code = 3.0 } },
+]
+"""
+
+
+def test_a_day_of_two_models_starts_parts_of_nodes_for_their_part_of_the_price(tmp_path: Path) -> None:
+    posed = pose(specs.asked(tmp_path, TWO + DAY, FOURS, SHARED))
+    found = find_day(posed, Effort(limit_seconds=60.0)).document
+    assert isinstance(found, Day)
+    (start,) = found.starts
+    pool = found.period("noon").plan.pool(start.pool)
+    assert (start.period, start.nodes, pool.parts_per_node) == ("noon", 2, 2)
+    assert start.usd == round(pool.offer.total_usd_per_hour * 5 / 60, 6)
+    assert recheck_day(found) == ()
+
+
+def test_a_diff_says_which_model_each_pool_serves() -> None:
+    two, one = planned(), planned(text=alone(LLAMA))
+    told = as_text(fleet_diff(None, two, Changes(steps=())))
+    assert f"{LLAMA} on L4" in told
+    assert f"{QWEN} on L40S" in told
+    assert " on L4" not in as_text(fleet_diff(None, one, Changes(steps=())))
+    served = {s.what: (s.before, s.after) for s in fleet_diff(one, two, Changes(steps=())).served}
+    assert served["model"] == ((LLAMA,), (LLAMA, QWEN))

@@ -89,6 +89,7 @@ def test_two_models_come_up_and_each_answers_by_its_name_from_its_own_pool(perso
     assert person.hetops("diff", "--detailed-exitcode").code == 0
     status = person.hetops("status", "--json").document
     assert (status["health"], status["model"]) == ("healthy", "red, blue")
+    assert {pool["model"]: pool["name"] for pool in status["pools"]} == pools
 
 
 def listed(port: int, key: str) -> list[str]:
