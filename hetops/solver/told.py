@@ -15,21 +15,29 @@ Decides which rows say what of losses; knows nothing of money, nor of prefill an
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hetops.solver import highs, start
 from hetops.solver.formulate import Formulation
-from hetops.solver.frame import deferrable
+from hetops.solver.frame import Block, Frame, deferrable
 from hetops.solver.highs import OnInterrupt
-from hetops.solver.matrix import INFINITY, Floats, MatrixModel, Row, assemble, extended
+from hetops.solver.matrix import INFINITY, Floats, MatrixModel, Row, assemble, extended, with_rows_where
 from hetops.solver.patience import Patience
 from hetops.solver.problem import Problem
+from hetops.solver.rows.serve import capacity_rows, demand_rows, whole_class_rows
 from hetops.solver.start import Relaxed
 from hetops.solver.terms import Scenario, Service
+
+SERVING = (demand_rows, capacity_rows, whole_class_rows)
+"""Limits that prices say as much of."""
+
+NOTHING_LOST = Scenario(name="", loss="", lost=frozenset(), kept_share=Fraction(1))
+"""All that is asked for is served as long as nothing is lost."""
 
 ROUGHLY = 1e-4
 """Share of the demand that a relaxation may leave unserved beyond what it may: it is no fleet yet."""
@@ -73,20 +81,37 @@ class Told:
 
     @classmethod
     def of(cls, problem: Problem, base: Formulation, form: Callable[[Problem], Formulation]) -> Told:
-        """Nothing told yet."""
-        frame, scenarios = base.frame, problem.scenarios
+        """Nothing told yet. Where shares matter for nothing but to be served, what is served without a loss is told like a loss."""
+        frame, scenarios, model = base.frame, problem.scenarios, base.model
+        if _only_serve(base):
+            scenarios = (NOTHING_LOST, *scenarios)
+            model = with_rows_where(model, ~_of_shares(frame, model))
         rates = [[column.rate(c.name) for c in frame.classes] for column in frame.columns]
         asked = [[s.rates[c.name] for c in frame.classes] for s in frame.stretches]
-        return cls(
+        told = cls(
             problem=problem,
             form=form,
             base=base,
-            model=base.model,
+            model=model,
             scenarios=scenarios,
             lost=np.array([[c.offer in s.lost for c in frame.columns] for s in scenarios]),
-            rates=np.array(rates).reshape(len(frame.columns), -1) * np.array(frame.usable)[:, None],
+            rates=np.array(rates).reshape(len(frame.columns), len(frame.classes))
+            * np.array(frame.usable)[:, None],
             demand=np.array(asked) * frame.demand_unit,
         )
+        return told.with_rows(told._at_list_prices() if NOTHING_LOST in scenarios else ())
+
+    def _at_list_prices(self) -> Iterator[Unborne]:
+        """What a request of each class costs alone, at least: at no prices at all the largest rate has no end."""
+        frame, rates = self.base.frame, self.rates
+        nodes = zip(frame.offers, frame.columns, strict=True)
+        usd = np.array([[float(offer.usd_per_hour) / column.parts_per_node] for offer, column in nodes])
+        costs = np.divide(usd, rates, out=np.full_like(rates, INFINITY), where=rates > 0)
+        prices = costs.min(axis=0, initial=INFINITY)
+        prices[prices == INFINITY] = 0.0
+        for t, demand in enumerate(self.demand):
+            worth = prices / (float(prices @ demand) or 1.0)
+            yield Unborne(scenario=NOTHING_LOST, stretch=t, missing=1.0, prices=worth)
 
     def relaxed(self, patience: Patience) -> Relaxed:
         """Without whole numbers."""
@@ -103,7 +128,7 @@ class Told:
             nodes = values[self._nodes(t)]
             nodes = np.where(nodes > SLIVER, nodes, 0.0)
             for scenario, lost in zip(self.scenarios, self.lost, strict=True):
-                if waits or nodes[lost].any() or not scenario.lost.isdisjoint(services):
+                if waits or nodes[lost].any() or not scenario.lost or not scenario.lost.isdisjoint(services):
                     one = self._after(scenario, t, np.where(lost, 0.0, nodes), scale)
                     found += [one] if one.missing > tolerance else []
         return sorted(found, key=lambda one: -one.missing)[:AT_ONCE]
@@ -134,7 +159,7 @@ class Told:
         copies = 1 + int(self.lost[:, used].any(axis=1).sum())
         return copies * int((self.rates[used] > 0).sum()) * len(self.base.frame.stretches)
 
-    def with_rows(self, unborne: list[Unborne]) -> Told:
+    def with_rows(self, unborne: Iterable[Unborne]) -> Told:
         """With what the prices say of every value of each of the losses."""
         model = self.model
         for one in unborne:
@@ -178,6 +203,22 @@ class Told:
         time, earned = np.take_along_axis(time, best, axis=1), np.take_along_axis(earned, best, axis=1)
         spent = np.minimum(time.cumsum(axis=1), 1.0)
         return np.asarray((np.diff(spent, axis=1, prepend=0.0) * earned).sum(axis=1))
+
+
+def _only_serve(base: Formulation) -> bool:
+    """Whether shares cost nothing, and no limit asks about them but that all is served by nodes that have the time for it."""
+    frame = base.frame
+    shares = range(frame.first[Block.SHARE], frame.first[Block.SHARE] + frame.sizes[Block.SHARE])
+    others = (row for of in base.constraints if of not in SERVING for row in of(frame))
+    asked = any(variable in shares for row in others for variable, _ in row.terms)
+    return not asked and not base.model.cost[shares].any()
+
+
+def _of_shares(frame: Frame, model: MatrixModel) -> NDArray[np.bool_]:
+    """The rows that have any."""
+    place = model.row_indices - frame.first[Block.SHARE]
+    inside = (place >= 0) & (place < frame.sizes[Block.SHARE])
+    return np.bincount(model.row_of[inside], minlength=len(model.row_lower)) > 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
