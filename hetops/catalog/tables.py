@@ -94,6 +94,7 @@ def _gpu_type(row: Row) -> GpuType:
         fp4_tflops=_number(row["fp4_tflops_dense"]),
         interconnect=row["interconnect"],
         interconnect_gb_per_second=float(row["interconnect_gbs_per_gpu_bidir"]),
+        devices=int(row["devices"] or 1),
         board_watts=_number(row["tdp_w"]),
         source=f"{row['verification']}; {row['notes']}".strip("; "),
     )

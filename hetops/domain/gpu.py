@@ -32,6 +32,8 @@ class GpuType:
     interconnect: str
     interconnect_gb_per_second: float
     """Both directions together, per GPU."""
+    devices: int = 1
+    """Devices that software sees of one: an MI250 is two, each with half of its memory, bandwidth and speed."""
     board_watts: float | None = None
     """Power that one GPU may take; None where it is not known."""
     source: str = ""
@@ -40,6 +42,8 @@ class GpuType:
         for field in ("memory_gb", "bandwidth_gb_per_second", "fp16_tflops", "interconnect_gb_per_second"):
             if not getattr(self, field) > 0:
                 raise ValueError(f"GPU type {self.name}: {field} must be above zero")
+        if self.devices < 1:
+            raise ValueError(f"GPU type {self.name}: devices must be at least 1")
 
     @property
     def memory_bytes(self) -> float:

@@ -4,7 +4,8 @@ With tensor degree k, S stages, bandwidth W, peak F, link N, B sequences of c to
 
     weights    bytes touched by B tokens / (k W eta_w)
     compute    2 P_active B / (k F eta_c delta)              delta: decoding is less efficient than prefill
-    KV         B c bytes a token / (shards W eta_kv); a state of constant size twice / (k W eta_kv): read, and written again
+    KV         B c bytes a token / (shards W eta_kv), so many times as attention reads them;
+               a state of constant size twice / (k W eta_kv): read, and written again
     links      2 all-reduces a layer: latency + 2 (k-1)/k hidden x 2 bytes x B / (N/2 eta_N); H/k where all pass the host's memory
     overhead   of the engine's generation, alpha a layer (more where it routes to experts), and sigma a sequence
     step     = (weights^s + compute^s)^(1/s) + KV + links + overhead
@@ -20,11 +21,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hetops.performance.generation import Generation
 from hetops.performance.physics import Floats, Names, Physics
 
 MOST_COMPUTE = 0.9
 """No GPU's matrix kernels were seen above this share of the dense peak."""
 MOST_BANDWIDTH = 0.95
+_FEW_TILES = 181e12
+"""Operations a second of the 104 compute units of an MI250's device. A product of few rows has fewer tiles of output than a larger chip has
+units, and AMD's libraries of 2024 did not split sums to fill the others: decoding ran no faster on an MI300X's 304."""
 
 Values = Mapping[str, float]
 """Coefficients by name, as `coefficients.json` has them."""
@@ -99,6 +104,7 @@ def terms(p: Physics, values: Values) -> Terms:
     bandwidth = p.bandwidth * p.tensor * _weight_bandwidth(p, values)
     efficiency = compute_efficiency(p, values)
     flops = p.flops * efficiency * p.tensor
+    few_rows = np.where(p.amd & ~p.tuned, np.minimum(p.flops, _FEW_TILES), p.flops) * efficiency * p.tensor
     slower = _vendor(p, values, "weight_bandwidth") / values["weight_bandwidth"]
     state_bandwidth = p.bandwidth * p.tensor * values["kv_bandwidth"] * np.where(p.amd, slower, 1.0)
     kv_bandwidth = state_bandwidth * p.kv_shards / p.tensor
@@ -112,8 +118,8 @@ def terms(p: Physics, values: Values) -> Terms:
         shared=p.shared,
         expert_share=p.expert_share,
         sharpness=sharpness,
-        compute=2.0 * p.active / (flops * values["decode"]) / p.stages,
-        kv=p.kv_bytes / kv_bandwidth / p.stages,
+        compute=2.0 * p.active / (few_rows * values["decode"]) / p.stages,
+        kv=p.kv_bytes * p.kv_reads / kv_bandwidth / p.stages,
         step_link=np.where(linked, 2.0 * p.layers * _latency(p, values), 0.0)
         + (p.stages - 1.0) * values["hop"],
         link=np.where(linked, link, 0.0) / p.stages,
@@ -134,7 +140,6 @@ def terms(p: Physics, values: Values) -> Terms:
 def compute_efficiency(p: Physics, values: Values) -> Floats:
     """Share of the format's dense peak that matrix kernels reach in prefill."""
     families = _by_name(p.family, lambda family: values.get(f"family.{family}", 1.0))
-    families = np.where(p.amd & p.tuned, 1.0, families)  # AMD's were measured with software of 2024 alone
     formats = (
         np.where(p.fp8, values["fp8"], 1.0)
         * np.where(p.weight_only_4bit, values["weight_only_4bit"], 1.0)
@@ -150,6 +155,8 @@ def _weight_bandwidth(p: Physics, values: Values) -> Floats:
     share = _vendor(p, values, "weight_bandwidth") * np.where(
         p.graphics_memory, values["graphics_memory"], 1.0
     )
+    own_kernels = p.stacked_memory & (p.generation == str(Generation.LLAMACPP))
+    share = share * np.where(own_kernels, values["llamacpp_hbm"], 1.0)
     held: Floats = np.minimum(share * np.where(p.mixture, values["mixture_bandwidth"], 1.0), MOST_BANDWIDTH)
     return held
 

@@ -112,16 +112,16 @@ def kv_bytes(model: Model, kv: Precision) -> float:
 
 
 def kv_shards(model: Model, gpu: GpuType, tensor_parallel: int) -> int:
-    """Ranks that the KV cache is divided over. Fewer KV heads than ranks are held several times, and latent KV, which has no
-    heads, by every rank; threads of a host share one."""
+    """Ranks, each on a device, that the KV cache is divided over. Fewer KV heads than ranks are held several times, and latent KV,
+    which has no heads, by every rank; threads of a host share one."""
     if gpu.vendor == "cpu":
         return tensor_parallel
-    return 1 if model.latent_kv else min(tensor_parallel, max(model.kv_heads, 1))
+    return 1 if model.latent_kv else min(tensor_parallel * gpu.devices, max(model.kv_heads, 1))
 
 
 def state_tokens(model: Model, kv: Precision, gpu: GpuType, tensor_parallel: int) -> float:
     """A sequence's state of constant size, in tokens that all layers keep: it is divided over all ranks."""
-    a_token = kv_bytes(model, kv) * tensor_parallel / kv_shards(model, gpu, tensor_parallel)
+    a_token = kv_bytes(model, kv) * tensor_parallel * gpu.devices / kv_shards(model, gpu, tensor_parallel)
     return model.state_bytes / a_token
 
 
@@ -129,7 +129,7 @@ def kv_bytes_per_token(model: Model, configuration: Configuration, gpu: GpuType)
     """Bytes that one token takes on each GPU of a stage."""
     all_layers = kv_bytes(model, configuration.kv) * (1.0 + _draft_share(configuration))
     shards = kv_shards(model, gpu, configuration.tensor_parallel)
-    return all_layers / shards / configuration.pipeline_parallel
+    return all_layers * gpu.devices / shards / configuration.pipeline_parallel
 
 
 def _draft_share(configuration: Configuration) -> float:

@@ -5,6 +5,7 @@ One place turns a GPU type, a model and a layout into numbers, for planning, for
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
@@ -53,14 +54,15 @@ _RESERVE_BYTES = 1.5e9
 
 _NODE_GPUS = 8
 _RACK_GPUS = 72
-"""GPUs that NVLink joins: those of one node, or of a GB200's or GB300's rack."""
-_NETWORK_GB_PER_SECOND = 100.0
-"""Both directions of the 400 Gbit/s adapter that each GPU of a node has: what is left of a tensor group over several nodes."""
+_BRIDGE = re.compile(r"bridge(?: of (\d+))?")
+_APART_GB_PER_SECOND = 100.0
+"""Both directions of the 400 Gbit/s adapter that each GPU of a node has, and about those of a PCIe 5.0 slot: what is left of a tensor
+group over several nodes, or over more cards than a bridge joins."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Physics:
-    """Replicas as columns. Bytes, bytes/s, operations/s, counts; peaks are the vendors' dense ones."""
+    """Replicas as columns. Bytes, bytes/s, operations/s, counts, of a device each; peaks are the vendors' dense ones."""
 
     bandwidth: Floats
     flops: Floats
@@ -78,11 +80,14 @@ class Physics:
     """Kernels as good as today's; see `tuned`."""
     host: Bools
     """Cores of a host: threads share one memory."""
+    stacked_memory: Bools
+    """HBM."""
     graphics_memory: Bools
-    """GDDR rather than HBM."""
+    """GDDR."""
     family: Names
     generation: Names
     tensor: Floats
+    """Devices that a stage is divided over."""
     stages: Floats
     active: Floats
     """Parameters that a token passes as it comes out: all but the embeddings, which are looked up."""
@@ -102,6 +107,8 @@ class Physics:
     """Chance that a token passes a given expert; 1 for dense models."""
     kv_bytes: Floats
     """Of one token, all layers."""
+    kv_reads: Floats
+    """How many times a step reads them."""
     window_share: Floats
     """Share of the layers whose tokens attend to the newest ones alone."""
     window_tokens: Floats
@@ -153,28 +160,29 @@ def physics(replicas: Sequence[Replica]) -> Physics:
 
 
 def _column(r: Replica) -> dict[str, object]:
-    gpu, model, host = r.gpu, r.model, r.gpu.vendor == "cpu"
+    gpu, model, host, devices = r.gpu, r.model, r.gpu.vendor == "cpu", r.gpu.devices
     peak_16 = (gpu.bf16_tflops or gpu.fp16_tflops) * 1e12
-    joined, over_nodes = gpu.interconnect_gb_per_second, r.tensor_parallel > _joined_gpus(gpu)
+    joined, apart = gpu.interconnect_gb_per_second, r.tensor_parallel > _joined_gpus(gpu)
     stored, multiplied = weights(model, r.weights), computes_in(r)
     active = model.active_parameters_b * 1e9
     table = min(float(model.vocabulary * model.hidden), 0.4 * active)
     return {
-        "bandwidth": gpu.bandwidth_gb_per_second * 1e9,
-        "flops": _flops(r, multiplied, peak_16),
-        "flops_16": peak_16,
+        "bandwidth": gpu.bandwidth_gb_per_second * 1e9 / devices,
+        "flops": _flops(r, multiplied, peak_16) / devices,
+        "flops_16": peak_16 / devices,
         "power": _power(gpu),
-        "memory": gpu.memory_bytes,
-        "link": (min(_NETWORK_GB_PER_SECOND, joined) if over_nodes else joined) * 1e9,
-        "fast_link": gpu.nvlink and not over_nodes,
+        "memory": gpu.memory_bytes / devices,
+        "link": (min(_APART_GB_PER_SECOND, joined) if apart else joined) * 1e9,
+        "fast_link": gpu.nvlink and not apart,
         "through_host": not gpu.peer_to_peer,
         "amd": gpu.vendor == "amd",
         "tuned": tuned(r),
         "host": host,
+        "stacked_memory": gpu.memory_type.startswith("HBM"),
         "graphics_memory": gpu.memory_type.startswith("GDDR"),
         "family": family(gpu),
         "generation": str(r.generation),
-        "tensor": float(r.tensor_parallel),
+        "tensor": float(r.tensor_parallel * devices),
         "stages": float(r.pipeline_parallel),
         "active": active - (0.0 if model.tied_embeddings else table),
         "prompted": active - (table if model.tied_embeddings else 2.0 * table),
@@ -186,6 +194,7 @@ def _column(r: Replica) -> dict[str, object]:
         "shared": stored.passed / stored.streamed,
         "expert_share": model.active_experts / model.experts if model.experts else 1.0,
         "kv_bytes": kv_bytes(model, r.kv),
+        "kv_reads": _kv_reads(r),
         "window_share": model.windowed_layers / model.layers,
         "window_tokens": float(model.window_tokens),
         "forgotten_share": forgotten_share(model, r.generation),
@@ -200,8 +209,20 @@ def _column(r: Replica) -> dict[str, object]:
     }
 
 
+def _kv_reads(r: Replica) -> float:
+    """Paged attention as vLLM had it for AMD in 2024 has a block of threads for each query head, and reads the KV that query heads share
+    once for each of them (`csrc/attention/attention_kernels.cuh`); NVIDIA's ran FlashAttention, which reads it once, and so do today's."""
+    model = r.model
+    shared = r.gpu.vendor == "amd" and not tuned(r) and not model.latent_kv
+    return model.heads / max(model.kv_heads, 1) if shared else 1.0
+
+
 def _joined_gpus(gpu: GpuType) -> int:
-    return _RACK_GPUS if gpu.form_factor == "Superchip" and family(gpu) == "Blackwell" else _NODE_GPUS
+    """GPUs that talk over their own links: those of one node, of a GB200's or GB300's rack, of a bridge; a GH200 has a node alone."""
+    if gpu.form_factor == "Superchip":
+        return _RACK_GPUS if family(gpu) == "Blackwell" else 1
+    bridge = _BRIDGE.search(gpu.interconnect)
+    return int(bridge.group(1) or 2) if bridge else _NODE_GPUS
 
 
 def _flops(r: Replica, multiplied: Precision, peak_16: float) -> float:

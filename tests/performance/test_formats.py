@@ -40,7 +40,7 @@ def replica(gpu: str, weights: Precision, model: str = "llama-3.1-8b") -> Replic
         ("H100-SXM", Precision.INT4, Precision.BF16, 989),
         ("B200", Precision.INT4, Precision.BF16, 2250),
         ("A100-80GB-SXM", Precision.INT8, Precision.INT8, 624),
-        ("MI250", Precision.FP8, Precision.BF16, 362),
+        ("MI250", Precision.FP8, Precision.BF16, 181),
     ],
 )
 def test_weights_that_a_gpu_cannot_multiply_are_multiplied_in_16_bit(
@@ -203,3 +203,64 @@ def test_a_context_fits_where_the_state_has_room_beside_it() -> None:
     room = (held - 8192 / 4) * TOKEN
     assert fit(asked, replace(NEXT, state_bytes=0.99 * room), GPUS["B300"]).reason == ""
     assert fit(asked, replace(NEXT, state_bytes=1.01 * room), GPUS["B300"]).reason
+
+
+def old(gpu: str, model: str = "llama-3.1-8b", weights: Precision = Precision.BF16) -> Replica:
+    return replace(replica(gpu, weights, model), generation=Generation.VLLM_OLD)
+
+
+def test_an_mi250_is_two_devices_that_each_have_half_of_it_and_talk_to_each_other() -> None:
+    rows = physics([replica("MI250", Precision.BF16), replica("MI210", Precision.BF16)])
+    assert (rows.tensor.tolist(), rows.kv_shards.tolist()) == ([2, 1], [2, 1])
+    assert rows.bandwidth[0] == pytest.approx(rows.bandwidth[1], rel=1e-3)
+    assert rows.flops[0] == rows.flops[1]
+    found = terms(rows, calibration().values)
+    assert found.weights[0] == pytest.approx(found.weights[1] / 2, rel=1e-3)
+    assert found.step_link[0] > found.step_link[1] == 0.0
+
+
+@pytest.mark.parametrize(
+    ("asked", "times"),
+    [
+        (old("MI300X"), 4),
+        (old("MI250"), 4),
+        (old("MI300X", "llama-2-7b"), 1),
+        (old("MI300X", "deepseek-v3"), 1),
+        (old("MI300X", weights=Precision.FP8), 1),
+        (replica("MI300X", Precision.BF16), 1),
+        (old("A100-80GB-SXM"), 1),
+    ],
+)
+def test_attention_of_amd_s_old_software_reads_kv_once_for_each_query_head_that_shares_it(
+    asked: Replica, times: int
+) -> None:
+    assert physics([asked]).kv_reads.tolist() == [times]
+
+
+def test_products_of_few_rows_are_no_faster_on_a_larger_amd_chip_with_old_software() -> None:
+    chip = GPUS["MI300X"]
+    larger = replace(chip, fp16_tflops=2 * 1307.4, bf16_tflops=2 * 1307.4, board_watts=1500.0)
+    for asked, gain in ((old("MI300X"), 1.0), (replica("MI300X", Precision.BF16), 2.0)):
+        found = terms(physics([asked, replace(asked, gpu=larger)]), calibration().values)
+        assert found.compute[0] / found.compute[1] == pytest.approx(gain)
+        assert found.prefill[0] / found.prefill[1] == pytest.approx(2.0)
+
+
+@pytest.mark.parametrize(("gpu", "slower"), [("A100-80GB-PCIe", True), ("RTX4090", False), ("GB10", False)])
+def test_llama_cpp_reads_weights_from_hbm_at_a_share_of_its_own(gpu: str, slower: bool) -> None:
+    like_others = replica(gpu, Precision.BF16)
+    own = replace(like_others, generation=Generation.LLAMACPP)
+    found = terms(physics([like_others, own]), calibration().values)
+    share = calibration().values["llamacpp_hbm"] if slower else 1.0
+    assert found.weights[0] / found.weights[1] == pytest.approx(share)
+
+
+@pytest.mark.parametrize(
+    ("gpu", "joined"),
+    [("H100-SXM", 8), ("H100-NVL", 2), ("H200-NVL", 4), ("GH200-96GB", 1), ("GB200", 72), ("MI300X", 8)],
+)
+def test_a_tensor_group_talks_over_the_links_of_its_gpus_as_far_as_they_join(gpu: str, joined: int) -> None:
+    whole = replica(gpu, Precision.BF16)
+    rows = physics([replace(whole, tensor_parallel=n) for n in (joined, joined + 1)])
+    assert rows.fast_link.tolist() == [True, False]
+    assert rows.link.tolist() == [GPUS[gpu].interconnect_gb_per_second * 1e9, 100e9]
