@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from decimal import Decimal
+from fractions import Fraction
+from random import Random
 
 import numpy as np
 import pytest
@@ -16,7 +19,8 @@ from hetops.solver.solution import Solution
 from hetops.solver.solve import PROOF_GAP, Effort, solve
 from hetops.solver.terms import Loss
 from hetops.solver.told import Asked
-from tests.solver.problems import hard, offer, small
+from tests.solver import oracle
+from tests.solver.problems import column, demands, hard, offer, small
 from tests.solver.varied import varied
 
 EXACTLY = Effort(limit_seconds=20.0, most_gap=PROOF_GAP)
@@ -52,6 +56,83 @@ def test_prices_find_what_copies_find(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("first", range(100, 1300, 300))
 def test_prices_find_what_copies_find_hundreds_of_times(monkeypatch: pytest.MonkeyPatch, first: int) -> None:
     assert compare(range(first, first + 300), monkeypatch) >= 36
+
+
+def some_losses(seed: int) -> Problem:
+    """Three or four offers with two configurations each, any of which, or any zone, may be lost; few nodes serve all."""
+    dice = Random(seed)
+    names = [f"o{i}" for i in range(dice.choice((3, 3, 4)))]
+    offers = [replace(offer(n, f"{dice.uniform(1, 4):.2f}", 2), zone=dice.choice("ab")) for n in names]
+    columns = [column(n, c, x=dice.uniform(0.4, 2), y=dice.uniform(0.4, 2)) for n in names for c in "ab"]
+    trait, kept_share = dice.choice((Trait.OFFER, Trait.OFFER, Trait.ZONE)), dice.choice((0.4, 0.8, 1.0))
+    return Problem(
+        offers=tuple(offers),
+        configurations=("a", "b"),
+        classes=demands(x=dice.uniform(0.2, 1.5), y=dice.uniform(0.2, 1.5)),
+        columns=tuple(columns[: dice.choice((6, 7))]),
+        losses=(Loss(id="any", trait=trait, kept_share=kept_share),),
+        max_pools=dice.choice((None, None, 3)),
+        headroom=dice.choice((0.0, 0.2)),
+        gap=0.0,
+    )
+
+
+def by_force(problem: Problem) -> Decimal | None:
+    """Least cost of a fleet that bears every loss, of all that there are, in exact arithmetic."""
+
+    def bears(fleet: oracle.Fleet) -> bool:
+        after = ((tuple((c, n) for c, n in fleet if c.offer not in s.lost), s) for s in problem.scenarios)
+        return oracle.serves(problem, fleet, Fraction(1)) and all(
+            oracle.serves(problem, left, scenario.kept_share) for left, scenario in after
+        )
+
+    by_cost = sorted(oracle.fleets(problem), key=lambda fleet: oracle.cost(problem, fleet))
+    return next((oracle.cost(problem, fleet) for fleet in by_cost if bears(fleet)), None)
+
+
+def compare_by_force(seeds: range, patch: pytest.MonkeyPatch) -> int:
+    """Prices find what brute force finds; how many problems had an answer."""
+    patch.setattr(losses, "MOST_COPIED", -1)
+    found = 0
+    for seed in seeds:
+        problem = some_losses(seed)
+        least, told = by_force(problem), objective(problem)
+        assert told == (least and pytest.approx(float(least), rel=3e-6)), f"seed {seed}"
+        found += least is not None
+    return found
+
+
+def test_prices_find_what_brute_force_finds(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert compare_by_force(range(25), monkeypatch) >= 15
+
+
+@pytest.mark.slow
+def test_prices_find_what_brute_force_finds_hundreds_of_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert compare_by_force(range(25, 300), monkeypatch) >= 170
+
+
+def test_sums_of_nodes_that_only_parts_of_nodes_could_do_with_are_left_behind(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Half a node for each class would do on every offer; a whole one for each is needed, and two offers of three."""
+    monkeypatch.setattr(losses, "MOST_COPIED", -1)
+    names = ("o0", "o1", "o2")
+    problem = Problem(
+        offers=tuple(offer(n, usd, 2) for n, usd in zip(names, ("1", "1.1", "1.3"), strict=True)),
+        configurations=("a", "b"),
+        classes=demands(x=0.4, y=0.4),
+        columns=tuple(column(n, c, **{w: 1.0}) for n in names for c, w in (("a", "x"), ("b", "y"))),
+        losses=(ANY_OFFER,),
+        gap=0.0,
+    )
+    outcome = solve(problem, effort=EXACTLY)
+    assert isinstance(outcome, Solution)
+    assert {pool.offer: pool.nodes for pool in outcome.pools if pool.configuration == "a"} == {
+        "o0": 1,
+        "o1": 1,
+    }
+    assert outcome.objective == pytest.approx(4.2)
+    assert outcome.bound == pytest.approx(4.2, rel=1e-6)
 
 
 def dozens(mode: Mode = Mode.MIN_COST) -> Problem:
