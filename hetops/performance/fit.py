@@ -74,7 +74,7 @@ PARAMETERS: tuple[Parameter, ...] = (
         "sequence", 0.4, vllm_old=40e-6, vllm_new=3e-6, sglang=5e-6, trtllm_old=3e-6, trtllm_mid=2e-6,
         trtllm_new=2e-6, tgi=40e-6, llamacpp=3e-6, layers=3e-6,
     ),
-    *_each("all_reduce", 0.5, nvlink=10e-6, infinity_fabric=20e-6, pcie=40e-6),
+    *_each("all_reduce", 0.5, nvlink=10e-6, infinity_fabric=20e-6, infinity_fabric_new=20e-6, pcie=40e-6),
     Parameter(name="link", start=0.45, spread=0.3),
     Parameter(name="host_link", start=12.5e9, spread=1.0),
     Parameter(name="hop", start=60e-6, spread=0.5),

@@ -169,7 +169,8 @@ def _vendor(p: Physics, values: Values, name: str) -> Floats:
 
 
 def _latency(p: Physics, values: Values) -> Floats:
-    fast = np.where(p.amd, values["all_reduce.infinity_fabric"], values["all_reduce.nvlink"])
+    fabric = np.where(p.tuned, values["all_reduce.infinity_fabric_new"], values["all_reduce.infinity_fabric"])
+    fast = np.where(p.amd, fabric, values["all_reduce.nvlink"])
     found: Floats = np.where(p.fast_link, fast, values["all_reduce.pcie"])
     return found
 

@@ -246,6 +246,15 @@ def test_products_of_few_rows_are_no_faster_on_a_larger_amd_chip_with_old_softwa
         assert found.prefill[0] / found.prefill[1] == pytest.approx(2.0)
 
 
+def test_all_reduces_of_amd_s_software_of_today_are_not_those_of_2024() -> None:
+    asked = [replace(one, tensor_parallel=8) for one in (old("MI300X"), replica("MI300X", Precision.BF16))]
+    layers, values = CATALOG.model("llama-3.1-8b").layers, calibration().values
+    then, today = terms(physics(asked), values).step_link / (2 * layers)
+    assert then == pytest.approx(values["all_reduce.infinity_fabric"])
+    assert today == pytest.approx(values["all_reduce.infinity_fabric_new"])
+    assert values["all_reduce.nvlink"] < today < then
+
+
 @pytest.mark.parametrize(("gpu", "slower"), [("A100-80GB-PCIe", True), ("RTX4090", False), ("GB10", False)])
 def test_llama_cpp_reads_weights_from_hbm_at_a_share_of_its_own(gpu: str, slower: bool) -> None:
     like_others = replica(gpu, Precision.BF16)
