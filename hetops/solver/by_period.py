@@ -3,9 +3,10 @@
 What ties them is priced instead of enforced (Lagrangian relaxation of the rows between windows): each window is then a
 small problem of its own, and their bounds add up to one for all, whatever the prices. Every fleet that was found for a
 window is kept (`fleets.py`): the best sequence of them, made better period by period (`neighbours.py`), is the answer,
-and the next prices are those at which they promise the best bound. Windows begin as single periods. Where prices cannot
-prove enough, two neighbouring windows become one where that promises most, within which starts count in full. Columns
-that only their offers tell apart make a line: their starts are worth the same part of what they cost.
+and the next prices are those at which they promise the best bound, near those that proved most. Where prices cannot prove
+enough, all cheap fleets of each window are counted (`every.py`), until no sequence of these and others costs less than
+what is to be proven (`census.py`). Columns that only their offers tell apart make a line: their starts are worth the
+same part of what they cost.
 
 Decides how to search; knows the rows only as numbers.
 """
@@ -15,12 +16,14 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from itertools import product, zip_longest
+from itertools import zip_longest
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hetops.solver import highs
+from hetops.solver.census import Census, Taken, census_of_known
+from hetops.solver.every import below
 from hetops.solver.fleets import Fleets, Prices
 from hetops.solver.formulate import Formulation
 from hetops.solver.frame import Block, Frame, kinds
@@ -34,10 +37,13 @@ from hetops.solver.terms import Billing
 from hetops.solver.windows import LEAST_SECONDS, ROUNDING, Integers, Ties, Windows, cost_of, first, improved
 
 WORTH_PROVING = 0.5
-"""Where no prices can prove enough, windows join once better prices promise less than this part of what is missing then."""
+"""Where no prices can prove enough, fleets are counted once better prices promise less than this part of what is missing then."""
 
 STEP = 0.5
-"""How far the next prices go from those that proved most towards those that promise most."""
+"""How far the next prices of ties other than starts go from those that proved most towards those that promise most."""
+
+CALM = 0.3
+"""Part of what is missing that prices of starts must promise more where all of them move."""
 
 FIRST_REACH = 0.2
 """How far the next prices of ties other than starts may be from the last, in parts of their mean."""
@@ -57,23 +63,14 @@ MIXED_EVERY = 3
 LEAST_INTEGERS = 200
 """Whole numbers below which the model as a whole is searched at once."""
 
-PART_OF_GAP = 0.2
-"""Each window is searched to this part of the gap wanted of all."""
-
-MOST_JOINED = 8
-"""Fleets of each of two windows that are joined to fleets of both; the time that it takes grows with its square."""
-
-MOST_WEIGHED = 40
-"""Fleets of each of two windows by which it is told what joining them might prove."""
-
-WORTH_JOINING = 0.8
-"""Windows join where that may prove this part of the most that any two may, or more."""
-
-TIME_GROWS = 3
-"""A window takes about so many powers of its length to search."""
+WORTH_COUNTING = 0.2
+"""Part of what is missing that fleets must be able to prove, with starts between them in full, for all of them to be counted."""
 
 PART_OF_TIME = 0.2
 """Of the time that is left: what one search among the fleets of all windows may take."""
+
+PART_OF_GAP = 0.2
+"""Each window is searched to this part of the gap wanted of all."""
 
 
 def separable(formulation: Formulation) -> bool:
@@ -200,49 +197,39 @@ class _Reached:
     prices: Floats
     """By tie."""
     bounds: Floats
-    """By window, at those prices; nothing where the bound comes from elsewhere."""
+    """By window, at those prices; nothing before any were proven."""
+    priced: float
+    """What these bounds and what is loose come to."""
     bound: float
+    """What is proven, by these prices or otherwise."""
     values: Floats
     cost: float
     bold: float = 1.0
     """How far the next prices may be from these, and how coarsely what they prove is searched for."""
     near: int = 0
     """How many neighbouring windows were made better together without a better answer."""
+    counted: bool = False
+    """Whether all fleets that may matter at the prices are known."""
 
     def proven(self, bounds: Floats, loose: float, prices: Floats) -> _Reached:
         """With what was proven at some prices, if it is more."""
         bound = float(bounds.sum()) + loose
-        if bound <= self.bound:
+        if bound <= self.priced:
             return replace(self, bold=self.bold * LESS_BOLD)
         return replace(
-            self, bound=bound, bounds=bounds, prices=prices, bold=min(self.bold * BOLDER, MOST_BOLD)
+            self,
+            bound=max(self.bound, bound),
+            priced=bound,
+            bounds=bounds,
+            prices=prices,
+            bold=min(self.bold * BOLDER, MOST_BOLD),
+            counted=False,
         )
 
     def having(self, values: Floats) -> _Reached:
         """With an answer, if it is better."""
         cost = cost_of(self.windows.model.cost, values)
         return replace(self, values=values, cost=cost) if cost < self.cost * (1 - ROUNDING) else self
-
-    def joined(self, firsts: list[int]) -> _Reached:
-        """With longer windows, whose fleets are joined out of those that are best for each at the prices."""
-        windows, made_of = self.windows.joined(firsts)
-        fleets = windows.no_fleets
-        for window, parts in enumerate(made_of):
-            if len(parts) == 1:
-                fleets.by_nodes[window].update(self.fleets.by_nodes[parts[0]])
-                continue
-            for choice in product(*(self.fleets.cheapest(w, self.prices, MOST_JOINED) for w in parts)):
-                values = np.zeros(len(windows.model.cost))
-                for w, fleet in zip(parts, choice, strict=True):
-                    values[self.windows.members[w]] = fleet.values
-                windows.keep(window, windows.with_starts(values)[windows.members[window]], fleets)
-        windows.keep_all(self.values, fleets)
-        bounds = (
-            np.array([self.bounds[list(parts)].sum() for parts in made_of])
-            if len(self.bounds)
-            else self.bounds
-        )
-        return replace(self, windows=windows, fleets=fleets, bounds=bounds, bold=1.0)
 
     def told_prices(self, unit: float) -> dict[object, float]:
         """The prices of ties between windows by what these limit, in units of the objective that are worth so much each."""
@@ -296,6 +283,7 @@ class _Rounds:
             fleets=fleets,
             prices=prices,
             bounds=np.empty(0),
+            priced=-INFINITY,
             bound=max(relaxed.bound, known.usd_per_hour / unit),
             values=np.empty(0),
             cost=INFINITY,
@@ -317,7 +305,7 @@ class _Rounds:
         seconds = self.patience.left * PART_OF_TIME
         seconds = seconds if reached.cost < INFINITY else max(seconds, LEAST_SECONDS)
         answer = highs.glance(few, gap=self.gap * PART_OF_GAP, limit_seconds=seconds)
-        return self._taken(reached, answer)
+        return self._having(reached, answer)
 
     def better(self, reached: _Reached) -> Iterator[_Reached]:
         """Ever further, until the gap is reached, or nothing is left to prove, or no time."""
@@ -338,23 +326,23 @@ class _Rounds:
             further = None if self.is_close(reached) else self._further(reached)
 
     def _further(self, reached: _Reached) -> _Reached | None:
-        """With more proven: at better prices, or with longer windows; None where neither is left, or no time."""
+        """With more proven: at better prices, or by counting fleets; None where neither is left, or no time."""
         promising = self._promising(reached)
         if promising is None:
             return None
-        firsts = [] if self._worth_proving(reached, promising) else self._worth_joining(reached)
-        if firsts:
-            return self._joined(reached, firsts)
-        if promising.promised - reached.bound <= ROUNDING * abs(reached.cost):
+        if not self._worth_proving(reached, promising) and not reached.counted:
+            return self._counted(reached)
+        if promising.promised - reached.priced <= ROUNDING * abs(reached.cost):
             return None
-        step = STEP * min(reached.bold, 1.0)
+        step = 1.0 if reached.windows.tied_by_starts_alone else STEP * min(reached.bold, 1.0)
         return self._proven(reached, reached.prices + step * (promising.of_rows - reached.prices))
 
     def _promising(self, reached: _Reached) -> Prices | None:
         """The best prices by the fleets known; those of ties other than starts not far away."""
         others = abs(reached.prices[~reached.windows.ties.count_starts])
         reach = FIRST_REACH * reached.bold * (float(others.sum()) / max(len(others), 1) or 1.0)
-        return reached.fleets.prices(reached.prices, reach, self.patience.left)
+        calm = CALM * (reached.cost - max(reached.priced, 0.0))
+        return reached.fleets.prices(reached.prices, reach, self.patience.left, calm)
 
     def whole(self, reached: _Reached) -> _Reached:
         """With what the whole model says in the time that is left, where windows cannot prove enough."""
@@ -367,9 +355,9 @@ class _Rounds:
             limit_seconds=self.patience.left,
             on_interrupt=OnInterrupt.TAKE_BEST,
         )
-        return replace(self._taken(reached, answer), bound=max(reached.bound, answer.bound))
+        return replace(self._having(reached, answer), bound=max(reached.bound, answer.bound))
 
-    def _taken(self, reached: _Reached, answer: Answer) -> _Reached:
+    def _having(self, reached: _Reached, answer: Answer) -> _Reached:
         """With an answer to the whole model, if there is one and it is better."""
         if not answer.found:
             return reached
@@ -421,7 +409,7 @@ class _Rounds:
             limit_seconds=self.patience.left * PART_OF_TIME,
             on_interrupt=OnInterrupt.TAKE_BEST,
         )
-        return self._taken(reached, answer)
+        return self._having(reached, answer)
 
     def _polished(self, reached: _Reached) -> _Reached:
         """With a better answer for one window after another, while the nodes of all others stay.
@@ -486,48 +474,53 @@ class _Rounds:
         windows.keep(window, answer.values, fleets)
         return answer.bound
 
+    def _counted(self, reached: _Reached) -> _Reached:
+        """With what all fleets prove that may matter at the prices, ever more of them as long as that proves too little."""
+        counted, loose = replace(reached, counted=True), reached.priced - float(reached.bounds.sum())
+        missing = reached.cost * (1 - self.gap) - reached.priced
+        possible = census_of_known(reached.fleets, reached.prices).least()[0] + loose - reached.priced
+        if possible < WORTH_COUNTING * missing:
+            return counted
+        census = Census.of(reached.fleets, reached.prices, reached.bounds)
+        more = np.full(reached.windows.count, min(missing, possible) / reached.windows.count)
+        while True:
+            least, unknown = census.least()
+            counted = replace(counted, bound=max(counted.bound, least + loose))
+            if self.is_close(counted) or not unknown:
+                return counted
+            for window in unknown:
+                taken = self._taken(counted, window, more[window])
+                if taken is None:
+                    return counted
+                census = census.having(window, taken)
+            more[list(unknown)] *= 2
+            counted = self._answered(counted)
+
+    def _taken(self, reached: _Reached, window: int, more: float) -> Taken | None:
+        """The census of a window, up to so much more than its bound; those of its fleets that are whole are kept."""
+        windows, members = reached.windows, reached.windows.members[window]
+        up_to = reached.bounds[window] + more
+        model = replace(windows.parts[window], cost=windows.costs(reached.prices)[members])
+        found = below(model, windows.lines_in(members, windows.periods(window)), up_to, self.patience)
+        if found is None:
+            return None
+        for point in found:
+            off = abs(point.values - point.values.round())[model.integer]
+            if off.max(initial=0.0) <= ROUNDING:
+                windows.keep(window, point.values, reached.fleets)
+        ties = np.zeros((len(found), len(reached.fleets.between)))
+        for row, point in zip(ties, found, strict=True):
+            row[:] = windows.ties_of(window, point.values)[reached.fleets.between]
+        return Taken(up_to=up_to, costs=np.array([point.cost for point in found]), ties=ties)
+
     def _worth_proving(self, reached: _Reached, promising: Prices) -> bool:
-        """Whether better prices may prove enough, or at least more than longer windows would in the same time."""
-        left = promising.promised - reached.bound
+        """Whether better prices may prove enough, or at least more than counting fleets would in the same time."""
+        left = promising.promised - reached.priced
         beyond = reached.cost - promising.promised
-        if left <= self.gap * PART_OF_GAP * abs(reached.cost) or reached.bold <= STUCK:
+        stuck = reached.bold <= STUCK and not reached.windows.tied_by_starts_alone
+        if left <= self.gap * PART_OF_GAP * abs(reached.cost) or stuck:
             return False  # No more than what single searches leave open, or nothing was better near the best prices.
         return beyond <= self.gap * abs(reached.cost) or left > beyond * WORTH_PROVING
-
-    def _worth_joining(self, reached: _Reached) -> list[int]:
-        """Windows to join with those after them, as many as may prove what is missing; those that prove most for their length."""
-        windows, fleets = reached.windows, reached.fleets
-        if windows.count == 1 or not len(reached.bounds):
-            return []
-        gains = np.array([fleets.gain(w, reached.prices, MOST_WEIGHED) for w in range(windows.count)])
-        lengths = np.bincount(windows.window_of)
-        worth = gains / (lengths + np.roll(lengths, 1)) ** TIME_GROWS
-        missing = reached.cost * (1 - self.gap) - reached.bound
-        chosen: list[int] = []
-        taken: set[int] = set()
-        for window in (int(w) for w in np.argsort(-worth)):
-            pair = {window, (window - 1) % windows.count}
-            promised = sum(gains[(w + 1) % windows.count] for w in chosen)
-            enough = promised > missing or worth[window] < worth.max() * WORTH_JOINING
-            if gains[window] <= ROUNDING * abs(reached.cost) or (chosen and enough):
-                break
-            if not pair & taken:
-                chosen.append((window - 1) % windows.count)
-                taken |= pair
-        return chosen
-
-    def _joined(self, reached: _Reached, firsts: list[int]) -> _Reached | None:
-        """With longer windows, and what is proven with them at the same prices; None in no time."""
-        longer = reached.joined(firsts)
-        windows, before = longer.windows, longer.bounds.sum()
-        costs, bounds = windows.costs(longer.prices), longer.bounds.copy()
-        known = {own.tobytes() for own in reached.windows.members}
-        for window in (w for w, own in enumerate(windows.members) if own.tobytes() not in known):
-            bound = self._bound(longer, window, costs, longer.prices)
-            if bound is None:
-                return None
-            bounds[window] = max(bounds[window], bound)
-        return replace(longer, bounds=bounds, bound=longer.bound + float(bounds.sum() - before))
 
 
 def _prices(windows: Windows, found: Floats) -> Floats:

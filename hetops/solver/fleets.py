@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from hetops.solver import highs
+from hetops.solver import highs, ring
 from hetops.solver.matrix import INFINITY, Floats, MatrixModel
 
 MOST_FLEETS = 120
@@ -137,11 +137,10 @@ class Fleets:
         """
         priced = np.zeros_like(prices)
         priced[self.between[self.others]] = prices[self.between[self.others]]
-        choices = [self.cheapest(t, priced, MOST_FLEETS) for t in range(self.periods)]
+        choices = [self.cheapest(t, prices, MOST_FLEETS) for t in range(self.periods)]
         steps = [self.starts(choices[t - 1], choices[t], t) for t in range(self.periods)]
         own = [np.array([self.cost_at(fleet, priced) for fleet in found]) for found in choices]
-        rounds = [self._round(steps, own, first) for first in range(len(choices[0]))]
-        _, path = min(rounds, key=lambda found: found[0])
+        _, path = ring.cheapest(own, steps)
         return [found[k] for found, k in zip(choices, path, strict=True)]
 
     def starts(self, before: list[Fleet], after: list[Fleet], period: int) -> Floats:
@@ -152,37 +151,15 @@ class Fleets:
         costs = [np.maximum(was + ties, 0.0) @ self.start_costs[rows] for ties in now]
         return np.array(costs).T
 
-    def gain(self, period: int, prices: Floats, most: int) -> float:
-        """How much more might be proven if the starts before a window were counted in full, by the fleets known."""
-        before, after = (self.cheapest(t, prices, most) for t in ((period - 1) % self.periods, period))
-        own = [np.array([self.cost_at(fleet, prices) for fleet in found]) for found in (before, after)]
-        rows = self.between[self.period_of == period]
-        priced = [np.array([(prices * f.ties)[rows].sum() for f in found]) for found in (before, after)]
-        counted = (own[0] + priced[0])[:, None] + (own[1] + priced[1])[None, :]
-        return float((counted + self.starts(before, after, period)).min() - own[0].min() - own[1].min())
-
-    def _round(self, steps: list[Floats], own: list[Floats], first: int) -> tuple[float, list[int]]:
-        """The cheapest sequence that begins with one fleet: its cost and its place in each window."""
-        reached = np.full(len(own[0]), INFINITY)
-        reached[first] = own[0][first]
-        back: list[NDArray[np.int64]] = []
-        for step, costs in zip(steps[1:], own[1:], strict=True):
-            ways = reached[:, None] + step
-            back.append(ways.argmin(axis=0))
-            reached = ways.min(axis=0) + costs
-        closed = reached + steps[0][:, first]
-        path = [int(closed.argmin())]
-        for best in reversed(back):
-            path.append(int(best[path[-1]]))
-        return float(closed.min()), path[::-1]
-
-    def prices(self, before: Floats, reach: float, limit_seconds: float) -> Prices | None:
+    def prices(self, before: Floats, reach: float, limit_seconds: float, calm: float = 0.0) -> Prices | None:
         """Prices of all ties, at which the fleets known so far promise the best bound (Dantzig-Wolfe's master).
 
         A start's is between minus what it costs and 0; others go no further than `reach` from what they were `before`.
-        Those of ties that no fleet is in stay. None where the time did not suffice.
+        Those of ties that no fleet is in stay. Where all starts are worth another part of what they cost, the bound has to
+        be better by `calm`: without it many prices are as good as the best, most of them far away. None where the time did
+        not suffice.
         """
-        master = _Master.of(self, before[self.between], reach)
+        master = _Master.of(self, before[self.between], reach, calm)
         answer = highs.run(master.model, limit_seconds=limit_seconds)
         if answer.status is not highs.Status.OPTIMAL:
             return None
@@ -191,7 +168,7 @@ class Fleets:
         still = self.others.copy()
         still[self.others] = ~master.others[self.others]
         worth = self.loose.worth(np.where(still, before[self.between], 0.0)[self.others])
-        promised = answer.objective + worth
+        promised = answer.objective + worth + calm * master.moved(prices[self.between])
         return Prices(of_rows=prices, promised=promised, mixed=self._mixed(answer.values))
 
     def _mixed(self, parts: Floats) -> tuple[tuple[Fleet, ...], ...]:
@@ -215,8 +192,11 @@ class _Master:
     """By tie: whether some fleet is in it and it counts no starts."""
 
     @classmethod
-    def of(cls, fleets: Fleets, before: Floats, reach: float) -> _Master:
-        """Its rows: starts of each line that moves, other ties, what is loose alone, and one a window."""
+    def of(cls, fleets: Fleets, before: Floats, reach: float, calm: float) -> _Master:
+        """Its rows: starts of each line that moves, other ties, what is loose alone, and one a window.
+
+        Starts may be a little more or less than they are, at the prices before: so these move only where that promises more.
+        """
         known = [(t, fleet) for t, found in enumerate(fleets.by_nodes) for fleet in found.values()]
         ties = np.array([fleet.ties[fleets.between] for _, fleet in known])
         kind_of = np.unique(fleets.alike, return_inverse=True)[1]
@@ -231,12 +211,16 @@ class _Master:
         starts, free, more = int(moving.sum()), len(loose.model.cost), int(others.sum())
         own = np.zeros((len(loose.model.row_lower), free))
         own[loose.model.row_of, loose.model.row_indices] = loose.model.row_values
-        unit = np.eye(more)
+        unit, line = np.eye(more), np.eye(starts)
+        part = np.divide(before, fleets.start_costs, out=np.zeros_like(before), where=fleets.start_costs > 0)
+        at = np.zeros(together.shape[1])
+        at[kind_of] = part
+        at = at[moving]
         blocks = (
-            (worth[:, moving].T, -np.eye(starts), None, None, None),
-            (ties[:, others].T, None, loose.in_ties, unit, -unit),
-            (None, None, own, None, None),
-            (of_window, None, None, None, None),
+            (worth[:, moving].T, -line, None, None, None, line, -line),
+            (ties[:, others].T, None, loose.in_ties, unit, -unit, None, None),
+            (None, None, own, None, None, None, None),
+            (of_window, None, None, None, None, None, None),
         )
         matrix = _of_blocks(blocks)
         cost = (
@@ -245,18 +229,35 @@ class _Master:
             loose.model.cost,
             before[others] + reach,
             reach - before[others],
+            at,
+            -at,
         )
         nothing, slack = np.zeros(len(known) + starts), np.zeros(2 * more)
         one = np.ones(fleets.periods)
         model = replace(
             _dense(matrix),
             cost=np.concatenate(cost),
-            lower=np.concatenate((nothing, loose.model.lower, slack)),
-            upper=np.concatenate((nothing + INFINITY, loose.model.upper, slack + INFINITY)),
+            lower=np.concatenate((nothing, loose.model.lower, slack, np.zeros(2 * starts))),
+            upper=np.concatenate(
+                (
+                    nothing + INFINITY,
+                    loose.model.upper,
+                    slack + INFINITY,
+                    np.full(2 * starts, calm / max(starts, 1)),
+                )
+            ),
             row_lower=np.concatenate((np.full(starts, -INFINITY), loose.lower, loose.model.row_lower, one)),
             row_upper=np.concatenate((np.zeros(starts), loose.upper, loose.model.row_upper, one)),
         )
         return cls(model=model, fleets=fleets, before=before, kind_of=kind_of, moving=moving, others=others)
+
+    def moved(self, prices: Floats) -> float:
+        """By what part of what they cost starts are worth another, the mean of the lines that move."""
+        costs = self.fleets.start_costs
+        parts = np.divide(abs(prices - self.before), costs, out=np.zeros_like(costs), where=costs > 0)
+        of_lines = np.zeros(len(self.moving))
+        of_lines[self.kind_of] = parts
+        return float(of_lines[self.moving].sum()) / max(int(self.moving.sum()), 1)
 
     def prices(self, duals: Floats) -> Floats:
         """Of the ties between windows."""

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import highspy
 import numpy as np
+from numpy.typing import NDArray
 
 from hetops.errors import HetopsError
-from hetops.solver.matrix import Floats, MatrixModel
+from hetops.solver.matrix import INFINITY, Floats, MatrixModel
 from hetops.solver.patience import stopped
 
 NAME = f"HiGHS {highspy.HIGHS_VERSION_MAJOR}.{highspy.HIGHS_VERSION_MINOR}.{highspy.HIGHS_VERSION_PATCH}"
@@ -182,6 +183,50 @@ class _Quiet(highspy.Highs):  # type: ignore[misc]  # highspy has no types
     def enableCallbacks(self) -> None:  # noqa: N802 - the name is highspy's
         self.silent()
         super().enableCallbacks()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Vertex:
+    """The best answer to a linear model within some bounds."""
+
+    values: Floats
+    reduced: Floats
+    """By variable: what one more of it costs; of one at its upper bound, what one less saves is minus that."""
+    objective: float
+
+
+class Hot:
+    """A linear model that is solved again and again within other bounds, each time from where the last one ended."""
+
+    def __init__(self, model: MatrixModel, cutoff: float) -> None:
+        """For answers that cost less than `cutoff`; whole numbers need not be whole."""
+        self._solver, self._cutoff = _Quiet(), cutoff
+        options = {
+            **_options(0.0, INFINITY),
+            "presolve": "off",
+            "solver": "simplex",
+            "objective_bound": cutoff,
+        }
+        for option, value in options.items():
+            self._solver.setOptionValue(option, value)
+        self._solver.passModel(_lp(replace(model, integer=np.zeros_like(model.integer))))
+
+    def within(self, variables: NDArray[np.int64], lower: Floats, upper: Floats) -> Vertex | None:
+        """The best answer with these bounds of some variables, others as they were; None where none costs less.
+
+        Raises:
+            HetopsError: the solver failed in a way that says nothing of the model.
+        """
+        self._solver.changeColsBounds(len(variables), variables.astype(np.int32), lower, upper)
+        self._solver.run()
+        status = self._solver.getModelStatus()
+        if status == highspy.HighsModelStatus.kObjectiveBound or _status(self._solver) is Status.INFEASIBLE:
+            return None
+        objective = float(self._solver.getInfo().objective_function_value)
+        if objective >= self._cutoff:
+            return None
+        found = self._solver.getSolution()
+        return Vertex(values=np.array(found.col_value), reduced=np.array(found.col_dual), objective=objective)
 
 
 def _search(solver: highspy.Highs, on_interrupt: OnInterrupt) -> None:

@@ -36,7 +36,7 @@ class Neighbourhood:
         """In which the nodes of these periods may change."""
         free = _free(windows, periods)
         stays = np.where(free, 0.0, values)
-        variables = np.flatnonzero(free & ~_full(windows.model, free, stays))
+        variables = np.flatnonzero(free & ~full(windows.model, free, stays))
         return cls(
             windows=windows,
             stays=stays,
@@ -80,7 +80,7 @@ def _free(windows: Windows, periods: Integers) -> NDArray[np.bool_]:
     return free
 
 
-def _full(model: MatrixModel, free: NDArray[np.bool_], stays: Floats) -> NDArray[np.bool_]:
+def full(model: MatrixModel, free: NDArray[np.bool_], stays: Floats) -> NDArray[np.bool_]:
     """What must be nothing, for it is in a row in which what stays leaves no room: shares on columns without nodes."""
     rows, of = model.row_of, free[model.row_indices]
     makes_room = np.bincount(rows[of & (model.row_values < 0)], minlength=len(model.row_lower)) > 0

@@ -7,7 +7,6 @@ window is searched; what the ties cost, and how long the windows are, others dec
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -118,37 +117,6 @@ class Windows:
         inside = np.isin([self.period_of[line[0]] for line in self.lines], periods)
         return tuple(np.searchsorted(variables, self.lines[k]) for k in np.flatnonzero(inside))
 
-    def joined(self, firsts: Collection[int]) -> tuple[Windows, tuple[tuple[int, ...], ...]]:
-        """Each of some windows and the one after it as one, and which windows each is made of; no window is in two pairs."""
-        first_of = np.arange(self.count)
-        for first in firsts:
-            first_of[(first + 1) % self.count] = first
-        made_of = tuple(
-            (
-                int(first),
-                *(w for w in ((int(first) + 1) % self.count,) if first_of[w] == first and w != first),
-            )
-            for first in np.unique(first_of)
-        )
-        window_of = np.searchsorted(np.unique(first_of), first_of)[self.window_of]
-        found = [
-            (self.members[of[0]], self.parts[of[0]]) if len(of) == 1 else self._joint(window_of, window)
-            for window, of in enumerate(made_of)
-        ]
-        members, parts = zip(*found, strict=True)
-        return replace(self, window_of=window_of, members=members, parts=parts), made_of
-
-    def _joint(self, window_of: Integers, window: int) -> tuple[Integers, MatrixModel]:
-        """The variables of a window, with the starts within it, and its model."""
-        inner = self.ties.within(window_of)
-        inner[inner] = window_of[self.ties.period[inner]] == window
-        mine = np.isin(self.period_of, np.flatnonzero(window_of == window))
-        mine[self.ties.started[inner]] = True
-        members = np.flatnonzero(mine)
-        return members, part(
-            _with_ties(self.model, self.ties, inner), members, np.zeros(len(self.model.cost))
-        )
-
     @property
     def no_fleets(self) -> Fleets:
         """To be added to."""
@@ -180,12 +148,14 @@ class Windows:
         members = self.members[window]
         whole = self.model.integer[members]
         own = np.where(whole, own.round(), own)
+        cost, ties = cost_of(self.model.cost[members], own), self.ties_of(window, own)
+        fleets.add(window, own[whole], Fleet(values=own, cost=cost, ties=ties))
+
+    def ties_of(self, window: int, own: Floats) -> Floats:
+        """What an answer for a window adds to each tie."""
         alone = np.zeros(len(self.model.cost))
-        alone[members] = own
-        ties = self.model.rows_of(alone)[self.ties.rows]
-        fleets.add(
-            window, own[whole], Fleet(values=own, cost=cost_of(self.model.cost[members], own), ties=ties)
-        )
+        alone[self.members[window]] = own
+        return self.model.rows_of(alone)[self.ties.rows]
 
     def keep_all(self, values: Floats, fleets: Fleets) -> None:
         """An answer for all periods as one for each window."""
