@@ -39,7 +39,7 @@ def relaxations(
     front = Front(bands=Bands.of(fixed))
     servable = not unservable_classes(fixed)
     found = [
-        *(r for limit in (_limits(fixed) if servable else ()) for r in _lifted(front, limit, each)),
+        *(r for limit in (_limits(front) if servable else ()) for r in _lifted(front, limit, each)),
         *(trials.more_assumed(fixed, each) if servable else ()),
         *(trials.less_kept(fixed, each) if servable else ()),
         *(trials.later_deadlines(fixed, each) if servable else ()),
@@ -80,8 +80,9 @@ def _percent(relaxation: Relaxation) -> str:
     )
 
 
-def _limits(problem: Problem) -> Iterator[Limit]:
+def _limits(front: Front) -> Iterator[Limit]:
     """Limits worth lifting: budgets and pools always, stocks and quotas by how scarce the relaxation finds them."""
+    problem = front.bands.problem
     if problem.budget_usd_per_hour is not None:
         yield Limit(kind=LimitKind.BUDGET)
     if problem.max_pools is not None:
@@ -89,9 +90,10 @@ def _limits(problem: Problem) -> Iterator[Limit]:
     yield from lift.limits_of_terms(problem)
     for provider in sorted(problem.provider_budgets_usd_per_hour):
         yield Limit(kind=LimitKind.PROVIDER_BUDGET, subject=provider)
-    prices = scarcity_prices(replace(problem, mode=Mode.MAX_THROUGHPUT))
-    worth = {o.id: prices.stock.get(o.id, 0.0) * max(problem.max_nodes(o), 1) for o in problem.offers}
-    stocks = [(worth[o.id], Limit(kind=LimitKind.STOCK, subject=o.id)) for o in problem.offers]
+    seen = front.bands.searched  # of equal offers in line the cheapest stands for the stock of all
+    prices = scarcity_prices(replace(seen, mode=Mode.MAX_THROUGHPUT))
+    worth = {o.id: prices.stock.get(o.id, 0.0) * max(seen.max_nodes(o), 1) for o in seen.offers}
+    stocks = [(usd, Limit(kind=LimitKind.STOCK, subject=offer)) for offer, usd in worth.items()]
     quotas = [
         (prices.quota.get(g.id, 0.0) * float(g.limit), Limit(kind=LimitKind.QUOTA, subject=g.id))
         for g in problem.quota_groups
