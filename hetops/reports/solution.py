@@ -9,7 +9,7 @@ from hetops.domain import codec
 from hetops.reports import quantities as q
 from hetops.solver.certify import CHECKS, CHECKS_OF_TERMS
 from hetops.solver.problem import Mode, Problem
-from hetops.solver.solution import Ended, Solution, SolvedShare
+from hetops.solver.solution import Ended, Solution, SolvedPool, SolvedShare
 
 
 def as_json(solution: Solution) -> dict[str, Any]:
@@ -46,7 +46,7 @@ def _fleet(solution: Solution) -> str:
     headers = ("offer", "configuration", "nodes", "replicas", "$/hour", "load")
     rows = [
         (
-            pool.offer,
+            _offers(pool),
             pool.configuration,
             str(pool.nodes) if pool.least_nodes is None else f"{pool.least_nodes}-{pool.nodes}",
             str(pool.nodes * pool.replicas_per_node),
@@ -57,6 +57,12 @@ def _fleet(solution: Solution) -> str:
     ]
     total = f"Total {q.usd_both(solution.usd_per_hour)} (730 h)"
     return "\n".join((q.table(headers, rows, right=(2, 3, 4, 5)), *_beside_nodes(solution), total))
+
+
+def _offers(pool: SolvedPool) -> str:
+    """The pool's offer, and what goes with each of its nodes: `h100 + 2 l40s`."""
+    also = (f" + {n // pool.nodes} {offer}" for offer, n in pool.also.items())
+    return pool.offer + "".join(also)
 
 
 def _beside_nodes(solution: Solution) -> Iterator[str]:
@@ -82,7 +88,7 @@ def _periods(solution: Solution) -> str:
             period.name,
             q.rate(period.requests_per_second),
             q.usd(period.usd_per_hour),
-            ", ".join(f"{pool.nodes} {pool.configuration} on {pool.offer}" for pool in period.pools)
+            ", ".join(f"{pool.nodes} {pool.configuration} on {_offers(pool)}" for pool in period.pools)
             or "none",
         )
         for period in solution.periods

@@ -119,7 +119,7 @@ def _proven(question: Problem, period: SolvedPeriod) -> Proven:
 
 def _answer(question: Problem, whole: Solution, period: SolvedPeriod, proven: Proven) -> Solution:
     unknown = {offer.id for offer in question.offers if offer.max_nodes is None}
-    rented = {p.offer for p in period.pools} | {r.offer for r in period.rentals}
+    rented = {o for p in period.pools for o in p.rented} | {r.offer for r in period.rentals}
     return Solution(
         mode=whole.mode,
         problem_digest=codec.digest(question),

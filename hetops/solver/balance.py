@@ -76,11 +76,11 @@ def balance(problem: Problem, nodes: Mapping[Key, int]) -> Balance:
 
 
 def _fleet(problem: Problem, nodes: Mapping[Key, int]) -> _Fleet:
-    usable = {offer.id: float(problem.usable(offer)) for offer in problem.offers}
     used = sorted((c for c in problem.columns if nodes.get(c.key, 0) > 0), key=lambda c: c.key)
     classes = tuple(sorted((c for c in problem.classes if c.requests_per_second > 0), key=lambda c: c.name))
+    usable = problem.usable(used)
     return _Fleet(
-        pools=tuple((column, nodes[column.key] * usable[column.offer]) for column in used),
+        pools=tuple((column, nodes[column.key] * float(usable[column.key])) for column in used),
         classes=classes,
         pairs=tuple(
             (j, w) for j, c in enumerate(used) for w, of in enumerate(classes) if c.rate(of.name) > 0

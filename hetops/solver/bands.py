@@ -96,7 +96,7 @@ class Bands:
                 names[f"{_name_of(loss, place.id)}: {place.id}"] = f"{loss.id}: {place.id}"
         return replace(
             solution,
-            assumed_offers=tuple(sorted(unknown & {pool.offer for pool in solution.pools})),
+            assumed_offers=tuple(sorted(unknown & {o for pool in solution.pools for o in pool.rented})),
             losses=tuple(replace(one, name=names.get(one.name, one.name)) for one in solution.losses),
         )
 
@@ -117,7 +117,7 @@ class Bands:
 
     def _of(self, offers: tuple[PricedOffer, ...]) -> Problem:
         kept = {offer.id for offer in offers}
-        columns = tuple(column for column in self.problem.columns if column.offer in kept)
+        columns = tuple(column for column in self.problem.columns if column.offers <= kept)
         return replace(self.problem, offers=offers, columns=columns)
 
     def finer(self, solution: Solution) -> Bands:
@@ -127,7 +127,7 @@ class Bands:
         for stretch in solution.stretches:
             of_stretch: Counter[str] = Counter()
             for pool in stretch.pools:
-                of_stretch[pool.offer] += pool.nodes
+                of_stretch.update(pool.rented)
             nodes |= of_stretch
         return self.finer_by(nodes)
 
@@ -254,6 +254,8 @@ def _named(problem: Problem) -> Iterator[str]:
     yield from (one.offer for one in problem.migration.running) if problem.migration else ()
     for link in problem.links:
         yield from link.key
+    for column in problem.columns:
+        yield from column.offers if column.also else ()
 
 
 def _is_ordinary(offer: PricedOffer) -> bool:

@@ -16,6 +16,7 @@ from hetops.solver.frame import Frame, running
 from hetops.solver.highs import OnInterrupt
 from hetops.solver.matrix import INFINITY, Floats, MatrixModel
 from hetops.solver.patience import Patience
+from hetops.solver.problem import with_sharers
 from hetops.solver.start import Relaxed, Searched
 from hetops.solver.told import Told
 
@@ -50,10 +51,7 @@ def few(told: Told, used: NDArray[np.bool_]) -> Formulation:
     """
     base, runs = told.base, running(told.problem)
     kept = {c.key for c, use in zip(base.frame.columns, used, strict=True) if use or c.key in runs}
-    offers = {c.offer for c in told.problem.columns if c.key in kept}
-    columns = tuple(
-        c for c in told.problem.columns if c.key in kept or (c.offer in offers and c.parts_per_node > 1)
-    )
+    columns = with_sharers(told.problem.columns, kept)
     own = told.form(replace(told.problem, columns=columns or told.problem.columns[:1]))
     model = replace(own.model, cost=own.model.cost * (own.unit / base.unit))
     return replace(own, model=model, unit=base.unit)

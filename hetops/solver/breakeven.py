@@ -33,7 +33,7 @@ MOST_STEPS = 40
 
 def asked_about(case: Case) -> tuple[Good, ...]:
     """Services, offers of the fleet, and of each GPU type that is not in it the offer that comes nearest to being worth it."""
-    rented = {pool.offer for pool in case.solution.pools}
+    rented = {offer for pool in case.solution.pools for offer in pool.rented}
     used = [o for o in case.problem.offers if o.id in rented]
     price = _price_of_all(case.problem)
     nearest: dict[str, PricedOffer] = {}
@@ -46,7 +46,7 @@ def asked_about(case: Case) -> tuple[Good, ...]:
 
 def breakeven_of(case: Case, name: str, offers: frozenset[str]) -> tuple[Statement, ...]:
     """Of all offers that a name means: those of the fleet, then those that come nearest to being worth it."""
-    rented = {pool.offer for pool in case.solution.pools}
+    rented = {offer for pool in case.solution.pools for offer in pool.rented}
     meant = [o for o in case.problem.offers if o.id in offers]
     nearest = sorted(_nearest_first(meant, _price_of_all(case.problem)), key=lambda o: o.id not in rented)
     told = breakeven(case, tuple(of_offer(o) for o in nearest[:MOST_OFFERS]))
@@ -62,19 +62,17 @@ def _nearest_first(offers: Iterable[PricedOffer], price: Mapping[str, float]) ->
 
 def _price_of_all(problem: Problem) -> dict[str, float]:
     """By offer what the classes that it can serve cost on it, were its nodes divisible; without those that serve none."""
-    asked = problem.mean_rates
+    asked, price = problem.mean_rates, {o.id: float(o.usd_per_hour) for o in problem.offers}
     best: dict[str, dict[str, float]] = {}
     for column in problem.columns:
-        rates = best.setdefault(column.offer, {})
+        usd = sum(price[offer] * float(nodes) for offer, nodes in column.takes.items())
         for name, rate in column.requests_per_second.items():
-            if rate > 0 and asked[name] > 0:
-                rates[name] = max(rates.get(name, 0.0), rate)
+            for offer in column.offers if rate > 0 and asked[name] > 0 else ():
+                each = best.setdefault(offer, {})
+                each[name] = min(each.get(name, INFINITY), usd / rate)
     return {
-        o.id: sum(asked[name] / rate for name, rate in best[o.id].items())
-        * float(o.usd_per_hour)
-        / sum(asked[name] for name in best[o.id])
-        for o in problem.offers
-        if best.get(o.id)
+        offer: sum(asked[name] * usd for name, usd in each.items()) / sum(asked[name] for name in each)
+        for offer, each in best.items()
     }
 
 

@@ -65,7 +65,7 @@ def _only_on(case: Case, name: str, place: str, places: dict[str, str]) -> Found
 
 def _served_on(problem: Problem, *, name: str, there: frozenset[str]) -> Problem:
     """The problem in which a class is served by some offers and services alone."""
-    columns = tuple(c if c.offer in there else _without_class(c, name) for c in problem.columns)
+    columns = tuple(c if c.offers <= there else _without_class(c, name) for c in problem.columns)
     services = tuple(
         s
         if s.id in there

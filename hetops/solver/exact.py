@@ -94,7 +94,7 @@ class Front:
     def of(cls, problem: Problem, solution: Solution) -> Front:
         """Of each line those up to the last that the solution rents stand for themselves."""
         bands = Bands.of(problem)
-        rented = {pool.offer for stretch in solution.stretches for pool in stretch.pools}
+        rented = {o for stretch in solution.stretches for pool in stretch.pools for o in pool.rented}
         last = (max((i + 1 for i, o in enumerate(line) if o.id in rented), default=0) for line in bands.lines)
         return cls._in_lines(bands, zip(bands.lines, last, strict=True))
 
@@ -169,8 +169,9 @@ def rented(frame: Frame, values: Floats) -> Counter[str]:
     nodes: Counter[str] = Counter()
     for t in range(len(frame.stretches)):
         parts: defaultdict[str, float] = defaultdict(float)
-        for j, column in enumerate(frame.columns):
-            parts[column.offer] += float(values[frame.nodes(t, j)]) / column.parts_per_node
+        for j, takes in enumerate(frame.takes):
+            for offer, each in takes:
+                parts[offer.id] += float(values[frame.nodes(t, j)]) * float(each)
         nodes |= Counter({offer: math.ceil(part - ROUNDING) for offer, part in parts.items()})
     return nodes
 
@@ -183,8 +184,9 @@ def unchanged(problem: Problem) -> Problem:
 def without(offers: Collection[str], problem: Problem) -> Problem | None:
     """The problem without the columns of some offers; None where none is left. What runs there serves nothing, and goes."""
     runs = running(problem)
-    if all(column.offer in offers for column in problem.columns):
+    stays = {column.key: column.offers.isdisjoint(offers) for column in problem.columns}
+    if not any(stays.values()):
         return None
-    kept = (c for c in problem.columns if c.offer not in offers or c.key in runs)
-    columns = (replace(c, requests_per_second={}) if c.offer in offers else c for c in kept)
+    kept = (c for c in problem.columns if stays[c.key] or c.key in runs)
+    columns = (c if stays[c.key] else replace(c, requests_per_second={}) for c in kept)
     return replace(problem, columns=tuple(columns))

@@ -70,9 +70,9 @@ def _restricted(problem: Problem, offers: Collection[str]) -> Problem | None:
 
 def _questions(problem: Problem, solution: Solution) -> Iterator[tuple[str, frozenset[str]]]:
     """Restrictions in words, each with the offers that it leaves."""
-    with_columns = {column.offer for column in problem.columns}
+    with_columns = {offer for column in problem.columns for offer in column.offers}
     offers = [offer for offer in problem.offers if offer.id in with_columns]
-    used = [offer for offer in offers if offer.id in {pool.offer for pool in solution.pools}]
+    used = [offer for offer in offers if offer.id in {o for pool in solution.pools for o in pool.rented}]
     for gpu in sorted({o.gpu for o in offers} - {""}):
         if {o.gpu for o in used} != {gpu}:
             yield f"only {gpu}", frozenset(o.id for o in offers if o.gpu == gpu)

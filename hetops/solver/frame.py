@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from decimal import Decimal
 from enum import StrEnum
+from fractions import Fraction
 from itertools import accumulate
 
 from hetops.solver.problem import Column, Demand, Mode, PricedOffer, Problem
@@ -89,6 +90,10 @@ class Handover:
     workload_class: int
 
 
+Takes = tuple[tuple[PricedOffer, Fraction], ...]
+"""Offers, and how much of a node of each."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Frame:
     """The problem with its useful columns in a fixed order, and where each variable lies."""
@@ -101,6 +106,8 @@ class Frame:
     """Column j is place j; the services follow."""
     offers: tuple[PricedOffer, ...]
     """The offer of each column."""
+    takes: tuple[Takes, ...]
+    """By column, what a node of it takes of offers: of its own first."""
     caps: tuple[tuple[int, ...], ...]
     """By stretch: nodes of each column that any limit, or any use, leaves room for."""
     classes: tuple[Demand, ...]
@@ -139,6 +146,16 @@ class Frame:
         """Whether it matters how many columns are used."""
         return self.problem.max_pools is not None or self.minimise == Limit(kind=LimitKind.POOLS)
 
+    @property
+    def as_a_whole(self) -> frozenset[str]:
+        """Offers whose nodes are paid for as a whole."""
+        return frozenset(rental.offer.id for rental in self.rentals)
+
+    def usd_per_hour(self, column: int) -> Decimal:
+        """The price of a node of a column with all that goes with it, whoever pays for it."""
+        parts = (o.usd_per_hour * n.numerator / n.denominator for o, n in self.takes[column])
+        return sum(parts, Decimal(0))
+
     def nodes(self, stretch: int, column: int) -> int:
         """The variable of a column's nodes."""
         return stretch * len(self.columns) + column
@@ -161,11 +178,14 @@ class Frame:
         return self.columns[place].role if place < len(self.columns) else Role.WHOLE
 
     def renting(self, stretch: int) -> Iterator[tuple[int, PricedOffer, int]]:
-        """Every variable that rents nodes in a stretch, with its offer and how many nodes one of it is."""
-        as_a_whole = {rental.offer.id for rental in self.rentals}
-        for j, offer in enumerate(self.offers):
-            if offer.id not in as_a_whole:
-                yield self.nodes(stretch, j), offer, 1
+        """Every variable that rents nodes in a stretch, with the offer and how many nodes of it one is.
+
+        Once for every offer that a column stands on.
+        """
+        as_a_whole = self.as_a_whole
+        for j, takes in enumerate(self.takes):
+            at = self.nodes(stretch, j)
+            yield from ((at, offer, int(nodes)) for offer, nodes in takes if offer.id not in as_a_whole)
         for r, rental in enumerate(self.rentals):
             if rental.stretch in (None, stretch):
                 yield self.first[Block.RENTED] + r, rental.offer, rental.offer.lot_nodes
@@ -182,7 +202,10 @@ def frame_of(problem: Problem, minimise: Limit | None) -> Frame:
     peaks = [{c.name: _peak(problem, stretches, t, c) for c in classes} for t in range(len(stretches))]
     most = {c.name: max(peak[c.name] for peak in peaks) for c in classes}
     rivals = undominated(problem, able(problem, most), classes)
-    caps_of = {c.key: _caps(problem, c, offers[c.offer], peaks, minimise) for c in rivals}
+    usable = problem.usable(rivals)
+    takes = {c.key: tuple((offers[o], nodes) for o, nodes in c.takes.items()) for c in rivals}
+    allowed = _Allowed.of(problem, minimise)
+    caps_of = {c.key: allowed.caps(c, takes[c.key], float(usable[c.key]), peaks) for c in rivals}
     columns = tuple(c for c in rivals if any(caps_of[c.key]) or c.key in running(problem))
     scenarios = problem.scenarios
     layers = tuple(Layer(stretch=t, scenario=s) for s in (None, *scenarios) for t in range(len(stretches)))
@@ -207,6 +230,7 @@ def frame_of(problem: Problem, minimise: Limit | None) -> Frame:
         layers=layers,
         columns=columns,
         offers=tuple(offers[c.offer] for c in columns),
+        takes=tuple(takes[c.key] for c in columns),
         caps=tuple(tuple(caps_of[c.key][t] for c in columns) for t in range(len(stretches))),
         classes=classes,
         rates=tuple(
@@ -216,7 +240,7 @@ def frame_of(problem: Problem, minimise: Limit | None) -> Frame:
             )
             for layer in layers
         ),
-        usable=tuple(float(problem.usable(offers[c.offer])) for c in columns),
+        usable=tuple(float(usable[c.key]) for c in columns),
         demand_unit=unit,
         pairs=pairs,
         rentals=rentals,
@@ -287,25 +311,35 @@ def _peak(problem: Problem, stretches: tuple[Stretch, ...], t: int, demand: Dema
     return math.fsum(due) / stretches[t].hours
 
 
-def _caps(
-    problem: Problem,
-    column: Column,
-    offer: PricedOffer,
-    peaks: list[dict[str, float]],
-    minimise: Limit | None,
-) -> tuple[int, ...]:
-    """By stretch, the most nodes of a column that any limit, or any use, leaves room for.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Allowed:
+    """How many nodes of each offer the limits leave room for; but for the one that is minimised."""
 
-    Where starts cost something, idle nodes can be worth keeping from one stretch of use to the next.
-    """
-    limits = [most * column.parts_per_node for most in _most_nodes(problem, offer, minimise)]
-    if problem.mode is not Mode.MIN_COST:
-        return (min(limits),) * len(peaks)
-    enough = [_enough(problem, column, offer, peak) for peak in peaks]
-    if column.boot_seconds > 0:
-        enough = [max(enough)] * len(peaks)
-    run = running(problem).get(column.key, 0)
-    return tuple(min((max(use, run), *limits)) for use in enough)
+    problem: Problem
+    nodes: Mapping[str, int]
+    """Of an offer alone, by its id."""
+
+    @classmethod
+    def of(cls, problem: Problem, minimise: Limit | None) -> _Allowed:
+        """All offers of a problem; what has no limit has a stock that is minimised."""
+        each = {o.id: min(_most_nodes(problem, o, minimise), default=None) for o in problem.offers}
+        return cls(problem=problem, nodes={id_: most for id_, most in each.items() if most is not None})
+
+    def caps(
+        self, column: Column, takes: Takes, usable: float, peaks: list[dict[str, float]]
+    ) -> tuple[int, ...]:
+        """By stretch, the most nodes of a column that any limit, or any use, leaves room for.
+
+        Where starts cost something, idle nodes can be worth keeping from one stretch of use to the next.
+        """
+        limits = [int(self.nodes[o.id] // nodes) for o, nodes in takes if o.id in self.nodes]
+        if self.problem.mode is not Mode.MIN_COST:
+            return (min(limits),) * len(peaks)
+        enough = [_enough(column, usable, peak) for peak in peaks]
+        if column.boot_seconds > 0:
+            enough = [max(enough)] * len(peaks)
+        run = running(self.problem).get(column.key, 0)
+        return tuple(min((max(use, run), *limits)) for use in enough)
 
 
 def _most_nodes(problem: Problem, offer: PricedOffer, minimise: Limit | None) -> Iterator[int]:
@@ -328,10 +362,10 @@ def _most_nodes(problem: Problem, offer: PricedOffer, minimise: Limit | None) ->
             yield int(usd // offer.usd_per_hour)
 
 
-def _enough(problem: Problem, column: Column, offer: PricedOffer, peak: Mapping[str, float]) -> int:
+def _enough(column: Column, usable: float, peak: Mapping[str, float]) -> int:
     """Nodes that serve alone all that the column can serve: more are of no use."""
     rates = [(rate, column.rate(name)) for name, rate in peak.items() if column.rate(name) > 0]
-    nodes = math.fsum(demand / rate for demand, rate in rates) / float(problem.usable(offer))
+    nodes = math.fsum(demand / rate for demand, rate in rates) / usable
     return math.ceil(nodes * (1 + 1e-9))
 
 
@@ -372,10 +406,10 @@ def _pairs(
 ) -> Iterator[tuple[int, int, int]]:
     """Layer, place and class, wherever the place is not lost and can serve a class that has a rate."""
     able = [
-        (j, w, c.offer) for j, c in enumerate(columns) for w, of in enumerate(classes) if c.rate(of.name) > 0
+        (j, w, c.offers) for j, c in enumerate(columns) for w, of in enumerate(classes) if c.rate(of.name) > 0
     ]
     able += [
-        (len(columns) + i, w, service.id)
+        (len(columns) + i, w, frozenset((service.id,)))
         for i, service in enumerate(problem.services)
         for w, of in enumerate(classes)
         if of.name in service.usd_per_request
@@ -384,13 +418,13 @@ def _pairs(
         lost = layer.scenario.lost if layer.scenario else frozenset[str]()
         rates = stretches[layer.stretch].rates
         asked = [rates[c.name] > 0 or _waits_in(problem, layer, c) for c in classes]
-        yield from ((n, place, w) for place, w, at in able if asked[w] and at not in lost)
+        yield from ((n, place, w) for place, w, at in able if asked[w] and lost.isdisjoint(at))
 
 
 def _rentals(problem: Problem, columns: tuple[Column, ...], stretches: int) -> Iterator[Rental]:
     """Offers whose nodes are not those of their columns: reserved, in lots, or shared by columns."""
-    used = {c.offer for c in columns}
-    parted = {c.offer for c in problem.columns if c.parts_per_node > 1}
+    used = {offer for c in columns for offer in c.offers}
+    parted = {offer for c in problem.columns if c.parts_per_node > 1 for offer in c.offers}
     for offer in sorted(problem.offers, key=lambda o: o.id):
         if offer.billing is Billing.RESERVED:
             if offer.id in used or offer.committed_nodes:

@@ -49,7 +49,7 @@ def of_offer(offer: PricedOffer) -> Good:
         committed=offer.committed_nodes,
         at=partial(_offer_at, offer.id),
         without=partial(without, (offer.id,)),
-        used=lambda solution: any(pool.offer == offer.id for pool in solution.pools),
+        used=lambda solution: any(offer.id in pool.rented for pool in solution.pools),
         paid=partial(_paid_nodes, offer.id),
         said=lambda usd: f"{_price(usd)} per hour",
     )
@@ -102,17 +102,18 @@ def _price(usd: Decimal) -> str:
 def _paid_nodes(offer: str, problem: Problem, solution: Solution) -> Decimal:
     """Nodes of the offer that are paid for, in the mean over all periods; starts count as the nodes that boot meanwhile."""
     boots = {c.key: Decimal(repr(float(c.boot_seconds))) / c.parts_per_node for c in problem.columns}
+    each = {c.key: int(c.takes.get(offer, 0) * c.parts_per_node) for c in problem.columns}
     hours = sum((Decimal(repr(s.hours)) for s in problem.stretches), Decimal(0))
     paid, before = Decimal(0), solution.stretches[-1]
     for period, stretch in zip(solution.stretches, problem.stretches, strict=True):
-        own = [pool for pool in period.pools if pool.offer == offer]
+        own = [pool for pool in period.pools if offer in pool.rented]
         whole = [rental.nodes for rental in period.rentals if rental.offer == offer]
-        nodes = Decimal(sum(whole) if whole else sum(pool.nodes for pool in own))
+        nodes = Decimal(sum(whole) if whole else sum(pool.rented[offer] for pool in own))
         paid += nodes * stretch.part.numerator / stretch.part.denominator
         ran = {pool.key: pool.nodes for pool in before.pools}
         for pool in own if problem.periods else ():
             started = max(pool.nodes - ran.get(pool.key, 0), 0)
-            paid += started * boots[pool.key] / int(SECONDS_PER_HOUR) / hours
+            paid += started * each[pool.key] * boots[pool.key] / int(SECONDS_PER_HOUR) / hours
         before = period
     return paid
 

@@ -5,7 +5,8 @@ Decides what counts as used up; what that is worth only a search can say.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import partial
@@ -49,7 +50,11 @@ def met(problem: Problem, solution: Solution) -> Iterator[Met]:
     """Every limit that leaves the fleet no room for one node or pool more, in some period. The budget is not among them."""
     used = [_rented(problem, period) for period in solution.stretches]
     most = {o.id: max(nodes[o.id] for nodes in used) for o in problem.offers}
-    yield from (_stock(problem, o) for o in problem.offers if 0 < most[o.id] == problem.max_nodes(o))
+    steps = _steps(problem)
+    for offer in problem.offers:
+        step = steps.get(offer.id, 1)
+        if most[offer.id] and most[offer.id] + step > problem.max_nodes(offer):
+            yield _stock(problem, offer, most[offer.id], step)
     yield from _quotas(problem, used)
     yield from _provider_budgets(problem, used)
     if problem.max_pools is not None and len(solution.pools) >= problem.max_pools:
@@ -57,17 +62,30 @@ def met(problem: Problem, solution: Solution) -> Iterator[Met]:
 
 
 def _rented(problem: Problem, period: SolvedPeriod) -> dict[str, int]:
-    """Nodes of every offer: those of its pools, or what is paid for as a whole."""
+    """Nodes of every offer: those of the pools that stand on it, or what is paid for as a whole."""
     rented = {o.id: 0 for o in problem.offers}
     for pool in period.pools:
-        rented[pool.offer] += pool.nodes
+        for offer, nodes in pool.rented.items():
+            rented[offer] += nodes
     return {**rented, **{rental.offer: rental.nodes for rental in period.rentals}}
 
 
+def _steps(problem: Problem) -> dict[str, int]:
+    """By offer, the fewest nodes of it that one node more of any column takes."""
+    steps: dict[str, int] = {}
+    for column in problem.columns:
+        for offer, nodes in column.takes.items():
+            steps[offer] = min(math.ceil(nodes), steps.get(offer, PLENTY))
+    return steps
+
+
 def barring(problem: Problem, offers: frozenset[str]) -> Iterator[Liftable]:
-    """Every limit that could keep the offers out of a fleet altogether, whether or not it does."""
-    own = [o for o in problem.offers if o.id in offers]
-    yield from _sold_out([offer for offer in own if problem.max_nodes(offer) < 1])
+    """Every limit that could keep the offers, or what goes with them, out of a fleet altogether, whether or not it does."""
+    together = {
+        o for column in problem.columns if not column.offers.isdisjoint(offers) for o in column.offers
+    }
+    own, steps = [o for o in problem.offers if o.id in together | offers], _steps(problem)
+    yield from _sold_out([offer for offer in own if problem.max_nodes(offer) < steps.get(offer.id, 1)])
     for group in problem.quota_groups:
         if any(o.quota_per_node.get(group.id, 0) > 0 for o in own):
             yield _quota(problem, group.id, Decimal(0), Decimal(1))
@@ -145,7 +163,7 @@ def _pools(most: int) -> Met:
     )
 
 
-def _stock(problem: Problem, offer: PricedOffer) -> Met:
+def _stock(problem: Problem, offer: PricedOffer, rented: int, step: int) -> Met:
     most = problem.max_nodes(offer)
     known = "" if offer.max_nodes is not None else ", which is assumed: nobody knows the stock"
 
@@ -153,9 +171,9 @@ def _stock(problem: Problem, offer: PricedOffer) -> Met:
         topic=Topic.STOCK,
         subject=offer.id,
         name=f"the stock of {offer.id}",
-        state=f"{most} of {most} nodes of {offer.id} are rented{known}",
-        step="one more",
-        wider=partial(_having_stock, offer=offer.id, nodes=most + 1),
+        state=f"{rented} of {most} nodes of {offer.id} are rented{known}",
+        step="one more" if step == 1 else f"{step} more",
+        wider=partial(_having_stock, offer=offer.id, nodes=most + step),
         lifted=partial(_with_plenty, offers=frozenset((offer.id,))),
         offers=frozenset((offer.id,)),
     )
@@ -167,13 +185,21 @@ def _having_stock(problem: Problem, *, offer: str, nodes: int) -> Problem:
 
 
 def _quotas(problem: Problem, used: list[dict[str, int]]) -> Iterator[Met]:
-    usable = {column.offer for column in problem.columns}
     for group in problem.quota_groups:
         takes = {o.id: o.quota_per_node.get(group.id, Decimal(0)) for o in problem.offers}
         taken = max(sum((takes[o] * nodes for o, nodes in rented.items()), Decimal(0)) for rented in used)
-        least = min((amount for o, amount in takes.items() if amount > 0 and o in usable), default=None)
+        least = _least(problem, takes)
         if least is not None and taken and taken + least > group.limit:
             yield _quota(problem, group.id, taken, least)
+
+
+def _least(problem: Problem, of_node: Mapping[str, Decimal]) -> Decimal | None:
+    """The least of something that one node more of a column takes, by what a node of each offer does; None where none does."""
+    each = (
+        sum((of_node.get(o, Decimal(0)) * math.ceil(n) for o, n in c.takes.items()), Decimal(0))
+        for c in problem.columns
+    )
+    return min((amount for amount in each if amount > 0), default=None)
 
 
 def _quota(problem: Problem, group_id: str, taken: Decimal, step: Decimal) -> Met:
@@ -198,11 +224,10 @@ def _having_quota(problem: Problem, *, group: str, limit: Decimal) -> Problem:
 
 
 def _provider_budgets(problem: Problem, used: list[dict[str, int]]) -> Iterator[Met]:
-    usable = {column.offer for column in problem.columns}
     for provider, budget in sorted(problem.provider_budgets_usd_per_hour.items()):
         own = [o for o in problem.offers if o.provider == provider]
         spent = max(sum((o.usd_per_hour * rented[o.id] for o in own), Decimal(0)) for rented in used)
-        cheapest = min((o.usd_per_hour for o in own if o.id in usable), default=None)
+        cheapest = _least(problem, {o.id: o.usd_per_hour for o in own})
         if cheapest is not None and spent and spent + cheapest > budget:
             yield _provider_budget(problem, provider, spent)
 

@@ -65,8 +65,7 @@ def _pool(weighed: Weighed, key: tuple[str, str]) -> SolvedPool:
     busy = sum((part * pool.nodes * Fraction(pool.utilisation) for part, pool in found), Fraction(0))
     runs_always = len(found) == len(weighed)
     return replace(
-        found[0][1],
-        nodes=max(pool.nodes for _, pool in found),
+        max((pool for _, pool in found), key=lambda pool: pool.nodes),
         least_nodes=min(pool.nodes for _, pool in found) if runs_always else 0,
         usd_per_hour=mean((part, pool.usd_per_hour) for part, pool in found),
         utilisation=float(busy / nodes),

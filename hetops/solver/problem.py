@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
@@ -134,6 +134,9 @@ class Column:
     """Prefill hands over only to decode of the same format: model, precision of the KV cache, engine."""
     quality: Mapping[str, float] = field(default_factory=dict, metadata=ADDED)
     """By class, the share of the 16-bit score that it gives; a class that is absent gets all of it, 1."""
+    also: Mapping[str, int] = field(default_factory=dict, metadata=ADDED)
+    """Nodes of offers that go with each of its nodes, as where a pipeline's stages are on unlike GPUs: they are rented,
+    and lost, together. Where `parts_per_node` is above 1, parts of that size."""
 
     @property
     def key(self) -> tuple[str, str]:
@@ -143,6 +146,24 @@ class Column:
     def rate(self, name: str) -> float:
         """Requests per second of class `name` on one node; 0 where it cannot be served."""
         return self.requests_per_second.get(name, 0.0)
+
+    @property
+    def offers(self) -> frozenset[str]:
+        """Every offer that its nodes stand on."""
+        return frozenset((self.offer, *self.also))
+
+    @property
+    def takes(self) -> dict[str, Fraction]:
+        """By offer, its own first: how much of a node one node of the column is, with what goes with it."""
+        counts = {self.offer: 1}
+        for offer, count in self.also.items():
+            counts[offer] = counts.get(offer, 0) + count
+        return {offer: Fraction(count, self.parts_per_node) for offer, count in counts.items()}
+
+    @property
+    def size(self) -> int:
+        """Nodes, or parts of nodes, of all offers that one node of the column is."""
+        return 1 + sum(self.also.values())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,7 +250,7 @@ class Problem:
 
         One of what could serve nothing anyway takes nothing; only of work that would have waited it asks something.
         """
-        serving = {c.offer for c in self.columns} | {s.id for s in self.services}
+        serving = {offer for c in self.columns for offer in c.offers} | {s.id for s in self.services}
         waits = len(self.periods) > 1 and any(c.deadline_hours is not None for c in self.classes)
         return tuple(
             Scenario(
@@ -273,18 +294,36 @@ class Problem:
             and all(c.mean_quality is None for c in self.classes)
             and all(o.billing is Billing.RUNNING and o.lot_nodes == 1 for o in self.offers)
             and all(
-                c.parts_per_node == 1 and c.role is Role.WHOLE and not c.usd_per_request for c in self.columns
+                c.parts_per_node == 1 and c.role is Role.WHOLE and not c.usd_per_request and not c.also
+                for c in self.columns
             )
         )
 
-    def usable(self, offer: PricedOffer) -> Fraction:
-        """The share of a node of the offer that may be planned with: less headroom, less what interruptions take."""
-        return self.usable_share * (1 - offer.lost_share)
+    def usable(self, columns: Iterable[Column]) -> dict[tuple[str, str], Fraction]:
+        """By column, the share of a node that may be planned with: less headroom, less what interruptions take."""
+        whole, lost = self.usable_share, {o.id: o.lost_share for o in self.offers}
+        return {c.key: whole * (1 - _lost_share(c, lost)) for c in columns}
 
     @property
     def usable_share(self) -> Fraction:
         """The share of a node's capacity that may be planned with: 1 less the headroom, exactly as written."""
         return 1 - exact(self.headroom)
+
+
+def with_sharers(columns: Iterable[Column], kept: Collection[tuple[str, str]]) -> tuple[Column, ...]:
+    """Columns by their keys, and those that take parts of nodes of their offers, which are paid for as a whole for it."""
+    columns = tuple(columns)
+    offers = {offer for c in columns if c.key in kept for offer in c.offers}
+    return tuple(
+        c for c in columns if c.key in kept or (c.parts_per_node > 1 and not c.offers.isdisjoint(offers))
+    )
+
+
+def _lost_share(column: Column, of: Mapping[str, Fraction]) -> Fraction:
+    """The share of the time in which a node of the column is away: while any of the nodes is that it stands on."""
+    if not column.also:
+        return of[column.offer]
+    return sum((of[offer] * max(nodes, Fraction(1)) for offer, nodes in column.takes.items()), Fraction(0))
 
 
 def _faults(problem: Problem) -> Iterator[str]:
@@ -387,7 +426,21 @@ def _faults_of_columns(problem: Problem) -> Iterator[str]:
             if not 0 <= rate < math.inf:
                 yield f"{where}: requests_per_second[{name}] {rate} must be a number of at least 0"
         yield from (f"{where}: {fault}" for fault in _faults_of_service(model_of, column))
+        yield from (f"{where}: {fault}" for fault in _faults_of_also(problem, column) if column.also)
     yield from _faults_of_parts(problem)
+
+
+def _faults_of_also(problem: Problem, column: Column) -> Iterator[str]:
+    """What is wrong with the nodes that go with those of a column."""
+    lost = {offer.id: offer.lost_share for offer in problem.offers}
+    yield from unknown("offer", column.also, lost, "also")
+    for offer, count in column.also.items():
+        if count < 1:
+            yield f"also[{offer}] {count} must be at least 1"
+    if column.role is not Role.WHOLE:
+        yield f"also: a column of role {column.role} stands on one offer, where its links begin or end"
+    if column.offers <= lost.keys() and _lost_share(column, lost) >= 1:
+        yield "one of the nodes that it stands on is always interrupted: it never serves"
 
 
 def _faults_of_service(model_of: Mapping[str, str], column: Column) -> Iterator[str]:
@@ -413,8 +466,11 @@ def _faults_of_service(model_of: Mapping[str, str], column: Column) -> Iterator[
 def _faults_of_parts(problem: Problem) -> Iterator[str]:
     """Parts of a node of which some would always be left over."""
     parts: dict[str, set[int]] = {}
-    for column in problem.columns:
-        parts.setdefault(column.offer, set()).add(max(column.parts_per_node, 1))
+    for column in (c for c in problem.columns if c.parts_per_node >= 1):
+        for offer, nodes in column.takes.items():
+            parts.setdefault(offer, set()).add(nodes.denominator)
+            if nodes.numerator > 1 and nodes.denominator > 1:
+                yield f"column {column.configuration!r} on {column.offer!r}: {nodes} of a node of {offer!r} is neither one even part of it nor whole nodes"
     for offer, counts in parts.items():
         for few, many in itertools.pairwise(sorted(counts)):
             if many % few:

@@ -39,7 +39,7 @@ def _without_slivers(column: Column, least: Mapping[str, float]) -> Column:
 def undominated(
     problem: Problem, columns: tuple[Column, ...], classes: tuple[Demand, ...]
 ) -> tuple[Column, ...]:
-    """`columns` without those that another on the same offer beats or equals in every class.
+    """`columns` without those that another on the same offer beats or equals in every class, and that takes no more of others.
 
     Nodes of the loser can be swapped for nodes of the winner one for one: same price, stock and quota, no less
     capacity, no more pools, no dearer requests, no less quality where a class asks for a mean. Nothing of the kind holds
@@ -47,11 +47,13 @@ def undominated(
     already. Of equals the first stays.
     """
     run = {one.key for one in problem.migration.running} if problem.migration else set()
+    others = sorted({offer for column in columns for offer in column.also})
     by_kind: dict[object, list[tuple[Column, Floats]]] = {}
     for column in columns:
         rates = np.array([column.rate(c.name) for c in classes])
         usd = np.array([float(column.usd_per_request.get(c.name, 0)) for c in classes])
-        merits = np.concatenate((rates, _qualities(column, classes), -usd if usd.any() else usd[:0]))
+        spared = np.array([-column.also.get(offer, 0) for offer in others], dtype=np.float64)
+        merits = np.concatenate((rates, _qualities(column, classes), -usd if usd.any() else usd[:0], spared))
         kind = (
             column.offer,
             column.parts_per_node,

@@ -107,7 +107,7 @@ def _market(problem: Problem, loads: Floats) -> tuple[list[Limits], _Market]:
         rows.append((("provider_budget", provider), paid, float(budget)))
     if problem.budget_usd_per_hour is not None:
         rows.append((("budget", ""), usd, float(problem.budget_usd_per_hour)))
-    usable = np.array([float(problem.usable(offer)) for offer in of])
+    usable = np.array([float(share) for share in problem.usable(problem.columns).values()])
     market = _Market(
         loads=loads / usable,
         usd=usd,

@@ -266,16 +266,17 @@ def _share(frame: Frame, place: int, name: str, share: float, rate: float) -> So
 
 
 def _pool(frame: Frame, j: int, nodes: int, shares: tuple[SolvedShare, ...]) -> SolvedPool:
-    column, offer = frame.columns[j], frame.offers[j]
-    as_a_whole = any(rental.offer.id == offer.id for rental in frame.rentals)
+    column, as_a_whole = frame.columns[j], frame.as_a_whole
+    paid = ((offer, int(of_each)) for offer, of_each in frame.takes[j] if offer.id not in as_a_whole)
     loads = (s.requests_per_second / column.rate(s.workload_class) for s in shares if s.key == column.key)
     return SolvedPool(
         offer=column.offer,
         configuration=column.configuration,
         nodes=nodes,
         replicas_per_node=column.replicas_per_node,
-        usd_per_hour=Decimal(0) if as_a_whole else offer.usd_per_hour * nodes,
+        usd_per_hour=sum((offer.usd_per_hour * count * nodes for offer, count in paid), Decimal(0)),
         utilisation=math.fsum(loads) / nodes,
+        also={offer: count * nodes for offer, count in column.also.items()},
     )
 
 

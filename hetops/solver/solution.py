@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
@@ -36,11 +37,19 @@ class SolvedPool:
     utilisation: float
     least_nodes: int | None = field(default=None, metadata=ADDED)
     """Of all periods; `nodes` are then the most of all periods: the bounds of an autoscaler."""
+    also: Mapping[str, int] = field(default_factory=dict, metadata=ADDED)
+    """Nodes of offers that all of these nodes stand on besides, where the column's `also` says so."""
 
     @property
     def key(self) -> tuple[str, str]:
         """Offer and configuration, as `Column.key`."""
         return self.offer, self.configuration
+
+    @property
+    def rented(self) -> dict[str, int]:
+        """Nodes, or parts of nodes, of every offer that the pool stands on."""
+        own = {self.offer: self.nodes + self.also.get(self.offer, 0)}
+        return {**own, **{offer: n for offer, n in self.also.items() if offer != self.offer}}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

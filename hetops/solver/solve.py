@@ -195,7 +195,7 @@ def _renting(formulation: Formulation, offers: Collection[str]) -> Formulation |
         (frame.nodes(t, j), 1.0)
         for t in range(len(frame.stretches))
         for j, column in enumerate(formulation.columns)
-        if column.offer in offers
+        if not column.offers.isdisjoint(offers)
     ]
     if not terms:
         return None
@@ -233,7 +233,7 @@ def read_answer(problem: Problem, digest: str, searched: Searched) -> Solution:
     certified = certified_bound(problem, formulation, searched.relaxed)
     proven = Proven.of(problem, objective, sign * answer.bound * formulation.unit, certified)
     unknown = {offer.id for offer in problem.offers if offer.max_nodes is None}
-    rented = {p.offer for p in whole.pools} | {r.offer for r in whole.rentals}
+    rented = {o for p in whole.pools for o in p.rented} | {r.offer for r in whole.rentals}
     return Solution(
         mode=problem.mode,
         problem_digest=digest,

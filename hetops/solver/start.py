@@ -82,7 +82,7 @@ def relax(formulation: Formulation, patience: Patience) -> Relaxed:
 def _likely(formulation: Formulation) -> NDArray[np.bool_]:
     """All but the nodes of columns on which no class is served for little money: what no search is needed to tell."""
     frame = formulation.frame
-    usd = [float(o.usd_per_hour) / c.parts_per_node for o, c in zip(frame.offers, frame.columns, strict=True)]
+    usd = [float(frame.usd_per_hour(j)) for j in range(len(frame.columns))]
     ways: dict[tuple[int, int], list[tuple[float, int]]] = {}
     for k, (n, place, w) in enumerate(frame.pairs):
         if place < len(frame.columns):

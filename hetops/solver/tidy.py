@@ -17,6 +17,7 @@ from hetops.solver.formulate import Formulation, Limit, LimitKind, formulate
 from hetops.solver.frame import Block, Frame, running
 from hetops.solver.highs import Answer, OnInterrupt, Status
 from hetops.solver.matrix import Floats, Row
+from hetops.solver.problem import with_sharers
 from hetops.solver.settle import COST_SLACK, with_whole
 from hetops.solver.start import Searched
 
@@ -46,8 +47,7 @@ def _of_columns(formulation: Formulation, used: NDArray[np.bool_]) -> Formulatio
     """The model of those columns, of what runs already, and of what shares the nodes of their offers: fewest pools."""
     frame = formulation.frame
     kept = {c.key for c, use in zip(frame.columns, used, strict=True) if use} | set(running(frame.problem))
-    offers = {c.offer for c in frame.columns if c.key in kept}
-    columns = tuple(c for c in frame.columns if c.key in kept or (c.offer in offers and c.parts_per_node > 1))
+    columns = with_sharers(frame.columns, kept)
     return formulate(replace(frame.problem, columns=columns), minimise=Limit(kind=LimitKind.POOLS))
 
 

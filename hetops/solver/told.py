@@ -94,7 +94,7 @@ class Told:
             base=base,
             model=model,
             scenarios=scenarios,
-            lost=np.array([[c.offer in s.lost for c in frame.columns] for s in scenarios]),
+            lost=np.array([[not s.lost.isdisjoint(c.offers) for c in frame.columns] for s in scenarios]),
             rates=np.array(rates).reshape(len(frame.columns), len(frame.classes))
             * np.array(frame.usable)[:, None],
             demand=np.array(asked) * frame.demand_unit,
@@ -104,8 +104,7 @@ class Told:
     def _at_list_prices(self) -> Iterator[Unborne]:
         """What a request of each class costs alone, at least: at no prices at all the largest rate has no end."""
         frame, rates = self.base.frame, self.rates
-        nodes = zip(frame.offers, frame.columns, strict=True)
-        usd = np.array([[float(offer.usd_per_hour) / column.parts_per_node] for offer, column in nodes])
+        usd = np.array([[float(frame.usd_per_hour(j))] for j in range(len(frame.columns))])
         costs = np.divide(usd, rates, out=np.full_like(rates, INFINITY), where=rates > 0)
         prices = costs.min(axis=0, initial=INFINITY)
         prices[prices == INFINITY] = 0.0

@@ -93,7 +93,7 @@ def _scales(problem: Problem) -> bool:
 
 def more_assumed(problem: Problem, limit_seconds: float) -> Iterator[Relaxation]:
     """How many nodes would have to be assumed of the offers whose stock nobody knows; of one alone its stock is told."""
-    served = {column.offer for column in problem.columns}
+    served = {offer for column in problem.columns for offer in column.offers}
     if sum(offer.max_nodes is None and offer.id in served for offer in problem.offers) < 2:
         return
     now = problem.assumed_max_nodes

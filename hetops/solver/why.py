@@ -128,19 +128,25 @@ def _fleet(case: Case) -> Iterator[Statement]:
 
 def _pool(case: Case, pool: SolvedPool) -> str:
     least = pool.nodes if pool.least_nodes is None else pool.least_nodes
-    one = pool.nodes == least == 1
+    one = sum(pool.rented.values()) == least == 1
     shares = sorted((s for s in case.solution.shares if s.key == pool.key), key=lambda s: -s.share)
     serves = ", ".join(
         f"{s.share:.3g} of {s.workload_class}" if s.share < 1 else f"all of {s.workload_class}"
         for s in shares
     )
-    full = pool.utilisation / float(case.problem.usable(case.problem.offer(pool.offer)))
-    whole = any(rental.offer == pool.offer for rental in case.solution.rentals)
+    column = next(c for c in case.problem.columns if c.key == pool.key)
+    full = pool.utilisation / float(case.problem.usable((column,))[pool.key])
     mean = " on average" if case.problem.periods else ""
-    price = "paid for as a whole," if whole else f"for {dollars(pool.usd_per_hour)} per hour{mean}"
-    nodes = f"{pool.nodes}" if least == pool.nodes else f"{least} to {pool.nodes}"
+    price = (
+        f"for {dollars(pool.usd_per_hour)} per hour{mean}" if pool.usd_per_hour else "paid for as a whole,"
+    )
+    each = ((n * least // pool.nodes, n, offer) for offer, n in pool.rented.items())
+    nodes = " and ".join(
+        f"{n if few == n else f'{few} to {n}'} node{'s' * (not few == n == 1)} of {offer}"
+        for few, n, offer in each
+    )
     return (
-        f"{nodes} node{'' if one else 's'} of {pool.offer} with {pool.configuration}"
+        f"{nodes} with {pool.configuration}"
         f" {price} {'serves' if one else 'serve'} {serves or 'nothing'}"
         f" and {'is' if one else 'are'} at {full:.0%} of what may be used."
     )
@@ -149,7 +155,7 @@ def _pool(case: Case, pool: SolvedPool) -> str:
 def _periods(case: Case) -> Iterator[Statement]:
     """What each period takes, where there are several; changes between them are not in it."""
     for period in case.solution.periods:
-        nodes = sum(pool.nodes for pool in period.pools)
+        nodes = sum(n for pool in period.pools for n in pool.rented.values())
         text = (
             f"In {period.name} {nodes} node{'s' * (nodes != 1)} for {dollars(period.usd_per_hour)} per hour serve"
             f"{'s' * (nodes == 1)} {period.requests_per_second:.4g} requests per second."
@@ -186,7 +192,7 @@ def _limits(case: Case) -> Iterator[Statement]:
 def _rules(case: Case) -> Iterator[Statement]:
     """What each rule costs, all of them together, and the headroom: the same question without it."""
     problem = case.problem
-    asked = tuple(rules(problem, {pool.offer for pool in case.solution.pools}))
+    asked = tuple(rules(problem, {offer for pool in case.solution.pools for offer in pool.rented}))
     for rule in asked:
         freed = _freed(case, rule.lifted, rule.offers)
         yield case.changed(rule.topic, rule.freed, freed, rule.subject)

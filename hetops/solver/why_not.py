@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from functools import partial
 
 from hetops.solver.exact import ROUNDING, Found, best, better, found, unchanged, without
@@ -14,7 +15,7 @@ from hetops.solver.explanation import Statement, Topic, amount, dollars
 from hetops.solver.limits import Liftable, barring, met
 from hetops.solver.problem import Problem
 from hetops.solver.rules import listed, rules, together, without_all
-from hetops.solver.solution import Solution
+from hetops.solver.solution import Solution, SolvedPool
 from hetops.solver.why import Case
 
 
@@ -43,7 +44,7 @@ def names(problem: Problem) -> tuple[str, ...]:
 
 def why_not(case: Case, name: str, offers: frozenset[str]) -> tuple[Statement, ...]:
     """What at least one node of the offers costs, and which limit pays; `name` is what they are called together."""
-    rented = sum(pool.nodes for pool in case.solution.pools if pool.offer in offers)
+    rented = _nodes(case.solution, offers)
     if rented:
         return tuple(_already_in(case, name, offers, rented))
     if not _serves(case.problem, offers):
@@ -62,7 +63,7 @@ def why_not(case: Case, name: str, offers: frozenset[str]) -> tuple[Statement, .
 def _serves(problem: Problem, offers: frozenset[str]) -> bool:
     """Whether any of the offers can serve a class that is asked for."""
     asked = [name for name, rate in problem.mean_rates.items() if rate > 0]
-    columns = (column for column in problem.columns if column.offer in offers)
+    columns = (column for column in problem.columns if not column.offers.isdisjoint(offers))
     return any(column.rate(name) > 0 for column in columns for name in asked)
 
 
@@ -165,7 +166,7 @@ class _Lifted:
 def _held_to(problem: Problem, offers: frozenset[str], fleet: Solution) -> Iterator[Liftable]:
     """Limits that the fleet meets or that the offers share, and rules, each once."""
     seen = set()
-    about = offers | {pool.offer for pool in fleet.pools}
+    about = offers | {offer for pool in fleet.pools for offer in pool.rented}
     for one in (*met(problem, fleet), *barring(problem, offers), *rules(problem, about)):
         if (one.topic, one.subject) not in seen:
             seen.add((one.topic, one.subject))
@@ -173,9 +174,9 @@ def _held_to(problem: Problem, offers: frozenset[str], fleet: Solution) -> Itera
 
 
 def _its_price(case: Case, name: str, offers: frozenset[str], forced: Solution) -> Statement:
-    own = sum(pool.usd_per_hour for pool in forced.pools if pool.offer in offers)
+    own = sum(_usd(case.problem, forced, pool, offers) for pool in forced.pools)
     saved = case.solution.usd_per_hour - (forced.usd_per_hour - own)
-    nodes = sum(pool.nodes for pool in forced.pools if pool.offer in offers)
+    nodes = _nodes(forced, offers)
     before, after = (amount(s.objective, case.unit) for s in (case.solution, forced))
     others = f"{dollars(abs(saved))} {'less' if saved > 0 else 'more'}" if saved else "nothing less"
     text = (
@@ -183,3 +184,17 @@ def _its_price(case: Case, name: str, offers: frozenset[str], forced: Solution) 
         f" and {others} for all else ({after} instead of {before})."
     )
     return replace(case.told(Topic.PRICE, text, name), before=case.solution.objective, after=forced.objective)
+
+
+def _nodes(solution: Solution, offers: frozenset[str]) -> int:
+    """Nodes of the offers, of whatever pools."""
+    return sum(n for pool in solution.pools for offer, n in pool.rented.items() if offer in offers)
+
+
+def _usd(problem: Problem, solution: Solution, pool: SolvedPool, offers: frozenset[str]) -> Decimal:
+    """What of a pool's price is that of the offers; nothing of those that are paid for as a whole."""
+    whole = {rental.offer for rental in solution.rentals}
+    price = {o.id: o.usd_per_hour for o in problem.offers}
+    each = {offer: price[offer] * n for offer, n in pool.rented.items() if offer not in whole}
+    own = sum((usd for offer, usd in each.items() if offer in offers), Decimal(0))
+    return pool.usd_per_hour * own / sum(each.values()) if each else Decimal(0)

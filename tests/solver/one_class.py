@@ -107,7 +107,8 @@ def _cost(problem: Problem, fleet: tuple[Counts, ...]) -> Fraction | None:
 
 def _capacity(problem: Problem, nodes: Counts) -> dict[str, Fraction]:
     """Requests per second by offer; every column serves one per node."""
-    return {o.id: n * problem.usable(o) for o, n in zip(problem.offers, nodes, strict=True)}
+    usable = {offer: share for (offer, _), share in problem.usable(problem.columns).items()}
+    return {o.id: n * usable[o.id] for o, n in zip(problem.offers, nodes, strict=True)}
 
 
 def _bought(problem: Problem, nodes: Counts, demand: Fraction) -> Fraction | None:

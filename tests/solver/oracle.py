@@ -33,7 +33,9 @@ def fleets(problem: Problem) -> Iterator[Fleet]:
 
 def cost(problem: Problem, fleet: Fleet) -> Decimal:
     """USD per hour."""
-    return sum((problem.offer(c.offer).usd_per_hour * n for c, n in fleet), Decimal(0))
+    return sum(
+        (o.usd_per_hour * n for o, n in zip(problem.offers, _rented(problem, fleet), strict=True)), Decimal(0)
+    )
 
 
 def serves(problem: Problem, fleet: Fleet, times: Fraction) -> bool:
@@ -59,8 +61,13 @@ def _disadvantage(column: Column, x: str, y: str) -> float | Fraction:
     return rate_y / rate_x if rate_x else float("inf")
 
 
+def _rented(problem: Problem, fleet: Fleet) -> list[int]:
+    """Nodes of every offer: of its own columns, and of those that it goes with."""
+    return [sum(n * ((c.offer == o.id) + c.also.get(o.id, 0)) for c, n in fleet) for o in problem.offers]
+
+
 def _within_limits(problem: Problem, fleet: Fleet) -> bool:
-    nodes_of = {o.id: sum(n for c, n in fleet if c.offer == o.id) for o in problem.offers}
+    nodes_of = dict(zip((o.id for o in problem.offers), _rented(problem, fleet), strict=True))
     spent = {o.provider: Decimal(0) for o in problem.offers}
     for o in problem.offers:
         spent[o.provider] += o.usd_per_hour * nodes_of[o.id]

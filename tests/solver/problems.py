@@ -81,8 +81,11 @@ PRICES = st.sampled_from(("0.5", "1", "1.25", "2", "2.0001", "4"))
 
 
 @st.composite
-def tiny(draw: st.DrawFn, *, mode: Mode = Mode.MIN_COST) -> Problem:
-    """At most three offers, four columns and two classes, with every kind of limit now and then."""
+def tiny(draw: st.DrawFn, *, mode: Mode = Mode.MIN_COST, mixed: int = 0) -> Problem:
+    """At most three offers, four columns and two classes, with every kind of limit now and then.
+
+    Columns stand on nodes of up to `mixed` offers besides.
+    """
     names = [f"o{i}" for i in range(draw(st.integers(1, 3)))]
     offers = tuple(
         offer(
@@ -106,7 +109,13 @@ def tiny(draw: st.DrawFn, *, mode: Mode = Mode.MIN_COST) -> Problem:
         quota_groups=(QuotaGroup(id="q", limit=Decimal(draw(st.integers(0, 9)))),),
         configurations=("a", "b"),
         classes=demands(x=draw(st.sampled_from((0.5, 1.0, 3.0))), y=draw(st.sampled_from((0.0, 1.0, 2.5)))),
-        columns=tuple(column(o, c, x=draw(RATES), y=draw(RATES)) for o, c in keys),
+        columns=tuple(
+            replace(
+                column(o, c, x=draw(RATES), y=draw(RATES)),
+                also=draw(st.dictionaries(st.sampled_from(names), st.integers(1, 2), max_size=mixed)),
+            )
+            for o, c in keys
+        ),
         budget_usd_per_hour=draw(st.sampled_from((None, Decimal(3), Decimal("7.5"), Decimal("6.0003")))),
         provider_budgets_usd_per_hour={"p0": Decimal(4)} if "p0" in providers and draw(st.booleans()) else {},
         headroom=draw(st.sampled_from((0.0, 0.25))),

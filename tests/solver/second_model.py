@@ -73,9 +73,9 @@ class SecondModel:
             for t in range(len(self.stretches)):
                 rented = offer.lot_nodes * lots[0 if reserved else t]
                 used = [
-                    self.nodes[t, c.key] * (1.0 / c.parts_per_node)
+                    self.nodes[t, c.key] * (_standing(c, offer.id) / c.parts_per_node)
                     for c in self.problem.columns
-                    if c.offer == offer.id
+                    if _standing(c, offer.id)
                 ]
                 self._hold(quicksum(used) <= rented)
                 self._hold(rented <= self.problem.max_nodes(offer))
@@ -89,11 +89,10 @@ class SecondModel:
         """Requests per second by place and class, as many as nodes have time for, services take and links carry."""
         lost = scenario.lost if scenario else frozenset[str]()
         served = Served()
-        for column in (c for c in self.problem.columns if c.offer not in lost):
+        for column in (c for c in self.problem.columns if not any(_standing(c, id_) for id_ in lost)):
             own = [(column, c, self._new()) for c in self.problem.classes if column.rate(c.name) > 0]
             load = quicksum(v * (1.0 / column.rate(c.name)) for _, c, v in own)
-            usable = float(self.problem.usable(self.problem.offer(column.offer)))
-            self._hold(load <= usable * self.nodes[t, column.key])
+            self._hold(load <= self._there(column) * self.nodes[t, column.key])
             served.flows.extend(own)
         for service in (s for s in self.problem.services if s.id not in lost):
             own_ = [
@@ -103,6 +102,15 @@ class SecondModel:
             served.flows.extend(own_)
         self._hand_over(served, lost)
         return served
+
+    def _there(self, column: Column) -> float:
+        """The part of its time in which a node may be planned with: all that it stands on is there."""
+        away = 0.0
+        for offer in self.problem.offers:
+            nodes = _standing(column, offer.id) / column.parts_per_node
+            if nodes:
+                away += max(nodes, 1.0) * offer.interruptions_per_hour * offer.recovery_hours
+        return (1.0 - self.problem.headroom) * (1.0 - away)
 
     def _within(self, service: Service, own: list[tuple[Service, Demand, Variable]]) -> None:
         if service.max_requests_per_second is not None:
@@ -168,20 +176,25 @@ class SecondModel:
             if limit.classes and c.name not in limit.classes:
                 continue
             for part in (Role.PREFILL, Role.DECODE):
-                inside = [
-                    quicksum(
-                        v for p, of, v in served.flows if of is c and _at(p) in places and _does(p, part)
-                    )
-                    for served in self.as_asked
-                ]
+                touching, inside = (
+                    [
+                        quicksum(
+                            v for p, of, v in served.flows if of is c and some(_where(p)) and _does(p, part)
+                        )
+                        for served in self.as_asked
+                    ]
+                    for some in (lambda on: on & places, lambda on: on <= places)
+                )
                 asked = [s.rates[c.name] for s in self.stretches]
                 if c.deadline_hours is not None:
                     hours = [s.hours for s in self.stretches]
-                    inside = [quicksum(h * v for h, v in zip(hours, inside, strict=True))]
+                    touching, inside = (
+                        [quicksum(h * v for h, v in zip(hours, of, strict=True))] for of in (touching, inside)
+                    )
                     asked = [sum(h * v for h, v in zip(hours, asked, strict=True))]
-                for served, rate in zip(inside, asked, strict=True):
-                    self._hold(served <= limit.at_most * rate * self.scale)
-                    self._hold(served >= limit.at_least * rate * self.scale)
+                for most, least, rate in zip(touching, inside, asked, strict=True):
+                    self._hold(most <= limit.at_most * rate * self.scale)
+                    self._hold(least >= limit.at_least * rate * self.scale)
 
     def _satisfies(self, c: Demand, mean: float) -> None:
         """By requests: over the window where they may wait, else in each stretch; of prompts and of answers alike."""
@@ -247,7 +260,10 @@ class SecondModel:
         """What starts from each stretch to the next cost, spread over the window."""
         found, count = [], len(self.stretches)
         for column in self.problem.columns if count > 1 else ():
-            price = float(self.problem.offer(column.offer).usd_per_hour) / column.parts_per_node
+            price = sum(
+                float(o.usd_per_hour) * _standing(column, o.id) / column.parts_per_node
+                for o in self.problem.offers
+            )
             for t in range(count):
                 started = self._new()
                 self._hold(started >= self.nodes[t, column.key] - self.nodes[(t - 1) % count, column.key])
@@ -265,8 +281,9 @@ class SecondModel:
             more, less = self._new(), self._new()
             self._hold(more >= self.nodes[0, column.key] - now.get(column.key, 0))
             self._hold(less >= now.get(column.key, 0) - self.nodes[0, column.key])
-            added.append(more)
-            removed.append(less)
+            together = sum(_standing(column, o.id) for o in self.problem.offers)
+            added.append(more * together)
+            removed.append(less * together)
         if migration.max_changed_nodes is not None:
             self._hold(quicksum(added + removed) <= migration.max_changed_nodes)
         hours = migration.horizon_hours
@@ -285,6 +302,16 @@ class SecondModel:
             self.model.setObjective(total, "minimize")
         else:
             self.model.setObjective(self.scale * self.problem.requests_per_second, "maximize")
+
+
+def _standing(column: Column, offer: str) -> int:
+    """Nodes, or parts, of an offer that one node of the column is, with what goes with it."""
+    return (column.offer == offer) + column.also.get(offer, 0)
+
+
+def _where(place: Column | Service) -> frozenset[str]:
+    """The offers of a column, or the service."""
+    return frozenset({place.offer, *place.also} if isinstance(place, Column) else {place.id})
 
 
 def _begun(served: Served, c: Demand) -> Any:

@@ -15,6 +15,9 @@ from hetops.solver.solution import Solution
 from hetops.solver.solve import read_answer, solve
 from hetops.solver.start import Searched, relax
 from tests.solver.binding import BINDING
+from tests.solver.binding_mixed import MIXED_BINDING
+
+ALL = BINDING | MIXED_BINDING
 
 
 def searched(formulation: Formulation, answer: highs.Answer) -> Searched:
@@ -22,12 +25,12 @@ def searched(formulation: Formulation, answer: highs.Answer) -> Searched:
     return Searched(formulation=formulation, relaxed=relax(formulation, Patience.of(30.0)), answer=answer)
 
 
-names = pytest.mark.parametrize("name", BINDING)
+names = pytest.mark.parametrize("name", ALL)
 
 
 @names
 def test_the_optimum_is_the_one_worked_out_by_hand(name: str) -> None:
-    case = BINDING[name]
+    case = ALL[name]
     solution = solve(case.problem)
     assert isinstance(solution, Solution)
     assert solution.objective == pytest.approx(case.objective, rel=2e-6)
@@ -37,7 +40,7 @@ def test_the_optimum_is_the_one_worked_out_by_hand(name: str) -> None:
 
 @names
 def test_without_its_limit_the_answer_is_found_out(name: str) -> None:
-    case = BINDING[name]
+    case = ALL[name]
     kept = tuple(constraint for constraint in CONSTRAINTS if constraint is not case.constraint)
     formulation = formulate(case.problem, constraints=kept)
     answer = highs.run(formulation.model)
@@ -56,7 +59,7 @@ def test_every_rule_on_terms_is_broken_in_one_of_them() -> None:
 
 @names
 def test_problem_and_solution_survive_json(name: str) -> None:
-    problem = BINDING[name].problem
+    problem = ALL[name].problem
     solution = solve(problem)
     assert isinstance(solution, Solution)
     assert codec.decode_strict(Problem, codec.encode(problem), source="test") == problem

@@ -21,9 +21,10 @@ from hetops.solver.solution import Solution
 from hetops.solver.solve import PROOF_GAP, Effort, solve
 from hetops.solver.terms import Billing, Role
 from tests.solver.binding import BINDING
+from tests.solver.binding_mixed import MIXED_BINDING
 from tests.solver.mps import mps
 from tests.solver.problems import hard, many, offer, small
-from tests.solver.varied import varied
+from tests.solver.varied import mixed, varied
 
 ROOT = Path(__file__).parents[2]
 EXACTLY = Effort(limit_seconds=20.0, most_gap=PROOF_GAP)
@@ -136,8 +137,9 @@ def test_a_model_is_written_with_its_sides_and_bounds() -> None:
 @pytest.mark.slow
 def test_the_second_model_knows_every_limit(tmp_path: Path) -> None:
     """Its optimum is the one worked out by hand, in a problem for each limit in which it binds."""
-    theirs = scip_on(tmp_path, {name.replace(" ", "-"): case.problem for name, case in BINDING.items()})
-    for name, case in BINDING.items():
+    known = BINDING | MIXED_BINDING
+    theirs = scip_on(tmp_path, {name.replace(" ", "-"): case.problem for name, case in known.items()})
+    for name, case in known.items():
         due = Proven(least=case.objective, most=case.objective)
         assert theirs[name.replace(" ", "-")].meets(due), name
 
@@ -155,6 +157,12 @@ def test_a_difference_would_be_found(tmp_path: Path) -> None:
 @pytest.mark.parametrize("first", range(0, 600, 100))
 def test_a_second_solver_on_a_second_model_finds_the_same_optimum(tmp_path: Path, first: int) -> None:
     compare(tmp_path, {f"{seed:04}": varied(seed) for seed in range(first, first + 100)})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("first", range(0, 200, 100))
+def test_it_does_of_columns_that_stand_on_several_offers(tmp_path: Path, first: int) -> None:
+    compare(tmp_path, {f"{seed:04}": mixed(seed) for seed in range(first, first + 100)})
 
 
 @pytest.mark.slow

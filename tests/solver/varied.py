@@ -43,6 +43,24 @@ def varied(seed: int, *, offers: int = 6, classes: int = 3) -> Problem:
     return _quality(dice, _fastest(dice, problem))
 
 
+def mixed(seed: int) -> Problem:
+    """As `varied`, where some columns stand on nodes of other offers besides, and of their own."""
+    dice, problem = Random(seed), varied(seed)
+    ids = [offer.id for offer in problem.offers]
+
+    def also(column: Column) -> dict[str, int]:
+        if column.role is not Role.WHOLE or not _sometimes(dice, 0.5):
+            return {}
+        parts = column.parts_per_node
+        others = [id_ for id_ in ids if parts == 1 or id_ != column.offer]
+        return {
+            id_: dice.choice((1, parts, 2 if parts == 1 else 1))
+            for id_ in dice.sample(others, dice.choice((1, 1, 2)))
+        }
+
+    return replace(problem, columns=tuple(replace(c, also=also(c)) for c in problem.columns))
+
+
 def _sometimes(dice: Random, part: float) -> bool:
     return dice.random() < part
 

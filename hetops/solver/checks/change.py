@@ -32,18 +32,19 @@ def _boots(problem: Problem, solution: Solution) -> Fraction:
         for column in columns:
             started = max(after.get(column.key, 0) - before.get(column.key, 0), 0)
             hours = exact(column.boot_seconds) / 3600
-            total += started * price[column.offer] * hours / column.parts_per_node
+            total += started * hours * sum(price[offer] * nodes for offer, nodes in column.takes.items())
     window = sum((Fraction(period.hours) for period in problem.periods), Fraction(0))
     return total / window if window else Fraction(0)
 
 
 def _changes(problem: Problem, solution: Solution) -> tuple[int, int]:
-    """Nodes added and removed."""
+    """Nodes added and removed, with those that go with them."""
     if problem.migration is None:
         return 0, 0
     now = {one.key: one.nodes for one in problem.migration.running}
     then = {pool.key: pool.nodes for pool in solution.stretches[0].pools}
-    changes = [then.get(key, 0) - now.get(key, 0) for key in {*now, *then}]
+    size = {column.key: 1 + sum(column.also.values()) for column in problem.columns}
+    changes = [size[key] * (then.get(key, 0) - now.get(key, 0)) for key in {*now, *then}]
     return sum(c for c in changes if c > 0), -sum(c for c in changes if c < 0)
 
 

@@ -62,8 +62,8 @@ def _paid_to(problem: Problem, moment: Moment) -> defaultdict[str, Fraction]:
     whole = _paid_as_a_whole(problem)
     paid: defaultdict[str, Fraction] = defaultdict(Fraction)
     for pool in moment.does.pools:
-        cost = Fraction(price[pool.offer]) * pool.nodes
-        paid[provider_of[pool.offer]] += cost * (pool.offer not in whole)
+        for offer in pool.rented.keys() - whole:
+            paid[provider_of[offer]] += Fraction(price[offer]) * pool.rented[offer]
     for rental in moment.does.rentals:
         paid[provider_of[rental.offer]] += Fraction(price[rental.offer]) * rental.nodes
     for share in moment.does.shares:
@@ -90,7 +90,7 @@ def _wrong_nodes(problem: Problem, moment: Moment) -> Iterator[Violation]:
     price = {offer.id: offer.usd_per_hour for offer in problem.offers}
     whole = _paid_as_a_whole(problem)
     for pool in moment.does.pools:
-        due = price[pool.offer] * pool.nodes * (pool.offer not in whole)
+        due = sum((price[o] * n for o, n in pool.rented.items() if o not in whole), Decimal(0))
         if pool.usd_per_hour != due:
             message = f"says {pool.usd_per_hour} usd_per_hour, costs {due}"
             subject = moment.where(name_of(pool.key))
@@ -102,7 +102,7 @@ def _wrong_nodes(problem: Problem, moment: Moment) -> Iterator[Violation]:
 
 
 def _paid_as_a_whole(problem: Problem) -> frozenset[str]:
-    parted = {column.offer for column in problem.columns if column.parts_per_node > 1}
+    parted = {offer for c in problem.columns if c.parts_per_node > 1 for offer in (c.offer, *c.also)}
     return frozenset(
         {o.id for o in problem.offers if o.billing is Billing.RESERVED or o.lot_nodes > 1} | parted
     )

@@ -11,6 +11,7 @@ from hetops.solver.problem import Problem
 from hetops.solver.solution import Solution
 from hetops.solver.terms import Role, ShareLimit, exact
 
+Key = tuple[str, str]
 Served = defaultdict[str, Fraction]
 
 
@@ -34,30 +35,37 @@ def _broken(
     late = {c.name for c in problem.classes if waits(problem, c)}
     judged = [n for n in names if (over_all if n in late else len(told) == 1)]
     rates = {name: sum((m.part * m.asked(name) for m in told), Fraction(0)) for name in judged}
+    stand = {column.key: {column.offer, *column.also} for column in problem.columns}
+    stand |= {(service.id, ""): {service.id} for service in problem.services}
+    partly = {key for key, offers in stand.items() if offers & places}
+    wholly = {key for key, offers in stand.items() if offers <= places}
     for role in (Role.PREFILL, Role.DECODE):
-        yield from _outside(limit, subject, _served(problem, told, places, role), rates)
+        most, least = (_served(problem, told, keys, role) for keys in (partly, wholly))
+        yield from _outside(limit, subject, (most, least), rates)
 
 
-def _served(problem: Problem, told: tuple[Moment, ...], places: frozenset[str], role: Role) -> Served:
+def _served(problem: Problem, told: tuple[Moment, ...], places: set[Key], role: Role) -> Served:
     """What is served of each class on the places, in requests per second, weighed by the length of the moments."""
     roles = {column.key: column.role for column in problem.columns}
     served: Served = defaultdict(Fraction)
     for moment in told:
         for share in moment.does.shares:
-            if share.offer in places and roles.get(share.key, Role.WHOLE) in (Role.WHOLE, role):
+            if share.key in places and roles.get(share.key, Role.WHOLE) in (Role.WHOLE, role):
                 rate = moment.asked(share.workload_class) * exact(share.share)
                 served[share.workload_class] += rate * moment.part
     return served
 
 
 def _outside(
-    limit: ShareLimit, subject: str, served: Served, rates: dict[str, Fraction]
+    limit: ShareLimit, subject: str, served: tuple[Served, Served], rates: dict[str, Fraction]
 ) -> Iterator[Violation]:
+    """`served` on columns that stand there with any offer, and with all of them."""
     for name, rate in rates.items():
         if rate <= 0:
             continue
-        share = served[name] / rate
-        if share > exact(limit.at_most) + TOLERANCE or share < exact(limit.at_least) - TOLERANCE:
+        partly, wholly = (of[name] / rate for of in served)
+        if partly > exact(limit.at_most) + TOLERANCE or wholly < exact(limit.at_least) - TOLERANCE:
+            share = partly if partly > exact(limit.at_most) else wholly
             message = (
                 f"serves {float(share):.4%} of {name}, must be {limit.at_least:.2%} to {limit.at_most:.2%}"
             )

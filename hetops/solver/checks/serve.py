@@ -54,6 +54,8 @@ def _fault_of_pool(pool: SolvedPool, columns: Mapping[Key, Column]) -> str:
         return "is no column of the problem"
     if pool.nodes < 1:
         return f"has {pool.nodes} nodes"
+    if pool.also != {offer: nodes * pool.nodes for offer, nodes in column.also.items()}:
+        return "does not stand on the nodes of other offers that go with its own"
     return (
         "" if pool.replicas_per_node == column.replicas_per_node else "replicas_per_node is not the column's"
     )
@@ -153,7 +155,7 @@ def _wrong_rates(moment: Moment) -> Iterator[Violation]:
 def overloaded_pools(problem: Problem, solution: Solution) -> Iterator[Violation]:
     """The loads of each pool add up to what of its nodes may be planned with, at most."""
     columns = {column.key: column for column in problem.columns}
-    usable = {offer.id: problem.usable(offer) for offer in problem.offers}
+    usable = problem.usable(problem.columns)
     for moment in (*moments(problem, solution), *aftermaths(problem, solution)):
         loads: defaultdict[Key, Fraction] = defaultdict(Fraction)
         for share in moment.does.shares:
@@ -161,7 +163,7 @@ def overloaded_pools(problem: Problem, solution: Solution) -> Iterator[Violation
             if rate > 0:
                 loads[share.key] += moment.asked(share.workload_class) * exact(share.share) / Fraction(rate)
         for pool in moment.does.pools:
-            utilisation, most = loads[pool.key] / pool.nodes, usable[pool.offer]
+            utilisation, most = loads[pool.key] / pool.nodes, usable[pool.key]
             subject = moment.where(name_of(pool.key))
             if utilisation > most * (1 + TOLERANCE):
                 message = f"uses {float(utilisation):.6%} of its capacity, may use {float(most):.2%}"

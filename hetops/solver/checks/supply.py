@@ -39,7 +39,7 @@ def _rented(problem: Problem, moment: Moment) -> Counter[str]:
     whole = _paid_as_a_whole(problem)
     rented: Counter[str] = Counter()
     for pool in moment.does.pools:
-        rented[pool.offer] += pool.nodes * (pool.offer not in whole)
+        rented.update({offer: nodes for offer, nodes in pool.rented.items() if offer not in whole})
     for rental in moment.does.rentals:
         rented[rental.offer] += rental.nodes
     return rented
@@ -47,7 +47,7 @@ def _rented(problem: Problem, moment: Moment) -> Counter[str]:
 
 def _paid_as_a_whole(problem: Problem) -> dict[str, PricedOffer]:
     """Offers whose nodes are reserved, come in lots, or are shared by columns."""
-    parted = {column.offer for column in problem.columns if column.parts_per_node > 1}
+    parted = {offer for c in problem.columns if c.parts_per_node > 1 for offer in (c.offer, *c.also)}
     return {
         o.id: o for o in problem.offers if o.billing is Billing.RESERVED or o.lot_nodes > 1 or o.id in parted
     }
@@ -86,7 +86,8 @@ def wrong_rentals(problem: Problem, solution: Solution) -> Iterator[Violation]:
         paid = Counter({rental.offer: rental.nodes for rental in moment.does.rentals})
         used: defaultdict[str, Fraction] = defaultdict(Fraction)
         for pool in moment.does.pools:
-            used[pool.offer] += Fraction(pool.nodes, parts[pool.key])
+            for offer_id, nodes in pool.rented.items():
+                used[offer_id] += Fraction(nodes, parts[pool.key])
         for id_ in paid.keys() - whole.keys():
             yield Violation(rule="rentals", subject=moment.where(id_), message="is paid for by its pools")
         for id_, offer in whole.items():

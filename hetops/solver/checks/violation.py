@@ -75,7 +75,7 @@ def aftermaths(problem: Problem, solution: Solution) -> tuple[Moment, ...]:
             untouched = not then and _takes_nothing(problem, does, scenario)
             left = replace(
                 does,
-                pools=tuple(pool for pool in does.pools if pool.offer not in scenario.lost),
+                pools=tuple(pool for pool in does.pools if scenario.lost.isdisjoint(pool.rented)),
                 shares=then.shares if then else does.shares * untouched,
                 handovers=then.handovers if then else does.handovers * untouched,
             )
@@ -86,7 +86,7 @@ def aftermaths(problem: Problem, solution: Solution) -> tuple[Moment, ...]:
 
 def _takes_nothing(problem: Problem, does: SolvedPeriod, scenario: Scenario) -> bool:
     """Whether all that serves in a period still does after a loss."""
-    serves = {pool.offer for pool in does.pools} | {share.offer for share in does.shares}
+    serves = {o for pool in does.pools for o in pool.rented} | {share.offer for share in does.shares}
     links = {end for one in does.handovers for end in (one.source, one.target)}
     return scenario.lost.isdisjoint(serves | links) and not any(waits(problem, c) for c in problem.classes)
 

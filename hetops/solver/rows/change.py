@@ -34,12 +34,13 @@ def migration_rows(frame: Frame) -> Iterator[Row]:
 
 
 def change_limit_rows(frame: Frame) -> Iterator[Row]:
-    """At most so many nodes are added or removed."""
+    """At most so many nodes are added or removed; those that go with a column's nodes count as well."""
     migration = frame.problem.migration
     if migration is not None and migration.max_changed_nodes is not None:
-        count = len(frame.columns)
         terms = [
-            (frame.first[block] + j, 1.0) for block in (Block.ADDED, Block.REMOVED) for j in range(count)
+            (frame.first[block] + j, float(column.size))
+            for block in (Block.ADDED, Block.REMOVED)
+            for j, column in enumerate(frame.columns)
         ]
         limit = Limit(kind=LimitKind.CHANGES)
         yield Row(subject=limit, terms=terms, upper=float(migration.max_changed_nodes))

@@ -8,7 +8,6 @@ from decimal import Decimal
 from hetops.domain.units import SECONDS_PER_HOUR
 from hetops.solver.frame import Block, Frame, Limit, LimitKind
 from hetops.solver.matrix import Row
-from hetops.solver.problem import Column, PricedOffer
 from hetops.solver.rows.supply import in_steps
 from hetops.solver.terms import Service
 
@@ -48,19 +47,21 @@ def change_costs(frame: Frame) -> Iterator[Spent]:
     window_hours = Decimal(sum(s.hours for s in frame.stretches))
     for j, (column, offer) in enumerate(zip(frame.columns, frame.offers, strict=True)):
         if len(frame.stretches) > 1:
-            usd = boot_usd(column, offer) / window_hours
+            usd = boot_usd(frame, j) / window_hours
             for t in range(len(frame.stretches)):
                 yield frame.first[Block.STARTED] + t * len(frame.columns) + j, usd, offer.provider
         migration = frame.problem.migration
         if migration is not None:
             hours = Decimal(repr(migration.horizon_hours))
-            yield frame.first[Block.ADDED] + j, migration.usd_per_added_node / hours, offer.provider
-            yield frame.first[Block.REMOVED] + j, migration.usd_per_removed_node / hours, offer.provider
+            added, removed = migration.usd_per_added_node, migration.usd_per_removed_node
+            yield frame.first[Block.ADDED] + j, column.size * added / hours, offer.provider
+            yield frame.first[Block.REMOVED] + j, column.size * removed / hours, offer.provider
 
 
-def boot_usd(column: Column, offer: PricedOffer) -> Decimal:
-    """What one start of a node costs before it serves."""
-    return offer.usd_per_hour * Decimal(repr(float(column.boot_seconds))) / _SECONDS / column.parts_per_node
+def boot_usd(frame: Frame, column: int) -> Decimal:
+    """What one start of a node, with all that goes with it, costs before it serves."""
+    seconds = Decimal(repr(float(frame.columns[column].boot_seconds)))
+    return frame.usd_per_hour(column) * seconds / _SECONDS
 
 
 def mean_spending(frame: Frame) -> Iterator[Spent]:
@@ -94,7 +95,5 @@ def mean_budget_rows(frame: Frame) -> Iterator[Row]:
     limit = Limit(kind=LimitKind.MEAN_BUDGET)
     budget = frame.problem.mean_budget_usd_per_hour
     if budget is not None or frame.minimise == limit:
-        total: dict[int, Decimal] = {}
-        for i, usd, _ in mean_spending(frame):
-            total[i] = total.get(i, Decimal(0)) + usd
-        yield in_steps(limit, list(total.items()), budget or Decimal(0))
+        spent = [(i, usd) for i, usd, _ in mean_spending(frame)]
+        yield in_steps(limit, spent, budget or Decimal(0))

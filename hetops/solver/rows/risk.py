@@ -13,6 +13,7 @@ from hetops.solver.terms import ShareLimit
 def share_limit_rows(frame: Frame) -> Iterator[Row]:
     """No more of a class than `at_most` is served where it is limited, no less than `at_least`.
 
+    A column that stands on several offers counts towards the most with any of them, towards the least with all of them.
     Of classes that are served when they come this holds in every stretch, of batch work over all of them together;
     where decode has its own place, of either part of the requests.
     """
@@ -23,8 +24,8 @@ def share_limit_rows(frame: Frame) -> Iterator[Row]:
 
 def _limited(frame: Frame, limit: ShareLimit, places: frozenset[str]) -> Iterator[Row]:
     """The rows of one limit on the places of one value."""
-    inside: dict[object, list[tuple[int, float]]] = {}
-    outside: dict[object, list[tuple[int, float]]] = {}
+    inside: dict[object, list[tuple[int, float]]] = {}  # with any offer
+    outside: dict[object, list[tuple[int, float]]] = {}  # not with all
     for k, (n, place, w) in enumerate(frame.pairs):
         layer = frame.layers[n]
         if layer.scenario is not None or frame.classes[w].name not in (
@@ -32,10 +33,13 @@ def _limited(frame: Frame, limit: ShareLimit, places: frozenset[str]) -> Iterato
         ):
             continue
         waits = frame.waits_for(n, w)
-        of = inside if _id(frame, place) in places else outside
-        term = (frame.share(k), float(frame.stretches[n].part) if waits else 1.0)
+        term, stands = (frame.share(k), float(frame.stretches[n].part) if waits else 1.0), _on(frame, place)
         for part in frame.role(place).parts:
-            of.setdefault((part, w, None if waits else n), []).append(term)
+            key = (part, w, None if waits else n)
+            if not places.isdisjoint(stands):
+                inside.setdefault(key, []).append(term)
+            if not stands <= places:
+                outside.setdefault(key, []).append(term)
     if limit.at_most < 1:
         most = Limit(kind=LimitKind.SHARE, subject=limit.id)
         yield from (bounded_share(frame, most, terms, limit.at_most) for terms in inside.values())
@@ -44,8 +48,8 @@ def _limited(frame: Frame, limit: ShareLimit, places: frozenset[str]) -> Iterato
         yield from (bounded_share(frame, least, terms, 1 - limit.at_least) for terms in outside.values())
 
 
-def _id(frame: Frame, place: int) -> str:
-    """Offer or service."""
+def _on(frame: Frame, place: int) -> frozenset[str]:
+    """Offers, or the service."""
     if place < len(frame.columns):
-        return frame.columns[place].offer
-    return frame.problem.services[place - len(frame.columns)].id
+        return frame.columns[place].offers
+    return frozenset((frame.problem.services[place - len(frame.columns)].id,))

@@ -45,9 +45,10 @@ def rental_rows(frame: Frame) -> Iterator[Row]:
         rented = (frame.first[Block.RENTED] + r, -float(rental.offer.lot_nodes))
         for t in range(len(frame.stretches)) if rental.stretch is None else (rental.stretch,):
             used = [
-                (frame.nodes(t, j), 1.0 / column.parts_per_node)
-                for j, column in enumerate(frame.columns)
-                if column.offer == rental.offer.id
+                (frame.nodes(t, j), float(nodes))
+                for j, takes in enumerate(frame.takes)
+                for offer, nodes in takes
+                if offer.id == rental.offer.id
             ]
             yield Row(subject=("rented", rental.offer.id, t), terms=[*used, rented], upper=0.0)
 
@@ -80,10 +81,13 @@ def pool_rows(frame: Frame) -> Iterator[Row]:
 
 
 def in_steps(limit: Limit, amounts: list[tuple[int, Decimal]], most: Decimal) -> Row:
-    """A row in whole steps of `SMALLEST_UNIT`: what is taken is rounded up, what there is down."""
+    """A row in whole steps of `SMALLEST_UNIT`: what a variable takes, of all offers together, is rounded up, what there is down."""
+    each: dict[int, Decimal] = {}
+    for j, amount in amounts:
+        each[j] = each.get(j, Decimal(0)) + amount
     terms = [
         (j, float(amount.quantize(SMALLEST_UNIT, rounding=ROUND_CEILING)))
-        for j, amount in amounts
+        for j, amount in each.items()
         if amount > 0
     ]
     return Row(subject=limit, terms=terms, upper=float(most.quantize(SMALLEST_UNIT, rounding=ROUND_FLOOR)))
