@@ -18,7 +18,9 @@ from hetops.state import host, measurements
 from tests.end_to_end.person import Person
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
-NAMES = ("quickstart", "rehearsal")
+DEMO = ("quickstart", "rehearsal")
+"""Those that `make demo` walks, each with a trace to replay."""
+NAMES = (*DEMO, "two-models")
 
 
 def copied(name: str, folder: Path) -> Person:
@@ -33,7 +35,8 @@ def test_the_readme_names_commands_and_options_that_there_are(name: str) -> None
     readme = (EXAMPLES / name / "README.md").read_text(encoding="utf-8")
     typed = [shlex.split(line)[1:] for line in re.findall(r"^    (hetops .*)$", readme, re.MULTILINE)]
     assert {words[0] for words in typed} <= set(COMMANDS)
-    assert {"plan", "up", "replay", "down"} <= {words[0] for words in typed}
+    road = {"plan", "up", "replay", "down"} if name in DEMO else {"plan", "up", "simulate", "down"}
+    assert road <= {words[0] for words in typed}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -55,6 +58,18 @@ def test_the_rehearsal_is_a_mixed_fleet_that_no_single_gpu_type_undercuts(tmp_pa
     prices = [Decimal(price) for price in uniform if price is not None]
     assert prices
     assert min(prices) > Decimal(plan["usd_per_hour"])
+
+
+def test_two_models_have_pools_of_their_own_and_share_a_node_where_it_may_be(tmp_path: Path) -> None:
+    person = copied("two-models", tmp_path)
+    fours = ("--set", 'offers.gpus=["L40S:4"]', "--set", "budget.usd_per_hour=30")
+    apart, together = (
+        person.hetops("plan", "--json", *fours, *more) for more in ((), ("--set", "policy.share_nodes=true"))
+    )
+    assert (apart.code, together.code) == (0, 0), apart.stderr + together.stderr
+    served = {p["configuration"]["model"] for p in apart.document["pools"]}
+    assert served == {"llama-3.1-8b", "qwen3-32b"}
+    assert Decimal(apart.document["usd_per_hour"]) == 2 * Decimal(together.document["usd_per_hour"])
 
 
 def test_with_figures_like_those_of_its_readme_the_quickstart_takes_unequal_pools(tmp_path: Path) -> None:
@@ -102,7 +117,7 @@ def _figures() -> list[Measurement]:
 
 
 def test_the_demo_changes_one_line_of_its_copies(tmp_path: Path) -> None:
-    for name in NAMES:
+    for name in DEMO:
         stage = demo.stage(name, tmp_path)
         before = stage.spec.read_text(encoding="utf-8")
         stage.rescale(0.5, "half")
