@@ -31,6 +31,12 @@ PART_OF_GAP = 0.25
 PART_OF_TIME = 0.7
 """Of the time that is left: what all of them may take."""
 
+MOST_ROUNDS = 8
+"""Of rows for the same sums, after which whole columns decide."""
+
+ROUNDING = 1e-7
+"""Part of a bound that is none."""
+
 MOST_SHARES = 20000
 """Of columns with every loss: where there would be more, whole columns are for others to find."""
 
@@ -62,7 +68,7 @@ def search(told: Told, relaxed: Relaxed, *, gap: float, patience: Patience) -> F
     """
     own, sums = Patience.of(patience.left * PART_OF_TIME), _Sums.of(told.base.frame)
     found, near = Found(told=told, bound=relaxed.bound), gap * PART_OF_GAP
-    below, searched = INFINITY, list[Floats]()
+    below, searched, refused = INFINITY, list[Floats](), list[Floats]()
     while own.left > 0 and not found.good(gap):
         answer = _run(sums.beyond(found.told.model, searched), near, own)
         others = INFINITY if answer.status is Status.INFEASIBLE else answer.bound
@@ -70,17 +76,18 @@ def search(told: Told, relaxed: Relaxed, *, gap: float, patience: Patience) -> F
         if not answer.found:
             break
         most = sums.of_lines(found.told.model, answer.values)
-        more, borne_in_parts = _told_of(found.told, sums, most, own)
+        more, may_bear = _told_of(found.told, sums, most, own)
         found = replace(found, told=more)
-        if not borne_in_parts:
+        if not may_bear and not any(np.array_equal(most, one) for one in refused):
+            refused.append(most)
             continue
         used = sums.used(most)
         if more.shares(used) > MOST_SHARES:
             break
         columns = borne.few(more, used)
-        best = _run(sums.within(columns, most), near, own)
+        best = _run(sums.within(columns, most, others), near, own)
         found = found.with_fleet(Searched(formulation=columns, relaxed=relaxed, answer=best))
-        below = min(below, INFINITY if best.status is Status.INFEASIBLE else best.bound)
+        below = min(below, INFINITY if best.status is Status.INFEASIBLE else max(best.bound, others))
         searched.append(most)
     return found
 
@@ -96,14 +103,16 @@ def _run(model: MatrixModel, gap: float, patience: Patience) -> Answer:
 
 
 def _told_of(told: Told, sums: _Sums, most: Floats, patience: Patience) -> tuple[Told, bool]:
-    """With rows until nodes with those sums, whole or not, bear every loss or cannot; and whether they do."""
-    while patience.left > 0:
+    """With rows until nodes with those sums, whole or not, bear every loss or cannot; and whether they may."""
+    for _ in range(MOST_ROUNDS):
         answer = _run(sums.exactly(told.model, most), 0.0, patience)
-        unborne = told.unborne(answer.values, ROUGHLY) if answer.found else []
+        if not answer.found:
+            return told, False
+        unborne = told.unborne(answer.values, ROUGHLY)
         if not unborne:
-            return told, answer.found
+            break
         told = told.with_rows(unborne)
-    return told, False
+    return told, True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -155,14 +164,16 @@ class _Sums:
         model = extended(lined, rows, [1.0] * (chosen - len(lined.cost)))
         return replace(model, integer=np.append(lined.integer, np.ones(chosen - len(lined.cost), dtype=bool)))
 
-    def within(self, own: Formulation, most: Floats) -> MatrixModel:
-        """The model of some columns with no more than those sums."""
+    def within(self, own: Formulation, most: Floats, bound: float) -> MatrixModel:
+        """The model of some columns with no more than those sums; told what no fleet is below, it ends at one that reaches it."""
         at_most = dict(zip(self.lines, most, strict=True))
         rows = [
             Row(subject="within", terms=[(int(j), 1.0) for j in line], upper=float(at_most.get(key, 0.0)))
             for key, line in _Sums.of(own.frame).lines.items()
         ]
-        return extended(own.model, rows, ())
+        costs = [(int(j), float(own.model.cost[j])) for j in np.flatnonzero(own.model.cost)]
+        reached = Row(subject="bound", terms=costs, lower=bound - ROUNDING * abs(bound))
+        return extended(own.model, [*rows, reached], ())
 
     def _lined(self, model: MatrixModel) -> MatrixModel:
         return in_lines(model, tuple(self.lines.values()))
