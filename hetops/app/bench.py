@@ -83,7 +83,7 @@ def bench(asked: Asked, effort: Effort, talk: Talk) -> BenchResult:
         LockError: another benchmark runs.
     """
     found = candidates(asked)
-    planned = tuple(_benches(found))
+    planned = tuple(measurable(found))
     if not planned:
         startable = ", ".join(sorted(e.name for e in found.plugins.engines))
         raise HetopsError(
@@ -155,7 +155,7 @@ def _recorded(
     )
 
 
-def _benches(found: Candidates) -> Iterator[Bench]:
+def measurable(found: Candidates) -> Iterator[Bench]:
     """What can be measured here: engines of plugins, on offers whose nodes are processes of this host."""
     engines = {e.name for e in found.plugins.engines}
     own = [c for c in found.enumeration.configurations if c.engine in engines]

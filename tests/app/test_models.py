@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
+from hetops.app.bench import measurable
 from hetops.app.candidates import Candidates, candidates
 from hetops.app.day import find_day
 from hetops.app.plan import make_plan
@@ -164,6 +165,8 @@ def test_models_of_the_users_own_have_a_file_each(tmp_path: Path) -> None:
         SpecError, match=r"models\[1\]\.name: one and other are one checkpoint, file:.*a\.gguf"
     ):
         own(tmp_path, '"./a.gguf"')
+    measured = {b.family.started.model: {t.workload_class for t in b.trials} for b in measurable(found)}
+    assert measured == {"one": {"chat"}, "other": {"code"}}
     with pytest.raises(HetopsError, match=r"gguf\.other must be a path, not 7"):
         own(tmp_path, '{ one = "./a.gguf", other = 7 }')
 
