@@ -1,0 +1,87 @@
+"""Two models that meet in stock, budget and on a node, with optima worked out by hand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+
+from hetops.solver.certify import certify
+from hetops.solver.problem import Column, Demand, PricedOffer, Problem
+from hetops.solver.solution import Infeasible, Solution
+from hetops.solver.solve import solve
+
+SMALL = PricedOffer(id="small", usd_per_hour=Decimal(1), max_nodes=1)
+LARGE = PricedOffer(id="large", usd_per_hour=Decimal(3), max_nodes=2)
+CLASSES = tuple(Demand(name=f"of {m}", requests_per_second=1.0, model=m) for m in "ab")
+
+
+def column(offer: str, model: str, rate: float, parts: int = 1) -> Column:
+    """A model on an offer, or on a part of its nodes."""
+    return Column(
+        offer=offer,
+        configuration=model,
+        requests_per_second={f"of {model}": rate},
+        model=model,
+        parts_per_node=parts,
+    )
+
+
+WHOLE = Problem(
+    offers=(SMALL, LARGE),
+    configurations=("a", "b"),
+    classes=CLASSES,
+    columns=tuple(column(o, m, r) for m in "ab" for o, r in (("small", 1.0), ("large", 2.0))),
+)
+"""Each model alone takes the one small node for $1; of both, one has to take a large one: $1 + $3."""
+
+QUARTERS = tuple(
+    replace(c, parts_per_node=4, requests_per_second={k: r / 4 for k, r in c.requests_per_second.items()})
+    for c in WHOLE.columns
+    if c.offer == "large"
+)
+SHARED = replace(WHOLE, columns=(*(c for c in WHOLE.columns if c.offer == "small"), *QUARTERS))
+"""A quarter of a large node serves half a request a second, so two quarters each are one node for both: $3."""
+
+
+def found(problem: Problem) -> Solution:
+    """The certified answer."""
+    outcome = solve(problem)
+    assert isinstance(outcome, Solution)
+    assert certify(problem, outcome) == ()
+    return outcome
+
+
+def only(model: str) -> Problem:
+    """The question of one of the models."""
+    return replace(
+        WHOLE,
+        configurations=(model,),
+        classes=tuple(c for c in CLASSES if c.model == model),
+        columns=tuple(c for c in WHOLE.columns if c.model == model),
+    )
+
+
+def test_two_models_have_one_stock() -> None:
+    assert [found(only(m)).usd_per_hour for m in "ab"] == [1, 1]
+    both = found(WHOLE)
+    assert both.usd_per_hour == 4
+    assert {(p.offer, p.nodes) for p in both.pools} == {("small", 1), ("large", 1)}
+
+
+def test_two_models_have_one_budget() -> None:
+    assert found(replace(WHOLE, budget_usd_per_hour=Decimal(4))).usd_per_hour == 4
+    assert isinstance(solve(replace(WHOLE, budget_usd_per_hour=Decimal("3.99"))), Infeasible)
+
+
+def test_two_models_have_one_node() -> None:
+    both = found(SHARED)
+    assert both.usd_per_hour == 3
+    assert [(p.offer, p.configuration, p.nodes) for p in both.pools] == [("large", "a", 2), ("large", "b", 2)]
+    assert [(r.offer, r.nodes) for r in both.rentals] == [("large", 1)]
+
+
+def test_a_model_is_served_by_no_node_of_another() -> None:
+    with pytest.raises(ValueError, match="has a rate for of b, which asks for b, not a"):
+        replace(WHOLE, columns=(replace(column("large", "a", 1.0), requests_per_second={"of b": 1.0}),))
