@@ -6,7 +6,7 @@ Decides what counts as used up; what that is worth only a search can say.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import partial
@@ -61,6 +61,57 @@ def met(problem: Problem, solution: Solution) -> Iterator[Met]:
         yield _pools(problem.max_pools)
 
 
+def shut(problem: Problem, solution: Solution) -> Iterator[Met]:
+    """Stocks, and quotas, that nothing is taken of for want of room for even one node: all of a kind at once."""
+    used = [_rented(problem, period) for period in solution.stretches]
+    rented = {offer for nodes in used for offer, count in nodes.items() if count}
+    steps, most = _steps(problem), {o.id: problem.max_nodes(o) for o in problem.offers}
+    gone = {o: step for o, step in steps.items() if most[o] < step and o not in rented}
+    if gone:
+        yield Met(
+            topic=Topic.STOCK,
+            name="what is sold out",
+            state=f"there is none left of {_some(list(gone))}",
+            step="one node" if len(gone) == 1 else "one node of each",
+            wider=partial(_with_stock, nodes=gone),
+            lifted=partial(_with_stock, nodes=dict.fromkeys(gone, PLENTY)),
+            offers=frozenset(gone),
+        )
+    needs = dict(_shut_quotas(problem, rented))
+    if needs:
+        some = _some([f"the quota {group}" for group in needs])
+        yield Met(
+            topic=Topic.QUOTA,
+            name="quotas without room for a node",
+            state=f"{some} {'leaves' if len(needs) == 1 else 'leave'} no room for a node",
+            step="room for one" if len(needs) == 1 else "room for one in each",
+            wider=partial(_with_quotas, limits=needs),
+            lifted=partial(_with_quotas, limits=dict.fromkeys(needs, Decimal(PLENTY))),
+        )
+
+
+def _shut_quotas(problem: Problem, rented: Collection[str]) -> Iterator[tuple[str, Decimal]]:
+    """Quotas that are less than any node takes, with what the least one does."""
+    for group in problem.quota_groups:
+        takes = {o.id: o.quota_per_node.get(group.id, Decimal(0)) for o in problem.offers}
+        least = _least(problem, takes)
+        if least is not None and group.limit < least and not any(takes[offer] for offer in rented):
+            yield group.id, least
+
+
+def _with_quotas(problem: Problem, *, limits: Mapping[str, Decimal]) -> Problem:
+    groups = (replace(g, limit=limits.get(g.id, g.limit)) for g in problem.quota_groups)
+    return replace(problem, quota_groups=tuple(groups))
+
+
+def _some(names: list[str]) -> str:
+    """All of them, or the first three and how many more."""
+    if len(names) > 4:
+        return f"{', '.join(names[:3])} and {len(names) - 3} more"
+    *first, last = names
+    return f"{', '.join(first)} and {last}" if first else last
+
+
 def _rented(problem: Problem, period: SolvedPeriod) -> dict[str, int]:
     """Nodes of every offer: those of the pools that stand on it, or what is paid for as a whole."""
     rented = {o.id: 0 for o in problem.offers}
@@ -107,7 +158,7 @@ def _sold_out(offers: list[PricedOffer]) -> Iterator[Liftable]:
             topic=Topic.STOCK,
             subject=subject,
             name=name,
-            lifted=partial(_with_plenty, offers=ids),
+            lifted=partial(_with_stock, nodes=dict.fromkeys(ids, PLENTY)),
             offers=ids,
         )
 
@@ -130,13 +181,15 @@ def any_limit(problem: Problem) -> Iterator[Liftable]:
     """Stock, quotas, budgets and pools of the whole problem; the stock of all offers at once."""
     everything = frozenset(offer.id for offer in problem.offers)
     yield Liftable(
-        topic=Topic.STOCK, name="the stock of every offer", lifted=partial(_with_plenty, offers=everything)
+        topic=Topic.STOCK,
+        name="the stock of every offer",
+        lifted=partial(_with_stock, nodes=dict.fromkeys(everything, PLENTY)),
     )
     yield from (one for one in barring(problem, everything) if one.topic is not Topic.STOCK)
 
 
-def _with_plenty(problem: Problem, *, offers: frozenset[str]) -> Problem:
-    sold = (replace(o, max_nodes=PLENTY) if o.id in offers else o for o in problem.offers)
+def _with_stock(problem: Problem, *, nodes: Mapping[str, int]) -> Problem:
+    sold = (replace(o, max_nodes=nodes[o.id]) if o.id in nodes else o for o in problem.offers)
     return replace(problem, offers=tuple(sold))
 
 
@@ -173,15 +226,10 @@ def _stock(problem: Problem, offer: PricedOffer, rented: int, step: int) -> Met:
         name=f"the stock of {offer.id}",
         state=f"{rented} of {most} nodes of {offer.id} are rented{known}",
         step="one more" if step == 1 else f"{step} more",
-        wider=partial(_having_stock, offer=offer.id, nodes=most + step),
-        lifted=partial(_with_plenty, offers=frozenset((offer.id,))),
+        wider=partial(_with_stock, nodes={offer.id: most + step}),
+        lifted=partial(_with_stock, nodes={offer.id: PLENTY}),
         offers=frozenset((offer.id,)),
     )
-
-
-def _having_stock(problem: Problem, *, offer: str, nodes: int) -> Problem:
-    offers = (replace(o, max_nodes=nodes) if o.id == offer else o for o in problem.offers)
-    return replace(problem, offers=tuple(offers))
 
 
 def _quotas(problem: Problem, used: list[dict[str, int]]) -> Iterator[Met]:
@@ -213,14 +261,9 @@ def _quota(problem: Problem, group_id: str, taken: Decimal, step: Decimal) -> Me
             "  ", " "
         ),
         step=f"{step:f} more",
-        wider=partial(_having_quota, group=group_id, limit=group.limit + step),
-        lifted=partial(_having_quota, group=group_id, limit=Decimal(PLENTY)),
+        wider=partial(_with_quotas, limits={group_id: group.limit + step}),
+        lifted=partial(_with_quotas, limits={group_id: Decimal(PLENTY)}),
     )
-
-
-def _having_quota(problem: Problem, *, group: str, limit: Decimal) -> Problem:
-    groups = (replace(g, limit=limit) if g.id == group else g for g in problem.quota_groups)
-    return replace(problem, quota_groups=tuple(groups))
 
 
 def _provider_budgets(problem: Problem, used: list[dict[str, int]]) -> Iterator[Met]:

@@ -12,7 +12,7 @@ from functools import partial
 
 from hetops.solver.exact import Change, Found, Front, best, better, found, look
 from hetops.solver.explanation import Statement, Topic, Unit, amount, dollars, effect
-from hetops.solver.limits import met, unlimited
+from hetops.solver.limits import met, shut, unlimited
 from hetops.solver.problem import Mode, Problem
 from hetops.solver.relaxation import Loosen
 from hetops.solver.rules import rules, without_all
@@ -165,7 +165,7 @@ def _periods(case: Case) -> Iterator[Statement]:
 
 def _limits(case: Case) -> Iterator[Statement]:
     """Every limit without room, with what a little more of it is worth; and what no limit at all would be worth."""
-    for one in met(case.problem, case.solution):
+    for one in (*met(case.problem, case.solution), *shut(case.problem, case.solution)):
         after = best(case.problem.mode, case.ask(one.wider, about=one.offers), case.answer)
         begin = f"{one.state[:1].upper()}{one.state[1:]}: {one.step}"
         yield case.changed(one.topic, begin, after, one.subject)

