@@ -10,7 +10,15 @@ from pathlib import Path
 from hetops.app.candidates import Asked
 from hetops.app.day_file import in_period, meant
 from hetops.app.periods import boot_seconds, busiest, steady
-from hetops.app.plan import WEIGH_SECONDS, answer, floor_cost, hold_against_arithmetic, solved, unsealed
+from hetops.app.plan import (
+    WEIGH_SECONDS,
+    answer,
+    floor_cost,
+    hold_against_arithmetic,
+    shed_of,
+    solved,
+    unsealed,
+)
 from hetops.app.pose import Posed, pose
 from hetops.app.term_costs import cost_of, least_cost, term_costs
 from hetops.app.terms import share_rules
@@ -109,15 +117,16 @@ def write_answer(found: Answer, path: Path) -> None:
 
 def _day(posed: Posed, found: Solution) -> Day:
     c, problem = posed.candidates, posed.problem
-    plans = tuple(_plan(posed, one) for one in alone(problem, found))
+    plans, late = tuple(_plan(posed, one) for one in alone(problem, found)), waiting(problem)
     periods = tuple(
         DayPeriod(
             name=stretch.name,
             hours=stretch.hours,
             arrivals=stretch.rates,
             plan=seal(plan),
+            shed=shed_of(problem, (one for one in period.shed if one.workload_class in late)),
         )
-        for stretch, plan in zip(problem.stretches, plans, strict=True)
+        for stretch, plan, period in zip(problem.stretches, plans, found.periods, strict=True)
     )
     pools = tuple(_bounds(posed, periods))
     first, terms = plans[0], c.spec.policy.day
@@ -224,6 +233,9 @@ def _warnings(posed: Posed, found: Solution, plans: tuple[Plan, ...]) -> Iterato
     if not found.within_gap:
         wanted = posed.candidates.spec.policy.gap
         yield f"the search ended at a gap of {found.gap:.2%}, policy.gap asks for {wanted:.2%}"
+    late = waiting(posed.problem)
+    for one in (s for s in found.shed if s.workload_class in late):
+        yield f"{one.share:.1%} of {one.workload_class} is turned away: whoever sends it does so before it waits"
     if found.waits:
         yield "the router holds nothing back: whoever sends batch work sends it when the day says"
 

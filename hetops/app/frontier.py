@@ -138,7 +138,7 @@ def _with_fleet(point: FrontierPoint, found: Solution, posed: Posed) -> Frontier
         nodes[f"{offer.gpu}:{offer.gpu_count}"] = nodes.get(f"{offer.gpu}:{offer.gpu_count}", 0) + pool.nodes
     return replace(
         point,
-        usd_per_hour=found.usd_per_hour,
+        usd_per_hour=found.counted_usd_per_hour,
         requests_per_second=found.requests_per_second,
         nodes=nodes,
         services=tuple(sorted({s.offer for s in found.shares if not s.configuration})),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -33,11 +33,13 @@ from hetops.domain.plan import (
     PlanLimits,
     PlannedPool,
     PoolForecast,
+    Shed,
 )
 from hetops.domain.policy import FallbackShare, LossCover, Migration, Rental
 from hetops.domain.service import PlannedService
-from hetops.domain.workload import WorkloadClass
-from hetops.errors import HetopsError, UsageError
+from hetops.domain.units import SECONDS_PER_MINUTE
+from hetops.domain.workload import Workload, WorkloadClass
+from hetops.errors import HetopsError, InfeasibleError, UsageError
 from hetops.files import write_whole
 from hetops.performance import bounds
 from hetops.performance.intervals import Forecast, Served, around, forecast, slowest, stated
@@ -46,8 +48,9 @@ from hetops.performance.queueing import Mixture
 from hetops.plugin.provider import for_planning_only
 from hetops.solver.certify import CHECKS, CHECKS_OF_TERMS
 from hetops.solver.explain import Weighed, weigh
+from hetops.solver.problem import Problem
 from hetops.solver.recheck import seal
-from hetops.solver.solution import Ended, Infeasible, Solution, SolvedPool, SolvedShare
+from hetops.solver.solution import Ended, Infeasible, Solution, SolvedPool, SolvedShare, SolvedShed
 from hetops.solver.solve import DEFAULT_LIMIT_SECONDS, Effort, solve
 
 WEIGH_SECONDS = 5.0
@@ -89,6 +92,7 @@ def solved(posed: Posed, effort: Effort | None = None) -> Solution:
     outcome = solve(posed.problem, effort=effort)
     if isinstance(outcome, Infeasible):
         raise no_fleet(posed.problem, posed.table, outcome, posed.loosened)
+    demand_served(outcome)
     return outcome
 
 
@@ -116,6 +120,7 @@ def unsealed(posed: Posed, solution: Solution, alternatives: tuple[Alternative, 
     """The plan that a solution of one stretch means, without what its rules cost and without its seal."""
     c = posed.candidates
     names = _names(posed, solution)
+    workload = served_of(c.workload, solution)
     shares = tuple(
         ClassShare(
             workload_class=s.workload_class,
@@ -131,7 +136,7 @@ def unsealed(posed: Posed, solution: Solution, alternatives: tuple[Alternative, 
         created_at=c.now,
         hetops_version=__version__,
         spec_digest=c.loaded.digest,
-        workload=c.workload,
+        workload=workload,
         pools=tuple(_pools(posed, solution, names)),
         shares=shares,
         forecasts=tuple(_forecasts(posed, solution)),
@@ -150,6 +155,7 @@ def unsealed(posed: Posed, solution: Solution, alternatives: tuple[Alternative, 
         rentals=tuple(_rentals(posed, solution)),
         migration=_migration(posed, solution),
         services=tuple(_services(posed, solution)),
+        shed=shed_of(posed.problem, solution.shed),
         network=network(c, posed.ways, solution, names),
     )
     return replace(
@@ -264,7 +270,7 @@ def _forecasts(posed: Posed, solution: Solution) -> Iterator[ClassForecast]:
         (s.name, ""): Forecast(ttft=stated(s.ttft_seconds), tpot=stated(s.tpot_seconds))
         for s in (one.service for one in posed.overflow)
     }
-    for one in posed.candidates.workload.classes:
+    for one in served_of(posed.candidates.workload, solution).classes:
         found = []
         for share in (s for s in solution.shares if s.workload_class == one.name and s.share > 0):
             near = services.get(share.key) or _in_pool(posed, share, one, pools[share.key])
@@ -379,6 +385,7 @@ def _warnings(posed: Posed, solution: Solution) -> Iterator[str]:
     if c.floors and served:
         names = ", ".join(one.name for one in served)
         yield f"nobody says in which precision {names} serves: {in_words(c.floors)} does not cover it"
+    yield from shed_in_words(solution.shed)
     yield from _leaving(posed)
 
 
@@ -403,7 +410,7 @@ def _floor_cost(posed: Posed, solution: Solution) -> str:
     outcome = solve(pose_of(free).problem, effort=Effort(limit_seconds=WEIGH_SECONDS))
     if isinstance(outcome, Infeasible):
         return f"what {asked} costs is not known: nothing was found without it"
-    with_floor, without = solution.usd_per_hour, outcome.usd_per_hour
+    with_floor, without = solution.counted_usd_per_hour, outcome.counted_usd_per_hour
     if with_floor <= without:
         return f"{asked} costs nothing: {with_floor} usd_per_hour with it and without it"
     return f"{asked} costs {with_floor - without} usd_per_hour: {with_floor} with it, {without} without it"
@@ -421,4 +428,53 @@ def hold_against_arithmetic(plan: Plan, c: Candidates) -> None:
             "the plan asks more of its GPUs than they can do: a measurement or a GPU's data is wrong",
             details=broken,
             hint="look at the measurements of these configurations, and measure again with hetops bench",
+        )
+
+
+def served_of(workload: Workload, solution: Solution) -> Workload:
+    """The workload without what is turned away of it."""
+    shed = {one.workload_class: one.share for one in solution.shed}
+    classes = (
+        replace(c, requests_per_second=c.requests_per_second * (1 - shed.get(c.name, 0.0)))
+        for c in workload.classes
+    )
+    return replace(workload, classes=tuple(classes))
+
+
+def shed_of(problem: Problem, shed: Iterable[SolvedShed]) -> tuple[Shed, ...]:
+    """What is turned away of the problem's classes, with what each may be and costs."""
+    demands = {c.name: c for c in problem.classes}
+    return tuple(
+        Shed(
+            workload_class=one.workload_class,
+            share=one.share,
+            requests_per_second=one.requests_per_second,
+            usd_per_request=demands[one.workload_class].shed_usd_per_request or Decimal(0),
+            usd_per_hour=one.usd_per_hour,
+            max_share=demands[one.workload_class].max_shed_share,
+        )
+        for one in shed
+    )
+
+
+def shed_in_words(shed: Iterable[SolvedShed]) -> Iterator[str]:
+    """What becomes of it."""
+    for one in shed:
+        rate = one.requests_per_second / one.share * (1 - one.share) * SECONDS_PER_MINUTE
+        yield (
+            f"{one.share:.1%} of {one.workload_class} is turned away: the router gives {rate:.4g} requests of it to pools"
+            f" in any minute and answers all others 429 with Retry-After"
+        )
+
+
+def demand_served(solution: Solution) -> None:
+    """No fleet is an answer that nobody can bring up.
+
+    Raises:
+        InfeasibleError: every request is turned away.
+    """
+    if not solution.shares:
+        raise InfeasibleError(
+            "at these prices it is cheapest to turn every request away",
+            hint="raise shed_usd_per_request of a class, or say how much of it may be: max_shed_share",
         )

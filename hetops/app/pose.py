@@ -201,6 +201,7 @@ def _problem(
     places: tuple[Place, ...] = (*offers, *(one.service for one in services if one.classes))
     configurations = dict.fromkeys(column.configuration for column in columns)
     means = {floor.workload_class: floor.mean for floor in c.floors}
+    stated = {one.name: one for one in c.spec.workload.classes}
     return Problem(
         offers=tuple(priced(c, offer) for offer in offers),
         configurations=tuple(configurations),
@@ -210,8 +211,11 @@ def _problem(
                 requests_per_second=one.requests_per_second,
                 model=one.model,
                 mean_quality=means.get(one.name),
+                shed_usd_per_request=own.shed_usd_per_request if own else None,
+                max_shed_share=own.max_shed_share if own else 1.0,
             )
             for one in classes
+            for own in (stated.get(one.stated_name),)
         ),
         columns=columns,
         quota_groups=tuple(_quota_groups(offers)),

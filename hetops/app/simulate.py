@@ -204,7 +204,9 @@ def _plan(asked: SimulationAsked) -> _Planned:
 
 
 def _stated(plan: Plan) -> Iterator[str]:
-    """What nobody here knows of services: how they answer under load."""
+    """What the plan turns away; what nobody here knows of services: how they answer under load."""
+    for one in plan.shed:
+        yield f"{one.share:.1%} of {one.workload_class} is turned away by plan: those requests count as not answered"
     if names := [one.name for one in plan.services]:
         yield f"{', '.join(names)}: every answer takes what the spec states, however much is asked there"
 
@@ -249,9 +251,11 @@ def _recorded(trace: Trace) -> Arrivals:
 def _made(asked: SimulationAsked, plan: Plan) -> Arrivals:
     """Requests of the plan's own classes, where there is no trace of them."""
     seconds = UNTRACED_SECONDS if asked.duration_seconds is None else asked.duration_seconds
-    _demand_patience(plan.workload.requests_per_second * asked.speed * seconds)
+    shed = {one.workload_class: one.requests_per_second for one in plan.shed}
+    _demand_patience((plan.workload.requests_per_second + sum(shed.values())) * asked.speed * seconds)
     classes = [
-        replace(c, requests_per_second=c.requests_per_second * asked.speed) for c in plan.workload.classes
+        replace(c, requests_per_second=(c.requests_per_second + shed.get(c.name, 0.0)) * asked.speed)
+        for c in plan.workload.classes
     ]
     try:
         return coming.of_classes(classes, seconds, np.random.default_rng(asked.seed))

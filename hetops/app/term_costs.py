@@ -19,7 +19,7 @@ def term_costs(posed: Posed, solution: Solution, *, limit_seconds: float) -> tup
     return tuple(
         TermCost(
             text=text,
-            usd_per_hour=solution.usd_per_hour,
+            usd_per_hour=solution.counted_usd_per_hour,
             usd_per_hour_without=cost_of(problem, limit_seconds),
         )
         for text, problem in _without(posed.problem, posed)
@@ -46,6 +46,9 @@ def _without(problem: Problem, posed: Posed) -> Iterator[tuple[str, Problem]]:
         told = ", ".join(service.id for service in problem.services)
         closed = tuple(replace(service, max_requests_per_second=0.0) for service in problem.services)
         yield f"overflow to {told}", replace(problem, services=closed)
+    if problem.sheds_any:
+        all_served = tuple(replace(c, shed_usd_per_request=None) for c in problem.classes)
+        yield "turning requests away", replace(problem, classes=all_served)
     if any(column.usd_per_request for column in problem.columns):
         yield (
             "egress",
@@ -70,15 +73,16 @@ def _unreserved(problem: Problem) -> Problem:
 
 
 def cost_of(problem: Problem, limit_seconds: float) -> Decimal | None:
-    """What the cheapest fleet for a question costs, as found in time; None where none was, or there is none."""
+    """What the cheapest fleet for a question costs, what shedding counts for included, as found in time; None where none was,
+    or there is none."""
     found = _found(problem, limit_seconds)
-    return found.usd_per_hour if found else None
+    return found.counted_usd_per_hour if found else None
 
 
 def least_cost(problem: Problem, limit_seconds: float) -> Decimal | None:
     """As `cost_of`; None too where the search ended before it had proven as much as is asked for."""
     found = _found(problem, limit_seconds)
-    return found.usd_per_hour if found and found.within_gap else None
+    return found.counted_usd_per_hour if found and found.within_gap else None
 
 
 def _found(problem: Problem, limit_seconds: float) -> Solution | None:

@@ -145,7 +145,7 @@ def answer_under(compared: Compared, effort: Effort) -> Answered:
         raise with_the_free(none, free.usd_per_hour, compared.changes) from none
     plan = planned(compared.posed, found)
     if (
-        compared.only_restricts and plan.usd_per_hour < free.usd_per_hour
+        compared.only_restricts and plan.counted_usd_per_hour < free.counted_usd_per_hour
     ):  # the gap allowed to stop the free search early
         free = planned(compared.free, solved(compared.free, replace(alone, most_gap=PROOF_GAP)))
     return Answered(

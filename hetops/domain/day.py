@@ -10,7 +10,8 @@ from fractions import Fraction
 from itertools import accumulate
 from typing import ClassVar
 
-from hetops.domain.plan import Plan
+from hetops.domain.added import ADDED
+from hetops.domain.plan import Plan, Shed, usd_of_shed
 from hetops.domain.policy import ShareRule, TermCost
 from hetops.domain.units import HOURS_PER_DAY, MINUTES_PER_HOUR, SECONDS_PER_HOUR, usd_per_month
 
@@ -26,6 +27,8 @@ class DayPeriod:
     arrivals: Mapping[str, float]
     """Requests per second of each class that arrive in it. Those that its plan serves differ where batch work waits."""
     plan: Plan
+    shed: tuple[Shed, ...] = field(default=(), metadata=ADDED)
+    """What is turned away of work that may wait, as it arrives; of all other the plan says it."""
 
     def __post_init__(self) -> None:
         if not 0 < self.hours < float("inf"):
@@ -151,6 +154,12 @@ class Day:
     def usd_per_hour(self) -> Decimal:
         """Cost of the day on average, starts included."""
         return self.fleets_usd_per_hour + self.starts_usd_per_hour
+
+    @property
+    def shed_usd_per_hour(self) -> Decimal:
+        """What requests that are turned away count for on average, to a millionth of a dollar; nobody is paid it."""
+        counted = (Fraction(p.hours) * Fraction(usd_of_shed((*p.shed, *p.plan.shed))) for p in self.periods)
+        return _rounded(sum(counted, Fraction()) / self._hours)
 
     @property
     def usd_per_month(self) -> Decimal:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -121,6 +121,25 @@ class PeakUse:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Shed:
+    """The part of what arrives of a class that is turned away: the plan's rate of the class is without it."""
+
+    workload_class: str
+    share: float
+    requests_per_second: float
+    usd_per_request: Decimal
+    """As the spec says; nobody is paid it."""
+    usd_per_hour: Decimal
+    max_share: float = 1.0
+    """The most that may be turned away."""
+
+
+def usd_of_shed(shed: Iterable[Shed]) -> Decimal:
+    """What all of it counts for, in USD per hour."""
+    return sum((one.usd_per_hour for one in shed), Decimal(0))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PlanLimits:
     """What the plan had to keep to, so that whoever gets it can check it again."""
 
@@ -217,6 +236,8 @@ class Plan:
     term_costs: tuple[TermCost, ...] = field(default=(), metadata=ADDED)
     services: tuple[PlannedService, ...] = field(default=(), metadata=ADDED)
     """Those that get a share, or stand by for requests that pools cannot take."""
+    shed: tuple[Shed, ...] = field(default=(), metadata=ADDED)
+    """What is turned away of each class; the classes of `workload` have the rates that are served."""
     network: Network | None = field(default=None, metadata=ADDED)
     """Where the spec names origins; every class then has one."""
 
@@ -226,6 +247,11 @@ class Plan:
         used = sum((p.usd_per_hour for p in self.pools), Decimal(0))
         requests = sum((s.usd_per_hour for s in self.services), self.egress_usd_per_hour)
         return used + self.idle_usd_per_hour + requests
+
+    @property
+    def counted_usd_per_hour(self) -> Decimal:
+        """What is paid and what shedding counts for: what the plan is the least of."""
+        return self.usd_per_hour + usd_of_shed(self.shed)
 
     @property
     def idle_usd_per_hour(self) -> Decimal:

@@ -75,7 +75,16 @@ def _periods(day: Day) -> str:
     rows = [_period_row(day, period) for period in day.periods]
     starts = f", {q.usd(day.starts_usd_per_hour)} /h of it for starts" if day.starts else ""
     total = f"Total {q.usd_both(day.usd_per_hour)} (730 h) on average{starts}"
-    return f"{q.table(headers, rows, right=(1, 2, 3, 4, 7))}\n{total}"
+    return "\n".join((q.table(headers, rows, right=(1, 2, 3, 4, 7)), total, *_shed(day)))
+
+
+def _shed(day: Day) -> Iterator[str]:
+    """What is turned away in each period, and what all of it counts for."""
+    for period in day.periods:
+        for line in plan_report.shed((*period.plan.shed, *period.shed)):
+            yield f"{period.name}: {line}"
+    if day.shed_usd_per_hour:
+        yield f"What is turned away counts for {q.usd(day.shed_usd_per_hour)} /h on average"
 
 
 def _period_row(day: Day, period: DayPeriod) -> tuple[str, ...]:

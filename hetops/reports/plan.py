@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from typing import Any
 
 from hetops.domain import codec
 from hetops.domain.performance import Evidence
-from hetops.domain.plan import Alternative, ClassForecast, Plan, PlannedPool, PoolForecast
+from hetops.domain.plan import Alternative, ClassForecast, Plan, PlannedPool, PoolForecast, Shed
 from hetops.domain.service import PlannedService
 from hetops.domain.workload import WorkloadClass
 from hetops.reports import plan_terms
@@ -57,7 +57,14 @@ def fleet(plan: Plan) -> str:
         )
     headers = ("pool", "nodes", "offer", "replicas", "configuration", "$/hour", "requests", "sustains (80 %)")
     total = f"Total {q.usd_both(plan.usd_per_hour)} (730 h)"
-    return f"{q.table(headers, rows, right=(1, 5, 6))}\n{total}"
+    return "\n".join((q.table(headers, rows, right=(1, 5, 6)), total, *shed(plan.shed)))
+
+
+def shed(told: Iterable[Shed]) -> Iterator[str]:
+    """What is turned away of each class."""
+    for one in told:
+        what = f"{q.share(one.share)} of {one.workload_class}, {q.rate(one.requests_per_second)}, turned away"
+        yield f"{what}: counts for {q.usd(one.usd_per_hour)} /h at {one.usd_per_request} a request, which nobody is paid"
 
 
 def _head(plan: Plan) -> str:

@@ -72,6 +72,9 @@ def _beside_nodes(solution: Solution) -> Iterator[str]:
     for share in solution.shares:
         if share.usd_per_hour:
             yield f"{share.workload_class} on {_place(share)}: requests for {q.usd(share.usd_per_hour)} /h"
+    for one in solution.shed:
+        what = f"{q.share(one.share)} of {one.workload_class} turned away, {q.rate(one.requests_per_second)}"
+        yield f"{what}: counts for {q.usd(one.usd_per_hour)} /h, which nobody is paid"
     if solution.changes_usd_per_hour:
         yield f"Starts and changes: {q.usd(solution.changes_usd_per_hour)} /h"
 
@@ -82,15 +85,16 @@ def _place(share: SolvedShare) -> str:
 
 
 def _periods(solution: Solution) -> str:
-    headers = ("period", "requests", "$/hour", "nodes")
+    headers = ["period", "requests", "$/hour", "nodes", "turned away"][: 5 if solution.shed else 4]
     rows = [
-        (
+        [
             period.name,
             q.rate(period.requests_per_second),
             q.usd(period.usd_per_hour),
             ", ".join(f"{pool.nodes} {pool.configuration} on {_offers(pool)}" for pool in period.pools)
             or "none",
-        )
+            ", ".join(f"{q.share(one.share)} of {one.workload_class}" for one in period.shed),
+        ][: len(headers)]
         for period in solution.periods
     ]
     return q.table(headers, rows, right=(1, 2)) if rows else ""
@@ -101,13 +105,15 @@ def _classes(problem: Problem, solution: Solution) -> str:
     shares: dict[str, list[SolvedShare]] = {c.name: [] for c in problem.classes}
     for share in solution.shares:
         shares[share.workload_class].append(share)
-    return q.table(headers, [_class_row(name, of) for name, of in shares.items()], right=(1,))
+    shed = {one.workload_class for one in solution.shed}
+    rows = [_class_row(name, of, "nowhere" if name in shed else "no demand") for name, of in shares.items()]
+    return q.table(headers, rows, right=(1,))
 
 
-def _class_row(name: str, of_class: list[SolvedShare]) -> tuple[str, str, str]:
+def _class_row(name: str, of_class: list[SolvedShare], none: str) -> tuple[str, str, str]:
     shares = sorted(of_class, key=lambda s: -s.share)
     to = ", ".join(f"{_place(s)} {q.share(s.share)}" for s in shares)
-    return name, q.rate(sum(s.requests_per_second for s in shares)), to or "no demand"
+    return name, q.rate(sum(s.requests_per_second for s in shares)), to or none
 
 
 def _proof(problem: Problem, solution: Solution) -> str:

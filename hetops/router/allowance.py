@@ -1,5 +1,7 @@
 """Decides whether a service may be given one more request: never more in any minute than it takes. Pure; holds no clock.
 
+So it does for a class of which the plan turns some away.
+
 What was given counts for the whole minute that follows, so no window of a minute ever holds more than the limits; a
 bucket that fills while it empties would let up to twice as much through. A request counts for the tokens that it may
 take until its answer has told how many it took.
@@ -7,27 +9,39 @@ take until its answer has told how many it took.
 
 from __future__ import annotations
 
-from hetops.router.config import RoutedService
+from typing import Protocol
 
 _WINDOW_SECONDS = 60.0
 
 
+class PerMinute(Protocol):
+    """The most of any minute; None limits nothing."""
+
+    @property
+    def requests_per_minute(self) -> float | None:
+        """Requests."""
+
+    @property
+    def tokens_per_minute(self) -> float | None:
+        """Tokens, input and output together."""
+
+
 class Allowance:
-    """What one service was given over the last minute."""
+    """What one service, or one class, was given over the last minute."""
 
-    __slots__ = ("_given", "_next", "_rests_until", "_service", "_tokens")
+    __slots__ = ("_given", "_most", "_next", "_rests_until", "_tokens")
 
-    def __init__(self, service: RoutedService) -> None:
-        self._service = service
+    def __init__(self, most: PerMinute) -> None:
+        self._most = most
         self._given: dict[int, tuple[float, int]] = {}
         """When, and how many tokens, by the number of the request; oldest first."""
         self._tokens = 0
         self._next = 1
         self._rests_until = 0.0
 
-    def under(self, service: RoutedService) -> Allowance:
+    def under(self, most: PerMinute) -> Allowance:
         """The same under other limits: what was given counts on."""
-        self._service = service
+        self._most = most
         return self
 
     def allows(self, tokens: int, at: float) -> bool:
@@ -35,7 +49,7 @@ class Allowance:
         if at < self._rests_until:
             return False
         self._forget(at)
-        requests, most = self._service.requests_per_minute, self._service.tokens_per_minute
+        requests, most = self._most.requests_per_minute, self._most.tokens_per_minute
         if requests is not None and len(self._given) + 1 > requests:
             return False
         return most is None or self._tokens + tokens <= most

@@ -16,7 +16,11 @@ from hetops.domain import codec
 from hetops.domain.added import ADDED
 from hetops.domain.plan import Plan, PlannedPool
 from hetops.domain.service import PlannedService, key_fault, url_fault
+from hetops.domain.units import SECONDS_PER_MINUTE
 from hetops.domain.workload import LatencyTarget, Priority, TokenLengths, WorkloadClass
+
+_PART_OF_A_REQUEST = 1e-6
+"""So little of one is none: what rounding makes of a rate."""
 
 _SHARE_TOLERANCE = 1e-3
 """How far a class's shares may be from 1 together: people round when they write them."""
@@ -75,6 +79,8 @@ class RoutedClass:
     priority: Priority = Priority.INTERACTIVE
     target: LatencyTarget = field(default_factory=LatencyTarget)
     """As a router can measure it: of TTFT, what the longest way that its requests take leaves."""
+    requests_per_minute: int | None = field(default=None, metadata=ADDED)
+    """Those that pools are given in any minute, where the plan turns some away: all others are. None gives them all."""
     origin: str = field(default="", metadata=ADDED)
     """Requests are taken for this class only if they come from there; all classes have an origin, or none has."""
     model: str = field(default="", metadata=ADDED)
@@ -86,6 +92,8 @@ class RoutedClass:
                 raise ValueError(f"class {self.name}: {name} must be a number above zero")
         if not 0 <= self.requests_per_second < math.inf:
             raise ValueError(f"class {self.name}: requests_per_second must be a number of at least 0")
+        if self.requests_per_minute is not None and self.requests_per_minute < 0:
+            raise ValueError(f"class {self.name}: requests_per_minute must be at least 0")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,6 +188,8 @@ def from_plan(
     for share in plan.shares:
         rates.setdefault(share.pool, {})[share.workload_class] = share.requests_per_second
         shares.setdefault(share.workload_class, {})[share.pool] = share.share
+    shed = {one.workload_class for one in plan.shed}
+    shares |= {name: {} for name in shed if name not in shares}
     return RouterConfig(
         deployment=plan.deployment,
         plan_digest=codec.digest(plan),
@@ -191,6 +201,7 @@ def from_plan(
                 output_tokens=_typical(c.output_tokens),
                 requests_per_second=c.requests_per_second,
                 priority=c.priority,
+                requests_per_minute=_a_minute(c) if c.name in shed else None,
                 target=_at_the_router(c, plan, shares[c.name]),
                 origin=c.origin,
                 model=c.model,
@@ -210,11 +221,16 @@ def from_plan(
     )
 
 
+def _a_minute(c: WorkloadClass) -> int:
+    """Requests that are served in a minute, a part of one as a whole one."""
+    return math.ceil(c.requests_per_second * SECONDS_PER_MINUTE - _PART_OF_A_REQUEST)
+
+
 def _at_the_router(c: WorkloadClass, plan: Plan, to: Iterable[str]) -> LatencyTarget:
     """The class's target without the longest round trip to where it goes, which no router sees."""
     if c.target.ttft_seconds is None:
         return c.target
-    longest = max(plan.round_trip_seconds(c, name) for name in to)
+    longest = max((plan.round_trip_seconds(c, name) for name in to), default=0.0)
     return replace(c.target, ttft_seconds=c.target.ttft_seconds - longest)
 
 
@@ -295,8 +311,10 @@ def _faults(config: RouterConfig) -> Iterator[str]:
     for name in classes:
         if name not in config.shares:
             yield f"shares: class {name} has none"
+    nobody = {c.name for c in config.classes if c.requests_per_minute == 0}
     for name, shares in config.shares.items():
-        yield from _share_faults(name, shares, classes, pools)
+        if shares or name not in nobody:
+            yield from _share_faults(name, shares, classes, pools)
 
 
 def _model_faults(config: RouterConfig) -> Iterator[str]:

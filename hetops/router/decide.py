@@ -5,7 +5,8 @@ corrects it: a pool without a healthy replica has no turn, and neither has one w
 where another's does. A pool that is full, with requests waiting that the plan's queueing does not explain, gives the request
 away to a pool that serves the class and has a place free, emptiest first, then cheapest; the turn counts as had, so that nobody makes up for it later. Within a pool the replica with the
 fewest requests takes it. A service is a pool that is never full but has an allowance by the minute: without any left it has
-no turn and is given nothing; what pools of our own can take is never given away to it.
+no turn and is given nothing; what pools of our own can take is never given away to it. A class of which the plan turns some
+away has such an allowance too: what pools are planned to serve of it in any minute.
 """
 
 from __future__ import annotations
@@ -38,6 +39,8 @@ class Unroutable(Enum):
     """All that are healthy were tried."""
     NONE_ALLOWED = auto()
     """All that are healthy are services that take no more in this minute."""
+    SHED = auto()
+    """As many of its class as are planned for were given to pools within the last minute: the plan turns the rest away."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,6 +142,13 @@ class _Pool:
         return sum(e.in_flight for e in usable) / room if room else float("inf")
 
 
+class _Ration(NamedTuple):
+    """What pools are given of a class in any minute."""
+
+    requests_per_minute: float | None
+    tokens_per_minute: float | None = None
+
+
 class _Wanted(NamedTuple):
     """A request, as far as pools are told apart by it."""
 
@@ -160,6 +170,8 @@ class Dispatcher:
         self._shares: dict[str, dict[str, float]] = {}
         self._turns: dict[str, Apportionment] = {}
         self._usual: dict[str, int] = {}
+        self._rations: dict[str, Allowance] = {}
+        """Of classes of which the plan turns some away."""
         self._count = 0
         self._at = 0.0
         self.reconfigure(config)
@@ -192,17 +204,34 @@ class Dispatcher:
         return self._apportion(config)
 
     def _apportion(self, config: RouterConfig) -> frozenset[str]:
+        rations, self._rations = self._rations, {}
+        for c in (one for one in config.classes if one.requests_per_minute is not None):
+            most = _Ration(c.requests_per_minute)
+            self._rations[c.name] = rations[c.name].under(most) if c.name in rations else Allowance(most)
         self._usual = {c.name: round(c.input_tokens + c.output_tokens) for c in config.classes}
         shares = {name: dict(of) for name, of in config.shares.items()}
         changed = frozenset(name for name in shares if shares[name] != self._shares.get(name))
         self._turns = {
-            name: Apportionment(of) if name in changed else self._turns[name] for name, of in shares.items()
+            name: Apportionment(of) if name in changed else self._turns[name]
+            for name, of in shares.items()
+            if of
         }
         self._shares = shares
         return changed
 
     def choose(self, workload_class: str, tokens: int) -> Choice | Unroutable:
         """Where a request of so many tokens goes. It counts as in flight there until `release`."""
+        ration = self._rations.get(workload_class)
+        if ration is None:
+            return self._chosen(workload_class, tokens)
+        if not ration.allows(0, self._at):
+            return Unroutable.SHED
+        choice = self._chosen(workload_class, tokens)
+        if isinstance(choice, Choice):
+            ration.give(0, self._at)
+        return choice
+
+    def _chosen(self, workload_class: str, tokens: int) -> Choice | Unroutable:
         wanted = self._wanted(workload_class, tokens)
         planned = self._turn(wanted)
         if planned is None:

@@ -364,6 +364,9 @@ def _retry_after(head: AnswerHead) -> float:
 
 
 def _no_replica(why: Unroutable) -> Refusal:
+    if why is Unroutable.SHED:
+        message = "no more requests of this kind are served in this minute"
+        return Refusal(429, message, code="rate_limit_exceeded", headers=((b"retry-after", b"5"),))
     if why is Unroutable.NONE_ALLOWED:
         message = "what is left to serve the request takes no more in this minute"
         return Refusal(429, message, code="rate_limit_exceeded", headers=((b"retry-after", b"5"),))

@@ -1,7 +1,8 @@
 """A period of an answer as an answer of its own: the same fleet, for what it serves then, checked and bounded alone.
 
 Decides no fleet and no share. What ties periods together, starts, waits, a mean budget, stays with the whole; limits on
-shares, and on the quality, of work that may wait hold over the whole, so they stay there too.
+shares, and on the quality, of work that may wait hold over the whole, so they stay there too; what is shed of it is shed
+where it arrives, before it waits.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from hetops.solver.formulate import formulate
 from hetops.solver.patience import Patience
 from hetops.solver.problem import Problem
 from hetops.solver.proof import Proven, certified_bound, prices_of
-from hetops.solver.solution import Solution, SolvedPeriod
+from hetops.solver.solution import Solution, SolvedPeriod, SolvedShed, usd_of_shed
 from hetops.solver.start import relax
 from hetops.solver.terms import ShareLimit
 
@@ -54,14 +55,16 @@ def waiting(problem: Problem) -> frozenset[str]:
 
 
 def served_rates(problem: Problem, solution: Solution, period: SolvedPeriod) -> dict[str, float]:
-    """Requests per second of each class that are served in a period: what arrives, of batch work what waits bring."""
+    """Requests per second of each class that a period is asked for: what arrives, of batch work what waits bring."""
     stretches, late = {s.name: s for s in problem.stretches}, waiting(problem)
     own = stretches[period.name]
     rates = {c.name: 0.0 if c.name in late else own.rates[c.name] for c in problem.classes}
+    shed = {(p.name, one.workload_class): one.share for p in solution.periods for one in p.shed}
     for one in (w for w in solution.waits if w.served == period.name):
         then = stretches[one.arrived]
-        rates[one.workload_class] += then.rates[one.workload_class] * then.hours * one.share / own.hours
-    shared = {share.workload_class for share in period.shares}
+        served = one.share * (1 - shed.get((one.arrived, one.workload_class), 0.0))
+        rates[one.workload_class] += then.rates[one.workload_class] * then.hours * served / own.hours
+    shared = {share.workload_class for share in period.shares} | {one.workload_class for one in period.shed}
     # What waits bring may be less than the solver can tell from nothing: then nobody serves it.
     return {n: 0.0 if n not in shared and rate <= float(TOLERANCE) else rate for n, rate in rates.items()}
 
@@ -78,6 +81,7 @@ def _alone(problem: Problem, solution: Solution, period: SolvedPeriod) -> Alone:
                 requests_per_second=rates[c.name] if asked else c.requests_per_second,
                 deadline_hours=None,
                 mean_quality=None if c.name in late else c.mean_quality,
+                shed_usd_per_request=None if c.name in late else c.shed_usd_per_request,
             )
             for c in problem.classes
         ),
@@ -114,11 +118,22 @@ def _proven(question: Problem, period: SolvedPeriod) -> Proven:
         if question.plain
         else certified_bound(question, formulation, relaxed)
     )
-    return Proven.of(question, float(period.usd_per_hour), bound, bound)
+    return Proven.of(question, _objective(question, period), bound, bound)
+
+
+def _shed(question: Problem, period: SolvedPeriod) -> tuple[SolvedShed, ...]:
+    """What is turned away of what is served as it comes."""
+    may_be = {c.name for c in question.classes if question.sheds(c)}
+    return tuple(one for one in period.shed if one.workload_class in may_be)
+
+
+def _objective(question: Problem, period: SolvedPeriod) -> float:
+    return float(period.usd_per_hour + usd_of_shed(_shed(question, period)))
 
 
 def _answer(question: Problem, whole: Solution, period: SolvedPeriod, proven: Proven) -> Solution:
     unknown = {offer.id for offer in question.offers if offer.max_nodes is None}
+    objective = _objective(question, period)
     rented = {o for p in period.pools for o in p.rented} | {r.offer for r in period.rentals}
     return Solution(
         mode=whole.mode,
@@ -126,11 +141,11 @@ def _answer(question: Problem, whole: Solution, period: SolvedPeriod, proven: Pr
         pools=period.pools,
         shares=period.shares,
         usd_per_hour=period.usd_per_hour,
-        requests_per_second=question.requests_per_second if period.shares else 0.0,
-        objective=float(period.usd_per_hour),
+        requests_per_second=period.requests_per_second,
+        objective=objective,
         bound=proven.bound,
         certified_bound=proven.bound,
-        gap=relative_gap(float(period.usd_per_hour), proven.bound),
+        gap=relative_gap(objective, proven.bound),
         within_gap=proven.gap <= question.gap,
         assumed_offers=tuple(sorted(unknown & rented)),
         solver=whole.solver,
@@ -138,6 +153,7 @@ def _answer(question: Problem, whole: Solution, period: SolvedPeriod, proven: Pr
         ended=whole.ended,
         rentals=period.rentals,
         handovers=period.handovers,
+        shed=_shed(question, period),
         losses=tuple(replace(loss, period="") for loss in whole.losses if loss.period == period.name),
     )
 

@@ -174,8 +174,8 @@ def _walked(priced: _Priced, start: Decimal) -> _Between | None:
         paid = priced.good.paid(priced.case.problem, at)
         if not paid:
             return None
-        others = at.usd_per_hour - price * paid
-        meets = ((without.usd_per_hour - others) / paid).quantize(step, rounding=ROUND_HALF_EVEN)
+        others = at.counted_usd_per_hour - price * paid
+        meets = ((without.counted_usd_per_hour - others) / paid).quantize(step, rounding=ROUND_HALF_EVEN)
         if meets <= price:
             break
         price = meets

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 
 from hetops.solver.checks.bounds import impossible_bounds, relative_gap
 from hetops.solver.checks.change import too_many_changes, wrong_changes
-from hetops.solver.checks.money import broken_budgets, broken_mean_budget, wrong_totals
+from hetops.solver.checks.money import broken_budgets, broken_mean_budget, wrong_sheds, wrong_totals
 from hetops.solver.checks.quality import low_quality
 from hetops.solver.checks.risk import broken_share_limits
 from hetops.solver.checks.serve import (
@@ -65,6 +65,7 @@ CHECKS_OF_TERMS = (
     "share limits",
     "mean quality",
     "losses",
+    "shedding",
     "deadlines",
     "mean budget",
     "changes",
@@ -93,6 +94,7 @@ _RULES: tuple[Check, ...] = (
     broken_share_limits,
     low_quality,
     uncovered_losses,
+    wrong_sheds,
     late_work,
     broken_mean_budget,
     wrong_changes,

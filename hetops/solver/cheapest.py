@@ -14,7 +14,7 @@ from hetops.solver.formulate import Formulation
 from hetops.solver.highs import Answer, OnInterrupt
 from hetops.solver.matrix import Floats, Row
 from hetops.solver.patience import Patience
-from hetops.solver.rows.money import mean_spending
+from hetops.solver.rows.money import counted
 from hetops.solver.start import USED, relax
 
 RATE_SLACK = 1e-7
@@ -51,8 +51,8 @@ def cheapest(formulation: Formulation, answer: Answer, seconds: float) -> Answer
 
 
 def usd(formulation: Formulation) -> Floats:
-    """USD per hour of each variable."""
+    """USD per hour of each variable, as counted at least cost."""
     each = np.zeros(formulation.frame.size)
-    for i, amount, _ in mean_spending(formulation.frame):
+    for i, amount in counted(formulation.frame):
         each[i] += float(amount)
     return each

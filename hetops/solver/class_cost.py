@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 
 from hetops.solver.exact import Found
-from hetops.solver.explanation import Statement, Topic
+from hetops.solver.explanation import Statement, Topic, dollars
 from hetops.solver.problem import Column, Mode, Problem
 from hetops.solver.solution import SolvedShare
 from hetops.solver.why import Case
@@ -24,7 +24,10 @@ def _goes_to(case: Case, name: str) -> Iterator[Statement]:
         part = f"{share.share:.3g} of" if share.share < 1 else "All of"
         text = f"{part} {name}, {share.requests_per_second:.4g} requests per second, goes to {_at(share)}."
         yield case.told(Topic.CLASS, text, share.offer)
-    if not shares:
+    for one in (s for s in case.solution.shed if s.workload_class == name):
+        text = f"{one.share:.3g} of what arrives of {name} is turned away, at {dollars(one.usd_per_hour)} per hour."
+        yield case.told(Topic.CLASS, text, name)
+    if not shares and not case.problem.mean_rates[name]:
         yield case.told(Topic.CLASS, f"{name} has no demand: it goes nowhere and costs nothing.", name)
 
 

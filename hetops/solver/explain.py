@@ -123,13 +123,17 @@ def _alternative(description: str, answer: Solution | Infeasible | None, best: S
     words = description if answer.within_gap else f"{description} (best found in time)"
     if answer.mode is Mode.MAX_THROUGHPUT:
         words += f", {answer.requests_per_second:.4g} requests per second"
-    per_request = _usd_per_request(answer) / _usd_per_request(best)
-    return Alternative(description=words, usd_per_hour=answer.usd_per_hour, difference_share=per_request - 1)
+    dearer = _dearness_of(answer) / _dearness_of(best)
+    return Alternative(
+        description=words, usd_per_hour=answer.counted_usd_per_hour, difference_share=dearer - 1
+    )
 
 
 def _dearness(alternative: Alternative) -> float:
     return INFINITY if alternative.difference_share is None else alternative.difference_share
 
 
-def _usd_per_request(solution: Solution) -> float:
-    return float(solution.usd_per_hour) / solution.requests_per_second
+def _dearness_of(solution: Solution) -> float:
+    """What the same demand costs, with what shedding does; when maximising, what a request does."""
+    usd = float(solution.counted_usd_per_hour)
+    return usd / solution.requests_per_second if solution.mode is Mode.MAX_THROUGHPUT else usd

@@ -39,6 +39,7 @@ class Topic(StrEnum):
     POOLS = "pools"
     SHARE = "share"
     QUALITY = "quality"
+    SHED = "shed"
     LOSS = "loss"
     CHANGES = "changes"
     SERVICE = "service"

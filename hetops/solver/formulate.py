@@ -19,7 +19,7 @@ from hetops.solver.frame import Block, Frame, Limit, LimitKind, frame_of, kinds,
 from hetops.solver.matrix import INFINITY, Floats, MatrixModel, Row, assemble, with_row, with_rows_where
 from hetops.solver.problem import Column, Mode, Problem
 from hetops.solver.rows.change import change_limit_rows, migration_rows, start_rows
-from hetops.solver.rows.money import budget_rows, mean_budget_rows, mean_spending, provider_budget_rows
+from hetops.solver.rows.money import budget_rows, counted, mean_budget_rows, provider_budget_rows
 from hetops.solver.rows.quality import mean_quality_rows
 from hetops.solver.rows.risk import share_limit_rows
 from hetops.solver.rows.serve import (
@@ -31,6 +31,7 @@ from hetops.solver.rows.serve import (
     loss_rows,
     service_rows,
     service_token_rows,
+    shed_rows,
     whole_class_rows,
 )
 from hetops.solver.rows.supply import (
@@ -62,6 +63,7 @@ CONSTRAINTS: tuple[Constraint, ...] = (
     share_limit_rows,
     mean_quality_rows,
     loss_rows,
+    shed_rows,
     deferral_rows,
     mean_budget_rows,
     start_rows,
@@ -163,12 +165,12 @@ def _objective(frame: Frame, limited: list[Row]) -> tuple[Floats, float]:
         cost[frame.scale_index] = -1.0
         return cost, frame.demand_unit * frame.problem.requests_per_second
     else:
-        for j, usd, _ in mean_spending(frame):
+        for j, usd in counted(frame):
             cost[j] += float(usd)
     whole = cost[: frame.integers]
-    counted = whole if (whole > 0).any() else cost
+    told = whole if (whole > 0).any() else cost
     # A power of two keeps the coefficients' digits as they are.
-    unit = 2.0 ** math.floor(math.log2(counted[counted > 0].min())) if (counted > 0).any() else 1.0
+    unit = 2.0 ** math.floor(math.log2(told[told > 0].min())) if (told > 0).any() else 1.0
     return cost / unit, unit
 
 
@@ -191,6 +193,7 @@ def _upper(frame: Frame) -> Floats:
     if frame.scale_index is None:
         bound(Block.SHARE, [_most_of(frame, n, w) for n, _, w in frame.pairs])
         bound(Block.MISSING, [1.0] * frame.sizes[Block.MISSING])
+        bound(Block.SHED, [1.0] * len(frame.sheds))
         bound(Block.DEFERRED, [1.0] * len(frame.waits))
         bound(Block.HANDED, [_most_of(frame, h.layer, h.workload_class) for h in frame.handovers])
     return upper
@@ -204,9 +207,16 @@ def _most_of(frame: Frame, layer: int, w: int) -> float:
 
 
 def at_rate(problem: Problem, requests_per_second: float) -> Problem:
-    """The same mix at a fixed rate, to be served at least cost."""
+    """The same mix at a fixed rate, to be served at least cost; all of it, where the largest rate was asked for."""
     factor = requests_per_second / problem.requests_per_second
-    scaled = tuple(replace(c, requests_per_second=c.requests_per_second * factor) for c in problem.classes)
+    scaled = tuple(
+        replace(
+            c,
+            requests_per_second=c.requests_per_second * factor,
+            shed_usd_per_request=c.shed_usd_per_request if problem.sheds(c) else None,
+        )
+        for c in problem.classes
+    )
     periods = tuple(
         replace(p, requests_per_second={c: rate * factor for c, rate in p.requests_per_second.items()})
         for p in problem.periods

@@ -32,6 +32,7 @@ class LimitKind(StrEnum):
     LEAST_SHARE = "least share"
     QUALITY = "mean quality"
     EVERY_QUALITY = "mean quality of every class"
+    SHED = "most shed share"
     LOSS = "loss"
     CHANGES = "changes"
     SERVICE_REQUESTS = "requests of a service"
@@ -59,6 +60,7 @@ class Block(StrEnum):
     ADDED = "nodes beyond those that run already"
     REMOVED = "nodes that run already and go"
     MISSING = "part of every class that a loss leaves unserved, in a stretch"
+    SHED = "part of a class's requests that is turned away, in a stretch"
     DEFERRED = "part of a class's requests of one stretch that is served in another"
     HANDED = "part of a class's rate that goes from prefill to decode over a link"
     WIDEST = "the largest of several rows of the limit that is minimised"
@@ -119,6 +121,8 @@ class Frame:
     pairs: tuple[tuple[int, int, int], ...]
     """Layer, place and class of each share."""
     rentals: tuple[Rental, ...]
+    sheds: Mapping[tuple[int, int], int]
+    """By stretch of arrival and class, wherever some may be turned away: which of such variables, in order."""
     waits: tuple[tuple[int, int, int], ...]
     """Class, stretch of arrival and stretch of service of batch work."""
     handovers: tuple[Handover, ...]
@@ -163,6 +167,19 @@ class Frame:
     def share(self, pair: int) -> int:
         """The variable of a pair's share."""
         return self.first[Block.SHARE] + pair
+
+    def shed(self, layer: int | None, w: int) -> list[tuple[int, float]]:
+        """Variables of what is turned away of a class, with what each is of its rate in a layer; None is the whole window."""
+        first, name = self.first[Block.SHED], self.classes[w].name
+        if layer is not None:
+            at = (self.layers[layer].stretch, w)
+            return [(first + self.sheds[at], 1.0)] if at in self.sheds else []
+        parts = [float(s.part) * s.rates[name] for s in self.stretches]
+        return [
+            (first + k, parts[t] / math.fsum(parts))
+            for (t, of), k in self.sheds.items()
+            if of == w and parts[t]
+        ]
 
     def waits_for(self, layer: int, w: int) -> bool:
         """Whether a class is batch work that other stretches may serve; after a loss it is served as it comes."""
@@ -209,16 +226,17 @@ def frame_of(problem: Problem, minimise: Limit | None) -> Frame:
     columns = tuple(c for c in rivals if any(caps_of[c.key]) or c.key in running(problem))
     scenarios = problem.scenarios
     layers = tuple(Layer(stretch=t, scenario=s) for s in (None, *scenarios) for t in range(len(stretches)))
-    rentals = tuple(_rentals(problem, columns, len(stretches)))
-    unit = _demand_unit(problem, columns, means)
+    rentals, unit = tuple(_rentals(problem, columns, len(stretches))), _demand_unit(problem, columns, means)
     pairs = tuple(_pairs(problem, stretches, layers, columns, classes))
     waits = tuple(_waits(problem, stretches, classes))
+    sheds = tuple(_sheds(problem, minimise, stretches, classes))
     handovers = tuple(_handovers(problem, layers, columns, classes))
     sizes = {
         **_sizes(problem, minimise, len(columns), len(stretches)),
         Block.RENTED: len(rentals),
         Block.SHARE: len(pairs),
         Block.MISSING: len(scenarios) * len(stretches),
+        Block.SHED: len(sheds),
         Block.DEFERRED: len(waits),
         Block.HANDED: len(handovers),
     }
@@ -244,6 +262,7 @@ def frame_of(problem: Problem, minimise: Limit | None) -> Frame:
         demand_unit=unit,
         pairs=pairs,
         rentals=rentals,
+        sheds={at: k for k, at in enumerate(sheds)},
         waits=waits,
         handovers=handovers,
         sizes=sizes,
@@ -276,6 +295,18 @@ _OF_MANY_ROWS = frozenset(LimitKind) - {
     LimitKind.CHANGES,
 }
 """Limits with several rows even in one stretch."""
+
+OF_WHAT_IS_SERVED = frozenset(
+    (
+        LimitKind.SHARE,
+        LimitKind.LEAST_SHARE,
+        LimitKind.QUALITY,
+        LimitKind.EVERY_QUALITY,
+        LimitKind.LOSS,
+    )
+)
+"""Limits on parts of what is served. While one is minimised, all is served: the part of a part that nobody knows yet
+would be no linear row."""
 
 
 def deferrable(problem: Problem, demand: Demand) -> bool:
@@ -431,6 +462,19 @@ def _rentals(problem: Problem, columns: tuple[Column, ...], stretches: int) -> I
                 yield Rental(offer=offer, stretch=None)
         elif offer.id in used and (offer.id in parted or offer.lot_nodes > 1):
             yield from (Rental(offer=offer, stretch=t) for t in range(stretches))
+
+
+def _sheds(
+    problem: Problem, minimise: Limit | None, stretches: tuple[Stretch, ...], classes: tuple[Demand, ...]
+) -> Iterator[tuple[int, int]]:
+    """Stretch and class, wherever some of what arrives may be turned away."""
+    if minimise is not None and minimise.kind in OF_WHAT_IS_SERVED:
+        return
+    for t, stretch in enumerate(stretches):
+        for w, demand in enumerate(classes):
+            asked = minimise == Limit(kind=LimitKind.SHED, subject=demand.name)
+            if (problem.sheds(demand) or asked) and stretch.rates[demand.name] > 0:
+                yield t, w
 
 
 def _waits(

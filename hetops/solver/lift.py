@@ -31,6 +31,9 @@ def limits_of_terms(problem: Problem) -> Iterator[Limit]:
     yield from (Limit(kind=LimitKind.QUALITY, subject=name) for name in asking)
     if len(asking) > 1:
         yield Limit(kind=LimitKind.EVERY_QUALITY)
+    for demand in problem.classes:
+        if demand.shed_usd_per_request is not None and demand.max_shed_share < 1:
+            yield Limit(kind=LimitKind.SHED, subject=demand.name)
     for loss in problem.losses:
         if loss.kept_share > 0 and (loss.values or loss.trait is not Trait.OFFER):  # of each offer: `trials`
             yield Limit(kind=LimitKind.LOSS, subject=loss.id)
@@ -55,7 +58,7 @@ def current(problem: Problem, limit: Limit) -> Decimal:
 def needed(problem: Problem, limit: Limit, least: float) -> Decimal:
     """The value of the limit that the least of what it limits asks for, rounded to the safe side."""
     most = Decimal(least).quantize(SMALLEST_UNIT, rounding=ROUND_CEILING)
-    if limit.kind is LimitKind.SHARE:
+    if limit.kind in (LimitKind.SHARE, LimitKind.SHED):
         return min(most, Decimal(1))
     if limit.kind in (LimitKind.SERVICE_REQUESTS, LimitKind.SERVICE_TOKENS, LimitKind.LINK):
         return most
@@ -178,6 +181,15 @@ def _having_link(problem: Problem, subject: str, value: Decimal) -> Problem:
     return replace(problem, links=links)
 
 
+def _max_shed_share(problem: Problem, name: str) -> Decimal:
+    return next(Decimal(repr(c.max_shed_share)) for c in problem.classes if c.name == name)
+
+
+def _having_shed(problem: Problem, subject: str, value: Decimal) -> Problem:
+    classes = (replace(c, max_shed_share=float(value)) if c.name == subject else c for c in problem.classes)
+    return replace(problem, classes=tuple(classes))
+
+
 def _having_changes(problem: Problem, _: str, value: Decimal) -> Problem:
     migration = problem.migration and replace(problem.migration, max_changed_nodes=int(value))
     return replace(problem, migration=migration)
@@ -260,6 +272,11 @@ _LEVERS: Mapping[LimitKind, _Lever] = {
         ),
         having=_having_link,
         advice="carry {least} instead of {now} GB per second over the link from {subject}",
+    ),
+    LimitKind.SHED: _Lever(
+        now=_max_shed_share,
+        having=_having_shed,
+        advice="let a share of {least} of {subject} be shed instead of {now}",
     ),
     LimitKind.LOSS: _Lever(
         now=lambda problem, loss: next(Decimal(repr(o.kept_share)) for o in problem.losses if o.id == loss),

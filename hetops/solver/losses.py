@@ -5,7 +5,7 @@ them all; then fleets are searched for by the nodes of their offers (`by_offer`)
 their columns: a fleet gives the next rows until one bears each loss. It is an answer only if the model with all its
 losses says so (`borne`); what is proven with some of the rows holds of the problem.
 
-Decides when losses are told so, and when the search ends.
+Decides when losses are told so, never where anything may be shed, and when the search ends.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def are_many(problem: Problem) -> bool:
     """Whether losses are told by prices."""
     serving = sum(len(column.requests_per_second) for column in problem.columns)
     alone = all(column.role is Role.WHOLE for column in problem.columns)
-    return alone and serving * len(problem.scenarios) > MOST_COPIED
+    return alone and not problem.sheds_any and serving * len(problem.scenarios) > MOST_COPIED
 
 
 def untold(problem: Problem) -> Problem:

@@ -9,7 +9,14 @@ from fractions import Fraction
 
 from hetops.solver.balance import SHARE_DECIMALS
 from hetops.solver.problem import Problem
-from hetops.solver.solution import SolvedHandover, SolvedPeriod, SolvedPool, SolvedRental, SolvedShare
+from hetops.solver.solution import (
+    SolvedHandover,
+    SolvedPeriod,
+    SolvedPool,
+    SolvedRental,
+    SolvedShare,
+    SolvedShed,
+)
 
 _MICRO_USD = Decimal("0.000001")
 
@@ -22,6 +29,7 @@ class Overall:
     shares: tuple[SolvedShare, ...]
     rentals: tuple[SolvedRental, ...]
     handovers: tuple[SolvedHandover, ...]
+    shed: tuple[SolvedShed, ...]
     usd_per_hour: Decimal
     """Without what changes cost."""
 
@@ -35,6 +43,7 @@ def overall(problem: Problem, periods: tuple[SolvedPeriod, ...]) -> Overall:
             shares=only.shares,
             rentals=only.rentals,
             handovers=only.handovers,
+            shed=only.shed,
             usd_per_hour=only.usd_per_hour,
         )
     parts = [stretch.part for stretch in problem.stretches]
@@ -46,6 +55,7 @@ def overall(problem: Problem, periods: tuple[SolvedPeriod, ...]) -> Overall:
         shares=tuple(_shares(weighed)),
         rentals=tuple(_rental(weighed, one) for one in sorted({r.offer for p in periods for r in p.rentals})),
         handovers=(),
+        shed=tuple(_shed(problem, weighed)),
         usd_per_hour=mean((part, period.usd_per_hour) for part, period in weighed),
     )
 
@@ -91,6 +101,19 @@ def _shares(weighed: Weighed) -> Iterable[SolvedShare]:
             share=round(float(rate / total[name]), SHARE_DECIMALS),
             requests_per_second=float(rate),
             usd_per_hour=mean(usd[name, offer, configuration]),
+        )
+
+
+def _shed(problem: Problem, weighed: Weighed) -> Iterable[SolvedShed]:
+    rates = problem.mean_rates
+    for name in sorted({one.workload_class for _, period in weighed for one in period.shed}):
+        found = [(part, one) for part, period in weighed for one in period.shed if one.workload_class == name]
+        rate = float(sum((part * Fraction(one.requests_per_second) for part, one in found), Fraction(0)))
+        yield SolvedShed(
+            workload_class=name,
+            share=round(min(rate / rates[name], 1.0), SHARE_DECIMALS),
+            requests_per_second=rate,
+            usd_per_hour=mean((part, one.usd_per_hour) for part, one in found),
         )
 
 

@@ -108,6 +108,15 @@ class Demand:
     """What goes from prefill to decode."""
     mean_quality: float | None = field(default=None, metadata=ADDED)
     """The least share of the 16-bit score that its requests get on average; None where nobody asks."""
+    shed_usd_per_request: Decimal | None = field(default=None, metadata=ADDED)
+    """What a request that is turned away costs, at least cost: nobody is paid it. None where all must be served."""
+    max_shed_share: float = field(default=1.0, metadata=ADDED)
+    """The most that may be turned away of what arrives in any period."""
+
+    @property
+    def may_be_shed(self) -> bool:
+        """Whether some of it may be turned away."""
+        return self.shed_usd_per_request is not None and self.max_shed_share > 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -283,6 +292,15 @@ class Problem:
         """Every place that can serve: offers, then services."""
         return (*self.offers, *self.services)
 
+    def sheds(self, demand: Demand) -> bool:
+        """Whether some of a class may be turned away: at least cost, for the largest rate serves the mix as it is."""
+        return self.mode is Mode.MIN_COST and demand.may_be_shed
+
+    @property
+    def sheds_any(self) -> bool:
+        """Whether some of any class may be turned away."""
+        return any(self.sheds(c) for c in self.classes)
+
     @property
     def plain(self) -> bool:
         """Whether nodes that are paid while they run are all there is, at one rate, without terms."""
@@ -291,7 +309,7 @@ class Problem:
             not any(terms)
             and self.mean_budget_usd_per_hour is None
             and self.migration is None
-            and all(c.mean_quality is None for c in self.classes)
+            and all(c.mean_quality is None and not c.may_be_shed for c in self.classes)
             and all(o.billing is Billing.RUNNING and o.lot_nodes == 1 for o in self.offers)
             and all(
                 c.parts_per_node == 1 and c.role is Role.WHOLE and not c.usd_per_request and not c.also
@@ -403,6 +421,11 @@ def _faults_of_classes(problem: Problem) -> Iterator[str]:
             yield f"class {demand.name!r}: kv_gb_per_request {demand.kv_gb_per_request} must be a number of at least 0"
         if demand.mean_quality is not None and not _rate(demand.mean_quality):
             yield f"class {demand.name!r}: mean_quality {demand.mean_quality} must be a share of at least 0, or null for none"
+        usd = demand.shed_usd_per_request
+        if usd is not None and not (_amount(usd) and usd > 0):
+            yield f"class {demand.name!r}: shed_usd_per_request {usd} must be above 0, or null where all must be served"
+        if not 0 <= demand.max_shed_share <= 1:
+            yield f"class {demand.name!r}: max_shed_share {demand.max_shed_share} must be a share from 0 to 1"
     if not any(rate > 0 for stretch in problem.stretches for rate in stretch.rates.values()):
         yield "classes: at least one needs requests_per_second above 0"
 

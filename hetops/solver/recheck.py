@@ -14,7 +14,7 @@ from fractions import Fraction
 
 from hetops.domain import codec
 from hetops.domain.day import DayCertificate
-from hetops.domain.plan import Certificate, ClassShare, Plan, PlanLimits, PlannedPool
+from hetops.domain.plan import Certificate, ClassShare, Plan, PlanLimits, PlannedPool, Shed
 from hetops.solver.certify import TOLERANCE, Violation, relative_gap
 from hetops.solver.recheck_network import broken_network, egress_to, round_trip
 from hetops.solver.recheck_services import broken_services
@@ -28,6 +28,9 @@ from hetops.solver.recheck_terms import (
     usable,
 )
 from hetops.solver.terms import exact
+
+_STEP = Fraction(1, 10**6)
+"""What requests count for is stated in millionths of a dollar."""
 
 
 def seal(plan: Plan) -> Plan:
@@ -51,6 +54,7 @@ def recheck(plan: Plan) -> tuple[Violation, ...]:
         *broken_services(plan, limits),
         *_broken_limits(plan, limits),
         *_broken_budgets(plan, limits),
+        *_wrong_sheds(plan),
         *broken_shares(plan, limits),
         *broken_losses(plan, limits, _replica_rate),
         *broken_rentals(plan),
@@ -105,6 +109,29 @@ def _unserved_classes(plan: Plan) -> Iterator[Violation]:
         if totals[name] != wanted:
             message = f"shares add up to {float(totals[name])}, not {wanted}"
             yield Violation(rule="demand", subject=name, message=message)
+
+
+def _wrong_sheds(plan: Plan) -> Iterator[Violation]:
+    """What is turned away is its share of what arrives, no more than may be, and counts for what it costs."""
+    rates = {one.name: Fraction(one.requests_per_second) for one in plan.workload.classes}
+    told = Counter(one.workload_class for one in plan.shed)
+    for one in plan.shed:
+        known = one.workload_class in rates and told[one.workload_class] == 1
+        rate = rates.get(one.workload_class, Fraction(0)) + exact(one.requests_per_second)
+        for message in faults_of_shed(one, rate) if known else ("is no class, or is told twice",):
+            yield Violation(rule="shedding", subject=one.workload_class, message=message)
+
+
+def faults_of_shed(one: Shed, arriving: Fraction) -> Iterator[str]:
+    """What is wrong with what is turned away of a class, of which so much arrives."""
+    rate, most = arriving * exact(one.share), exact(one.max_share)
+    usd = exact(one.requests_per_second) * Fraction(one.usd_per_request) * 3600
+    if not 0 < exact(one.share) <= most + TOLERANCE * (most < 1) or most > 1:
+        yield f"{one.share:.4%} is turned away, at most {one.max_share:.2%} may be"
+    if abs(rate - exact(one.requests_per_second)) > arriving * TOLERANCE:
+        yield f"{one.requests_per_second} requests per second are not a share of {one.share}"
+    if abs(usd - Fraction(one.usd_per_hour)) > _STEP + usd * TOLERANCE:
+        yield f"says {one.usd_per_hour} usd_per_hour, counts for {float(usd):.10g}"
 
 
 def _overloaded_pools(plan: Plan, limits: PlanLimits) -> Iterator[Violation]:
@@ -192,7 +219,7 @@ def _with_rounding(budget: Decimal, plan: Plan) -> Fraction:
 
 def _wrong_totals(plan: Plan, limits: PlanLimits) -> Iterator[Violation]:
     certificate = plan.certificate
-    cost = plan.usd_per_hour + (plan.migration.usd_per_hour if plan.migration else 0)
+    cost = plan.counted_usd_per_hour + (plan.migration.usd_per_hour if plan.migration else 0)
     if certificate.objective != float(cost):
         message = f"was certified at {certificate.objective} usd_per_hour, costs {cost}"
         yield Violation(rule="cost", subject="objective", message=message)

@@ -6,7 +6,7 @@ rests on the bound that it carries.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from fractions import Fraction
@@ -14,10 +14,10 @@ from fractions import Fraction
 from hetops.domain import codec
 from hetops.domain.day import Day, DayPeriod, Start
 from hetops.domain.offer import Market
-from hetops.domain.plan import Plan
+from hetops.domain.plan import Plan, usd_of_shed
 from hetops.domain.policy import ShareRule
 from hetops.solver.certify import TOLERANCE, Violation
-from hetops.solver.recheck import recheck, wrong_bounds
+from hetops.solver.recheck import faults_of_shed, recheck, wrong_bounds
 from hetops.solver.terms import exact
 
 _STEP = Fraction(1, 10**6)
@@ -42,6 +42,7 @@ def recheck_day(day: Day) -> tuple[Violation, ...]:
         _wrong_bounds,
         _wrong_starts,
         _unserved_arrivals,
+        _wrong_sheds,
         _late_work,
         _broken_shares,
         _wrong_totals,
@@ -130,17 +131,36 @@ def _unserved_arrivals(day: Day) -> Iterator[Violation]:
     hours = {period.name: exact(period.hours) for period in day.periods}
     brought: defaultdict[tuple[str, str], Fraction] = defaultdict(Fraction)
     for wait in day.waits:
-        arrived = exact(day.period(wait.arrived).arrivals.get(wait.workload_class, 0.0))
+        arrived = _kept(day.period(wait.arrived), wait.workload_class)
         brought[wait.served, wait.workload_class] += arrived * hours[wait.arrived] * exact(wait.share)
     for period in day.periods:
         for one in period.plan.workload.classes:
             waited = brought[period.name, one.name] / hours[period.name]
-            due = waited if one.name in day.deadlines else exact(period.arrivals[one.name])
+            due = waited if one.name in day.deadlines else _kept(period, one.name)
             if not 0 <= period.arrivals[one.name] < float("inf") or not _near(one.requests_per_second, due):
                 message = (
                     f"is served at {one.requests_per_second:g} requests per second, {float(due):g} are due"
                 )
                 yield Violation(rule="deadlines", subject=f"{one.name} in {period.name}", message=message)
+
+
+def _kept(period: DayPeriod, name: str) -> Fraction:
+    """What arrives of a class in a period, in requests per second, but for what is turned away."""
+    shed = {one.workload_class: exact(one.share) for one in (*period.plan.shed, *period.shed)}
+    return exact(period.arrivals.get(name, 0.0)) * (1 - shed.get(name, Fraction(0)))
+
+
+def _wrong_sheds(day: Day) -> Iterator[Violation]:
+    """Only of work that may wait a period says itself what is turned away; it counts for what it costs."""
+    for period in day.periods:
+        twice = Counter(one.workload_class for one in (*period.shed, *period.plan.shed))
+        for one in period.shed:
+            subject = f"{one.workload_class} in {period.name}"
+            if one.workload_class not in day.deadlines or twice[one.workload_class] > 1:
+                yield Violation(rule="shedding", subject=subject, message="is no work that may wait")
+                continue
+            for message in faults_of_shed(one, exact(period.arrivals.get(one.workload_class, 0.0))):
+                yield Violation(rule="shedding", subject=subject, message=message)
 
 
 def _near(said: float, due: Fraction) -> bool:
@@ -164,7 +184,7 @@ def _late_work(day: Day) -> Iterator[Violation]:
             yield Violation(rule="deadlines", subject=where, message=message)
     for period in day.periods:
         for name in day.deadlines:
-            wanted = int(period.arrivals.get(name, 0.0) > 0)
+            wanted = int(_kept(period, name) > 0)
             if totals[name, period.name] != wanted:
                 message = f"{float(totals[name, period.name]):g} of it is served"
                 yield Violation(rule="deadlines", subject=f"{name} of {period.name}", message=message)
@@ -219,8 +239,14 @@ def _wrong_totals(day: Day) -> Iterator[Violation]:
     hours = sum((exact(period.hours) for period in day.periods), Fraction(0))
     fleets = sum((exact(p.hours) * Fraction(p.plan.usd_per_hour) for p in day.periods), Fraction(0))
     cost = (fleets + sum((Fraction(start.usd) for start in day.starts), Fraction(0))) / hours
-    if abs(exact(certificate.objective) - cost) > 4 * _STEP + cost * _STEP**2:
-        message = f"was certified at {certificate.objective} usd_per_hour, costs {float(cost):.10g}"
+    shed = ((*p.shed, *p.plan.shed) for p in day.periods)
+    given_up = sum(
+        (exact(p.hours) * Fraction(usd_of_shed(of)) for p, of in zip(day.periods, shed, strict=True)),
+        Fraction(0),
+    )
+    counted = cost + given_up / hours
+    if abs(exact(certificate.objective) - counted) > 4 * _STEP + counted * _STEP**2:
+        message = f"was certified at {certificate.objective} usd_per_hour, costs {float(counted):.10g}"
         yield Violation(rule="cost", subject="objective", message=message)
     budget = certificate.mean_budget_usd_per_hour
     if budget is not None and cost > Fraction(budget) * (1 + TOLERANCE):

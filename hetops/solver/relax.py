@@ -13,6 +13,7 @@ from hetops.solver import highs, lift, start, trials
 from hetops.solver.bands import Bands
 from hetops.solver.exact import Front, rented
 from hetops.solver.formulate import Formulation, Limit, LimitKind, at_rate, formulate
+from hetops.solver.frame import OF_WHAT_IS_SERVED
 from hetops.solver.highs import Answer
 from hetops.solver.matrix import INFINITY
 from hetops.solver.patience import Patience
@@ -115,7 +116,13 @@ def _lifted(front: Front, limit: Limit, limit_seconds: float) -> Iterator[Relaxa
     current, needed = lift.current(problem, limit), lift.needed(problem, limit, least)
     text = lift.advice(problem, limit, needed)
     found = Relaxation.of(RelaxationKind(limit.kind), current, needed, text=text, subject=limit.subject)
-    yield replace(found, smallest=answer.status is highs.Status.OPTIMAL)
+    smallest = answer.status is highs.Status.OPTIMAL and not _all_served(problem, limit)
+    yield replace(found, smallest=smallest)
+
+
+def _all_served(problem: Problem, limit: Limit) -> bool:
+    """Whether less of the limit might do: while it was minimised, nothing was shed that may be."""
+    return limit.kind in OF_WHAT_IS_SERVED and problem.sheds_any
 
 
 def _least(front: Front, limit: Limit, patience: Patience) -> tuple[Formulation, Answer]:

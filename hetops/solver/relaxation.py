@@ -30,6 +30,7 @@ class RelaxationKind(StrEnum):
     LEAST_SHARE = "least share"
     QUALITY = "mean quality"
     EVERY_QUALITY = "mean quality of every class"
+    SHED = "most shed share"
     LOSS = "loss"
     CHANGES = "changes"
     SERVICE_REQUESTS = "requests of a service"

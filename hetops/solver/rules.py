@@ -32,6 +32,7 @@ def rules(problem: Problem, offers: Collection[str]) -> Iterator[Rule]:
     yield from _losses(problem)
     yield from map(_share_limit, problem.share_limits)
     yield from _qualities(problem)
+    yield from _sheds(problem)
     yield from _changes(problem)
     yield from _deadlines(problem)
     for service in problem.services:
@@ -131,6 +132,23 @@ def _quality(demand: Demand) -> Rule:
 
 def _of_any_quality(problem: Problem, *, names: Collection[str]) -> Problem:
     classes = (replace(c, mean_quality=None) if c.name in names else c for c in problem.classes)
+    return replace(problem, classes=tuple(classes))
+
+
+def _sheds(problem: Problem) -> Iterator[Rule]:
+    for demand in problem.classes:
+        if problem.sheds(demand) and demand.max_shed_share < 1:
+            yield Rule(
+                topic=Topic.SHED,
+                subject=demand.name,
+                name=f"the limit on what is shed of {demand.name}",
+                freed=f"Any share of {demand.name} shed instead of at most {demand.max_shed_share:.2%}",
+                lifted=partial(_shedding_any, name=demand.name),
+            )
+
+
+def _shedding_any(problem: Problem, *, name: str) -> Problem:
+    classes = (replace(c, max_shed_share=1.0) if c.name == name else c for c in problem.classes)
     return replace(problem, classes=tuple(classes))
 
 

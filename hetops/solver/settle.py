@@ -31,6 +31,7 @@ from hetops.solver.solution import (
     SolvedPool,
     SolvedRental,
     SolvedShare,
+    SolvedShed,
     SolvedWait,
 )
 from hetops.solver.terms import Role, Service
@@ -69,17 +70,25 @@ def settle(formulation: Formulation, values: Floats) -> Settled:
     frame = formulation.frame
     final = _evened(formulation, np.round(values[: frame.integers]))
     scale = 1.0 if frame.scale_index is None else float(final[frame.scale_index])
-    waits = tuple(_waits(frame, final, scale))
-    rates = [_rates(frame, waits, scale, t) for t in range(len(frame.stretches))]
+    arrive = [_not_shed(frame, final, scale, t) for t in range(len(frame.stretches))]
+    waits = tuple(_waits(frame, final))
+    rates = [_rates(frame, waits, arrive, t) for t in range(len(frame.stretches))]
+    periods = tuple(_period(frame, final, of, t) for t, of in enumerate(rates))
+    shed = (
+        stretch.part * Fraction(one.requests_per_second)
+        for stretch, period in zip(frame.stretches, periods, strict=True)
+        for one in period.shed
+    )
     return Settled(
-        periods=tuple(_period(frame, final, of, t) for t, of in enumerate(rates)),
+        periods=periods,
         waits=waits,
-        losses=tuple(_losses(frame, final, scale)),
+        losses=tuple(_losses(frame, final, arrive, scale)),
         changes_usd_per_hour=_micro(
             sum((usd * Decimal(max(float(final[i]), 0.0)) for i, usd, _ in change_costs(frame)), Decimal(0))
         ),
         requests_per_second=frame.problem.requests_per_second
-        * (scale * frame.demand_unit if frame.scale_index is not None else 1.0),
+        * (scale * frame.demand_unit if frame.scale_index is not None else 1.0)
+        - float(sum(shed)),
     )
 
 
@@ -94,10 +103,12 @@ def _evened(formulation: Formulation, whole: Floats) -> Floats:
     pools = np.flatnonzero(whole[: frame.sizes[Block.NODES]])
     settled: dict[int, float] = {}
     dearer = list(_dearer(formulation.frame, fixed, best))
+    shed = frame.first[Block.SHED] + np.arange(len(frame.sheds))  # emptier pools are no reason to shed more
     for _ in pools if frame.size <= MOST_LEVELLED else pools[:1]:
         model = _level_model(formulation, whole, kept, settled)
         levelled = with_whole(model, whole)
         levelled.upper[dearer] = 0.0
+        levelled.upper[shed] = best.values[shed]
         even = highs.run(levelled, on_interrupt=OnInterrupt.FINISH)
         if not even.found:
             break  # a level settled a rounding error too low; the last answer stands
@@ -208,18 +219,54 @@ def _period(frame: Frame, values: Floats, rates: Mapping[str, float], t: int) ->
         handovers=handovers,
         usd_per_hour=sum((part.usd_per_hour for part in parts), Decimal(0)),
         requests_per_second=math.fsum(rates.values()),
+        shed=tuple(_shed(frame, values, t)),
     )
 
 
-def _rates(frame: Frame, waits: tuple[SolvedWait, ...], scale: float, t: int) -> dict[str, float]:
+def _shed_share(frame: Frame, values: Floats, t: int, w: int) -> float:
+    """The part of what arrives of a class that is turned away, in whole steps; next to nothing, or to all, is that."""
+    if (t, w) not in frame.sheds:
+        return 0.0
+    share = float(values[frame.first[Block.SHED] + frame.sheds[t, w]])
+    if share >= 1 - highs.FEASIBILITY_TOLERANCE:
+        return 1.0
+    return round(share, SHARE_DECIMALS) if share > highs.FEASIBILITY_TOLERANCE else 0.0
+
+
+def _shed(frame: Frame, values: Floats, t: int) -> Iterator[SolvedShed]:
+    """What is turned away of what arrives in a stretch."""
+    for at, w in (key for key in frame.sheds if key[0] == t):
+        share, demand = _shed_share(frame, values, at, w), frame.classes[w]
+        rate = share * frame.stretches[t].rates[demand.name]
+        if share > 0:
+            yield SolvedShed(
+                workload_class=demand.name,
+                share=share,
+                requests_per_second=rate,
+                usd_per_hour=_micro(per_hour(demand.shed_usd_per_request or Decimal(0), rate)),
+            )
+
+
+def _not_shed(frame: Frame, values: Floats, scale: float, t: int) -> dict[str, float]:
+    """What arrives of each class in a stretch and is served, then or later, in requests per second."""
+    return {
+        c.name: frame.stretches[t].rates[c.name]
+        * frame.demand_unit
+        * scale
+        * (1 - _shed_share(frame, values, t, w))
+        for w, c in enumerate(frame.classes)
+    }
+
+
+def _rates(
+    frame: Frame, waits: tuple[SolvedWait, ...], arrive: list[dict[str, float]], t: int
+) -> dict[str, float]:
     """What is served of each class in a stretch, in requests per second; of batch work what waits are said to bring."""
     stretch = frame.stretches[t]
-    served = {
-        c.name: frame.rates[t][w] * scale for w, c in enumerate(frame.classes) if not frame.waits_for(t, w)
-    }
+    served = {c.name: arrive[t][c.name] for w, c in enumerate(frame.classes) if not frame.waits_for(t, w)}
     for one in (w for w in waits if w.served == stretch.name):
-        arrived = next(s for s in frame.stretches if s.name == one.arrived)
-        requests = arrived.rates[one.workload_class] * frame.demand_unit * scale * arrived.hours * one.share
+        at, arrived = next((i, s) for i, s in enumerate(frame.stretches) if s.name == one.arrived)
+        requests = arrive[at][one.workload_class] * arrived.hours * one.share
         served[one.workload_class] = served.get(one.workload_class, 0.0) + requests / stretch.hours
     return {name: rate for name, rate in served.items() if rate > 0}
 
@@ -306,12 +353,13 @@ def _handovers(frame: Frame, values: Floats, n: int, scale: float) -> Iterator[S
             )
 
 
-def _waits(frame: Frame, values: Floats, scale: float) -> Iterator[SolvedWait]:
+def _waits(frame: Frame, values: Floats) -> Iterator[SolvedWait]:
     arrived: dict[tuple[int, int], dict[int, float]] = {}
     for f, (w, t, s) in enumerate(frame.waits):
         arrived.setdefault((w, t), {})[s] = float(values[frame.first[Block.DEFERRED] + f])
     for (w, t), parts in arrived.items():
-        for s, share in _in_steps(parts, scale, exact=True).items():
+        served = math.fsum(parts.values()) if _shed_share(frame, values, t, w) < 1 else 0.0
+        for s, share in _in_steps(parts, served, exact=True).items():
             yield SolvedWait(
                 workload_class=frame.classes[w].name,
                 arrived=frame.stretches[t].name,
@@ -320,17 +368,18 @@ def _waits(frame: Frame, values: Floats, scale: float) -> Iterator[SolvedWait]:
             )
 
 
-def _losses(frame: Frame, values: Floats, scale: float) -> Iterator[SolvedLoss]:
+def _losses(
+    frame: Frame, values: Floats, arrive: list[dict[str, float]], scale: float
+) -> Iterator[SolvedLoss]:
     for n, layer in enumerate(frame.layers):
         if layer.scenario is None:
             continue
-        rates = {
-            c.name: frame.rates[n][w] * scale for w, c in enumerate(frame.classes) if frame.rates[n][w] > 0
-        }
-        parts: dict[str, dict[int, float]] = {}
+        t, parts = layer.stretch, dict[str, dict[int, float]]()
+        rates = {name: rate for name, rate in arrive[t].items() if rate > 0}
         for k, (at, place, w) in enumerate(frame.pairs):
-            if at == n:
-                parts.setdefault(frame.classes[w].name, {})[place] = float(values[frame.share(k)]) / scale
+            served, name = scale * (1 - _shed_share(frame, values, t, w)), frame.classes[w].name
+            if at == n and name in rates:
+                parts.setdefault(name, {})[place] = float(values[frame.share(k)]) / served
         yield SolvedLoss(
             name=layer.scenario.name,
             period=frame.stretches[layer.stretch].name,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
@@ -92,6 +92,21 @@ class SolvedHandover:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SolvedShed:
+    """The part of what arrives of a class that is turned away. Nobody is paid what it costs."""
+
+    workload_class: str
+    share: float
+    requests_per_second: float
+    usd_per_hour: Decimal
+
+
+def usd_of_shed(shed: Iterable[SolvedShed]) -> Decimal:
+    """What all of it costs, in USD per hour."""
+    return sum((one.usd_per_hour for one in shed), Decimal(0))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SolvedPeriod:
     """The fleet in a period: what runs, what is paid for, who serves what. Shares are of what is served in it."""
 
@@ -101,13 +116,15 @@ class SolvedPeriod:
     rentals: tuple[SolvedRental, ...] = ()
     handovers: tuple[SolvedHandover, ...] = ()
     usd_per_hour: Decimal
-    """Without what changes cost."""
+    """Without what changes cost, and what shedding does."""
     requests_per_second: float
+    shed: tuple[SolvedShed, ...] = field(default=(), metadata=ADDED)
+    """Parts of what arrives in it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SolvedWait:
-    """The part of a batch class's requests of one period that is served in another, or in the same."""
+    """The part of what is served of a batch class's requests of one period that is served in another, or in the same."""
 
     workload_class: str
     arrived: str
@@ -117,7 +134,7 @@ class SolvedWait:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SolvedLoss:
-    """Who serves what of every class while something is lost; shares are of the rate of the period."""
+    """Who serves what of every class while something is lost; shares are of what is served in the period."""
 
     name: str
     period: str
@@ -130,7 +147,7 @@ class Solution:
     """The chosen fleet, each class's shares, the cost, and how far from the best it can be at most.
 
     `objective` and both bounds are USD per hour in mode min_cost, requests per second in mode max_throughput. A class
-    without demand has no shares.
+    without demand, or of which all is shed, has no shares; those of all others are of what is served.
     """
 
     FORMAT: ClassVar[str] = "hetops.solution"
@@ -141,8 +158,9 @@ class Solution:
     pools: tuple[SolvedPool, ...]
     shares: tuple[SolvedShare, ...]
     usd_per_hour: Decimal
+    """What is paid."""
     requests_per_second: float
-    """Rate served: the demand, or what the limits allow when maximising."""
+    """Rate served: the demand but for what is shed, or what the limits allow when maximising."""
     objective: float
     bound: float
     """The branch-and-bound's: no fleet is better, as far as the solver's floating point can be trusted."""
@@ -167,6 +185,8 @@ class Solution:
     losses: tuple[SolvedLoss, ...] = field(default=(), metadata=ADDED)
     changes_usd_per_hour: Decimal = field(default=Decimal(0), metadata=ADDED)
     """What boots in the course of the window and the migration into this fleet cost, spread over their time."""
+    shed: tuple[SolvedShed, ...] = field(default=(), metadata=ADDED)
+    """What is turned away, over the whole window."""
     searched_classes: int | None = field(default=None, metadata=ADDED)
     """Classes with demand that the search told apart, where it merged some; the gap says what that may cost."""
 
@@ -174,6 +194,11 @@ class Solution:
     def usd_per_month(self) -> Decimal:
         """Cost of a month of 730 hours."""
         return usd_per_month(self.usd_per_hour)
+
+    @property
+    def counted_usd_per_hour(self) -> Decimal:
+        """What is paid and what shedding costs: the objective at least cost."""
+        return self.usd_per_hour + usd_of_shed(self.shed)
 
     @property
     def stretches(self) -> tuple[SolvedPeriod, ...]:
@@ -186,6 +211,7 @@ class Solution:
             handovers=self.handovers,
             usd_per_hour=self.usd_per_hour - self.changes_usd_per_hour,
             requests_per_second=self.requests_per_second,
+            shed=self.shed,
         )
         return self.periods or (whole,)
 

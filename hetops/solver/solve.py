@@ -32,7 +32,7 @@ from hetops.solver.problem import Mode, Problem
 from hetops.solver.proof import Proven, certified_bound, scarcity_prices
 from hetops.solver.prune import able
 from hetops.solver.settle import settle
-from hetops.solver.solution import Ended, Infeasible, Solution
+from hetops.solver.solution import Ended, Infeasible, Solution, usd_of_shed
 from hetops.solver.start import Relaxed, Searched
 from hetops.solver.tidy import tidied
 
@@ -204,7 +204,7 @@ def _renting(formulation: Formulation, offers: Collection[str]) -> Formulation |
 
 
 def unservable_classes(problem: Problem) -> tuple[str, ...]:
-    """Classes with demand that no column can serve, whatever is spent."""
+    """Classes with demand that no column can serve, whatever is spent, and that may not be shed."""
     stretches = problem.stretches
     most = {c.name: max(stretch.rates[c.name] for stretch in stretches) for c in problem.classes}
     served = {
@@ -214,6 +214,7 @@ def unservable_classes(problem: Problem) -> tuple[str, ...]:
         if rate > 0
     }
     served |= {name for service in problem.services for name in service.usd_per_request}
+    served |= {c.name for c in problem.classes if problem.sheds(c) and c.max_shed_share == 1}
     return tuple(c.name for c in problem.classes if most[c.name] > 0 and c.name not in served)
 
 
@@ -229,7 +230,7 @@ def read_answer(problem: Problem, digest: str, searched: Searched) -> Solution:
     settled = settle(formulation, answer.values)
     whole = overall(problem, settled.periods)
     usd_per_hour = whole.usd_per_hour + settled.changes_usd_per_hour
-    objective = float(usd_per_hour) if minimises else settled.requests_per_second
+    objective = float(usd_per_hour + usd_of_shed(whole.shed)) if minimises else settled.requests_per_second
     certified = certified_bound(problem, formulation, searched.relaxed)
     proven = Proven.of(problem, objective, sign * answer.bound * formulation.unit, certified)
     unknown = {offer.id for offer in problem.offers if offer.max_nodes is None}
@@ -255,6 +256,7 @@ def read_answer(problem: Problem, digest: str, searched: Searched) -> Solution:
         periods=settled.periods if problem.periods else (),
         waits=settled.waits,
         losses=settled.losses,
+        shed=whole.shed,
         changes_usd_per_hour=settled.changes_usd_per_hour,
     )
 

@@ -26,6 +26,7 @@ _TOPICS = {
     RelaxationKind.LEAST_SHARE: Topic.SHARE,
     RelaxationKind.QUALITY: Topic.QUALITY,
     RelaxationKind.EVERY_QUALITY: Topic.QUALITY,
+    RelaxationKind.SHED: Topic.SHED,
     RelaxationKind.LOSS: Topic.LOSS,
     RelaxationKind.CHANGES: Topic.CHANGES,
     RelaxationKind.SERVICE_REQUESTS: Topic.SERVICE,

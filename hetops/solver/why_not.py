@@ -175,7 +175,7 @@ def _held_to(problem: Problem, offers: frozenset[str], fleet: Solution) -> Itera
 
 def _its_price(case: Case, name: str, offers: frozenset[str], forced: Solution) -> Statement:
     own = sum(_usd(case.problem, forced, pool, offers) for pool in forced.pools)
-    saved = case.solution.usd_per_hour - (forced.usd_per_hour - own)
+    saved = case.solution.counted_usd_per_hour - (forced.counted_usd_per_hour - own)
     nodes = _nodes(forced, offers)
     before, after = (amount(s.objective, case.unit) for s in (case.solution, forced))
     others = f"{dollars(abs(saved))} {'less' if saved > 0 else 'more'}" if saved else "nothing less"

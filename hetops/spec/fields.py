@@ -92,6 +92,10 @@ class ClassSpec(Table, frozen=True, kw_only=True):
     """Another floor than its model's."""
     mean_quality: Recovery | None = None
     """Another mean than its model's."""
+    shed_usd_per_request: Money | None = None
+    """What a request costs that is turned away, though nobody is paid it; empty serves all of them."""
+    max_shed_share: Recovery = 1.0
+    """The most that may be turned away of what arrives, in any period; only with shed_usd_per_request."""
     prefix_share: Share | None = None
     """Another share than that of `[workload]`."""
     ttft_seconds: Positive | None = None
@@ -105,6 +109,12 @@ class ClassSpec(Table, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         _demand_batch(self.deadline_hours, self.priority)
+        if self.shed_usd_per_request is not None and not self.shed_usd_per_request > 0:
+            raise ValueError(
+                "shed_usd_per_request must be above zero: leave it out where all are to be served"
+            )
+        if self.max_shed_share < 1 and self.shed_usd_per_request is None:
+            raise ValueError("max_shed_share needs shed_usd_per_request beside it: what one of them costs")
 
 
 class WorkloadSpec(Table, frozen=True, kw_only=True):

@@ -237,6 +237,19 @@ BINDING: dict[str, Binding] = {
         constraint=quality.mean_quality_rows,
         rule="mean quality",
     ),
+    # Two nodes at 2, and a fifth of a request per second at 3600 * 0.001 USD an hour; but only a twentieth of 2.2 may go.
+    "a twentieth may be shed": Binding(
+        problem=replace(
+            one(offer("o", "2"), chat=2.2),
+            classes=tuple(
+                replace(c, shed_usd_per_request=Decimal("0.001"), max_shed_share=0.05)
+                for c in demands(chat=2.2)
+            ),
+        ),
+        objective=6.0,
+        constraint=serve.shed_rows,
+        rule="shedding",
+    ),
     # One in each of two zones instead of both in the cheapest.
     "half is served without any zone": Binding(
         problem=replace(one(*ZONES), losses=(Loss(id="zone", trait=Trait.ZONE, kept_share=0.5),)),

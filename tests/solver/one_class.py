@@ -8,12 +8,23 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
 from random import Random
 
 from hetops.solver.problem import Problem
-from hetops.solver.terms import Billing, Loss, Migration, Period, Running, Service, ShareLimit, Trait
+from hetops.solver.terms import (
+    Billing,
+    Loss,
+    Migration,
+    Period,
+    Running,
+    Service,
+    ShareLimit,
+    Trait,
+    exact,
+)
 from tests.solver.binding import at, one, with_columns
 from tests.solver.problems import offer
 
@@ -67,6 +78,10 @@ def some_problem(random: Random) -> Problem:
         )
     problem = one(*offers, chat=random.choice((0.5, 1.5, 2.0, 3.25)), **{})
     problem = with_columns(problem, lambda _: {"boot_seconds": random.choice((0.0, 1800.0))})
+    if random.random() < 0.4:
+        usd, most = Decimal(random.choice(("0.0002", "0.0005", "0.002"))), random.choice((0.1, 0.5, 1.0))
+        classes = (replace(c, shed_usd_per_request=usd, max_shed_share=most) for c in problem.classes)
+        problem = replace(problem, classes=tuple(classes))
     return at(problem, **terms)  # type: ignore[arg-type]
 
 
@@ -86,11 +101,8 @@ def _cost(problem: Problem, fleet: tuple[Counts, ...]) -> Fraction | None:
     """None where the fleet does not do."""
     total = Fraction(0)
     for stretch, nodes in zip(problem.stretches, fleet, strict=True):
-        demand = Fraction(stretch.rates["chat"])
-        bought = _bought(problem, nodes, demand)
-        if bought is None or not all(
-            _survives(problem, nodes, demand, s.lost, s.kept_share) for s in problem.scenarios
-        ):
+        bought = _bought_or_shed(problem, nodes, Fraction(stretch.rates["chat"]))
+        if bought is None:
             return None
         running = (
             Fraction(o.usd_per_hour) * n
@@ -109,6 +121,50 @@ def _capacity(problem: Problem, nodes: Counts) -> dict[str, Fraction]:
     """Requests per second by offer; every column serves one per node."""
     usable = {offer: share for (offer, _), share in problem.usable(problem.columns).items()}
     return {o.id: n * usable[o.id] for o, n in zip(problem.offers, nodes, strict=True)}
+
+
+def _bought_or_shed(problem: Problem, nodes: Counts, demand: Fraction) -> Fraction | None:
+    """What is cheapest for what nodes do not serve; None where not enough of it may be shed."""
+    costs = []
+    for served in _worth_serving(problem, nodes, demand):
+        bought = _bought(problem, nodes, served)
+        if bought is not None and all(
+            _survives(problem, nodes, served, s.lost, s.kept_share) for s in problem.scenarios
+        ):
+            costs.append(
+                bought + (demand - served) * 3600 * Fraction(problem.classes[0].shed_usd_per_request or 0)
+            )
+    return min(costs, default=None)
+
+
+def _worth_serving(problem: Problem, nodes: Counts, demand: Fraction) -> Iterator[Fraction]:
+    """Where the cost, which is linear between them, may be least: all, the least, and where a limit begins to bind."""
+    yield demand
+    (asked,) = problem.classes
+    if asked.shed_usd_per_request is None:
+        return
+    least = demand * (1 - exact(asked.max_shed_share))
+    found = {least, *_bends(problem, nodes)}
+    yield from (served for served in found if least <= served < demand)
+
+
+def _bends(problem: Problem, nodes: Counts) -> Iterator[Fraction]:
+    """Rates of which places take all that they can: alone, with the service, after a loss, within their shares."""
+    capacity = _capacity(problem, nodes)
+    takes = [Fraction(s.max_requests_per_second) for s in problem.services if s.max_requests_per_second]
+    zones = dict.fromkeys((o.zone for o in problem.offers), Fraction(0))
+    for o in problem.offers:
+        zones[o.zone] += capacity[o.id]
+    most = min((Fraction(limit.at_most) for limit in problem.share_limits), default=Fraction(1))
+    yield from (size / most for size in zones.values())
+    for full in itertools.product((False, True), repeat=len(zones)):
+        held, others = sum(itertools.compress(zones.values(), full), Fraction(0)), full.count(False)
+        for beyond in (Fraction(0), *takes):  # held + others * most * served + beyond = served
+            if others * most != 1:
+                yield (held + beyond) / (1 - others * most)
+    for s in (s for s in problem.scenarios if s.kept_share):
+        left = sum((size for id_, size in capacity.items() if id_ not in s.lost), Fraction(0))
+        yield from ((left + beyond) / s.kept_share for beyond in (Fraction(0), *takes))
 
 
 def _bought(problem: Problem, nodes: Counts, demand: Fraction) -> Fraction | None:

@@ -42,6 +42,7 @@ class SecondModel:
         self.paid = self._rents()
         self.as_asked = [self._flows(t, None) for t in range(len(self.stretches))]
         self.spent = [self._spent(t) for t in range(len(self.stretches))]
+        self.shed = self._sheds()
         self._serves_demand()
         for scenario in problem.scenarios:
             for t in range(len(self.stretches)):
@@ -141,13 +142,25 @@ class SecondModel:
         for end in {**going, **done}:
             self._hold(quicksum(done[end]) == quicksum(going[end]))
 
+    def _sheds(self) -> dict[tuple[int, str], Any]:
+        """Requests per second that are turned away, by stretch and class."""
+        shed: dict[tuple[int, str], Any] = {}
+        for t, stretch in enumerate(self.stretches):
+            for c in self.problem.classes:
+                may = self.problem.mode is Mode.MIN_COST and c.shed_usd_per_request is not None
+                shed[t, c.name] = self._new() if may else 0.0
+                if may:
+                    self._hold(shed[t, c.name] <= c.max_shed_share * stretch.rates[c.name])
+        return shed
+
     def _serves_demand(self) -> None:
         for c in self.problem.classes:
             if c.deadline_hours is not None:
                 self._serves_in_time(c)
                 continue
             for t, stretch in enumerate(self.stretches):
-                self._hold(_begun(self.as_asked[t], c) == stretch.rates[c.name] * self.scale)
+                due = stretch.rates[c.name] * self.scale - self.shed[t, c.name]
+                self._hold(_begun(self.as_asked[t], c) == due)
 
     def _serves_in_time(self, c: Demand) -> None:
         """Requests of each stretch go to stretches that end no later than the deadline after it began, or to itself."""
@@ -158,7 +171,8 @@ class SecondModel:
                 end = sum(self.stretches[(t + i) % count].hours for i in range(later + 1))
                 if later == 0 or end <= (c.deadline_hours or 0.0):
                     to[(t + later) % count] = self._new()
-            self._hold(quicksum(to.values()) == stretch.rates[c.name] * stretch.hours * self.scale)
+            due = stretch.rates[c.name] * self.scale - self.shed[t, c.name]
+            self._hold(quicksum(to.values()) == due * stretch.hours)
             for u, v in to.items():
                 brought[u].append(v)
         for u, stretch in enumerate(self.stretches):
@@ -167,8 +181,8 @@ class SecondModel:
     def _bears(self, t: int, scenario: Scenario) -> None:
         left = self._flows(t, scenario)
         for c in self.problem.classes:
-            due = self.stretches[t].rates[c.name] * float(scenario.kept_share)
-            self._hold(_begun(left, c) >= due * self.scale)
+            served = self.stretches[t].rates[c.name] * self.scale - self.shed[t, c.name]
+            self._hold(_begun(left, c) >= served * float(scenario.kept_share))
 
     def _spreads(self, limit: ShareLimit, places: frozenset[str]) -> None:
         """Of work that may wait over the window, of all other in each stretch; of prompts and of answers alike."""
@@ -185,7 +199,9 @@ class SecondModel:
                     ]
                     for some in (lambda on: on & places, lambda on: on <= places)
                 )
-                asked = [s.rates[c.name] for s in self.stretches]
+                asked = [
+                    s.rates[c.name] * self.scale - self.shed[t, c.name] for t, s in enumerate(self.stretches)
+                ]
                 if c.deadline_hours is not None:
                     hours = [s.hours for s in self.stretches]
                     touching, inside = (
@@ -193,8 +209,8 @@ class SecondModel:
                     )
                     asked = [sum(h * v for h, v in zip(hours, asked, strict=True))]
                 for most, least, rate in zip(touching, inside, asked, strict=True):
-                    self._hold(most <= limit.at_most * rate * self.scale)
-                    self._hold(least >= limit.at_least * rate * self.scale)
+                    self._hold(most <= limit.at_most * rate)
+                    self._hold(least >= limit.at_least * rate)
 
     def _satisfies(self, c: Demand, mean: float) -> None:
         """By requests: over the window where they may wait, else in each stretch; of prompts and of answers alike."""
@@ -298,8 +314,10 @@ class SecondModel:
         ) + quicksum(changes)
         if self.problem.mean_budget_usd_per_hour is not None:
             self._hold(total <= float(self.problem.mean_budget_usd_per_hour))
+        usd = {c.name: float(c.shed_usd_per_request or 0) * HOUR for c in self.problem.classes}
+        given_up = quicksum(parts[t] * usd[name] * v for (t, name), v in self.shed.items())
         if self.problem.mode is Mode.MIN_COST:
-            self.model.setObjective(total, "minimize")
+            self.model.setObjective(total + given_up, "minimize")
         else:
             self.model.setObjective(self.scale * self.problem.requests_per_second, "maximize")
 

@@ -35,7 +35,8 @@ def stands(problem: Problem) -> int:
     assert len(each) == len(problem.periods)
     for one, period in zip(each, found.periods, strict=True):
         _holds(problem, found, one.problem, one.solution)
-        assert one.solution.objective == float(period.usd_per_hour)
+        assert one.solution.usd_per_hour == period.usd_per_hour
+        assert one.solution.objective == float(one.solution.counted_usd_per_hour)
         assert one.solution.bound <= one.solution.objective + 1e-9
     return sum(bool(one.solution.shares) for one in each)
 

@@ -9,7 +9,7 @@ from random import Random
 import pytest
 
 from hetops.solver.certify import certify
-from hetops.solver.problem import Demand, Problem
+from hetops.solver.problem import Problem
 from hetops.solver.solution import Solution
 from hetops.solver.solve import solve
 from tests.solver.one_class import least_cost, some_problem
@@ -62,6 +62,8 @@ def test_cost_never_rises_when_a_term_is_lifted(seed: int) -> None:
     assert cost(replace(problem, migration=None)) <= least
     more = tuple(replace(o, max_nodes=(o.max_nodes or 0) + 1) for o in problem.offers)
     assert cost(replace(problem, offers=more)) <= least
+    all_of_it = tuple(replace(c, max_shed_share=1.0) for c in problem.classes)
+    assert cost(replace(problem, classes=all_of_it)) <= least
 
 
 def halved(problem: Problem) -> Problem:
@@ -73,7 +75,7 @@ def halved(problem: Problem) -> Problem:
 
     return replace(
         problem,
-        classes=tuple(Demand(name=name, requests_per_second=half) for name in "xy"),
+        classes=tuple(replace(problem.classes[0], name=name, requests_per_second=half) for name in "xy"),
         columns=tuple(replace(c, requests_per_second=both(c.rate("chat"))) for c in problem.columns),
         services=tuple(replace(s, usd_per_request=both(s.usd_per_request["chat"])) for s in problem.services),
         periods=tuple(
@@ -91,6 +93,10 @@ def dearer(problem: Problem) -> Problem:
     return replace(
         problem,
         offers=tuple(replace(o, usd_per_hour=o.usd_per_hour * 3) for o in problem.offers),
+        classes=tuple(
+            replace(c, shed_usd_per_request=c.shed_usd_per_request and c.shed_usd_per_request * 3)
+            for c in problem.classes
+        ),
         services=tuple(
             replace(s, usd_per_request={c: usd * 3 for c, usd in s.usd_per_request.items()})
             for s in problem.services

@@ -40,7 +40,7 @@ def varied(seed: int, *, offers: int = 6, classes: int = 3) -> Problem:
     )
     for change in (_services, _periods, _share_limits, _losses, _parts, _roles, _migration, _limits):
         problem = change(dice, problem)
-    return _quality(dice, _fastest(dice, problem))
+    return _sheds(dice, _quality(dice, _fastest(dice, problem)))
 
 
 def mixed(seed: int) -> Problem:
@@ -242,3 +242,15 @@ def _quality(dice: Random, problem: Problem) -> Problem:
         columns=tuple(replace(c, quality=some()) for c in problem.columns),
         services=tuple(replace(s, quality=some()) for s in problem.services),
     )
+
+
+def _sheds(dice: Random, problem: Problem) -> Problem:
+    """Classes of which some may be turned away; drawn last, so that the rest stays."""
+    if not _sometimes(dice, 0.5):
+        return problem
+
+    def some(c: Demand) -> Demand:
+        usd = dice.choice((None, Decimal(f"{dice.uniform(0.00002, 0.0004):.6f}")))
+        return replace(c, shed_usd_per_request=usd, max_shed_share=dice.choice((1.0, 0.5, 0.1)))
+
+    return replace(problem, classes=tuple(map(some, problem.classes)))

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from fractions import Fraction
 
 from hetops.solver.checks.violation import TOLERANCE, Moment, Violation, close, moments, name_of
-from hetops.solver.problem import Mode, Problem
-from hetops.solver.solution import Solution
+from hetops.solver.problem import Demand, Mode, Problem
+from hetops.solver.solution import Solution, SolvedShed
 from hetops.solver.terms import Billing, exact
 
 SECONDS_PER_HOUR = 3600
@@ -143,10 +143,20 @@ def _wrong_sums(problem: Problem, solution: Solution) -> Iterator[Violation]:
         message = f"says {solution.usd_per_hour} usd_per_hour, costs {_usd(total)}"
         yield Violation(rule="cost and rate", subject="usd_per_hour", message=message)
     minimises = problem.mode is Mode.MIN_COST
-    if minimises and not close(solution.requests_per_second, problem.requests_per_second):
-        message = f"says {solution.requests_per_second}, the demand is {problem.requests_per_second}"
+    shed = sum(
+        (
+            m.part * Fraction(one.requests_per_second)
+            for m in moments(problem, solution)
+            for one in m.does.shed
+        ),
+        Fraction(0),
+    )
+    served = problem.requests_per_second - float(shed)
+    if minimises and not close(solution.requests_per_second, served):
+        message = f"says {solution.requests_per_second}, the demand but for what is shed is {served}"
         yield Violation(rule="cost and rate", subject="requests_per_second", message=message)
-    due = float(solution.usd_per_hour) if minimises else solution.requests_per_second
+    of_shed = sum((one.usd_per_hour for one in solution.shed), Decimal(0))
+    due = float(solution.usd_per_hour + of_shed) if minimises else solution.requests_per_second
     if not close(solution.objective, due):
         message = f"says {solution.objective}, is {due}"
         yield Violation(rule="cost and rate", subject="objective", message=message)
@@ -155,3 +165,65 @@ def _wrong_sums(problem: Problem, solution: Solution) -> Iterator[Violation]:
 def _usd(amount: Fraction) -> str:
     """Without zeros at the end of decimals."""
     return f"{float(amount):.10g}"
+
+
+def wrong_sheds(problem: Problem, solution: Solution) -> Iterator[Violation]:
+    """Of each class no more is turned away than may be, and it costs what it is said to."""
+    demands = {c.name: c for c in problem.classes if problem.sheds(c)}
+    for stretch, does in zip(problem.stretches, solution.stretches, strict=True):
+        for name, count in Counter(one.workload_class for one in does.shed).items():
+            if count > 1:
+                yield Violation(rule="shedding", subject=name, message="appears twice")
+        for one in does.shed:
+            subject = f"{one.workload_class} in {does.name}" if does.name else one.workload_class
+            if one.workload_class not in demands:
+                yield Violation(rule="shedding", subject=subject, message="may not be turned away")
+                continue
+            demand = demands[one.workload_class]
+            for message in _faults_of_shed(one, demand, Fraction(stretch.rates[demand.name])):
+                yield Violation(rule="shedding", subject=subject, message=message)
+    yield from _wrong_mean_of_shed(problem, solution)
+
+
+def _faults_of_shed(one: SolvedShed, demand: Demand, arriving: Fraction) -> Iterator[str]:
+    share, most = exact(one.share), exact(demand.max_shed_share)
+    rate = arriving * share
+    usd = rate * Fraction(demand.shed_usd_per_request or 0) * SECONDS_PER_HOUR
+    if share <= 0 or share > most + TOLERANCE * (most < 1):
+        yield f"{float(share):.4%} is turned away, at most {float(most):.2%} may be"
+    if abs(exact(one.requests_per_second) - rate) > rate * TOLERANCE:
+        yield f"says {one.requests_per_second} requests per second, are {float(rate)}"
+    if abs(Fraction(one.usd_per_hour) - usd) > STEP + usd * TOLERANCE:
+        yield f"says {one.usd_per_hour} usd_per_hour, costs {float(usd):.10g}"
+
+
+def _wrong_mean_of_shed(problem: Problem, solution: Solution) -> Iterator[Violation]:
+    """Over the window as much is turned away as in all periods together."""
+    if not problem.periods:
+        return
+    told = {one.workload_class: one for one in solution.shed}
+    parts = [
+        (stretch.part, one)
+        for stretch, does in zip(problem.stretches, solution.stretches, strict=True)
+        for one in does.shed
+    ]
+    for name in {**told, **{one.workload_class: one for _, one in parts}}:
+        own = [(part, one) for part, one in parts if one.workload_class == name]
+        rate = sum((part * exact(one.requests_per_second) for part, one in own), Fraction(0))
+        usd = sum((part * Fraction(one.usd_per_hour) for part, one in own), Fraction(0))
+        asked = sum((s.part * Fraction(s.rates.get(name, 0.0)) for s in problem.stretches), Fraction(0))
+        said = told.get(name)
+        if said is None or not own or not _is_mean(said, rate, usd, asked):
+            message = (
+                f"{float(rate):g} requests per second are turned away, at {float(usd):.10g} usd_per_hour"
+            )
+            yield Violation(rule="shedding", subject=name, message=message)
+
+
+def _is_mean(said: SolvedShed, rate: Fraction, usd: Fraction, asked: Fraction) -> bool:
+    """Whether it says that rate, its share of what is asked for, and that cost."""
+    return (
+        abs(exact(said.requests_per_second) - rate) <= rate * TOLERANCE
+        and abs(exact(said.share) * asked - rate) <= asked * TOLERANCE
+        and abs(Fraction(said.usd_per_hour) - usd) <= STEP
+    )

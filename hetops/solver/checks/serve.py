@@ -12,6 +12,7 @@ from hetops.solver.checks.violation import (
     Moment,
     Violation,
     aftermaths,
+    arrivals,
     moments,
     name_of,
     waits,
@@ -203,15 +204,16 @@ def _taken(problem: Problem, solution: Solution) -> Iterator[tuple[Service, str,
 
 
 def late_work(problem: Problem, solution: Solution) -> Iterator[Violation]:
-    """All batch work that arrives is served, and nothing of it later than its deadline."""
+    """All batch work that arrives and is not shed is served, and nothing of it later than its deadline."""
     hours = {period.name: period.hours for period in problem.periods}
     names = [period.name for period in problem.periods]
+    kept = arrivals(problem, solution)
     due = {
         (c.name, s.name): c
         for c in problem.classes
         if waits(problem, c)
         for s in problem.stretches
-        if s.rates[c.name] > 0
+        if kept[s.name][c.name] > 0
     }
     totals: defaultdict[Key, Fraction] = defaultdict(Fraction)
     for wait in solution.waits:

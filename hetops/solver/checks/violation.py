@@ -45,18 +45,16 @@ class Moment:
 
 
 def moments(problem: Problem, solution: Solution) -> tuple[Moment, ...]:
-    """Every stretch with what is to be served in it: what arrives, or of batch work what waits for it."""
-    asked, scale = problem.stretches, times(problem, solution)
+    """Every stretch with what is to be served in it: what arrives and is not shed, or of batch work what waits for it."""
+    kept = arrivals(problem, solution)
+    hours = {stretch.name: Fraction(stretch.hours) for stretch in problem.stretches}
     found = []
-    for stretch, does in zip(asked, solution.stretches, strict=True):
-        rates = {
-            c.name: Fraction(stretch.rates[c.name]) * scale for c in problem.classes if not waits(problem, c)
-        }
-        for one in solution.waits:
-            if one.served == stretch.name:
-                rates[one.workload_class] = rates.get(one.workload_class, Fraction(0)) + _waited(
-                    problem, one.workload_class, one.arrived, exact(one.share) * scale
-                ) / Fraction(stretch.hours)
+    for stretch, does in zip(problem.stretches, solution.stretches, strict=True):
+        rates = {c.name: kept[stretch.name][c.name] for c in problem.classes if not waits(problem, c)}
+        for one in (w for w in solution.waits if w.served == stretch.name):
+            arrived = kept.get(one.arrived, {}).get(one.workload_class, Fraction(0))
+            brought = arrived * hours.get(one.arrived, Fraction(0)) * exact(one.share) / hours[stretch.name]
+            rates[one.workload_class] = rates.get(one.workload_class, Fraction(0)) + brought
         found.append(Moment(part=stretch.part, rates=rates, does=does))
     return tuple(found)
 
@@ -67,7 +65,7 @@ def aftermaths(problem: Problem, solution: Solution) -> tuple[Moment, ...]:
     Where it has none, nothing changes if what is lost has no part in what is served, and no work would have waited.
     """
     told = {(one.name, one.period): one for one in solution.losses}
-    scale = times(problem, solution)
+    kept = arrivals(problem, solution)
     found = []
     for scenario in problem.scenarios:
         for stretch, does in zip(problem.stretches, solution.stretches, strict=True):
@@ -79,7 +77,7 @@ def aftermaths(problem: Problem, solution: Solution) -> tuple[Moment, ...]:
                 shares=then.shares if then else does.shares * untouched,
                 handovers=then.handovers if then else does.handovers * untouched,
             )
-            rates = {name: Fraction(rate) * scale for name, rate in stretch.rates.items()}
+            rates = kept[stretch.name]
             found.append(Moment(part=stretch.part, rates=rates, does=left, loss=scenario))
     return tuple(found)
 
@@ -91,10 +89,16 @@ def _takes_nothing(problem: Problem, does: SolvedPeriod, scenario: Scenario) -> 
     return scenario.lost.isdisjoint(serves | links) and not any(waits(problem, c) for c in problem.classes)
 
 
-def _waited(problem: Problem, name: str, arrived: str, times_share: Fraction) -> Fraction:
-    """Requests of a class per second that arrive in a period, times its hours, times the share that is meant."""
-    stretch = next((s for s in problem.stretches if s.name == arrived), None)
-    return Fraction(stretch.rates[name]) * Fraction(stretch.hours) * times_share if stretch else Fraction(0)
+def arrivals(problem: Problem, solution: Solution) -> dict[str, dict[str, Fraction]]:
+    """By stretch and class, what arrives and is served, then or later, in requests per second."""
+    scale, kept = times(problem, solution), dict[str, dict[str, Fraction]]()
+    for stretch, does in zip(problem.stretches, solution.stretches, strict=True):
+        shed = {one.workload_class: exact(one.share) for one in does.shed}
+        kept[stretch.name] = {
+            name: Fraction(rate) * scale * (1 - shed.get(name, Fraction(0)))
+            for name, rate in stretch.rates.items()
+        }
+    return kept
 
 
 def times(problem: Problem, solution: Solution) -> Fraction:

@@ -72,6 +72,16 @@ def mean_spending(frame: Frame) -> Iterator[Spent]:
     yield from change_costs(frame)
 
 
+def counted(frame: Frame) -> Iterator[tuple[int, Decimal]]:
+    """USD per hour of every variable that is minimised at least cost: what is paid, and what shedding is said to cost."""
+    yield from ((i, usd) for i, usd, _ in mean_spending(frame))
+    for (t, w), k in frame.sheds.items():
+        stretch, demand = frame.stretches[t], frame.classes[w]
+        part = Decimal(stretch.part.numerator) / stretch.part.denominator
+        usd = per_hour(demand.shed_usd_per_request or Decimal(0), stretch.rates[demand.name])
+        yield frame.first[Block.SHED] + k, usd * part
+
+
 def budget_rows(frame: Frame) -> Iterator[Row]:
     """The fleet costs no more than the budget, in every stretch."""
     limit = Limit(kind=LimitKind.BUDGET)

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from hetops.solver.frame import Block, Frame, Limit, LimitKind
 from hetops.solver.matrix import Row
 from hetops.solver.terms import Role
 
-Terms = list[tuple[int, float]]
+Found = list[tuple[int, float]]
+Terms = Sequence[tuple[int, float]]
 
 
 def demand_rows(frame: Frame) -> Iterator[Row]:
-    """Each class is served in full, or `scale` times in full; where decode has its own place, prefill counts."""
-    of: dict[tuple[int, int], Terms] = {}
+    """Each class is served in full but for what is shed, or `scale` times in full; where decode has its own place, prefill counts."""
+    of: dict[tuple[int, int], Found] = {}
     for k, (n, place, w) in enumerate(frame.pairs):
         if frame.role(place) is not Role.DECODE:
             of.setdefault((n, w), []).append((frame.share(k), 1.0))
@@ -22,7 +23,17 @@ def demand_rows(frame: Frame) -> Iterator[Row]:
             continue
         for w, demand in enumerate(frame.classes):
             if frame.rates[n][w] > 0 and not frame.waits_for(n, w):
-                yield _served(frame, _at(frame, layer.stretch, demand.name), of.get((n, w), []))
+                terms = [*of.get((n, w), []), *frame.shed(n, w)]
+                yield _served(frame, _at(frame, layer.stretch, demand.name), terms)
+
+
+def shed_rows(frame: Frame) -> Iterator[Row]:
+    """Of what arrives in a stretch no more is turned away than may be."""
+    for (_, w), k in frame.sheds.items():
+        demand = frame.classes[w]
+        if demand.max_shed_share < 1 or frame.minimise == Limit(kind=LimitKind.SHED, subject=demand.name):
+            limit = Limit(kind=LimitKind.SHED, subject=demand.name)
+            yield Row(subject=limit, terms=[(frame.first[Block.SHED] + k, 1.0)], upper=demand.max_shed_share)
 
 
 def _served(frame: Frame, subject: object, terms: Terms) -> Row:
@@ -37,8 +48,11 @@ def _at(frame: Frame, stretch: int, name: object) -> object:
 
 
 def loss_rows(frame: Frame) -> Iterator[Row]:
-    """Without what is lost the rest serves the kept share of each class, at the same targets, with shares of its own."""
-    of: dict[tuple[int, int], Terms] = {}
+    """Without what is lost the rest serves the kept share of what is served of each class, at the same targets.
+
+    With shares of its own. What is missing is the same part of every class; where some is shed, it may be less.
+    """
+    of: dict[tuple[int, int], Found] = {}
     for k, (n, place, w) in enumerate(frame.pairs):
         if frame.role(place) is not Role.DECODE:
             of.setdefault((n, w), []).append((frame.share(k), 1.0))
@@ -55,23 +69,28 @@ def loss_rows(frame: Frame) -> Iterator[Row]:
             if frame.rates[n][w] <= 0:
                 continue
             terms, subject = [*of.get((n, w), []), left], ("lost", n, w)
-            yield _served(frame, subject, terms)
+            if shed := frame.shed(n, w):
+                kept = float(layer.scenario.kept_share)
+                given_up = [(i, value * kept) for i, value in shed]
+                yield Row(subject=subject, terms=[*terms, *given_up], lower=1.0)
+            else:
+                yield _served(frame, subject, terms)
     for scenario in scenarios:
         limit, most = Limit(kind=LimitKind.LOSS, subject=scenario.loss), float(1 - scenario.kept_share)
         for t in range(stretches):
             yield bounded_share(frame, limit, [(missing[scenario.name, t], 1.0)], most)
 
 
-def bounded_share(frame: Frame, limit: Limit, terms: Terms, most: float) -> Row:
-    """At most that share of the demand, or of `scale` times the demand."""
+def bounded_share(frame: Frame, limit: Limit, terms: Terms, most: float, shed: Terms = ()) -> Row:
+    """At most that share of the demand but for what is shed of it, or of `scale` times the demand."""
     if frame.scale_index is None:
-        return Row(subject=limit, terms=terms, upper=most)
+        return Row(subject=limit, terms=[*terms, *((i, part * most) for i, part in shed)], upper=most)
     return Row(subject=limit, terms=[*terms, (frame.scale_index, -most)], upper=0.0)
 
 
 def capacity_rows(frame: Frame) -> Iterator[Row]:
     """The loads on a column's nodes leave the headroom free, and what interruptions take."""
-    loads: list[list[Terms]] = [[[] for _ in frame.columns] for _ in frame.layers]
+    loads: list[list[Found]] = [[[] for _ in frame.columns] for _ in frame.layers]
     for k, (n, place, _) in enumerate(frame.pairs):
         if place < len(frame.columns):
             loads[n][place].append((frame.share(k), frame.load(k)))
@@ -133,15 +152,15 @@ def _requests(frame: Frame, layer: int, at: int) -> Iterator[tuple[int, str, flo
 def deferral_rows(frame: Frame) -> Iterator[Row]:
     """What arrives of batch work is served within its deadline; what is served in a stretch has arrived for it."""
     first = frame.first[Block.DEFERRED]
-    arrived: dict[tuple[int, int], Terms] = {}
-    brought: dict[tuple[int, int], Terms] = {}
+    arrived: dict[tuple[int, int], Found] = {}
+    brought: dict[tuple[int, int], Found] = {}
     for f, (w, t, s) in enumerate(frame.waits):
         stretch = frame.stretches[t]
         requests = stretch.rates[frame.classes[w].name] * frame.demand_unit * float(stretch.part)
         arrived.setdefault((w, t), []).append((first + f, 1.0))
         brought.setdefault((w, s), []).append((first + f, -requests / frame.rates[t][w]))
     for (w, t), terms in arrived.items():
-        yield _served(frame, ("arrived", w, t), terms)
+        yield _served(frame, ("arrived", w, t), [*terms, *frame.shed(t, w)])
     for k, (n, place, w) in enumerate(frame.pairs):
         if frame.waits_for(n, w) and frame.role(place) is not Role.DECODE:
             part = float(frame.stretches[frame.layers[n].stretch].part)
@@ -152,7 +171,7 @@ def deferral_rows(frame: Frame) -> Iterator[Row]:
 
 def handover_rows(frame: Frame) -> Iterator[Row]:
     """All that prefill serves goes over links to decode, and decode serves nothing else."""
-    ends: dict[tuple[Role, int, str, str, int], Terms] = {}
+    ends: dict[tuple[Role, int, str, str, int], Found] = {}
     for k, (n, place, w) in enumerate(frame.pairs):
         if place < len(frame.columns) and frame.role(place) is not Role.WHOLE:
             column = frame.columns[place]
@@ -169,7 +188,7 @@ def handover_rows(frame: Frame) -> Iterator[Row]:
 
 def link_rows(frame: Frame) -> Iterator[Row]:
     """KV caches do not go faster over a link than it carries."""
-    over: dict[tuple[int, int], Terms] = {}
+    over: dict[tuple[int, int], Found] = {}
     for h, one in enumerate(frame.handovers):
         size = (
             frame.classes[one.workload_class].kv_gb_per_request * frame.rates[one.layer][one.workload_class]
