@@ -234,7 +234,7 @@ class _Reached:
     def told_prices(self, unit: float) -> dict[object, float]:
         """The prices of ties between windows by what these limit, in units of the objective that are worth so much each."""
         subjects, rows = self.windows.model.subjects, self.windows.ties.rows
-        return {subjects[rows[k]]: float(self.prices[k]) * unit for k in self.windows.between}
+        return {subjects[row]: float(price) * unit for row, price in zip(rows, self.prices, strict=True)}
 
     def others(self) -> Iterator[Floats]:
         """Other answers for some of the periods, the best first."""
@@ -424,8 +424,8 @@ class _Rounds:
         for window in range(0, windows.count, (size + 1) // 2):
             if self.patience.left <= 0:
                 return better
-            near = [windows.periods((window + k) % windows.count) for k in range(min(size, windows.count))]
-            better = self._improved(better, np.concatenate(near))
+            near = (window + np.arange(min(size, windows.count))) % windows.count
+            better = self._improved(better, near)
         windows.keep_all(better.values, better.fleets)
         much = reached.cost - better.cost > self.gap * PART_OF_GAP * abs(better.cost)
         return better if much else replace(better, near=size)
@@ -445,8 +445,7 @@ class _Rounds:
     def _proven(self, reached: _Reached, prices: Floats) -> _Reached | None:
         """With the bound at some prices, if it is better, and with the fleets that prove it; None in no time."""
         fleets, windows = reached.fleets, reached.windows
-        between = prices[fleets.between]
-        loose = fleets.loose.least(between[fleets.others], max(self.patience.left, LEAST_SECONDS))
+        loose = fleets.loose.least(prices[fleets.others], max(self.patience.left, LEAST_SECONDS))
         costs, bounds = windows.costs(prices), fleets.promise(prices)
         for window in range(windows.count):
             bound = self._bound(reached, window, costs, prices)
@@ -464,7 +463,7 @@ class _Rounds:
             return None
         answer = improved(
             replace(windows.parts[window], cost=costs[members]),
-            windows.lines_in(members, windows.periods(window)),
+            windows.lines_in(members, np.array([window])),
             start.values,
             gap=self.gap * PART_OF_GAP * min(max(reached.bold, LEAST_BOLD), 1.0),
             limit_seconds=self.patience.left,
@@ -501,16 +500,16 @@ class _Rounds:
         windows, members = reached.windows, reached.windows.members[window]
         up_to = reached.bounds[window] + more
         model = replace(windows.parts[window], cost=windows.costs(reached.prices)[members])
-        found = below(model, windows.lines_in(members, windows.periods(window)), up_to, self.patience)
+        found = below(model, windows.lines_in(members, np.array([window])), up_to, self.patience)
         if found is None:
             return None
         for point in found:
             off = abs(point.values - point.values.round())[model.integer]
             if off.max(initial=0.0) <= ROUNDING:
                 windows.keep(window, point.values, reached.fleets)
-        ties = np.zeros((len(found), len(reached.fleets.between)))
+        ties = np.zeros((len(found), len(reached.prices)))
         for row, point in zip(ties, found, strict=True):
-            row[:] = windows.ties_of(window, point.values)[reached.fleets.between]
+            row[:] = windows.ties_of(window, point.values)
         return Taken(up_to=up_to, costs=np.array([point.cost for point in found]), ties=ties)
 
     def _worth_proving(self, reached: _Reached, promising: Prices) -> bool:

@@ -50,9 +50,9 @@ class Census:
     @classmethod
     def of(cls, fleets: Fleets, prices: Floats, bounds: Floats) -> Census:
         """Nothing is known but what no fleet of each window costs less than."""
-        nothing = np.zeros((0, len(fleets.between)))
+        nothing = np.zeros((0, len(fleets.alike)))
         return cls(
-            steps=tuple(_Step.of(fleets, prices[fleets.between], t) for t in range(fleets.periods)),
+            steps=tuple(_Step.of(fleets, prices, t) for t in range(fleets.periods)),
             taken=tuple(Taken(up_to=float(b), costs=np.zeros(0), ties=nothing) for b in bounds),
         )
 
@@ -74,7 +74,7 @@ def census_of_known(fleets: Fleets, prices: Floats) -> Census:
     for window, found in enumerate(fleets.by_nodes):
         of = found.values()
         costs = np.array([fleets.cost_at(fleet, prices) for fleet in of])
-        ties = np.array([fleet.ties[fleets.between] for fleet in of])
+        ties = np.array([fleet.ties for fleet in of])
         census = census.having(window, Taken(up_to=INFINITY, costs=costs, ties=ties))
     return census
 

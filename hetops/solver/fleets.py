@@ -30,7 +30,7 @@ class Fleet:
     cost: float
     """Without starts between windows."""
     ties: Floats
-    """What it adds to each row that ties periods together, those within windows as well."""
+    """What it adds to each row that ties windows together."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -88,8 +88,6 @@ class Prices:
 class Fleets:
     """All that were found, by window. They can only be added to."""
 
-    between: NDArray[np.int64]
-    """The ties between windows, as places among all ties; what follows is by these."""
     start_costs: Floats
     """What a start costs; nothing where a tie counts none."""
     period_of: NDArray[np.int64]
@@ -118,7 +116,7 @@ class Fleets:
 
     def cost_at(self, fleet: Fleet, prices: Floats) -> float:
         """With what it adds to the ties between windows at their prices."""
-        return fleet.cost - float((prices * fleet.ties)[self.between].sum())
+        return fleet.cost - float((prices * fleet.ties).sum())
 
     def cheapest(self, period: int, prices: Floats, most: int) -> list[Fleet]:
         """Those of a window, the cheapest at the prices of all ties first."""
@@ -136,7 +134,7 @@ class Fleets:
         Ties of another kind count at their prices.
         """
         priced = np.zeros_like(prices)
-        priced[self.between[self.others]] = prices[self.between[self.others]]
+        priced[self.others] = prices[self.others]
         choices = [self.cheapest(t, prices, MOST_FLEETS) for t in range(self.periods)]
         steps = [self.starts(choices[t - 1], choices[t], t) for t in range(self.periods)]
         own = [np.array([self.cost_at(fleet, priced) for fleet in found]) for found in choices]
@@ -146,8 +144,8 @@ class Fleets:
     def starts(self, before: list[Fleet], after: list[Fleet], period: int) -> Floats:
         """What starts cost from each fleet of the window before to each of this."""
         rows = np.flatnonzero(self.period_of == period)
-        was = np.array([fleet.ties[self.between[rows]] for fleet in before])
-        now = (fleet.ties[self.between[rows]] for fleet in after)
+        was = np.array([fleet.ties[rows] for fleet in before])
+        now = (fleet.ties[rows] for fleet in after)
         costs = [np.maximum(was + ties, 0.0) @ self.start_costs[rows] for ties in now]
         return np.array(costs).T
 
@@ -159,16 +157,15 @@ class Fleets:
         be better by `calm`: without it many prices are as good as the best, most of them far away. None where the time did
         not suffice.
         """
-        master = _Master.of(self, before[self.between], reach, calm)
+        master = _Master.of(self, before, reach, calm)
         answer = highs.run(master.model, limit_seconds=limit_seconds)
         if answer.status is not highs.Status.OPTIMAL:
             return None
-        prices = before.copy()
-        prices[self.between] = master.prices(answer.row_duals)
+        prices = master.prices(answer.row_duals)
         still = self.others.copy()
         still[self.others] = ~master.others[self.others]
-        worth = self.loose.worth(np.where(still, before[self.between], 0.0)[self.others])
-        promised = answer.objective + worth + calm * master.moved(prices[self.between])
+        worth = self.loose.worth(np.where(still, before, 0.0)[self.others])
+        promised = answer.objective + worth + calm * master.moved(prices)
         return Prices(of_rows=prices, promised=promised, mixed=self._mixed(answer.values))
 
     def _mixed(self, parts: Floats) -> tuple[tuple[Fleet, ...], ...]:
@@ -198,7 +195,7 @@ class _Master:
         Starts may be a little more or less than they are, at the prices before: so these move only where that promises more.
         """
         known = [(t, fleet) for t, found in enumerate(fleets.by_nodes) for fleet in found.values()]
-        ties = np.array([fleet.ties[fleets.between] for _, fleet in known])
+        ties = np.array([fleet.ties for _, fleet in known])
         kind_of = np.unique(fleets.alike, return_inverse=True)[1]
         together = np.zeros((len(kind_of), int(kind_of.max(initial=-1)) + 1))
         together[np.arange(len(kind_of)), kind_of] = fleets.start_costs

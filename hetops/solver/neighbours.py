@@ -74,7 +74,7 @@ def _free(windows: Windows, periods: Integers) -> NDArray[np.bool_]:
     if not counts.all():
         free |= (windows.period_of >= 0) & ~windows.model.integer
         free[windows.loose] = True
-    before = (ties.period - 1) % len(windows.window_of)
+    before = (ties.period - 1) % windows.count
     near = np.isin(ties.period, periods) | np.isin(before, periods)
     free[ties.started[counts & near]] = True
     return free

@@ -46,11 +46,6 @@ class Ties:
         """By row."""
         return self.started >= 0
 
-    def within(self, window_of: Integers) -> NDArray[np.bool_]:
-        """By row: whether it counts starts inside a window."""
-        same: NDArray[np.bool_] = window_of[self.period] == window_of[self.period - 1]
-        return self.count_starts & same
-
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Windows:
@@ -58,13 +53,11 @@ class Windows:
 
     model: MatrixModel
     ties: Ties
-    """Between periods, within windows as well."""
+    """Between them."""
     period_of: Integers
     """By variable; -1 for those of none."""
-    window_of: Integers
-    """By period; windows are in the order of their periods."""
     members: tuple[Integers, ...]
-    """By window: its variables, with the starts within it."""
+    """By window: its variables."""
     parts: tuple[MatrixModel, ...]
     """By window: its model."""
     lines: tuple[Integers, ...]
@@ -75,18 +68,17 @@ class Windows:
     @classmethod
     def of(cls, model: MatrixModel, ties: Ties, period_of: Integers, lines: tuple[Integers, ...]) -> Windows:
         """The model with each period as a window."""
-        window_of = np.arange(int(period_of.max()) + 1)
+        windows = range(int(period_of.max()) + 1)
         loose = period_of < 0
         loose[ties.started[ties.count_starts]] = False
         loose &= np.bincount(model.row_indices, minlength=len(model.cost)) > 0
-        members = tuple(np.flatnonzero(period_of == period) for period in window_of)
+        members = tuple(np.flatnonzero(period_of == period) for period in windows)
         untied = _with_ties(model, ties, np.zeros(len(ties.rows), dtype=bool))
         nothing = np.zeros(len(model.cost))
         return cls(
             model=model,
             ties=ties,
             period_of=period_of,
-            window_of=window_of,
             members=members,
             parts=tuple(part(untied, own, nothing) for own in members),
             lines=lines,
@@ -99,18 +91,9 @@ class Windows:
         return len(self.members)
 
     @property
-    def between(self) -> Integers:
-        """Places in `ties` of those between windows."""
-        return np.flatnonzero(~self.ties.within(self.window_of))
-
-    @property
     def tied_by_starts_alone(self) -> bool:
         """Whether no other ties are there."""
         return bool(self.ties.count_starts.all())
-
-    def periods(self, window: int) -> Integers:
-        """Of a window."""
-        return np.flatnonzero(self.window_of == window)
 
     def lines_in(self, variables: Integers, periods: Integers) -> tuple[Integers, ...]:
         """Places among variables of those of each line in some periods."""
@@ -120,8 +103,7 @@ class Windows:
     @property
     def no_fleets(self) -> Fleets:
         """To be added to."""
-        between, rows = self.between, self.ties.rows[self.between]
-        counts = self.ties.count_starts[between]
+        rows, counts = self.ties.rows, self.ties.count_starts
         nothing, few = np.zeros(len(self.model.cost)), rows[~counts]
         entries = np.isin(self.model.row_of, few) & np.isin(self.model.row_indices, self.loose)
         in_ties = np.zeros((len(few), len(self.loose)))
@@ -130,10 +112,9 @@ class Windows:
         in_ties[at] = self.model.row_values[entries]
         untied = _with_ties(self.model, self.ties, np.zeros(len(self.ties.rows), dtype=bool))
         return Fleets(
-            between=between,
-            start_costs=np.where(counts, self.model.cost[self.ties.started[between]], 0.0),
-            period_of=np.where(counts, self.window_of[self.ties.period[between]], -1),
-            alike=self.ties.alike[between],
+            start_costs=np.where(counts, self.model.cost[self.ties.started], 0.0),
+            period_of=np.where(counts, self.ties.period, -1),
+            alike=self.ties.alike,
             loose=Loose(
                 model=part(untied, self.loose, nothing),
                 in_ties=in_ties,
@@ -180,7 +161,7 @@ class Windows:
     def costs(self, prices: Floats) -> Floats:
         """By variable, where the ties between windows are priced instead of enforced."""
         of_rows = np.zeros(len(self.model.row_lower))
-        of_rows[self.ties.rows[self.between]] = prices[self.between]
+        of_rows[self.ties.rows] = prices
         return self.model.cost - self.model.weighed_rows(of_rows)
 
 

@@ -27,7 +27,6 @@ def found(request: pytest.FixtureRequest) -> Found:
     """Some fleets of three kinds of nodes for each of four periods, and their nodes."""
     dice = np.random.default_rng(request.param)
     fleets = Fleets(
-        between=np.arange(PERIODS * KINDS),
         start_costs=dice.uniform(0.1, 1.0, PERIODS * KINDS),
         period_of=np.repeat(np.arange(PERIODS), KINDS),
         alike=np.arange(PERIODS * KINDS),
