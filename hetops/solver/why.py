@@ -104,6 +104,7 @@ def why(case: Case) -> tuple[Statement, ...]:
         *_periods(case),
         *_limits(case),
         *_rules(case),
+        *_shed(case),
         *_a_dollar(case),
         *_looser_targets(case),
     )
@@ -205,6 +206,23 @@ def _rules(case: Case) -> Iterator[Statement]:
         yield case.changed(Topic.HEADROOM, f"No headroom instead of {problem.headroom:.1%}", freed)
 
 
+def _shed(case: Case) -> Iterator[Statement]:
+    """What of each class is turned away, and what it would cost to serve all of it."""
+    for one in case.solution.shed:
+        name = one.workload_class
+        text = (
+            f"{one.share:.3g} of {name}, {one.requests_per_second:.4g} requests per second, is turned away"
+            f" at {dollars(one.usd_per_hour)} per hour, which nobody is paid."
+        )
+        yield case.told(Topic.SHED, text, name)
+        yield case.changed(Topic.SHED, f"To serve all of {name}", case.ask(partial(_serving_all, name)), name)
+
+
+def _serving_all(name: str, problem: Problem) -> Problem:
+    classes = (replace(c, shed_usd_per_request=None) if c.name == name else c for c in problem.classes)
+    return replace(problem, classes=tuple(classes))
+
+
 def _freed(case: Case, change: Change, about: Collection[str] = ()) -> Found:
     """The answer to a question with one limit less, which is never worse."""
     return best(case.problem.mode, case.ask(change, about=about), case.answer)
@@ -213,6 +231,8 @@ def _freed(case: Case, change: Change, about: Collection[str] = ()) -> Found:
 def _a_dollar(case: Case) -> Iterator[Statement]:
     """What $1 per hour more or less serves: of the budget when maximising, else of what the fleet costs."""
     problem, maximises = case.problem, case.problem.mode is Mode.MAX_THROUGHPUT
+    if case.solution.shed:  # What is served is not the mix, which the largest rate is of.
+        return
     budget = _budget_in_question(problem)
     spent: Decimal | None = getattr(problem, budget) if maximises else case.solution.usd_per_hour
     if spent is None:

@@ -12,6 +12,7 @@ from hetops.solver import highs
 from hetops.solver.alone import alone
 from hetops.solver.breakeven import breakeven
 from hetops.solver.certify import certify
+from hetops.solver.class_cost import class_cost
 from hetops.solver.explain import weigh
 from hetops.solver.explanation import Topic
 from hetops.solver.formulate import formulate
@@ -22,6 +23,7 @@ from hetops.solver.relaxation import RelaxationKind, relaxed
 from hetops.solver.solution import Infeasible, Solution, SolvedShed
 from hetops.solver.solve import read_answer, solve
 from hetops.solver.terms import Loss, Period, ShareLimit, Trait
+from hetops.solver.why import why
 from hetops.solver.why_none import why_none
 from tests.solver.binding import BATCH, MIXED, one
 from tests.solver.problems import column, demands, offer
@@ -205,6 +207,18 @@ def test_a_mean_that_is_none_is_found_out() -> None:
     wrong = replace(solution, shed=(replace(solution.shed[0], share=0.2),))
     assert {v.rule for v in certify(problem, wrong)} == {"shedding"}
     assert "shedding" in {v.rule for v in certify(problem, replace(solution, shed=()))}
+
+
+def test_why_says_what_is_shed_and_what_it_would_cost_to_serve_it() -> None:
+    told = [s for s in why(case(shedding(NODES))) if s.topic is Topic.SHED]
+    assert [s.text for s in told] == [
+        "0.0909 of chat, 0.2 requests per second, is turned away at $0.72 per hour, which nobody is paid.",
+        "To serve all of chat would cost $1.28 per hour more.",
+    ]
+    assert (told[1].before, told[1].after) == (pytest.approx(4.72), pytest.approx(6.0))
+    capped = [s.text for s in why(case(shedding(NODES, max_shed_share=0.05))) if s.topic is Topic.SHED]
+    assert capped == ["Any share of chat shed instead of at most 5.00% would save $1.28 per hour."]
+    assert any("turned away" in s.text for s in class_cost(case(shedding(NODES)), "chat"))
 
 
 def test_alternatives_and_prices_count_what_shedding_costs() -> None:
