@@ -101,6 +101,8 @@ def _stretch_of(frame: Frame) -> NDArray[np.int64]:
     nodes, missing = frame.first[Block.NODES], frame.first[Block.MISSING]
     of[nodes : nodes + frame.sizes[Block.NODES]] = np.repeat(stretches, len(frame.columns))
     of[missing : missing + frame.sizes[Block.MISSING]] = np.tile(stretches, len(frame.problem.scenarios))
+    for (t, _), k in frame.sheds.items():
+        of[frame.first[Block.SHED] + k] = t
     for r, rental in enumerate(frame.rentals):
         of[frame.first[Block.RENTED] + r] = -1 if rental.stretch is None else rental.stretch
     for k, (n, _, _) in enumerate(frame.pairs):
