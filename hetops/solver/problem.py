@@ -449,12 +449,14 @@ def _faults_of_columns(problem: Problem) -> Iterator[str]:
             if not 0 <= rate < math.inf:
                 yield f"{where}: requests_per_second[{name}] {rate} must be a number of at least 0"
         yield from (f"{where}: {fault}" for fault in _faults_of_service(model_of, column))
-        yield from (f"{where}: {fault}" for fault in _faults_of_also(problem, column) if column.also)
+        yield from (f"{where}: {fault}" for fault in _faults_of_also(problem, column))
     yield from _faults_of_parts(problem)
 
 
 def _faults_of_also(problem: Problem, column: Column) -> Iterator[str]:
     """What is wrong with the nodes that go with those of a column."""
+    if not column.also:
+        return
     lost = {offer.id: offer.lost_share for offer in problem.offers}
     yield from unknown("offer", column.also, lost, "also")
     for offer, count in column.also.items():
