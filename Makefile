@@ -68,6 +68,7 @@ benchmark-solver: $(STAMP)
 benchmark-performance: $(STAMP)
 	$(BIN)/python benchmarks/performance_accuracy.py
 	$(BIN)/python benchmarks/performance_model.py
+	$(BIN)/python benchmarks/closed_loops.py
 	$(BIN)/python benchmarks/estimator_speed.py
 
 # Names, versions and hashes only: no address of any index.

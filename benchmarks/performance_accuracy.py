@@ -93,7 +93,8 @@ def _plain(p: Parameter) -> Parameter:
     kind = p.name.partition(".")[0]
     if p.name in _FITTED_ROOFLINE or kind == "overhead":
         return replace(p, spread=5.0)
-    none = {"power": 1e-3, "layer": 1e-7, "mixture_layer": 1e-7, "sequence": 1e-7}
+    layers = ("layer", "mixture_layer", "prompt_layer", "mixture_prompt_layer", "sequence")
+    none = {"power": 1e-3, **dict.fromkeys(layers, 1e-7)}
     one = {"family": 1.0, "graphics_memory": 1.0, "fp8": 1.0}
     alike = {"first_token": 20e-3, "first_token_factor": 1.2, "queue": 0.3}
     of_engines = {} if p.name.startswith("queue.") and p.name.endswith(("power", "load")) else alike
@@ -153,7 +154,7 @@ def _coverage(kind: _Kind, cases: Cases, errors: Floats, left_out: LeftOut) -> N
     inside = np.full(len(cases), np.nan)
     for name in np.unique(kind.of):
         out = kind.of == name
-        widths = half_widths(cases.metric[~out], left_out.rows(~out))
+        widths = half_widths(cases.rows(~out), left_out.rows(~out))
         known = np.isin(kind.families, kind.families[~out])
         for group, members in GROUPS.items():
             which = out & np.isin(cases.metric, [str(m) for m in members])

@@ -35,7 +35,7 @@ _KEPT_OUTPUT = 0.6
 _HALVINGS = 30
 _ALL_BUSY = 1e-9
 _REQUESTS = 1000.0
-"""Of a benchmark that sends more than is completed: what vLLM's and SGLang's clients send unless told otherwise."""
+"""Of a whole benchmark: what vLLM's and SGLang's clients send unless told otherwise."""
 
 
 class Metric(StrEnum):
@@ -198,7 +198,8 @@ def _ttft(cases: Cases, parts: Terms, served: _Served, values: Values) -> Floats
     load = np.minimum(1.0, offered * served.prefill / cycle)
     others = np.maximum(np.minimum(offered, served.running) - 1.0, 0.0)
     per_other = _per_other(cases.physics, values)
-    together = per_other * served.prefill * others ** values["queue.power"] * load ** values["queue.load"]
+    steady = per_other * served.prefill * others ** values["queue.power"] * load ** values["queue.load"]
+    together = np.maximum(steady, _started_together(cases, others) * served.prefill * others / 2.0)
     busy = np.minimum(cases.rate * served.prefill, 1.0)  # apart, as at a rate, prompts wait as in M/D/1
     queue = np.minimum(together, served.prefill * busy / 2.0 / np.maximum(1.0 - busy, _ALL_BUSY))
     ahead = np.maximum(cases.concurrency - served.running, 0.0)
@@ -206,6 +207,14 @@ def _ttft(cases: Cases, parts: Terms, served: _Served, values: Values) -> Floats
     own = np.where(several, parts.first_token_factor, 1.0) * served.prefill
     ttft: Floats = parts.first_token + own + np.where(several, queue + for_a_place + 0.5 * served.step, 0.0)
     return ttft
+
+
+def _started_together(cases: Cases, others: Floats) -> Floats:
+    """Share of a benchmark's requests that come with so many others as it begins, and wait for half of their prompts on average:
+    where hundreds are kept at once, much of all that is sent."""
+    one_by_one = np.isinf(cases.concurrency) & np.isfinite(cases.rate)
+    share: Floats = np.minimum((others + 1.0) * cases.replicas / _REQUESTS, 1.0)
+    return np.where(one_by_one, 0.0, share)
 
 
 def _per_other(p: Physics, values: Values) -> Floats:

@@ -81,9 +81,11 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter(name="sharpness", start=3.0, spread=2.0),
     Parameter(name="interference", start=0.5, spread=0.4),
     *_each(
-        "first_token", 0.8, vllm_old=20e-3, vllm_new=20e-3, sglang=40e-3, trtllm_old=10e-3, trtllm_mid=15e-3,
-        trtllm_new=40e-3, tgi=30e-3, llamacpp=5e-3, layers=1e-3,
+        "first_token", 0.8, vllm_old=12e-3, vllm_new=12e-3, sglang=25e-3, trtllm_old=6e-3, trtllm_mid=9e-3,
+        trtllm_new=25e-3, tgi=18e-3, llamacpp=3e-3, layers=0.6e-3,
     ),
+    Parameter(name="prompt_layer", start=0.1e-3, spread=0.7),
+    Parameter(name="mixture_prompt_layer", start=0.4e-3, spread=0.7),
     *_each(
         "first_token_factor", 0.3, vllm_old=1.2, vllm_new=1.2, sglang=1.4, trtllm_old=1.1, trtllm_mid=1.1,
         trtllm_new=1.1, tgi=1.2, llamacpp=1.0, layers=1.0,

@@ -130,7 +130,8 @@ def terms(p: Physics, values: Values) -> Terms:
         prefill_squared=2.0 * p.layers * p.attention / attention_flops,
         window_share=p.window_share,
         window_tokens=p.window_tokens,
-        first_token=_of(p, values, "first_token"),
+        first_token=_of(p, values, "first_token")
+        + (values["prompt_layer"] + np.where(p.mixture, values["mixture_prompt_layer"], 0.0)) * p.layers,
         first_token_factor=_of(p, values, "first_token_factor"),
         interference=np.where(p.host, 1.0, values["interference"]),
         stages=p.stages,

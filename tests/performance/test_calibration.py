@@ -90,16 +90,26 @@ def test_the_order_of_gpu_types_goes_by_each_gpu_and_that_of_configurations_by_t
 
 
 def test_half_widths_hold_every_kind_that_was_left_out_however_few_rows_it_has() -> None:
-    metrics = np.array([str(Metric.OUTPUT)] * 100)
+    cases = Cases.of([a_case()] * 100)
     many = Unseen(kinds=np.array(["many"] * 100), errors=np.full(100, 0.1))
     few = Unseen(kinds=np.array(["many"] * 90 + ["few"] * 10), errors=np.array([0.1] * 90 + [-0.5] * 10))
-    alike = half_widths(metrics, LeftOut(gpu=many, family=many, publisher=many, generation=many))
+    alike = half_widths(cases, LeftOut(gpu=many, family=many, publisher=many, generation=many))
     assert alike["calibrated"]["throughput"] == pytest.approx(0.1)
     assert alike["prior"]["throughput"] == pytest.approx(math.hypot(0.1, 0.1))
     assert math.isnan(alike["calibrated"]["ttft"]), "nobody measured one"
     for kind in ("gpu", "publisher", "generation"):
         told = {"gpu": many, "family": many, "publisher": many, "generation": many, kind: few}
-        assert half_widths(metrics, LeftOut(**told))["calibrated"]["throughput"] == pytest.approx(0.5)
+        assert half_widths(cases, LeftOut(**told))["calibrated"]["throughput"] == pytest.approx(0.5)
+
+
+def test_who_measured_lone_requests_alone_is_not_sure_of_closed_loops() -> None:
+    lone = Unseen(kinds=np.array(["one"] * 10), errors=np.full(10, 0.1))
+    told = LeftOut(gpu=lone, family=lone, publisher=lone, generation=lone)
+    alone, several = (
+        half_widths(Cases.of([a_case(metric=Metric.TTFT, concurrency=n)] * 10), told) for n in (1, 64)
+    )
+    assert alone["calibrated"]["ttft"] == pytest.approx(math.hypot(0.1, 0.6))
+    assert several["calibrated"]["ttft"] == pytest.approx(0.1), "these were measured in some way"
 
 
 def test_intervals_hold_for_measurements_of_a_publisher_that_no_fit_saw() -> None:
@@ -165,6 +175,34 @@ def test_a_first_token_waits_where_more_come_than_are_completed() -> None:
     assert kept < 2_000
     assert beyond == pytest.approx(1e3 * 500 * (1 / most - 0.5 / most), rel=0.1)
     assert queued == pytest.approx(1e3 * 500 / most, rel=0.1)
+
+
+def test_hundreds_at_once_wait_for_half_of_the_others_prompts_as_they_start() -> None:
+    """Of the 1,000 requests of a benchmark half start together where 500 are kept at once, a hundredth where ten are."""
+    prompt = float(
+        terms(Cases.of([a_case()]).physics, calibration().values).prefill_seconds(np.array([1e3]))[0]
+    )
+    few, many, all_at_once = answer(
+        *(a_case(metric=Metric.TTFT, concurrency=n, tensor_parallel=8) for n in (10, 500, 1000))
+    )
+    assert few < 0.5 * 9 / 2 * 1e3 * prompt
+    assert many > 0.5 * 499 / 2 * 1e3 * prompt / 8
+    assert all_at_once == pytest.approx(4 * many, rel=0.3)
+
+
+def test_layers_that_route_take_their_time_to_the_first_token() -> None:
+    """A prompt passes each layer kernel by kernel, launched one by one; mixtures have more of them."""
+    dense, mixture = (
+        float(
+            terms(
+                Cases.of([replace(a_case(), replica=replace(a_case().replica, model=m))]).physics, v
+            ).first_token[0]
+        )
+        for v in (calibration().values,)
+        for m in (LLAMA_8B, CATALOG.model("qwen3-30b-a3b"))
+    )
+    layers = CATALOG.model("qwen3-30b-a3b").layers
+    assert 0.1e-3 * layers < mixture - dense < 2e-3 * layers
 
 
 def test_so_many_at_once_are_a_limit_that_a_rate_need_not_reach() -> None:
