@@ -1,4 +1,4 @@
-"""Prints the solver's figures: `python benchmarks/solver.py --grid paper|sizes|replay|risk|levers|catalogue|hard|all`.
+"""Prints the solver's figures: `python benchmarks/solver.py --grid paper|mixed|sizes|replay|risk|levers|catalogue|hard|all`.
 
 Every figure of docs/solver-figures.md comes out of here. Times are CPU seconds of one thread; nothing is asserted.
 `--every N` takes each N-th cell of the paper grid, which on its own takes some twenty minutes with all rivals.
@@ -13,7 +13,15 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks import solver_catalogue, solver_hard, solver_paper, solver_replay, solver_risk, solver_sizes
+from benchmarks import (
+    solver_catalogue,
+    solver_hard,
+    solver_mixed,
+    solver_paper,
+    solver_replay,
+    solver_risk,
+    solver_sizes,
+)
 from benchmarks.solver_cells import PAPER_GRID
 
 Figures = Callable[[], Iterator[str]]
@@ -30,6 +38,7 @@ def main() -> None:
         "replay": solver_replay.figures,
         "risk": solver_risk.figures,
         "levers": solver_paper.levers,
+        "mixed": lambda: solver_mixed.figures(solver_mixed.CELLS[:: asked.every]),
         "paper": lambda: solver_paper.grid(PAPER_GRID[:: asked.every]),
     }
     parser.add_argument("--grid", choices=(*grids, "all"), default="all")

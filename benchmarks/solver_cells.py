@@ -165,16 +165,16 @@ def rates(
     model_name: str, gpus: Sequence[str], classes: Sequence[WorkloadClass], *, precisions: Sequence[Precision]
 ) -> Rated:
     """Every configuration of a model that vLLM runs on nodes of up to eight of these GPUs, and its rates."""
-    catalog = _catalog()
-    model = catalog.model(model_name)
-    known = {gpu: catalog.gpu(gpu) for gpu in gpus}
+    data = catalog()
+    model = data.model(model_name)
+    known = {gpu: data.gpu(gpu) for gpu in gpus}
 
     def reason(configuration: Configuration, gpu: GpuType) -> str:
         return fit(configuration, model, gpu).reason
 
     space = Space(
         model=model,
-        checkpoints=catalog.checkpoints_of(model_name),
+        checkpoints=data.checkpoints_of(model_name),
         engines={"vllm": BUILT_IN["vllm"]},
         gpus=known,
         largest_node=dict.fromkeys(gpus, NODE_GPUS),
@@ -192,5 +192,6 @@ def _name(input_tokens: int, output_tokens: int) -> str:
 
 
 @cache
-def _catalog() -> Catalog:
+def catalog() -> Catalog:
+    """The data that ships."""
     return tables.load()

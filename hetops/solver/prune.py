@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -39,38 +39,50 @@ def _without_slivers(column: Column, least: Mapping[str, float]) -> Column:
 def undominated(
     problem: Problem, columns: tuple[Column, ...], classes: tuple[Demand, ...]
 ) -> tuple[Column, ...]:
-    """`columns` without those that another on the same offer beats or equals in every class, and that takes no more of others.
+    """`columns` without those that another beats or equals in every class, and that takes no more of any offer.
 
-    Nodes of the loser can be swapped for nodes of the winner one for one: same price, stock and quota, no less
+    Nodes of the loser can be swapped for nodes of the winner one for one: no higher price, no more stock and quota, no less
     capacity, no more pools, no dearer requests, no less quality where a class asks for a mean. Nothing of the kind holds
-    between offers, whose limits differ, nor between columns of unlike parts, roles or start-up, nor for nodes that run
-    already. Of equals the first stays.
+    between offers, whose limits differ, but where a column stands on several of them; nor between columns of unlike parts,
+    roles or start-up, nor for nodes that run already. Of equals the first stays.
     """
     run = {one.key for one in problem.migration.running} if problem.migration else set()
-    others = sorted({offer for column in columns for offer in column.also})
+    together = sorted({offer for column in columns if column.also for offer in column.offers})
     by_kind: dict[object, list[tuple[Column, Floats]]] = {}
     for column in columns:
         rates = np.array([column.rate(c.name) for c in classes])
         usd = np.array([float(column.usd_per_request.get(c.name, 0)) for c in classes])
-        spared = np.array([-column.also.get(offer, 0) for offer in others], dtype=np.float64)
-        merits = np.concatenate((rates, _qualities(column, classes), -usd if usd.any() else usd[:0], spared))
+        if not rates.any() and column.key not in run:
+            continue
+        spared = _spared(column, together) if not column.offers.isdisjoint(together) else usd[:0]
         kind = (
-            column.offer,
+            column.offer if usd.any() or not spared.size else "",  # whose provider is paid for requests
             column.parts_per_node,
             column.boot_seconds,
             column.role,
             column.kv_format,
             usd.any(),
+            column.key if column.key in run else None,
         )
-        rivals = by_kind.setdefault((*kind, column.key if column.key in run else None), [])
-        if not rates.any() and column.key not in run:
-            continue
-        if any((other >= merits).all() for _, other in rivals):
-            continue
-        rivals[:] = [(c, other) for c, other in rivals if not (merits >= other).all()]
-        rivals.append((column, merits))
-    kept = {column.key for rivals in by_kind.values() for column, _ in rivals}
+        merits = (rates, _qualities(column, classes), -usd if usd.any() else usd[:0], spared)
+        by_kind.setdefault(kind, []).append((column, np.concatenate(merits)))
+    kept = {column.key for rivals in by_kind.values() for column in _unbeaten(rivals)}
     return tuple(column for column in columns if column.key in kept)
+
+
+def _spared(column: Column, offers: Sequence[str]) -> Floats:
+    """What the column does not take of these offers: the more, the better."""
+    counts = {offer: float(nodes) for offer, nodes in column.takes.items()}
+    return np.array([-counts.get(offer, 0.0) for offer in offers])
+
+
+def _unbeaten(rivals: Sequence[tuple[Column, Floats]]) -> Iterator[Column]:
+    """The columns that no other has all merits of; of equals the first."""
+    merits = np.array([of for _, of in rivals])
+    for i, (column, of) in enumerate(rivals):
+        as_good = np.flatnonzero((merits >= of).all(axis=1))
+        if not any(j < i or bool((merits[j] > of).any()) for j in as_good.tolist()):
+            yield column
 
 
 def _qualities(column: Column, classes: tuple[Demand, ...]) -> Floats:

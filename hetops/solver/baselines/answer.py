@@ -67,7 +67,7 @@ def answer(problem: Problem, nodes: Mapping[Key, int], shares: Shares, solver: s
         certified_bound=bound,
         gap=gap,
         within_gap=gap <= problem.gap,
-        assumed_offers=tuple(sorted(unknown & {pool.offer for pool in pools})),
+        assumed_offers=tuple(sorted(unknown & {offer for pool in pools for offer in pool.rented})),
         solver=solver,
         solve_seconds=0.0,
         ended=Ended.GAP,
@@ -131,8 +131,10 @@ def _pools(
             configuration=column.configuration,
             nodes=nodes[column.key],
             replicas_per_node=column.replicas_per_node,
-            usd_per_hour=price[column.offer] * nodes[column.key],
+            usd_per_hour=nodes[column.key]
+            * sum((price[o] * n.numerator for o, n in column.takes.items()), Decimal(0)),
             utilisation=loads.get(column.key, 0.0) * scale / nodes[column.key],
+            also={offer: count * nodes[column.key] for offer, count in column.also.items()},
         )
         for column in sorted(problem.columns, key=lambda c: c.key)
         if nodes.get(column.key, 0) > 0

@@ -41,10 +41,11 @@ def evenly_split(problem: Problem) -> Problem:
 def _cheapest_replicas(problem: Problem) -> dict[str, Decimal]:
     """What the cheapest node of each GPU type costs; of the model that needs the dearest, where there are several."""
     offers = {offer.id: offer for offer in problem.offers}
+    alone = {column.key for column in problem.columns if not column.also}
     found: dict[str, Decimal] = {}
     for block in blocks(problem):
         of_block: dict[str, Decimal] = {}
-        for offer in (offers[offer] for offer, _ in block.speeds):
+        for offer in (offers[key[0]] for key in block.speeds if key in alone):
             of_block[offer.gpu] = min(of_block.get(offer.gpu, offer.usd_per_hour), offer.usd_per_hour)
         found = {gpu: max(usd, found.get(gpu, usd)) for gpu, usd in (found | of_block).items()}
     return found
@@ -55,7 +56,8 @@ def as_rented(problem: Problem, solution: Solution) -> Problem:
     rented: Counter[str] = Counter()
     offers = {offer.id: offer for offer in problem.offers}
     for pool in solution.pools:
-        rented[offers[pool.offer].gpu] += pool.nodes * offers[pool.offer].gpu_count
+        for offer, nodes in pool.rented.items():
+            rented[offers[offer].gpu] += nodes * offers[offer].gpu_count
     return _composed(
         problem,
         taken={offer.id: Decimal(offer.gpu_count) for offer in problem.offers},

@@ -2,8 +2,8 @@
 
 The original places layers on nodes by a MILP that maximises the flow of tokens from source to sink at typical lengths,
 and routes by interleaved weighted round robin in proportion to the flows. Here the flow is one of average requests, a
-node's capacity is that of the layout chosen for it, and every class gets the same weights, as there. Not here: a model
-spread over unlike nodes, since a problem's columns are whole replicas.
+node's capacity is that of the layout chosen for it, and every class gets the same weights, as there. A model is spread over
+unlike nodes where a column is; a column is a whole replica, so no node's layers are shared by two of them.
 
 Decides layouts and flow, exactly; which GPUs there are is given (`composition`).
 """

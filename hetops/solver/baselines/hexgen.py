@@ -2,9 +2,9 @@
 
 The original cuts a fixed set of GPUs into groups by genetic search (merge, split, swap) and lays each group out by a
 dynamic programme over stages; requests go to groups in proportion to their capacity, whatever their class. Here a group
-is a node and its layouts are the problem's columns, so the programme is a choice of the best column for the average
-request, and fitness is the flow of average requests (there: attainment in a simulator). Not here: unlike GPUs in one
-pipeline, since a problem's columns have none.
+is a node with those that go with it, and its layouts are the problem's columns, so the programme is a choice of the best
+column for the average request, and fitness is the flow of average requests (there: attainment in a simulator). Unlike GPUs
+are in one pipeline where a column is.
 
 Decides groups, layouts and shares; which GPUs there are is given (`composition`).
 """
@@ -73,7 +73,7 @@ class _Pool:
     speeds: Floats
     """Row b: how many times a second a node of each column serves block b."""
     types: tuple[np.ndarray, ...]
-    """Which columns belong to each GPU type."""
+    """Which columns belong to each GPU type, or to several together."""
 
     @classmethod
     def of(cls, given: Problem) -> _Pool | None:
@@ -82,7 +82,7 @@ class _Pool:
         if not all(block.speeds for block in found):
             return None
         gpu_of = {offer.id: offer.gpu for offer in given.offers}
-        gpus = np.array([gpu_of[column.offer] for column in columns])
+        gpus = np.array([" ".join(sorted({gpu_of[o] for o in column.offers})) for column in columns])
         return cls(
             room=Room.of(given, columns),
             speeds=np.array([[block.speeds.get(c.key, 0.0) for c in columns] for block in found]),
@@ -131,10 +131,11 @@ class _Pool:
 
 
 def _best_layouts(given: Problem, block: Block) -> list[Column]:
-    """The layout of each offer's node that serves the block's average request fastest."""
+    """The layout of each offer's node, or of each set of nodes, that serves the block's average request fastest."""
     columns = {column.key: column for column in given.columns}
-    best: dict[str, Column] = {}
+    best: dict[object, Column] = {}
     for key, speed in block.speeds.items():
-        if key[0] not in best or speed > block.speeds[best[key[0]].key]:
-            best[key[0]] = columns[key]
+        group = frozenset(columns[key].takes.items())
+        if group not in best or speed > block.speeds[best[group].key]:
+            best[group] = columns[key]
     return list(best.values())

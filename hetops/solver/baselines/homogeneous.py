@@ -51,7 +51,7 @@ def _of_use(problem: Problem, offer: str) -> int:
 def _by_type(problem: Problem) -> Iterable[Problem]:
     gpu_of = {offer.id: offer.gpu for offer in problem.offers}
     for gpu in dict.fromkeys(gpu_of.values()):
-        columns = tuple(column for column in problem.columns if gpu_of[column.offer] == gpu)
+        columns = tuple(c for c in problem.columns if {gpu_of[offer] for offer in c.offers} == {gpu})
         if columns:
             yield replace(problem, columns=columns)
 

@@ -5,7 +5,7 @@ Decides whether a set of nodes can be rented; the exact judge of a finished flee
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -37,13 +37,13 @@ class Room:
     def of(cls, problem: Problem, columns: Sequence[Column]) -> Room:
         """The room that the problem's stock, quotas and budgets leave for `columns`. The number of pools is no part."""
         offers = {offer.id: offer for offer in problem.offers}
-        of = [offers[column.offer] for column in columns]
+        of = [[(offers[one], float(nodes)) for one, nodes in column.takes.items()] for column in columns]
         rows = list(_limits(problem, of))
         limits = np.array([limit for _, limit in rows], dtype=np.float64)
         taken = np.array([row for row, _ in rows], dtype=np.float64).reshape(len(rows), len(columns))
         return cls(
             columns=tuple(columns),
-            usd_per_hour=np.array([float(offer.usd_per_hour) for offer in of]),
+            usd_per_hour=np.array([_sum(takes, lambda o: float(o.usd_per_hour)) for takes in of]),
             taken=np.ascontiguousarray(taken.T),
             limits=limits,
             slack=_ROUNDING * (1 + limits),
@@ -73,15 +73,29 @@ class Room:
             yield Row(subject="limit", terms=terms, upper=float(limit))
 
 
-def _limits(problem: Problem, offers: Sequence[PricedOffer]) -> Iterator[tuple[list[float], float]]:
+Takes = Sequence[tuple[PricedOffer, float]]
+"""Offers that a node of a column stands on, and how much of a node of each."""
+
+
+def _sum(takes: Takes, each: Callable[[PricedOffer], float]) -> float:
+    """What a node of a column takes of something, by what a node of each offer does."""
+    return sum(each(offer) * nodes for offer, nodes in takes)
+
+
+def _limits(problem: Problem, of: Sequence[Takes]) -> Iterator[tuple[list[float], float]]:
     """Each limit with what a node of each column takes of it."""
-    for one in dict.fromkeys(offer.id for offer in offers):
-        offer = problem.offer(one)
-        yield [float(o.id == one) for o in offers], float(problem.max_nodes(offer))
+
+    def taken(each: Callable[[PricedOffer], float]) -> list[float]:
+        return [_sum(takes, each) for takes in of]
+
+    for one in dict.fromkeys(offer.id for takes in of for offer, _ in takes):
+        yield taken(lambda o, one=one: float(o.id == one)), float(problem.max_nodes(problem.offer(one)))  # type: ignore[misc]
     for group in problem.quota_groups:
-        taken = [float(o.quota_per_node.get(group.id, Decimal(0))) for o in offers]
-        yield taken, float(group.limit)
+        yield (
+            taken(lambda o, group=group: float(o.quota_per_node.get(group.id, Decimal(0)))),  # type: ignore[misc]
+            float(group.limit),
+        )
     if problem.budget_usd_per_hour is not None:
-        yield [float(o.usd_per_hour) for o in offers], float(problem.budget_usd_per_hour)
+        yield taken(lambda o: float(o.usd_per_hour)), float(problem.budget_usd_per_hour)
     for provider, usd in problem.provider_budgets_usd_per_hour.items():
-        yield [float(o.usd_per_hour) * (o.provider == provider) for o in offers], float(usd)
+        yield taken(lambda o, to=provider: float(o.usd_per_hour) * (o.provider == to)), float(usd)  # type: ignore[misc]
