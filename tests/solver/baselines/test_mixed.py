@@ -66,6 +66,7 @@ def test_a_fleet_of_one_type_has_no_mixed_column() -> None:
     assert isinstance(homogeneous(only_mixed), Infeasible)
 
 
+@pytest.mark.slow
 def test_on_a_cluster_of_unlike_nodes_flows_of_average_requests_serve_no_more() -> None:
     problem = cluster_problem("24 nodes", "trace 3")
     ours, theirs = solve(problem), max_flow(problem, problem)
