@@ -15,11 +15,11 @@ from hetops.app.plan import (
     answer,
     floor_cost,
     hold_against_arithmetic,
-    shed_of,
     solved,
     unsealed,
 )
 from hetops.app.pose import Posed, pose
+from hetops.app.shedding import shed_of
 from hetops.app.term_costs import cost_of, least_cost, term_costs
 from hetops.app.terms import share_rules
 from hetops.app.what_if import Compared, answer_under, with_the_free

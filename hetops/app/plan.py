@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
 from hetops import __version__
 from hetops.app.candidates import Asked, Candidates
+from hetops.app.forecasts import class_forecasts, pool_forecasts
 from hetops.app.no_fleet import no_fleet
 from hetops.app.overflow import planned_service
 from hetops.app.pose import Posed, pose, pose_of
-from hetops.app.quality import asked_quality, in_words, mean_quality
+from hetops.app.quality import in_words
+from hetops.app.shedding import demand_served, served_of, shed_in_words, shed_of
 from hetops.app.term_costs import cost_from_nothing, term_costs
 from hetops.app.terms import interruptions, loss_rules, share_rules
 from hetops.app.ways import network, unsaid
@@ -26,31 +27,22 @@ from hetops.domain.performance import EvidenceLayer, PerformanceRow
 from hetops.domain.plan import (
     Alternative,
     Certificate,
-    ClassForecast,
     ClassShare,
     PeakUse,
     Plan,
     PlanLimits,
     PlannedPool,
-    PoolForecast,
-    Shed,
 )
 from hetops.domain.policy import FallbackShare, LossCover, Migration, Rental
 from hetops.domain.service import PlannedService
-from hetops.domain.units import SECONDS_PER_MINUTE
-from hetops.domain.workload import Workload, WorkloadClass
-from hetops.errors import HetopsError, InfeasibleError, UsageError
+from hetops.errors import HetopsError, UsageError
 from hetops.files import write_whole
 from hetops.performance import bounds
-from hetops.performance.intervals import Forecast, Served, around, forecast, slowest, stated
-from hetops.performance.margins import widths_of
-from hetops.performance.queueing import Mixture
 from hetops.plugin.provider import for_planning_only
 from hetops.solver.certify import CHECKS, CHECKS_OF_TERMS
 from hetops.solver.explain import Weighed, weigh
-from hetops.solver.problem import Problem
 from hetops.solver.recheck import seal
-from hetops.solver.solution import Ended, Infeasible, Solution, SolvedPool, SolvedShare, SolvedShed
+from hetops.solver.solution import Ended, Infeasible, Solution
 from hetops.solver.solve import DEFAULT_LIMIT_SECONDS, Effort, solve
 
 WEIGH_SECONDS = 5.0
@@ -139,7 +131,7 @@ def unsealed(posed: Posed, solution: Solution, alternatives: tuple[Alternative, 
         workload=workload,
         pools=tuple(_pools(posed, solution, names)),
         shares=shares,
-        forecasts=tuple(_forecasts(posed, solution)),
+        forecasts=tuple(class_forecasts(posed, solution)),
         performance=tuple(_rows(posed, solution)),
         certificate=_certificate(posed, solution, names),
         alternatives=alternatives,
@@ -162,7 +154,7 @@ def unsealed(posed: Posed, solution: Solution, alternatives: tuple[Alternative, 
         plan,
         warnings=(*plan.warnings, *unsaid(posed.ways, plan)),
         covers=tuple(_covers(posed, solution, plan)),
-        pool_forecasts=tuple(_pool_forecasts(plan)),
+        pool_forecasts=tuple(pool_forecasts(plan)),
         peak_uses=_peak_uses(plan, c),
     )
 
@@ -261,71 +253,6 @@ def _peak_uses(plan: Plan, c: Candidates) -> tuple[PeakUse, ...]:
     classes = {one.name: one for one in plan.workload.classes}
     models = {one.model.name: one.model for one in c.models}
     return bounds.peak_uses(plan.pools, plan.shares, classes, models, c.gpus)
-
-
-def _forecasts(posed: Posed, solution: Solution) -> Iterator[ClassForecast]:
-    """What each class gets in the slowest pool that it goes to, at that pool's load of all classes, or service."""
-    pools = {p.key: (p.utilisation, _mixture(p, posed, solution)) for p in solution.pools}
-    services = {
-        (s.name, ""): Forecast(ttft=stated(s.ttft_seconds), tpot=stated(s.tpot_seconds))
-        for s in (one.service for one in posed.overflow)
-    }
-    for one in served_of(posed.candidates.workload, solution).classes:
-        found = []
-        for share in (s for s in solution.shares if s.workload_class == one.name and s.share > 0):
-            near = services.get(share.key) or _in_pool(posed, share, one, pools[share.key])
-            found.append((share.share, near.from_afar(posed.ways.round_trip_seconds(one, share.offer))))
-        if found:
-            ttft = slowest([(part, f.ttft) for part, f in found], one.target.ttft_percentile)
-            tpot = slowest([(part, f.tpot) for part, f in found], one.target.tpot_percentile)
-            yield ClassForecast(
-                workload_class=one.name,
-                ttft_seconds=ttft.value,
-                ttft_seconds_low=ttft.low,
-                ttft_seconds_high=ttft.high,
-                tpot_seconds=tpot.value,
-                tpot_seconds_low=tpot.low,
-                tpot_seconds_high=tpot.high,
-                tokens_per_second=one.requests_per_second * one.output_tokens.mean,
-                mean_quality=mean_quality(posed.problem, solution, one.name),
-                least_mean_quality=asked_quality(posed.problem, one.name),
-            )
-
-
-def _in_pool(
-    posed: Posed, share: SolvedShare, one: WorkloadClass, pool: tuple[float, Mixture | None]
-) -> Forecast:
-    used, mixture = pool
-    row = posed.row(share.key, one)
-    rate = row.planned_requests_per_second * used
-    served = Served(of=one, requests_per_second=rate, mixture=mixture)
-    return forecast(posed.table.step_times[share.configuration], served, row.evidence)
-
-
-def _mixture(pool: SolvedPool, posed: Posed, solution: Solution) -> Mixture | None:
-    """What the classes of a pool are together in each of its replicas; None where there is one."""
-    classes = {c.name: c for c in posed.candidates.workload.classes}
-    replicas = pool.nodes * pool.replicas_per_node
-    given = [s for s in solution.shares if s.key == pool.key and s.requests_per_second > 0]
-    if len(given) < 2:
-        return None
-    return Mixture.of([(classes[s.workload_class], s.requests_per_second / replicas) for s in given])
-
-
-def _pool_forecasts(plan: Plan) -> Iterator[PoolForecast]:
-    """What each pool would sustain of its mix: what is planned for it, over the part of the pool that this takes."""
-    evidence = {row.configuration: row.evidence for row in plan.performance}
-    for pool in (p for p in plan.pools if plan.certificate.utilisation[p.name] > 0):
-        given = math.fsum(s.requests_per_second for s in plan.shares if s.pool == pool.name)
-        counted_on = given / plan.certificate.utilisation[pool.name]
-        known = evidence[pool.configuration.id]
-        found = around(counted_on / (1.0 - known.margin), widths_of(known).throughput)
-        yield PoolForecast(
-            pool=pool.name,
-            requests_per_second=found.value,
-            requests_per_second_low=found.low,
-            requests_per_second_high=found.high,
-        )
 
 
 def _rows(posed: Posed, solution: Solution) -> Iterator[PerformanceRow]:
@@ -428,53 +355,4 @@ def hold_against_arithmetic(plan: Plan, c: Candidates) -> None:
             "the plan asks more of its GPUs than they can do: a measurement or a GPU's data is wrong",
             details=broken,
             hint="look at the measurements of these configurations, and measure again with hetops bench",
-        )
-
-
-def served_of(workload: Workload, solution: Solution) -> Workload:
-    """The workload without what is turned away of it."""
-    shed = {one.workload_class: one.share for one in solution.shed}
-    classes = (
-        replace(c, requests_per_second=c.requests_per_second * (1 - shed.get(c.name, 0.0)))
-        for c in workload.classes
-    )
-    return replace(workload, classes=tuple(classes))
-
-
-def shed_of(problem: Problem, shed: Iterable[SolvedShed]) -> tuple[Shed, ...]:
-    """What is turned away of the problem's classes, with what each may be and costs."""
-    demands = {c.name: c for c in problem.classes}
-    return tuple(
-        Shed(
-            workload_class=one.workload_class,
-            share=one.share,
-            requests_per_second=one.requests_per_second,
-            usd_per_request=demands[one.workload_class].shed_usd_per_request or Decimal(0),
-            usd_per_hour=one.usd_per_hour,
-            max_share=demands[one.workload_class].max_shed_share,
-        )
-        for one in shed
-    )
-
-
-def shed_in_words(shed: Iterable[SolvedShed]) -> Iterator[str]:
-    """What becomes of it."""
-    for one in shed:
-        rate = one.requests_per_second / one.share * (1 - one.share) * SECONDS_PER_MINUTE
-        yield (
-            f"{one.share:.1%} of {one.workload_class} is turned away: the router gives {rate:.4g} requests of it to pools"
-            f" in any minute and answers all others 429 with Retry-After"
-        )
-
-
-def demand_served(solution: Solution) -> None:
-    """No fleet is an answer that nobody can bring up.
-
-    Raises:
-        InfeasibleError: every request is turned away.
-    """
-    if not solution.shares:
-        raise InfeasibleError(
-            "at these prices it is cheapest to turn every request away",
-            hint="raise shed_usd_per_request of a class, or say how much of it may be: max_shed_share",
         )
