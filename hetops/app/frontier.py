@@ -16,7 +16,7 @@ from hetops.app.pose import Posed, pose
 from hetops.errors import InfeasibleError, TimeoutExpiredError, UsageError
 from hetops.reports.frontier import Axis, Frontier, FrontierPoint
 from hetops.solver.problem import Mode, Problem
-from hetops.solver.solution import Infeasible, Solution
+from hetops.solver.solution import Infeasible, Solution, nodes_of
 from hetops.solver.solve import DEFAULT_LIMIT_SECONDS, Effort, solve
 
 TARGET_FACTORS = (0.5, 0.75, 1.0, 1.5, 2.0, 4.0)
@@ -133,9 +133,9 @@ def _solved(blank: FrontierPoint, problem: Problem, posed: Posed, limit_seconds:
 
 def _with_fleet(point: FrontierPoint, found: Solution, posed: Posed) -> FrontierPoint:
     nodes: dict[str, int] = {}
-    for pool in found.pools:
-        offer = posed.offers[pool.offer]
-        nodes[f"{offer.gpu}:{offer.gpu_count}"] = nodes.get(f"{offer.gpu}:{offer.gpu_count}", 0) + pool.nodes
+    for name, count in nodes_of(posed.problem, found.pools).items():
+        kind = f"{posed.offers[name].gpu}:{posed.offers[name].gpu_count}"
+        nodes[kind] = nodes.get(kind, 0) + count
     return replace(
         point,
         usd_per_hour=found.counted_usd_per_hour,

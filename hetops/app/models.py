@@ -115,7 +115,9 @@ def demand_models(loaded: LoadedSpec) -> None:
     for index, one in enumerate(spec.workload.classes):
         where = ("workload", "classes", index)
         if one.model and one.model not in names:
-            raise UnknownNameError("model", one.model, names, where=place(loaded, *where, "model"))
+            raise UnknownNameError(
+                "model of this spec", one.model, names, where=place(loaded, *where, "model")
+            )
         if len(names) > 1 and not one.model:
             raise SpecError(
                 f"{place(loaded, *where)}: class {one.name} does not say which model it asks for",

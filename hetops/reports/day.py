@@ -97,7 +97,7 @@ def _period_row(day: Day, period: DayPeriod) -> tuple[str, ...]:
         q.rate(plan.workload.requests_per_second),
         q.usd(plan.usd_per_hour),
         ", ".join(_fleet(plan)) or "none",
-        ", ".join(f"{s.nodes} {s.pool}" for s in starts) or "-",
+        ", ".join(f"{q.nodes(s.nodes, plan.pool(s.pool).parts_per_node)} {s.pool}" for s in starts) or "-",
         q.usd(sum((s.usd for s in starts), Decimal(0))) if starts else "-",
     )
 
@@ -123,8 +123,8 @@ def _pool_row(one: PoolBounds, pool: PlannedPool, plan: Plan) -> tuple[str, ...]
     replicas += f" on 1/{pool.parts_per_node} of it" * (pool.parts_per_node > 1)
     return (
         one.pool,
-        str(one.least_nodes),
-        str(one.most_nodes),
+        q.nodes(one.least_nodes, pool.parts_per_node),
+        q.nodes(one.most_nodes, pool.parts_per_node),
         q.seconds(one.boot_seconds),
         plan_report.where(pool),
         replicas,

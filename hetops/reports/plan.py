@@ -98,7 +98,7 @@ def where(pool: PlannedPool) -> str:
 
 def nodes(pool: PlannedPool) -> str:
     """How many nodes a pool has; `3/8` are three eighths of a node."""
-    return f"{pool.nodes}" if pool.parts_per_node == 1 else f"{pool.nodes}/{pool.parts_per_node}"
+    return q.nodes(pool.nodes, pool.parts_per_node)
 
 
 def what(pool: PlannedPool, plan: Plan) -> str:

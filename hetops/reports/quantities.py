@@ -70,6 +70,11 @@ def tokens(count: float) -> str:
     return f"{count / 1000:.3g}k" if count >= 999.5 else f"{count:.0f}"
 
 
+def nodes(count: int | str, parts: int) -> str:
+    """How many nodes a pool has; `3/8` are three eighths of a node."""
+    return f"{count}" if parts == 1 else f"{count}/{parts}"
+
+
 def many(count: int, noun: str) -> str:
     """`1 pool`, `3 pools`, `2 replicas`, `2 classes`."""
     if count == 1:

@@ -22,9 +22,9 @@ def as_text(problem: Problem, solution: Solution) -> str:
     """The solution for a terminal."""
     sections = (
         _head(problem, solution),
-        _fleet(solution),
+        _fleet(problem, solution),
         _classes(problem, solution),
-        _periods(solution),
+        _periods(problem, solution),
         _proof(problem, solution),
         _warnings(problem, solution),
     )
@@ -42,21 +42,32 @@ def _head(problem: Problem, solution: Solution) -> str:
     return f"{q.rate(solution.requests_per_second)} requests of {classes}, {asked}; {', '.join(sizes)}"
 
 
-def _fleet(solution: Solution) -> str:
+def _fleet(problem: Problem, solution: Solution) -> str:
+    parts, whole = _parts(problem), {rental.offer for rental in solution.rentals}
     headers = ("offer", "configuration", "nodes", "replicas", "$/hour", "load")
     rows = [
         (
             _offers(pool),
             pool.configuration,
-            str(pool.nodes) if pool.least_nodes is None else f"{pool.least_nodes}-{pool.nodes}",
+            q.nodes(_count(pool), parts[pool.key]),
             str(pool.nodes * pool.replicas_per_node),
-            q.usd(pool.usd_per_hour),
+            "-" if pool.offer in whole and not pool.usd_per_hour else q.usd(pool.usd_per_hour),
             q.share(pool.utilisation),
         )
         for pool in solution.pools
     ]
     total = f"Total {q.usd_both(solution.usd_per_hour)} (730 h)"
     return "\n".join((q.table(headers, rows, right=(2, 3, 4, 5)), *_beside_nodes(solution), total))
+
+
+def _parts(problem: Problem) -> dict[tuple[str, str], int]:
+    """Into how many parts each column's nodes fall."""
+    return {column.key: column.parts_per_node for column in problem.columns}
+
+
+def _count(pool: SolvedPool) -> str:
+    several = pool.least_nodes not in (None, pool.nodes)
+    return f"{pool.least_nodes}-{pool.nodes}" if several else f"{pool.nodes}"
 
 
 def _offers(pool: SolvedPool) -> str:
@@ -84,14 +95,18 @@ def _place(share: SolvedShare) -> str:
     return f"{share.configuration} on {share.offer}" if share.configuration else share.offer
 
 
-def _periods(solution: Solution) -> str:
+def _periods(problem: Problem, solution: Solution) -> str:
+    parts = _parts(problem)
     headers = ["period", "requests", "$/hour", "nodes", "turned away"][: 5 if solution.shed else 4]
     rows = [
         [
             period.name,
             q.rate(period.requests_per_second),
             q.usd(period.usd_per_hour),
-            ", ".join(f"{pool.nodes} {pool.configuration} on {_offers(pool)}" for pool in period.pools)
+            ", ".join(
+                f"{q.nodes(pool.nodes, parts[pool.key])} {pool.configuration} on {_offers(pool)}"
+                for pool in period.pools
+            )
             or "none",
             ", ".join(f"{q.share(one.share)} of {one.workload_class}" for one in period.shed),
         ][: len(headers)]

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 from decimal import Decimal
+from fractions import Fraction
+from math import ceil
 from typing import Any, ClassVar
 
 from hetops.domain import codec
 from hetops.domain.plan import Plan
+from hetops.reports import plan as plan_report
 from hetops.reports import quantities as q
 
 
@@ -74,7 +78,7 @@ def _fleets(told: WhatIf) -> str:
     rows += [(n, s.url, "-", "-", *_service_costs(n, plans)) for n, s in services.items()]
     if any(plan.egress_usd_per_hour for plan in plans):
         rows.append(("egress", "", "-", "-", *(q.usd(plan.egress_usd_per_hour) for plan in plans)))
-    total = ("total", "", *(str(sum(p.nodes for p in plan.pools)) for plan in plans))
+    total = ("total", "", *(str(_standing(plan)) for plan in plans))
     headers = ("pool", "offer", *(f"nodes {side}" for side in _SIDES), *(f"$/hour {side}" for side in _SIDES))
     return q.table(
         headers, [*rows, (*total, *(q.usd(plan.usd_per_hour) for plan in plans))], right=(2, 3, 4, 5)
@@ -82,7 +86,15 @@ def _fleets(told: WhatIf) -> str:
 
 
 def _nodes(name: str, plans: tuple[Plan, Plan]) -> tuple[str, ...]:
-    return tuple(next((str(p.nodes) for p in plan.pools if p.name == name), "-") for plan in plans)
+    return tuple(next((plan_report.nodes(p) for p in plan.pools if p.name == name), "-") for plan in plans)
+
+
+def _standing(plan: Plan) -> int:
+    """Nodes that stand: parts of nodes fill them up."""
+    taken: defaultdict[str, Fraction] = defaultdict(Fraction)
+    for pool in plan.pools:
+        taken[pool.offer.id] += Fraction(pool.nodes, pool.parts_per_node)
+    return sum(ceil(nodes) for nodes in taken.values())
 
 
 def _costs(name: str, plans: tuple[Plan, Plan]) -> tuple[str, ...]:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
+from fractions import Fraction
+from math import ceil
 from typing import ClassVar
 
 from hetops.domain.added import ADDED
 from hetops.domain.units import usd_per_month
-from hetops.solver.problem import Mode
+from hetops.solver.problem import Mode, Problem
 
 
 class Ended(StrEnum):
@@ -50,6 +53,16 @@ class SolvedPool:
         """Nodes, or parts of nodes, of every offer that the pool stands on."""
         own = {self.offer: self.nodes + self.also.get(self.offer, 0)}
         return {**own, **{offer: n for offer, n in self.also.items() if offer != self.offer}}
+
+
+def nodes_of(problem: Problem, pools: Iterable[SolvedPool]) -> dict[str, int]:
+    """By offer, how many nodes pools stand on: parts of nodes fill them up, whichever pool has them."""
+    parts = {column.key: column.parts_per_node for column in problem.columns}
+    taken: defaultdict[str, Fraction] = defaultdict(Fraction)
+    for pool in pools:
+        for offer, nodes in pool.rented.items():
+            taken[offer] += Fraction(nodes, parts[pool.key])
+    return {offer: ceil(nodes) for offer, nodes in taken.items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,7 @@ from hetops.solver.limits import met, shut, unlimited
 from hetops.solver.problem import Mode, Problem
 from hetops.solver.relaxation import Loosen
 from hetops.solver.rules import rules, without_all
-from hetops.solver.solution import Solution, SolvedPool
+from hetops.solver.solution import Solution, SolvedPool, nodes_of
 
 LOOSER = 1.1
 """Factor on every latency target of the question what looser targets would save."""
@@ -129,23 +129,20 @@ def _fleet(case: Case) -> Iterator[Statement]:
 
 def _pool(case: Case, pool: SolvedPool) -> str:
     least = pool.nodes if pool.least_nodes is None else pool.least_nodes
-    one = sum(pool.rented.values()) == least == 1
     shares = sorted((s for s in case.solution.shares if s.key == pool.key), key=lambda s: -s.share)
     serves = ", ".join(
         f"{s.share:.3g} of {s.workload_class}" if s.share < 1 else f"all of {s.workload_class}"
         for s in shares
     )
     column = next(c for c in case.problem.columns if c.key == pool.key)
+    one = not pool.also and least == pool.nodes <= column.parts_per_node
     full = pool.utilisation / float(case.problem.usable((column,))[pool.key])
     mean = " on average" if case.problem.periods else ""
     price = (
         f"for {dollars(pool.usd_per_hour)} per hour{mean}" if pool.usd_per_hour else "paid for as a whole,"
     )
     each = ((n * least // pool.nodes, n, offer) for offer, n in pool.rented.items())
-    nodes = " and ".join(
-        f"{n if few == n else f'{few} to {n}'} node{'s' * (not few == n == 1)} of {offer}"
-        for few, n, offer in each
-    )
+    nodes = " and ".join(f"{_nodes(few, n, column.parts_per_node)} of {offer}" for few, n, offer in each)
     return (
         f"{nodes} with {pool.configuration}"
         f" {price} {'serves' if one else 'serve'} {serves or 'nothing'}"
@@ -153,10 +150,16 @@ def _pool(case: Case, pool: SolvedPool) -> str:
     )
 
 
+def _nodes(least: int, most: int, parts: int) -> str:
+    """Nodes in words; those of a pool of parts of nodes are parts."""
+    several = "s" * (not least == most <= parts)
+    return f"{most if least == most else f'{least} to {most}'}{f'/{parts}' * (parts > 1)} node{several}"
+
+
 def _periods(case: Case) -> Iterator[Statement]:
     """What each period takes, where there are several; changes between them are not in it."""
     for period in case.solution.periods:
-        nodes = sum(n for pool in period.pools for n in pool.rented.values())
+        nodes = sum(nodes_of(case.problem, period.pools).values())
         text = (
             f"In {period.name} {nodes} node{'s' * (nodes != 1)} for {dollars(period.usd_per_hour)} per hour serve"
             f"{'s' * (nodes == 1)} {period.requests_per_second:.4g} requests per second."

@@ -118,12 +118,26 @@ def _override(raw: dict[str, Any], override: str) -> None:
             f"--set {override!r} is no key.path=value", hint="for example --set budget.usd_per_hour=40"
         )
     *tables, last = key.strip().split(".")
-    table = raw
+    table: Any = raw
     for name in tables:
-        table = table.setdefault(name, {})
-        if not isinstance(table, dict):
-            raise UsageError(f"--set {key}: {name} is no table")
-    table[last] = value
+        if isinstance(table, dict):
+            table.setdefault(name, {})
+        table = table[_step(table, name, key)]
+    table[_step(table, last, key)] = value
+
+
+def _step(table: Any, name: str, key: str) -> str | int:
+    """The key of a field in a table, or the place of an entry in an array: `models.0.name`."""
+    if isinstance(table, dict):
+        return name
+    if not isinstance(table, list):
+        raise UsageError(f"--set {key}: {name} stands in no table")
+    if name not in map(str, range(len(table))):
+        raise UsageError(
+            f"--set {key}: no entry {name} in an array of {len(table)}",
+            hint="entries are counted from 0, as in models.0.name; a whole array is given as [...]",
+        )
+    return int(name)
 
 
 def _resolved(value: Any, source: _Source, where: tuple[str | int, ...] = ()) -> Any:

@@ -22,7 +22,9 @@ from hetops.domain.day import Day
 from hetops.domain.plan import Plan
 from hetops.errors import HetopsError, InfeasibleError, PolicyError, SpecError, UnknownNameError, UsageError
 from hetops.reports import plan as report
+from hetops.reports import what_if
 from hetops.reports.diff import as_text
+from hetops.reports.what_if import WhatIf
 from hetops.router.config import from_plan
 from hetops.solver.recheck import recheck, seal
 from hetops.solver.recheck_day import recheck_day
@@ -115,10 +117,10 @@ def test_models_have_rules_of_their_own(tmp_path: Path) -> None:
     ("old", "new", "kind", "told"),
     [
         ('model = "qwen3-32b"\n', "", SpecError, "hetops.toml:18: workload.classes[1]: class code does not say which model"),
-        ('model = "qwen3-32b"', 'model = "qwen"', UnknownNameError, "unknown model 'qwen' at "),
+        ('model = "qwen3-32b"', 'model = "qwen"', UnknownNameError, "unknown model of this spec 'qwen' at "),
         ('model = "qwen3-32b"', f'model = "{LLAMA}"', SpecError, "hetops.toml:9: models[1].name: no class asks for qwen3-32b"),
         ('name = "qwen3-32b"', f'name = "{LLAMA}"', SpecError, f"hetops.toml:9: models[1].name: there is another model {LLAMA}"),
-        ('name = "qwen3-32b"', 'name = "qwen3-33b"', UnknownNameError, "unknown model 'qwen3-32b' at "),
+        ('name = "qwen3-32b"', 'name = "qwen3-33b"', UnknownNameError, "unknown model of this spec 'qwen3-32b' at "),
         ("qwen3-32b", "qwen3-33b", UnknownNameError, "unknown model 'qwen3-33b' at "),
         ("[[models]]\n", f'[model]\nname = "{LLAMA}"\n\n[[models]]\n', SpecError, "give either [model], or [[models]] for several"),
     ],
@@ -206,6 +208,10 @@ def test_models_share_a_node_by_its_gpus() -> None:
     told = report.as_text(shared)
     assert " 1/4  " in told
     assert "(shared by models), 0.75 in use, 0.25 idle" in told
+    beside = what_if.as_text(WhatIf(restrictions=("--set x=1",), plan=shared, instead_of=whole)).splitlines()
+    counts = sorted(tuple(line.split("on_demand")[1].split()[:2]) for line in beside if "on_demand  " in line)
+    assert counts == [("1", "1/2"), ("1", "1/4")]
+    assert [line.split()[1:3] for line in beside if line.startswith("total")] == [["2", "1"]]
 
 
 def test_a_shared_node_that_was_tampered_with_is_found_out() -> None:

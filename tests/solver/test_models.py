@@ -7,10 +7,13 @@ from decimal import Decimal
 
 import pytest
 
+from hetops.reports import solution as report
 from hetops.solver.certify import certify
 from hetops.solver.problem import Column, Demand, PricedOffer, Problem
-from hetops.solver.solution import Infeasible, Solution
+from hetops.solver.solution import Infeasible, Solution, nodes_of
 from hetops.solver.solve import solve
+from hetops.solver.terms import Period
+from hetops.solver.why import Case, why
 
 SMALL = PricedOffer(id="small", usd_per_hour=Decimal(1), max_nodes=1)
 LARGE = PricedOffer(id="large", usd_per_hour=Decimal(3), max_nodes=2)
@@ -80,6 +83,19 @@ def test_two_models_have_one_node() -> None:
     assert both.usd_per_hour == 3
     assert [(p.offer, p.configuration, p.nodes) for p in both.pools] == [("large", "a", 2), ("large", "b", 2)]
     assert [(r.offer, r.nodes) for r in both.rentals] == [("large", 1)]
+
+
+def test_quarters_of_a_node_are_told_as_such() -> None:
+    """In the table, in the explanation, and in what a period takes: one node for both."""
+    day = (Period(name="day", hours=12), Period(name="night", hours=12))
+    for problem in (SHARED, replace(SHARED, periods=day)):
+        both = found(problem)
+        assert nodes_of(problem, both.pools) == {"large": 1}
+        told = [s.text for s in why(Case.of(problem, both))]
+        assert any(text.startswith("2/4 node of large with a paid for as a whole, serves") for text in told)
+        assert any("2/4" in line for line in report.as_text(problem, both).splitlines())
+        assert not any("$0.00" in line for line in report.as_text(problem, both).splitlines())
+    assert any(text.startswith("In night 1 node for $3.00 per hour serves") for text in told)
 
 
 def test_a_model_is_served_by_no_node_of_another() -> None:
