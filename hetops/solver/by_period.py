@@ -21,7 +21,7 @@ from itertools import zip_longest
 import numpy as np
 from numpy.typing import NDArray
 
-from hetops.solver import highs
+from hetops.solver import highs, start
 from hetops.solver.census import Census, Taken, census_of_known
 from hetops.solver.every import below
 from hetops.solver.fleets import Fleets, Prices
@@ -138,7 +138,7 @@ def search(
         return _no_answer(Status.INFEASIBLE), known
     reached = rounds.begun(relaxed, known)
     if isinstance(reached, Answer):
-        return reached, known
+        return rounds.at_once(relaxed) if reached.status is Status.NOTHING_FOUND else reached, known
     status = None
     try:
         for better in rounds.better(reached):
@@ -336,6 +336,8 @@ class _Rounds:
             return self._counted(reached)
         if promising.promised - reached.priced <= ROUNDING * abs(reached.cost):
             return None
+        if reached.bold < LEAST_BOLD and not reached.windows.tied_by_starts_alone:
+            return None  # Nothing was better however near to the best prices.
         step = 1.0 if reached.windows.tied_by_starts_alone else STEP * min(reached.bold, 1.0)
         return self._proven(reached, reached.prices + step * (promising.of_rows - reached.prices))
 
@@ -345,6 +347,11 @@ class _Rounds:
         reach = FIRST_REACH * reached.bold * (float(others.sum()) / max(len(others), 1) or 1.0)
         calm = CALM * (reached.cost - max(reached.priced, 0.0))
         return reached.fleets.prices(reached.prices, reach, self.patience.left, calm)
+
+    def at_once(self, relaxed: Relaxed) -> Answer:
+        """What a search of the whole model finds, where no fleets of the windows were found that go together."""
+        take_best, model = OnInterrupt.TAKE_BEST, self.formulation.model
+        return start.search(model, relaxed, gap=self.gap, patience=self.patience, on_interrupt=take_best)
 
     def whole(self, reached: _Reached) -> _Reached:
         """With what the whole model says in the time that is left, where windows cannot prove enough."""
@@ -460,13 +467,13 @@ class _Rounds:
         """What no fleet of a window costs less than, at the prices that the costs are made of; the best found is kept."""
         windows, fleets = reached.windows, reached.fleets
         members = windows.members[window]
-        (start,) = fleets.cheapest(window, prices, 1)
+        (best,) = fleets.cheapest(window, prices, 1)
         if self.patience.left <= 0:
             return None
         answer = improved(
             replace(windows.parts[window], cost=costs[members]),
             windows.lines_in(members, np.array([window])),
-            start.values,
+            best.values,
             gap=self.gap * PART_OF_GAP * min(max(reached.bold, LEAST_BOLD), 1.0),
             limit_seconds=self.patience.left,
         )

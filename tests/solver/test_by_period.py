@@ -71,6 +71,21 @@ def test_a_day_is_answered_within_its_gap_and_certified(losses: tuple[Loss, ...]
     assert {pool.least_nodes for pool in solution.pools} != {None}
 
 
+def test_that_no_fleets_of_the_periods_go_together_is_found_out_by_all_of_them_at_once() -> None:
+    """Two nodes are needed in either period; parts of nodes would be within the mean budget."""
+    problem = Problem(
+        offers=(offer("o0", "1", 6),),
+        configurations=("tp1",),
+        classes=demands(x=1.5),
+        columns=(column("o0", x=1.0),),
+        periods=(Period(name="day", hours=12.0), Period(name="night", hours=12.0)),
+        mean_budget_usd_per_hour=Decimal("1.9"),
+    )
+    found, _ = searched(formulate(problem))
+    assert found.relaxed.answer.found
+    assert found.answer.status is highs.Status.INFEASIBLE
+
+
 @pytest.mark.parametrize("periods", [2, 3])
 def test_bound_and_answer_lie_on_either_side_of_the_whole_models_optimum(periods: int) -> None:
     formulation = formulate(day(periods=periods, boot_seconds=3600.0))
