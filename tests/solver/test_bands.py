@@ -147,6 +147,30 @@ def test_a_fleet_that_bears_the_loss_of_any_offer_is_that_of_searching_for_each(
 ZONES = ("north", "north", "south", "south", "")
 
 
+def test_work_that_would_have_waited_is_served_without_any_offer_that_waits_in_line() -> None:
+    """At night nothing comes, so by day half of it serves all; the loss of any offer takes what came by day as it came."""
+    offers = [offer(f"a{i}", f"1.{i}", 2) for i in range(9)]
+    classes = tuple(replace(c, deadline_hours=24.0) for c in demands(x=4.0))
+    problem = Problem(
+        offers=tuple(offers),
+        configurations=("tp1",),
+        classes=classes,
+        columns=tuple(column(o.id, x=1.0) for o in offers),
+        losses=(Loss(id="any", trait=Trait.OFFER, kept_share=0.5),),
+        periods=(
+            Period(name="day", hours=12.0),
+            Period(name="night", hours=12.0, requests_per_second={"x": 0.0}),
+        ),
+        gap=0.0,
+    )
+    outcome = solve(problem)
+    assert isinstance(outcome, Solution)
+    assert {one.name for one in outcome.losses} == {f"any: a{i}" for i in range(9)}
+    apart = one_by_one(problem)
+    assert isinstance(apart, Solution)
+    assert outcome.objective == pytest.approx(apart.objective)
+
+
 @pytest.mark.parametrize(
     ("terms", "waiting"),
     [
