@@ -10,7 +10,7 @@ from hetops.solver.exact import Found
 from hetops.solver.explanation import Statement, Topic, dollars
 from hetops.solver.problem import Column, Mode, Problem
 from hetops.solver.solution import SolvedShare
-from hetops.solver.why import Case
+from hetops.solver.why import Case, serving_all
 
 
 def class_cost(case: Case, name: str) -> tuple[Statement, ...]:
@@ -67,7 +67,7 @@ def _only_on(case: Case, name: str, place: str, places: dict[str, str]) -> Found
 
 
 def _served_on(problem: Problem, *, name: str, there: frozenset[str]) -> Problem:
-    """The problem in which a class is served by some offers and services alone."""
+    """The problem in which all of a class is served, by some offers and services alone."""
     columns = tuple(c if c.offers <= there else _without_class(c, name) for c in problem.columns)
     services = tuple(
         s
@@ -75,7 +75,7 @@ def _served_on(problem: Problem, *, name: str, there: frozenset[str]) -> Problem
         else replace(s, usd_per_request={c: u for c, u in s.usd_per_request.items() if c != name})
         for s in problem.services
     )
-    return replace(problem, services=services, columns=columns)
+    return replace(serving_all(name, problem), services=services, columns=columns)
 
 
 def _without_class(column: Column, name: str) -> Column:

@@ -41,7 +41,7 @@ class _Least:
 
 
 def less_demand(problem: Problem, limit_seconds: float) -> Iterator[Relaxation]:
-    """The largest part of the demand that can be served, and the headroom that would do for all of it."""
+    """The largest part of the demand that can be served in full, and the headroom that would do for all of it."""
     outcome = _within(replace(problem, mode=Mode.MAX_THROUGHPUT), limit_seconds)
     if not isinstance(outcome, Solution):
         return
@@ -57,7 +57,7 @@ def less_demand(problem: Problem, limit_seconds: float) -> Iterator[Relaxation]:
         change_share=served - 1,
         factor=1 / served,
         text=f"serve {part:.1%} of the demand ({rates})",
-        smallest=outcome.within_gap,
+        smallest=outcome.within_gap and not problem.sheds_any,
     )
     found = _headroom(problem, served, limit_seconds)
     if found is not None:
@@ -87,8 +87,9 @@ def _headroom(problem: Problem, served: float, limit_seconds: float) -> tuple[De
 
 
 def _scales(problem: Problem) -> bool:
-    """Whether a part s of the demand at a usable share u is all of it at u / s: where nodes alone serve and are paid."""
-    return not (problem.services or problem.links or any(c.usd_per_request for c in problem.columns))
+    """Whether a part s of the demand at a usable share u is all of it at u / s: where nodes alone serve all and are paid."""
+    others = problem.services or problem.links or problem.sheds_any
+    return not (others or any(c.usd_per_request for c in problem.columns))
 
 
 def more_assumed(problem: Problem, limit_seconds: float) -> Iterator[Relaxation]:

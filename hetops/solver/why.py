@@ -218,10 +218,11 @@ def _shed(case: Case) -> Iterator[Statement]:
             f" at {dollars(one.usd_per_hour)} per hour, which nobody is paid."
         )
         yield case.told(Topic.SHED, text, name)
-        yield case.changed(Topic.SHED, f"To serve all of {name}", case.ask(partial(_serving_all, name)), name)
+        yield case.changed(Topic.SHED, f"To serve all of {name}", case.ask(partial(serving_all, name)), name)
 
 
-def _serving_all(name: str, problem: Problem) -> Problem:
+def serving_all(name: str, problem: Problem) -> Problem:
+    """The problem in which nothing of a class may be turned away."""
     classes = (replace(c, shed_usd_per_request=None) if c.name == name else c for c in problem.classes)
     return replace(problem, classes=tuple(classes))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from decimal import Decimal
 
 from hypothesis import HealthCheck, assume, given, settings
 
@@ -28,6 +29,12 @@ def test_where_a_class_cannot_go_no_fleet_is_left() -> None:
     *_, last = class_cost(case(small()), "code")
     assert last.text == "All of code on cheap would leave no fleet at all."
     assert last.after is None
+
+
+def test_all_of_a_class_is_served_elsewhere_even_where_some_of_it_may_be_shed() -> None:
+    classes = (replace(c, shed_usd_per_request=Decimal("0.01")) for c in small().classes)
+    *_, last = class_cost(case(small(classes=tuple(classes))), "code")
+    assert last.text == "All of code on cheap would leave no fleet at all."
 
 
 def test_a_class_without_demand_goes_nowhere() -> None:

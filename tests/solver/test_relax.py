@@ -15,7 +15,7 @@ from hetops.solver.relax import infeasible_error, relaxations
 from hetops.solver.relaxation import Relaxation, RelaxationKind
 from hetops.solver.solution import Infeasible, Solution
 from hetops.solver.solve import solve
-from tests.solver.problems import column, offer, small, tiny
+from tests.solver.problems import column, demands, offer, small, tiny
 
 
 def by_kind(problem: Problem) -> dict[RelaxationKind, Relaxation]:
@@ -165,3 +165,15 @@ def test_a_maximum_of_nothing_is_infeasible_too() -> None:
     found = relaxations(problem)
     assert [r.text for r in found] == ["raise the budget from 0.5 to 1 usd_per_hour"]
     assert "single node of use" in infeasible_error(problem, outcome, found).message
+
+
+def test_the_headroom_that_would_do_counts_on_what_may_be_shed() -> None:
+    """Of 2 requests a second 1.6 are served with a fifth left free, and 0.2 may be shed: a tenth may stay free."""
+    problem = small(offers=(offer("cheap", "1", 1), offer("fast", "4", 0)), headroom=0.2)
+    shed = {"shed_usd_per_request": Decimal(1), "max_shed_share": 0.1}
+    classes = (replace(c, **shed) for c in demands(chat=2.0))  # type: ignore[arg-type]
+    columns = (column("cheap", chat=2.0), column("fast", chat=2.0))
+    told = by_kind(replace(problem, classes=tuple(classes), columns=columns))
+    headroom, demand = told[RelaxationKind.HEADROOM], told[RelaxationKind.DEMAND]
+    assert (headroom.needed, headroom.smallest) == (Decimal("0.100"), True)
+    assert (demand.needed, demand.smallest) == (Decimal("0.800"), False)
