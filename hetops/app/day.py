@@ -19,7 +19,7 @@ from hetops.app.plan import (
     unsealed,
 )
 from hetops.app.pose import Posed, pose
-from hetops.app.shedding import shed_of
+from hetops.app.shedding import shed_in_words, shed_of
 from hetops.app.term_costs import cost_of, least_cost, term_costs
 from hetops.app.terms import share_rules
 from hetops.app.what_if import Compared, answer_under, with_the_free
@@ -228,8 +228,9 @@ def _certificate(posed: Posed, found: Solution) -> DayCertificate:
 
 
 def _warnings(posed: Posed, found: Solution, plans: tuple[Plan, ...]) -> Iterator[str]:
-    for plan in plans:
-        yield from plan.warnings
+    for stretch, plan in zip(posed.problem.stretches, plans, strict=True):
+        shed = set(shed_in_words(plan.shed))
+        yield from (f"{stretch.name}: {told}" if told in shed else told for told in plan.warnings)
     if not found.within_gap:
         wanted = posed.candidates.spec.policy.gap
         yield f"the search ended at a gap of {found.gap:.2%}, policy.gap asks for {wanted:.2%}"

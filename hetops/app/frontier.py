@@ -16,7 +16,7 @@ from hetops.app.pose import Posed, pose
 from hetops.errors import InfeasibleError, TimeoutExpiredError, UsageError
 from hetops.reports.frontier import Axis, Frontier, FrontierPoint
 from hetops.solver.problem import Mode, Problem
-from hetops.solver.solution import Infeasible, Solution, nodes_of
+from hetops.solver.solution import Infeasible, Solution, nodes_of, usd_of_shed
 from hetops.solver.solve import DEFAULT_LIMIT_SECONDS, Effort, solve
 
 TARGET_FACTORS = (0.5, 0.75, 1.0, 1.5, 2.0, 4.0)
@@ -143,6 +143,7 @@ def _with_fleet(point: FrontierPoint, found: Solution, posed: Posed) -> Frontier
         nodes=nodes,
         services=tuple(sorted({s.offer for s in found.shares if not s.configuration})),
         gap=found.gap,
+        shed_usd_per_hour=usd_of_shed(found.shed),
     )
 
 
@@ -163,6 +164,7 @@ def _no_worse_than(harder: Iterable[FrontierPoint], own: FrontierPoint) -> Front
                 usd_per_hour=point.usd_per_hour,
                 requests_per_second=point.requests_per_second,
                 nodes=point.nodes,
+                shed_usd_per_hour=point.shed_usd_per_hour,
                 services=point.services,
                 gap=point.gap,
                 reason="",

@@ -85,7 +85,10 @@ def trace_of(loaded: LoadedSpec) -> Trace:
     """
     if loaded.spec.workload.classes:
         raise HetopsError(
-            f"{loaded.path} states its classes: there is no trace", hint="set workload.trace to a trace file"
+            f"{loaded.path} states its classes: there is no trace",
+            hint="set workload.trace to a trace file"
+            if len(loaded.spec.served) == 1
+            else "no trace says which of several models a request asks for; `hetops simulate` draws requests from the classes",
         )
     return _trace(loaded)
 

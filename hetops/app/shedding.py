@@ -40,7 +40,7 @@ def shed_of(problem: Problem, shed: Iterable[SolvedShed]) -> tuple[Shed, ...]:
     )
 
 
-def shed_in_words(shed: Iterable[SolvedShed]) -> Iterator[str]:
+def shed_in_words(shed: Iterable[SolvedShed | Shed]) -> Iterator[str]:
     """What becomes of it."""
     for one in shed:
         rate = one.requests_per_second / one.share * (1 - one.share) * SECONDS_PER_MINUTE

@@ -10,19 +10,24 @@ from hetops.app.pose import Posed
 from hetops.domain.policy import TermCost
 from hetops.errors import TimeoutExpiredError
 from hetops.solver.problem import Problem
-from hetops.solver.solution import Solution
+from hetops.solver.solution import Infeasible, Solution
 from hetops.solver.solve import Effort, solve
 
 
 def term_costs(posed: Posed, solution: Solution, *, limit_seconds: float) -> tuple[TermCost, ...]:
     """One for each kind of rule that the question has; each is searched for `limit_seconds` at most."""
     return tuple(
-        TermCost(
-            text=text,
-            usd_per_hour=solution.counted_usd_per_hour,
-            usd_per_hour_without=cost_of(problem, limit_seconds),
-        )
+        _held_against(text, _outcome(problem, limit_seconds), solution)
         for text, problem in _without(posed.problem, posed)
+    )
+
+
+def _held_against(text: str, without: Solution | Infeasible | None, solution: Solution) -> TermCost:
+    return TermCost(
+        text=text,
+        usd_per_hour=solution.counted_usd_per_hour,
+        usd_per_hour_without=without.counted_usd_per_hour if isinstance(without, Solution) else None,
+        needed=isinstance(without, Infeasible),
     )
 
 
@@ -75,19 +80,19 @@ def _unreserved(problem: Problem) -> Problem:
 def cost_of(problem: Problem, limit_seconds: float) -> Decimal | None:
     """What the cheapest fleet for a question costs, what shedding counts for included, as found in time; None where none was,
     or there is none."""
-    found = _found(problem, limit_seconds)
-    return found.counted_usd_per_hour if found else None
+    found = _outcome(problem, limit_seconds)
+    return found.counted_usd_per_hour if isinstance(found, Solution) else None
 
 
 def least_cost(problem: Problem, limit_seconds: float) -> Decimal | None:
     """As `cost_of`; None too where the search ended before it had proven as much as is asked for."""
-    found = _found(problem, limit_seconds)
-    return found.counted_usd_per_hour if found and found.within_gap else None
+    found = _outcome(problem, limit_seconds)
+    return found.counted_usd_per_hour if isinstance(found, Solution) and found.within_gap else None
 
 
-def _found(problem: Problem, limit_seconds: float) -> Solution | None:
+def _outcome(problem: Problem, limit_seconds: float) -> Solution | Infeasible | None:
+    """None where neither was known in time."""
     try:
-        outcome = solve(problem, effort=Effort(limit_seconds=limit_seconds))
+        return solve(problem, effort=Effort(limit_seconds=limit_seconds))
     except TimeoutExpiredError:
         return None
-    return outcome if isinstance(outcome, Solution) else None

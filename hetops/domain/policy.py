@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+from hetops.domain.added import ADDED
 from hetops.domain.offer import Offer, Trait
 
 
@@ -104,4 +105,6 @@ class TermCost:
     text: str
     usd_per_hour: Decimal
     usd_per_hour_without: Decimal | None
-    """None where nothing was found in time."""
+    """None where nothing was found in time, or where there is nothing to find."""
+    needed: bool = field(default=False, metadata=ADDED)
+    """Without it there is no fleet at all."""

@@ -13,6 +13,7 @@ from html import escape
 from typing import Any, ClassVar
 
 from hetops.domain import codec
+from hetops.domain.added import ADDED
 from hetops.reports import quantities as q
 
 _WIDTH, _HEIGHT, _MARGIN = 720, 420, 64
@@ -41,6 +42,8 @@ class FrontierPoint:
     requests_per_second: float | None = None
     nodes: Mapping[str, int] = field(default_factory=dict)
     """Nodes by GPU type and GPUs a node, `L40S:2`."""
+    shed_usd_per_hour: Decimal = field(default=Decimal(0), metadata=ADDED)
+    """Of the cost, what requests count for that are turned away. Nobody is paid it."""
     services: tuple[str, ...] = ()
     """Those that are paid by the token and get a share."""
     gap: float = 0.0
@@ -104,9 +107,7 @@ def as_text(told: Frontier) -> str:
                 else (
                     f"{q.usd(point.usd_per_hour)} /h",
                     f"{q.rate(point.requests_per_second or 0.0)}",
-                    " + ".join(
-                        (*(f"{n} x {gpu}" for gpu, n in sorted(point.nodes.items())), *point.services)
-                    ),
+                    _fleet(point),
                 )
             ),
         )
@@ -123,6 +124,12 @@ def as_text(told: Frontier) -> str:
     return f"{title}\n\n{q.table(headers, rows, right=(0, 1, 2, 3))}\n"
 
 
+def _fleet(point: FrontierPoint) -> str:
+    rented = (f"{n} x {gpu}" for gpu, n in sorted(point.nodes.items()))
+    shed = f", {q.usd(point.shed_usd_per_hour)} /h of it for what is turned away"
+    return " + ".join((*rented, *point.services)) + shed * bool(point.shed_usd_per_hour)
+
+
 def as_csv(told: Frontier) -> str:
     """A line a point, in the units of the names."""
     out = io.StringIO()
@@ -133,6 +140,7 @@ def as_csv(told: Frontier) -> str:
         "usd_per_hour",
         "requests_per_second",
         "gap",
+        "shed_usd_per_hour",
         "nodes",
         "services",
         "reason",

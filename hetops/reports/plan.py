@@ -57,7 +57,9 @@ def fleet(plan: Plan) -> str:
         )
     headers = ("pool", "nodes", "offer", "replicas", "configuration", "$/hour", "requests", "sustains (80 %)")
     total = f"Total {q.usd_both(plan.usd_per_hour)} (730 h)"
-    return "\n".join((q.table(headers, rows, right=(1, 5, 6)), total, *shed(plan.shed)))
+    counted = f"With that it counts for {q.usd(plan.counted_usd_per_hour)} /h, which fleets are compared by"
+    shedding = (*shed(plan.shed), counted) if plan.shed else ()
+    return "\n".join((q.table(headers, rows, right=(1, 5, 6)), total, *shedding))
 
 
 def shed(told: Iterable[Shed]) -> Iterator[str]:

@@ -130,6 +130,8 @@ def _counted(terms: Migration) -> str:
 def cost(term: TermCost) -> str:
     """`Bearing X costs $1.20 /h: $5.63 with it, $4.43 without it`."""
     text = f"{term.text[:1].upper()}{term.text[1:]}"
+    if term.needed:
+        return f"{text}: without it there is no fleet"
     if term.usd_per_hour_without is None:
         return f"{text}: what it costs is not known, nothing was found without it"
     more = term.usd_per_hour - term.usd_per_hour_without

@@ -14,7 +14,7 @@ from hetops.solver.certify import TOLERANCE, certify, relative_gap
 from hetops.solver.exact import Front, without
 from hetops.solver.matrix import INFINITY
 from hetops.solver.problem import Mode, Problem
-from hetops.solver.solution import Infeasible, Solution
+from hetops.solver.solution import Infeasible, Solution, usd_of_shed
 from hetops.solver.solve import TIDY_SECONDS, Effort
 
 LEAST_SECONDS = 1.0
@@ -123,6 +123,8 @@ def _alternative(description: str, answer: Solution | Infeasible | None, best: S
     words = description if answer.within_gap else f"{description} (best found in time)"
     if answer.mode is Mode.MAX_THROUGHPUT:
         words += f", {answer.requests_per_second:.4g} requests per second"
+    if answer.shed:
+        words += f", ${usd_of_shed(answer.shed):.2f} of it for what is turned away"
     dearer = _dearness_of(answer) / _dearness_of(best)
     return Alternative(
         description=words, usd_per_hour=answer.counted_usd_per_hour, difference_share=dearer - 1

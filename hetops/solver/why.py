@@ -122,6 +122,13 @@ def _fleet(case: Case) -> Iterator[Statement]:
     changes, told = solution.changes_usd_per_hour, ""
     if changes:
         told = f", {dollars(changes)} per hour of it for {'starts' if case.problem.periods else 'changes'}"
+    if solution.shed:
+        paid, reached = dollars(solution.usd_per_hour), f"{reached} with what is turned away"
+        verb, least = (
+            f"costs {paid} per hour{told and f'{told},'} and counts for",
+            "none counts for less than",
+        )
+        told = ""
     yield case.told(Topic.FLEET, f"The fleet {verb} {reached}{told}; {least} {bound}.")
     for pool in solution.pools:
         yield case.told(Topic.FLEET, _pool(case, pool), pool.offer)

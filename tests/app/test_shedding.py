@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from hetops.app.frontier import FrontierAsked, frontier
 from hetops.app.plan import make_plan
 from hetops.app.simulate import SimulationAsked, simulate
 from hetops.domain import codec
@@ -65,6 +66,21 @@ def test_the_plan_says_what_is_turned_away_what_becomes_of_it_and_what_serving_i
     assert any("answers all others 429 with Retry-After" in w for w in plan.warnings)
     (cost,) = (c for c in plan.term_costs if c.text == "turning requests away")
     assert (cost.usd_per_hour, cost.usd_per_hour_without) == (plan.counted_usd_per_hour, free.usd_per_hour)
+
+
+def test_where_money_pays_for_no_more_there_is_no_fleet_without_it(tmp_path: Path, free: Plan) -> None:
+    asked = specs.asked(
+        tmp_path,
+        shedding(specs.LISTED, "shed_usd_per_request = 0.01"),
+        f"budget.usd_per_hour={free.usd_per_hour * Decimal('0.97'):.2f}",
+    )
+    poor = make_plan(asked)
+    text = as_text(poor)
+    assert "Turning requests away: without it there is no fleet" in text
+    assert f"With that it counts for ${poor.counted_usd_per_hour:.2f} /h" in text
+    (point,) = frontier(FrontierAsked(spec=asked, target_factors=(1.0,)), lambda _: None).points
+    assert point.usd_per_hour == poor.counted_usd_per_hour
+    assert point.shed_usd_per_hour == usd_of_shed(poor.shed) > 0
 
 
 @pytest.mark.parametrize(
@@ -132,6 +148,8 @@ def test_each_period_of_a_day_turns_away_its_own_and_work_that_waits_what_arrive
     assert day.periods[0].plan.shed
     assert day.certificate.objective == pytest.approx(float(day.usd_per_hour + day.shed_usd_per_hour))
     assert "What is turned away counts for" in day_report.as_text(day)
+    first = day.periods[0].name
+    assert any(w.startswith(f"{first}: ") and "short is turned away" in w for w in day.warnings)
     assert changed(day, share=0.1) & {"shedding", "deadlines"}
     late = WAITING.replace('priority = "batch"', 'priority = "batch"\nshed_usd_per_request = 0.00001', 1)
     waiting = planned(tmp_path, text=late)

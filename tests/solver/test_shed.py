@@ -75,6 +75,12 @@ def test_a_budget_pays_for_no_request_that_is_shed() -> None:
     assert solution.counted_usd_per_hour == Decimal("724.00")
 
 
+def test_what_is_paid_is_told_apart_from_what_nobody_is_paid() -> None:
+    told = why(case(shedding(NODES)))[0].text
+    begin = "The fleet costs $4.00 per hour and counts for $4.72 per hour with what is turned away"
+    assert told == f"{begin}; none counts for less than $4.72 per hour."
+
+
 def test_at_the_largest_rate_the_mix_is_served_as_it_is() -> None:
     most = replace(shedding(NODES), mode=Mode.MAX_THROUGHPUT, budget_usd_per_hour=Decimal(4))
     solution = solved(most)
@@ -224,7 +230,8 @@ def test_why_says_what_is_shed_and_what_it_would_cost_to_serve_it() -> None:
 def test_alternatives_and_prices_count_what_shedding_costs() -> None:
     problem = shedding(one(offer("o", "2", 2), offer("dear", "3", 2), chat=2.2))
     weighed = weigh(problem, solved(problem))
-    (without,) = [a for a in weighed.alternatives if a.description == "without o"]
+    (without,) = [a for a in weighed.alternatives if a.description.startswith("without o")]
+    assert without.description == "without o, $0.72 of it for what is turned away"
     assert without.usd_per_hour == Decimal("6.72")
     slow = replace(problem, columns=(problem.columns[0], column("dear", chat=0.2)))
     (told,) = breakeven(case(slow), (of_offer(slow.offer("dear")),))
