@@ -175,7 +175,7 @@ def _class_row(c: WorkloadClass, forecast: ClassForecast | None, plan: Plan) -> 
         bound(target.ttft_seconds),
         f"p{target.tpot_percentile:g} {tpot}",
         bound(target.tpot_seconds),
-        to,
+        to or "nowhere",
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 
 from hetops.solver.exact import Found
-from hetops.solver.explanation import Statement, Topic, dollars
+from hetops.solver.explanation import Statement, Topic, capital, dollars, part
 from hetops.solver.problem import Column, Mode, Problem
 from hetops.solver.solution import SolvedShare
 from hetops.solver.why import Case, serving_all
@@ -21,8 +21,8 @@ def class_cost(case: Case, name: str) -> tuple[Statement, ...]:
 def _goes_to(case: Case, name: str) -> Iterator[Statement]:
     shares = sorted((s for s in case.solution.shares if s.workload_class == name), key=lambda s: -s.share)
     for share in shares:
-        part = f"{share.share:.3g} of" if share.share < 1 else "All of"
-        text = f"{part} {name}, {share.requests_per_second:.4g} requests per second, goes to {_at(share)}."
+        rate = f"{share.requests_per_second:.4g} requests per second"
+        text = f"{capital(part(share, case.solution))}, {rate}, goes to {_at(share)}."
         yield case.told(Topic.CLASS, text, share.offer)
     for one in (s for s in case.solution.shed if s.workload_class == name):
         text = f"{one.share:.3g} of what arrives of {name} is turned away, at {dollars(one.usd_per_hour)} per hour."

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from hetops.domain.plan import Alternative
 from hetops.solver.problem import Mode
-from hetops.solver.solution import Solution
+from hetops.solver.solution import Solution, SolvedShare
 
 
 class Question(StrEnum):
@@ -103,9 +103,29 @@ class Explanation:
     """The best fleet of each GPU type alone, and without each offer and provider in use."""
 
 
+def capital(text: str) -> str:
+    """The beginning of a sentence."""
+    return text[:1].upper() + text[1:]
+
+
 def amount(value: float, unit: Unit) -> str:
     """`$3.722 per hour`, `12.3 requests per second`."""
     return f"{dollars(value)} per hour" if unit is Unit.USD_PER_HOUR else f"{value:.4g} requests per second"
+
+
+def at(solution: Solution, unit: Unit) -> str:
+    """What an answer reaches; what it costs is told apart from what it counts for with requests that are turned away."""
+    reached = amount(solution.objective, unit)
+    if not solution.shed:
+        return reached
+    return f"{dollars(solution.usd_per_hour)} per hour, {reached} with what is turned away"
+
+
+def part(share: SolvedShare, solution: Solution) -> str:
+    """`all of chat`, `0.42 of chat`; of a class of which some is turned away, of what is served."""
+    name = share.workload_class
+    served = "what is served of " * any(one.workload_class == name for one in solution.shed)
+    return f"{f'{share.share:.3g}' if share.share < 1 else 'all'} of {served}{name}"
 
 
 def dollars(value: float | Decimal) -> str:

@@ -11,7 +11,7 @@ from decimal import Decimal
 from functools import partial
 
 from hetops.solver.exact import Change, Found, Front, best, better, found, look
-from hetops.solver.explanation import Statement, Topic, Unit, amount, dollars, effect
+from hetops.solver.explanation import Statement, Topic, Unit, amount, dollars, effect, part
 from hetops.solver.limits import met, shut, unlimited
 from hetops.solver.problem import Mode, Problem
 from hetops.solver.relaxation import Loosen
@@ -137,10 +137,7 @@ def _fleet(case: Case) -> Iterator[Statement]:
 def _pool(case: Case, pool: SolvedPool) -> str:
     least = pool.nodes if pool.least_nodes is None else pool.least_nodes
     shares = sorted((s for s in case.solution.shares if s.key == pool.key), key=lambda s: -s.share)
-    serves = ", ".join(
-        f"{s.share:.3g} of {s.workload_class}" if s.share < 1 else f"all of {s.workload_class}"
-        for s in shares
-    )
+    serves = ", ".join(part(s, case.solution) for s in shares)
     column = next(c for c in case.problem.columns if c.key == pool.key)
     one = not pool.also and least == pool.nodes <= column.parts_per_node
     full = pool.utilisation / float(case.problem.usable((column,))[pool.key])

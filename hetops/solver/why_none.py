@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from hetops.solver.exact import Found, look
-from hetops.solver.explanation import Statement, Topic, Unit, amount
+from hetops.solver.explanation import Statement, Topic, Unit, at, capital
 from hetops.solver.limits import Liftable, any_limit
 from hetops.solver.problem import Problem
 from hetops.solver.relax import relaxations
@@ -46,7 +46,7 @@ def why_none(
     each = max(limit_seconds / 16, 1.0)
     now, unit = look(problem, each), Unit.of(problem.mode)
     if now.objective is not None:
-        text = f"There is a fleet, at {amount(now.objective, unit)}: nothing needs to be relaxed."
+        text = f"There is a fleet, at {_at(now, unit)}: nothing needs to be relaxed."
         return (replace(_statement(Topic.FLEET, text, now, unit), before=now.objective),)
     exact = replace(problem, gap=min(problem.gap, PROOF_GAP))
     changes = relaxations(exact, loosen=loosen, limit_seconds=limit_seconds)
@@ -63,11 +63,11 @@ def _nobody_serves(problem: Problem, now: Found, unit: Unit) -> Iterator[Stateme
 
 def _confirmed(problem: Problem, change: Relaxation, loosen: Loosen | None, seconds: float) -> Statement:
     after, unit = look(relaxed(problem, change, loosen), seconds), Unit.of(problem.mode)
-    then = "not confirmed in time" if after.objective is None else amount(after.objective, unit)
+    then = _at(after, unit) or "not confirmed in time"
     least = "" if change.smallest else ", maybe less would do"
-    text = f"{change.text[:1].upper()}{change.text[1:]}: then a fleet exists, at {then}{least}."
-    if after.objective is None:
-        text = f"{change.text[:1].upper()}{change.text[1:]}: {then}."
+    text = f"{capital(change.text)}: then a fleet exists, at {then}{least}."
+    if after.solution is None:
+        text = f"{capital(change.text)}: {then}."
     made = _statement(_TOPICS[change.kind], text, after, unit, change.subject)
     return replace(made, exact=made.exact and change.smallest)
 
@@ -89,10 +89,13 @@ def _together(problem: Problem, now: Found, seconds: float) -> Statement:
         text = "No change of limits lets a fleet exist: allow more offers, or ask for less."
         return _statement(Topic.LIMITS, text, after, unit)
     exact = look(without_all(problem, lifted), seconds)
-    text = f"No single change lets a fleet exist. Without {listed(lifted)} together one does, at {{}}."
-    return _statement(
-        Topic.LIMITS, text.format(amount(exact.objective or after.objective, unit)), exact, unit
-    )
+    reached = _at(exact, unit) or _at(after, unit)
+    text = f"No single change lets a fleet exist. Without {listed(lifted)} together one does, at {reached}."
+    return _statement(Topic.LIMITS, text, exact, unit)
+
+
+def _at(answer: Found, unit: Unit) -> str:
+    return at(answer.solution, unit) if answer.solution else ""
 
 
 def _statement(topic: Topic, text: str, after: Found, unit: Unit, subject: str = "") -> Statement:

@@ -5,17 +5,17 @@ Decides in which order reasons are given: it is in, it serves nothing, a limit k
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import partial
 
 from hetops.solver.exact import ROUNDING, Found, best, better, found, unchanged, without
-from hetops.solver.explanation import Statement, Topic, amount, dollars
+from hetops.solver.explanation import Statement, Topic, amount, capital, dollars
 from hetops.solver.limits import Liftable, barring, met
 from hetops.solver.problem import Problem
 from hetops.solver.rules import listed, rules, together, without_all
-from hetops.solver.solution import Solution, SolvedPool
+from hetops.solver.solution import Solution, SolvedPool, nodes_of
 from hetops.solver.why import Case
 
 
@@ -44,7 +44,7 @@ def names(problem: Problem) -> tuple[str, ...]:
 
 def why_not(case: Case, name: str, offers: frozenset[str]) -> tuple[Statement, ...]:
     """What at least one node of the offers costs, and which limit pays; `name` is what they are called together."""
-    rented = _nodes(case.solution, offers)
+    rented = _nodes(case.problem, case.solution, offers)
     if rented:
         return tuple(_already_in(case, name, offers, rented))
     if not _serves(case.problem, offers):
@@ -82,7 +82,7 @@ def _kept_out(case: Case, name: str, offers: frozenset[str], forced: Found) -> I
         if after.objective is not None:
             blamed = True
             begin = f"{one.name} keeps it out: without that a node of {name}"
-            yield case.changed(one.topic, _capital(begin), after, one.subject)
+            yield case.changed(one.topic, capital(begin), after, one.subject)
     if not blamed and forced.exact:
         yield _kept_out_together(case, name, offers, held)
 
@@ -102,11 +102,7 @@ def _kept_out_together(
         return replace(case.changed(Topic.LIMITS, "", after), text=text)
     all_of_them = "both" if len(lifted) == 2 else "all of them"
     begin = f"{listed(lifted)} keep it out together: without {all_of_them} a node of {name}"
-    return case.changed(Topic.LIMITS, _capital(begin), after)
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
+    return case.changed(Topic.LIMITS, capital(begin), after)
 
 
 def _who_pays(case: Case, name: str, offers: frozenset[str], forced: Solution) -> Iterator[Statement]:
@@ -156,7 +152,7 @@ class _Lifted:
             best_of_all = "no fleet is better"
         exact = self.after.exact and self.free.exact
         text = (
-            f"{_capital(limit.name)} is to blame: without that a fleet with a node of {self.name} is at {after}"
+            f"{capital(limit.name)} is to blame: without that a fleet with a node of {self.name} is at {after}"
             f" instead of {amount(self.forced.objective, unit)}, and {best_of_all}{'' if exact else ' (not proven in time)'}."
         )
         told = replace(self.case, solution=self.forced).changed(limit.topic, "", self.after, limit.subject)
@@ -174,9 +170,9 @@ def _held_to(problem: Problem, offers: frozenset[str], fleet: Solution) -> Itera
 
 
 def _its_price(case: Case, name: str, offers: frozenset[str], forced: Solution) -> Statement:
-    own = sum(_usd(case.problem, forced, pool, offers) for pool in forced.pools)
+    own = _usd(case.problem, forced, offers)
     saved = case.solution.counted_usd_per_hour - (forced.counted_usd_per_hour - own)
-    nodes = _nodes(forced, offers)
+    nodes = _nodes(case.problem, forced, offers)
     before, after = (amount(s.objective, case.unit) for s in (case.solution, forced))
     others = f"{dollars(abs(saved))} {'less' if saved > 0 else 'more'}" if saved else "nothing less"
     text = (
@@ -186,15 +182,25 @@ def _its_price(case: Case, name: str, offers: frozenset[str], forced: Solution) 
     return replace(case.told(Topic.PRICE, text, name), before=case.solution.objective, after=forced.objective)
 
 
-def _nodes(solution: Solution, offers: frozenset[str]) -> int:
+def _nodes(problem: Problem, solution: Solution, offers: frozenset[str]) -> int:
     """Nodes of the offers, of whatever pools."""
-    return sum(n for pool in solution.pools for offer, n in pool.rented.items() if offer in offers)
+    return sum(n for offer, n in nodes_of(problem, solution.pools).items() if offer in offers)
 
 
-def _usd(problem: Problem, solution: Solution, pool: SolvedPool, offers: frozenset[str]) -> Decimal:
-    """What of a pool's price is that of the offers; nothing of those that are paid for as a whole."""
-    whole = {rental.offer for rental in solution.rentals}
-    price = {o.id: o.usd_per_hour for o in problem.offers}
-    each = {offer: price[offer] * n for offer, n in pool.rented.items() if offer not in whole}
+def _usd(problem: Problem, solution: Solution, offers: frozenset[str]) -> Decimal:
+    """What the offers' nodes cost; of those that are paid for as a whole, what nobody pays anyway."""
+    prices = {o.id: o.usd_per_hour for o in problem.offers}
+    anyway = {o.id: o.usd_per_hour * o.committed_nodes for o in problem.offers}
+    rented = (r for r in solution.rentals if r.offer in offers)
+    whole = sum((r.usd_per_hour - anyway[r.offer] for r in rented), Decimal(0))
+    apart = {rental.offer for rental in solution.rentals}
+    return sum((_of_pool(pool, offers, prices, apart) for pool in solution.pools), whole)
+
+
+def _of_pool(
+    pool: SolvedPool, offers: frozenset[str], prices: Mapping[str, Decimal], apart: Collection[str]
+) -> Decimal:
+    """What of a pool's price is that of the offers; nothing of those that are paid for apart from it."""
+    each = {offer: prices[offer] * n for offer, n in pool.rented.items() if offer not in apart}
     own = sum((usd for offer, usd in each.items() if offer in offers), Decimal(0))
     return pool.usd_per_hour * own / sum(each.values()) if each else Decimal(0)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 
 from hetops.domain.offer import Trait
-from hetops.solver.explanation import Statement, Topic, dollars
+from hetops.solver.explanation import Statement, Topic, dollars, part
 from hetops.solver.goods import closed
 from hetops.solver.problem import Problem
 from hetops.solver.terms import Service, ShareLimit
@@ -23,7 +23,7 @@ def services_used(case: Case) -> Iterator[Statement]:
         shares = [s for s in case.solution.shares if s.key == (service.id, "")]
         if shares:
             paid = sum(s.usd_per_hour for s in shares)
-            serves = ", ".join(f"{s.share:.3g} of {s.workload_class}" for s in shares)
+            serves = ", ".join(part(s, case.solution) for s in shares)
             text = f"{service.id} serves {serves} by the token for {dollars(paid)} per hour."
             yield case.told(Topic.FLEET, text, service.id)
             after = case.ask(partial(closed, service=service.id))

@@ -14,6 +14,7 @@ from hetops.solver.solution import Infeasible, Solution, nodes_of
 from hetops.solver.solve import solve
 from hetops.solver.terms import Period
 from hetops.solver.why import Case, why
+from hetops.solver.why_not import why_not
 
 SMALL = PricedOffer(id="small", usd_per_hour=Decimal(1), max_nodes=1)
 LARGE = PricedOffer(id="large", usd_per_hour=Decimal(3), max_nodes=2)
@@ -96,6 +97,14 @@ def test_quarters_of_a_node_are_told_as_such() -> None:
         assert any("2/4" in line for line in report.as_text(problem, both).splitlines())
         assert not any("$0.00" in line for line in report.as_text(problem, both).splitlines())
     assert any(text.startswith("In night 1 node for $3.00 per hour serves") for text in told)
+
+
+def test_what_a_node_costs_that_models_share_is_told_as_a_whole() -> None:
+    larger = PricedOffer(id="larger", usd_per_hour=Decimal(5), max_nodes=1)
+    more = tuple(replace(c, offer="larger") for c in QUARTERS)
+    problem = replace(SHARED, offers=(*SHARED.offers, larger), columns=(*SHARED.columns, *more))
+    told = [s.text for s in why_not(Case.of(problem, found(problem)), "larger", frozenset({"larger"}))]
+    assert "1 node of larger for $5.00 per hour and $3.00 less for all else" in told[-1]
 
 
 def test_a_model_is_served_by_no_node_of_another() -> None:

@@ -76,7 +76,8 @@ def test_a_budget_pays_for_no_request_that_is_shed() -> None:
 
 
 def test_what_is_paid_is_told_apart_from_what_nobody_is_paid() -> None:
-    told = why(case(shedding(NODES)))[0].text
+    told, pool, *_ = (s.text for s in why(case(shedding(NODES))))
+    assert "serve all of what is served of chat" in pool
     begin = "The fleet costs $4.00 per hour and counts for $4.72 per hour with what is turned away"
     assert told == f"{begin}; none counts for less than $4.72 per hour."
 
@@ -246,6 +247,9 @@ def test_where_no_fleet_exists_the_share_that_would_have_to_be_shed_is_told() ->
     assert more.text.startswith("let a share of 0.5454")
     assert isinstance(solve(relaxed(few, more)), Solution)
     assert any(s.topic is Topic.SHED for s in why_none(few))
+    (dear, *_) = why_none(replace(shedding(NODES, max_shed_share=0.3), budget_usd_per_hour=Decimal(3)))
+    begin = "Raise the budget from 3 to 4 usd_per_hour: then a fleet exists, at $4.00 per hour, "
+    assert dear.text == f"{begin}$4.72 per hour with what is turned away."
     nothing = {r.kind for r in relaxations(shedding(few, max_shed_share=0.0))}
     assert RelaxationKind.SHED in nothing
 
