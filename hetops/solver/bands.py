@@ -21,12 +21,16 @@ from hetops.domain.offer import Trait
 from hetops.errors import TimeoutExpiredError
 from hetops.solver.certify import relative_gap
 from hetops.solver.frame import deferrable
+from hetops.solver.patience import Patience
 from hetops.solver.problem import Column, Mode, PricedOffer, Problem
 from hetops.solver.solution import Ended, Infeasible, Solution, SolvedLoss
 from hetops.solver.terms import Loss
 
 Search = Callable[[Problem, float], Solution | Infeasible]
 """The answer to a problem within so many seconds of search."""
+
+InParts = Callable[[Problem, float], Mapping[str, int]]
+"""The nodes of each offer that would be rented if parts of nodes could be, rounded up, as far as so many seconds tell."""
 
 _WORDS = ("id", "gpu", "gpu_count", "provider", "zone", "market")
 """Fields of an offer that say nothing of its nodes: only budgets of providers, share limits and losses ask about them."""
@@ -39,6 +43,9 @@ LOOSE_GAP = 0.01
 
 LOOSE_PART = 0.3
 """Of the time that is left: what one of these searches may take of it."""
+
+RIPE_PART = 0.2
+"""Of the time: what may pass before the first search, while offers leave their bands."""
 
 SPARE = 2
 """Offers that leave a band beyond those that are needed, where each may be lost: the next are wanted for the ones that are."""
@@ -182,24 +189,32 @@ def _apart(losses: Iterable[Loss], places: Iterable[str]) -> Iterator[Loss]:
 
 
 def search_in_bands(
-    problem: Problem, search: Search, *, limit_seconds: float, apart: Collection[str] = ()
+    problem: Problem,
+    search: Search,
+    *,
+    limit_seconds: float,
+    apart: Collection[str] = (),
+    in_parts: InParts | None = None,
 ) -> Solution | Infeasible:
     """The answer to `problem`, found by `search` on few offers at a time; errors as those of `search`.
 
-    Offers that a limit of the search names go into `apart`.
+    Offers that a limit of the search names go into `apart`. With `in_parts`, what that rents of a band leaves it first.
 
     Raises:
         TimeoutExpiredError: no fleet was found in time.
     """
-    bands, spent = Bands.of(problem, apart), 0.0
+    bands, patience = Bands.of(problem, apart), Patience.of(limit_seconds)
+    began = patience.left
     if not bands.waiting:
         return search(problem, limit_seconds)
     gap = max(problem.gap, LOOSE_GAP) if problem.periods or problem.losses else problem.gap
+    if in_parts is not None:
+        bands = _ripe(bands, in_parts, patience, limit_seconds * (1 - RIPE_PART))
     while True:
-        left, loose = limit_seconds * (1 - LAST_PART) - spent, gap > problem.gap
+        left, loose = patience.left - limit_seconds * LAST_PART, gap > problem.gap
         seconds = left * LOOSE_PART if loose else left
         found = search(replace(bands.searched, gap=gap), max(seconds, _LAST_SECONDS))
-        spent += found.solve_seconds
+        spent = began - patience.left
         if isinstance(found, Infeasible):
             return replace(found, problem_digest=codec.digest(problem), solve_seconds=spent)
         finer = bands.finer(found)
@@ -209,11 +224,19 @@ def search_in_bands(
         if finer == bands and (late or found.gap <= problem.gap or not loose):
             return _restated(bands, found, spent)
         if late:
-            real = search(finer.without_bands, max(_LAST_SECONDS, limit_seconds - spent))
+            real = search(finer.without_bands, max(_LAST_SECONDS, patience.left))
             if isinstance(real, Infeasible):
                 raise too_late(limit_seconds)
-            return _bounded(_restated(finer, real, spent + real.solve_seconds), found)
+            return _bounded(_restated(finer, real, began - patience.left), found)
         bands, gap = finer, problem.gap if finer == bands else gap
+
+
+def _ripe(bands: Bands, in_parts: InParts, patience: Patience, least: float) -> Bands:
+    """With as many offers out of each band as are rented where parts of nodes can be, while more than the least time is left."""
+    finer = bands.finer_by(in_parts(bands.searched, patience.left))
+    while finer != bands and patience.left > least:
+        bands, finer = finer, finer.finer_by(in_parts(finer.searched, patience.left))
+    return finer
 
 
 def too_late(limit_seconds: float) -> TimeoutExpiredError:

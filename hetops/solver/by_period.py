@@ -69,6 +69,12 @@ WORTH_COUNTING = 0.2
 PART_OF_TIME = 0.2
 """Of the time that is left: what one search among the fleets of all windows may take."""
 
+FEW_PART = 0.5
+"""And what the first search may take among the columns that the relaxation uses, where other ties than starts are there."""
+
+ROUNDS_PART = 0.5
+"""And what rounds may take then: the rest is for the model as a whole, whose cuts prove more than prices of such ties."""
+
 PART_OF_GAP = 0.2
 """Each window is searched to this part of the gap wanted of all."""
 
@@ -136,12 +142,15 @@ def search(
     began, rounds = time.monotonic(), _Rounds(formulation=formulation, gap=gap, patience=patience)
     if relaxed.answer.status is Status.INFEASIBLE:
         return _no_answer(Status.INFEASIBLE), known
-    reached = rounds.begun(relaxed, known)
+    if isinstance(known, _Went) and known.formulation is formulation:
+        reached: _Reached | Answer = replace(known.reached, near=0)
+    else:
+        reached = rounds.begun(relaxed, known)
     if isinstance(reached, Answer):
         return rounds.at_once(relaxed) if reached.status is Status.NOTHING_FOUND else reached, known
     status = None
     try:
-        for better in rounds.better(reached):
+        for better in rounds.before_whole(reached).better(reached):
             reached = better
         reached = rounds.whole(reached)
     except KeyboardInterrupt:
@@ -158,7 +167,13 @@ def search(
         seconds=time.monotonic() - began,
     )
     now_known = told(formulation, reached.values, answer.bound, reached.others())
-    return answer, replace(now_known, prices=reached.told_prices(formulation.unit))
+    return answer, _Went(
+        by_period=now_known.by_period,
+        usd_per_hour=now_known.usd_per_hour,
+        prices=reached.told_prices(formulation.unit),
+        formulation=formulation,
+        reached=reached,
+    )
 
 
 def _no_answer(status: Status) -> Answer:
@@ -249,6 +264,14 @@ class _Reached:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Went(Known):
+    """What is known, and how far the search of a formulation has come: one to a smaller gap goes on from there."""
+
+    formulation: Formulation
+    reached: _Reached
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Rounds:
     """What is searched, how near to the optimum to come, and until when."""
 
@@ -304,10 +327,21 @@ class _Rounds:
         """With the best answer among the columns that the relaxation uses, if there is one and it is better."""
         model = self.formulation.model
         few = replace(model, upper=np.where(model.integer & ~used, model.lower, model.upper))
-        seconds = self.patience.left * PART_OF_TIME
+        seconds = self.patience.left * FEW_PART
         seconds = seconds if reached.cost < INFINITY else max(seconds, LEAST_SECONDS)
-        answer = highs.glance(few, gap=self.gap * PART_OF_GAP, limit_seconds=seconds)
+        answer = highs.run(
+            few,
+            gap=self.gap * PART_OF_GAP,
+            limit_seconds=seconds,
+            on_interrupt=OnInterrupt.TAKE_BEST,
+        )
         return self._having(reached, answer)
+
+    def before_whole(self, reached: _Reached) -> _Rounds:
+        """With the time that rounds have before the whole model is searched, which proves more of other ties than starts."""
+        if reached.windows.tied_by_starts_alone:
+            return self
+        return replace(self, patience=Patience.of(self.patience.left * ROUNDS_PART))
 
     def better(self, reached: _Reached) -> Iterator[_Reached]:
         """Ever further, until the gap is reached, or nothing is left to prove, or no time."""

@@ -6,20 +6,17 @@ search finds is a value, the absence of a fleet too.
 
 from __future__ import annotations
 
-import math
-from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 
 from hetops.errors import TimeoutExpiredError
 from hetops.solver.bands import Bands
-from hetops.solver.frame import Frame, running
-from hetops.solver.matrix import Floats
+from hetops.solver.begun import Begun
+from hetops.solver.frame import running
 from hetops.solver.patience import Patience
 from hetops.solver.problem import Mode, PricedOffer, Problem
 from hetops.solver.solution import Infeasible, Solution
-from hetops.solver.solve import PROOF_GAP, Begun, Effort, InLine, formulated, solve, unservable_classes
-from hetops.solver.start import relax
+from hetops.solver.solve import PROOF_GAP, Effort, InLine, solve, unservable_classes
 
 ROUNDING = 2 * PROOF_GAP
 """Relative difference of two objectives below which neither fleet is shown to be better."""
@@ -135,7 +132,7 @@ class Front:
             if problem is None:
                 return Infeasible()
             begun = _begun(problem, must_rent, patience)
-            ripe = bands.finer_by(_rented_in_parts(begun))
+            ripe = bands.finer_by(begun.rented if begun else {})
             if ripe != bands and patience.left > 0:
                 bands = ripe
                 continue
@@ -151,29 +148,7 @@ class Front:
 
 def _begun(problem: Problem, must_rent: Collection[str], patience: Patience) -> Begun | None:
     """The model and its relaxation; None where nothing can serve."""
-    formulation = None if unservable_classes(problem) else formulated(problem, must_rent)
-    if formulation is None:
-        return None
-    return Begun(problem=problem, formulation=formulation, relaxed=relax(formulation, patience))
-
-
-def _rented_in_parts(begun: Begun | None) -> Counter[str]:
-    """Nodes of each offer that would be rented if parts of nodes could be, rounded up: a search would find the same, and later."""
-    if begun is None or not begun.relaxed.answer.found:
-        return Counter()
-    return rented(begun.formulation.frame, begun.relaxed.answer.values)
-
-
-def rented(frame: Frame, values: Floats) -> Counter[str]:
-    """Nodes of each offer in the stretch with most of them, parts of a node rounded up."""
-    nodes: Counter[str] = Counter()
-    for t in range(len(frame.stretches)):
-        parts: defaultdict[str, float] = defaultdict(float)
-        for j, takes in enumerate(frame.takes):
-            for offer, each in takes:
-                parts[offer.id] += float(values[frame.nodes(t, j)]) * float(each)
-        nodes |= Counter({offer: math.ceil(part - ROUNDING) for offer, part in parts.items()})
-    return nodes
+    return None if unservable_classes(problem) else Begun.of(problem, must_rent, patience)
 
 
 def unchanged(problem: Problem) -> Problem:

@@ -11,7 +11,8 @@ from dataclasses import replace
 from hetops.errors import InfeasibleError
 from hetops.solver import highs, lift, start, trials
 from hetops.solver.bands import Bands
-from hetops.solver.exact import Front, rented
+from hetops.solver.begun import rented
+from hetops.solver.exact import Front
 from hetops.solver.formulate import Formulation, Limit, LimitKind, at_rate, formulate
 from hetops.solver.frame import OF_WHAT_IS_SERVED
 from hetops.solver.highs import Answer

@@ -67,8 +67,18 @@ def settle(formulation: Formulation, values: Floats) -> Settled:
     Raises:
         HetopsError: with its whole numbers the answer is none after all.
     """
-    frame = formulation.frame
-    final = _evened(formulation, np.round(values[: frame.integers]))
+    whole = np.round(values[: formulation.frame.integers])
+    return _settled(formulation.frame, _evened(formulation, whole, _best(formulation, whole)))
+
+
+def settle_as_found(formulation: Formulation, values: Floats) -> Settled:
+    """As `settle`, with shares as even as it happens: for an answer that is only looked at and searched on from."""
+    whole = np.round(values[: formulation.frame.integers])
+    return _settled(formulation.frame, _best(formulation, whole).values)
+
+
+def _settled(frame: Frame, final: Floats) -> Settled:
+    """The parts of a solution with these values of all variables."""
     scale = 1.0 if frame.scale_index is None else float(final[frame.scale_index])
     arrive = [_not_shed(frame, final, scale, t) for t in range(len(frame.stretches))]
     waits = tuple(_waits(frame, final))
@@ -92,17 +102,21 @@ def settle(formulation: Formulation, values: Floats) -> Settled:
     )
 
 
-def _evened(formulation: Formulation, whole: Floats) -> Floats:
-    """All variables, with the whole numbers fixed: first as cheap or as fast as can be, then as even as that allows."""
-    fixed = with_whole(formulation.model, whole)
-    best = highs.run(fixed, on_interrupt=OnInterrupt.FINISH)
+def _best(formulation: Formulation, whole: Floats) -> highs.Answer:
+    """As cheap or as fast as can be with these whole numbers."""
+    best = highs.run(with_whole(formulation.model, whole), on_interrupt=OnInterrupt.FINISH)
     if not best.found:
         raise HetopsError("the chosen fleet does not serve the demand", hint="report this problem file")
+    return best
+
+
+def _evened(formulation: Formulation, whole: Floats, best: highs.Answer) -> Floats:
+    """All variables, with the whole numbers fixed: as even as the best allows."""
     kept = _kept(formulation, whole, best.objective)
     values, frame = best.values, formulation.frame
     pools = np.flatnonzero(whole[: frame.sizes[Block.NODES]])
     settled: dict[int, float] = {}
-    dearer = list(_dearer(formulation.frame, fixed, best))
+    dearer = list(_dearer(frame, with_whole(formulation.model, whole), best))
     shed = frame.first[Block.SHED] + np.arange(len(frame.sheds))  # emptier pools are no reason to shed more
     for _ in pools if frame.size <= MOST_LEVELLED else pools[:1]:
         model = _level_model(formulation, whole, kept, settled)

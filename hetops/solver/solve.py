@@ -9,21 +9,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from hetops.domain import codec
 from hetops.errors import HetopsError
 from hetops.solver import by_period, crowd, highs, losses, start
 from hetops.solver.bands import search_in_bands, too_late
+from hetops.solver.begun import Begun, formulated, renting
 from hetops.solver.certify import certify
 from hetops.solver.cheapest import cheapest
 from hetops.solver.formulate import Formulation, formulate
 from hetops.solver.highs import OnInterrupt
 from hetops.solver.known import Known
-from hetops.solver.matrix import INFINITY, Row
+from hetops.solver.matrix import INFINITY, Floats
 from hetops.solver.merge import Means, search_merged
 from hetops.solver.overall import overall
 from hetops.solver.patience import Patience, stoppable
@@ -31,9 +32,9 @@ from hetops.solver.plain import read_plain
 from hetops.solver.problem import Mode, Problem
 from hetops.solver.proof import Proven, certified_bound, scarcity_prices
 from hetops.solver.prune import able
-from hetops.solver.settle import settle
+from hetops.solver.settle import Settled, settle, settle_as_found
 from hetops.solver.solution import Ended, Infeasible, Solution, usd_of_shed
-from hetops.solver.start import Relaxed, Searched
+from hetops.solver.start import Searched
 from hetops.solver.tidy import tidied
 
 DEFAULT_LIMIT_SECONDS = 30.0
@@ -69,15 +70,6 @@ class Effort:
     in_line: InLine = InLine.AS_FEW
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Begun:
-    """A problem's model and its relaxation, where whoever asks has needed them already."""
-
-    problem: Problem
-    formulation: Formulation
-    relaxed: Relaxed
-
-
 def solve(
     problem: Problem,
     *,
@@ -99,18 +91,22 @@ def solve(
     """
     effort = effort or Effort(limit_seconds=limit_seconds)
 
-    known = Known()
+    past = _Past(gap=problem.gap, begun=begun)
 
     def search_few(part: Problem, seconds: float) -> Solution | Infeasible:
-        nonlocal known
-        own = begun if begun and begun.problem is part else None
-        found, known = _solve(part, replace(effort, limit_seconds=seconds), must_rent, known, own)
+        nonlocal past
+        found, past = _solve(part, replace(effort, limit_seconds=seconds), must_rent, past)
         return found
+
+    def in_parts(part: Problem, seconds: float) -> Mapping[str, int]:
+        nonlocal past
+        past = past.of(part, must_rent, Patience.of(seconds))
+        return past.begun.rented if past.begun else {}
 
     means = Means(
         search=search_few,
         prices=scarcity_prices,
-        nodes=lambda part: _renting(crowd.nodes_of(part), must_rent),
+        nodes=lambda part: renting(crowd.nodes_of(part), must_rent),
     )
 
     def search(part: Problem, seconds: float) -> Solution | Infeasible:
@@ -119,7 +115,13 @@ def solve(
 
     with stoppable() if effort.on_interrupt is OnInterrupt.TAKE_BEST else nullcontext():
         if effort.in_line is InLine.AS_FEW:
-            outcome = search_in_bands(problem, search, limit_seconds=effort.limit_seconds, apart=must_rent)
+            outcome = search_in_bands(
+                problem,
+                search,
+                limit_seconds=effort.limit_seconds,
+                apart=must_rent,
+                in_parts=in_parts if _ripens(problem) else None,
+            )
         else:
             outcome = search(problem, effort.limit_seconds)
         if isinstance(outcome, Solution):
@@ -127,80 +129,93 @@ def solve(
     return outcome
 
 
+def _ripens(problem: Problem) -> bool:
+    """Whether its relaxation is no dearer than telling offers apart one search after another: that of pools is."""
+    at_cost = problem.mode is Mode.MIN_COST and problem.max_pools is None
+    return at_cost and bool(problem.periods) and not problem.losses
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Past:
+    """What the searches of a problem have begun with and found so far."""
+
+    gap: float
+    """Wanted in the end: another search follows one that is content with more."""
+    begun: Begun | None = None
+    known: Known = field(default_factory=Known)
+
+    def of(self, problem: Problem, must_rent: Collection[str], patience: Patience) -> _Past:
+        """With the problem's own model; with none where nothing can serve."""
+        if self.begun and self.begun.is_of(problem):
+            return self
+        return replace(self, begun=Begun.of(problem, must_rent, patience))
+
+
 def _solve(
-    problem: Problem, effort: Effort, must_rent: Collection[str], known: Known, begun: Begun | None
-) -> tuple[Solution | Infeasible, Known]:
+    problem: Problem, effort: Effort, must_rent: Collection[str], past: _Past
+) -> tuple[Solution | Infeasible, _Past]:
     """As `solve`, for offers that all go into one model, and what is known after it; not checked yet."""
     began, patience = time.monotonic(), Patience.of(effort.limit_seconds)
     digest = codec.digest(problem)
     unservable = unservable_classes(problem)
 
     def form(part: Problem) -> Formulation:
-        return _renting(formulate(part), must_rent) or formulate(part)
+        return renting(formulate(part), must_rent) or formulate(part)
 
-    formulation = begun.formulation if begun else formulated(problem, must_rent)
-    if unservable or formulation is None:
-        return Infeasible(problem_digest=digest, unservable=unservable), known
+    if unservable:
+        return Infeasible(problem_digest=digest, unservable=unservable), past
     asked = replace(problem, gap=min(problem.gap, effort.most_gap))
     if losses.are_many(problem):
-        searched = losses.search(asked, formulation, form, effort.on_interrupt, patience)
+        made = past.begun is not None and past.begun.is_of(problem)
+        base = past.begun.formulation if past.begun and made else formulated(problem, must_rent)
+        if base is None:
+            return Infeasible(problem_digest=digest), past
+        searched = losses.search(asked, base, form, effort.on_interrupt, patience)
     else:
-        relaxed = begun.relaxed if begun else start.relax(formulation, patience)
-        searched, known = _searched(
-            formulation, relaxed, replace(effort, most_gap=asked.gap), patience, known
-        )
+        past = past.of(problem, must_rent, patience)
+        if past.begun is None:
+            return Infeasible(problem_digest=digest), past
+        searched, past = _searched(past, past.begun, replace(effort, most_gap=asked.gap), patience)
     nothing = _serves_nothing(searched.formulation, searched.answer)
     if searched.answer.status is highs.Status.NOTHING_FOUND or (nothing and searched.ended is not Ended.GAP):
         raise too_late(effort.limit_seconds)
     if not searched.answer.found or nothing:
-        return Infeasible(problem_digest=digest, solve_seconds=time.monotonic() - began), known
+        return Infeasible(problem_digest=digest, solve_seconds=time.monotonic() - began), past
     tidy_seconds = 0.0 if must_rent else min(patience.left, effort.tidy_seconds)
-    answer = cheapest(searched.formulation, searched.answer, tidy_seconds)
-    searched = replace(searched, answer=answer)
     solution = (
-        read_plain(asked, digest, searched, tidy_seconds)
-        if problem.plain
-        else read_answer(asked, digest, tidied(searched, tidy_seconds))
+        read_answer(asked, digest, searched, settle_as_found)
+        if problem.gap > past.gap and _goes_on(searched, past.gap)
+        else _finished(asked, digest, searched, tidy_seconds)
     )
-    return replace(solution, solve_seconds=time.monotonic() - began), known
+    return replace(solution, solve_seconds=time.monotonic() - began), past
 
 
-def _searched(
-    formulation: Formulation, relaxed: Relaxed, effort: Effort, patience: Patience, known: Known
-) -> tuple[Searched, Known]:
+def _searched(past: _Past, begun: Begun, effort: Effort, patience: Patience) -> tuple[Searched, _Past]:
     """To the effort's gap: period by period where that can be; else as one model."""
-    gap = effort.most_gap
+    formulation, relaxed, gap = begun.formulation, begun.relaxed, effort.most_gap
     if by_period.separable(formulation):
-        answer, known = by_period.search(formulation, relaxed, known, gap=gap, patience=patience)
+        answer, known = by_period.search(formulation, relaxed, past.known, gap=gap, patience=patience)
+        past = replace(past, known=known)
     else:
         answer = start.search(
             formulation.model, relaxed, gap=gap, patience=patience, on_interrupt=effort.on_interrupt
         )
-    return Searched(formulation=formulation, relaxed=relaxed, answer=answer), known
+    return Searched(formulation=formulation, relaxed=relaxed, answer=answer), past
 
 
-def formulated(problem: Problem, must_rent: Collection[str] = ()) -> Formulation | None:
-    """The model that a search for `problem` begins with; None where it has no place, or none of what must be rented."""
-    return _renting(formulate(losses.untold(problem)), must_rent)
+def _goes_on(searched: Searched, gap: float) -> bool:
+    """Whether a search to this gap can go on from where this one ended, and has to."""
+    answer = searched.answer
+    missing = answer.objective - answer.bound > gap * abs(answer.objective)
+    return missing and by_period.separable(searched.formulation)
 
 
-def _renting(formulation: Formulation, offers: Collection[str]) -> Formulation | None:
-    """The formulation with at least one node of the offers; None where it has no place, or none of them."""
-    if not formulation.frame.places:
-        return None
-    if not offers:
-        return formulation
-    frame = formulation.frame
-    terms = [
-        (frame.nodes(t, j), 1.0)
-        for t in range(len(frame.stretches))
-        for j, column in enumerate(formulation.columns)
-        if not column.offers.isdisjoint(offers)
-    ]
-    if not terms:
-        return None
-    row = Row(subject="rented whatever it costs", terms=terms, lower=1.0)
-    return formulation.with_row(row)
+def _finished(problem: Problem, digest: str, searched: Searched, tidy_seconds: float) -> Solution:
+    """The solution that a search found, tidied and evened out."""
+    searched = replace(searched, answer=cheapest(searched.formulation, searched.answer, tidy_seconds))
+    if problem.plain:
+        return read_plain(problem, digest, searched, tidy_seconds)
+    return read_answer(problem, digest, tidied(searched, tidy_seconds))
 
 
 def unservable_classes(problem: Problem) -> tuple[str, ...]:
@@ -223,11 +238,16 @@ def _serves_nothing(formulation: Formulation, answer: highs.Answer) -> bool:
     return scale is not None and answer.found and bool(answer.values[scale] <= highs.FEASIBILITY_TOLERANCE)
 
 
-def read_answer(problem: Problem, digest: str, searched: Searched) -> Solution:
+def read_answer(
+    problem: Problem,
+    digest: str,
+    searched: Searched,
+    settled_by: Callable[[Formulation, Floats], Settled] = settle,
+) -> Solution:
     """The solution that a search for `problem` found, with its bounds, not checked; for any terms."""
     formulation, answer = searched.formulation, searched.answer
     minimises, sign = problem.mode is Mode.MIN_COST, 1.0 if problem.mode is Mode.MIN_COST else -1.0
-    settled = settle(formulation, answer.values)
+    settled = settled_by(formulation, answer.values)
     whole = overall(problem, settled.periods)
     usd_per_hour = whole.usd_per_hour + settled.changes_usd_per_hour
     objective = float(usd_per_hour + usd_of_shed(whole.shed)) if minimises else settled.requests_per_second

@@ -257,6 +257,26 @@ def test_a_search_that_runs_out_of_time_still_answers_with_real_offers() -> None
     assert (found.ended, found.within_gap) == (Ended.TIME, False)
 
 
+def test_what_parts_of_nodes_rent_of_a_band_leaves_it_before_the_first_search() -> None:
+    problem = like(40)
+    seen: list[Problem] = []
+
+    def in_parts(part: Problem, seconds: float) -> dict[str, int]:
+        assert seconds > 0
+        left = 5
+        return {o.id: min(left - 2 * i, part.max_nodes(o)) for i, o in enumerate(part.offers) if left > 2 * i}
+
+    def search(part: Problem, seconds: float) -> Solution | Infeasible:
+        seen.append(part)
+        return solve(part, limit_seconds=seconds)
+
+    found = search_in_bands(problem, search, limit_seconds=30.0, in_parts=in_parts)
+    assert isinstance(found, Solution)
+    assert found.nodes == {("o000", "tp1"): 2, ("o001", "tp1"): 2, ("o002", "tp1"): 1}
+    (only,) = seen
+    assert [o.id for o in only.offers] == ["o000", "o001", "o002", "o003"]
+
+
 def test_time_that_suffices_for_no_real_fleet_is_told() -> None:
     problem = replace(like(40, step=0.5), budget_usd_per_hour=Decimal(6))
 

@@ -163,10 +163,16 @@ def test_a_day_that_one_period_of_cannot_be_served_has_no_answer() -> None:
     assert none.answer.status is highs.Status.INFEASIBLE
 
 
-def test_what_one_search_told_is_where_the_next_begins() -> None:
-    formulation = formulate(day())
-    first, known = searched(formulation)
-    again, _ = searched(formulation, seconds=0.0, known=known)
+@pytest.mark.parametrize("of_the_same", [True, False])
+@pytest.mark.parametrize("posed", [day, late])
+def test_what_one_search_told_is_where_the_next_begins(
+    posed: Callable[..., Problem], of_the_same: bool
+) -> None:
+    formulation = formulate(posed())
+    first, known = searched(formulation, seconds=2.0)
+    again, _ = searched(
+        formulation if of_the_same else formulate(posed()), gap=1e-4, seconds=0.0, known=known
+    )
     assert again.answer.objective <= first.answer.objective * (1 + 1e-9)
     assert again.answer.bound == pytest.approx(first.answer.bound)
 
