@@ -25,7 +25,13 @@ from hetops.solver.checks.serve import (
     wrong_bounds_of_pools,
     wrong_problem,
 )
-from hetops.solver.checks.supply import broken_quotas, oversold_offers, too_many_pools, wrong_rentals
+from hetops.solver.checks.supply import (
+    broken_quotas,
+    broken_ramps,
+    oversold_offers,
+    too_many_pools,
+    wrong_rentals,
+)
 from hetops.solver.checks.violation import TOLERANCE, Violation
 from hetops.solver.problem import Problem
 from hetops.solver.solution import Solution
@@ -69,6 +75,7 @@ CHECKS_OF_TERMS = (
     "deadlines",
     "mean budget",
     "changes",
+    "ramps",
     "number of changes",
     "handovers",
     "links",
@@ -98,6 +105,7 @@ _RULES: tuple[Check, ...] = (
     late_work,
     broken_mean_budget,
     wrong_changes,
+    broken_ramps,
     too_many_changes,
     broken_handovers,
     overloaded_links,

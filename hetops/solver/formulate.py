@@ -39,6 +39,7 @@ from hetops.solver.rows.supply import (
     commitment_rows,
     pool_rows,
     quota_rows,
+    ramp_rows,
     rental_rows,
     stock_rows,
 )
@@ -67,6 +68,7 @@ CONSTRAINTS: tuple[Constraint, ...] = (
     deferral_rows,
     mean_budget_rows,
     start_rows,
+    ramp_rows,
     migration_rows,
     change_limit_rows,
     handover_rows,

@@ -35,6 +35,8 @@ class LimitKind(StrEnum):
     SHED = "most shed share"
     LOSS = "loss"
     CHANGES = "changes"
+    ADDED_NODES = "added nodes"
+    REMOVED_NODES = "removed nodes"
     SERVICE_REQUESTS = "requests of a service"
     SERVICE_TOKENS = "tokens of a service"
     LINK = "link"
@@ -349,25 +351,30 @@ class _Allowed:
     problem: Problem
     nodes: Mapping[str, int]
     """Of an offer alone, by its id."""
+    ramping: frozenset[str]
+    """Offers whose nodes may change only by so many from one stretch to the next."""
 
     @classmethod
     def of(cls, problem: Problem, minimise: Limit | None) -> _Allowed:
         """All offers of a problem; what has no limit has a stock that is minimised."""
         each = {o.id: min(_most_nodes(problem, o, minimise), default=None) for o in problem.offers}
-        return cls(problem=problem, nodes={id_: most for id_, most in each.items() if most is not None})
+        nodes = {id_: most for id_, most in each.items() if most is not None}
+        return cls(problem=problem, nodes=nodes, ramping=frozenset(o.id for o in problem.ramping))
 
     def caps(
         self, column: Column, takes: Takes, usable: float, peaks: list[dict[str, float]]
     ) -> tuple[int, ...]:
         """By stretch, the most nodes of a column that any limit, or any use, leaves room for.
 
-        Where starts cost something, idle nodes can be worth keeping from one stretch of use to the next.
+        Where starts cost something, idle nodes can be worth keeping from one stretch of use to the next; where no more may
+        be added or removed at once, of whichever column.
         """
         limits = [int(self.nodes[o.id] // nodes) for o, nodes in takes if o.id in self.nodes]
-        if self.problem.mode is not Mode.MIN_COST:
+        ramps = not self.ramping.isdisjoint(o.id for o, _ in takes)
+        if (ramps and limits) or self.problem.mode is not Mode.MIN_COST:
             return (min(limits),) * len(peaks)
         enough = [_enough(column, usable, peak) for peak in peaks]
-        if column.boot_seconds > 0:
+        if ramps or column.boot_seconds > 0:
             enough = [max(enough)] * len(peaks)
         run = running(self.problem).get(column.key, 0)
         return tuple(min((max(use, run), *limits)) for use in enough)

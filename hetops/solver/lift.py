@@ -5,13 +5,13 @@ Decides no value: those come from searches.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 
 from hetops.domain.offer import Trait
 from hetops.solver.frame import Limit, LimitKind
-from hetops.solver.problem import Problem
+from hetops.solver.problem import PricedOffer, Problem
 from hetops.solver.rows.supply import SMALLEST_UNIT
 from hetops.solver.terms import Link, Service, ShareLimit
 
@@ -22,6 +22,7 @@ def limits_of_terms(problem: Problem) -> Iterator[Limit]:
         yield Limit(kind=LimitKind.MEAN_BUDGET)
     if problem.migration is not None and problem.migration.max_changed_nodes is not None:
         yield Limit(kind=LimitKind.CHANGES)
+    yield from _limits_of_ramps(problem)
     for limit in problem.share_limits:
         if limit.at_most < 1:
             yield Limit(kind=LimitKind.SHARE, subject=limit.id)
@@ -40,6 +41,13 @@ def limits_of_terms(problem: Problem) -> Iterator[Limit]:
     yield from _limits_of_services(problem)
     for link in (one for one in problem.links if one.gb_per_second is not None):
         yield Limit(kind=LimitKind.LINK, subject=_name(link))
+
+
+def _limits_of_ramps(problem: Problem) -> Iterator[Limit]:
+    if any(o.max_added_nodes is not None for o in problem.ramping):
+        yield Limit(kind=LimitKind.ADDED_NODES)
+    if any(o.max_removed_nodes is not None for o in problem.ramping):
+        yield Limit(kind=LimitKind.REMOVED_NODES)
 
 
 def _limits_of_services(problem: Problem) -> Iterator[Limit]:
@@ -195,6 +203,26 @@ def _having_changes(problem: Problem, _: str, value: Decimal) -> Problem:
     return replace(problem, migration=migration)
 
 
+def _least(limits: Iterable[int | None]) -> Decimal:
+    """Of what all offers are held to."""
+    return Decimal(min(most for most in limits if most is not None))
+
+
+def _raised(most: int | None, value: Decimal, offer: PricedOffer) -> int | None:
+    """A limit on nodes of an offer, no less than a value, and than a lot."""
+    return most if most is None or most >= value else max(int(value), offer.lot_nodes)
+
+
+def _having_added(problem: Problem, _: str, value: Decimal) -> Problem:
+    offers = (replace(o, max_added_nodes=_raised(o.max_added_nodes, value, o)) for o in problem.offers)
+    return replace(problem, offers=tuple(offers))
+
+
+def _having_removed(problem: Problem, _: str, value: Decimal) -> Problem:
+    offers = (replace(o, max_removed_nodes=_raised(o.max_removed_nodes, value, o)) for o in problem.offers)
+    return replace(problem, offers=tuple(offers))
+
+
 _LEVERS: Mapping[LimitKind, _Lever] = {
     LimitKind.BUDGET: _Lever(
         now=lambda problem, _: problem.budget_usd_per_hour or Decimal(0),
@@ -287,5 +315,15 @@ _LEVERS: Mapping[LimitKind, _Lever] = {
         now=lambda problem, _: Decimal((problem.migration and problem.migration.max_changed_nodes) or 0),
         having=_having_changes,
         advice="let {least} nodes change instead of {now}",
+    ),
+    LimitKind.ADDED_NODES: _Lever(
+        now=lambda problem, _: _least(o.max_added_nodes for o in problem.ramping),
+        having=_having_added,
+        advice="let {least} nodes of an offer be added from one period to the next instead of {now}",
+    ),
+    LimitKind.REMOVED_NODES: _Lever(
+        now=lambda problem, _: _least(o.max_removed_nodes for o in problem.ramping),
+        having=_having_removed,
+        advice="let {least} nodes of an offer be removed from one period to the next instead of {now}",
     ),
 }

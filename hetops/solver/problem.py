@@ -78,11 +78,21 @@ class PricedOffer:
     """Nodes that are paid for already, whatever the answer; only where they are reserved."""
     lot_nodes: int = field(default=1, metadata=ADDED)
     """Nodes are had in multiples of this: a capacity block of 4 is all 4 or none."""
+    max_added_nodes: int | None = field(default=None, metadata=ADDED)
+    """The most that a period may have of it beyond those of the one before; before the first comes the last. None: any."""
+    max_removed_nodes: int | None = field(default=None, metadata=ADDED)
+    """The most that a period may have of it less than the one before."""
 
     @property
     def lost_share(self) -> Fraction:
         """The share of the time in which a node is on its way back: so much of its capacity does not count."""
         return exact(self.interruptions_per_hour) * exact(self.recovery_hours)
+
+    @property
+    def ramps(self) -> bool:
+        """Whether its nodes may change only by so many from period to period; those that are reserved never do."""
+        limited = self.max_added_nodes is not None or self.max_removed_nodes is not None
+        return limited and self.billing is Billing.RUNNING
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -292,6 +302,11 @@ class Problem:
         """Every place that can serve: offers, then services."""
         return (*self.offers, *self.services)
 
+    @property
+    def ramping(self) -> tuple[PricedOffer, ...]:
+        """Offers whose nodes may change only by so many from one period to the next; none where there are no others."""
+        return tuple(o for o in self.offers if o.ramps) if len(self.periods) > 1 else ()
+
     def sheds(self, demand: Demand) -> bool:
         """Whether some of a class may be turned away: at least cost, for the largest rate serves the mix as it is."""
         return self.mode is Mode.MIN_COST and demand.may_be_shed
@@ -404,6 +419,12 @@ def _faults_of_market(offer: PricedOffer) -> Iterator[str]:
         yield f"interrupted {offer.interruptions_per_hour} times an hour for {offer.recovery_hours} h each, it never serves"
     if offer.lot_nodes < 1:
         yield f"lot_nodes {offer.lot_nodes} must be at least 1"
+    for name in ("max_added_nodes", "max_removed_nodes"):
+        most: int | None = getattr(offer, name)
+        if most is not None and most < 0:
+            yield f"{name} {most} must be at least 0, or null for any"
+        elif most and most < offer.lot_nodes:
+            yield f"{name} {most} are less than a lot, lot_nodes {offer.lot_nodes}: at least as many, or 0 for none"
     if offer.committed_nodes < 0 or (offer.committed_nodes and offer.billing is not Billing.RESERVED):
         yield f"committed_nodes {offer.committed_nodes} must be at least 0, and 0 where billing is not reserved"
     elif offer.max_nodes is not None and offer.committed_nodes > offer.max_nodes:

@@ -44,15 +44,18 @@ def undominated(
     Nodes of the loser can be swapped for nodes of the winner one for one: no higher price, no more stock and quota, no less
     capacity, no more pools, no dearer requests, no less quality where a class asks for a mean. Nothing of the kind holds
     between offers, whose limits differ, but where a column stands on several of them; nor between columns of unlike parts,
-    roles or start-up, nor for nodes that run already. Of equals the first stays.
+    roles or start-up, nor for nodes that run already. Of equals the first stays. Of offers whose nodes may change only by so
+    many at once idle ones may be kept: there no column takes less for it than another, and one that serves nothing is of use.
     """
     run = {one.key for one in problem.migration.running} if problem.migration else set()
+    ramping = {offer.id for offer in problem.ramping}
     together = sorted({offer for column in columns if column.also for offer in column.offers})
     by_kind: dict[object, list[tuple[Column, Floats]]] = {}
     for column in columns:
         rates = np.array([column.rate(c.name) for c in classes])
         usd = np.array([float(column.usd_per_request.get(c.name, 0)) for c in classes])
-        if not rates.any() and column.key not in run:
+        idles = not column.offers.isdisjoint(ramping)
+        if not rates.any() and column.key not in run and not idles:
             continue
         spared = _spared(column, together) if not column.offers.isdisjoint(together) else usd[:0]
         kind = (
@@ -63,6 +66,7 @@ def undominated(
             column.kv_format,
             usd.any(),
             column.key if column.key in run else None,
+            tuple((offer, nodes) for offer, nodes in sorted(column.takes.items()) if offer in ramping),
         )
         merits = (rates, _qualities(column, classes), -usd if usd.any() else usd[:0], spared)
         by_kind.setdefault(kind, []).append((column, np.concatenate(merits)))

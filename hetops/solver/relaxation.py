@@ -33,6 +33,8 @@ class RelaxationKind(StrEnum):
     SHED = "most shed share"
     LOSS = "loss"
     CHANGES = "changes"
+    ADDED_NODES = "added nodes"
+    REMOVED_NODES = "removed nodes"
     SERVICE_REQUESTS = "requests of a service"
     SERVICE_TOKENS = "tokens of a service"
     LINK = "link"

@@ -34,6 +34,7 @@ def rules(problem: Problem, offers: Collection[str]) -> Iterator[Rule]:
     yield from _qualities(problem)
     yield from _sheds(problem)
     yield from _changes(problem)
+    yield from _ramps(problem)
     yield from _deadlines(problem)
     for service in problem.services:
         yield from _service(service)
@@ -183,6 +184,36 @@ def _at_no_cost(migration: Migration) -> Migration:
 
 def _migrating(problem: Problem, *, change: Callable[[Migration], Migration]) -> Problem:
     return replace(problem, migration=problem.migration and change(problem.migration))
+
+
+def _ramps(problem: Problem) -> Iterator[Rule]:
+    """Those of all offers at once, apart for nodes added and removed."""
+    for done, limits, change in (
+        ("added", [o.max_added_nodes for o in problem.ramping], _added_freely),
+        ("removed", [o.max_removed_nodes for o in problem.ramping], _removed_freely),
+    ):
+        told = sorted({most for most in limits if most is not None})
+        if told:
+            what = f"nodes of an offer {done} from one period to the next"
+            yield Rule(
+                topic=Topic.CHANGES,
+                subject=f"{done} nodes",
+                name=f"the limit on {what}",
+                freed=f"Any number of {what} instead of at most {' or '.join(map(str, told))}",
+                lifted=partial(_ramping, change=change),
+            )
+
+
+def _added_freely(offer: PricedOffer) -> PricedOffer:
+    return replace(offer, max_added_nodes=None)
+
+
+def _removed_freely(offer: PricedOffer) -> PricedOffer:
+    return replace(offer, max_removed_nodes=None)
+
+
+def _ramping(problem: Problem, *, change: Callable[[PricedOffer], PricedOffer]) -> Problem:
+    return replace(problem, offers=tuple(map(change, problem.offers)))
 
 
 def _deadlines(problem: Problem) -> Iterator[Rule]:

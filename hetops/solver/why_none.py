@@ -29,6 +29,8 @@ _TOPICS = {
     RelaxationKind.SHED: Topic.SHED,
     RelaxationKind.LOSS: Topic.LOSS,
     RelaxationKind.CHANGES: Topic.CHANGES,
+    RelaxationKind.ADDED_NODES: Topic.CHANGES,
+    RelaxationKind.REMOVED_NODES: Topic.CHANGES,
     RelaxationKind.SERVICE_REQUESTS: Topic.SERVICE,
     RelaxationKind.SERVICE_TOKENS: Topic.SERVICE,
     RelaxationKind.LINK: Topic.LINK,

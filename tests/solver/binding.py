@@ -279,6 +279,20 @@ BINDING: dict[str, Binding] = {
         constraint=change.start_rows,
         rule="changes",
     ),
+    # 4 by day; 2 by night instead of 1, or no 2 could be added in the morning.
+    "so many nodes may be added": Binding(
+        problem=replace(one(at(offer("o", "1", 9), max_added_nodes=2), chat=1.0), periods=DAY_AND_NIGHT),
+        objective=3.0,
+        constraint=supply.ramp_rows,
+        rule="ramps",
+    ),
+    # 3 by night: only one goes in the evening.
+    "so many nodes may be removed": Binding(
+        problem=replace(one(at(offer("o", "1", 9), max_removed_nodes=1), chat=1.0), periods=DAY_AND_NIGHT),
+        objective=3.5,
+        constraint=supply.ramp_rows,
+        rule="ramps",
+    ),
     # One reserved for the night and the day, three more by the day.
     "reserved nodes are paid for by night as well": Binding(
         problem=replace(one(offer("o", "1", 9), RESERVED, chat=1.0), periods=DAY_AND_NIGHT),

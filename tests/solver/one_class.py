@@ -82,6 +82,12 @@ def some_problem(random: Random) -> Problem:
         usd, most = Decimal(random.choice(("0.0002", "0.0005", "0.002"))), random.choice((0.1, 0.5, 1.0))
         classes = (replace(c, shed_usd_per_request=usd, max_shed_share=most) for c in problem.classes)
         problem = replace(problem, classes=tuple(classes))
+    if "periods" in terms and random.random() < 0.5:
+        some = (None, 0, 1, 2)
+        ramps = (
+            at(o, max_added_nodes=random.choice(some), max_removed_nodes=random.choice(some)) for o in offers
+        )
+        problem = replace(problem, offers=tuple(ramps))
     return at(problem, **terms)  # type: ignore[arg-type]
 
 
@@ -100,6 +106,8 @@ def _fleets(problem: Problem) -> Iterator[tuple[Counts, ...]]:
 def _cost(problem: Problem, fleet: tuple[Counts, ...]) -> Fraction | None:
     """None where the fleet does not do."""
     total = Fraction(0)
+    if not _ramps(problem, fleet):
+        return None
     for stretch, nodes in zip(problem.stretches, fleet, strict=True):
         bought = _bought_or_shed(problem, nodes, Fraction(stretch.rates["chat"]))
         if bought is None:
@@ -115,6 +123,26 @@ def _cost(problem: Problem, fleet: tuple[Counts, ...]) -> Fraction | None:
             total += Fraction(o.usd_per_hour) * max(nodes[i] for nodes in fleet)
     changes = _migration(problem, fleet[0])
     return None if changes is None else total + _boots(problem, fleet) + changes
+
+
+def _ramps(problem: Problem, fleet: tuple[Counts, ...]) -> bool:
+    """Whether no offer gains or loses more than it may; what is reserved is paid for, and there, at all times."""
+    for i, o in enumerate(problem.offers):
+        counts = [nodes[i] for nodes in fleet]
+        changes = [after - before for before, after in itertools.pairwise((*counts, counts[0]))]
+        if (
+            o.billing is Billing.RUNNING
+            and o.max_added_nodes is not None
+            and max(changes) > o.max_added_nodes
+        ):
+            return False
+        if (
+            o.billing is Billing.RUNNING
+            and o.max_removed_nodes is not None
+            and -min(changes) > o.max_removed_nodes
+        ):
+            return False
+    return True
 
 
 def _capacity(problem: Problem, nodes: Counts) -> dict[str, Fraction]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from pyscipopt import Model, quicksum
 
-from hetops.solver.problem import Column, Demand, Mode, Problem
+from hetops.solver.problem import Column, Demand, Mode, PricedOffer, Problem
 from hetops.solver.terms import Billing, Role, Scenario, Service, ShareLimit, Stretch
 
 Variable = Any
@@ -70,6 +70,8 @@ class SecondModel:
         paid: dict[tuple[int, str], Any] = {}
         for offer in self.problem.offers:
             reserved = offer.billing is Billing.RESERVED
+            parted = any(c.parts_per_node > 1 and _standing(c, offer.id) for c in self.problem.columns)
+            whole = reserved or parted or offer.lot_nodes > 1
             lots = [self._new("I") for _ in (self.stretches[:1] if reserved else self.stretches)]
             for t in range(len(self.stretches)):
                 rented = offer.lot_nodes * lots[0 if reserved else t]
@@ -79,10 +81,21 @@ class SecondModel:
                     if _standing(c, offer.id)
                 ]
                 self._hold(quicksum(used) <= rented)
+                if not whole:  # all that is paid for are the nodes of some pool
+                    self._hold(quicksum(used) >= rented)
                 self._hold(rented <= self.problem.max_nodes(offer))
                 self._hold(rented >= offer.committed_nodes)
                 paid[t, offer.id] = rented
+            self._ramps(offer, [paid[t, offer.id] for t in range(len(self.stretches))])
         return paid
+
+    def _ramps(self, offer: PricedOffer, paid: list[Any]) -> None:
+        """From each stretch to the next, and from the last to the first."""
+        for before, after in zip(paid, (*paid[1:], paid[0]), strict=True):
+            if len(paid) > 1 and offer.max_added_nodes is not None:
+                self._hold(after - before <= offer.max_added_nodes)
+            if len(paid) > 1 and offer.max_removed_nodes is not None:
+                self._hold(before - after <= offer.max_removed_nodes)
 
     # What is served.
 

@@ -40,7 +40,7 @@ def varied(seed: int, *, offers: int = 6, classes: int = 3) -> Problem:
     )
     for change in (_services, _periods, _share_limits, _losses, _parts, _roles, _migration, _limits):
         problem = change(dice, problem)
-    return _sheds(dice, _quality(dice, _fastest(dice, problem)))
+    return _ramps(dice, _sheds(dice, _quality(dice, _fastest(dice, problem))))
 
 
 def mixed(seed: int) -> Problem:
@@ -254,3 +254,15 @@ def _sheds(dice: Random, problem: Problem) -> Problem:
         return replace(c, shed_usd_per_request=usd, max_shed_share=dice.choice((1.0, 0.5, 0.1)))
 
     return replace(problem, classes=tuple(map(some, problem.classes)))
+
+
+def _ramps(dice: Random, problem: Problem) -> Problem:
+    """Offers of which only so many nodes may be added or removed at once; drawn last, so that the rest stays."""
+    if not problem.periods or not _sometimes(dice, 0.5):
+        return problem
+
+    def some(offer: PricedOffer) -> PricedOffer:
+        lots = [None, 0, offer.lot_nodes, 2 * offer.lot_nodes]
+        return replace(offer, max_added_nodes=dice.choice(lots), max_removed_nodes=dice.choice(lots))
+
+    return replace(problem, offers=tuple(map(some, problem.offers)))

@@ -1,4 +1,4 @@
-"""Checks of what is rented: no more than there is, within quotas, paid for as it is used, in no more pools than allowed."""
+"""Checks of what is rented: no more than there is, changing no faster than it may, within quotas, paid for as it is used, in no more pools than allowed."""
 
 from __future__ import annotations
 
@@ -51,6 +51,23 @@ def _paid_as_a_whole(problem: Problem) -> dict[str, PricedOffer]:
     return {
         o.id: o for o in problem.offers if o.billing is Billing.RESERVED or o.lot_nodes > 1 or o.id in parted
     }
+
+
+def broken_ramps(problem: Problem, solution: Solution) -> Iterator[Violation]:
+    """From the last period to the first, and from each to the next, no offer gains or loses more nodes than it may."""
+    each = tuple(moments(problem, solution))
+    rented = [_rented(problem, moment) for moment in each]
+    for moment, before, now in zip(each, (rented[-1], *rented), rented, strict=False):
+        for offer in problem.offers:
+            for message in _too_fast(offer, before[offer.id], now[offer.id]):
+                yield Violation(rule="ramps", subject=moment.where(offer.id), message=message)
+
+
+def _too_fast(offer: PricedOffer, before: int, now: int) -> Iterator[str]:
+    if offer.max_added_nodes is not None and now - before > offer.max_added_nodes:
+        yield f"{before} nodes before, then {now}: max_added_nodes is {offer.max_added_nodes}"
+    if offer.max_removed_nodes is not None and before - now > offer.max_removed_nodes:
+        yield f"{before} nodes before, then {now}: max_removed_nodes is {offer.max_removed_nodes}"
 
 
 def broken_quotas(problem: Problem, solution: Solution) -> Iterator[Violation]:

@@ -1,4 +1,4 @@
-"""Rows over nodes: how many there are, what they take of quotas, how they are rented, in how many pools."""
+"""Rows over nodes: how many there are, how fast they change, what they take of quotas, how they are rented, in how many pools."""
 
 from __future__ import annotations
 
@@ -18,14 +18,39 @@ Ten times the solver's feasibility tolerance: a sum of whole steps that the solv
 def stock_rows(frame: Frame) -> Iterator[Row]:
     """No offer is rented more often than it exists."""
     for t in range(len(frame.stretches)):
-        of: dict[str, list[tuple[int, float]]] = {}
-        for i, offer, nodes in frame.renting(t):
-            of.setdefault(offer.id, []).append((i, float(nodes)))
+        of = _rented(frame, t)
         for offer in frame.problem.offers:
             terms = of.get(offer.id, [])
             if terms or len(frame.stretches) == 1:
                 limit = Limit(kind=LimitKind.STOCK, subject=offer.id)
                 yield Row(subject=limit, terms=terms, upper=float(frame.problem.max_nodes(offer)))
+
+
+def _rented(frame: Frame, stretch: int) -> dict[str, list[tuple[int, float]]]:
+    """By offer, its nodes in a stretch as a sum of variables."""
+    of: dict[str, list[tuple[int, float]]] = {}
+    for i, offer, nodes in frame.renting(stretch):
+        of.setdefault(offer.id, []).append((i, float(nodes)))
+    return of
+
+
+def ramp_rows(frame: Frame) -> Iterator[Row]:
+    """Of an offer no more nodes are added, and no more removed, than may be from one stretch to the next.
+
+    All nodes of the offer count together, whatever they run; the last stretch comes before the first.
+    """
+    ramping = frame.problem.ramping
+    rented = [_rented(frame, t) for t in range(len(frame.stretches))] if ramping else []
+    for t, now in enumerate(rented):
+        for offer in ramping:
+            added = [*now.get(offer.id, []), *((i, -n) for i, n in rented[t - 1].get(offer.id, []))]
+            removed = [(i, -n) for i, n in added]
+            if added and offer.max_added_nodes is not None:
+                limit = Limit(kind=LimitKind.ADDED_NODES)
+                yield Row(subject=limit, terms=added, upper=float(offer.max_added_nodes))
+            if removed and offer.max_removed_nodes is not None:
+                limit = Limit(kind=LimitKind.REMOVED_NODES)
+                yield Row(subject=limit, terms=removed, upper=float(offer.max_removed_nodes))
 
 
 def quota_rows(frame: Frame) -> Iterator[Row]:
