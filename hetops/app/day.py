@@ -214,6 +214,7 @@ def _starts(periods: tuple[DayPeriod, ...], boots: Mapping[str, float]) -> Itera
 
 
 def _certificate(posed: Posed, found: Solution) -> DayCertificate:
+    terms = posed.candidates.spec.policy.day
     return DayCertificate(
         objective=found.objective,
         bound=found.bound,
@@ -224,6 +225,8 @@ def _certificate(posed: Posed, found: Solution) -> DayCertificate:
         solve_seconds=found.solve_seconds,
         mean_budget_usd_per_hour=posed.problem.mean_budget_usd_per_hour,
         shares=tuple(_rules(posed, waiting(posed.problem))),
+        max_added_nodes=terms.max_added_nodes if terms else None,
+        max_removed_nodes=terms.max_removed_nodes if terms else None,
     )
 
 

@@ -41,6 +41,12 @@ def over_the_day(c: Candidates, problem: Problem) -> Problem:
     return replace(
         problem,
         periods=periods,
+        offers=tuple(
+            offer
+            if offer.id in whole
+            else replace(offer, max_added_nodes=day.max_added_nodes, max_removed_nodes=day.max_removed_nodes)
+            for offer in problem.offers
+        ),
         classes=tuple(
             replace(
                 one,

@@ -85,6 +85,10 @@ class DayCertificate:
     mean_budget_usd_per_hour: Decimal | None = None
     shares: tuple[ShareRule, ...] = ()
     """Rules on batch work that may wait: they hold over the day, where those of each plan hold in its period."""
+    max_added_nodes: int | None = field(default=None, metadata=ADDED)
+    """The most nodes of an offer that a period may have more than the one before; None where any number may be."""
+    max_removed_nodes: int | None = field(default=None, metadata=ADDED)
+    """The most that it may have less. Neither holds of what is paid for day and night."""
     day_digest: str = ""
     """SHA-256 of the whole day with this field empty."""
 

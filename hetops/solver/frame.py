@@ -44,7 +44,8 @@ class LimitKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limit:
-    """One limit of a problem; `subject` names its provider, offer, quota group, share limit, class, loss, service or link."""
+    """One limit of a problem; `subject` names its provider, offer, quota group, share limit, class, loss, service or link; of nodes
+    added and removed it is the number that offers are held to."""
 
     kind: LimitKind
     subject: str = ""

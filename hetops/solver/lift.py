@@ -5,7 +5,7 @@ Decides no value: those come from searches.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 
@@ -44,10 +44,11 @@ def limits_of_terms(problem: Problem) -> Iterator[Limit]:
 
 
 def _limits_of_ramps(problem: Problem) -> Iterator[Limit]:
-    if any(o.max_added_nodes is not None for o in problem.ramping):
-        yield Limit(kind=LimitKind.ADDED_NODES)
-    if any(o.max_removed_nodes is not None for o in problem.ramping):
-        yield Limit(kind=LimitKind.REMOVED_NODES)
+    """Offers that are held to the same are one limit."""
+    added = {o.max_added_nodes for o in problem.ramping} - {None}
+    removed = {o.max_removed_nodes for o in problem.ramping} - {None}
+    yield from (Limit(kind=LimitKind.ADDED_NODES, subject=most) for most in sorted(map(str, added)))
+    yield from (Limit(kind=LimitKind.REMOVED_NODES, subject=most) for most in sorted(map(str, removed)))
 
 
 def _limits_of_services(problem: Problem) -> Iterator[Limit]:
@@ -203,23 +204,22 @@ def _having_changes(problem: Problem, _: str, value: Decimal) -> Problem:
     return replace(problem, migration=migration)
 
 
-def _least(limits: Iterable[int | None]) -> Decimal:
-    """Of what all offers are held to."""
-    return Decimal(min(most for most in limits if most is not None))
+def _raised(most: int | None, subject: str, value: Decimal, offer: PricedOffer) -> int | None:
+    """A limit on nodes of an offer: of those that are the subject to a value, and at least a lot."""
+    return max(int(value), offer.lot_nodes) if str(most) == subject else most
 
 
-def _raised(most: int | None, value: Decimal, offer: PricedOffer) -> int | None:
-    """A limit on nodes of an offer, no less than a value, and than a lot."""
-    return most if most is None or most >= value else max(int(value), offer.lot_nodes)
-
-
-def _having_added(problem: Problem, _: str, value: Decimal) -> Problem:
-    offers = (replace(o, max_added_nodes=_raised(o.max_added_nodes, value, o)) for o in problem.offers)
+def _having_added(problem: Problem, subject: str, value: Decimal) -> Problem:
+    offers = (
+        replace(o, max_added_nodes=_raised(o.max_added_nodes, subject, value, o)) for o in problem.offers
+    )
     return replace(problem, offers=tuple(offers))
 
 
-def _having_removed(problem: Problem, _: str, value: Decimal) -> Problem:
-    offers = (replace(o, max_removed_nodes=_raised(o.max_removed_nodes, value, o)) for o in problem.offers)
+def _having_removed(problem: Problem, subject: str, value: Decimal) -> Problem:
+    offers = (
+        replace(o, max_removed_nodes=_raised(o.max_removed_nodes, subject, value, o)) for o in problem.offers
+    )
     return replace(problem, offers=tuple(offers))
 
 
@@ -317,12 +317,12 @@ _LEVERS: Mapping[LimitKind, _Lever] = {
         advice="let {least} nodes change instead of {now}",
     ),
     LimitKind.ADDED_NODES: _Lever(
-        now=lambda problem, _: _least(o.max_added_nodes for o in problem.ramping),
+        now=lambda _, most: Decimal(most),
         having=_having_added,
         advice="let {least} nodes of an offer be added from one period to the next instead of {now}",
     ),
     LimitKind.REMOVED_NODES: _Lever(
-        now=lambda problem, _: _least(o.max_removed_nodes for o in problem.ramping),
+        now=lambda _, most: Decimal(most),
         having=_having_removed,
         advice="let {least} nodes of an offer be removed from one period to the next instead of {now}",
     ),

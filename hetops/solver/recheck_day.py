@@ -41,6 +41,7 @@ def recheck_day(day: Day) -> tuple[Violation, ...]:
         _broken_plans,
         _wrong_bounds,
         _wrong_starts,
+        _broken_ramps,
         _unserved_arrivals,
         _wrong_sheds,
         _late_work,
@@ -118,6 +119,34 @@ def _wrong_starts(day: Day) -> Iterator[Violation]:
     for period_name, pool_name in told:
         message = f"has no pool {pool_name} to start"
         yield Violation(rule="starts", subject=period_name, message=message)
+
+
+def _broken_ramps(day: Day) -> Iterator[Violation]:
+    """No offer gains or loses more nodes from one period to the next than it may; what is paid for day and night never does."""
+    rented = [_rented(period) for period in day.periods]
+    for period, before, now in zip(day.periods, (rented[-1], *rented), rented, strict=False):
+        for offer in sorted(before.keys() | now.keys()):
+            for message in _too_fast(day, before[offer], now[offer]):
+                yield Violation(rule="ramps", subject=f"{offer} in {period.name}", message=message)
+
+
+def _too_fast(day: Day, before: int, now: int) -> Iterator[str]:
+    added, removed = day.certificate.max_added_nodes, day.certificate.max_removed_nodes
+    if added is not None and now - before > added:
+        yield f"{before} nodes before, then {now}: max_added_nodes is {added}"
+    if removed is not None and before - now > removed:
+        yield f"{before} nodes before, then {now}: max_removed_nodes is {removed}"
+
+
+def _rented(period: DayPeriod) -> Counter[str]:
+    """Nodes by offer, of those that are not paid for day and night; the rental's where nodes are paid for as a whole."""
+    rented: Counter[str] = Counter()
+    for pool in period.plan.pools:
+        rented[pool.offer.id] += pool.nodes
+    rented.update({one.offer.id: one.nodes - rented[one.offer.id] for one in period.plan.rentals})
+    offers = (*(pool.offer for pool in period.plan.pools), *(one.offer for one in period.plan.rentals))
+    always = {offer.id for offer in offers if offer.market in _WHOLE}
+    return Counter({id_: nodes for id_, nodes in rented.items() if id_ not in always})
 
 
 def _is_start(found: Start | None, nodes: int, usd: Fraction) -> bool:

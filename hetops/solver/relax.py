@@ -117,17 +117,12 @@ def _lifted(front: Front, limit: Limit, limit_seconds: float) -> Iterator[Relaxa
     current, needed = lift.current(problem, limit), lift.needed(problem, limit, least)
     text = lift.advice(problem, limit, needed)
     found = Relaxation.of(RelaxationKind(limit.kind), current, needed, text=text, subject=limit.subject)
-    smallest = answer.status is highs.Status.OPTIMAL and not _held_to_more(problem, limit)
+    smallest = answer.status is highs.Status.OPTIMAL and not _all_served(problem, limit)
     yield replace(found, smallest=smallest)
 
 
-def _held_to_more(problem: Problem, limit: Limit) -> bool:
-    """Whether less of the limit might do: while it was minimised, nothing was shed that may be, or it held for offers too
-    that may change by more already."""
-    if limit.kind is LimitKind.ADDED_NODES:
-        return len({o.max_added_nodes for o in problem.ramping} - {None}) > 1
-    if limit.kind is LimitKind.REMOVED_NODES:
-        return len({o.max_removed_nodes for o in problem.ramping} - {None}) > 1
+def _all_served(problem: Problem, limit: Limit) -> bool:
+    """Whether less of the limit might do: while it was minimised, nothing was shed that may be."""
     return limit.kind in OF_WHAT_IS_SERVED and problem.sheds_any
 
 

@@ -432,6 +432,10 @@ class DaySpec(Table, frozen=True, kw_only=True):
     """From the start of a node until it serves, paid and idle; without the download below."""
     download_gb_per_second: Annotated[float, Meta(gt=0, le=1000)] | None = None
     """How fast a node fetches its weights, which takes as long again; empty has that in boot_minutes."""
+    max_added_nodes: Annotated[int, Meta(ge=0)] | None = None
+    """The most nodes of one offer, in all its pools, that a period may have more than the one before; empty allows any number."""
+    max_removed_nodes: Annotated[int, Meta(ge=0)] | None = None
+    """The most that it may have less. The last period comes before the first."""
     hours: Hours | None = None
     """How long a window a trace stands for, which recurs; empty is as long as it was recorded."""
     begins: Annotated[str, Meta(pattern=r"^(([01][0-9]|2[0-3]):[0-5][0-9])?$")] = ""

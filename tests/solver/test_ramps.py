@@ -150,17 +150,16 @@ def test_where_no_fleet_exists_the_least_change_that_would_have_to_be_allowed_is
     assert any(s.topic is Topic.CHANGES for s in why_none(problem))
 
 
-def test_a_limit_is_raised_to_a_whole_lot_and_none_is_lowered() -> None:
+def test_offers_that_are_held_to_the_same_are_one_limit_and_are_raised_to_whole_lots() -> None:
     offers: tuple[PricedOffer, ...] = (
         at(offer("o", "1", 9), max_added_nodes=0),
         at(offer("lots", "9", 9), max_added_nodes=0, lot_nodes=4),
         at(offer("free", "9", 9), max_added_nodes=7),
     )
     problem = replace(one(*offers, chat=1.0), periods=DAY_AND_NIGHT, mean_budget_usd_per_hour=Decimal("2.9"))
-    change = by_kind(problem)[RelaxationKind.ADDED_NODES]
-    assert not change.smallest  # less might do where one may have 7 already
-    changed = relaxed(problem, change)
-    assert [o.max_added_nodes for o in changed.offers] == [3, 4, 7]
+    (change,) = [r for r in relaxations(problem) if r.kind is RelaxationKind.ADDED_NODES]
+    assert (change.subject, change.current, change.needed, change.smallest) == ("0", 0, 3, True)
+    assert [o.max_added_nodes for o in relaxed(problem, change).offers] == [3, 4, 7]
 
 
 @pytest.mark.parametrize(

@@ -57,6 +57,10 @@ def test_a_day_that_nobody_touched_passes_through_its_file(raw: Raw) -> None:
     assert recheck_day(read(raw)) == ()
 
 
+def _slower_ramps(raw: Raw) -> None:
+    raw["certificate"]["max_added_nodes"] = 0
+
+
 def _more_nodes(raw: Raw) -> None:
     raw["periods"][0]["plan"]["pools"][0]["nodes"] += 1
 
@@ -151,6 +155,7 @@ def _smaller_gap(raw: Raw) -> None:
         (_quicker_boot, "starts"),
         (_fewer_starts, "starts"),
         (_cheaper_start, "starts"),
+        (_slower_ramps, "ramps"),
         (_start_of_nothing, "starts"),
         (_more_arrivals, "deadlines"),
         (_other_wait, "deadlines"),

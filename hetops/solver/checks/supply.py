@@ -1,4 +1,4 @@
-"""Checks of what is rented: no more than there is, changing no faster than it may, within quotas, paid for as it is used, in no more pools than allowed."""
+"""Checks of what is rented: no more than there is, within quotas, paid for as it is used, in no more pools than allowed."""
 
 from __future__ import annotations
 

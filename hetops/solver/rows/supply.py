@@ -1,4 +1,4 @@
-"""Rows over nodes: how many there are, how fast they change, what they take of quotas, how they are rented, in how many pools."""
+"""Rows over nodes: how many there are, what they take of quotas, how they are rented, in how many pools."""
 
 from __future__ import annotations
 
@@ -46,10 +46,10 @@ def ramp_rows(frame: Frame) -> Iterator[Row]:
             added = [*now.get(offer.id, []), *((i, -n) for i, n in rented[t - 1].get(offer.id, []))]
             removed = [(i, -n) for i, n in added]
             if added and offer.max_added_nodes is not None:
-                limit = Limit(kind=LimitKind.ADDED_NODES)
+                limit = Limit(kind=LimitKind.ADDED_NODES, subject=str(offer.max_added_nodes))
                 yield Row(subject=limit, terms=added, upper=float(offer.max_added_nodes))
             if removed and offer.max_removed_nodes is not None:
-                limit = Limit(kind=LimitKind.REMOVED_NODES)
+                limit = Limit(kind=LimitKind.REMOVED_NODES, subject=str(offer.max_removed_nodes))
                 yield Row(subject=limit, terms=removed, upper=float(offer.max_removed_nodes))
 
 
