@@ -79,14 +79,16 @@ def run(
     gap: float = 0.0,
     limit_seconds: float = 60.0,
     on_interrupt: OnInterrupt = OnInterrupt.CANCEL,
+    tolerance: float = FEASIBILITY_TOLERANCE,
 ) -> Answer:
-    """Minimise `model`; stop at a relative `gap` or after `limit_seconds`.
+    """Minimise `model`; stop at a relative `gap` or after `limit_seconds`. Of rows and bounds no more than `tolerance` is violated.
 
     Raises:
         HetopsError: the solver failed in a way that says nothing of the model.
         KeyboardInterrupt: stopped, and there is no solution to take or none is to be taken; the search stops at once.
     """
-    return _run(model, _options(gap, limit_seconds), on_interrupt, np.empty(0))
+    options = {**_options(gap, limit_seconds), "primal_feasibility_tolerance": tolerance}
+    return _run(model, options, on_interrupt, np.empty(0))
 
 
 def run_from(

@@ -42,6 +42,9 @@ DEARER = 1e-6
 """Part of the cost from which on a share with egress is dearer by its reduced cost, and gets none of that slack: egress costs so little
 that the slack would pay for a share which is no noise, and a class is promised what its slowest pool gives."""
 
+FINE = 1e-9
+"""Part of what arrives of a class that is nothing even beside a thousandth of it, where all else is shed."""
+
 MOST_LEVELLED = 20_000
 """Variables of a model in which pool after pool is made as empty as can be; beyond, only the fullest of each stretch."""
 
@@ -104,7 +107,7 @@ def _settled(frame: Frame, final: Floats) -> Settled:
 
 def _best(formulation: Formulation, whole: Floats) -> highs.Answer:
     """As cheap or as fast as can be with these whole numbers."""
-    best = highs.run(with_whole(formulation.model, whole), on_interrupt=OnInterrupt.FINISH)
+    best = _solved(formulation.frame, with_whole(formulation.model, whole))
     if not best.found:
         raise HetopsError("the chosen fleet does not serve the demand", hint="report this problem file")
     return best
@@ -123,7 +126,7 @@ def _evened(formulation: Formulation, whole: Floats, best: highs.Answer) -> Floa
         levelled = with_whole(model, whole)
         levelled.upper[dearer] = 0.0
         levelled.upper[shed] = best.values[shed]
-        even = highs.run(levelled, on_interrupt=OnInterrupt.FINISH)
+        even = _solved(frame, levelled)
         if not even.found:
             break  # a level settled a rounding error too low; the last answer stands
         values = even.values
@@ -137,6 +140,12 @@ def _evened(formulation: Formulation, whole: Floats, best: highs.Answer) -> Floa
         if not tight or len(settled) >= len(pools):
             break
     return values
+
+
+def _solved(frame: Frame, model: MatrixModel) -> highs.Answer:
+    """The model solved; where much may be shed, finer, for limits on what is served, if there is an answer to that."""
+    fine = highs.run(model, on_interrupt=OnInterrupt.FINISH, tolerance=FINE) if frame.sheds else None
+    return fine if fine and fine.found else highs.run(model, on_interrupt=OnInterrupt.FINISH)
 
 
 def _dearer(frame: Frame, fixed: MatrixModel, best: highs.Answer) -> Iterator[int]:

@@ -61,6 +61,67 @@ def mixed(seed: int) -> Problem:
     return replace(problem, columns=tuple(replace(c, also=also(c)) for c in problem.columns))
 
 
+def woven(seed: int) -> Problem:
+    """As `varied` or `mixed`, with more of what special searches are for: losses, days, offers in line, what may be shed."""
+    dice = Random(f"woven {seed}")
+    problem = mixed(seed) if _sometimes(dice, 0.6) else varied(seed)
+    for part, change in (
+        (0.5, _more_losses),
+        (0.4, _a_day),
+        (0.4, _twins),
+        (0.4, _sheds_some),
+        (0.15, _of_a_budget),
+    ):
+        problem = change(dice, problem) if _sometimes(dice, part) else problem
+    return problem
+
+
+def _more_losses(dice: Random, problem: Problem) -> Problem:
+    losses = (
+        Loss(id=id_, trait=dice.choice(TRAITS), kept_share=dice.choice((0.0, 0.3, 0.5, 0.8, 1.0)))
+        for id_ in ("any", "other")[: dice.choice((1, 1, 2))]
+    )
+    return replace(problem, losses=problem.losses or tuple(losses))
+
+
+def _a_day(dice: Random, problem: Problem) -> Problem:
+    """Four periods, in some of which some classes keep their rates, and in some none is asked for."""
+    if problem.periods:
+        return problem
+    periods = []
+    for i in range(4):
+        factor = dice.choice((0.0, 0.4, 1.0, 1.6)) if i else 1.0
+        rates = {
+            c.name: round(c.requests_per_second * factor * dice.uniform(0.6, 1), 3) for c in problem.classes
+        }
+        kept = {name: rate for name, rate in rates.items() if _sometimes(dice, 0.9)}
+        periods.append(Period(name=f"t{i}", hours=6.0, requests_per_second=kept))
+    return replace(problem, periods=tuple(periods))
+
+
+def _twins(dice: Random, problem: Problem) -> Problem:
+    """Up to two more of two offers, as dear or dearer."""
+    offers, columns = list(problem.offers), list(problem.columns)
+    for one in dice.sample(problem.offers, 2):
+        for k in range(dice.choice((1, 2))):
+            usd = one.usd_per_hour + Decimal(dice.choice(("0", "0.01", "0.3")))
+            offers.append(replace(one, id=f"{one.id}x{k}", usd_per_hour=usd))
+            columns += [replace(c, offer=f"{one.id}x{k}") for c in problem.columns if c.offer == one.id]
+    return replace(problem, offers=tuple(offers), columns=tuple(columns))
+
+
+def _sheds_some(dice: Random, problem: Problem) -> Problem:
+    def some(c: Demand) -> Demand:
+        usd = dice.choice((None, Decimal(f"{dice.uniform(0.00002, 0.0006):.6f}")))
+        return replace(c, shed_usd_per_request=usd, max_shed_share=dice.choice((1.0, 0.5, 0.1, 0.0)))
+
+    return replace(problem, classes=tuple(map(some, problem.classes)))
+
+
+def _of_a_budget(dice: Random, problem: Problem) -> Problem:
+    return replace(problem, mode=Mode.MAX_THROUGHPUT, budget_usd_per_hour=Decimal(dice.randint(3, 20)))
+
+
 def _sometimes(dice: Random, part: float) -> bool:
     return dice.random() < part
 
