@@ -6,7 +6,7 @@ search of its own, certified as a plan's.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from itertools import chain
@@ -128,14 +128,14 @@ def _solved(blank: FrontierPoint, problem: Problem, posed: Posed, limit_seconds:
     if isinstance(outcome, Infeasible):
         unserved = f"nothing serves {', '.join(outcome.unservable)}" if outcome.unservable else ""
         return replace(blank, reason=unserved or "no fleet within the limits")
-    return _with_fleet(blank, outcome, posed)
-
-
-def _with_fleet(point: FrontierPoint, found: Solution, posed: Posed) -> FrontierPoint:
     nodes: dict[str, int] = {}
-    for name, count in nodes_of(posed.problem, found.pools).items():
+    for name, count in nodes_of(problem, outcome.pools).items():
         kind = f"{posed.offers[name].gpu}:{posed.offers[name].gpu_count}"
         nodes[kind] = nodes.get(kind, 0) + count
+    return _with_fleet(blank, outcome, nodes)
+
+
+def _with_fleet(point: FrontierPoint, found: Solution, nodes: Mapping[str, int]) -> FrontierPoint:
     return replace(
         point,
         usd_per_hour=found.counted_usd_per_hour,

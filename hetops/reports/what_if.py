@@ -59,12 +59,21 @@ def as_text(told: WhatIf) -> str:
     parts = (
         f"{told.plan.deployment}: {words}",
         _fleets(told),
-        f"{change}: {q.usd_both(told.plan.usd_per_hour)} instead of {q.usd_both(told.instead_of.usd_per_hour)} (730 h)",
+        f"{change}: {q.usd_both(told.plan.usd_per_hour)} instead of {q.usd_both(told.instead_of.usd_per_hour)} (730 h)"
+        + _counted(told),
         _classes(told),
         f"Proof: {_proof(told.instead_of)} as it is, {_proof(told.plan)} changed",
         "\n".join(f"warning: {w}" for w in told.plan.warnings),
     )
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _counted(told: WhatIf) -> str:
+    """What both count for, which they are the least of, where requests are turned away."""
+    if not told.plan.shed and not told.instead_of.shed:
+        return ""
+    counted, before = told.plan.counted_usd_per_hour, told.instead_of.counted_usd_per_hour
+    return f"\nwith what is turned away they count for {q.usd(counted)} /h instead of {q.usd(before)} /h"
 
 
 _SIDES = ("as it is", "changed")

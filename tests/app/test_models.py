@@ -13,6 +13,7 @@ import pytest
 from hetops.app.bench import measurable
 from hetops.app.candidates import Candidates, candidates
 from hetops.app.day import find_day
+from hetops.app.frontier import FrontierAsked, frontier
 from hetops.app.plan import make_plan
 from hetops.app.pose import pose
 from hetops.app.preconditions import check_whole_nodes
@@ -212,6 +213,16 @@ def test_models_share_a_node_by_its_gpus() -> None:
     counts = sorted(tuple(line.split("on_demand")[1].split()[:2]) for line in beside if "on_demand  " in line)
     assert counts == [("1", "1/2"), ("1", "1/4")]
     assert [line.split()[1:3] for line in beside if line.startswith("total")] == [["2", "1"]]
+
+
+def test_a_frontier_counts_nodes_that_models_share_once(tmp_path: Path) -> None:
+    """With looser targets there are pools that the plan could not have."""
+    fours, both = (
+        frontier(FrontierAsked(spec=specs.asked(tmp_path, TWO, gpus, SHARED), target_factors=(2.0,)), print)
+        for gpus in (FOURS, 'offers.gpus=["L40S:4","L4:4"]')
+    )
+    assert [point.nodes for point in fours.points] == [{"L40S:4": 1}]
+    assert all(point.usd_per_hour for point in both.points)
 
 
 def test_a_shared_node_that_was_tampered_with_is_found_out() -> None:

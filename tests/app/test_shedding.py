@@ -16,7 +16,9 @@ from hetops.domain.day import Day
 from hetops.domain.plan import Plan, Shed, usd_of_shed
 from hetops.errors import HetopsError, InfeasibleError, SpecError
 from hetops.reports import day as day_report
+from hetops.reports import what_if
 from hetops.reports.plan import as_text
+from hetops.reports.what_if import WhatIf
 from hetops.router.config import from_plan
 from hetops.router.decide import Choice, Dispatcher, Unroutable
 from hetops.solver.recheck import recheck, seal
@@ -78,6 +80,8 @@ def test_where_money_pays_for_no_more_there_is_no_fleet_without_it(tmp_path: Pat
     text = as_text(poor)
     assert "Turning requests away: without it there is no fleet" in text
     assert f"With that it counts for ${poor.counted_usd_per_hour:.2f} /h" in text
+    beside = what_if.as_text(WhatIf(restrictions=("--set budget",), plan=poor, instead_of=free))
+    assert f"count for ${poor.counted_usd_per_hour:.2f} /h instead of ${free.usd_per_hour:.2f} /h" in beside
     (point,) = frontier(FrontierAsked(spec=asked, target_factors=(1.0,)), lambda _: None).points
     assert point.usd_per_hour == poor.counted_usd_per_hour
     assert point.shed_usd_per_hour == usd_of_shed(poor.shed) > 0
