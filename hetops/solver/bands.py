@@ -213,7 +213,13 @@ def search_in_bands(
     while True:
         left, loose = patience.left - limit_seconds * LAST_PART, gap > problem.gap
         seconds = left * LOOSE_PART if loose else left
-        found = search(replace(bands.searched, gap=gap), max(seconds, _LAST_SECONDS))
+        try:
+            found = search(replace(bands.searched, gap=gap), max(seconds, _LAST_SECONDS))
+        except TimeoutExpiredError as error:
+            if not loose:
+                raise too_late(limit_seconds) from error
+            gap = problem.gap  # No fleet was found in its part of the time: the rest of it is for one.
+            continue
         spent = began - patience.left
         if isinstance(found, Infeasible):
             return replace(found, problem_digest=codec.digest(problem), solve_seconds=spent)

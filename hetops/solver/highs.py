@@ -296,7 +296,7 @@ def _answer(solver: highspy.Highs, model: MatrixModel, seconds: float) -> Answer
 def _status(solver: highspy.Highs) -> Status:
     status = solver.getModelStatus()
     known = highspy.HighsModelStatus
-    if status == known.kOptimal:
+    if status in (known.kOptimal, known.kModelEmpty):
         return Status.OPTIMAL
     if status in (known.kInfeasible, known.kUnboundedOrInfeasible):
         return Status.INFEASIBLE

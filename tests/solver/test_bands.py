@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hetops.errors import TimeoutExpiredError
-from hetops.solver.bands import Bands, search_in_bands
+from hetops.solver.bands import Bands, search_in_bands, too_late
 from hetops.solver.certify import certify
 from hetops.solver.problem import Column, Mode, PricedOffer, Problem, QuotaGroup
 from hetops.solver.solution import Ended, Infeasible, Solution
@@ -286,6 +286,35 @@ def test_time_that_suffices_for_no_real_fleet_is_told() -> None:
 
     with pytest.raises(TimeoutExpiredError, match="no fleet was found within 5 s"):
         search_in_bands(problem, hasty, limit_seconds=5.0)
+
+
+def test_a_loose_search_that_finds_no_fleet_in_its_part_of_the_time_leaves_the_rest_for_one() -> None:
+    offers = tuple(offer(f"a{i}", f"1.{i}", 2) for i in range(9))
+    problem = Problem(
+        offers=offers,
+        configurations=("tp1",),
+        classes=demands(x=3.0),
+        columns=tuple(column(o.id, x=1.0) for o in offers),
+        losses=(Loss(id="any", trait=Trait.OFFER, kept_share=0.5),),
+        gap=0.0,
+    )
+    given: list[float] = []
+
+    def slow(part: Problem, seconds: float) -> Solution | Infeasible:
+        given.append(part.gap)
+        if part.gap > 0:
+            raise too_late(seconds)
+        return solve(part, limit_seconds=seconds)
+
+    found = search_in_bands(problem, slow, limit_seconds=30.0)
+    assert isinstance(found, Solution)
+    assert (given[0], set(given[1:])) == (0.01, {0.0})
+
+    def slower(_: Problem, seconds: float) -> Solution | Infeasible:
+        raise too_late(seconds)
+
+    with pytest.raises(TimeoutExpiredError, match="no fleet was found within 30 s"):
+        search_in_bands(problem, slower, limit_seconds=30.0)
 
 
 @some

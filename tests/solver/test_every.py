@@ -87,5 +87,11 @@ def test_a_line_counts_as_one_number_at_its_cheapest(seed: int) -> None:
     assert sums(together) == pytest.approx(cheapest)
 
 
+def test_where_nothing_is_worth_having_there_is_nothing() -> None:
+    idle = assemble(cost=np.array([2.0, 3.0]), upper=np.array([3.0, 3.0]), integers=2, rows=[])
+    (point,) = below(idle, (), 1.0, Patience.of(30.0)) or ()
+    assert (point.cost, point.values.tolist()) == (0.0, [0.0, 0.0])
+
+
 def test_in_no_time_nothing_is_said() -> None:
     assert below(made(0), (), 100.0, Patience.of(0.0)) is None
