@@ -42,7 +42,7 @@ LOOSE_GAP = 0.01
 """With many periods, which a search remembers its fleets of, offers leave their bands for answers as good as this."""
 
 LOOSE_PART = 0.3
-"""Of the time that is left: what one of these searches may take of it."""
+"""Of the time that is left: what one of these searches may take of it, or one relaxation before them."""
 
 RIPE_PART = 0.2
 """Of the time: what may pass before the first search, while offers leave their bands."""
@@ -239,9 +239,9 @@ def search_in_bands(
 
 def _ripe(bands: Bands, in_parts: InParts, patience: Patience, least: float) -> Bands:
     """With as many offers out of each band as are rented where parts of nodes can be, while more than the least time is left."""
-    finer = bands.finer_by(in_parts(bands.searched, patience.left))
+    finer = bands.finer_by(in_parts(bands.searched, patience.left * LOOSE_PART))
     while finer != bands and patience.left > least:
-        bands, finer = finer, finer.finer_by(in_parts(finer.searched, patience.left))
+        bands, finer = finer, finer.finer_by(in_parts(finer.searched, patience.left * LOOSE_PART))
     return finer
 
 
