@@ -264,7 +264,7 @@ def _letting_wait(posed: Posed, found: Solution) -> tuple[TermCost, ...]:
     at_once = tuple(replace(k, deadline_hours=None) for k in problem.classes)
     without = cost_of(replace(problem, classes=at_once), WEIGH_SECONDS)
     text = f"letting {', '.join(sorted(late))} wait"
-    return (TermCost(text=text, usd_per_hour=found.usd_per_hour, usd_per_hour_without=without),)
+    return (TermCost(text=text, usd_per_hour=found.counted_usd_per_hour, usd_per_hour_without=without),)
 
 
 def _micro(usd: Decimal) -> Decimal:

@@ -115,9 +115,10 @@ class Day:
     """Hours that batch work may wait, by class."""
     waits: tuple[Wait, ...] = ()
     steady_usd_per_hour: Decimal | None = None
-    """What the cheapest one fleet costs that serves every period, kept all day; None where it was not found in time."""
+    """What the cheapest one fleet costs that serves every period, kept all day, what it turns away counted; None where it was
+    not found in time."""
     busiest_usd_per_hour: Decimal | None = None
-    """What one fleet costs that serves every class at its busiest at once: the plan of a spec without a day."""
+    """What one fleet costs that serves every class at its busiest at once, counted alike: the plan of a spec without a day."""
     term_costs: tuple[TermCost, ...] = ()
     certificate: DayCertificate
     warnings: tuple[str, ...] = ()
@@ -164,6 +165,11 @@ class Day:
         """What requests that are turned away count for on average, to a millionth of a dollar; nobody is paid it."""
         counted = (Fraction(p.hours) * Fraction(usd_of_shed((*p.shed, *p.plan.shed))) for p in self.periods)
         return _rounded(sum(counted, Fraction()) / self._hours)
+
+    @property
+    def counted_usd_per_hour(self) -> Decimal:
+        """What is paid on average and what shedding counts for: what the day is the least of."""
+        return self.usd_per_hour + self.shed_usd_per_hour
 
     @property
     def usd_per_month(self) -> Decimal:

@@ -84,7 +84,8 @@ def _shed(day: Day) -> Iterator[str]:
         for line in plan_report.shed((*period.plan.shed, *period.shed)):
             yield f"{period.name}: {line}"
     if day.shed_usd_per_hour:
-        yield f"What is turned away counts for {q.usd(day.shed_usd_per_hour)} /h on average"
+        shed, counted = q.usd(day.shed_usd_per_hour), q.usd(day.counted_usd_per_hour)
+        yield f"What is turned away counts for {shed} /h on average: with it the day is at {counted} /h, which fleets are compared by"
 
 
 def _period_row(day: Day, period: DayPeriod) -> tuple[str, ...]:
@@ -189,7 +190,7 @@ def _waits(day: Day) -> str:
 
 
 def _saved(day: Day) -> Iterator[str]:
-    """The day beside one fleet that is kept all day, in two ways to come by one."""
+    """The day beside one fleet that is kept all day, in two ways to come by one; what is turned away counts in all."""
     for words, cost in (
         ("One fleet kept all day that serves every period", day.steady_usd_per_hour),
         (
@@ -200,7 +201,7 @@ def _saved(day: Day) -> Iterator[str]:
         if cost is None:
             yield f"{words} is not known: it was not found in time"
         else:
-            yield f"{words} costs {q.usd(cost)} /h: {_saving(cost, day.usd_per_hour)}"
+            yield f"{words} costs {q.usd(cost)} /h: {_saving(cost, day.counted_usd_per_hour)}"
 
 
 def _saving(cost: Decimal, of_day: Decimal) -> str:

@@ -127,7 +127,8 @@ def as_text(told: Frontier) -> str:
 def _fleet(point: FrontierPoint) -> str:
     rented = (f"{n} x {gpu}" for gpu, n in sorted(point.nodes.items()))
     shed = f", {q.usd(point.shed_usd_per_hour)} /h of it for what is turned away"
-    return " + ".join((*rented, *point.services)) + shed * bool(point.shed_usd_per_hour)
+    fleet = " + ".join((*rented, *point.services)) or "none"
+    return fleet + shed * bool(point.shed_usd_per_hour)
 
 
 def as_csv(told: Frontier) -> str:

@@ -155,11 +155,17 @@ def test_each_period_of_a_day_turns_away_its_own_and_work_that_waits_what_arrive
     first = day.periods[0].name
     assert any(w.startswith(f"{first}: ") and "short is turned away" in w for w in day.warnings)
     assert changed(day, share=0.1) & {"shedding", "deadlines"}
+    told = day_report.as_text(day)
+    assert day.steady_usd_per_hour is not None
+    assert f"with it the day is at ${day.counted_usd_per_hour:.2f} /h" in told
+    assert f"the day saves ${day.steady_usd_per_hour - day.counted_usd_per_hour:.2f} /h" in told
     late = WAITING.replace('priority = "batch"', 'priority = "batch"\nshed_usd_per_request = 0.00001', 1)
     waiting = planned(tmp_path, text=late)
     batch = next(iter(waiting.deadlines))
     assert {one.workload_class for p in waiting.periods for one in p.shed} == {batch}
     assert all(one.workload_class != batch for p in waiting.periods for one in p.plan.shed)
+    (waits,) = (c for c in waiting.term_costs if c.text.startswith("letting "))
+    assert waits.usd_per_hour == pytest.approx(waiting.counted_usd_per_hour, abs=Decimal("0.00001"))
     assert any("whoever sends it does so before it waits" in w for w in waiting.warnings)
 
 
