@@ -94,7 +94,9 @@ class Told:
             base=base,
             model=model,
             scenarios=scenarios,
-            lost=np.array([[not s.lost.isdisjoint(c.offers) for c in frame.columns] for s in scenarios]),
+            lost=np.array(
+                [[not s.lost.isdisjoint(c.offers) for c in frame.columns] for s in scenarios], dtype=bool
+            ).reshape(len(scenarios), len(frame.columns)),
             rates=np.array(rates).reshape(len(frame.columns), len(frame.classes))
             * np.array(frame.usable)[:, None],
             demand=np.array(asked) * frame.demand_unit,

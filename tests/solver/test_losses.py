@@ -17,7 +17,7 @@ from hetops.solver.matrix import INFINITY, Row, assemble
 from hetops.solver.problem import Mode, Problem
 from hetops.solver.solution import Solution
 from hetops.solver.solve import PROOF_GAP, Effort, solve
-from hetops.solver.terms import Loss
+from hetops.solver.terms import Loss, Service
 from hetops.solver.told import Asked
 from tests.solver import oracle
 from tests.solver.problems import column, demands, hard, offer, small
@@ -133,6 +133,17 @@ def test_sums_of_nodes_that_only_parts_of_nodes_could_do_with_are_left_behind(
     }
     assert outcome.objective == pytest.approx(4.2)
     assert outcome.bound == pytest.approx(4.2, rel=1e-6)
+
+
+def test_where_no_node_can_be_had_a_service_bears_the_losses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(losses, "MOST_COPIED", 0)
+    usd = {"chat": Decimal("0.001"), "code": Decimal("0.001")}
+    problem = small(
+        offers=(offer("cheap", "1", 0), offer("fast", "4", 0)),
+        services=(Service(id="api", usd_per_request=usd),),
+        losses=(Loss(id="any node", trait=Trait.OFFER, values=("cheap", "fast"), kept_share=0.8),),
+    )
+    assert objective(problem) == pytest.approx(6 * 3.6)
 
 
 def dozens(mode: Mode = Mode.MIN_COST) -> Problem:
