@@ -32,8 +32,8 @@ from hetops.spec.load import place
 from hetops.workloads.error import CostOf
 from hetops.workloads.trace import Floats
 
-_PRECIOUS = ("file:", "package:")
-"""Checkpoints that lie on one machine: no GPU of a cloud can fetch them by name."""
+_ON_ONE_MACHINE = ("file:", "package:")
+"""How references of checkpoints begin that no GPU of a cloud can fetch by name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -239,7 +239,7 @@ def _checkpoints(engine: EngineChoice, catalog: Catalog, model: Model) -> tuple[
 def checkpoints_for(needs: EngineNeeds, known: Iterable[Checkpoint]) -> tuple[Checkpoint, ...]:
     """Those of the catalogue's checkpoints that an engine gets at: the host's cores read what lies on the host."""
     on_this_machine = "cpu" in needs.gpu_vendors
-    return tuple(c for c in known if c.reference.startswith(_PRECIOUS) == on_this_machine)
+    return tuple(c for c in known if c.reference.startswith(_ON_ONE_MACHINE) == on_this_machine)
 
 
 def _fits(model: Model) -> Callable[[Configuration, GpuType], str]:
