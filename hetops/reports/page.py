@@ -1,7 +1,7 @@
 """How wide the reader's page is, and columns and lines that fold to fit it. Pure but for that width, which whoever prints sets once.
 
-A column folds at spaces, where that does not do after `/` and `,`, and only then after `-`: a name that stays whole can be copied.
-Where that would not do either, a table stays as it is.
+A column folds at spaces, where that does not do after `/` and `,`, and only then after `-`, last within `g6e.12xlarge`:
+a name that stays whole can be copied. Where that would not do either, a table stays as it is.
 """
 
 from __future__ import annotations
@@ -19,11 +19,9 @@ GAP = 2
 
 _SPACE = re.compile(r"(?<=\D) | (?!(?:s|ms|%|/s|/h|GB)(?:[\s),]|$))")
 """One that may end a line: not between a number and its unit."""
-_ENDS = (
-    _SPACE,
-    re.compile(rf"{_SPACE.pattern}|(?<=\S[/,])(?=\S)"),
-    re.compile(rf"{_SPACE.pattern}|(?<=\S[/,])(?=\S)|(?<=\S-)(?=\D)|(?<=\D-)(?=\S)"),
-)
+_NAMES = rf"{_SPACE.pattern}|(?<=\S[/,])(?=\S)"
+_PARTS = rf"{_NAMES}|(?<=\S-)(?=\D)|(?<=\D-)(?=\S)"
+_ENDS = (_SPACE, *map(re.compile, (_NAMES, _PARTS, rf"{_PARTS}|(?<=[a-z]\.)(?=\d)")))
 """Where a line may end, from what is liked best; never within a date."""
 _LEAST = 6
 

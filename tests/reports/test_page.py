@@ -79,3 +79,20 @@ def test_whatever_stands_in_cells_is_all_shown(rows: list[list[str]], width: int
     page.WIDTH.set(width)
     shown = "".join(q.table(("", "", ""), rows).split())
     assert sorted(shown) == sorted("".join("".join(cell.split()) for row in rows for cell in row))
+
+
+def test_a_pool_of_two_models_fits_eighty_characters() -> None:
+    page.WIDTH.set(80)
+    headers = ("pool", "nodes", "offer", "replicas", "configuration", "$/hour", "requests", "sustains (80 %)")
+    offer, what = "aws g6e.12xlarge us-east-1 on_demand", "qwen3-32b vllm tp1 pp2 fp8 256 sequences"
+    row = (
+        "l40s-tp1pp2-fp8-957b",
+        "1/2",
+        offer,
+        "1 x 2 L40S",
+        what,
+        "$5.25",
+        "11 %",
+        "1.84 /s (1.4 /s to 2.42 /s)",
+    )
+    assert max(map(len, q.table(headers, [row], right=(1, 5, 6)).splitlines())) <= 80
