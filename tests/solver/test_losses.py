@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
@@ -14,7 +15,7 @@ from hetops.domain.offer import Trait
 from hetops.solver import highs, losses
 from hetops.solver.certify import certify
 from hetops.solver.matrix import INFINITY, Row, assemble
-from hetops.solver.problem import Mode, Problem
+from hetops.solver.problem import Column, Mode, Problem
 from hetops.solver.solution import Solution
 from hetops.solver.solve import PROOF_GAP, Effort, solve
 from hetops.solver.terms import Loss, Service
@@ -77,11 +78,26 @@ def some_losses(seed: int) -> Problem:
     )
 
 
+def some_paired(seed: int) -> Problem:
+    """As `some_losses`, where half of the columns stand on nodes of another offer besides, and serve twice as much."""
+    dice, problem = Random(seed), some_losses(seed)
+    ids = {o.id for o in problem.offers}
+
+    def paired(one: Column) -> Column:
+        twice = {name: 2 * rate for name, rate in one.requests_per_second.items()}
+        also = {dice.choice(sorted(ids - {one.offer})): dice.choice((1, 1, 2))}
+        return replace(one, also=also, requests_per_second=twice) if dice.random() < 0.5 else one
+
+    return replace(problem, columns=tuple(map(paired, problem.columns)))
+
+
 def by_force(problem: Problem) -> Decimal | None:
     """Least cost of a fleet that bears every loss, of all that there are, in exact arithmetic."""
 
     def bears(fleet: oracle.Fleet) -> bool:
-        after = ((tuple((c, n) for c, n in fleet if c.offer not in s.lost), s) for s in problem.scenarios)
+        after = (
+            (tuple((c, n) for c, n in fleet if c.offers.isdisjoint(s.lost)), s) for s in problem.scenarios
+        )
         return oracle.serves(problem, fleet, Fraction(1)) and all(
             oracle.serves(problem, left, scenario.kept_share) for left, scenario in after
         )
@@ -90,12 +106,14 @@ def by_force(problem: Problem) -> Decimal | None:
     return next((oracle.cost(problem, fleet) for fleet in by_cost if bears(fleet)), None)
 
 
-def compare_by_force(seeds: range, patch: pytest.MonkeyPatch) -> int:
+def compare_by_force(
+    seeds: range, patch: pytest.MonkeyPatch, made: Callable[[int], Problem] = some_losses
+) -> int:
     """Prices find what brute force finds; how many problems had an answer."""
     patch.setattr(losses, "MOST_COPIED", -1)
     found = 0
     for seed in seeds:
-        problem = some_losses(seed)
+        problem = made(seed)
         least, told = by_force(problem), objective(problem)
         assert told == (least and pytest.approx(float(least), rel=3e-6)), f"seed {seed}"
         found += least is not None
@@ -106,9 +124,14 @@ def test_prices_find_what_brute_force_finds(monkeypatch: pytest.MonkeyPatch) -> 
     assert compare_by_force(range(25), monkeypatch) >= 15
 
 
+def test_they_do_where_columns_are_lost_with_any_of_their_offers(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert compare_by_force(range(12), monkeypatch, some_paired) >= 6
+
+
 @pytest.mark.slow
 def test_prices_find_what_brute_force_finds_hundreds_of_times(monkeypatch: pytest.MonkeyPatch) -> None:
     assert compare_by_force(range(25, 300), monkeypatch) >= 170
+    assert compare_by_force(range(25, 200), monkeypatch, some_paired) >= 80
 
 
 def test_sums_of_nodes_that_only_parts_of_nodes_could_do_with_are_left_behind(
