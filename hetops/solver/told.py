@@ -106,7 +106,7 @@ class Told:
     def _at_list_prices(self) -> Iterator[Unborne]:
         """What a request of each class costs alone, at least: at no prices at all the largest rate has no end."""
         frame, rates = self.base.frame, self.rates
-        usd = np.array([[float(frame.usd_per_hour(j))] for j in range(len(frame.columns))])
+        usd = np.array([float(frame.usd_per_hour(j)) for j in range(len(frame.columns))]).reshape(-1, 1)
         costs = np.divide(usd, rates, out=np.full_like(rates, INFINITY), where=rates > 0)
         prices = costs.min(axis=0, initial=INFINITY)
         prices[prices == INFINITY] = 0.0

@@ -167,6 +167,8 @@ def test_where_no_node_can_be_had_a_service_bears_the_losses(monkeypatch: pytest
         losses=(Loss(id="any node", trait=Trait.OFFER, values=("cheap", "fast"), kept_share=0.8),),
     )
     assert objective(problem) == pytest.approx(6 * 3.6)
+    free = Service(id="api", usd_per_request=dict.fromkeys(usd, Decimal(0)))
+    assert objective(replace(problem, services=(free,))) == 0
 
 
 def dozens(mode: Mode = Mode.MIN_COST) -> Problem:
