@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from hetops.domain import codec
-from hetops.errors import HetopsError
+from hetops.errors import HetopsError, TimeoutExpiredError
 from hetops.solver import by_period, crowd, highs, losses, start
 from hetops.solver.bands import search_in_bands, too_late
 from hetops.solver.begun import Begun, formulated, renting
@@ -42,6 +42,9 @@ DEFAULT_LIMIT_SECONDS = 30.0
 
 TIDY_SECONDS = 1.0
 """Far more than tidying takes; reached, the fleet stays as the search left it."""
+
+WITHOUT_RAMPS_PART = 0.4
+"""Of the time: what a search may take that knows no ramps, and whose answer may keep to them all the same."""
 
 PROOF_GAP = 1e-6
 """What `hetops solve --prove` asks for: as close as the solver's own tolerances allow to tell."""
@@ -90,7 +93,39 @@ def solve(
         KeyboardInterrupt: Ctrl-C, and no fleet was found by then or none is to be taken.
     """
     effort = effort or Effort(limit_seconds=limit_seconds)
+    patience = Patience.of(effort.limit_seconds)
+    with stoppable() if effort.on_interrupt is OnInterrupt.TAKE_BEST else nullcontext():
+        if problem.ramping and (found := _without_ramps(problem, effort, must_rent)):
+            return found
+        outcome = _outcome(problem, replace(effort, limit_seconds=patience.left), must_rent, begun)
+        if isinstance(outcome, Solution):
+            _demand_sound(problem, outcome)
+    return outcome
 
+
+def _without_ramps(
+    problem: Problem, effort: Effort, must_rent: Collection[str]
+) -> Solution | Infeasible | None:
+    """What is best where nodes come and go as they like: the answer, if it keeps to the ramps, or if even so there is none.
+
+    Periods are then searched one by one. None if it does not keep to them, or nothing is found in time.
+    """
+    offers = tuple(replace(o, max_added_nodes=None, max_removed_nodes=None) for o in problem.offers)
+    free = replace(problem, offers=offers)
+    rough = replace(effort, limit_seconds=effort.limit_seconds * WITHOUT_RAMPS_PART)
+    try:
+        found = _outcome(free, rough, must_rent, None)
+    except TimeoutExpiredError:
+        return None
+    answer = replace(found, problem_digest=codec.digest(problem))
+    broken = isinstance(answer, Solution) and certify(problem, answer)
+    return None if broken else answer
+
+
+def _outcome(
+    problem: Problem, effort: Effort, must_rent: Collection[str], begun: Begun | None
+) -> Solution | Infeasible:
+    """As `solve`, not checked yet."""
     past = _Past(gap=problem.gap, begun=begun)
 
     def search_few(part: Problem, seconds: float) -> Solution | Infeasible:
@@ -113,20 +148,15 @@ def solve(
         gap = min(problem.gap, effort.most_gap)
         return search_merged(part, means, limit_seconds=seconds, gap=gap)
 
-    with stoppable() if effort.on_interrupt is OnInterrupt.TAKE_BEST else nullcontext():
-        if effort.in_line is InLine.AS_FEW:
-            outcome = search_in_bands(
-                problem,
-                search,
-                limit_seconds=effort.limit_seconds,
-                apart=must_rent,
-                in_parts=in_parts if _ripens(problem) else None,
-            )
-        else:
-            outcome = search(problem, effort.limit_seconds)
-        if isinstance(outcome, Solution):
-            _demand_sound(problem, outcome)
-    return outcome
+    if effort.in_line is InLine.FOR_THEMSELVES:
+        return search(problem, effort.limit_seconds)
+    return search_in_bands(
+        problem,
+        search,
+        limit_seconds=effort.limit_seconds,
+        apart=must_rent,
+        in_parts=in_parts if _ripens(problem) else None,
+    )
 
 
 def _ripens(problem: Problem) -> bool:

@@ -109,6 +109,13 @@ def test_such_periods_are_searched_together() -> None:
     assert not separable(formulate(held))
 
 
+def test_what_keeps_to_them_unasked_is_the_answer() -> None:
+    free = day()
+    held = replace(free, offers=tuple(replace(o, max_added_nodes=99) for o in free.offers))
+    answers = [replace(solved(p), problem_digest="", solve_seconds=0.0) for p in (free, held)]
+    assert answers[0] == answers[1]
+
+
 def test_an_answer_that_changes_too_fast_is_found_out() -> None:
     free, held = ramped(), ramped(max_added_nodes=2, max_removed_nodes=2)
     broken = certify(held, replace(solved(free), problem_digest=codec.digest(held)))
