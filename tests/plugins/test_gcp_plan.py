@@ -11,7 +11,9 @@ from hetops.domain.plan import Plan
 from tests.doubles import specs
 from tests.plugins.gcp_cloud import project
 
-SPEC = specs.LISTED.replace("[providers.aws]\n", "") + '\n[offers]\ngpus = ["L4", "A100-40GB-SXM", "H100-SXM"]\n'
+SPEC = (
+    specs.LISTED.replace("[providers.aws]\n", "") + '\n[offers]\ngpus = ["L4", "A100-40GB-SXM", "H100-SXM"]\n'
+)
 
 
 def planned(folder: Path, monkeypatch: pytest.MonkeyPatch, everywhere: int) -> Plan:
