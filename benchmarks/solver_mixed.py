@@ -34,7 +34,7 @@ from hetops.solver.baselines.bilinear import binary_search
 from hetops.solver.certify import certify
 from hetops.solver.frame import frame_of
 from hetops.solver.problem import Column, Demand, Mode, PricedOffer, Problem
-from hetops.solver.solution import Infeasible, Solution
+from hetops.solver.solution import Solution
 from hetops.solver.solve import solve
 
 MODEL = "llama-3.1-70b"
@@ -230,7 +230,7 @@ def cells(some: Sequence[PaperCell] = CELLS) -> Iterator[str]:
         tally = Tally()
         for (_, problem), best in zip(problems, ours, strict=True):
             found, took = timed(lambda problem=problem, rival=rival: rival(problem))  # type: ignore[misc]
-            _note(tally, problem, found, best, took)
+            tally.note(problem, found, best, took)
         yield _line(tally, name)
 
 
@@ -256,14 +256,6 @@ def clusters() -> Iterator[str]:
                 f"  {name}-like {rate:.3f} requests per second, {rate / ours.objective:.3f} of ours, {took:.1f} CPU s"
                 + (", beyond limits" if broken else "")
             )
-
-
-def _note(
-    tally: Tally, problem: Problem, found: Solution | Infeasible, best: Solution, seconds: float
-) -> None:
-    tally.seconds.append(seconds)
-    tally.ratios.append(found.objective / best.objective if isinstance(found, Solution) else 0.0)
-    tally.broken += isinstance(found, Solution) and bool(certify(problem, found))
 
 
 def _line(tally: Tally, name: str) -> str:

@@ -50,6 +50,12 @@ class Tally:
     worst: str = ""
     broken: int = 0
 
+    def note(self, problem: Problem, found: Solution | Infeasible, best: Solution, seconds: float) -> None:
+        """Adds its answer to one cell, held against ours."""
+        self.seconds.append(seconds)
+        self.ratios.append(found.objective / best.objective if isinstance(found, Solution) else 0.0)
+        self.broken += isinstance(found, Solution) and bool(certify(problem, found))
+
     def line(self, name: str) -> str:
         """Its row."""
         ratios = f"{statistics.mean(self.ratios):7.3f} {min(self.ratios):7.3f} {max(self.ratios):9.5f}"
@@ -96,7 +102,7 @@ def _rivals(problems: Sequence[tuple[PaperCell, Problem]], ours: Sequence[Soluti
         tally = Tally()
         for (cell, problem), best in zip(problems, ours, strict=True):
             found, took = timed(lambda problem=problem, rival=rival: rival.answer(problem))  # type: ignore[misc]
-            _note(tally, problem, found, best, took)
+            tally.note(problem, found, best, took)
             if tally.ratios[-1] > 1 + SLACK:
                 better.append(f"{rival.name} on {cell}: {tally.ratios[-1]:.6f}")
             if rival.name == "binary search" and isinstance(found, Solution):
@@ -110,14 +116,6 @@ def _rivals(problems: Sequence[tuple[PaperCell, Problem]], ours: Sequence[Soluti
         tally.ratios.append(found.objective / best.objective if isinstance(found, Solution) else 0.0)
         tally.seconds.append(took)
     yield tally.line("(one GPU type, stock lifted)") + "   not to be rented: shown because the paper has it"
-
-
-def _note(
-    tally: Tally, problem: Problem, found: Solution | Infeasible, best: Solution, seconds: float
-) -> None:
-    tally.seconds.append(seconds)
-    tally.ratios.append(found.objective / best.objective if isinstance(found, Solution) else 0.0)
-    tally.broken += isinstance(found, Solution) and bool(certify(problem, found))
 
 
 def _seconds_behind(found: Solution, best: Solution) -> float:

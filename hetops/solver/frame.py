@@ -255,11 +255,7 @@ def frame_of(problem: Problem, minimise: Limit | None) -> Frame:
         caps=tuple(tuple(caps_of[c.key][t] for c in columns) for t in range(len(stretches))),
         classes=classes,
         rates=tuple(
-            tuple(
-                (means if _waits_in(problem, layer, c) else stretches[layer.stretch].rates)[c.name] * unit
-                for c in classes
-            )
-            for layer in layers
+            tuple(r * unit for r in _rates(problem, layer, stretches, classes, means)) for layer in layers
         ),
         usable=tuple(float(usable[c.key]) for c in columns),
         demand_unit=unit,
@@ -272,6 +268,18 @@ def frame_of(problem: Problem, minimise: Limit | None) -> Frame:
         first=dict(zip(Block, starts, strict=False)),
         size=starts[-1],
     )
+
+
+def _rates(
+    problem: Problem,
+    layer: Layer,
+    stretches: tuple[Stretch, ...],
+    classes: tuple[Demand, ...],
+    means: Mapping[str, float],
+) -> Iterator[float]:
+    """Requests per second of each class in a layer: of work that may wait, those of the whole window."""
+    own = stretches[layer.stretch].rates
+    return ((means if _waits_in(problem, layer, c) else own)[c.name] for c in classes)
 
 
 def _sizes(problem: Problem, minimise: Limit | None, columns: int, stretches: int) -> dict[Block, int]:

@@ -127,16 +127,19 @@ def broken_rentals(plan: Plan) -> Iterator[Violation]:
     if len(rentals) < len(plan.rentals):
         yield Violation(rule="rentals", subject="rentals", message="an offer appears twice")
     for pool in plan.pools:
-        if pool.offer.market in _WHOLE and pool.offer.id not in rentals:
-            message = "its nodes are paid for as a whole, and nothing says how many"
+        if message := _unpaid(pool, rentals.get(pool.offer.id)):
             yield Violation(rule="rentals", subject=pool.name, message=message)
-        elif pool.parts_per_node > 1 and pool.offer.id not in rentals:
-            message = "its nodes are shared, and nothing says how many are paid for"
-            yield Violation(rule="rentals", subject=pool.name, message=message)
-        elif pool.offer.id in rentals and pool.offer != rentals[pool.offer.id].offer:
-            yield Violation(rule="rentals", subject=pool.name, message="is of another offer than its rental")
     for rental in plan.rentals:
         yield from _wrong_rental(plan, rental)
+
+
+def _unpaid(pool: PlannedPool, rental: Rental | None) -> str:
+    """Why a pool's nodes are not among those that a rental pays for; nothing where they are, or need none."""
+    if rental is not None:
+        return "is of another offer than its rental" if pool.offer != rental.offer else ""
+    if pool.offer.market in _WHOLE:
+        return "its nodes are paid for as a whole, and nothing says how many"
+    return "its nodes are shared, and nothing says how many are paid for" if pool.parts_per_node > 1 else ""
 
 
 def _wrong_rental(plan: Plan, rental: Rental) -> Iterator[Violation]:
