@@ -18,7 +18,7 @@ from hetops.errors import HetopsError, UnknownNameError
 from hetops.performance.breakdown import Breakdown, Load, Times
 from hetops.performance.estimate import calibration, plain_step_times, replica_of, step_times
 from hetops.performance.generation import is_known
-from hetops.performance.memory import MemoryFit, fit
+from hetops.performance.memory import MemoryFit, fit, kv_bytes
 from hetops.performance.pipelines import Network, StageGpus, StageShare, pipeline
 from hetops.performance.roles import Apart, Requests, apart
 from hetops.performance.stages import even
@@ -229,7 +229,7 @@ def _apart(
         input_tokens=load.input_tokens,
         output_tokens=load.output_tokens,
         cached_tokens=load.prefix_share * load.input_tokens,
-        kv_bytes_per_token=model.kv_bytes_per_token_16bit * configuration.kv.bytes_per_value / 2.0,
+        kv_bytes_per_token=kv_bytes(model, configuration.kv),
     )
     return apart(times, times, requests, load.concurrency, subject.link_gb_per_second * 1e9)
 

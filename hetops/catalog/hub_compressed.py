@@ -1,8 +1,8 @@
 """Attention over compressed KV, as a `config.json` tells it (DeepSeek V4): its parameters, its KV, its windows. Pure.
 
-Every layer keeps the newest tokens whole, and of the others one entry for so many, by the layer's ratio; keys are values. Layers of
-the lower ratio choose among entries by an index that they keep beside them. So KV grows by a fraction of an entry a token, and the
-windows are of constant size. That a layer attends to the entries chosen alone is not told here.
+Every layer keeps the newest tokens whole, and of the others one entry for so many, by the layer's ratio; keys are values. So KV
+grows by a fraction of an entry a token, and the windows are of constant size. What layers of the lower ratio choose among entries
+is told by `hub_sparse.py`.
 """
 
 from __future__ import annotations
@@ -24,13 +24,9 @@ def ratios(shape: Shape) -> Sequence[int]:
 
 
 def kv_bytes_per_token(shape: Shape) -> float:
-    """Of all layers, on average over many tokens."""
-    compressing = [ratio for ratio in ratios(shape) if ratio > 0]
-    if not compressing:
-        return 0.0
-    entry, index = shape.number("head_dim"), shape.number("index_head_dim", otherwise=0)
-    fine = min(compressing)
-    return sum(_BYTES * (entry + index * (ratio == fine)) / ratio for ratio in compressing)
+    """Of all layers, on average over many tokens, what an index keeps of them apart."""
+    entries = sum(1 / ratio for ratio in ratios(shape) if ratio > 0)
+    return _BYTES * shape.number("head_dim") * entries if entries else 0.0
 
 
 def window_bytes(shape: Shape) -> float:

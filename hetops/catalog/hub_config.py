@@ -15,6 +15,8 @@ from typing import Any
 from hetops.catalog import hub_compressed as compressed
 from hetops.catalog.hub_hybrid import blocks, parameters, state_bytes, without_kv
 from hetops.catalog.hub_shape import Shape
+from hetops.catalog.hub_sparse import parameters as index_parameters
+from hetops.catalog.hub_sparse import selection
 from hetops.domain.model import Checkpoint, Model, Precision
 from hetops.errors import HetopsError
 
@@ -93,6 +95,7 @@ def _model(shape: Shape, name: str) -> Model:
     windowed, window = (layers - listed["attention"], 0) if listed else _windows(shape, layers, without)
     of_attention = listed["attention"] if listed else layers - without
     attention = of_attention * _attention(shape, hidden, heads, head_size) + without * parameters(shape)
+    attention += index_parameters(shape)
     everything, passed = _mlps(shape, listed["mlp"] + listed["moe"] if listed else layers, hidden)
     values = head_size if latent else shape.number("v_head_dim", otherwise=head_size)
     cached = latent + shape.number("qk_rope_head_dim") if latent else kv_heads * (head_size + values)
@@ -116,6 +119,7 @@ def _model(shape: Shape, name: str) -> Model:
             tied_embeddings=tied,
             windowed_layers=windowed,
             window_tokens=window,
+            selection=selection(shape),
             state_bytes=compressed.window_bytes(shape) or without * state_bytes(shape),
             attention_16bit_b=attention / 1e9 if _keeps_attention(shape) else 0.0,
             native=_checkpoint(shape, name).precision,

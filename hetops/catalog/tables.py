@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from hetops.domain.gpu import GpuType
-from hetops.domain.model import Checkpoint, Model, Precision
+from hetops.domain.model import Checkpoint, Model, Precision, Selection
 from hetops.errors import UnknownNameError
 
 DATA = Path(__file__).parent / "data"
@@ -120,11 +120,24 @@ def _model(row: Row) -> Model:
         tied_embeddings=row["tied_embeddings"] == "1",
         windowed_layers=int(row["windowed_layers"] or 0),
         window_tokens=int(row["window_tokens"] or 0),
+        selection=_selection(row),
         state_bytes=float(row.get("state_bytes") or 0.0),
         attention_16bit_b=float(row["attention_16bit_b"] or 0.0),
         native=Precision(row["native"] or Precision.BF16),
         licence=row["licence"],
         source=row["source"],
+    )
+
+
+def _selection(row: Row) -> Selection | None:
+    if not row["selected_tokens"]:
+        return None
+    return Selection(
+        tokens=int(row["selected_tokens"]),
+        index_bytes=float(row["index_bytes"]),
+        kv_share=float(row["selected_kv_share"]),
+        attention=float(row["selected_attention"]),
+        other_attention=float(row["other_attention"]),
     )
 
 

@@ -43,6 +43,22 @@ _BYTES_PER_VALUE = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """Sparse attention: an index over all tokens before it chooses those that a token attends to. All are kept."""
+
+    tokens: int
+    """Chosen at most."""
+    index_bytes: float
+    """What the index keeps of a token beside its KV, of all layers, whatever the precision of the KV; every step reads it."""
+    kv_share: float = 1.0
+    """Share of a token's KV that is read of those chosen alone."""
+    attention: float
+    """Of a prompt's chosen pairs of tokens: heads times head size that compute as much, mean of all layers."""
+    other_attention: float
+    """The same of all pairs: of the index, and of layers that choose none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
     """A transformer's shape. Parameter counts are in billions; KV bytes are per token at 16 bit."""
 
@@ -71,6 +87,8 @@ class Model:
     state_bytes: float = 0.0
     """What layers without KV keep of a sequence, of all layers, as engines hold it: a state of constant size and the newest inputs
     of its convolutions (linear attention, Mamba)."""
+    selection: Selection | None = None
+    """How tokens are chosen that a token attends to; None attends to all, or to those within the window."""
     attention_16bit_b: float = 0.0
     """Parameters of attention, in billions, that its checkpoints of four bits keep in 16 bit."""
     native: Precision = Precision.BF16

@@ -117,9 +117,11 @@ class StepTimes:
     curve: StepCurve | None = field(default=None, metadata=ADDED)
     """What a step takes besides, as measured at some numbers of sequences; none in the closed form."""
     window_tokens: float = field(default=0.0, metadata=ADDED)
-    """Newest tokens that windowed layers attend to."""
+    """Newest tokens that windowed layers attend to, or tokens that sparse attention chooses."""
     window_share: float = field(default=0.0, metadata=ADDED)
-    """Share of the layers that are windowed."""
+    """Share of a token's KV that is read of those alone: that of windowed layers."""
+    prompt_window_share: float | None = field(default=None, metadata=ADDED)
+    """Share of a prompt's attention that is computed with those alone; none told is as of the KV."""
     forgotten_share: float = field(default=0.0, metadata=ADDED)
     """Share of the KV that the engine does not keep beyond that window."""
     state_tokens: float = field(default=0.0, metadata=ADDED)
@@ -139,12 +141,17 @@ class StepTimes:
         return self.state_tokens + tokens - self.forgotten_share * max(tokens - self.window_tokens, 0.0)
 
     def attended(self, tokens: float) -> float:
-        """To how many of so many tokens the next one attends, by the mean of all layers."""
+        """The KV of how many of so many tokens the next one reads, by the mean of all bytes."""
         return tokens - self.window_share * max(tokens - self.window_tokens, 0.0)
 
     def squares(self, tokens: float) -> float:
-        """Twice the pairs of tokens that attend to each other in a prompt, by the mean of all layers."""
-        return tokens * tokens - self.window_share * max(tokens - self.window_tokens, 0.0) ** 2
+        """Twice the pairs of tokens that attend to each other in a prompt, by the mean of all that is computed of a pair."""
+        return tokens * tokens - self.within_prompts * max(tokens - self.window_tokens, 0.0) ** 2
+
+    @property
+    def within_prompts(self) -> float:
+        """Share of a prompt's attention that is computed within the window alone."""
+        return self.window_share if self.prompt_window_share is None else self.prompt_window_share
 
     def decode_seconds(self, sequences: float, context_tokens: float) -> float:
         """One decode step of `sequences` sequences that hold `context_tokens` each on average."""

@@ -14,6 +14,7 @@ from hetops.domain.gpu import GpuType
 from hetops.domain.model import Model
 from hetops.domain.plan import ClassShare, PeakUse, PlannedPool
 from hetops.domain.workload import WorkloadClass
+from hetops.performance.memory import kv_bytes, within
 from hetops.performance.replica import peak_tflops
 
 
@@ -70,21 +71,16 @@ def _embedding(model: Model) -> float:
 
 def _bandwidth_use(pool: PlannedPool, load: _Load, model: Model, gpu: GpuType) -> float:
     """Share of the pool's memory bandwidth that decoding takes when every step runs the largest batch allowed."""
-    configuration = pool.configuration
+    configuration, near = pool.configuration, within(model, pool.configuration.kv)
     decoded = sum(rate * c.output_tokens.mean for c, rate in load)
     kv = sum(
-        rate * c.output_tokens.mean * _attended(c.input_tokens.mean + c.output_tokens.mean / 2.0, model)
+        rate * c.output_tokens.mean * near.attended(c.input_tokens.mean + c.output_tokens.mean / 2.0)
         for c, rate in load
     )
     active = model.active_parameters_b * 1e9 - _embedding(model)
     active_bytes = active * configuration.weights.bytes_per_value
     per_step = configuration.speculation.tokens_per_step if configuration.speculation else 1.0
-    kv_bytes = model.kv_bytes_per_token_16bit * configuration.kv.bytes_per_value / 2.0
     states = 2.0 * decoded * model.state_bytes
-    read = (decoded / configuration.max_sequences * active_bytes + kv * kv_bytes + states) / per_step
+    kept = kv_bytes(model, configuration.kv)
+    read = (decoded / configuration.max_sequences * active_bytes + kv * kept + states) / per_step
     return read / (gpu.bandwidth_gb_per_second * 1e9 * configuration.gpu_count * pool.replicas)
-
-
-def _attended(context: float, model: Model) -> float:
-    """Tokens whose KV a step reads, by the mean of all layers: windowed ones read the newest alone."""
-    return context - model.windowed_layers / model.layers * max(context - model.window_tokens, 0.0)

@@ -15,7 +15,7 @@ from hetops.domain.model import Model
 from hetops.domain.performance import Evidence, EvidenceLayer, StepTimes
 from hetops.performance.generation import generation
 from hetops.performance.margins import HalfWidths, founded_on
-from hetops.performance.memory import fit, forgotten_share, state_tokens
+from hetops.performance.memory import fit, forgotten_share, state_tokens, within
 from hetops.performance.replica import Replica, family, tuned
 from hetops.performance.speculation import speculative
 from hetops.performance.stages import at_the_pace_of_the_slowest, even, slowest_over_mean
@@ -102,12 +102,13 @@ def plain_step_times(
     if not configurations:
         return ()
     replicas = [replica_of(c, model, gpus[c.gpu]) for c in configurations]
-    found = _terms(replicas)
+    found, near = _terms(replicas), [within(model, c.kv) for c in configurations]
     return tuple(
         replace(
             _step_times(c, found, i),
-            window_tokens=float(model.window_tokens),
-            window_share=model.windowed_layers / model.layers,
+            window_tokens=float(near[i].tokens),
+            window_share=near[i].of_kv,
+            prompt_window_share=near[i].of_prompts if model.selection else None,
             forgotten_share=forgotten_share(model, replicas[i].generation),
             state_tokens=state_tokens(model, c.kv, gpus[c.gpu], c.tensor_parallel),
         )

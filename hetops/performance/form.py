@@ -58,6 +58,7 @@ class Terms:
     """Per token."""
     prefill_squared: Floats
     window_share: Floats
+    prompt_window_share: Floats
     window_tokens: Floats
     first_token: Floats
     """What the engine takes for a request besides its prefill, until its first token is out."""
@@ -81,7 +82,7 @@ class Terms:
         )
 
     def attended(self, context: Floats) -> Floats:
-        """Tokens that a token attends to, by the mean of all layers: windowed ones to the newest alone."""
+        """Tokens whose KV a token reads, by the mean of all its bytes: some are read of the newest or of chosen tokens alone."""
         found: Floats = context - self.window_share * np.maximum(context - self.window_tokens, 0.0)
         return found
 
@@ -90,7 +91,8 @@ class Terms:
 
         Of prompts that pass `together`, each has its part of the weights and of the all-reduces' latency.
         """
-        squares = tokens**2 - self.window_share * np.maximum(tokens - self.window_tokens, 0.0) ** 2
+        beyond = np.maximum(tokens - self.window_tokens, 0.0)
+        squares = tokens**2 - self.prompt_window_share * beyond**2
         done = self.prefill * tokens + self.prefill_squared * squares
         missed = (1.0 - self.expert_share) ** (tokens * together)
         read = self.weights * (self.shared + (1.0 - self.shared) * (1.0 - missed)) / together
@@ -129,6 +131,7 @@ def terms(p: Physics, values: Values) -> Terms:
         prefill=2.0 * p.prompted / flops,
         prefill_squared=2.0 * p.layers * p.attention / attention_flops,
         window_share=p.window_share,
+        prompt_window_share=p.prompt_window_share,
         window_tokens=p.window_tokens,
         first_token=_of(p, values, "first_token")
         + (values["prompt_layer"] + np.where(p.mixture, values["mixture_prompt_layer"], 0.0)) * p.layers,

@@ -107,8 +107,38 @@ def forgotten_share(model: Model, engine: Generation) -> float:
 
 
 def kv_bytes(model: Model, kv: Precision) -> float:
-    """Bytes of a token's KV, all layers."""
-    return model.kv_bytes_per_token_16bit * kv.bytes_per_value / 2.0
+    """Bytes of a token's KV, all layers, and of what an index keeps of it."""
+    index = model.selection.index_bytes if model.selection else 0.0
+    return model.kv_bytes_per_token_16bit * kv.bytes_per_value / 2.0 + index
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Within:
+    """What is read and computed of the tokens within a window, or of those chosen, alone."""
+
+    tokens: int
+    of_kv: float
+    """Share of a token's bytes that steps read so."""
+    of_prompts: float
+    """Share of what attention computes for a pair of a prompt's tokens."""
+
+    def attended(self, context: float) -> float:
+        """Tokens whose KV a step reads, by the mean of all bytes."""
+        return context - self.of_kv * max(context - self.tokens, 0.0)
+
+
+def within(model: Model, kv: Precision) -> Within:
+    """The windows of a model, or what its tokens choose; shares of 0 where they attend to all."""
+    chosen = model.selection
+    if chosen is None:
+        share = model.windowed_layers / model.layers
+        return Within(tokens=model.window_tokens, of_kv=share, of_prompts=share)
+    everything = kv_bytes(model, kv)
+    return Within(
+        tokens=chosen.tokens,
+        of_kv=chosen.kv_share * (everything - chosen.index_bytes) / everything,
+        of_prompts=chosen.attention / (chosen.attention + chosen.other_attention),
+    )
 
 
 def kv_shards(model: Model, gpu: GpuType, tensor_parallel: int) -> int:
@@ -147,7 +177,7 @@ def fit(configuration: Configuration, model: Model, gpu: GpuType) -> MemoryFit:
     weights = weight_bytes(model, configuration.weights) * (1.0 + _draft_share(configuration)) / shards
     reserve = _CPU_RESERVE_BYTES if on_cpu else _reserve_bytes(configuration, model)
     kv = usable - weights - reserve
-    per_token = model.kv_bytes_per_token_16bit if on_cpu else kv_bytes_per_token(model, configuration, gpu)
+    per_token = kv_bytes(model, Precision.BF16) if on_cpu else kv_bytes_per_token(model, configuration, gpu)
     capacity = int(max(kv, 0.0) / per_token)
     if on_cpu:  # llama.cpp takes memory for its slots only
         capacity = min(capacity, configuration.max_sequences * configuration.max_context_tokens)

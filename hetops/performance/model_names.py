@@ -114,7 +114,7 @@ class ModelNames:
         def unlike(model: Model) -> tuple[int, bool, float]:
             if apart(model) >= _SAME_SIZE:
                 return 1, False, apart(model)
-            own = model.latent_kv or model.windowed_layers > 0
+            own = model.latent_kv or model.windowed_layers > 0 or model.selection is not None
             return -len(set(words) & set(_words(model.name))), own, apart(model)
 
         kinds = (True, False) if size.mixture is None else (size.mixture,)

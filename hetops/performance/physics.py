@@ -21,6 +21,7 @@ from hetops.performance.memory import (
     kv_shards,
     state_tokens,
     weights,
+    within,
 )
 from hetops.performance.replica import Replica, computes_in, family, peak_tflops, tuned
 
@@ -96,7 +97,7 @@ class Physics:
     layers: Floats
     hidden: Floats
     attention: Floats
-    """Heads times head size."""
+    """Heads times head size, of sparse attention with its index."""
     weight_bytes: Floats
     """All weights that a pass streams, read once."""
     stored_bytes: Floats
@@ -106,11 +107,13 @@ class Physics:
     expert_share: Floats
     """Chance that a token passes a given expert; 1 for dense models."""
     kv_bytes: Floats
-    """Of one token, all layers."""
+    """Of one token, all layers, an index's among them."""
     kv_reads: Floats
     """How many times a step reads them."""
     window_share: Floats
-    """Share of the layers whose tokens attend to the newest ones alone."""
+    """Share of the KV that is read of the newest tokens, or of those chosen, alone."""
+    prompt_window_share: Floats
+    """Share of a prompt's attention that is computed so."""
     window_tokens: Floats
     """How many these are."""
     forgotten_share: Floats
@@ -164,6 +167,7 @@ def _column(r: Replica) -> dict[str, object]:
     peak_16 = (gpu.bf16_tflops or gpu.fp16_tflops) * 1e12
     joined, apart = gpu.interconnect_gb_per_second, r.tensor_parallel > _joined_gpus(gpu)
     stored, multiplied = weights(model, r.weights), computes_in(r)
+    near, chosen = within(model, r.kv), model.selection
     active = model.active_parameters_b * 1e9
     table = min(float(model.vocabulary * model.hidden), 0.4 * active)
     return {
@@ -188,15 +192,18 @@ def _column(r: Replica) -> dict[str, object]:
         "prompted": active - (table if model.tied_embeddings else 2.0 * table),
         "layers": float(model.layers),
         "hidden": float(model.hidden),
-        "attention": float(model.heads * model.head_size),
+        "attention": chosen.attention + chosen.other_attention
+        if chosen
+        else float(model.heads * model.head_size),
         "weight_bytes": stored.streamed,
         "stored_bytes": stored.streamed + stored.looked_up,
         "shared": stored.passed / stored.streamed,
         "expert_share": model.active_experts / model.experts if model.experts else 1.0,
         "kv_bytes": kv_bytes(model, r.kv),
         "kv_reads": _kv_reads(r),
-        "window_share": model.windowed_layers / model.layers,
-        "window_tokens": float(model.window_tokens),
+        "window_share": near.of_kv,
+        "prompt_window_share": near.of_prompts,
+        "window_tokens": float(near.tokens),
         "forgotten_share": forgotten_share(model, r.generation),
         "state_bytes": model.state_bytes,
         "state_tokens": state_tokens(model, r.kv, gpu, r.tensor_parallel),

@@ -47,6 +47,7 @@ class Replicas:
     first_token_factor: Floats
     window_tokens: Floats
     window_share: Floats
+    within_prompts: Floats
     forgotten_share: Floats
     state_tokens: Floats
     curve_start: Floats
@@ -106,7 +107,7 @@ class Replicas:
     def squares(self, tokens: float | Floats) -> Floats:
         """As `StepTimes.squares`."""
         beyond = np.maximum(tokens - self.window_tokens, 0.0)
-        found: Floats = tokens * tokens - self.window_share * beyond**2
+        found: Floats = tokens * tokens - self.within_prompts * beyond**2
         return found
 
     def prefill_seconds(self, tokens: float, cached: float = 0.0) -> Floats:
@@ -139,6 +140,7 @@ _COLUMNS = {
     "first_token_factor": "first_token_factor",
     "window_tokens": "window_tokens",
     "window_share": "window_share",
+    "within_prompts": "within_prompts",
     "forgotten_share": "forgotten_share",
     "state_tokens": "state_tokens",
 }

@@ -126,6 +126,7 @@ _RANGES = {
     "prefill_interference": (0.0, 1.0),
     "window_tokens": (0.0, 1e12),
     "window_share": (0.0, 1.0),
+    "prompt_window_share": (0.0, 1.0),
     "forgotten_share": (0.0, 1.0),
     "state_tokens": (0.0, 1e12),
     "sharpness": (0.5, 1e3),

@@ -96,8 +96,9 @@ def _tokens_within(seconds: float, done: int, times: StepTimes, most: int) -> fl
     """The largest chunk from `done` on that takes no longer than that, a token begun included; at most `most`. One that grows
     out of the window is taken for a longer one than it is."""
     square = times.prefill_seconds_per_token_squared
-    linear = times.prefill_seconds_per_token + 2.0 * square * times.attended(done)
-    square *= 1.0 - times.window_share * (done >= times.window_tokens)
+    beyond = max(done - times.window_tokens, 0.0)
+    linear = times.prefill_seconds_per_token + 2.0 * square * (done - times.within_prompts * beyond)
+    square *= 1.0 - times.within_prompts * (done >= times.window_tokens)
     return _root(square, linear, max(seconds, 0.0) * times.pipeline_stages, most)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 
 from hetops.catalog import tables
 from hetops.catalog.hub_config import read
-from hetops.domain.model import Precision
+from hetops.domain.model import Precision, Selection
 from hetops.errors import HetopsError
 
 ROWS = {row["model"]: row for row in tables.rows("models")}
@@ -153,6 +154,53 @@ GRANITE = {
     "vocab_size": 100352,
     "max_position_embeddings": 131072,
 }
+DEEPSEEK_V32 = {**DEEPSEEK, "index_n_heads": 64, "index_head_dim": 128, "index_topk": 2048}
+GLM_52 = {
+    "hidden_size": 6144,
+    "num_hidden_layers": 78,
+    "num_attention_heads": 64,
+    "num_key_value_heads": 64,
+    "intermediate_size": 12288,
+    "moe_intermediate_size": 2048,
+    "n_routed_experts": 256,
+    "n_shared_experts": 1,
+    "num_experts_per_tok": 8,
+    "first_k_dense_replace": 3,
+    "kv_lora_rank": 512,
+    "q_lora_rank": 2048,
+    "qk_nope_head_dim": 192,
+    "qk_rope_head_dim": 64,
+    "v_head_dim": 256,
+    "index_n_heads": 32,
+    "index_head_dim": 128,
+    "index_topk": 2048,
+    "indexer_types": ["full"] * 3 + (["shared"] * 3 + ["full"]) * 18 + ["shared"] * 3,
+    "vocab_size": 154880,
+    "max_position_embeddings": 1048576,
+}
+MINIMAX_M3 = {
+    "hidden_size": 6144,
+    "num_hidden_layers": 60,
+    "num_attention_heads": 64,
+    "num_key_value_heads": 4,
+    "head_dim": 128,
+    "intermediate_size": 3072,
+    "dense_intermediate_size": 12288,
+    "shared_intermediate_size": 3072,
+    "num_local_experts": 128,
+    "num_experts_per_tok": 4,
+    "moe_layer_freq": [0] * 3 + [1] * 57,
+    "sparse_attention_config": {
+        "use_sparse_attention": True,
+        "sparse_attention_freq": [0] * 3 + [1] * 57,
+        "sparse_block_size": 128,
+        "sparse_index_dim": 128,
+        "sparse_num_index_heads": 4,
+        "sparse_topk_blocks": 16,
+    },
+    "vocab_size": 200064,
+    "max_position_embeddings": 1048576,
+}
 DEEPSEEK_V4 = {
     "compress_ratios": [0, 0, *[4, 128] * 20, 4, 0],
     "sliding_window": 128,
@@ -161,7 +209,9 @@ DEEPSEEK_V4 = {
     "num_attention_heads": 64,
     "num_key_value_heads": 1,
     "head_dim": 512,
+    "index_n_heads": 64,
     "index_head_dim": 128,
+    "index_topk": 512,
     "q_lora_rank": 1024,
     "o_lora_rank": 1024,
     "o_groups": 8,
@@ -242,7 +292,22 @@ def config_of(row: dict[str, str]) -> dict[str, Any]:
         config["mamba_ssm_dtype"] = next(iter(dtype), None)
         config |= {"linear_num_key_heads": keys, "linear_key_head_dim": key_size, "attn_output_gate": True}
         config |= {"linear_num_value_heads": values, "linear_value_head_dim": value_size}
+    if row["indexer"]:
+        heads, size, indexed = map(int, re.split("[x ]", row["indexer"]))
+        config |= _indexed(row, heads, size, indexed)
     return config
+
+
+def _indexed(row: dict[str, str], heads: int, size: int, layers: int) -> dict[str, Any]:
+    """The keys of sparse attention over latent KV, else of that over blocks."""
+    tokens, beside = int(row["selected_tokens"]), int(row["layers"]) - layers
+    if row["mla_kv_lora"]:
+        own = ["full"] * layers + ["shared"] * beside
+        told = {"index_n_heads": heads, "index_head_dim": size, "index_topk": tokens}
+        return told | {"indexer_types": own}
+    blocks = {"sparse_num_index_heads": heads, "sparse_index_dim": size, "sparse_block_size": 128}
+    blocks |= {"sparse_topk_blocks": tokens // 128, "sparse_attention_freq": [1] * layers + [0] * beside}
+    return {"sparse_attention_config": {"use_sparse_attention": True, **blocks}}
 
 
 def written(folder: Path, config: Any) -> Path:
@@ -263,6 +328,9 @@ def written(folder: Path, config: Any) -> Path:
         ("minimax-text-01", MINIMAX_TEXT_01),
         ("granite-4.0-h-small", GRANITE),
         ("deepseek-v4-flash", DEEPSEEK_V4),
+        ("deepseek-v3.2", DEEPSEEK_V32),
+        ("glm-5.2", GLM_52),
+        ("minimax-m3", MINIMAX_M3),
     ],
 )
 def test_the_catalogues_models_of_every_kind_are_found_again(
@@ -275,7 +343,15 @@ def test_the_catalogues_models_of_every_kind_are_found_again(
         assert getattr(found, field) == getattr(known, field)
     for field in ("windowed_layers", "window_tokens", "state_bytes"):
         assert getattr(found, field) == getattr(known, field)
+    assert alike(found.selection, known.selection)
     assert known.parameters_b == pytest.approx(float(ROWS[name]["published_b"]), rel=0.02)
+
+
+def alike(found: Selection | None, known: Selection | None) -> bool:
+    """Whether two are the same but for digits that a table has no room for."""
+    if found is None or known is None:
+        return found is known
+    return asdict(found) == pytest.approx(asdict(known), rel=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -302,8 +378,72 @@ def test_the_state_of_layers_without_kv_follows_from_their_heads(
 
 def test_compressed_kv_grows_by_the_part_of_an_entry_that_a_token_is(tmp_path: Path) -> None:
     found = read(written(tmp_path, DEEPSEEK_V4), "mine").model
-    assert found.kv_bytes_per_token_16bit == 21 * (512 + 128) * 2 / 4 + 20 * 512 * 2 / 128
+    assert found.kv_bytes_per_token_16bit == 21 * 512 * 2 / 4 + 20 * 512 * 2 / 128
     assert found.native is Precision.FP4
+
+
+@pytest.mark.parametrize(
+    ("config", "by_hand"),
+    [
+        (LLAMA, None),
+        ({**DEEPSEEK, "index_topk": None}, None),
+        (
+            DEEPSEEK_V32,
+            Selection(
+                tokens=2048,
+                index_bytes=61 * (128 + 4),
+                attention=128 * (512 + 64 + 512) / 2,
+                other_attention=64 * 128 / 4,
+            ),
+        ),
+        (
+            GLM_52,
+            Selection(
+                tokens=2048,
+                index_bytes=21 * (128 + 4),
+                attention=64 * (512 + 64 + 512) / 2,
+                other_attention=32 * 128 / 4 * 21 / 78,
+            ),
+        ),
+        (
+            MINIMAX_M3,
+            Selection(
+                tokens=16 * 128,
+                index_bytes=57 * 128 * 2,
+                kv_share=57 / 60,
+                attention=57 / 60 * 64 * 128,
+                other_attention=3 / 60 * 64 * 128 + 57 / 60 * 4 * 128 / 2,
+            ),
+        ),
+        (
+            DEEPSEEK_V4,
+            Selection(
+                tokens=4 * 512,
+                index_bytes=21 * (128 + 4) / 4,
+                kv_share=(21 / 4) / (21 / 4 + 20 / 128),
+                attention=21 / 4 * 64 * 512 / 43,
+                other_attention=(20 / 128 * 64 * 512 + 21 / 4 * 64 * 128 / 4) / 43,
+            ),
+        ),
+    ],
+)
+def test_what_sparse_attention_reads_and_computes_follows_from_its_index(
+    tmp_path: Path, config: dict[str, Any], by_hand: Selection | None
+) -> None:
+    assert alike(read(written(tmp_path, config), "mine").model.selection, by_hand)
+
+
+def test_an_index_has_parameters_in_the_layers_that_have_one(tmp_path: Path) -> None:
+    plain, indexed = (read(written(tmp_path, c), "mine").model for c in (DEEPSEEK, DEEPSEEK_V32))
+    each = 1536 * 64 * 128 + 7168 * (128 + 64)
+    assert indexed.parameters_b - plain.parameters_b == pytest.approx(61 * each / 1e9)
+    assert indexed.active_parameters_b - plain.active_parameters_b == pytest.approx(61 * each / 1e9)
+
+
+@pytest.mark.parametrize("missing", ["index_n_heads", "index_head_dim"])
+def test_an_index_that_lacks_a_size_is_named(tmp_path: Path, missing: str) -> None:
+    with pytest.raises(HetopsError, match=missing):
+        read(written(tmp_path, {**DEEPSEEK_V32, missing: None}), "mine")
 
 
 @pytest.mark.parametrize("name", [name for name in ROWS if name not in UNCOUNTED])
@@ -317,6 +457,7 @@ def test_every_model_has_the_parameters_that_its_shape_tells_and_its_makers_prin
     assert found.model.kv_bytes_per_token_16bit == pytest.approx(known.kv_bytes_per_token_16bit)
     for field in ("windowed_layers", "window_tokens", "state_bytes", "tied_embeddings", "latent_kv"):
         assert getattr(found.model, field) == getattr(known, field)
+    assert alike(found.model.selection, known.selection)
     off = abs(found.model.parameters_b / float(row["published_b"]) - 1.0)
     assert (off > 0.02) == (name in BESIDE), f"{off:.1%}"
     assert found.checkpoint.precision is Precision.BF16

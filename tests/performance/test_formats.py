@@ -10,17 +10,19 @@ import pytest
 from hetops.catalog import tables
 from hetops.domain.configuration import Configuration
 from hetops.domain.model import Precision
-from hetops.performance.estimate import calibration, step_times
+from hetops.performance.estimate import calibration, plain_step_times, step_times
 from hetops.performance.form import terms
 from hetops.performance.generation import Generation
 from hetops.performance.memory import fit, weight_bytes, weights
 from hetops.performance.physics import physics
 from hetops.performance.replica import Replica, computes_in
+from hetops.performance.replicas import Replicas
 
 CATALOG = tables.load()
 GPUS = {g.name: g for g in CATALOG.gpu_types}
 OSS = CATALOG.model("gpt-oss-120b")
 GEMMA = CATALOG.model("gemma-3-27b")
+SPARSE = CATALOG.model("deepseek-v3.2")
 
 
 def replica(gpu: str, weights: Precision, model: str = "llama-3.1-8b") -> Replica:
@@ -119,6 +121,43 @@ def test_windowed_layers_attend_to_their_window_alone(tokens: int) -> None:
     steps = step_times([configuration("vllm")], GEMMA, GPUS)[0]
     assert steps.squares(tokens) / 2 == pytest.approx(pairs, rel=0.02)
     assert steps.attended(tokens) == pytest.approx(np.mean(seen))
+
+
+@pytest.mark.parametrize("tokens", [100, 2048, 5000, 120_000])
+def test_of_sparse_attention_steps_read_what_is_chosen_and_the_index_over_all(tokens: int) -> None:
+    """DeepSeek V3.2 by hand: 61 layers of 576 values of KV, and of 128 bytes and a scale of index."""
+    asked = configuration("vllm", 163_840, SPARSE.name)
+    r = replace(
+        replica("H200-SXM", Precision.FP8, SPARSE.name), tensor_parallel=8, generation=Generation.VLLM_NEW
+    )
+    p = physics([r])
+    read = min(tokens, 2048) * 61 * 576 * 2 + tokens * 61 * (128 + 4)
+    form, steps = terms(p, calibration().values), plain_step_times([asked], SPARSE, GPUS)[0]
+    for attended in (form.attended(np.array([float(tokens)]))[0], steps.attended(tokens)):
+        assert attended * p.kv_bytes[0] == pytest.approx(read)
+    assert p.kept(np.array([float(tokens)]))[0] == tokens == steps.kept(tokens)
+
+
+@pytest.mark.parametrize("tokens", [1000, 8000, 120_000])
+def test_prompts_of_sparse_attention_compute_chosen_pairs_and_the_index_of_all(tokens: int) -> None:
+    positions = np.arange(tokens)
+    pairs = np.array([np.minimum(positions, 2048).sum(), positions.sum()], dtype=float)
+    by_hand = 2 * pairs @ np.array([128 * 1088 / 2, 64 * 128 / 4]) / (128 * 1088 / 2 + 64 * 128 / 4)
+    steps = plain_step_times([configuration("vllm", 163_840, SPARSE.name)], SPARSE, GPUS)[0]
+    assert steps.squares(tokens) == pytest.approx(by_hand, rel=0.01)
+    assert Replicas.of([steps]).squares(float(tokens))[0] == pytest.approx(steps.squares(tokens))
+    told = replace(steps, prompt_window_share=None)
+    assert told.squares(tokens) == tokens**2 - told.window_share * max(tokens - 2048, 0) ** 2
+
+
+def test_long_prompts_and_contexts_are_faster_than_where_all_is_attended_to_and_take_more_memory() -> None:
+    asked = replace(configuration("vllm", 163_840, SPARSE.name), tensor_parallel=8, weights=Precision.FP8)
+    dense = CATALOG.model("deepseek-v3.1")
+    sparse, full = (plain_step_times([asked], m, GPUS)[0] for m in (SPARSE, dense))
+    assert sparse.prefill_seconds(128_000) < 0.6 * full.prefill_seconds(128_000)
+    assert sparse.decode_seconds(32, 128_000) < 0.5 * full.decode_seconds(32, 128_000)
+    room = [fit(asked, m, GPUS["H200-SXM"]).kv_capacity_tokens for m in (SPARSE, dense)]
+    assert 0.85 * room[1] < room[0] < 0.91 * room[1]
 
 
 def configuration(engine: str, context: int = 8192, model: str = GEMMA.name) -> Configuration:

@@ -57,6 +57,7 @@ def step_times(draw: st.DrawFn) -> StepTimes:
         pipeline_stages=draw(st.sampled_from([1, 2, 4])),
         window_tokens=draw(st.sampled_from([0.0, 7.0])),
         window_share=draw(st.sampled_from([0.0, 0.5])),
+        prompt_window_share=draw(st.sampled_from([None, 0.0, 0.9])),
         forgotten_share=draw(st.sampled_from([0.0, 0.1, 0.5])),
     )
 
