@@ -50,7 +50,8 @@ def _no_column(c: Candidates, table: PerformanceTable) -> InfeasibleError:
         return InfeasibleError(
             f"no configuration of {c.names} runs on any GPU type on offer",
             details=told,
-            hint="allow larger GPUs, other precisions (model.precisions) or other engines (engine.names)",
+            hint=f"allow larger GPUs, other precisions ({'model' if c.spec.model else 'models[]'}.precisions) or other engines "
+            "(engine.names)",
         )
     names = {row.workload_class for row in table.rows.values()}
     return InfeasibleError(

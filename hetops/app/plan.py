@@ -292,6 +292,8 @@ def _warnings(posed: Posed, solution: Solution) -> Iterator[str]:
     c = posed.candidates
     yield from (f"plugin {p.name} {p.version} cannot be used: {p.error}" for p in c.plugins.broken)
     yield from c.gathered.selection.warnings
+    if c.spec.policy.share_nodes and len(c.models) == 1:
+        yield "policy.share_nodes says nothing here: the spec has one model, and there is none to share its nodes with"
     chosen = [posed.offers[p.offer] for p in solution.pools]
     if any(offer.plan_only for offer in chosen):
         yield "list prices are for planning only: up needs live offers"

@@ -16,7 +16,7 @@ LARGE_MODEL_B = 30.0
 """Billions of parameters from which INT4 loses 1-3 % rather than 2-6 % (neuralmagic and ModelOpt model cards)."""
 LONG_INPUT_TOKENS = 32_000
 """90th percentile of the input above which 4-bit weights are not chosen unasked (arXiv 2505.20276: up to 59 % lost)."""
-BY_DEFAULT = "4-bit weights lose too much quality here unless model.precisions asks for them"
+BY_DEFAULT = "4-bit weights lose too much quality here unless the model's `precisions` ask for them"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +56,7 @@ class Quality:
 
     model: Model
     asked: tuple[Precision, ...] = ()
-    """As `model.precisions`."""
+    """What the spec lets the model have; empty where it does not say."""
     input_tokens_p90: float = 0.0
 
     def refused(self, precision: Precision, floor: Floor | None = None) -> str:

@@ -56,11 +56,13 @@ class SimulatedClass:
     attainment: float | None
     shares: Mapping[str, Measured]
     """By pool."""
+    shed_share: float = field(default=0.0, metadata=ADDED)
+    """The part of its requests that the plan turns away: they need not keep its targets."""
 
     @property
     def late(self) -> tuple[str, ...]:
-        """Which of `TTFT` and `TPOT` too few requests kept; one that was not answered kept none."""
-        target = self.target
+        """Which of `TTFT` and `TPOT` too few of the requests kept that are to be served; one that was not answered kept none."""
+        target, served = self.target, 1.0 - self.shed_share
         found = (
             ("TTFT", target.ttft_seconds, target.ttft_percentile, self.ttft_attainment),
             ("TPOT", target.tpot_seconds, target.tpot_percentile, self.tpot_attainment),
@@ -68,7 +70,7 @@ class SimulatedClass:
         return tuple(
             name
             for name, bound, percentile, share in found
-            if bound is not None and share is not None and share < percentile / 100.0 - 1e-9
+            if bound is not None and share is not None and share < served * percentile / 100.0 - 1e-9
         )
 
 

@@ -196,6 +196,7 @@ def _attainment(run: Played) -> float | None:
 def _classes(plan: Plan, run: Played) -> Iterator[SimulatedClass]:
     found = class_outcomes(run.served, run.classes, _seconds(run))
     forecasts = {f.workload_class: f for f in plan.forecasts}
+    shed = {one.workload_class: one.share for one in plan.shed}
     for index, (c, outcome) in enumerate(zip(run.classes, found, strict=True)):
         forecast = forecasts.get(c.name)
         yield SimulatedClass(
@@ -212,6 +213,7 @@ def _classes(plan: Plan, run: Played) -> Iterator[SimulatedClass]:
             tpot_attainment=outcome.tpot_attainment,
             attainment=outcome.attainment,
             shares=_shares(plan, run, index),
+            shed_share=shed.get(c.name, 0.0),
         )
 
 

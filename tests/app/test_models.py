@@ -259,6 +259,23 @@ def test_shared_nodes_are_for_planning_only(tmp_path: Path) -> None:
         pose(specs.asked(tmp_path, f"{TWO}[policy]\nshare_nodes = true\n[policy.migration]\n", FOURS))
 
 
+def test_sharing_nodes_means_nothing_for_one_model() -> None:
+    one, told = planned(text=alone(LLAMA)), planned(SHARED, text=alone(LLAMA))
+    assert one.pools == told.pools
+    assert set(told.warnings) - set(one.warnings) == {w for w in told.warnings if "share_nodes" in w}
+    assert any("the spec has one model" in w for w in told.warnings)
+    assert not any("share_nodes" in w for w in planned(FOURS, SHARED).warnings)
+
+
+def test_a_model_of_several_that_nothing_runs_is_told_by_its_own_field() -> None:
+    text = TWO
+    for model in (LLAMA, QWEN):
+        text = text.replace(f'name = "{model}"\n', f'name = "{model}"\nprecisions = ["q8_0"]\n')
+    with pytest.raises(InfeasibleError) as caught:
+        planned(text=text)
+    assert "models[].precisions" in caught.value.hint
+
+
 def test_the_router_of_a_plan_knows_which_class_asks_for_which_model() -> None:
     config = from_plan(planned(), {})
     assert config.models == (LLAMA, QWEN)

@@ -18,6 +18,7 @@ from hetops.errors import HetopsError, InfeasibleError, SpecError
 from hetops.reports import day as day_report
 from hetops.reports import what_if
 from hetops.reports.plan import as_text
+from hetops.reports.simulation_text import as_text as simulation_text
 from hetops.reports.what_if import WhatIf
 from hetops.router.config import from_plan
 from hetops.router.decide import Choice, Dispatcher, Unroutable
@@ -142,6 +143,9 @@ def test_a_simulation_turns_away_as_many_as_the_plan_says(plan: Plan, tmp_path: 
     short = next(c for c in found.classes if c.name == "short")
     assert 1 - short.answered / short.requests == pytest.approx(plan.shed[0].share, abs=0.03)
     assert any("turned away by plan" in note for note in found.notes)
+    assert (short.shed_share, short.late) == (plan.shed[0].share, ())
+    assert replace(short, shed_share=0.0).late
+    assert "Targets kept for every class; " in simulation_text(found)
 
 
 def test_each_period_of_a_day_turns_away_its_own_and_work_that_waits_what_arrives(tmp_path: Path) -> None:
