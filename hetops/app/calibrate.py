@@ -8,13 +8,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from hetops.app.percentiles import over_mean
 from hetops.catalog import tables
 from hetops.errors import DocumentError
 from hetops.files import read_bytes, write_whole
 from hetops.performance.calibrate import calibrate
 from hetops.performance.cases import Case, RefusedCase
 from hetops.performance.estimate import Calibration, calibration
-from hetops.performance.predict import Prediction, predictions, refusal
+from hetops.performance.predict import Prediction, as_told, predictions, refusal
 from hetops.performance.rows import NEEDED, read_cases
 from hetops.performance.score import Score, score
 from hetops.performance.sheet import read_sheet
@@ -44,7 +45,7 @@ def fit_file(path: Path) -> Fitted:
     cases, refused = _cases(path)
     try:
         found, _ = calibrate(cases, source=path.name)
-        scored = score(cases, predictions(cases, found), refused=len(refused))
+        scored = score(cases, _answers(cases, found), refused=len(refused))
     except ValueError as fault:
         raise DocumentError(f"{path}: {fault}") from fault
     return Fitted(calibration=found, score=scored, refused=refused)
@@ -54,7 +55,7 @@ def score_file(path: Path) -> Score:
     """How the shipped calibration does on the measurements in a file; errors as `fit_file`."""
     cases, refused = _cases(path)
     try:
-        return score(cases, predictions(cases, calibration()), refused=len(refused))
+        return score(cases, _answers(cases, calibration()), refused=len(refused))
     except ValueError as fault:
         raise DocumentError(f"{path}: {fault}") from fault
 
@@ -66,8 +67,10 @@ def predict_file(path: Path) -> tuple[Prediction, ...]:
         DocumentError: unreadable, or columns missing.
     """
     cases, refused = _cases(path)
-    answered = zip((c.place for c in cases), predictions(cases, calibration()), strict=True)
-    answers = dict(answered) | {r.place: refusal(r) for r in refused}
+    found = _answers(cases, calibration())
+    answers = {c.place: as_told(c, one) for c, one in zip(cases, found, strict=True)} | {
+        r.place: refusal(r) for r in refused
+    }
     return tuple(answers[place] for place in sorted(answers))
 
 
@@ -80,6 +83,10 @@ def write_coefficients(found: Calibration, path: Path) -> None:
         "values": _rounded(found.values),
     }
     write_whole(path, json.dumps(content, indent=2).encode() + b"\n")
+
+
+def _answers(cases: Sequence[Case], by: Calibration) -> tuple[Prediction, ...]:
+    return predictions(cases, by, over_mean(cases, by))
 
 
 def _rounded(values: Mapping[str, float]) -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from hetops.domain.performance import StepTimes
 from hetops.performance.breakdown import Load
+from hetops.performance.cases import REQUESTS
 from hetops.performance.under_load import Replayed, log_normal
 from hetops.simulate.core import EngineCore
 from hetops.simulate.engine import Event, EventKind, Generation
@@ -52,6 +54,24 @@ def kept_at_once(times: StepTimes, load: Load) -> Replayed:
     return run.replayed()
 
 
+def as_a_client_measures(times: StepTimes, load: Load, requests_per_second: float) -> Replayed:
+    """So many requests as benchmarks' clients send unless told otherwise, each of them counted: as many at once as the load has from
+    the first instant on, or at a finite rate as they come."""
+    count, at_once = REQUESTS, max(1, round(min(load.concurrency, REQUESTS)))
+    random = np.random.default_rng(_SEED)
+    run = _Run(times, _drawn(times, load, random, count), warm_up=0.0)
+    if math.isinf(requests_per_second):
+        for number in range(at_once):
+            run.submit(number, 0.0)
+        run.to_the_end(replace_done=True)
+        return run.replayed()
+    for number, at in enumerate((np.cumsum(random.exponential(1.0, count)) / requests_per_second).tolist()):
+        run.until(at)
+        run.submit(number, at)
+    run.to_the_end()
+    return run.replayed()
+
+
 def _drawn(times: StepTimes, load: Load, random: np.random.Generator, count: int) -> list[Generation]:
     """Requests with log-normal lengths about the load's means; none is longer than the memory."""
     most = times.longest
@@ -73,7 +93,8 @@ def _lengths(mean: float, spread: float, random: np.random.Generator, count: int
 class _Run:
     """Requests on their way through one engine, and when each came, began to answer and was done."""
 
-    def __init__(self, times: StepTimes, requests: Sequence[Generation]) -> None:
+    def __init__(self, times: StepTimes, requests: Sequence[Generation], warm_up: float = _WARM_UP) -> None:
+        self._warm_up = warm_up
         self._engine = EngineCore(times)
         self._requests = requests
         self._came, self._began, self._done = (np.full(len(requests), np.nan) for _ in range(3))
@@ -100,7 +121,7 @@ class _Run:
 
     def replayed(self) -> Replayed:
         """The requests after the warm-up."""
-        first = int(_WARM_UP * len(self._requests))
+        first = int(self._warm_up * len(self._requests))
         came, began, done = (times[first:] for times in (self._came, self._began, self._done))
         later = np.array([r.output_tokens - 1 for r in self._requests[first:]])
         return Replayed(

@@ -30,7 +30,7 @@ _WAYS = 0.6
 (`benchmarks/closed_loops.py`): a publisher seldom tells how many requests were sent, of which lengths, after which warm-up."""
 _ROUNDING = 1e-9
 GROUPS: Mapping[str, tuple[Metric, ...]] = {
-    "throughput": (Metric.OUTPUT, Metric.TOTAL),
+    "throughput": (Metric.OUTPUT, Metric.TOTAL, Metric.INPUT, Metric.REQUESTS),
     "tpot": (Metric.TPOT,),
     "ttft": (Metric.TTFT,),
 }
@@ -73,7 +73,8 @@ def calibrate(cases: Sequence[Case], *, source: str) -> tuple[Calibration, LeftO
     Raises:
         ValueError: no case is measured.
     """
-    used = counted(cases)
+    known = [metric for group in GROUPS.values() for metric in group]
+    used = [c for c in counted(cases) if c.percentile is None and c.metric in known]
     if not used:
         raise ValueError("no measured case of quality A or B")
     columns = Cases.of(used)

@@ -1,7 +1,7 @@
 """Cases: published or own measurements as rows, and what the closed form says of each. Pure.
 
-A row is one metric of one benchmark: output or total tokens a second of a whole system, TTFT or TPOT in milliseconds, at a
-closed-loop concurrency, at a request rate, or with all requests queued (rate `inf`).
+A row is one metric of one benchmark: tokens or requests a second of a whole system, or a latency in milliseconds, at a closed-loop
+concurrency, at a request rate, or with all requests queued (rate `inf`).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _KEPT_OUTPUT = 0.6
 """Share of a sequence's output that its place in the KV cache is counted with: half on average, and some slack."""
 _HALVINGS = 30
 _ALL_BUSY = 1e-9
-_REQUESTS = 1000.0
+REQUESTS = 1000
 """Of a whole benchmark: what vLLM's and SGLang's clients send unless told otherwise."""
 
 
@@ -43,13 +43,45 @@ class Metric(StrEnum):
 
     OUTPUT = "output_tok_s"
     TOTAL = "total_tok_s"
+    INPUT = "input_tok_s"
+    REQUESTS = "req_s"
     TTFT = "ttft_ms"
     TPOT = "tpot_ms"
+    E2E = "e2e_ms"
 
     @property
     def is_throughput(self) -> bool:
-        """Whether it is tokens a second."""
-        return self in (Metric.OUTPUT, Metric.TOTAL)
+        """Whether it is tokens or requests a second."""
+        return not self.endswith("_ms")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricName:
+    """What a row's metric is."""
+
+    metric: Metric
+    name: str
+    """As an answer calls it."""
+    factor: float = 1.0
+    """How many of the metric's unit are one of the row's."""
+    inverse: bool = False
+    """Tokens a second of one request: a second over what the metric is."""
+    per_gpu: bool = False
+    percentile: float | None = None
+    """None is the mean."""
+    prompts_alone: bool = False
+    """While nothing but prompts is processed."""
+    assumed: str = ""
+
+    def in_metric(self, told: float, gpus: int) -> float:
+        """A row's value in the metric's own unit."""
+        value = told * self.factor * (gpus if self.per_gpu else 1)
+        return 1e3 / value if self.inverse else value
+
+    def as_told(self, value: float, gpus: int) -> float:
+        """A value of the metric in the row's unit."""
+        told = 1e3 / value if self.inverse else value
+        return told / self.factor / (gpus if self.per_gpu else 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +97,7 @@ class Case:
     requests_per_second: float
     metric: Metric
     value: float | None
-    """What was measured; None where only a prediction is asked for."""
+    """What was measured, in the metric's own unit; None where only a prediction is asked for."""
     gpu: str
     """As the row names it."""
     source: str = ""
@@ -76,6 +108,13 @@ class Case:
     """What the row leaves open and is known all the same, one sentence each."""
     place: int = 0
     """Where the row stands among its file's, from 0."""
+    told: MetricName | None = None
+    """How the row tells the metric; None in its own unit, and of the mean."""
+
+    @property
+    def percentile(self) -> float | None:
+        """Of which requests a latency is; None is the mean of all."""
+        return self.told.percentile if self.told else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,7 +187,7 @@ def predict(cases: Cases, values: Values) -> Floats:
     step = parts.step(running, context)
     prefill = parts.prefill_seconds(cases.input_tokens)
     completed = _completed(cases, parts, running)
-    output = cases.replicas * np.minimum(completed, cases.rate) * cases.output_tokens
+    requests = cases.replicas * np.minimum(completed, cases.rate)
     held_up = parts.interference * (running - 1.0) / cases.output_tokens * prefill
     tpot = step + held_up / parts.stages
     line = _line(cases, completed)
@@ -156,10 +195,13 @@ def predict(cases: Cases, values: Values) -> Floats:
         cases, parts, _Served(running=running, prefill=prefill, step=step, tpot=tpot, line=line), values
     )
     answers = {
-        Metric.OUTPUT: output,
-        Metric.TOTAL: output * (cases.input_tokens + cases.output_tokens) / cases.output_tokens,
+        Metric.OUTPUT: requests * cases.output_tokens,
+        Metric.TOTAL: requests * (cases.input_tokens + cases.output_tokens),
+        Metric.INPUT: requests * cases.input_tokens,
+        Metric.REQUESTS: requests,
         Metric.TTFT: 1e3 * ttft,
         Metric.TPOT: 1e3 * tpot,
+        Metric.E2E: 1e3 * (ttft + (cases.output_tokens - 1.0) * tpot),
     }
     found: Floats = np.select([cases.metric == str(m) for m in answers], list(answers.values()), np.nan)
     return found
@@ -186,7 +228,7 @@ def _completed(cases: Cases, parts: Terms, running: Floats) -> Floats:
 def _line(cases: Cases, completed: Floats) -> Floats:
     """Each of a benchmark's requests puts those after it off by as much longer as completing one takes than another needs to come."""
     late: Floats = np.maximum(1.0 / completed - 1.0 / cases.rate, 0.0)
-    return late * _REQUESTS / cases.replicas / 2.0
+    return late * REQUESTS / cases.replicas / 2.0
 
 
 def _ttft(cases: Cases, parts: Terms, served: _Served, values: Values) -> Floats:
@@ -213,7 +255,7 @@ def _started_together(cases: Cases, others: Floats) -> Floats:
     """Share of a benchmark's requests that come with so many others as it begins, and wait for half of their prompts on average:
     where hundreds are kept at once, much of all that is sent."""
     one_by_one = np.isinf(cases.concurrency) & np.isfinite(cases.rate)
-    share: Floats = np.minimum((others + 1.0) * cases.replicas / _REQUESTS, 1.0)
+    share: Floats = np.minimum((others + 1.0) * cases.replicas / REQUESTS, 1.0)
     return np.where(one_by_one, 0.0, share)
 
 
@@ -236,11 +278,16 @@ def in_flight(cases: Cases, parts: Terms) -> Floats:
     p = cases.physics
     kept = np.where(np.strings.startswith(p.generation, "trtllm"), 1.0, _KEPT_OUTPUT)
     held = p.kv_capacity_tokens / p.kept(cases.input_tokens + kept * cases.output_tokens)
-    most = np.array([_MOST_SEQUENCES.get(str(g), _OTHER_SEQUENCES) for g in p.generation])
+    most = np.array([most_sequences(str(g)) for g in p.generation])
     asked = np.minimum(cases.concurrency, np.minimum(most, np.maximum(held, 1.0)))
     full: Floats = np.maximum(asked, 1.0)
     steady = ~np.isinf(cases.rate)
     return np.where(steady, _at_rate(cases, parts, full), full) if steady.any() else full
+
+
+def most_sequences(generation: str) -> float:
+    """Sequences that a generation of engines runs at once, unless told otherwise."""
+    return _MOST_SEQUENCES.get(generation, _OTHER_SEQUENCES)
 
 
 def _at_rate(cases: Cases, parts: Terms, full: Floats) -> Floats:

@@ -102,25 +102,28 @@ def plain_step_times(
     if not configurations:
         return ()
     replicas = [replica_of(c, model, gpus[c.gpu]) for c in configurations]
-    found, near = _terms(replicas), [within(model, c.kv) for c in configurations]
-    return tuple(
-        replace(
-            _step_times(c, found, i),
-            window_tokens=float(near[i].tokens),
-            window_share=near[i].of_kv,
-            prompt_window_share=near[i].of_prompts if model.selection else None,
-            forgotten_share=forgotten_share(model, replicas[i].generation),
-            state_tokens=state_tokens(model, c.kv, gpus[c.gpu], c.tensor_parallel),
-        )
-        for i, c in enumerate(configurations)
-    )
+    return times_of(replicas, [c.max_sequences for c in configurations], calibration())
 
 
-def _terms(replicas: Sequence[Replica]) -> Terms:
+def times_of(
+    replicas: Sequence[Replica], max_sequences: Sequence[int], calibration: Calibration
+) -> tuple[StepTimes, ...]:
+    """Step times of replicas, each with so many places, by a calibration; memory is no matter."""
     from hetops.performance.form import terms
     from hetops.performance.physics import physics
 
-    return terms(physics(replicas), calibration().values)
+    found, near = terms(physics(replicas), calibration.values), [within(r.model, r.kv) for r in replicas]
+    return tuple(
+        replace(
+            _step_times(found, i, max_sequences[i]),
+            window_tokens=float(near[i].tokens),
+            window_share=near[i].of_kv,
+            prompt_window_share=near[i].of_prompts if r.model.selection else None,
+            forgotten_share=forgotten_share(r.model, r.generation),
+            state_tokens=state_tokens(r.model, r.kv, r.gpu, r.tensor_parallel),
+        )
+        for i, r in enumerate(replicas)
+    )
 
 
 def _as_laid_out(times: StepTimes, configuration: Configuration, model: Model) -> StepTimes:
@@ -138,7 +141,7 @@ def _capacity(configuration: Configuration, model: Model, gpus: Mapping[str, Gpu
     return lying.kv_capacity_tokens
 
 
-def _step_times(configuration: Configuration, found: Terms, i: int) -> StepTimes:
+def _step_times(found: Terms, i: int, max_sequences: int) -> StepTimes:
     return StepTimes(
         weights_seconds=float(found.weights[i]),
         shared_weights=float(found.shared[i]),
@@ -153,9 +156,9 @@ def _step_times(configuration: Configuration, found: Terms, i: int) -> StepTimes
         first_token_seconds=float(found.first_token[i]),
         first_token_factor=float(found.first_token_factor[i]),
         kv_capacity_tokens=0,
-        max_sequences=configuration.max_sequences,
+        max_sequences=max_sequences,
         prefill_interference=float(found.interference[i]),
-        pipeline_stages=configuration.pipeline_parallel,
+        pipeline_stages=int(found.stages[i]),
     )
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import ClassVar
+
+import numpy as np
 
 from hetops.domain.performance import EvidenceLayer
 from hetops.performance.calibrate import GROUPS
@@ -16,6 +18,9 @@ ASSUMED_HALF_WIDTH = 0.5
 """What an assumption adds to a half width, as an independent error, in natural logarithms. With every model of the shipped
 measurements taken for the shape of one of like size, estimates moved by less in 96 % of rows of throughput, 97 % of TPOT and
 93 % of TTFT, and 93, 88 and 90 % of the measured values lay within."""
+PLAYED_HALF_WIDTH = 0.25
+"""The same for a percentile: how far apart a queue's latencies lie rests on lengths and on a beginning that rows do not tell."""
+NOTHING_PLAYED: Mapping[int, float] = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,12 +39,28 @@ class Prediction:
     reason: str = ""
 
 
-def predictions(cases: Sequence[Case], calibration: Calibration) -> tuple[Prediction, ...]:
-    """A prediction for every case, in order."""
+def predictions(
+    cases: Sequence[Case], calibration: Calibration, over_mean: Mapping[int, float] = NOTHING_PLAYED
+) -> tuple[Prediction, ...]:
+    """A prediction for every case, in order, in its metric's own unit. `over_mean` says, by the `place` of a case of a percentile, how
+    many times the mean that is; one that it lacks is taken for the mean."""
     if not cases:
         return ()
-    values = predict(Cases.of(cases), calibration.values)
-    return tuple(_prediction(c, float(v), calibration) for c, v in zip(cases, values, strict=True))
+    of = Cases.of(cases)
+    values = predict(of, calibration.values)
+    first = predict(replace(of, metric=np.full(len(of), str(Metric.TTFT))), calibration.values)
+    return tuple(
+        _prediction(c, _Found(float(v) * over_mean.get(c.place, 1.0), float(t / v)), calibration)
+        for c, v, t in zip(cases, values, first, strict=True)
+    )
+
+
+def as_told(case: Case, found: Prediction) -> Prediction:
+    """A prediction in the unit of the case's row, under its name."""
+    if case.told is None or found.value is None or found.low is None or found.high is None:
+        return found
+    value, *ends = (case.told.as_told(v, case.gpu_count) for v in (found.value, found.low, found.high))
+    return replace(found, metric=case.told.name, value=value, low=min(ends), high=max(ends))
 
 
 def refusal(refused: RefusedCase) -> Prediction:
@@ -47,12 +68,22 @@ def refusal(refused: RefusedCase) -> Prediction:
     return Prediction(id=refused.id, reason=refused.reason)
 
 
-def _prediction(case: Case, value: float, calibration: Calibration) -> Prediction:
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A predicted value, and the share of it that the first token takes, where it is a latency end to end."""
+
+    value: float
+    first: float
+
+
+def _prediction(case: Case, found: _Found, calibration: Calibration) -> Prediction:
     layer = EvidenceLayer.PRIOR if case.assumed else calibration.layer(case.replica)
-    half_width = calibration.half_width[layer][_group(case.metric)]
+    half_width = _half_width(case.metric, found.first, calibration.half_width[layer])
     if case.assumed:
         half_width = math.hypot(half_width, ASSUMED_HALF_WIDTH)
-    factor = math.exp(half_width)
+    if case.percentile is not None:
+        half_width = math.hypot(half_width, PLAYED_HALF_WIDTH)
+    factor, value = math.exp(half_width), found.value
     return Prediction(
         id=case.id,
         metric=str(case.metric),
@@ -63,5 +94,8 @@ def _prediction(case: Case, value: float, calibration: Calibration) -> Predictio
     )
 
 
-def _group(metric: Metric) -> str:
-    return next(group for group, metrics in GROUPS.items() if metric in metrics)
+def _half_width(metric: Metric, first: float, widths: Mapping[str, float]) -> float:
+    """Of a metric; end to end as if its first token and the others were off together, each by its share."""
+    if metric is Metric.E2E:
+        return first * widths["ttft"] + (1.0 - first) * widths["tpot"]
+    return widths[next(group for group, metrics in GROUPS.items() if metric in metrics)]

@@ -16,11 +16,12 @@ from typing import TypeVar
 
 from hetops.domain.gpu import GpuType
 from hetops.domain.model import Model, Precision
-from hetops.performance.cases import Case, Metric, RefusedCase
+from hetops.performance.cases import Case, Metric, MetricName, RefusedCase
 from hetops.performance.generation import Generation, generation, is_known
 from hetops.performance.gpu_names import known_gpu
 from hetops.performance.meant import NOT_TOLD, Meant, plain
 from hetops.performance.memory import weight_bytes
+from hetops.performance.metric_names import known_metric
 from hetops.performance.model_names import ModelNames
 from hetops.performance.precision_names import known_precision, kv_told_of, told_of
 from hetops.performance.replica import Replica
@@ -46,8 +47,6 @@ _MOST: Mapping[str, float] = {
 """More is a slip of the pen: nothing that was ever measured comes near."""
 _LEAST = 1e-6
 _NAMES_KEPT = 4096
-_PER_SECOND = re.compile(r"tok(?:en)?s?_(?:per_)?s(?:ec(?:ond)?)?$")
-"""Tokens a second in any spelling."""
 
 T = TypeVar("T")
 Row = Mapping[str, str]
@@ -86,28 +85,31 @@ def read_cases(
 def _case(row: Row, place: int, names: _Names) -> Case:
     if BEYOND in row:
         raise ValueError(f"more cells than columns ({row[BEYOND]!r}): put a cell with a separator in quotes")
-    metric = _metric(_told(row, "metric"))
+    told = _metric(row)
+    metric = told.metric
     replica, assumed, noted = _replica(row, names)
     alone = not metric.is_throughput and not (
         _above_none(row, "concurrency") or _above_none(row, "request_rate")
     )
     lone = f"{metric} without concurrency or rate taken for a lone request" if alone else ""
+    gpus = _whole(row, "gpu_count", replica.tensor_parallel * replica.pipeline_parallel)
     return Case(
         id=row["id"],
         replica=replica,
-        gpu_count=_whole(row, "gpu_count", replica.tensor_parallel * replica.pipeline_parallel),
+        gpu_count=gpus,
         input_tokens=_tokens(row, "input_tokens", least=0.0),
-        output_tokens=_output(row, metric),
+        output_tokens=1.0 if told.prompts_alone else _output(row, metric),
         concurrency=1.0 if alone else _at_once(row, "concurrency"),
         requests_per_second=_at_once(row, "request_rate"),
         metric=metric,
-        value=_number(row, "value") if _above_none(row, "value") else None,
+        value=told.in_metric(_number(row, "value"), gpus) if _above_none(row, "value") else None,
         gpu=row["gpu"],
         source=row.get("source", ""),
         quality=row.get("quality", "").upper(),
-        assumed=tuple(filter(None, (*assumed, lone))),
+        assumed=tuple(filter(None, (*assumed, lone, told.assumed))),
         noted=tuple(filter(None, noted)),
         place=place,
+        told=told,
     )
 
 
@@ -212,12 +214,11 @@ def _size(row: Row) -> float | None:
         return None
 
 
-def _metric(text: str) -> Metric:
-    word = re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_")
-    word = _PER_SECOND.sub("tok_s", word)
-    if word not in set(Metric):
-        raise ValueError(f"metric: unknown metric {text!r}; known: {', '.join(Metric)}")
-    return Metric(word)
+def _metric(row: Row) -> MetricName:
+    try:
+        return known_metric(_told(row, "metric"), row["unit"] if _tells(row, "unit") else "")
+    except ValueError as fault:
+        raise ValueError(f"metric: {str(fault).removeprefix('metric: ')}") from None
 
 
 def _told(row: Row, name: str) -> str:
@@ -237,7 +238,8 @@ def _output(row: Row, metric: Metric) -> float:
     """Output tokens; the first token is one, where only its time, or the prompt too, was measured."""
     if metric is Metric.TTFT and "output_tokens" in row and not _tells(row, "output_tokens"):
         return 1.0
-    return _tokens(row, "output_tokens", least=0.0 if metric in (Metric.TTFT, Metric.TOTAL) else _LEAST)
+    may_be_none = metric in (Metric.TTFT, Metric.TOTAL, Metric.INPUT, Metric.REQUESTS)
+    return _tokens(row, "output_tokens", least=0.0 if may_be_none else _LEAST)
 
 
 def _tokens(row: Row, name: str, *, least: float) -> float:

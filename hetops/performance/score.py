@@ -11,7 +11,7 @@ from typing import ClassVar
 import numpy as np
 
 from hetops.performance.calibrate import GROUPS, counted, publisher
-from hetops.performance.cases import Case
+from hetops.performance.cases import Case, Metric
 from hetops.performance.physics import Floats
 from hetops.performance.predict import Prediction
 
@@ -122,7 +122,7 @@ def _spread(subject: str, errors: Floats, covered: Floats) -> Spread:
 
 
 def _by_metric(cases: Sequence[Case], errors: Floats, covered: Floats) -> Iterator[Spread]:
-    for group, metrics in GROUPS.items():
+    for group, metrics in {**GROUPS, "end to end": (Metric.E2E,)}.items():
         which = np.array([c.metric in metrics for c in cases])
         if which.any():
             yield _spread(group, errors[which], covered[which])
