@@ -11,7 +11,7 @@ from hetops.plugin.engine import EngineNeeds
 
 _GPU_ENGINE = EngineNeeds(
     gpu_vendors=frozenset({"nvidia", "amd"}),
-    precisions=frozenset({"fp16", "bf16", "fp8", "int8", "int4", "fp4"}),
+    precisions=frozenset({"fp16", "bf16", "fp8", "int8", "w8a16", "int4", "fp4"}),
     max_sequences=(256,),
     tensor_parallel=(1, 2, 4, 8),
     pipeline_parallel=(1, 2, 4),

@@ -140,11 +140,11 @@ _SIXTEEN_BIT = (Precision.BF16, Precision.FP16)
 
 
 def runs(precision: Precision, gpu: GpuType, native: Precision = Precision.BF16) -> bool:
-    """vLLM's quantization table: FP8 natively from Ada on and weight-only from Turing on; INT8 W8A8 from Turing to Hopper,
-    weights alone from Volta on (GPTQ); INT4 kernels from Ampere to Hopper; FP4 on Blackwell. Blackwell rows for INT4 and for INT8 weights
-    are not in the table: refused. Of other
-    vendors' parts 16 bit, and FP8 with arithmetic for it. Models published in MXFP4 (`native`) run from Ampere and MI300 on, their
-    weights multiplied in 16 bit where there is no FP4 (vLLM's recipe for gpt-oss)."""
+    """vLLM's quantization table: FP8 natively from Ada on and weight-only from Turing on; INT8 W8A8 from Turing to Hopper (its
+    kernels refuse what comes later); INT8 weights alone from Volta on (GPTQ); INT4 and NVFP4 weights from Turing on, where they are
+    unpacked to 16 bit by Marlin, which knows no newest GPU (reports of AWQ on RTX 50: vLLM issue 37387; NVFP4 before Blackwell: SGLang
+    PR 19652). Of other vendors' parts 16 bit, and FP8 with arithmetic for it. Models published in MXFP4 (`native`) run from
+    Ampere and MI300 on, their weights multiplied in 16 bit where there is no FP4 (vLLM's recipe for gpt-oss)."""
     if precision is native is Precision.FP4:
         return gpu.fp8_tflops is not None or (gpu.vendor == "nvidia" and float(gpu.compute_capability) >= 8.0)
     if gpu.vendor != "nvidia":
@@ -155,9 +155,9 @@ def runs(precision: Precision, gpu: GpuType, native: Precision = Precision.BF16)
         Precision.BF16: True,  # served as FP16 where the hardware has no BF16
         Precision.FP8: capability >= 7.5,
         Precision.INT8: 7.5 <= capability < 10.0 and gpu.int8_tops is not None,
-        Precision.INT8_WEIGHTS: 7.0 <= capability < 10.0,
-        Precision.INT4: 8.0 <= capability < 10.0,
-        Precision.FP4: gpu.fp4_tflops is not None,
+        Precision.INT8_WEIGHTS: capability >= 7.0,
+        Precision.INT4: capability >= 7.5,
+        Precision.FP4: capability >= 7.5,
     }.get(precision, False)
 
 

@@ -120,9 +120,11 @@ def test_what_would_fit_is_told_and_what_a_gpu_runs(tmp_path: Path) -> None:
     assert "would fit: 2 x H100-SXM (bf16)" in large
     assert "would fit: 1 x H100-SXM (fp8)" in large
     assert "would fit: 1 x B200 (bf16)" in large
-    old = hetops(tmp_path, *ASKED[:3], "--gpu", "A100-80GB-SXM", "--precision", "fp4").stderr
+    old = hetops(tmp_path, *ASKED[:3], "--gpu", "V100-32GB-SXM2", "--precision", "fp4").stderr
     assert "cannot run fp4 weights" in old
-    assert "it runs fp16, bf16, fp8, int8, w8a16, int4" in old
+    assert "it runs fp16, bf16, w8a16" in old
+    new = hetops(tmp_path, *ASKED[:3], "--gpu", "B200", "--precision", "int8").stderr
+    assert "it runs fp16, bf16, fp8, w8a16, int4, fp4" in new
     assert "config.json" in hetops(tmp_path, "estimate", "--model", "llama-9", "--gpu", "L4").stderr
 
 

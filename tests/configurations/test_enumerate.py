@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -20,6 +22,7 @@ from hetops.configurations.enumerate import (
 from hetops.domain.configuration import Configuration
 from hetops.domain.gpu import GpuType
 from hetops.domain.model import Precision
+from hetops.performance.replica import Replica, computes_in
 from hetops.plugin.engine import EngineNeeds
 
 CATALOG = tables.load()
@@ -54,9 +57,10 @@ def precisions(e: Enumeration) -> set[Precision]:
     [
         ("H100-SXM", {"bf16", "fp8", "int8", "int4"}),
         ("A100-80GB-SXM", {"bf16", "fp8", "int8", "int4"}),
-        ("T4", {"fp16", "fp8", "int8"}),
+        ("T4", {"fp16", "fp8", "int8", "int4"}),
         ("V100-32GB-SXM2", {"fp16"}),
-        ("B200", {"bf16", "fp8"}),
+        ("B200", {"bf16", "fp8", "int4"}),
+        ("RTX5090", {"bf16", "fp8", "int4"}),
         ("MI300X", {"bf16", "fp8"}),
         ("MI250", {"bf16"}),
     ],
@@ -74,8 +78,9 @@ def test_a_part_of_any_other_vendor_is_asked_for_its_arithmetic_and_not_for_a_ca
     ("gpu", "others", "published"),
     [
         ("V100-32GB-SXM2", False, False),
-        ("A100-80GB-SXM", False, True),
-        ("H100-SXM", False, True),
+        ("T4", True, False),
+        ("A100-80GB-SXM", True, True),
+        ("H100-SXM", True, True),
         ("B200", True, True),
         ("MI250", False, False),
         ("MI300X", False, True),
@@ -86,6 +91,27 @@ def test_fp4_runs_where_the_gpu_has_it_and_where_the_makers_published_it_on_othe
 ) -> None:
     assert runs(Precision.FP4, GPUS[gpu]) is others
     assert runs(Precision.FP4, GPUS[gpu], Precision.FP4) is published
+
+
+def test_the_page_says_what_runs_where_as_the_planner_has_it() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "performance-model.md").read_text(encoding="utf-8")
+    header, _, *rows = re.findall(r"^\|.*\|$", page.partition("### What runs where")[2], re.MULTILINE)[:8]
+    told = [[cell.strip() for cell in row.strip("|").split("|")] for row in (header, *rows)]
+    names = [cell.rpartition("(")[2].rstrip(")") for cell in told[0][1:]]
+    assert len(rows) == 6
+    for precision, *cells in told[1:]:
+        for gpu, cell in zip((GPUS[name] for name in names), cells, strict=True):
+            format = Precision(precision.strip("`"))
+            r = Replica(gpu=gpu, model=CATALOG.model("llama-3.1-8b"), weights=format)
+            native = computes_in(r) is format
+            expected = ("yes" if native else "in 16 bit") if runs(format, gpu) else "no"
+            assert cell == expected, (precision, gpu.name)
+
+
+def test_int8_weights_are_planned_from_volta_on_where_a_checkpoint_has_them() -> None:
+    asked = Rules(max_context_tokens=4096, precisions=(Precision.INT8_WEIGHTS,))
+    kept = found("qwen2.5-7b", {"V100-32GB-SXM2": 1, "H100-SXM": 1, "B200": 1}, asked).configurations
+    assert {c.gpu for c in kept} == {"V100-32GB-SXM2", "H100-SXM", "B200"}
 
 
 def test_int4_needs_a_large_model_or_the_users_word() -> None:
