@@ -10,6 +10,7 @@ from hetops.errors import DocumentError
 from hetops.files import read_bytes, write_whole
 from hetops.solver.merge import with_few_classes
 from hetops.solver.problem import Problem
+from hetops.solver.reach import beyond_reach
 from hetops.solver.relax import infeasible_error, relaxations
 from hetops.solver.relaxation import Relaxation
 from hetops.solver.solution import Infeasible, Solution
@@ -33,9 +34,12 @@ def read_problem(path: Path) -> Problem:
     """
     content = read_bytes(path, what="problem")
     try:
-        return codec.decode_strict(Problem, content, source=str(path))
+        problem = codec.decode_strict(Problem, content, source=str(path))
     except DocumentError as fault:
         raise DocumentError(fault.message, details=fault.details, hint=fault.hint or _SOUND) from fault
+    if faults := [f"${fault}" for fault in beyond_reach(problem)]:
+        raise DocumentError(f"{path}: {faults[0]}", details=faults[1:], hint=_SOUND)
+    return problem
 
 
 _SOUND = "`hetops plan --write-problem FILE` writes a sound one, `hetops schema problem` describes it"

@@ -164,7 +164,7 @@ def _run(model: MatrixModel, options: dict[str, object], on_interrupt: OnInterru
     solver = _Quiet()
     for option, value in options.items():
         solver.setOptionValue(option, value)
-    solver.passModel(_lp(model))
+    _pass(solver, model)
     if len(start):
         known = highspy.HighsSolution()
         known.col_value = start.tolist()
@@ -211,7 +211,7 @@ class Hot:
         }
         for option, value in options.items():
             self._solver.setOptionValue(option, value)
-        self._solver.passModel(_lp(replace(model, integer=np.zeros_like(model.integer))))
+        _pass(self._solver, replace(model, integer=np.zeros_like(model.integer)))
 
     def within(self, variables: NDArray[np.int64], lower: Floats, upper: Floats) -> Vertex | None:
         """The best answer with these bounds of some variables, others as they were; None where none costs less.
@@ -257,6 +257,16 @@ def _options(gap: float, limit_seconds: float) -> dict[str, object]:
         "mip_feasibility_tolerance": FEASIBILITY_TOLERANCE,
         "primal_feasibility_tolerance": FEASIBILITY_TOLERANCE,
     }
+
+
+def _pass(solver: highspy.Highs, model: MatrixModel) -> None:
+    """Hands the model over; HiGHS takes no coefficient of 1e15 or more, and would go on with none at all."""
+    if solver.passModel(_lp(model)) == highspy.HighsStatus.kError:
+        most = max(float(np.abs(of).max(initial=0.0)) for of in (model.row_values, model.cost))
+        raise HetopsError(
+            f"what the numbers make of each other, {most:.3g} times as much at most, is beyond the solver",
+            hint="leave out what is that slow, or that dear, beside what is asked for",
+        )
 
 
 def _lp(model: MatrixModel) -> highspy.HighsLp:

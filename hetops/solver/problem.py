@@ -485,7 +485,7 @@ def _faults_of_also(problem: Problem, column: Column) -> Iterator[str]:
             yield f"also[{offer}] {count} must be at least 1"
     if column.role is not Role.WHOLE:
         yield f"also: a column of role {column.role} stands on one offer, where its links begin or end"
-    if column.offers <= lost.keys() and _lost_share(column, lost) >= 1:
+    if column.parts_per_node >= 1 and column.offers <= lost.keys() and _lost_share(column, lost) >= 1:
         yield "one of the nodes that it stands on is always interrupted: it never serves"
 
 
@@ -538,6 +538,10 @@ def _faults_of_terms(problem: Problem) -> Iterator[str]:
     yield from repeated("loss", (one.id for one in problem.losses))
     yield from repeated("period", (one.name for one in problem.periods))
     yield from repeated("link", (" to ".join(one.key) for one in problem.links))
+    window = math.fsum(one.hours for one in problem.periods)
+    for one in problem.periods:
+        if one.hours < window * 1e-6:
+            yield f"period {one.name!r}: hours {one.hours} are under a millionth of all {window}: leave it out"
 
 
 def _values(problem: Problem, trait: Trait) -> frozenset[str]:

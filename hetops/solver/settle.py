@@ -68,16 +68,27 @@ def settle(formulation: Formulation, values: Floats) -> Settled:
     """The settled answer to the formulation's problem, out of the variables that a search found.
 
     Raises:
-        HetopsError: with its whole numbers the answer is none after all.
+        HetopsError: with its whole numbers the answer is none after all: of some class next to nothing is asked.
     """
     whole = np.round(values[: formulation.frame.integers])
+    formulation = _where_nodes_are(formulation, whole)
     return _settled(formulation.frame, _evened(formulation, whole, _best(formulation, whole)))
 
 
 def settle_as_found(formulation: Formulation, values: Floats) -> Settled:
     """As `settle`, with shares as even as it happens: for an answer that is only looked at and searched on from."""
     whole = np.round(values[: formulation.frame.integers])
-    return _settled(formulation.frame, _best(formulation, whole).values)
+    return _settled(formulation.frame, _best(_where_nodes_are(formulation, whole), whole).values)
+
+
+def _where_nodes_are(formulation: Formulation, whole: Floats) -> Formulation:
+    """With shares on columns that have nodes alone: what loads one by next to nothing is no violation to the solver."""
+    frame, model = formulation.frame, formulation.model
+    upper = model.upper.copy()
+    for k, (n, place, _) in enumerate(frame.pairs):
+        if place < len(frame.columns) and whole[frame.nodes(frame.layers[n].stretch, place)] == 0:
+            upper[frame.share(k)] = 0.0
+    return replace(formulation, model=replace(model, upper=upper))
 
 
 def _settled(frame: Frame, final: Floats) -> Settled:
@@ -108,9 +119,18 @@ def _settled(frame: Frame, final: Floats) -> Settled:
 def _best(formulation: Formulation, whole: Floats) -> highs.Answer:
     """As cheap or as fast as can be with these whole numbers."""
     best = _solved(formulation.frame, with_whole(formulation.model, whole))
-    if not best.found:
-        raise HetopsError("the chosen fleet does not serve the demand", hint="report this problem file")
+    if not best.found or serves_nothing(formulation, best):
+        raise HetopsError(
+            "a class takes less of a node than the solver can tell from nothing, a ten-millionth",
+            hint="leave out the class that asks for least beside what a node serves of it, or ask for more of it",
+        )
     return best
+
+
+def serves_nothing(formulation: Formulation, answer: highs.Answer) -> bool:
+    """Whether an answer for the largest rate serves none at all."""
+    scale = formulation.scale_index
+    return scale is not None and answer.found and bool(answer.values[scale] <= highs.FEASIBILITY_TOLERANCE)
 
 
 def _evened(formulation: Formulation, whole: Floats, best: highs.Answer) -> Floats:
@@ -143,8 +163,9 @@ def _evened(formulation: Formulation, whole: Floats, best: highs.Answer) -> Floa
 
 
 def _solved(frame: Frame, model: MatrixModel) -> highs.Answer:
-    """The model solved; where much may be shed, finer, for limits on what is served, if there is an answer to that."""
-    fine = highs.run(model, on_interrupt=OnInterrupt.FINISH, tolerance=FINE) if frame.sheds else None
+    """The model solved; where little may be served, finer, for limits on what is served, if there is an answer to that."""
+    little = frame.sheds or frame.scale_index is not None
+    fine = highs.run(model, on_interrupt=OnInterrupt.FINISH, tolerance=FINE) if little else None
     return fine if fine and fine.found else highs.run(model, on_interrupt=OnInterrupt.FINISH)
 
 

@@ -32,7 +32,7 @@ from hetops.solver.plain import read_plain
 from hetops.solver.problem import Mode, Problem
 from hetops.solver.proof import Proven, certified_bound, scarcity_prices
 from hetops.solver.prune import able
-from hetops.solver.settle import Settled, settle, settle_as_found
+from hetops.solver.settle import Settled, serves_nothing, settle, settle_as_found
 from hetops.solver.solution import Ended, Infeasible, Solution, usd_of_shed
 from hetops.solver.start import Searched
 from hetops.solver.tidy import tidied
@@ -206,7 +206,7 @@ def _solve(
         if past.begun is None:
             return Infeasible(problem_digest=digest), past
         searched, past = _searched(past, past.begun, replace(effort, most_gap=asked.gap), patience)
-    nothing = _serves_nothing(searched.formulation, searched.answer)
+    nothing = serves_nothing(searched.formulation, searched.answer)
     if searched.answer.status is highs.Status.NOTHING_FOUND or (nothing and searched.ended is not Ended.GAP):
         raise too_late(effort.limit_seconds)
     if not searched.answer.found or nothing:
@@ -261,11 +261,6 @@ def unservable_classes(problem: Problem) -> tuple[str, ...]:
     served |= {name for service in problem.services for name in service.usd_per_request}
     served |= {c.name for c in problem.classes if problem.sheds(c) and c.max_shed_share == 1}
     return tuple(c.name for c in problem.classes if most[c.name] > 0 and c.name not in served)
-
-
-def _serves_nothing(formulation: Formulation, answer: highs.Answer) -> bool:
-    scale = formulation.scale_index
-    return scale is not None and answer.found and bool(answer.values[scale] <= highs.FEASIBILITY_TOLERANCE)
 
 
 def read_answer(
