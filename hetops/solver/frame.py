@@ -417,10 +417,11 @@ def _enough(column: Column, usable: float, peak: Mapping[str, float]) -> int:
 
 
 def kinds(frame: Frame) -> tuple[tuple[int, ...], ...]:
-    """Columns whose nodes do the same, the cheapest first: they are on different offers."""
+    """Columns whose nodes do the same, the cheapest first: they are on different offers, and hand over to the same ones."""
     found: dict[object, list[int]] = {}
-    for j, column in enumerate(frame.columns):
-        found.setdefault(_but_for_its_offer(column), []).append(j)
+    for j, (column, offer) in enumerate(zip(frame.columns, frame.offers, strict=True)):
+        end = "" if column.role is Role.WHOLE else offer.network or offer.id
+        found.setdefault((_but_for_its_offer(column), end), []).append(j)
     dearer = [(offer.usd_per_hour, offer.id) for offer in frame.offers]
     return tuple(tuple(sorted(kind, key=lambda j: dearer[j])) for kind in found.values())
 

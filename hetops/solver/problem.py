@@ -82,6 +82,8 @@ class PricedOffer:
     """The most that a period may have of it beyond those of the one before; before the first comes the last. None: any."""
     max_removed_nodes: int | None = field(default=None, metadata=ADDED)
     """The most that a period may have of it less than the one before."""
+    network: str = field(default="", metadata=ADDED)
+    """Offers of one network hand KV caches over to one another, as many as they like and for nothing; without one they need links."""
 
     @property
     def lost_share(self) -> Fraction:
@@ -317,6 +319,11 @@ class Problem:
         return any(self.sheds(c) for c in self.classes)
 
     @property
+    def hands_over(self) -> bool:
+        """Whether KV caches may go from prefill to decode, over links or within networks."""
+        return bool(self.links) or any(c.role is not Role.WHOLE for c in self.columns)
+
+    @property
     def plain(self) -> bool:
         """Whether nodes that are paid while they run are all there is, at one rate, without terms."""
         terms = (self.services, self.share_limits, self.losses, self.periods, self.links)
@@ -542,6 +549,9 @@ def _faults_of_terms(problem: Problem) -> Iterator[str]:
     for one in problem.periods:
         if one.hours < window * 1e-6:
             yield f"period {one.name!r}: hours {one.hours} are under a millionth of all {window}: leave it out"
+    networks = {offer.id: offer.network for offer in problem.offers if offer.network}
+    for end in sorted({end for link in problem.links for end in link.key} & networks.keys()):
+        yield f"offer {end!r}: of a network, {networks[end]}, it hands over within that and has no links"
 
 
 def _values(problem: Problem, trait: Trait) -> frozenset[str]:

@@ -88,7 +88,7 @@ def _headroom(problem: Problem, served: float, limit_seconds: float) -> tuple[De
 
 def _scales(problem: Problem) -> bool:
     """Whether a part s of the demand at a usable share u is all of it at u / s: where nodes alone serve all and are paid."""
-    others = problem.services or problem.links or problem.sheds_any
+    others = problem.services or problem.hands_over or problem.sheds_any
     return not (others or any(c.usd_per_request for c in problem.columns))
 
 

@@ -361,6 +361,12 @@ BINDING: dict[str, Binding] = {
     "decode serves what prefill hands over": Binding(
         problem=SPLIT, objective=3.0, constraint=serve.handover_rows, rule="handovers"
     ),
+    "within a network as much is decoded as is prefilled": Binding(
+        problem=replace(SPLIT, links=(), offers=tuple(replace(o, network="net") for o in SPLIT.offers)),
+        objective=3.0,
+        constraint=serve.handover_rows,
+        rule="handovers",
+    ),
     "a link carries so much": Binding(
         problem=replace(SPLIT, links=(Link(source="big", target="small", gb_per_second=0.1),)),
         objective=4.0,

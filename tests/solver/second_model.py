@@ -149,9 +149,17 @@ class SecondModel:
                     carried = quicksum(size[name] * v for (_, _, name), v in ways.items())
                     self._hold(carried <= link.gb_per_second)
         done: dict[tuple[Role, str, str, str], list[Variable]] = defaultdict(list)
+        networks = {offer.id: offer.network for offer in self.problem.offers}
+        joint: dict[tuple[str, str, str], list[Any]] = defaultdict(list)
         for place, c, v in served.flows:
-            if isinstance(place, Column) and place.role is not Role.WHOLE:
+            if not isinstance(place, Column) or place.role is Role.WHOLE:
+                continue
+            if network := networks[place.offer]:
+                joint[network, place.kv_format, c.name].append(v if place.role is Role.PREFILL else -v)
+            else:
                 done[place.role, place.offer, place.kv_format, c.name].append(v)
+        for flows in joint.values():
+            self._hold(quicksum(flows) == 0)
         for end in {**going, **done}:
             self._hold(quicksum(done[end]) == quicksum(going[end]))
 

@@ -234,7 +234,7 @@ def _parts(dice: Random, problem: Problem) -> Problem:
 
 
 def _roles(dice: Random, problem: Problem) -> Problem:
-    """Prefill on one offer, decode on another, over a link."""
+    """Prefill on one offer, decode on another, over a link or within a network."""
     if not _sometimes(dice, 0.25):
         return problem
     first, second = (o.id for o in dice.sample(problem.offers, 2))
@@ -248,6 +248,9 @@ def _roles(dice: Random, problem: Problem) -> Problem:
         links.append(Link(source=second, target=first, usd_per_gb=Decimal("0.001")))
     if _sometimes(dice, 0.3):
         links[0] = replace(links[0], usd_per_gb=Decimal("0.0005"))
+    elif len(links) == 1 and links[0].gb_per_second is None:
+        offers = (replace(o, network="net") if o.id in roles else o for o in problem.offers)
+        return replace(problem, columns=columns, offers=tuple(offers))
     return replace(problem, columns=columns, links=tuple(links))
 
 

@@ -238,14 +238,16 @@ def late_work(problem: Problem, solution: Solution) -> Iterator[Violation]:
 
 
 def broken_handovers(problem: Problem, solution: Solution) -> Iterator[Violation]:
-    """What is prefilled goes over declared links to decode of its format, and decode serves nothing else."""
+    """What is prefilled goes over declared links to decode of its format, and decode serves nothing else; in networks without."""
     columns = {column.key: column for column in problem.columns}
     links = {link.key for link in problem.links}
+    yield from _broken_networks(problem, solution)
+    within = {offer.id for offer in problem.offers if offer.network}
     for moment in (*moments(problem, solution), *aftermaths(problem, solution)):
         left: defaultdict[tuple[Role, str, str, str], Fraction] = defaultdict(Fraction)
         for share in moment.does.shares:
             column = columns.get(share.key)
-            if column is not None and column.role is not Role.WHOLE:
+            if column is not None and column.role is not Role.WHOLE and column.offer not in within:
                 at = (column.role, column.offer, column.kv_format, share.workload_class)
                 left[at] += moment.asked(share.workload_class) * exact(share.share)
         for one in moment.does.handovers:
@@ -262,6 +264,25 @@ def broken_handovers(problem: Problem, solution: Solution) -> Iterator[Violation
                 message = f"{float(rest):g} requests per second more are served than are handed over"
                 yield Violation(
                     rule="handovers", subject=moment.where(f"{role} of {name} on {offer}"), message=message
+                )
+
+
+def _broken_networks(problem: Problem, solution: Solution) -> Iterator[Violation]:
+    """Within a network as much is decoded of a format as is prefilled."""
+    columns = {column.key: column for column in problem.columns if column.role is not Role.WHOLE}
+    networks = {offer.id: offer.network for offer in problem.offers if offer.network}
+    for moment in (*moments(problem, solution), *aftermaths(problem, solution)):
+        more: defaultdict[tuple[str, str, str], Fraction] = defaultdict(Fraction)
+        for share in (s for s in moment.does.shares if s.key in columns and s.offer in networks):
+            column = columns[share.key]
+            rate = moment.asked(share.workload_class) * exact(share.share)
+            at = (networks[share.offer], column.kv_format, share.workload_class)
+            more[at] += rate if column.role is Role.PREFILL else -rate
+        for (network, _, name), rest in more.items():
+            if abs(rest) > moment.asked(name) * TOLERANCE:
+                message = f"prefills {float(rest):g} requests per second more than it decodes"
+                yield Violation(
+                    rule="handovers", subject=moment.where(f"{name} in {network}"), message=message
                 )
 
 

@@ -170,13 +170,20 @@ def deferral_rows(frame: Frame) -> Iterator[Row]:
 
 
 def handover_rows(frame: Frame) -> Iterator[Row]:
-    """All that prefill serves goes over links to decode, and decode serves nothing else."""
-    ends: dict[tuple[Role, int, str, str, int], Found] = {}
+    """All that prefill serves goes over links, or within its network, to decode, and decode serves nothing else."""
+    networks = {offer.id: offer.network for offer in frame.problem.offers}
+    ends: dict[tuple[Role | str, int, str, str, int], Found] = {}
     for k, (n, place, w) in enumerate(frame.pairs):
         if place < len(frame.columns) and frame.role(place) is not Role.WHOLE:
             column = frame.columns[place]
-            at = (column.role, n, column.offer, column.kv_format, w)
-            ends.setdefault(at, []).append((frame.share(k), 1.0))
+            within = networks[column.offer]
+            at = (
+                ("", n, within, column.kv_format, w)
+                if within
+                else (column.role, n, column.offer, column.kv_format, w)
+            )
+            takes = bool(within) and column.role is Role.DECODE
+            ends.setdefault(at, []).append((frame.share(k), -1.0 if takes else 1.0))
     for h, one in enumerate(frame.handovers):
         link = frame.problem.links[one.link]
         for role, offer in ((Role.PREFILL, link.source), (Role.DECODE, link.target)):
