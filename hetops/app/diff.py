@@ -10,7 +10,13 @@ from hetops.app.candidates import Asked
 from hetops.app.day import fleet_of
 from hetops.app.day_file import read_plan
 from hetops.app.deployment import Proposal, as_policy_wants, of_plan, of_spec, propose
-from hetops.app.preconditions import check_engines, check_markets, check_providers, check_whole_nodes
+from hetops.app.preconditions import (
+    check_engines,
+    check_markets,
+    check_providers,
+    check_whole_nodes,
+    check_whole_requests,
+)
 from hetops.state.lock import hold
 
 
@@ -40,6 +46,7 @@ def diff(asked: DiffAsked) -> Proposal:
         plan = given or fleet_of(as_policy_wants(deployment, asked.spec))
         check_markets(plan)
         check_whole_nodes(plan)
+        check_whole_requests(plan)
         check_providers(plan, deployment.plugins.providers)
         check_engines(plan, deployment.plugins.engines)
         return propose(deployment, plan)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 from hetops.app.pose import Posed
 from hetops.app.quality import asked_quality, mean_quality
 from hetops.app.shedding import served_of
+from hetops.app.speeds import handed_seconds, part_for
+from hetops.domain.configuration import Configuration, Role
 from hetops.domain.plan import ClassForecast, Plan, PoolForecast
 from hetops.domain.workload import WorkloadClass
-from hetops.performance.intervals import Forecast, Served, around, forecast, slowest, stated
+from hetops.performance.intervals import Forecast, Range, Served, around, forecast, slowest, stated
 from hetops.performance.margins import widths_of
 from hetops.performance.queueing import Mixture
 from hetops.solver.solution import Solution, SolvedPool, SolvedShare
@@ -24,10 +26,12 @@ def class_forecasts(posed: Posed, solution: Solution) -> Iterator[ClassForecast]
         for s in (one.service for one in posed.overflow)
     }
     for one in served_of(posed.candidates.workload, solution).classes:
-        found = []
+        parts: dict[Role, list[tuple[float, Forecast]]] = {role: [] for role in Role}
         for share in (s for s in solution.shares if s.workload_class == one.name and s.share > 0):
             near = services.get(share.key) or _in_pool(posed, share, one, pools[share.key])
-            found.append((share.share, near.from_afar(posed.ways.round_trip_seconds(one, share.offer))))
+            near = near.from_afar(posed.ways.round_trip_seconds(one, share.offer))
+            parts[_role(posed, share)].append((share.share, near))
+        found = [*parts[Role.MIXED], *_apart(posed, one, parts)]
         if found:
             ttft = slowest([(part, f.ttft) for part, f in found], one.target.ttft_percentile)
             tpot = slowest([(part, f.tpot) for part, f in found], one.target.tpot_percentile)
@@ -45,19 +49,48 @@ def class_forecasts(posed: Posed, solution: Solution) -> Iterator[ClassForecast]
             )
 
 
+def _role(posed: Posed, share: SolvedShare) -> Role:
+    return posed.configurations[share.configuration].role if share.configuration else Role.MIXED
+
+
+def _apart(
+    posed: Posed, of: WorkloadClass, parts: Mapping[Role, Sequence[tuple[float, Forecast]]]
+) -> Iterator[tuple[float, Forecast]]:
+    """What is prefilled in one pool and decoded in another: to the first token by the slowest of each, and the way between them.
+
+    Which pool feeds which is no matter then.
+    """
+    prefills, decodes = parts[Role.PREFILL], parts[Role.DECODE]
+    if not prefills or not decodes:
+        return
+    target, way = of.target, handed_seconds(posed.candidates, of)
+    first, step = (
+        slowest([(s, f.ttft) for s, f in ends], target.ttft_percentile) for ends in (prefills, decodes)
+    )
+    ttft = Range(
+        value=first.value + way + step.value,
+        low=first.low + way + step.low,
+        high=first.high + way + step.high,
+    )
+    for share, decode in decodes:
+        yield share, Forecast(ttft=ttft, tpot=decode.tpot)
+
+
 def _in_pool(
     posed: Posed, share: SolvedShare, one: WorkloadClass, pool: tuple[float, Mixture | None]
 ) -> Forecast:
     used, mixture = pool
     row = posed.row(share.key, one)
     rate = row.planned_requests_per_second * used
-    served = Served(of=one, requests_per_second=rate, mixture=mixture)
+    part = part_for(posed.candidates, posed.configurations[share.configuration], one)
+    served = Served(of=part, requests_per_second=rate, mixture=mixture)
     return forecast(posed.table.step_times[share.configuration], served, row.evidence)
 
 
 def _mixture(pool: SolvedPool, posed: Posed, solution: Solution) -> Mixture | None:
     """What the classes of a pool are together in each of its replicas; None where there is one."""
-    classes = {c.name: c for c in posed.candidates.workload.classes}
+    configuration = posed.configurations[pool.configuration]
+    classes = {c.name: part_for(posed.candidates, configuration, c) for c in _asking(posed, configuration)}
     replicas = pool.nodes * pool.replicas_per_node
     given = [s for s in solution.shares if s.key == pool.key and s.requests_per_second > 0]
     if len(given) < 2:
@@ -65,11 +98,15 @@ def _mixture(pool: SolvedPool, posed: Posed, solution: Solution) -> Mixture | No
     return Mixture.of([(classes[s.workload_class], s.requests_per_second / replicas) for s in given])
 
 
+def _asking(posed: Posed, configuration: Configuration) -> tuple[WorkloadClass, ...]:
+    return posed.candidates.served(configuration).of_own(posed.candidates.workload.classes)
+
+
 def pool_forecasts(plan: Plan) -> Iterator[PoolForecast]:
     """What each pool would sustain of its mix: what is planned for it, over the part of the pool that this takes."""
     evidence = {row.configuration: row.evidence for row in plan.performance}
     for pool in (p for p in plan.pools if plan.certificate.utilisation[p.name] > 0):
-        given = math.fsum(s.requests_per_second for s in plan.shares if s.pool == pool.name)
+        given = math.fsum(s.requests_per_second for s in plan.loads if s.pool == pool.name)
         counted_on = given / plan.certificate.utilisation[pool.name]
         known = evidence[pool.configuration.id]
         found = around(counted_on / (1.0 - known.margin), widths_of(known).throughput)

@@ -16,12 +16,13 @@ from hetops.app.no_fleet import no_fleet
 from hetops.app.overflow import planned_service
 from hetops.app.pose import Posed, pose, pose_of
 from hetops.app.quality import in_words
+from hetops.app.roles import asked_first, handovers
 from hetops.app.shedding import demand_served, served_of, shed_in_words, shed_of
 from hetops.app.term_costs import cost_from_nothing, term_costs
 from hetops.app.terms import interruptions, loss_rules, share_rules
 from hetops.app.ways import network, unsaid
 from hetops.domain import codec
-from hetops.domain.configuration import Configuration
+from hetops.domain.configuration import Configuration, Role
 from hetops.domain.offer import Offer
 from hetops.domain.performance import EvidenceLayer, PerformanceRow
 from hetops.domain.plan import (
@@ -103,7 +104,8 @@ def pool_name(offer: Offer, configuration: Configuration) -> str:
     parallel = f"tp{configuration.tensor_parallel}"
     if configuration.pipeline_parallel > 1:
         parallel += f"pp{configuration.pipeline_parallel}"
-    words = f"{configuration.gpu}-{parallel}-{configuration.weights}".lower()
+    role = "" if configuration.role is Role.MIXED else f"-{configuration.role}"
+    words = f"{configuration.gpu}-{parallel}-{configuration.weights}{role}".lower()
     digest = hashlib.sha256(f"{offer.id} {configuration.id}".encode()).hexdigest()[:4]
     return f"{re.sub(r'[^a-z0-9]+', '-', words)}-{digest}"
 
@@ -120,7 +122,7 @@ def unsealed(posed: Posed, solution: Solution, alternatives: tuple[Alternative, 
             share=s.share,
             requests_per_second=s.requests_per_second,
         )
-        for s in solution.shares
+        for s in asked_first(posed.problem, solution.shares)
     )
     plan = Plan(
         deployment=c.spec.deployment.name,
@@ -149,6 +151,7 @@ def unsealed(posed: Posed, solution: Solution, alternatives: tuple[Alternative, 
         services=tuple(_services(posed, solution)),
         shed=shed_of(posed.problem, solution.shed),
         network=network(c, posed.ways, solution, names),
+        handovers=tuple(handovers(posed.problem, solution, names)),
     )
     return replace(
         plan,
@@ -252,7 +255,7 @@ def _with_costs(plan: Plan, posed: Posed, solution: Solution) -> Plan:
 def _peak_uses(plan: Plan, c: Candidates) -> tuple[PeakUse, ...]:
     classes = {one.name: one for one in plan.workload.classes}
     models = {one.model.name: one.model for one in c.models}
-    return bounds.peak_uses(plan.pools, plan.shares, classes, models, c.gpus)
+    return bounds.peak_uses(plan.pools, plan.loads, classes, models, c.gpus)
 
 
 def _rows(posed: Posed, solution: Solution) -> Iterator[PerformanceRow]:

@@ -12,6 +12,7 @@ from hetops.app.no_fleet import nothing_to_choose
 from hetops.app.overflow import Overflow, overflow, priced_services
 from hetops.app.periods import over_the_day
 from hetops.app.quality import kept_by
+from hetops.app.roles import PART_OF, formats_unbeaten, with_roles
 from hetops.app.speeds import table_of, with_targets
 from hetops.app.terms import (
     interruptions,
@@ -24,7 +25,7 @@ from hetops.app.terms import (
     standing_columns,
 )
 from hetops.app.ways import Ways, ways_of
-from hetops.domain.configuration import Configuration
+from hetops.domain.configuration import Configuration, Role
 from hetops.domain.model import Precision
 from hetops.domain.offer import Offer
 from hetops.domain.performance import PerformanceRow
@@ -80,6 +81,7 @@ def pose_of(found: Candidates) -> Posed:
 
 
 def _pose(c: Candidates, target_factor: float) -> Posed:
+    c = with_roles(c)
     classes = tuple(with_targets(one, target_factor) for one in c.workload.classes)
     ways = ways_of(c)
     table = table_of(c, classes, ways)
@@ -104,15 +106,25 @@ def _pose(c: Candidates, target_factor: float) -> Posed:
 def _kept(c: Candidates, table: PerformanceTable) -> tuple[Configuration, ...]:
     """The configurations that are worth offering to the solver: the best ones of each model, and those that run already.
 
-    Where a mean quality is asked for, the best of each precision: what is slower may be what makes up for another.
+    Where a mean quality is asked for, the best of each precision: what is slower may be what makes up for another. Of those that
+    prefill, and that decode, alone the best of each KV format.
     """
     averaged = any(floor.mean is not None for floor in c.floors)
     kinds: dict[tuple[str, Precision | None], list[Configuration]] = {}
     for one in c.enumeration.configurations:
         kinds.setdefault((one.model, one.weights if averaged else None), []).append(one)
-    best = tuple(one for kind in kinds.values() for one in best_of_each(kind, table))
+    best = tuple(
+        one for kind in kinds.values() for group in _alike(kind, table) for one in best_of_each(group, table)
+    )
     runs = {pool.configuration.id for pool in c.held.running.pools} if c.held.running else set()
     return (*best, *(one for one in c.enumeration.configurations if one.id in runs and one not in best))
+
+
+def _alike(kind: Sequence[Configuration], table: PerformanceTable) -> Iterator[tuple[Configuration, ...]]:
+    """Configurations of which one can take another's place: those of whole requests, and each role of each KV format."""
+    yield tuple(one for one in kind if one.role is Role.MIXED)
+    for of in formats_unbeaten([one for one in kind if one.role is not Role.MIXED], table):
+        yield from (tuple(one for one in of if one.role is role) for role in (Role.PREFILL, Role.DECODE))
 
 
 def _offers(c: Candidates, with_columns: Collection[str]) -> dict[str, Offer]:
@@ -156,6 +168,8 @@ def _columns(
                 parts_per_node=parts,
                 model=one.model if len(c.models) > 1 else "",
                 quality=kept_by(served.rules.floors, one.weights),
+                role=PART_OF[one.role],
+                kv_format="" if one.role is Role.MIXED else one.kv_format,
             )
 
 

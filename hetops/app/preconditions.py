@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 
+from hetops.domain.configuration import Role
 from hetops.domain.offer import Market
 from hetops.domain.plan import Plan
 from hetops.errors import CredentialsError, HetopsError, PolicyError
@@ -76,6 +77,20 @@ def check_whole_nodes(plan: Plan) -> None:
             "nodes that models share can only be planned with, hetops starts the engines of one pool on a node as yet",
             details=(f"{p.name}: {p.nodes} of {p.parts_per_node} parts of {p.offer.id}" for p in shared),
             hint="plan whole nodes for each model: set share_nodes = false under [policy]",
+        )
+
+
+def check_whole_requests(plan: Plan) -> None:
+    """Every replica of the plan serves whole requests.
+
+    Raises:
+        PolicyError: one prefills, or decodes, alone; engines that hand KV caches over are not started yet.
+    """
+    if apart := [pool for pool in plan.pools if pool.configuration.role is not Role.MIXED]:
+        raise PolicyError(
+            "prefill and decode apart can only be planned with, hetops starts no engines that hand KV caches over yet",
+            details=(f"{p.name}: {p.configuration.role} alone on {p.offer.id}" for p in apart),
+            hint="plan replicas that serve whole requests: leave [engine.disaggregation] out",
         )
 
 

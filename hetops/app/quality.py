@@ -11,7 +11,7 @@ from hetops.domain.model import Precision
 from hetops.domain.workload import WorkloadClass
 from hetops.solver.problem import Problem
 from hetops.solver.solution import Solution
-from hetops.solver.terms import FULL_QUALITY
+from hetops.solver.terms import FULL_QUALITY, Role
 from hetops.spec.fields import ClassSpec, ModelSpec
 
 
@@ -57,7 +57,10 @@ def asked_quality(problem: Problem, name: str) -> float | None:
 
 def mean_quality(problem: Problem, solution: Solution, name: str) -> float | None:
     """The share of the 16-bit score that a class gets on average; None where it asks for no mean, or gets nothing."""
-    shares = [s for s in solution.shares if s.workload_class == name and s.share > 0]
+    decoding = {c.key for c in problem.columns if c.role is Role.DECODE}  # as good as what prefills for it
+    shares = [
+        s for s in solution.shares if s.workload_class == name and s.share > 0 and s.key not in decoding
+    ]
     if asked_quality(problem, name) is None or not shares:
         return None
     of = {c.key: c.quality.get(name, FULL_QUALITY) for c in problem.columns}

@@ -101,6 +101,11 @@ def simulate(asked: SimulationAsked, progress: Progress) -> Simulation:
     faults = _faults(asked)
     planned = _plan(asked)
     plan, notes = planned.plan, planned.notes
+    if plan.handovers:
+        raise HetopsError(
+            "prefill and decode apart cannot be simulated yet, a virtual engine serves whole requests",
+            hint="plan without [engine.disaggregation], or take the plan's own TTFT and TPOT",
+        )
     trace = None if planned.of_day and not asked.trace_file else _trace(asked)
     if trace is not None and plan.workload.models:
         raise HetopsError(

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from hetops.app.candidates import Candidates
+from hetops.app.models import ServedModel
 from hetops.app.ways import Ways
+from hetops.domain.configuration import Configuration, Role
 from hetops.domain.performance import Measurement
 from hetops.domain.workload import LatencyTarget, WorkloadClass
-from hetops.performance.table import Basis, PerformanceTable, barred, build, joined
+from hetops.performance.roles import Transfer, highest_input, part_of
+from hetops.performance.table import Basis, PerformanceTable, at_most, barred, build, joined
 from hetops.state import host, measurements
 
 
@@ -22,11 +25,45 @@ def table_of(c: Candidates, classes: Iterable[WorkloadClass], ways: Ways) -> Per
 def without_floors(c: Candidates, classes: Iterable[WorkloadClass], ways: Ways) -> PerformanceTable:
     """As `table_of`, whatever is lost of quality."""
     known, every = _known(c), tuple(classes)
-    of = ((one, one.of_own(every)) for one in c.models)
     return joined(
-        build(one.enumeration.configurations, own, replace(known, model=one.model), ways.round_trips(own))
-        for one, own in of
+        table
+        for one in c.models
+        for table in _by_role(c, one, replace(known, model=one.model), one.of_own(every), ways)
     )
+
+
+def _by_role(
+    c: Candidates, one: ServedModel, known: Basis, own: tuple[WorkloadClass, ...], ways: Ways
+) -> Iterator[PerformanceTable]:
+    """What the configurations of each role sustain of their part of a model's classes."""
+    transfer = transfer_of(c, one)
+    for role in Role:
+        configurations = tuple(of for of in one.enumeration.configurations if of.role is role)
+        seen = tuple(part_of(k, role, transfer) for k in own)
+        table = build(configurations, seen, known, ways.round_trips(own))
+        if role is Role.MIXED or transfer is None:
+            yield table
+        else:
+            most = {k.name: transfer.requests_per_second(k.input_tokens.mean) for k in own}
+            yield at_most(table, most)
+
+
+def transfer_of(c: Candidates, one: ServedModel) -> Transfer | None:
+    """How KV caches of a model go from prefill to decode; None where the spec keeps both in one replica."""
+    asked = c.spec.engine.disaggregation
+    return Transfer.of(one.model, one.rules.kv, asked.gb_per_second) if asked else None
+
+
+def part_for(c: Candidates, configuration: Configuration, k: WorkloadClass) -> WorkloadClass:
+    """A class as a configuration's replicas see it."""
+    return part_of(k, configuration.role, transfer_of(c, c.served(configuration)))
+
+
+def handed_seconds(c: Candidates, k: WorkloadClass) -> float:
+    """What the KV cache of a prompt at the class's percentile takes from prefill to decode."""
+    one = next(one for one in c.models if k.asks_for(one.model.name))
+    transfer = transfer_of(c, one)
+    return transfer.seconds(highest_input(k)) if transfer else 0.0
 
 
 def with_targets(c: WorkloadClass, factor: float) -> WorkloadClass:

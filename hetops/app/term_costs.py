@@ -12,6 +12,7 @@ from hetops.errors import TimeoutExpiredError
 from hetops.solver.problem import Problem
 from hetops.solver.solution import Infeasible, Solution
 from hetops.solver.solve import Effort, solve
+from hetops.solver.terms import Role
 
 
 def term_costs(posed: Posed, solution: Solution, *, limit_seconds: float) -> tuple[TermCost, ...]:
@@ -54,6 +55,9 @@ def _without(problem: Problem, posed: Posed) -> Iterator[tuple[str, Problem]]:
     if problem.sheds_any:
         all_served = tuple(replace(c, shed_usd_per_request=None) for c in problem.classes)
         yield "turning requests away", replace(problem, classes=all_served)
+    if posed.candidates.spec.engine.disaggregation:
+        whole = tuple(column for column in problem.columns if column.role is Role.WHOLE)
+        yield "letting prefill and decode stand apart", replace(problem, columns=whole)
     if any(column.usd_per_request for column in problem.columns):
         yield (
             "egress",

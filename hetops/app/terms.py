@@ -71,6 +71,7 @@ def priced(c: Candidates, offer: Offer) -> PricedOffer:
         billing=Billing.RESERVED if whole else Billing.RUNNING,
         committed_nodes=c.held.committed.get(offer.id, 0),
         lot_nodes=lot or 1,
+        network=offer.place if c.spec.engine.disaggregation else "",
     )
 
 

@@ -37,6 +37,7 @@ from hetops.app.preconditions import (
     check_providers,
     check_service_keys,
     check_whole_nodes,
+    check_whole_requests,
     ensure_keys,
     first_key,
 )
@@ -150,6 +151,7 @@ class _Run:
         check_prices(plan, self.asked.spec.now)
         check_markets(plan)
         check_whole_nodes(plan)
+        check_whole_requests(plan)
         check_providers(plan, deployment.plugins.providers)
         check_engines(plan, deployment.plugins.engines)
         check_service_keys(plan, self.asked.spec.environment)

@@ -1,6 +1,7 @@
 """What the GPU engines can run, as facts for planning. How they are started belongs to their templates and plugins.
 
-Sources: engine flags of vLLM 0.33 and SGLang 0.5.23; both serve one to many GPUs of a node, tensor parallel first.
+Sources: engine flags of vLLM 0.33 and SGLang 0.5.23; both serve one to many GPUs of a node, tensor parallel first, and hand KV
+caches over (vLLM `--kv-transfer-config`, SGLang `--disaggregation-mode`).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ _GPU_ENGINE = EngineNeeds(
     pipeline_parallel=(1, 2, 4),
     kv_precisions=frozenset({"fp8"}),
     most_drafted=64,
+    hands_over=True,
 )
 
 BUILT_IN: Mapping[str, EngineNeeds] = {"vllm": _GPU_ENGINE, "sglang": _GPU_ENGINE}

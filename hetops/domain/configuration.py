@@ -73,6 +73,11 @@ class Configuration:
         return self.tensor_parallel * self.pipeline_parallel
 
     @property
+    def kv_format(self) -> str:
+        """What replicas must have in common for one to go on with the KV cache of another: model, engine, precisions, speculation."""
+        return "/".join((self.model, self.engine, str(self.weights), f"kv{self.kv}", *self._drafted))
+
+    @property
     def id(self) -> str:
         """Unique and stable: model, engine, GPU type, parallelism, precisions, sequences, speculation and role where
         there is any."""
@@ -83,9 +88,12 @@ class Configuration:
             self.weights if self.kv in (Precision.FP16, Precision.BF16) else f"{self.weights}-kv{self.kv}"
         )
         parts = [self.model, self.engine, self.gpu, parallel, str(precision), f"s{self.max_sequences}"]
-        if self.speculation:
-            s = self.speculation
-            parts.append(
-                f"spec{s.draft_tokens}x{s.acceptance:g}" + f"d{s.draft_share:g}" * (s.draft_share > 0)
-            )
+        parts += self._drafted
         return "/".join(parts if self.role is Role.MIXED else [*parts, str(self.role)])
+
+    @property
+    def _drafted(self) -> tuple[str, ...]:
+        s = self.speculation
+        if s is None:
+            return ()
+        return (f"spec{s.draft_tokens}x{s.acceptance:g}" + f"d{s.draft_share:g}" * (s.draft_share > 0),)

@@ -191,6 +191,7 @@ class Binding(StrEnum):
     TTFT = "ttft"
     KV_MEMORY = "kv_memory"
     SEQUENCES = "sequences"
+    LINK = "link"
     COMPUTE = "compute"
     MEASURED = "measured"
     GIVEN = "given"

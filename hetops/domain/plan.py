@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -66,6 +66,19 @@ class ClassShare:
     workload_class: str
     pool: str
     """Name of a pool or of a service."""
+    share: float
+    requests_per_second: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Handover:
+    """The part of a class's requests that one pool prefills and another decodes."""
+
+    workload_class: str
+    source: str
+    """Name of a pool whose configuration prefills alone; the class has a share of it."""
+    target: str
+    """Name of a pool whose configuration decodes alone, of the same KV format, in the same place."""
     share: float
     requests_per_second: float
 
@@ -240,6 +253,8 @@ class Plan:
     """What is turned away of each class; the classes of `workload` have the rates that are served."""
     network: Network | None = field(default=None, metadata=ADDED)
     """Where the spec names origins; every class then has one."""
+    handovers: tuple[Handover, ...] = field(default=(), metadata=ADDED)
+    """Where prefill and decode are apart: what pools that prefill hand to which others. `shares` are of where requests go first."""
 
     @property
     def usd_per_hour(self) -> Decimal:
@@ -247,6 +262,27 @@ class Plan:
         used = sum((p.usd_per_hour for p in self.pools), Decimal(0))
         requests = sum((s.usd_per_hour for s in self.services), self.egress_usd_per_hour)
         return used + self.idle_usd_per_hour + requests
+
+    @property
+    def answers(self) -> tuple[ClassShare, ...]:
+        """The shares by what makes the answers: what is handed over counts where it is decoded."""
+        prefilling = {one.source for one in self.handovers}
+        return (*(s for s in self.shares if s.pool not in prefilling), *self._handed)
+
+    @property
+    def loads(self) -> tuple[ClassShare, ...]:
+        """What each pool and service has to do with any part of: shares, and what is handed over to it."""
+        return (*self.shares, *self._handed)
+
+    @property
+    def _handed(self) -> Iterator[ClassShare]:
+        for one in self.handovers:
+            yield ClassShare(
+                workload_class=one.workload_class,
+                pool=one.target,
+                share=one.share,
+                requests_per_second=one.requests_per_second,
+            )
 
     @property
     def counted_usd_per_hour(self) -> Decimal:

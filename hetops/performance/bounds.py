@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from hetops.domain.configuration import Role
 from hetops.domain.gpu import GpuType
 from hetops.domain.model import Model
 from hetops.domain.plan import ClassShare, PeakUse, PlannedPool
@@ -59,6 +60,8 @@ def _compute_use(pool: PlannedPool, load: _Load, model: Model, gpu: GpuType) -> 
     table, active = _embedding(model), model.active_parameters_b * 1e9
     prompts = sum(rate * c.input_tokens.mean * (1.0 - c.prefix_share) for c, rate in load)
     decoded = sum(rate * c.output_tokens.mean for c, rate in load)
+    prompts *= pool.configuration.role is not Role.DECODE
+    decoded *= pool.configuration.role is not Role.PREFILL
     operations = 2.0 * (prompts * max(active - 2.0 * table, 0.0) + decoded * (active - table))
     peak = peak_tflops(gpu, pool.configuration.weights) * 1e12 * pool.configuration.gpu_count * pool.replicas
     return operations / peak
@@ -72,6 +75,8 @@ def _embedding(model: Model) -> float:
 def _bandwidth_use(pool: PlannedPool, load: _Load, model: Model, gpu: GpuType) -> float:
     """Share of the pool's memory bandwidth that decoding takes when every step runs the largest batch allowed."""
     configuration, near = pool.configuration, within(model, pool.configuration.kv)
+    if configuration.role is Role.PREFILL:
+        return 0.0
     decoded = sum(rate * c.output_tokens.mean for c, rate in load)
     kv = sum(
         rate * c.output_tokens.mean * near.attended(c.input_tokens.mean + c.output_tokens.mean / 2.0)

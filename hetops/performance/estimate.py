@@ -17,6 +17,7 @@ from hetops.performance.generation import generation
 from hetops.performance.margins import HalfWidths, founded_on
 from hetops.performance.memory import fit, forgotten_share, state_tokens, within
 from hetops.performance.replica import Replica, family, tuned
+from hetops.performance.roles import role_times
 from hetops.performance.speculation import speculative
 from hetops.performance.stages import at_the_pace_of_the_slowest, even, slowest_over_mean
 
@@ -45,6 +46,10 @@ class Calibration:
         native_fp4 = replica.weights.bytes_per_value < 0.7 and replica.gpu.fp4_tflops is not None
         known = measured_as(replica) in self.families and not native_fp4
         return EvidenceLayer.CALIBRATED if known else EvidenceLayer.PRIOR
+
+    def prior(self, source: str) -> Evidence:
+        """What an estimate of something rests on that nobody measured."""
+        return founded_on(EvidenceLayer.PRIOR, source, HalfWidths(**self.half_width[EvidenceLayer.PRIOR]))
 
     def evidence(self, replica: Replica) -> Evidence:
         """What an estimate of the replica rests on; the margins take it to the lower ends of its 80 % intervals."""
@@ -131,7 +136,8 @@ def _as_laid_out(times: StepTimes, configuration: Configuration, model: Model) -
     if configuration.pipeline_parallel > 1:
         layers = even(model, configuration.pipeline_parallel)
         times = at_the_pace_of_the_slowest(times, slowest_over_mean(model, layers))
-    return speculative(times, configuration.speculation) if configuration.speculation else times
+    times = speculative(times, configuration.speculation) if configuration.speculation else times
+    return role_times(times, configuration.role)
 
 
 def _capacity(configuration: Configuration, model: Model, gpus: Mapping[str, GpuType]) -> int:

@@ -7,9 +7,19 @@ so TTFT is at its upper end.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
+from hetops.domain.configuration import Role
+from hetops.domain.model import Model, Precision
 from hetops.domain.performance import StepTimes
+from hetops.domain.units import BYTES_PER_GB
+from hetops.domain.workload import TokenLengths, WorkloadClass
+from hetops.performance.memory import kv_bytes
+
+_NO_TIME = 1e-9
+"""Seconds of a target of which nothing is left."""
+_ONE_TOKEN = TokenLengths.fixed(1.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,3 +73,81 @@ def apart(
         ttft_seconds=prompt + prefill.first_token_seconds + transfer + step,
         tpot_seconds=step,
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transfer:
+    """What KV caches of a model are, and how fast a replica sends or takes them."""
+
+    kv_bytes_per_token: float
+    state_bytes: float = 0.0
+    """Of a sequence, however long it is."""
+    gb_per_second: float
+
+    @classmethod
+    def of(cls, model: Model, kv: Precision | None, gb_per_second: float) -> Transfer:
+        """Of a model whose KV cache has this precision; None is 16 bit."""
+        each = kv_bytes(model, kv or Precision.BF16)
+        return cls(kv_bytes_per_token=each, state_bytes=model.state_bytes, gb_per_second=gb_per_second)
+
+    def seconds(self, tokens: float) -> float:
+        """Of a prompt of so many tokens, all of it."""
+        return (self.kv_bytes_per_token * tokens + self.state_bytes) / (self.gb_per_second * BYTES_PER_GB)
+
+    def requests_per_second(self, tokens: float) -> float:
+        """Prompts of so many tokens that a replica can send, or take."""
+        seconds = self.seconds(tokens)
+        return 1.0 / seconds if seconds else math.inf
+
+
+def role_times(times: StepTimes, role: Role) -> StepTimes:
+    """Step times of a replica that does this part of requests alone; the other part takes it no time."""
+    if role is Role.PREFILL:
+        return replace(
+            times,
+            weights_seconds=0.0,
+            compute_seconds_per_sequence=0.0,
+            kv_seconds_per_token=0.0,
+            overhead_seconds_per_sequence=0.0,
+            curve=None,
+        )
+    if role is Role.DECODE:
+        return replace(
+            times,
+            prefill_seconds_per_token=0.0,
+            prefill_seconds_per_token_squared=0.0,
+            first_token_seconds=0.0,
+            first_token_factor=1.0,
+            prefill_interference=0.0,
+        )
+    return times
+
+
+def highest_input(c: WorkloadClass) -> float:
+    """Tokens of the prompt that a class's target of TTFT is held with."""
+    return max(c.input_tokens.percentile(c.target.ttft_percentile), c.input_tokens.mean)
+
+
+def part_of(c: WorkloadClass, role: Role, transfer: Transfer | None) -> WorkloadClass:
+    """A class as a replica of this role sees it: its part of the tokens, and of the time to the first token.
+
+    The KV cache of a prompt at the target's percentile takes its time on the way. Of what is left decoding has one TPOT for its
+    first step, and half at most; the rest is for the prompt.
+    """
+    if role is Role.MIXED or transfer is None:
+        return c
+    first, step = _times_to_first_token(c, transfer)
+    if role is Role.DECODE:
+        return replace(c, target=replace(c.target, ttft_seconds=step), prefix_share=0.0)
+    own = replace(c.target, ttft_seconds=first, tpot_seconds=None)
+    return replace(c, target=own, output_tokens=_ONE_TOKEN)
+
+
+def _times_to_first_token(c: WorkloadClass, transfer: Transfer) -> tuple[float | None, float | None]:
+    """What of a class's target is for the prompt, and what for the first step; nothing where it has none."""
+    target = c.target
+    if target.ttft_seconds is None:
+        return None, None
+    left = max(target.ttft_seconds - transfer.seconds(highest_input(c)), _NO_TIME)
+    step = min(target.tpot_seconds or math.inf, left / 2.0)
+    return left - step, step

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from hetops.domain.configuration import Configuration
+from hetops.domain.configuration import Configuration, Role
 from hetops.domain.gpu import GpuType
 from hetops.domain.model import Model
 from hetops.domain.performance import Binding, Evidence, EvidenceLayer, Measurement, PerformanceRow, StepTimes
@@ -160,7 +160,12 @@ def _founded(
     )
     near = tuple(_neighbours(estimated, known))
     by_benchmark = {name: _measured(name, one, known, basis) for name, (one, _) in estimated.items()}
-    others = [one for name, (one, _) in estimated.items() if by_benchmark[name] is None]
+    others = [
+        one
+        for name, (one, _) in estimated.items()
+        if by_benchmark[name] is None
+        and one.role is Role.MIXED  # estimators are asked for benchmarks of whole requests
+    ]
     by_estimator = _asked(others, classes, basis)
     return {
         name: by_benchmark[name]
@@ -215,6 +220,9 @@ def _by_configuration(measurements: Sequence[Measurement]) -> Mapping[str, Seque
 def _estimated(configuration: Configuration, times: StepTimes, basis: Basis) -> tuple[StepTimes, Evidence]:
     replica = estimate.replica_of(configuration, basis.model, basis.gpus[configuration.gpu])
     evidence = estimate.calibration().evidence(replica)
+    if configuration.role is not Role.MIXED:
+        source = f"closed form of replicas that do {configuration.role} alone, of which none was measured"
+        evidence = estimate.calibration().prior(source)
     if configuration.speculation:
         evidence = replace(evidence, source=f"{evidence.source}; {told(configuration.speculation)}")
     return times, evidence
@@ -299,6 +307,24 @@ def barred(table: PerformanceTable, reasons: Mapping[tuple[str, str], str]) -> P
         for key, row in table.rows.items()
     }
     return replace(table, rows=rows)
+
+
+def at_most(table: PerformanceTable, rates: Mapping[str, float]) -> PerformanceTable:
+    """The table with no more requests a second of a class, by its name, than fit over a replica's link."""
+    return replace(table, rows={key: _slowed(row, rates[key[1]]) for key, row in table.rows.items()})
+
+
+def _slowed(row: PerformanceRow, most: float) -> PerformanceRow:
+    if row.requests_per_second <= most:
+        return row
+    left = 1.0 - row.evidence.margin
+    return replace(
+        row,
+        requests_per_second=most,
+        requests_per_second_low=most * left,
+        requests_per_second_high=most / left,
+        binding=Binding.LINK,
+    )
 
 
 def best_of_each(

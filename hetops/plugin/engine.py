@@ -52,6 +52,8 @@ class EngineNeeds:
     """Of the KV cache, besides 16 bit."""
     most_drafted: int = 0
     """Tokens that speculative decoding may guess in a step; 0 where there is none."""
+    hands_over: bool = False
+    """Whether the KV cache of a prompt can go from one of its replicas, which prefills alone, to another, which decodes."""
 
 
 @runtime_checkable

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from hetops.domain import codec
+from hetops.domain.configuration import Role
 from hetops.domain.performance import Evidence
 from hetops.domain.plan import Alternative, ClassForecast, Plan, PlannedPool, PoolForecast, Shed
 from hetops.domain.service import PlannedService
@@ -28,6 +29,7 @@ def as_text(plan: Plan) -> str:
         considered(plan),
         fleet(plan),
         _classes(plan),
+        _handovers(plan),
         "\n".join(_qualities(plan)),
         _periods(plan),
         plan_terms.as_text(plan),
@@ -114,9 +116,8 @@ def how(pool: PlannedPool) -> str:
     parallel = f"tp{configuration.tensor_parallel}"
     if configuration.pipeline_parallel > 1:
         parallel += f" pp{configuration.pipeline_parallel}"
-    return (
-        f"{configuration.engine} {parallel} {configuration.weights} {configuration.max_sequences} sequences"
-    )
+    alone = "" if configuration.role is Role.MIXED else f", {configuration.role} alone"
+    return f"{configuration.engine} {parallel} {configuration.weights} {configuration.max_sequences} sequences{alone}"
 
 
 def _pool_row(pool: PlannedPool, plan: Plan) -> tuple[str, ...]:
@@ -148,7 +149,7 @@ def _service_row(one: PlannedService, plan: Plan) -> tuple[str, ...]:
 
 def _served(name: str, plan: Plan) -> str:
     """The part of all requests that a pool or a service gets."""
-    served = sum(s.requests_per_second for s in plan.shares if s.pool == name)
+    served = sum(s.requests_per_second for s in plan.loads if s.pool == name)
     whole = plan.workload.requests_per_second
     return q.share(served / whole if whole else 0.0)
 
@@ -176,6 +177,19 @@ def _class_row(c: WorkloadClass, forecast: ClassForecast | None, plan: Plan) -> 
         f"p{target.tpot_percentile:g} {tpot}",
         bound(target.tpot_seconds),
         to or "nowhere",
+    )
+
+
+def _handovers(plan: Plan) -> str:
+    """Which pool hands which part of a class to which other."""
+    rows = [
+        (one.workload_class, one.source, one.target, q.share(one.share), q.rate(one.requests_per_second))
+        for one in plan.handovers
+    ]
+    return (
+        q.table(("class", "prefilled by", "decoded by", "share", "requests"), rows, right=(3, 4))
+        if rows
+        else ""
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,6 +11,7 @@ from hetops.reports import quantities as q
 from hetops.solver.certify import CHECKS, CHECKS_OF_TERMS
 from hetops.solver.problem import Mode, Problem
 from hetops.solver.solution import Ended, Solution, SolvedPool, SolvedShare
+from hetops.solver.terms import Role
 
 
 def as_json(solution: Solution) -> dict[str, Any]:
@@ -121,14 +123,13 @@ def _classes(problem: Problem, solution: Solution) -> str:
     for share in solution.shares:
         shares[share.workload_class].append(share)
     shed = {one.workload_class for one in solution.shed}
-    rows = [_class_row(name, of, "nowhere" if name in shed else "no demand") for name, of in shares.items()]
+    decoding = {column.key for column in problem.columns if column.role is Role.DECODE}
+    rows = []
+    for name, of in shares.items():
+        asked = math.fsum(s.requests_per_second for s in of if s.key not in decoding)
+        to = ", ".join(f"{_place(s)} {q.share(s.share)}" for s in sorted(of, key=lambda s: -s.share))
+        rows.append((name, q.rate(asked), to or ("nowhere" if name in shed else "no demand")))
     return q.table(headers, rows, right=(1,))
-
-
-def _class_row(name: str, of_class: list[SolvedShare], none: str) -> tuple[str, str, str]:
-    shares = sorted(of_class, key=lambda s: -s.share)
-    to = ", ".join(f"{_place(s)} {q.share(s.share)}" for s in shares)
-    return name, q.rate(sum(s.requests_per_second for s in shares)), to or none
 
 
 def _proof(problem: Problem, solution: Solution) -> str:

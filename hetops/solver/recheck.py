@@ -17,6 +17,7 @@ from hetops.domain.day import DayCertificate
 from hetops.domain.plan import Certificate, ClassShare, Plan, PlanLimits, PlannedPool, Shed
 from hetops.solver.certify import TOLERANCE, Violation, relative_gap
 from hetops.solver.recheck_network import broken_network, egress_to, round_trip
+from hetops.solver.recheck_roles import broken_handovers
 from hetops.solver.recheck_services import broken_services
 from hetops.solver.recheck_terms import (
     broken_losses,
@@ -50,6 +51,7 @@ def recheck(plan: Plan) -> tuple[Violation, ...]:
     return (
         *_unserved_classes(plan),
         *_overloaded_pools(plan, limits),
+        *broken_handovers(plan),
         *broken_network(plan),
         *broken_services(plan, limits),
         *_broken_limits(plan, limits),
@@ -137,7 +139,7 @@ def faults_of_shed(one: Shed, arriving: Fraction) -> Iterator[str]:
 def _overloaded_pools(plan: Plan, limits: PlanLimits) -> Iterator[Violation]:
     loads = {pool.name: Fraction(0) for pool in plan.pools}
     rates = {one.name: Fraction(one.requests_per_second) for one in plan.workload.classes}
-    for share in (s for s in plan.shares if s.pool in loads):
+    for share in (s for s in plan.loads if s.pool in loads):
         replica = _replica_rate(plan, share.pool, share.workload_class)
         if replica <= 0:
             message = "no row of performance says that the pool can serve the class"

@@ -7,14 +7,14 @@ rests on the bound that it carries.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from fractions import Fraction
 
 from hetops.domain import codec
 from hetops.domain.day import Day, DayPeriod, Start
 from hetops.domain.offer import Market
-from hetops.domain.plan import Plan, usd_of_shed
+from hetops.domain.plan import ClassShare, Plan, usd_of_shed
 from hetops.domain.policy import ShareRule
 from hetops.solver.certify import TOLERANCE, Violation
 from hetops.solver.recheck import faults_of_shed, recheck, wrong_bounds
@@ -250,10 +250,23 @@ def _values(plan: Plan, rule: ShareRule) -> dict[str, str]:
 
 
 def _outside(rule: ShareRule, values: tuple[str, ...], name: str, day: Day) -> Iterator[Violation]:
+    """By where requests go first, and by what makes their answers."""
+    first = tuple((period, period.plan.shares) for period in day.periods)
+    last = tuple((period, period.plan.answers) for period in day.periods)
+    for told in (first,) if first == last else (first, last):
+        yield from _outside_of(rule, values, name, told)
+
+
+def _outside_of(
+    rule: ShareRule,
+    values: tuple[str, ...],
+    name: str,
+    told: Iterable[tuple[DayPeriod, tuple[ClassShare, ...]]],
+) -> Iterator[Violation]:
     within, whole = Fraction(0), Fraction(0)
-    for period in day.periods:
+    for period, shares in told:
         value_of = _values(period.plan, rule)
-        for share in (s for s in period.plan.shares if s.workload_class == name):
+        for share in (s for s in shares if s.workload_class == name):
             requests = exact(share.requests_per_second) * exact(period.hours)
             whole += requests
             within += requests * (value_of.get(share.pool) in values)

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from fractions import Fraction
 
 from hetops.domain.offer import Market, Offer, Trait
-from hetops.domain.plan import Plan, PlanLimits, PlannedPool
+from hetops.domain.plan import ClassShare, Plan, PlanLimits, PlannedPool
 from hetops.domain.policy import LossCover, LossRule, Migration, Rental, ShareRule
 from hetops.solver.certify import TOLERANCE, Violation
 from hetops.solver.recheck_services import overtaxed
@@ -54,9 +54,20 @@ def _of(plan: Plan, trait: Trait) -> dict[str, str]:
 
 
 def _outside(rule: ShareRule, values: tuple[str, ...], within: set[str], plan: Plan) -> Iterator[Violation]:
+    for shares in dict.fromkeys((plan.shares, plan.answers)):
+        yield from _outside_of(rule, values, _served_by(shares, within), plan)
+
+
+def _served_by(shares: Iterable[ClassShare], within: set[str]) -> Mapping[str, Fraction]:
     served: defaultdict[str, Fraction] = defaultdict(Fraction)
-    for share in plan.shares:
+    for share in shares:
         served[share.workload_class] += exact(share.share) * (share.pool in within)
+    return served
+
+
+def _outside_of(
+    rule: ShareRule, values: tuple[str, ...], served: Mapping[str, Fraction], plan: Plan
+) -> Iterator[Violation]:
     asked = [c.name for c in plan.workload.classes if c.requests_per_second > 0]
     for name in (n for n in asked if not rule.classes or n in rule.classes):
         most, least = exact(rule.at_most) + TOLERANCE, exact(rule.at_least) - TOLERANCE

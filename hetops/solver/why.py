@@ -17,6 +17,7 @@ from hetops.solver.problem import Mode, Problem
 from hetops.solver.relaxation import Loosen
 from hetops.solver.rules import rules, without_all
 from hetops.solver.solution import Solution, SolvedPool, nodes_of
+from hetops.solver.terms import Role
 
 LOOSER = 1.1
 """Factor on every latency target of the question what looser targets would save."""
@@ -134,6 +135,9 @@ def _fleet(case: Case) -> Iterator[Statement]:
         yield case.told(Topic.FLEET, _pool(case, pool), pool.offer)
 
 
+_DOES = {Role.WHOLE: "serve", Role.PREFILL: "prefill", Role.DECODE: "decode"}
+
+
 def _pool(case: Case, pool: SolvedPool) -> str:
     least = pool.nodes if pool.least_nodes is None else pool.least_nodes
     shares = sorted((s for s in case.solution.shares if s.key == pool.key), key=lambda s: -s.share)
@@ -149,7 +153,7 @@ def _pool(case: Case, pool: SolvedPool) -> str:
     nodes = " and ".join(f"{_nodes(few, n, column.parts_per_node)} of {offer}" for few, n, offer in each)
     return (
         f"{nodes} with {pool.configuration}"
-        f" {price} {'serves' if one else 'serve'} {serves or 'nothing'}"
+        f" {price} {_DOES[column.role]}{'s' * one} {serves or 'nothing'}"
         f" and {'is' if one else 'are'} at {full:.0%} of what may be used."
     )
 

@@ -244,6 +244,13 @@ class SpeculativeSpec(Table, frozen=True, kw_only=True):
     """What a draft takes of a step of the model: its parameters over the model's; 0 for n-grams."""
 
 
+class DisaggregationSpec(Table, frozen=True, kw_only=True):
+    """Replicas that prefill alone and others that decode alone, where that costs less: for planning only as yet."""
+
+    gb_per_second: Annotated[float, Meta(gt=0, le=1e4)]
+    """What a replica sends, or takes, of KV caches within its zone: the network of a node over its replicas. Nobody tells it."""
+
+
 class OverflowSpec(Table, frozen=True, kw_only=True):
     """A service that serves the model for a price by the token: for what is beyond the fleet, or cheaper there."""
 
@@ -321,6 +328,8 @@ class EngineSpec(Table, frozen=True, kw_only=True):
     """`vllm`, `sglang`, or what a plugin brings; empty allows all."""
     speculative: SpeculativeSpec | None = None
     """Empty decodes token by token."""
+    disaggregation: DisaggregationSpec | None = None
+    """Empty keeps prefill and decode of a request in one replica."""
     estimator: str = ""
     """A plugin's estimator for what nobody measured, such as `aiconfigurator`; empty is hetops' own closed form."""
     settings: dict[str, dict[str, Any]] = {}

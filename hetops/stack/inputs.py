@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from hetops.domain.added import ADDED
+from hetops.domain.configuration import Role
 from hetops.domain.plan import Plan
 
 
@@ -53,3 +54,5 @@ class FleetInputs:
     def __post_init__(self) -> None:
         if shared := [pool.name for pool in self.plan.pools if pool.parts_per_node > 1]:
             raise ValueError(f"plan: {shared[0]} shares nodes with other pools, which cannot be started yet")
+        if apart := [p.name for p in self.plan.pools if p.configuration.role is not Role.MIXED]:
+            raise ValueError(f"plan: {apart[0]} does a part of each request, which cannot be started yet")
