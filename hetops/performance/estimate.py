@@ -42,9 +42,11 @@ class Calibration:
     """GPU families that were measured, AMD's with `old` or `new` software."""
 
     def layer(self, replica: Replica) -> EvidenceLayer:
-        """Calibrated where the GPU's family was measured with software like this; formats that none had are a prior."""
+        """Calibrated where the GPU's family was measured with software like this; formats and sparse attention, which none had, are a
+        prior."""
         native_fp4 = replica.weights.bytes_per_value < 0.7 and replica.gpu.fp4_tflops is not None
-        known = measured_as(replica) in self.families and not native_fp4
+        unlike = native_fp4 or replica.model.selection is not None
+        known = measured_as(replica) in self.families and not unlike
         return EvidenceLayer.CALIBRATED if known else EvidenceLayer.PRIOR
 
     def prior(self, source: str) -> Evidence:
@@ -59,7 +61,7 @@ class Calibration:
 
 _SOURCE = {
     EvidenceLayer.CALIBRATED: "closed form fitted on published measurements of this GPU family",
-    EvidenceLayer.PRIOR: "closed form carried to a GPU family that was not measured",
+    EvidenceLayer.PRIOR: "closed form carried to a GPU family, a format or an attention that was not measured",
 }
 
 

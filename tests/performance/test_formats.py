@@ -10,6 +10,7 @@ import pytest
 from hetops.catalog import tables
 from hetops.domain.configuration import Configuration
 from hetops.domain.model import Precision
+from hetops.domain.performance import EvidenceLayer
 from hetops.performance.estimate import calibration, plain_step_times, step_times
 from hetops.performance.form import terms
 from hetops.performance.generation import Generation
@@ -158,6 +159,11 @@ def test_long_prompts_and_contexts_are_faster_than_where_all_is_attended_to_and_
     assert sparse.decode_seconds(32, 128_000) < 0.5 * full.decode_seconds(32, 128_000)
     room = [fit(asked, m, GPUS["H200-SXM"]).kv_capacity_tokens for m in (SPARSE, dense)]
     assert 0.85 * room[1] < room[0] < 0.91 * room[1]
+    layers = [
+        calibration().layer(Replica(gpu=GPUS["H200-SXM"], model=m, weights=Precision.FP8))
+        for m in (SPARSE, dense)
+    ]
+    assert layers == [EvidenceLayer.PRIOR, EvidenceLayer.CALIBRATED]
 
 
 def configuration(engine: str, context: int = 8192, model: str = GEMMA.name) -> Configuration:
