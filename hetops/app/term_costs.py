@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from decimal import Decimal
 
 from hetops.app.pose import Posed
 from hetops.domain.policy import TermCost
 from hetops.errors import TimeoutExpiredError
-from hetops.solver.problem import Problem
+from hetops.solver.problem import PricedOffer, Problem
 from hetops.solver.solution import Infeasible, Solution
 from hetops.solver.solve import Effort, solve
 from hetops.solver.terms import Role
@@ -45,6 +45,8 @@ def _without(problem: Problem, posed: Posed) -> Iterator[tuple[str, Problem]]:
     if problem.share_limits:
         told = ", ".join(f"{one.id} {_bounds(one.at_least, one.at_most)}" for one in problem.share_limits)
         yield f"spreading ({told})", replace(problem, share_limits=())
+    if problem.ramping:
+        yield f"keeping to {_ramps(problem.ramping)}", _without_ramps(problem)
     if any(offer.lost_share for offer in problem.offers):
         steady = tuple(replace(offer, interruptions_per_hour=0.0) for offer in problem.offers)
         yield "counting on interruptions", replace(problem, offers=steady)
@@ -70,6 +72,21 @@ def _without(problem: Problem, posed: Posed) -> Iterator[tuple[str, Problem]]:
 def _bounds(at_least: float, at_most: float) -> str:
     least, most = f"at least {at_least:.0%}", f"at most {at_most:.0%}"
     return " and ".join((*([least] if at_least > 0 else ()), *([most] if at_most < 1 else ())))
+
+
+def _ramps(ramping: Collection[PricedOffer]) -> str:
+    """What a spec says of all offers alike."""
+    limits = (
+        ("added", {o.max_added_nodes for o in ramping} - {None}),
+        ("removed", {o.max_removed_nodes for o in ramping} - {None}),
+    )
+    told = (f"{' or '.join(map(str, most))} {done}" for done, most in limits if most)
+    return f"at most {' and '.join(told)} nodes of an offer from one period to the next"
+
+
+def _without_ramps(problem: Problem) -> Problem:
+    freely = (replace(o, max_added_nodes=None, max_removed_nodes=None) for o in problem.offers)
+    return replace(problem, offers=tuple(freely))
 
 
 def _unreserved(problem: Problem) -> Problem:

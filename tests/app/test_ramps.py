@@ -38,6 +38,10 @@ def test_no_more_nodes_of_an_offer_come_in_the_morning_than_may(tmp_path: Path) 
     assert held.certificate.max_added_nodes == 1
     assert held.certificate.max_removed_nodes is None
     assert free.certificate.max_added_nodes is None
+    (cost,) = held.term_costs
+    assert cost.text == "keeping to at most 1 added nodes of an offer from one period to the next"
+    assert (cost.usd_per_hour, cost.usd_per_hour_without) == (held.usd_per_hour, free.usd_per_hour)
+    assert free.term_costs == ()
 
 
 def test_where_none_may_go_the_day_is_one_fleet(tmp_path: Path) -> None:
