@@ -90,7 +90,7 @@ def formats_unbeaten(
     by_format: dict[str, list[Configuration]] = defaultdict(list)
     for one in configurations:
         by_format[one.kv_format].append(one)
-    rates = {one.id: _rates(one, table) for one in configurations}
+    rates = _rates(table)
 
     def beaten(of: Sequence[Configuration], by: Sequence[Configuration]) -> bool:
         return all(
@@ -104,9 +104,12 @@ def formats_unbeaten(
     return tuple(tuple(of) for of in kept)
 
 
-def _rates(one: Configuration, table: PerformanceTable) -> Mapping[object, float]:
-    rows = (row for key, row in table.rows.items() if key[0] == one.id)
-    return {(row.workload_class, row.round_trip_seconds): row.planned_requests_per_second for row in rows}
+def _rates(table: PerformanceTable) -> Mapping[str, Mapping[object, float]]:
+    """Of each configuration, by class and distance."""
+    found: dict[str, dict[object, float]] = defaultdict(dict)
+    for (name, *of), row in table.rows.items():
+        found[name][tuple(of)] = row.planned_requests_per_second
+    return found
 
 
 def _as_good(one: Configuration, other: Configuration, rates: Mapping[str, Mapping[object, float]]) -> bool:

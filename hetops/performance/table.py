@@ -339,7 +339,8 @@ def best_of_each(
 
 
 def _undominated(group: Sequence[Configuration], table: PerformanceTable) -> list[Configuration]:
-    classes = sorted({key[1:] for key in table.rows if key[0] == group[0].id})
+    first = group[0].id
+    classes = sorted({key[1:] for key in table.rows if key[0] == first})
     rates = {c.id: [table.row(c.id, *key).planned_requests_per_second for key in classes] for c in group}
     kept: list[Configuration] = []
     for one in group:
