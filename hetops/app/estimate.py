@@ -17,7 +17,7 @@ from hetops.domain.performance import StepTimes
 from hetops.errors import HetopsError, UnknownNameError
 from hetops.performance.breakdown import Breakdown, Load, Times
 from hetops.performance.estimate import calibration, plain_step_times, replica_of, step_times
-from hetops.performance.generation import is_known
+from hetops.performance.generation import Generation, generation, is_known
 from hetops.performance.memory import MemoryFit, fit, kv_bytes
 from hetops.performance.pipelines import Network, StageGpus, StageShare, pipeline
 from hetops.performance.roles import Apart, Requests, apart
@@ -26,6 +26,8 @@ from hetops.plugin import manager
 
 _SIXTEEN_BIT = (Precision.BF16, Precision.FP16)
 _ENGINES = ("vllm", "sglang", "tensorrt-llm", "tgi", "llamacpp")
+_GGUF = (Precision.GGUF_Q8_0, Precision.GGUF_Q4_K_M)
+_LIGHTER = (Precision.FP8, Precision.INT8, Precision.INT4, Precision.FP4, *_GGUF)
 _TENSOR = (1, 2, 4, 8)
 _MOST_ANSWERS = 6
 
@@ -176,47 +178,83 @@ def _check_gpu(subject: Subject, model: Model, gpu: GpuType, tensor: int) -> Non
             hint=f"set --tp to a divisor of the heads: {possible}",
         )
     weights = subject.weights or model.native
-    if not _runs(weights, gpu, model):
-        known = ", ".join(p for p in Precision if _runs(p, gpu, model))
-        raise HetopsError(f"{gpu.name} cannot run {weights} weights", hint=f"it runs {known}")
+    runs = _Runs(engine=subject.engine, model=model)
+    if not runs(weights, gpu):
+        known = ", ".join(p for p in Precision if runs(p, gpu))
+        with_engine = f" with {subject.engine}" if runs.of_gguf else ""
+        raise HetopsError(f"{gpu.name} cannot run {weights} weights{with_engine}", hint=f"it runs {known}")
     if subject.kv not in _SIXTEEN_BIT and not (subject.kv is Precision.FP8 and gpu.fp8_tflops):
         known = "bf16, fp8" if gpu.fp8_tflops else "bf16"
         raise HetopsError(f"{gpu.name} keeps no {subject.kv} KV cache", hint=f"--kv {known}")
 
 
-def _runs(precision: Precision, gpu: GpuType, model: Model) -> bool:
-    """llama.cpp runs every format on a host's cores."""
-    return gpu.vendor == "cpu" or runs(precision, gpu, model.native)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Runs:
+    """Whether weights of a precision run on a GPU type."""
+
+    engine: str
+    model: Model
+
+    @property
+    def of_gguf(self) -> bool:
+        """llama.cpp has kernels for its own formats and for 16 bit, on GPUs of every vendor."""
+        return generation(self.engine) is Generation.LLAMACPP
+
+    def __call__(self, precision: Precision, gpu: GpuType) -> bool:
+        if gpu.vendor == "cpu":  # llama.cpp runs every format on a host's cores
+            return True
+        if self.of_gguf:
+            return precision in (*_SIXTEEN_BIT, *_GGUF)
+        return runs(precision, gpu, self.model.native)
 
 
 def _fitting(configuration: Configuration, model: Model, catalog: Catalog) -> Iterator[str]:
-    """What else would fit, the nearest first: more GPUs, other weights, other GPU types."""
-    here = catalog.gpu(configuration.gpu)
+    """What else would fit, the nearest first: more GPUs, other weights, other GPU types; where nothing near does, both."""
+    found = tuple(_near(configuration, model, catalog))
+    yield from found or _far(configuration, model, catalog)
 
-    def fits(other: Configuration, gpu: GpuType) -> bool:
-        return not fit(other, model, gpu).reason
+
+def _fits(other: Configuration, model: Model, gpu: GpuType) -> bool:
+    return not fit(other, model, gpu).reason
+
+
+def _near(configuration: Configuration, model: Model, catalog: Catalog) -> Iterator[str]:
+    """What fits with one thing changed."""
+    here, can_run = catalog.gpu(configuration.gpu), _Runs(engine=configuration.engine, model=model)
 
     for tensor in (t for t in _TENSOR if t > configuration.tensor_parallel and model.heads % t == 0):
         other = replace(configuration, tensor_parallel=tensor)
-        if fits(other, here):
+        if _fits(other, model, here):
             yield f"{tensor} x {here.name} ({configuration.weights})"
             break
-    lighter = [
-        p for p in (Precision.FP8, Precision.INT8, Precision.INT4, Precision.FP4) if _runs(p, here, model)
-    ]
+    lighter = [p for p in _LIGHTER if can_run(p, here)]
     for weights in (p for p in lighter if p.bytes_per_value < configuration.weights.bytes_per_value):
-        if fits(replace(configuration, weights=weights), here):
+        if _fits(replace(configuration, weights=weights), model, here):
             yield f"{configuration.tensor_parallel} x {here.name} ({weights})"
             break
     for gpu in sorted(catalog.gpu_types, key=lambda g: (g.memory_gb, g.name)):
         if (
             gpu.vendor == here.vendor
             and gpu.memory_gb > here.memory_gb
-            and _runs(configuration.weights, gpu, model)
+            and can_run(configuration.weights, gpu)
         ):
             other = replace(configuration, gpu=gpu.name)
-            if fits(other, gpu):
+            if _fits(other, model, gpu):
                 yield f"{configuration.tensor_parallel} x {gpu.name} ({configuration.weights})"
+
+
+def _far(configuration: Configuration, model: Model, catalog: Catalog) -> Iterator[str]:
+    """So many GPUs of any type of the same vendor, those with the least memory in all first, with such weights."""
+    vendor, can_run = catalog.gpu(configuration.gpu).vendor, _Runs(engine=configuration.engine, model=model)
+    nodes = [
+        (tensor * gpu.memory_gb, gpu.name, tensor, gpu)
+        for gpu in catalog.gpu_types
+        for tensor in _TENSOR
+        if gpu.vendor == vendor and model.heads % tensor == 0 and can_run(configuration.weights, gpu)
+    ]
+    for _, name, tensor, gpu in sorted(nodes, key=lambda node: node[:3]):
+        if _fits(replace(configuration, gpu=name, tensor_parallel=tensor), model, gpu):
+            yield f"{tensor} x {name} ({configuration.weights})"
 
 
 def _apart(

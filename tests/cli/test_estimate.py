@@ -123,6 +123,15 @@ def test_what_would_fit_is_told_and_what_a_gpu_runs(tmp_path: Path) -> None:
     old = hetops(tmp_path, *ASKED[:3], "--gpu", "V100-32GB-SXM2", "--precision", "fp4").stderr
     assert "cannot run fp4 weights" in old
     assert "it runs fp16, bf16, w8a16" in old
+    far = hetops(tmp_path, "estimate", "--model", "llama-3.1-405b", "--gpu", "L4").stderr
+    assert "would fit: 8 x H200-SXM (bf16)" in far
+    assert "would fit: 8 x L4" not in far
+    own = hetops(tmp_path, *ASKED[:3], "--gpu", "RTX4090", "--engine", "llamacpp", "--precision", "q4_k_m")
+    assert "would fit: 4 x RTX4090 (q4_k_m)" in own.stderr
+    other = hetops(
+        tmp_path, *ASKED[:3], "--gpu", "RTX4090", "--engine", "llamacpp", "--precision", "fp8"
+    ).stderr
+    assert "cannot run fp8 weights with llamacpp" in other
     new = hetops(tmp_path, *ASKED[:3], "--gpu", "B200", "--precision", "int8").stderr
     assert "it runs fp16, bf16, fp8, w8a16, int4, fp4" in new
     assert "config.json" in hetops(tmp_path, "estimate", "--model", "llama-9", "--gpu", "L4").stderr
