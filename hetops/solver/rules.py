@@ -9,14 +9,16 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import partial, reduce
+from typing import TypeVar
 
-from hetops.solver.exact import Found
 from hetops.solver.explanation import Topic, dollars
 from hetops.solver.frame import deferrable
 from hetops.solver.limits import Liftable
 from hetops.solver.problem import Demand, Mode, PricedOffer, Problem
 from hetops.solver.relaxation import waiting
 from hetops.solver.terms import Link, Migration, Service, ShareLimit
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,16 +51,18 @@ def without_all(problem: Problem, lifted: Collection[Liftable]) -> Problem:
 
 
 def together(
-    held: tuple[Liftable, ...], lifting: Callable[[tuple[Liftable, ...]], Found]
-) -> tuple[tuple[Liftable, ...], Found]:
-    """Limits of which none may stay for there to be a fleet, and the best one without them; with all of them there is none.
+    held: tuple[Liftable, ...],
+    lifting: Callable[[tuple[Liftable, ...]], T],
+    enough: Callable[[T], bool],
+) -> tuple[tuple[Liftable, ...], T]:
+    """Limits of which none may stay for it to be enough, and what there is without them; all of them, where even that is not.
 
     Each is taken back that need not go, given those that are lifted still: another set may do as well.
     """
     lifted, after = held, lifting(held)
-    for one in held if after.solution else ():
+    for one in held if enough(after) else ():
         left = tuple(other for other in lifted if other is not one)
-        if (without_it := lifting(left)).solution:
+        if left and enough(without_it := lifting(left)):
             lifted, after = left, without_it
     return lifted, after
 

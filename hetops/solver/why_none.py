@@ -86,7 +86,7 @@ def _together(problem: Problem, now: Found, seconds: float) -> Statement:
     def lifting(these: tuple[Liftable, ...]) -> Found:
         return look(without_all(replace(problem, gap=0.999), these), seconds)
 
-    lifted, after = together(held, lifting)
+    lifted, after = together(held, lifting, lambda found: found.solution is not None)
     if after.objective is None:
         text = "No change of limits lets a fleet exist: allow more offers, or ask for less."
         return _statement(Topic.LIMITS, text, after, unit)

@@ -96,7 +96,7 @@ def _kept_out_together(
         about = frozenset().union(*(one.offers for one in these))
         return case.ask(partial(without_all, lifted=these), about=about, must_rent=offers)
 
-    lifted, after = together(held, lifting)
+    lifted, after = together(held, lifting, lambda found: found.solution is not None)
     if after.solution is None:
         text = "No limit keeps it out that could be lifted, nor all of them together."
         return replace(case.changed(Topic.LIMITS, "", after), text=text)
@@ -106,56 +106,73 @@ def _kept_out_together(
 
 
 def _who_pays(case: Case, name: str, offers: frozenset[str], forced: Solution) -> Iterator[Statement]:
-    """What makes the node dearer than it would be without; where nothing does, its price against what it replaces."""
-    blamed, mode = False, case.problem.mode
-    for one in _held_to(case.problem, offers, forced):
-        after = case.ask(one.lifted, about=one.offers, must_rent=offers)
-        if better(mode, after, found(forced)):
-            free = best(mode, case.ask(one.lifted, about=one.offers | offers), after, case.answer)
-            told = _Lifted(case=case, name=name, limit=one, forced=forced, after=after, free=free)
-            if told.dearer_by < told.was_dearer_by:
-                blamed = True
-                yield told.statement()
+    """What makes the node dearer than it would be without: each limit alone, or some that do together; or its price."""
+    held = tuple(_held_to(case.problem, offers, forced))
+
+    def lifting(these: tuple[Liftable, ...]) -> _Lifted | None:
+        return _lifted(case, name, offers, forced, these)
+
+    blamed = tuple(told for told in (lifting((one,)) for one in held) if told)
+    if not blamed and len(held) > 1:
+        _, told = together(held, lifting, lambda seen: seen is not None)
+        blamed = (told,) if told else ()
+    yield from (told.statement() for told in blamed)
     if not blamed:
         yield _its_price(case, name, offers, forced)
 
 
+def _lifted(
+    case: Case, name: str, offers: frozenset[str], forced: Solution, limits: tuple[Liftable, ...]
+) -> _Lifted | None:
+    """The fleets without these limits; None where the node is no less dear then."""
+    mode, about = case.problem.mode, frozenset().union(*(one.offers for one in limits))
+    change = partial(without_all, lifted=limits)
+    after = case.ask(change, about=about, must_rent=offers)
+    if not better(mode, after, found(forced)):
+        return None
+    free = best(mode, case.ask(change, about=about | offers), after, case.answer)
+    told = _Lifted(case=case, name=name, limits=limits, forced=forced, after=after, free=free)
+    return told if told.dearer_by < told.was_dearer_by else None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Lifted:
-    """The fleet with a node of something, with a limit and without, and the best fleet of all without the limit."""
+    """The fleet with a node of something, with limits and without, and the best fleet of all without them."""
 
     case: Case
     name: str
-    limit: Liftable
+    limits: tuple[Liftable, ...]
     forced: Solution
     after: Found
     free: Found
 
     @property
     def was_dearer_by(self) -> float:
-        """What the node costs, or takes of the rate, while the limit holds; less what is rounding."""
+        """What the node costs, or takes of the rate, while the limits hold; less what is rounding."""
         return abs(self.forced.objective - self.case.solution.objective) - ROUNDING * abs(
             self.forced.objective
         )
 
     @property
     def dearer_by(self) -> float:
-        """The same without the limit."""
+        """The same without the limits."""
         return abs((self.after.objective or 0.0) - (self.free.objective or 0.0))
 
     def statement(self) -> Statement:
-        """That the limit is to blame, with all three."""
-        limit, unit, free = self.limit, self.case.unit, self.free.objective or 0.0
+        """That the limits are to blame, with all three."""
+        unit, free, single = self.case.unit, self.free.objective or 0.0, len(self.limits) == 1
         after = amount(self.after.objective or 0.0, unit)
         best_of_all = f"the best of all is at {amount(free, unit)}"
         if self.dearer_by <= ROUNDING * abs(free):
             best_of_all = "no fleet is better"
         exact = self.after.exact and self.free.exact
         text = (
-            f"{capital(limit.name)} is to blame: without that a fleet with a node of {self.name} is at {after}"
+            f"{capital(listed(self.limits))} {'is' if single else 'together are'} to blame:"
+            f" without {'that' if single else 'them'} a fleet with a node of {self.name} is at {after}"
             f" instead of {amount(self.forced.objective, unit)}, and {best_of_all}{'' if exact else ' (not proven in time)'}."
         )
-        told = replace(self.case, solution=self.forced).changed(limit.topic, "", self.after, limit.subject)
+        topic, subject = (self.limits[0].topic, self.limits[0].subject) if single else (Topic.LIMITS, "")
+        told = replace(self.case, solution=self.forced).changed(topic, "", self.after, subject)
         return replace(told, text=text, exact=told.exact and exact)
 
 

@@ -14,7 +14,7 @@ from hetops.solver.explanation import Topic
 from hetops.solver.problem import Problem, QuotaGroup
 from hetops.solver.solution import Infeasible, Solution
 from hetops.solver.solve import solve
-from hetops.solver.terms import Migration, Running
+from hetops.solver.terms import Migration, Running, ShareLimit, Trait
 from hetops.solver.why_not import meant, why_not
 from tests.solver import oracle
 from tests.solver.problems import column, offer, small, tiny
@@ -94,6 +94,24 @@ def test_a_limit_that_makes_it_dear_is_the_one_that_pays() -> None:
     problem = dear(max_pools=2)
     forced, pays = why_not(case(problem), "H100-SXM", DEAR)
     assert (forced.after, pays.topic, pays.after) == (7.0, Topic.PRICE, 7.0)
+
+
+def test_limits_that_make_it_dear_only_together_are_said_to() -> None:
+    """Alone a node of it would serve everything for $3; its GPU type and its provider may each have a tenth at most."""
+    few = (
+        ShareLimit(id="gpu", trait=Trait.GPU, values=("H100-SXM",), at_most=0.1),
+        ShareLimit(id="third", trait=Trait.PROVIDER, values=("third",), at_most=0.1),
+    )
+    problem = dear(
+        columns=(*small().columns, column("dear", chat=4.0, code=8.0)), share_limits=few, max_pools=5
+    )
+    forced, told = why_not(case(problem), "H100-SXM", DEAR)
+    assert (forced.before, forced.after) == (5.0, 8.0)
+    assert (told.topic, told.before, told.after) == (Topic.LIMITS, 8.0, 3.0)
+    assert told.text == (
+        "The rule of at most 10% of a class on gpu and the rule of at most 10% of a class on third together are to blame:"
+        " without them a fleet with a node of H100-SXM is at $3.00 per hour instead of $8.00 per hour, and no fleet is better."
+    )
 
 
 @settings(max_examples=40, deadline=None)
