@@ -6,7 +6,6 @@ providers, models or how the rates came about, and must not: it is the border be
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from typing import ClassVar
 
 from hetops.domain.added import ADDED
 from hetops.domain.offer import Trait
+from hetops.domain.parts import misfit
 from hetops.solver.terms import (
     Billing,
     Declared,
@@ -525,9 +525,9 @@ def _faults_of_parts(problem: Problem) -> Iterator[str]:
             if nodes.numerator > 1 and nodes.denominator > 1:
                 yield f"column {column.configuration!r} on {column.offer!r}: {nodes} of a node of {offer!r} is neither one even part of it nor whole nodes"
     for offer, counts in parts.items():
-        for few, many in itertools.pairwise(sorted(counts)):
-            if many % few:
-                yield f"offer {offer!r}: parts of a node, {many} and {few}, do not fill it together: one must be a multiple of the other"
+        if unlike := misfit(counts):
+            many, few = unlike
+            yield f"offer {offer!r}: parts of a node, {many} and {few}, do not fill it together: one must be a multiple of the other, or both halves and thirds of one thing"
 
 
 def _faults_of_terms(problem: Problem) -> Iterator[str]:

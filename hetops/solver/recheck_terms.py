@@ -5,12 +5,12 @@ Shares no code with how rules become rows, nor with how a plan is made of an ans
 
 from __future__ import annotations
 
-import itertools
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from fractions import Fraction
 
 from hetops.domain.offer import Market, Offer, Trait
+from hetops.domain.parts import misfit
 from hetops.domain.plan import ClassShare, Plan, PlanLimits, PlannedPool
 from hetops.domain.policy import LossCover, LossRule, Migration, Rental, ShareRule
 from hetops.solver.certify import TOLERANCE, Violation
@@ -154,13 +154,9 @@ def _unpaid(pool: PlannedPool, rental: Rental | None) -> str:
 
 
 def _wrong_rental(plan: Plan, rental: Rental) -> Iterator[Violation]:
-    parts = sorted({pool.parts_per_node for pool in plan.pools if pool.offer.id == rental.offer.id})
+    parts = {pool.parts_per_node for pool in plan.pools if pool.offer.id == rental.offer.id}
     wrong = (
-        (
-            any(many % few for few, many in itertools.pairwise(parts)),
-            "rentals",
-            "parts that do not fill a node together",
-        ),
+        (misfit(parts) is not None, "rentals", "parts that do not fill a node together"),
         (plan.idle_nodes(rental) < 0, "rentals", "more nodes in use than paid for"),
         (
             rental.lot_nodes < 1 or rental.nodes % rental.lot_nodes > 0,

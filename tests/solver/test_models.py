@@ -86,6 +86,23 @@ def test_two_models_have_one_node() -> None:
     assert [(r.offer, r.nodes) for r in both.rentals] == [("large", 1)]
 
 
+def test_halves_and_thirds_fill_a_node_and_its_neighbour() -> None:
+    """Of two nodes three halves are for one model, and of what they leave a third for the other: $6. Two thirds are a node more."""
+    thirds = [(column("large", "a", 0.5, parts=2), 1.5), (column("large", "b", 0.25, parts=3), 0.25)]
+    two = replace(
+        WHOLE,
+        columns=tuple(one for one, _ in thirds),
+        classes=tuple(replace(c, requests_per_second=r) for c, (_, r) in zip(CLASSES, thirds, strict=True)),
+    )
+    both = found(two)
+    assert {p.configuration: p.nodes for p in both.pools} == {"a": 3, "b": 1}
+    assert [(r.offer, r.nodes, r.usd_per_hour) for r in both.rentals] == [("large", 2, 6)]
+    more = replace(two, classes=(two.classes[0], replace(two.classes[1], requests_per_second=0.5)))
+    assert isinstance(solve(more), Infeasible)
+    third = replace(more, offers=(SMALL, replace(LARGE, max_nodes=3)))
+    assert found(third).usd_per_hour == 9
+
+
 def test_quarters_of_a_node_are_told_as_such() -> None:
     """In the table, in the explanation, and in what a period takes: one node for both."""
     day = (Period(name="day", hours=12), Period(name="night", hours=12))

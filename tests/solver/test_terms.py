@@ -77,7 +77,7 @@ WRONG: dict[str, tuple[Callable[[], object], str]] = {
             configurations=("a", "b"),
             columns=(
                 replace(column("cheap", "a", chat=1.0), parts_per_node=2),
-                replace(column("cheap", "b", chat=1.0), parts_per_node=3),
+                replace(column("cheap", "b", chat=1.0), parts_per_node=5),
             ),
         ),
         "one must be a multiple of the other",

@@ -223,12 +223,14 @@ def _losses(dice: Random, problem: Problem) -> Problem:
 
 
 def _parts(dice: Random, problem: Problem) -> Problem:
-    """Nodes of an offer in halves or quarters."""
+    """Nodes of an offer in halves and quarters, or in halves and thirds."""
     if not _sometimes(dice, 0.25):
         return problem
     split = dice.choice(problem.offers).id
+    small = 3 if len(problem.columns) % 2 else 4
     columns = tuple(
-        replace(c, parts_per_node=dice.choice((1, 2, 4))) if c.offer == split else c for c in problem.columns
+        replace(c, parts_per_node=dice.choice((1, 2, small))) if c.offer == split else c
+        for c in problem.columns
     )
     return replace(problem, columns=columns)
 
