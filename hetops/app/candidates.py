@@ -18,6 +18,7 @@ from hetops.app.models import (
     ServedModel,
     costs_of,
     demand_models,
+    may_be_cut,
     served_models,
     together,
 )
@@ -81,6 +82,8 @@ class Candidates:
     gathered: Gathered
     now: datetime
     held: Held = field(default_factory=Held)
+    cutting: frozenset[str] = frozenset()
+    """Providers whose GPUs may be cut into slices, where the spec lets models share GPUs."""
     recorded_seconds: float | None = None
     """How long the trace took as it was recorded, whatever its rates are scaled by; None where classes are stated."""
 
@@ -91,8 +94,8 @@ class Candidates:
 
     @property
     def gpus(self) -> Mapping[str, GpuType]:
-        """GPU types by name."""
-        return {g.name: g for g in self.catalog.gpu_types}
+        """GPU types and their slices by name."""
+        return self.catalog.devices
 
     @property
     def enumeration(self) -> Enumeration:
@@ -151,7 +154,8 @@ def candidates(asked: Asked) -> Candidates:
     excluding = replace(wanted.rules, exclude=(*wanted.rules.exclude, *none_left))
     stocked = with_held(loaded, gather(replace(wanted, rules=excluding), surroundings), asked.running)
     gathered = _stocked(stocked.gathered, asked.stock)
-    found = Found(loaded=loaded, catalog=catalog, engines=engines, gathered=gathered)
+    cutting = may_be_cut(loaded, plugins.providers)
+    found = Found(loaded=loaded, catalog=catalog, engines=engines, gathered=gathered, cutting=cutting)
     stated, names = requests_of(loaded), _names(loaded, plugins, catalog)
     requests = replace(stated, classes=by_origin(loaded, stated.classes))
     demand_known(loaded, gathered, requests.classes, names)
@@ -167,6 +171,7 @@ def candidates(asked: Asked) -> Candidates:
         gathered=gathered,
         now=asked.now,
         held=stocked.held,
+        cutting=cutting,
         recorded_seconds=requests.recorded_seconds,
     )
 

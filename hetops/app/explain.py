@@ -229,7 +229,8 @@ def _ruled_out(posed: Posed, name: str) -> Iterator[str]:
     c, wanted = posed.candidates, name.casefold()
     for one in (o for o in posed.overflow if o.service.name.casefold() == wanted):
         yield f"{one.service.name} may serve no class{_because(f'{r.subject}: {r.reason}' for r in one.refusals)}"
-    gpus = [g for g in c.gpus if g.casefold() == wanted or g.casefold().startswith(f"{wanted}-")]
+    names = (one.name for one in c.catalog.gpu_types)
+    gpus = [g for g in names if g.casefold() == wanted or g.casefold().startswith(f"{wanted}-")]
     offered = [
         o
         for o in c.gathered.selection.offers
@@ -241,7 +242,7 @@ def _ruled_out(posed: Posed, name: str) -> Iterator[str]:
             yield from _not_offered(posed, gpu)
             continue
         found = c.enumeration
-        fitting = {one.id for one in found.configurations if one.gpu == gpu}
+        fitting = {one.id for one in found.configurations if one.rented_gpu == gpu}
         if not fitting:
             told = (f"{r.subject}: {r.reason}" for r in found.refusals if gpu in r.subject)
             yield f"No configuration of {c.names} runs on {gpu}{_because(told)}"

@@ -27,6 +27,7 @@ from hetops.performance.estimate import step_times
 from hetops.performance.memory import fit
 from hetops.performance.rate import gpu_seconds
 from hetops.plugin.engine import Engine, EngineNeeds
+from hetops.plugin.provider import Capability, Provider
 from hetops.spec.fields import LoadedSpec, SpeculativeSpec
 from hetops.spec.load import place
 from hetops.workloads.error import CostOf
@@ -54,11 +55,13 @@ class Found:
     catalog: Catalog
     engines: tuple[EngineChoice, ...]
     gathered: Gathered
+    cutting: frozenset[str] = frozenset()
+    """Providers whose GPUs may be cut into slices."""
 
     @property
     def gpus(self) -> Mapping[str, GpuType]:
-        """GPU types by name."""
-        return {g.name: g for g in self.catalog.gpu_types}
+        """GPU types and their slices by name."""
+        return self.catalog.devices
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,6 +133,12 @@ def demand_models(loaded: LoadedSpec) -> None:
                 f"{place(loaded, 'models', index, 'name')}: no class asks for {name}",
                 hint=f'leave it out, or give a class model = "{name}"',
             )
+
+
+def may_be_cut(loaded: LoadedSpec, providers: Iterable[Provider]) -> frozenset[str]:
+    """The providers whose GPUs may be cut into slices: none unless the spec lets models share GPUs."""
+    able = (p.name for p in providers if Capability.GPU_SLICES in p.capabilities)
+    return frozenset(able) if loaded.spec.policy.share_gpus else frozenset()
 
 
 def served_models(found: Found, requests: Requests) -> tuple[ServedModel, ...]:
@@ -218,9 +227,13 @@ def together(each: Iterable[Enumeration]) -> Enumeration:
 
 
 def _space(engine: EngineChoice, found: Found, model: Model) -> Space:
+    """Of a slice a replica has one: slices do not reach one another."""
+    offers = found.gathered.selection.offers
     largest: dict[str, int] = {}
-    for offer in found.gathered.selection.offers:
+    for offer in offers:
         largest[offer.gpu] = max(largest.get(offer.gpu, 0), offer.gpu_count)
+    cut = {offer.gpu for offer in offers if offer.provider in found.cutting}
+    largest |= {one.name: 1 for one in found.catalog.slices if one.mig and one.mig.of in cut}
     return Space(
         model=model,
         checkpoints=_checkpoints(engine, found.catalog, model),
@@ -249,7 +262,8 @@ def _fits(model: Model) -> Callable[[Configuration, GpuType], str]:
 def costs_of(one: ServedModel, gpus: Mapping[str, GpuType]) -> Mapping[str, CostOf]:
     """What requests cost on each GPU type, in its smallest configuration: what the classes' error is reckoned on."""
     smallest: dict[str, Configuration] = {}
-    for configuration in sorted(one.enumeration.configurations, key=lambda c: (c.gpu_count, c.id)):
+    whole = (c for c in one.enumeration.configurations if c.mig is None)
+    for configuration in sorted(whole, key=lambda c: (c.gpu_count, c.id)):
         smallest.setdefault(configuration.gpu, configuration)
 
     def cost(times: StepTimes) -> CostOf:

@@ -297,6 +297,8 @@ def _warnings(posed: Posed, solution: Solution) -> Iterator[str]:
     yield from c.gathered.selection.warnings
     if c.spec.policy.share_nodes and len(c.models) == 1:
         yield "policy.share_nodes says nothing here: the spec has one model, and there is none to share its nodes with"
+    if c.spec.policy.share_gpus and not any(one.mig for one in posed.configurations.values()):
+        yield "policy.share_gpus says nothing here: no slice of a GPU on offer holds a model and serves a class within the targets"
     chosen = [posed.offers[p.offer] for p in solution.pools]
     if any(offer.plan_only for offer in chosen):
         yield "list prices are for planning only: up needs live offers"
@@ -309,7 +311,11 @@ def _warnings(posed: Posed, solution: Solution) -> Iterator[str]:
     for offer in solution.assumed_offers:
         most = posed.problem.assumed_max_nodes
         yield f"nobody knows how many nodes of {offer} can be had: {most} are assumed (policy.max_nodes_per_offer)"
-    if any(row.evidence.layer is EvidenceLayer.PRIOR for row in _rows(posed, solution)):
+    sliced = {p.configuration for p in solution.pools if posed.configurations[p.configuration].mig}
+    if sliced:
+        yield "speeds of slices are those of their GPU in proportion: nobody measured a slice"
+    priors = (r for r in _rows(posed, solution) if r.evidence.layer is EvidenceLayer.PRIOR)
+    if any(row.configuration not in sliced for row in priors):
         yield "some speeds are guesses from another GPU family: measure them with hetops bench"
     if untold := [o.id for o in chosen if not interruptions(c.spec.policy, o).known]:
         yield f"nobody says how often nodes of {', '.join(untold)} are taken away: the plan counts on never (policy.interruptions)"

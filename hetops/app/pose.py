@@ -13,6 +13,7 @@ from hetops.app.overflow import Overflow, overflow, priced_services
 from hetops.app.periods import over_the_day
 from hetops.app.quality import kept_by
 from hetops.app.roles import PART_OF, formats_unbeaten, with_roles
+from hetops.app.sharing import sharing
 from hetops.app.speeds import table_of, with_targets
 from hetops.app.terms import (
     interruptions,
@@ -30,11 +31,8 @@ from hetops.domain.model import Precision
 from hetops.domain.offer import Offer
 from hetops.domain.performance import PerformanceRow
 from hetops.domain.workload import WorkloadClass
-from hetops.errors import SpecError, UsageError
 from hetops.performance.table import PerformanceTable, best_of_each
-from hetops.plugin.provider import Capability
 from hetops.solver.problem import Column, Demand, Problem, QuotaGroup
-from hetops.spec.load import place
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,66 +140,32 @@ def _columns(
     ways: Ways,
 ) -> Iterator[Column]:
     """Every configuration on every offer of its GPU type, as many replicas as a node, or a part of one, has room for."""
-    shared = _shared(c)
-    alone = {p.name for p in c.plugins.providers if Capability.ONE_ENGINE in p.capabilities}
+    shared = sharing(c)
     offers = c.gathered.selection.offers
     for offer in (o for o in offers if interruptions(c.spec.policy, o).lost_share < 1):
         far = {k.name: ways.round_trip_seconds(k, offer.id) for k in classes}
         egress = {k.name: usd for k in classes if (usd := ways.usd_per_request(k, offer.id))}
         for one in configurations:
-            parts = _parts(offer, one) if shared and offer.provider not in alone else 1
-            room = offer.gpu_count // parts // one.gpu_count
-            replicas = min(room, 1) if offer.provider in alone else room
-            if one.gpu != offer.gpu or replicas == 0:
+            room = shared.room(offer, one)
+            if room.replicas == 0:
                 continue
             served = c.served(one)
             rates = {
-                k.name: table.row(one.id, k.name, far[k.name]).planned_requests_per_second * replicas
+                k.name: table.row(one.id, k.name, far[k.name]).planned_requests_per_second * room.replicas
                 for k in served.of_own(classes)
             }
             yield Column(
                 offer=offer.id,
                 configuration=one.id,
-                replicas_per_node=replicas,
+                replicas_per_node=room.replicas,
                 requests_per_second={name: rate for name, rate in rates.items() if rate > 0},
                 usd_per_request={name: usd for name, usd in egress.items() if rates.get(name, 0) > 0},
-                parts_per_node=parts,
+                parts_per_node=room.parts,
                 model=one.model if len(c.models) > 1 else "",
                 quality=kept_by(served.rules.floors, one.weights),
                 role=PART_OF[one.role],
                 kv_format="" if one.role is Role.MIXED else one.kv_format,
             )
-
-
-def _shared(c: Candidates) -> bool:
-    """Whether models may share nodes.
-
-    Raises:
-        SpecError: they may, and the plan is to start from the fleet that runs, whose nodes are whole.
-        UsageError: it is asked for from a fleet that runs.
-    """
-    if not c.spec.policy.share_nodes or len(c.models) == 1:
-        return False
-    if c.spec.policy.migration is not None:
-        raise SpecError(
-            f"{place(c.loaded, 'policy', 'share_nodes')}: nodes that models share are planned from nothing as yet",
-            hint="leave share_nodes or [policy.migration] out",
-        )
-    if c.held.running is not None:
-        raise UsageError(
-            "nodes that models share are planned from nothing as yet",
-            hint="leave --from-running or policy.share_nodes out",
-        )
-    return True
-
-
-def _parts(offer: Offer, one: Configuration) -> int:
-    """Into how many equal parts a node falls of which each has room for a replica; a power of two, so that parts of any size
-    fill a node without waste."""
-    parts = 1
-    while offer.gpu_count % (2 * parts) == 0 and offer.gpu_count >= 2 * parts * one.gpu_count:
-        parts *= 2
-    return parts
 
 
 def _problem(

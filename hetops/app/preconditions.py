@@ -67,16 +67,17 @@ def check_providers(plan: Plan, providers: Iterable[Provider]) -> None:
 
 
 def check_whole_nodes(plan: Plan) -> None:
-    """No node of the plan is shared by models.
+    """No node of the plan is shared by pools, and no GPU is cut.
 
     Raises:
         PolicyError: one is; a node runs the engines of one pool as yet.
     """
+    field = "share_gpus" if any(pool.configuration.mig for pool in plan.pools) else "share_nodes"
     if shared := [pool for pool in plan.pools if pool.parts_per_node > 1]:
         raise PolicyError(
-            "nodes that models share can only be planned with, hetops starts the engines of one pool on a node as yet",
+            "nodes that pools share can only be planned with, hetops starts the engines of one pool on a node as yet",
             details=(f"{p.name}: {p.nodes} of {p.parts_per_node} parts of {p.offer.id}" for p in shared),
-            hint="plan whole nodes for each model: set share_nodes = false under [policy]",
+            hint=f"plan whole nodes for each pool: set {field} = false under [policy]",
         )
 
 

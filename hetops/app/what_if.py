@@ -219,7 +219,7 @@ def _demand_known(one: Restriction, found: Candidates) -> None:
     else:
         known = dict.fromkeys(c.engine for c in found.enumeration.configurations)
     if one.key == "gpu":
-        known |= dict.fromkeys(found.gpus)
+        known |= dict.fromkeys(one.name for one in found.catalog.gpu_types)
     if one.key == "provider":
         known |= dict.fromkeys(p.name for p in found.plugins.providers)
     if one.key == "engine":

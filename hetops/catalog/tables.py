@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
-from hetops.domain.gpu import GpuType
+from hetops.domain.gpu import GpuSlice, GpuType
 from hetops.domain.model import Checkpoint, Model, Precision, Selection
 from hetops.errors import UnknownNameError
 
@@ -25,6 +25,13 @@ class Catalog:
     gpu_types: tuple[GpuType, ...]
     models: tuple[Model, ...]
     checkpoints: tuple[Checkpoint, ...]
+    slices: tuple[GpuType, ...] = ()
+    """What MIG cuts out of the GPU types, as GPU types of their own. Nobody rents them out by these names."""
+
+    @property
+    def devices(self) -> Mapping[str, GpuType]:
+        """All that a replica can lie on, by name: GPU types and their slices."""
+        return {g.name: g for g in (*self.gpu_types, *self.slices)}
 
     def gpu(self, name: str, *, where: str = "") -> GpuType:
         """The GPU type of exactly that name; a family name such as H100 is answered with its members.
@@ -54,15 +61,18 @@ def load(
     gpu_types: Iterable[GpuType] = (), models: Iterable[Model] = (), checkpoints: Iterable[Checkpoint] = ()
 ) -> Catalog:
     """The shipped tables with what plugins registered; a plugin's row of the same name wins."""
+    known = _joined((_gpu_type(row) for row in rows("gpus") if _has_speed(row)), gpu_types)
+    whole = {gpu.name: gpu for gpu in known}
     return Catalog(
-        gpu_types=_joined((_gpu_type(row) for row in rows("gpus") if _has_speed(row)), gpu_types),
+        gpu_types=known,
+        slices=tuple(_slice(whole[row["gpu"]], row) for row in rows("mig")),
         models=_joined((_model(row) for row in rows("models")), models),
         checkpoints=(*(_checkpoint(row) for row in rows("checkpoints")), *checkpoints),
     )
 
 
 def rows(table: str) -> list[dict[str, str]]:
-    """The rows of one shipped table (`gpus`, `models`, `checkpoints`, `instance_types`, `perf_calibration`)."""
+    """The rows of one shipped table (`gpus`, `mig`, `models`, `checkpoints`, `instance_types`, `perf_calibration`)."""
     with (DATA / f"{table}.csv").open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
 
@@ -97,6 +107,25 @@ def _gpu_type(row: Row) -> GpuType:
         devices=int(row["devices"] or 1),
         board_watts=_number(row["tdp_w"]),
         source=f"{row['verification']}; {row['notes']}".strip("; "),
+    )
+
+
+def _slice(whole: GpuType, row: Row) -> GpuType:
+    """A slice has its part of the multiprocessors, and of the memory's slices with their bandwidth. It reaches no other GPU."""
+    speed = float(row["multiprocessors"]) / float(row["multiprocessors_of_gpu"])
+    mig = GpuSlice(of=whole.name, profile=row["profile"], parts=int(row["parts"]))
+    kinds = ("fp16_tflops", "bf16_tflops", "fp8_tflops", "int8_tops", "fp4_tflops", "board_watts")
+    peaks = {kind: peak * speed for kind in kinds if (peak := getattr(whole, kind)) is not None}
+    return replace(
+        whole,
+        **peaks,
+        name=mig.name,
+        memory_gb=float(row["memory_gib"]),
+        bandwidth_gb_per_second=whole.bandwidth_gb_per_second
+        * float(row["memory_slices"])
+        / float(row["memory_slices_of_gpu"]),
+        source=row["source"],
+        mig=mig,
     )
 
 

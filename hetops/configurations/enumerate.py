@@ -191,6 +191,7 @@ def _layouts(
                 max_sequences=sequences,
                 max_context_tokens=rules.max_context_tokens,
                 speculation=speculation,
+                mig=gpu.mig,
             )
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
+from hetops.domain.added import ADDED
+from hetops.domain.gpu import GpuSlice
 from hetops.domain.model import Precision
 
 
@@ -61,6 +63,8 @@ class Configuration:
     """Longest input and output together that a replica takes."""
     role: Role = Role.MIXED
     speculation: Speculation | None = None
+    mig: GpuSlice | None = field(default=None, metadata=ADDED)
+    """Where `gpu` is a slice of a GPU; a replica is then on one."""
 
     def __post_init__(self) -> None:
         for name in ("tensor_parallel", "pipeline_parallel", "max_sequences", "max_context_tokens"):
@@ -68,8 +72,13 @@ class Configuration:
                 raise ValueError(f"configuration: {name} must be at least 1")
 
     @property
+    def rented_gpu(self) -> str:
+        """The GPU type that is rented for it."""
+        return self.mig.of if self.mig else self.gpu
+
+    @property
     def gpu_count(self) -> int:
-        """GPUs that one replica takes."""
+        """GPUs, or slices of one, that one replica takes."""
         return self.tensor_parallel * self.pipeline_parallel
 
     @property

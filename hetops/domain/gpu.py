@@ -6,6 +6,38 @@ from dataclasses import dataclass
 
 from hetops.domain.units import BYTES_PER_GB, BYTES_PER_GIB
 
+MIG_COMPUTE_SLICES = 7
+"""Into so many at most MIG cuts the multiprocessors of a GPU."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GpuSlice:
+    """What NVIDIA's MIG cuts out of a GPU: its own multiprocessors, memory and bandwidth, isolated from its neighbours.
+
+    Raises:
+        ValueError: the profile is none, or a GPU would have more compute slices than MIG knows.
+    """
+
+    of: str
+    """The GPU type that is cut."""
+    profile: str
+    """As `nvidia-smi mig` calls it: `3g.40gb` is three compute slices with 40 GB."""
+    parts: int
+    """So many of them one GPU is counted as. Any slices that add up to no more than the GPU can be placed on it together; a seventh
+    `1g` that would find its place is not counted."""
+
+    def __post_init__(self) -> None:
+        compute, letter, _ = self.profile.partition("g.")
+        if not letter or not compute.isdigit() or self.parts < 1:
+            raise ValueError(f"slice of {self.of}: {self.profile!r} in {self.parts} parts is no MIG profile")
+        if int(compute) * self.parts > MIG_COMPUTE_SLICES:
+            raise ValueError(f"slice of {self.of}: {self.parts} of {self.profile} do not fit on one GPU")
+
+    @property
+    def name(self) -> str:
+        """That of the slice as a GPU type of its own."""
+        return f"{self.of}-{self.profile}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GpuType:
@@ -37,6 +69,8 @@ class GpuType:
     board_watts: float | None = None
     """Power that one GPU may take; None where it is not known."""
     source: str = ""
+    mig: GpuSlice | None = None
+    """Where it is a slice of another GPU type."""
 
     def __post_init__(self) -> None:
         for field in ("memory_gb", "bandwidth_gb_per_second", "fp16_tflops", "interconnect_gb_per_second"):

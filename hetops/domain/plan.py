@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from fractions import Fraction
 from typing import ClassVar
 
 from hetops.domain.added import ADDED
@@ -259,9 +260,10 @@ class Plan:
     @property
     def usd_per_hour(self) -> Decimal:
         """Cost of the whole fleet: nodes, those that are paid for and idle included; services and egress at the planned rates."""
-        used = sum((p.usd_per_hour for p in self.pools), Decimal(0))
-        requests = sum((s.usd_per_hour for s in self.services), self.egress_usd_per_hour)
-        return used + self.idle_usd_per_hour + requests
+        whole = {r.offer.id for r in self.rentals}
+        nodes = sum((r.offer.total_usd_per_hour * r.nodes for r in self.rentals), Decimal(0))
+        nodes += sum((p.usd_per_hour for p in self.pools if p.offer.id not in whole), Decimal(0))
+        return nodes + sum((s.usd_per_hour for s in self.services), self.egress_usd_per_hour)
 
     @property
     def answers(self) -> tuple[ClassShare, ...]:
@@ -292,7 +294,8 @@ class Plan:
     @property
     def idle_usd_per_hour(self) -> Decimal:
         """Cost of nodes that are paid for and that no pool uses."""
-        return sum((self.idle_nodes(r) * r.offer.total_usd_per_hour for r in self.rentals), Decimal(0))
+        idle = ((self.idle_nodes(r), r.offer.total_usd_per_hour) for r in self.rentals)
+        return sum((usd * nodes.numerator / nodes.denominator for nodes, usd in idle), Decimal(0))
 
     @property
     def egress_usd_per_hour(self) -> Decimal:
@@ -318,10 +321,10 @@ class Plan:
         """Names of all that a share can go to: pools, then services."""
         return (*(p.name for p in self.pools), *(s.name for s in self.services))
 
-    def idle_nodes(self, rental: Rental) -> Decimal:
+    def idle_nodes(self, rental: Rental) -> Fraction:
         """Nodes of a rental that no pool uses; where pools share nodes, parts of them."""
-        used = (Decimal(p.nodes) / p.parts_per_node for p in self.pools if p.offer.id == rental.offer.id)
-        return rental.nodes - sum(used, Decimal(0))
+        used = (Fraction(p.nodes, p.parts_per_node) for p in self.pools if p.offer.id == rental.offer.id)
+        return rental.nodes - sum(used, Fraction(0))
 
     @property
     def usd_per_month(self) -> Decimal:

@@ -42,10 +42,10 @@ class Calibration:
     """GPU families that were measured, AMD's with `old` or `new` software."""
 
     def layer(self, replica: Replica) -> EvidenceLayer:
-        """Calibrated where the GPU's family was measured with software like this; formats and sparse attention, which none had, are a
-        prior."""
+        """Calibrated where the GPU's family was measured with software like this; formats, sparse attention and slices of GPUs, which
+        none had, are a prior."""
         native_fp4 = replica.weights.bytes_per_value < 0.7 and replica.gpu.fp4_tflops is not None
-        unlike = native_fp4 or replica.model.selection is not None
+        unlike = native_fp4 or replica.model.selection is not None or replica.gpu.mig is not None
         known = measured_as(replica) in self.families and not unlike
         return EvidenceLayer.CALIBRATED if known else EvidenceLayer.PRIOR
 
@@ -56,13 +56,15 @@ class Calibration:
     def evidence(self, replica: Replica) -> Evidence:
         """What an estimate of the replica rests on; the margins take it to the lower ends of its 80 % intervals."""
         layer = self.layer(replica)
-        return founded_on(layer, _SOURCE[layer], HalfWidths(**self.half_width[layer]))
+        source = _SOURCE_OF_SLICES if replica.gpu.mig else _SOURCE[layer]
+        return founded_on(layer, source, HalfWidths(**self.half_width[layer]))
 
 
 _SOURCE = {
     EvidenceLayer.CALIBRATED: "closed form fitted on published measurements of this GPU family",
     EvidenceLayer.PRIOR: "closed form carried to a GPU family, a format or an attention that was not measured",
 }
+_SOURCE_OF_SLICES = "closed form of the whole GPU, in proportion to a slice of it, which nobody measured"
 
 
 def measured_as(replica: Replica) -> str:

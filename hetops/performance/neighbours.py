@@ -106,7 +106,8 @@ def nearness(measured: Configuration, other: Configuration, gpus: Mapping[str, G
         return None
     if measured.gpu != other.gpu:
         one, another = gpus[measured.gpu], gpus[other.gpu]
-        return Nearness.FAMILY if family(one) == family(another) else None
+        alike = family(one) == family(another) and one.mig is another.mig is None
+        return Nearness.FAMILY if alike else None
     layout = (measured.tensor_parallel, measured.pipeline_parallel, measured.speculation) != (
         other.tensor_parallel,
         other.pipeline_parallel,

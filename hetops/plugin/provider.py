@@ -35,6 +35,8 @@ class Capability(StrEnum):
     FIREWALL = "firewall"
     AUTOSCALING_GROUP = "autoscaling_group"
     MULTI_GPU_NVLINK = "multi_gpu_nvlink"
+    GPU_SLICES = "gpu_slices"
+    """Who rents a node may cut its GPUs into slices (NVIDIA's MIG): a virtual machine with the whole GPU, not a container."""
 
 
 class Topic(StrEnum):

@@ -109,7 +109,7 @@ def _fleet(plan: Plan) -> Iterator[str]:
         yield f"{one.name} for {q.usd(one.usd_per_hour)} /h"
     for rental in plan.rentals:
         if idle := plan.idle_nodes(rental):
-            yield f"{idle} of {rental.offer.id} idle"
+            yield f"{q.part(idle)} of {rental.offer.id} idle"
 
 
 def _pools(day: Day) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
 from hetops.domain.network import Network, Way, gb_per_hour
-from hetops.domain.plan import Plan
+from hetops.domain.packing import cut_gpus
+from hetops.domain.plan import Plan, PlannedPool
 from hetops.domain.policy import LossCover, Migration, TermCost
 from hetops.reports import quantities as q
 
@@ -95,12 +97,24 @@ def _services(plan: Plan) -> Iterator[str]:
 def _rentals(plan: Plan) -> Iterator[str]:
     for rental in plan.rentals:
         idle = plan.idle_nodes(rental)
-        shared = any(p.parts_per_node > 1 for p in plan.pools if p.offer.id == rental.offer.id)
-        paid = "shared by models" if shared else "had as a whole"
+        own = [pool for pool in plan.pools if pool.offer.id == rental.offer.id]
+        sharers = "models" if len(plan.models) > 1 else "pools"
+        paid = f"shared by {sharers}" if any(p.parts_per_node > 1 for p in own) else "had as a whole"
         if rental.committed_nodes:
             paid = f"{rental.committed_nodes} paid for anyway"
-        wasted = f", {idle} idle for {q.usd(idle * rental.offer.total_usd_per_hour)} /h" if idle else ""
-        yield f"Paid for as a whole: {q.many(rental.nodes, 'node')} of {rental.offer.id} ({paid}), {rental.nodes - idle} in use{wasted}"
+        usd = rental.offer.total_usd_per_hour * idle.numerator / idle.denominator
+        wasted = f", {q.part(idle)} idle for {q.usd(usd)} /h" if idle else ""
+        used = q.part(rental.nodes - idle)
+        yield f"Paid for as a whole: {q.many(rental.nodes, 'node')} of {rental.offer.id} ({paid}), {used} in use{wasted}"
+        yield from _cut(own)
+
+
+def _cut(pools: Sequence[PlannedPool]) -> Iterator[str]:
+    """How the GPUs of an offer are cut; those that are cut alike are told together."""
+    profiles = {pool.name: mig.profile for pool in pools if (mig := pool.configuration.mig)}
+    for names, count in Counter(cut_gpus(pools)).items():
+        each = (f"{n} x {profiles[name]} for {name}" for name, n in Counter(names).items())
+        yield f"  {q.many(count, 'GPU')} cut into {', '.join(each)}"
 
 
 def _migration(plan: Plan) -> Iterator[str]:

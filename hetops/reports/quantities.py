@@ -6,6 +6,7 @@ import itertools
 import math
 from collections.abc import Callable, Sequence
 from decimal import Decimal
+from fractions import Fraction
 
 from hetops.domain.units import usd_per_month
 from hetops.reports import page
@@ -73,6 +74,11 @@ def tokens(count: float) -> str:
 def nodes(count: int | str, parts: int) -> str:
     """How many nodes a pool has; `3/8` are three eighths of a node."""
     return f"{count}" if parts == 1 else f"{count}/{parts}"
+
+
+def part(nodes: Fraction) -> str:
+    """Nodes that may be parts of one: `2`, `0.75`, `0.1667`."""
+    return f"{float(nodes):.4g}" if nodes.denominator > 1 else str(nodes.numerator)
 
 
 def many(count: int, noun: str) -> str:

@@ -71,14 +71,10 @@ def _impossible_pools(plan: Plan) -> Iterator[Violation]:
         if times > 1:
             yield Violation(rule="pools", subject=name, message="appears twice")
     for pool in plan.pools:
-        offer, configuration = pool.offer, pool.configuration
-        parts = pool.parts_per_node
-        room = offer.gpu_count // parts // configuration.gpu_count
-        if configuration.gpu != offer.gpu or pool.replicas_per_node > room or offer.gpu_count % parts:
+        if not _fits(pool):
+            parts = pool.parts_per_node
             node = "a node" if parts == 1 else f"one of {parts} parts of a node"
-            message = (
-                f"{pool.replicas_per_node} replicas of {configuration.id} do not fit on {node} of {offer.id}"
-            )
+            message = f"{pool.replicas_per_node} replicas of {pool.configuration.id} do not fit on {node} of {pool.offer.id}"
             yield Violation(rule="pools", subject=pool.name, message=message)
     known = set(plan.destinations)
     models = {pool.name: pool.configuration.model for pool in plan.pools}
@@ -91,6 +87,17 @@ def _impossible_pools(plan: Plan) -> Iterator[Violation]:
         if share.pool not in known:
             message = "serves a class and is no pool, nor a service"
             yield Violation(rule="pools", subject=share.pool, message=message)
+
+
+def _fits(pool: PlannedPool) -> bool:
+    """Whether a node of the pool, or its part of one, has room for its replicas; of a slice a replica has one."""
+    offer, configuration, parts = pool.offer, pool.configuration, pool.parts_per_node
+    mig, gpus = configuration.mig, configuration.gpu_count
+    if mig is not None:
+        named = (configuration.gpu, mig.of) == (mig.name, offer.gpu)
+        return named and parts == offer.gpu_count * mig.parts and pool.replicas_per_node == gpus == 1
+    room = offer.gpu_count // parts // gpus
+    return configuration.gpu == offer.gpu and pool.replicas_per_node <= room and offer.gpu_count % parts == 0
 
 
 def _unserved_classes(plan: Plan) -> Iterator[Violation]:

@@ -48,6 +48,7 @@ class AwsProvider:
             Capability.FIREWALL,
             Capability.AUTOSCALING_GROUP,
             Capability.MULTI_GPU_NVLINK,
+            Capability.GPU_SLICES,  # EC2 hands the whole GPU to the machine; SageMaker HyperPod cuts those of p4d, p5 and p5e (AcceleratorPartitionConfig)
         }
     )
 

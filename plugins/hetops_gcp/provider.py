@@ -34,6 +34,7 @@ class GcpProvider:
             Capability.FIREWALL,
             Capability.AUTOSCALING_GROUP,
             Capability.MULTI_GPU_NVLINK,
+            Capability.GPU_SLICES,  # GKE cuts those of a2 and a3 by `gpuPartitionSize` (cloud.google.com/kubernetes-engine/docs/how-to/gpus-multi)
         }
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from decimal import Decimal
+from fractions import Fraction
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -203,7 +204,7 @@ def test_models_share_a_node_by_its_gpus() -> None:
     (rental,) = shared.rentals
     parts = {p.configuration.model: (p.nodes, p.parts_per_node, p.replicas) for p in shared.pools}
     assert parts == {LLAMA: (1, 4, 1), QWEN: (1, 2, 1)}
-    assert (rental.nodes, str(shared.idle_nodes(rental))) == (1, "0.25")
+    assert (rental.nodes, shared.idle_nodes(rental)) == (1, Fraction(1, 4))
     assert 2 * shared.usd_per_hour == 2 * rental.usd_per_hour == whole.usd_per_hour
     assert recheck(shared) == ()
     told = report.as_text(shared)
@@ -249,12 +250,12 @@ def test_a_class_on_a_pool_of_another_model_is_found_out() -> None:
 def test_shared_nodes_are_for_planning_only(tmp_path: Path) -> None:
     shared = planned(FOURS, SHARED)
     check_whole_nodes(planned(FOURS))
-    with pytest.raises(PolicyError, match="nodes that models share can only be planned with"):
+    with pytest.raises(PolicyError, match="nodes that pools share can only be planned with"):
         check_whole_nodes(shared)
     with pytest.raises(UsageError, match="planned from nothing"):
         pose(replace(specs.asked(tmp_path, TWO, FOURS, SHARED), running=planned(FOURS)))
     with pytest.raises(
-        SpecError, match=r"policy\.share_nodes: nodes that models share are planned from nothing"
+        SpecError, match=r"policy\.share_nodes: nodes that pools share are planned from nothing"
     ):
         pose(specs.asked(tmp_path, f"{TWO}[policy]\nshare_nodes = true\n[policy.migration]\n", FOURS))
 
