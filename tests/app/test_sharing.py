@@ -14,10 +14,12 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from hetops.app.candidates import candidates
+from hetops.app.day import find_day
 from hetops.app.plan import make_plan
 from hetops.app.pose import pose
 from hetops.app.preconditions import check_whole_nodes
 from hetops.domain import codec
+from hetops.domain.day import Day
 from hetops.domain.gpu import GpuSlice
 from hetops.domain.packing import cut_gpus
 from hetops.domain.performance import EvidenceLayer
@@ -25,6 +27,9 @@ from hetops.domain.plan import Plan
 from hetops.errors import DocumentError, PolicyError, SpecError, UsageError
 from hetops.reports import plan as report
 from hetops.solver.recheck import recheck, seal
+from hetops.solver.recheck_day import recheck_day
+from hetops.solver.solve import Effort
+from tests.app.test_models import DAY
 from tests.catalog.test_mig import placed
 from tests.doubles import specs
 from tests.doubles.two_models import TWO, alone
@@ -70,7 +75,7 @@ def test_speeds_of_slices_are_guesses_and_say_so() -> None:
     assert told == ["speeds of slices are those of their GPU in proportion: nobody measured a slice"]
 
 
-@pytest.mark.parametrize("factor", [5, 20, 60])
+@pytest.mark.parametrize("factor", [5, 20])
 def test_whatever_is_planned_can_be_placed(factor: int) -> None:
     """By NVIDIA's own placements, on as many GPUs as are paid for."""
     rates = TEXT.replace("requests_per_second = 8.0", f"requests_per_second = {8 * factor}").replace(
@@ -145,6 +150,24 @@ def test_only_providers_whose_gpus_may_be_cut_have_slices(tmp_path: Path) -> Non
     plan = planned('offers.gpus=["H100-SXM"]', CUT, text=nobody)
     assert any("policy.share_gpus says nothing here" in w for w in plan.warnings)
     assert all(p.configuration.mig is None for p in plan.pools)
+
+
+def test_slices_go_with_losses_and_with_a_day(tmp_path: Path) -> None:
+    """Each provider alone serves all; by noon there are more slices, which start for their part of a node's price."""
+    both = 'offers.gpus=["H100-SXM:1","A100-40GB-SXM:1"]'
+    plan = planned(both, CUT, text=f'{TEXT}[[policy.survive]]\nlosing = "provider"\nkept_share = 1.0\n')
+    assert {p.offer.provider for p in plan.pools if p.configuration.mig} == {"aws", "gcp"}
+    assert recheck(plan) == ()
+    posed = pose(specs.asked(tmp_path, TEXT + DAY.replace("code = 3.0", "code = 100.0"), HOPPER, CUT))
+    day = find_day(posed, Effort(limit_seconds=60.0)).document
+    assert isinstance(day, Day)
+    assert recheck_day(day) == ()
+    assert day.starts
+    for start in day.starts:
+        pool = day.period(start.period).plan.pool(start.pool)
+        assert pool.parts_per_node in {1, 2, 3, 6}
+        due = Fraction(pool.offer.total_usd_per_hour) * start.nodes * 5 / 60 / pool.parts_per_node
+        assert abs(Fraction(start.usd) - due) <= Fraction(1, 10**6)
 
 
 def test_without_the_word_no_gpu_is_cut(tmp_path: Path) -> None:
