@@ -243,9 +243,10 @@ def _freed(case: Case, change: Change, about: Collection[str] = ()) -> Found:
 def _a_dollar(case: Case) -> Iterator[Statement]:
     """What $1 per hour more or less serves: of the budget when maximising, else of what the fleet costs."""
     problem, maximises = case.problem, case.problem.mode is Mode.MAX_THROUGHPUT
-    if case.solution.shed:  # What is served is not the mix, which the largest rate is of.
-        return
     budget = _budget_in_question(problem)
+    if case.solution.shed:  # What is served is not the mix, which the largest rate is of.
+        yield from _a_dollar_paid(case, budget)
+        return
     spent: Decimal | None = getattr(problem, budget) if maximises else case.solution.usd_per_hour
     if spent is None:
         return
@@ -262,6 +263,15 @@ def _a_dollar(case: Case) -> Iterator[Statement]:
     at_budget = replace(case, problem=replace(problem, mode=Mode.MAX_THROUGHPUT), solution=now.solution)
     for words, after in (("more", more), ("less", less)):
         yield at_budget.changed(Topic.BUDGET, f"$1 per hour {words} than {dollars(spent)}", after)
+
+
+def _a_dollar_paid(case: Case, budget: str) -> Iterator[Statement]:
+    """What it makes of the cost, with what is turned away in it, to pay $1 per hour more or less."""
+    paid = case.solution.usd_per_hour
+    more, less = (case.ask(partial(replace, **{budget: max(paid + d, Decimal(0))})) for d in (1, -1))
+    more = best(case.problem.mode, more, case.answer)
+    for words, after in (("more", more), ("less", less)):
+        yield case.changed(Topic.BUDGET, f"To pay up to $1 per hour {words} than {dollars(paid)}", after)
 
 
 def _as_rate(case: Case, asked: Found) -> Found:

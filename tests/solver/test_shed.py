@@ -228,6 +228,17 @@ def test_why_says_what_is_shed_and_what_it_would_cost_to_serve_it() -> None:
     assert any("turned away" in s.text for s in class_cost(case(shedding(NODES)), "chat"))
 
 
+def test_a_dollar_more_and_less_is_told_with_what_turning_away_counts_for() -> None:
+    """A third node for $1 would save $1.44 of what is shed, which the budget forbids; without the second one of two is shed."""
+    cheap = replace(one(offer("o", "1"), chat=2.2), budget_usd_per_hour=Decimal(2))
+    more, less = (
+        s for s in why(case(shedding(cheap, "0.002"))) if s.topic is Topic.BUDGET and "$1 per" in s.text
+    )
+    assert more.text == "To pay up to $1 per hour more than $2.00 would save $0.44 per hour."
+    assert less.text == "To pay up to $1 per hour less than $2.00 would cost $6.20 per hour more."
+    assert [(s.before, s.after) for s in (more, less)] == [(3.44, 3.0), (3.44, pytest.approx(9.64))]
+
+
 def test_alternatives_and_prices_count_what_shedding_costs() -> None:
     problem = shedding(one(offer("o", "2", 2), offer("dear", "3", 2), chat=2.2))
     weighed = weigh(problem, solved(problem))
