@@ -17,6 +17,9 @@ from hetops.performance.estimate import Calibration, times_of
 from hetops.performance.physics import physics
 from hetops.performance.under_load import Replayed
 
+_LONGEST = 2.0**20
+"""No model takes more tokens: longer ones are played as long as this."""
+
 
 def over_mean(cases: Sequence[Case], calibration: Calibration) -> Mapping[int, float]:
     """By the `place` of each case that asks for a percentile: that percentile over the mean. Rows of one load are played once."""
@@ -40,8 +43,8 @@ def _played(case: Case, calibration: Calibration) -> Replayed:
     replica = case.replica
     replicas = max(1.0, case.gpu_count / (replica.tensor_parallel * replica.pipeline_parallel))
     load = Load(
-        input_tokens=case.input_tokens,
-        output_tokens=case.output_tokens,
+        input_tokens=min(case.input_tokens, _LONGEST),
+        output_tokens=min(case.output_tokens, _LONGEST),
         concurrency=min(case.concurrency / replicas, float(REQUESTS)),
     )
     times = times_of([replica], [int(most_sequences(str(replica.generation)))], calibration)[0]
@@ -52,7 +55,7 @@ def _played(case: Case, calibration: Calibration) -> Replayed:
 
 def _roomy(case: Case, times: StepTimes) -> StepTimes:
     """With the memory that the replica has, for one request at least."""
-    longest = case.input_tokens + case.output_tokens
+    longest = min(case.input_tokens, _LONGEST) + min(case.output_tokens, _LONGEST)
     held = max(float(physics([case.replica]).kv_capacity_tokens[0]), math.ceil(times.kept(longest)) + 2.0)
     return replace(times, kv_capacity_tokens=int(held))
 

@@ -21,6 +21,8 @@ _ROUNDS = 8
 """So many requests one after the other at least in each place."""
 _WARM_UP = 0.2
 """The part of the requests that comes before the queue is as it stays."""
+_MOST_PROMPT_TOKENS, _FEWEST = 1e8, 100
+"""Prompts beyond so many tokens in all are not played for a percentile, but for so few of them: they go chunk by chunk."""
 _SEED = 0
 
 Floats = NDArray[np.float64]
@@ -55,9 +57,10 @@ def kept_at_once(times: StepTimes, load: Load) -> Replayed:
 
 
 def as_a_client_measures(times: StepTimes, load: Load, requests_per_second: float) -> Replayed:
-    """So many requests as benchmarks' clients send unless told otherwise, each of them counted: as many at once as the load has from
+    """As many requests as benchmarks' clients send unless told otherwise, fewer where prompts are very long, each of them counted: as many at once as the load has from
     the first instant on, or at a finite rate as they come."""
-    count, at_once = REQUESTS, max(1, round(min(load.concurrency, REQUESTS)))
+    count = int(min(REQUESTS, max(_MOST_PROMPT_TOKENS / load.input_tokens, _FEWEST)))
+    at_once = max(1, round(min(load.concurrency, count)))
     random = np.random.default_rng(_SEED)
     run = _Run(times, _drawn(times, load, random, count), warm_up=0.0)
     if math.isinf(requests_per_second):

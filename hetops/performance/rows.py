@@ -92,13 +92,14 @@ def _case(row: Row, place: int, names: _Names) -> Case:
         _above_none(row, "concurrency") or _above_none(row, "request_rate")
     )
     lone = f"{metric} without concurrency or rate taken for a lone request" if alone else ""
+    given, wanted = _tokens(row, "input_tokens", least=0.0), _output(row, told)
     gpus = _whole(row, "gpu_count", replica.tensor_parallel * replica.pipeline_parallel)
     return Case(
         id=row["id"],
         replica=replica,
         gpu_count=gpus,
-        input_tokens=_tokens(row, "input_tokens", least=0.0),
-        output_tokens=1.0 if told.prompts_alone else _output(row, metric),
+        input_tokens=given,
+        output_tokens=wanted,
         concurrency=1.0 if alone else _at_once(row, "concurrency"),
         requests_per_second=_at_once(row, "request_rate"),
         metric=metric,
@@ -107,7 +108,7 @@ def _case(row: Row, place: int, names: _Names) -> Case:
         source=row.get("source", ""),
         quality=row.get("quality", "").upper(),
         assumed=tuple(filter(None, (*assumed, lone, told.assumed))),
-        noted=tuple(filter(None, noted)),
+        noted=tuple(filter(None, (*noted, _too_long(replica.model, given + wanted)))),
         place=place,
         told=told,
     )
@@ -148,6 +149,13 @@ def _replica(row: Row, names: _Names) -> tuple[Replica, tuple[str, ...], tuple[s
         _too_heavy(replica),
     )
     return replica, assumed, (noted,)
+
+
+def _too_long(model: Model, tokens: float) -> str:
+    """What is said of requests that the model does not take: some stretch it, and the form knows no limit."""
+    if tokens <= model.context_tokens + 1:
+        return ""
+    return f"{tokens:,.0f} tokens exceed the {model.context_tokens:,} that {model.name} takes"
 
 
 def _as_published(r: Replica) -> tuple[Replica, str]:
@@ -234,8 +242,11 @@ def _tells(row: Row, name: str) -> bool:
     return row.get(name, "").lower() not in NOT_TOLD
 
 
-def _output(row: Row, metric: Metric) -> float:
+def _output(row: Row, told: MetricName) -> float:
     """Output tokens; the first token is one, where only its time, or the prompt too, was measured."""
+    metric = told.metric
+    if told.prompts_alone:
+        return 1.0
     if metric is Metric.TTFT and "output_tokens" in row and not _tells(row, "output_tokens"):
         return 1.0
     may_be_none = metric in (Metric.TTFT, Metric.TOTAL, Metric.INPUT, Metric.REQUESTS)

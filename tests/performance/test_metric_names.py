@@ -164,6 +164,12 @@ def test_a_percentile_has_a_wider_interval_and_the_ends_of_a_speed_change_places
     assert (late.metric, speed.metric) == ("p99_ttft_ms", "tok_s_per_user")
 
 
+def test_lengths_that_no_model_takes_are_answered_in_time_and_said(tmp_path: Path) -> None:
+    (found,) = answers(tmp_path, "a,H100-SXM,1,llama-3.1-8b,vllm,90000000,1000,64,,p99_ttft_ms,")
+    assert found.value
+    assert found.evidence.endswith("90,001,000 tokens exceed the 131,072 that llama-3.1-8b takes")
+
+
 def test_values_count_in_the_metrics_own_unit_when_scored(tmp_path: Path) -> None:
     row = "{0},H100-SXM,8,llama-3.1-8b,vllm,1000,200,64,,{0},"
     names = ("req_s", "output_tok_s_per_gpu", "ttft_s", "p90_e2e_s", "tok_s_per_user", "median_itl_ms")
