@@ -82,8 +82,10 @@ def command(
     from hetops.solver.solution import Ended
     from hetops.solver.solve import Effort
 
-    if compare and not overrides:
-        raise click.UsageError("--compare shows what --set changes: name a field with --set")
+    if compare and not (overrides or without or only):
+        raise click.UsageError(
+            "--compare shows what is changed: name a field with --set, or what --without or --only"
+        )
     spec = asked.about(file, overrides, offline=offline, period=period)
     if from_running:
         from hetops.app import deployment  # loads the Pulumi SDK, which no other plan needs

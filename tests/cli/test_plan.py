@@ -80,6 +80,13 @@ def test_a_field_without_a_fleet_tells_what_the_spec_as_it_stands_costs(tmp_path
     assert any(d.startswith("without --set budget.usd_per_hour=0.01 the cheapest fleet costs") for d in said)
 
 
+def test_what_is_left_out_is_compared_whether_or_not_that_is_asked_for(tmp_path: Path) -> None:
+    specs.written(tmp_path)
+    without = ("plan", "--offline", "--without", "gpu=H200-SXM", "--json")
+    asked, unasked = (told(hetops(tmp_path, *without, *more)) for more in (("--compare",), ()))
+    assert asked["restrictions"] == unasked["restrictions"] == ["--without gpu=H200-SXM"]
+
+
 def test_comparing_without_a_change_is_a_usage_error(tmp_path: Path) -> None:
     run = hetops(tmp_path, "plan", "--compare")
     assert (run.returncode, "name a field with --set" in run.stderr) == (64, True)
