@@ -9,7 +9,7 @@ from pathlib import Path
 from hetops.app.under_load import NOTHING_MORE, Answer, Asked, Known
 from hetops.catalog import hub_config, tables
 from hetops.catalog.tables import Catalog
-from hetops.configurations.enumerate import runs
+from hetops.configurations.enumerate import attends, runs
 from hetops.domain.configuration import Configuration, Speculation
 from hetops.domain.gpu import GpuType
 from hetops.domain.model import Model, Precision
@@ -179,6 +179,11 @@ def _check_gpu(subject: Subject, model: Model, gpu: GpuType, tensor: int) -> Non
         )
     weights = subject.weights or model.native
     runs = _Runs(engine=subject.engine, model=model)
+    if not attends(model, gpu):
+        raise HetopsError(
+            f"no engine has a kernel for {model.name}'s sparse attention on {gpu.name}",
+            hint="ask for a GPU of Hopper, Blackwell's data-centre parts (B200, B300) or MI300 and later",
+        )
     if not runs(weights, gpu):
         known = ", ".join(p for p in Precision if runs(p, gpu))
         with_engine = f" with {subject.engine}" if runs.of_gguf else ""
@@ -201,6 +206,8 @@ class _Runs:
         return generation(self.engine) is Generation.LLAMACPP
 
     def __call__(self, precision: Precision, gpu: GpuType) -> bool:
+        if not attends(self.model, gpu):
+            return False
         if gpu.vendor == "cpu":  # llama.cpp runs every format on a host's cores
             return True
         if self.of_gguf:

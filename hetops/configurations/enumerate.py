@@ -23,6 +23,7 @@ class Why(StrEnum):
     PRECISION_NOT_ALLOWED = "the spec allows other precisions"
     PRECISION_ENGINE = "the engine cannot serve this precision"
     PRECISION_HARDWARE = "the GPU has no way to run this precision"
+    ATTENTION = "the engines have no kernel for the model's sparse attention on this GPU"
     KV_PRECISION = "the engine cannot hold the KV cache in this precision"
     KV_HARDWARE = "the GPU has no FP8 arithmetic for the KV cache"
     NO_CHECKPOINT = "no checkpoint is known"
@@ -79,6 +80,9 @@ def enumerate_configurations(space: Space, rules: Rules, fits: Fits) -> Enumerat
     examples: dict[tuple[str, str], str] = {}
     for engine, gpu, checkpoint in _combinations(space):
         why = _precision_refused(checkpoint.precision, space.engines[engine], gpu, space.model, rules)
+        if not attends(space.model, gpu):
+            refused[gpu.name, Why.ATTENTION] += 1
+            continue
         if why:
             refused[gpu.name, f"{checkpoint.precision}: {why}"] += 1
             continue
@@ -159,6 +163,17 @@ def runs(precision: Precision, gpu: GpuType, native: Precision = Precision.BF16)
         Precision.INT4: capability >= 7.5,
         Precision.FP4: capability >= 7.5,
     }.get(precision, False)
+
+
+def attends(model: Model, gpu: GpuType) -> bool:
+    """Whether a GPU has kernels for a model's attention. Sparse attention whose keys all heads share (DeepSeek V3.2 and V4, GLM-5)
+    has them on Hopper, Blackwell's data-centre parts and MI300 on (FlashMLA and DeepGEMM; vLLM's recipe, its issues 35021 on Ampere
+    and 54059 on Ada, and 31936 on RTX PRO, where they are being made)."""
+    if gpu.vendor == "cpu" or model.selection is None or not (model.latent_kv or model.kv_heads == 1):
+        return True
+    if gpu.vendor != "nvidia":
+        return gpu.fp8_tflops is not None
+    return 9.0 <= float(gpu.compute_capability) < 12.0
 
 
 def _layouts(

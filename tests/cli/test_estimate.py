@@ -123,6 +123,8 @@ def test_what_would_fit_is_told_and_what_a_gpu_runs(tmp_path: Path) -> None:
     old = hetops(tmp_path, *ASKED[:3], "--gpu", "V100-32GB-SXM2", "--precision", "fp4").stderr
     assert "cannot run fp4 weights" in old
     assert "it runs fp16, bf16, w8a16" in old
+    sparse = hetops(tmp_path, "estimate", "--model", "glm-5", "--gpu", "L40S", "--tp", "8").stderr
+    assert "no engine has a kernel for glm-5's sparse attention on L40S" in sparse
     far = hetops(tmp_path, "estimate", "--model", "llama-3.1-405b", "--gpu", "L4").stderr
     assert "would fit: 8 x H200-SXM (bf16)" in far
     assert "would fit: 8 x L4" not in far

@@ -108,6 +108,22 @@ def test_the_page_says_what_runs_where_as_the_planner_has_it() -> None:
             assert cell == expected, (precision, gpu.name)
 
 
+@pytest.mark.parametrize(
+    ("model", "kept"),
+    [
+        ("deepseek-v3.2", {"H200-SXM", "B200", "MI300X"}),
+        ("deepseek-v4-flash", {"H200-SXM", "B200", "MI300X"}),
+        ("deepseek-v3.1", {"A100-80GB-SXM", "L40S", "H200-SXM", "B200", "RTXPRO6000-Server", "MI300X"}),
+    ],
+)
+def test_sparse_attention_is_planned_where_its_kernels_run(model: str, kept: set[str]) -> None:
+    gpus = dict.fromkeys(("A100-80GB-SXM", "L40S", "H200-SXM", "B200", "RTXPRO6000-Server", "MI300X"), 8)
+    tried = found(model, gpus, Rules(max_context_tokens=4096))
+    assert {c.gpu for c in tried.configurations} == kept
+    refused = {r.subject for r in tried.refusals if r.reason == Why.ATTENTION}
+    assert refused == (set(gpus) - kept if "v3.1" not in model else set())
+
+
 def test_int8_weights_are_planned_from_volta_on_where_a_checkpoint_has_them() -> None:
     asked = Rules(max_context_tokens=4096, precisions=(Precision.INT8_WEIGHTS,))
     kept = found("qwen2.5-7b", {"V100-32GB-SXM2": 1, "H100-SXM": 1, "B200": 1}, asked).configurations
