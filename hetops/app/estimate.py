@@ -88,7 +88,7 @@ def estimate(subject: Subject, load: Load, asked: Asked = NOTHING_MORE) -> Estim
         known, stages = _over_stages(subject, configuration, model, {g.name: g for g in catalog.gpu_types})
         layers = tuple(stage.layers for stage in stages)
         return Estimated(answer=known.answer(load, asked), layers=layers, stages=stages)
-    gpu = catalog.gpu(configuration.gpu)
+    gpu = catalog.device(configuration.gpu)
     memory = fit(configuration, model, gpu)
     if memory.reason:
         fitting = tuple(_fitting(configuration, model, catalog))[:_MOST_ANSWERS]
@@ -137,8 +137,9 @@ def _model(name: str, catalog: Catalog) -> Model:
 def _configuration(subject: Subject, model: Model, catalog: Catalog, load: Load) -> Configuration:
     """What is asked about, once it is known to be possible at all but for memory."""
     for gpu_name, tensor in _places(subject):
-        _check_gpu(subject, model, catalog.gpu(gpu_name), tensor)
+        _check_gpu(subject, model, catalog.device(gpu_name), tensor)
     stages = len(subject.stages) or subject.pipeline_parallel
+    first = catalog.device(_places(subject)[0][0])
     if model.layers < stages:
         raise HetopsError(
             f"{model.name} has {model.layers} layers, fewer than {stages} stages", hint="lower --pp"
@@ -152,7 +153,7 @@ def _configuration(subject: Subject, model: Model, catalog: Catalog, load: Load)
     return Configuration(
         model=model.name,
         engine=subject.engine,
-        gpu=subject.stages[0].gpu if subject.stages else subject.gpu,
+        gpu=first.name,
         tensor_parallel=subject.stages[0].tensor_parallel if subject.stages else subject.tensor_parallel,
         pipeline_parallel=stages,
         weights=subject.weights or model.native,
@@ -161,6 +162,7 @@ def _configuration(subject: Subject, model: Model, catalog: Catalog, load: Load)
         max_sequences=max(1, int(load.concurrency)),
         max_context_tokens=longest,
         speculation=subject.speculation,
+        mig=first.mig,
     )
 
 
@@ -171,6 +173,10 @@ def _places(subject: Subject) -> tuple[tuple[str, int], ...]:
 
 
 def _check_gpu(subject: Subject, model: Model, gpu: GpuType, tensor: int) -> None:
+    if gpu.mig and tensor * max(len(subject.stages), subject.pipeline_parallel) > 1:
+        raise HetopsError(
+            f"{gpu.name} reaches no other GPU", hint="leave --tp and --pp at 1, or name whole GPUs"
+        )
     if model.heads % tensor:
         possible = ", ".join(str(n) for n in range(1, 17) if model.heads % n == 0)
         raise HetopsError(
@@ -222,12 +228,12 @@ def _fitting(configuration: Configuration, model: Model, catalog: Catalog) -> It
 
 
 def _fits(other: Configuration, model: Model, gpu: GpuType) -> bool:
-    return not fit(other, model, gpu).reason
+    return (gpu.mig is None or other.gpu_count == 1) and not fit(other, model, gpu).reason
 
 
 def _near(configuration: Configuration, model: Model, catalog: Catalog) -> Iterator[str]:
     """What fits with one thing changed."""
-    here, can_run = catalog.gpu(configuration.gpu), _Runs(engine=configuration.engine, model=model)
+    here, can_run = catalog.device(configuration.gpu), _Runs(engine=configuration.engine, model=model)
 
     for tensor in (t for t in _TENSOR if t > configuration.tensor_parallel and model.heads % t == 0):
         other = replace(configuration, tensor_parallel=tensor)
@@ -252,7 +258,10 @@ def _near(configuration: Configuration, model: Model, catalog: Catalog) -> Itera
 
 def _far(configuration: Configuration, model: Model, catalog: Catalog) -> Iterator[str]:
     """So many GPUs of any type of the same vendor, those with the least memory in all first, with such weights."""
-    vendor, can_run = catalog.gpu(configuration.gpu).vendor, _Runs(engine=configuration.engine, model=model)
+    vendor, can_run = (
+        catalog.device(configuration.gpu).vendor,
+        _Runs(engine=configuration.engine, model=model),
+    )
     nodes = [
         (tensor * gpu.memory_gb, gpu.name, tensor, gpu)
         for gpu in catalog.gpu_types

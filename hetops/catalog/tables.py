@@ -45,6 +45,10 @@ class Catalog:
         members = [n for n in by_name if n.lower().startswith(name.lower() + "-")]
         raise UnknownNameError("GPU type", name, by_name, where=where, members=members)
 
+    def device(self, name: str) -> GpuType:
+        """The GPU type, or the slice of one, of that name; errors as `gpu`."""
+        return self.devices.get(name) or self.gpu(name)
+
     def model(self, name: str, *, where: str = "") -> Model:
         """The model of that name; UnknownNameError with the nearest names otherwise."""
         by_name = {m.name: m for m in self.models}

@@ -31,6 +31,7 @@ from hetops.solver.recheck_day import recheck_day
 from hetops.solver.solve import Effort
 from tests.app.test_models import DAY
 from tests.catalog.test_mig import placed
+from tests.cli.process import hetops
 from tests.doubles import specs
 from tests.doubles.two_models import TWO, alone
 
@@ -215,3 +216,13 @@ def test_a_slice_is_no_gpu_that_could_be_asked_for() -> None:
     with pytest.raises(ValueError, match="is no MIG profile"):
         GpuSlice(of="H100-SXM", profile="whole", parts=1)
     assert GpuSlice(of="H100-SXM", profile="3g.40gb", parts=2).name == "H100-SXM-3g.40gb"
+
+
+def test_a_slice_can_be_estimated_and_reaches_no_other_gpu(tmp_path: Path) -> None:
+    asked = ("estimate", "--model", LLAMA, "--precision", "fp8", "--gpu", "H100-SXM-2g.20gb")
+    one = hetops(tmp_path, *asked)
+    assert "Evidence: prior;" in one.stdout
+    assert "H100-SXM-2g.20gb reaches no other GPU" in hetops(tmp_path, *asked, "--tp", "2").stderr
+    small = hetops(tmp_path, *asked[:-1], "H100-SXM-1g.10gb").stderr
+    assert "would fit: 1 x H100-SXM-1g.10gb (int4)" in small
+    assert "2 x H100-SXM-1g.10gb" not in small
