@@ -136,7 +136,9 @@ def _parts(t: Terms, load: Load, times: Times) -> tuple[Part, ...]:
     attended = whole.attended(load.context_tokens)
     alike = added / (plain.overhead_seconds + plain.overhead_seconds_per_sequence * n)
     return (
-        Part(name="weight bandwidth", seconds=whole.weights_seconds * _touched(whole, n)),
+        Part(
+            name="weight bandwidth", seconds=whole.weights_seconds * _touched(whole, whole.shared_weights, n)
+        ),
         Part(name="compute", seconds=whole.compute_seconds_per_sequence * n),
         Part(name="KV bandwidth", seconds=whole.kv_seconds_per_token * attended * n),
         Part(name="all-reduce", seconds=links * alike),
@@ -144,10 +146,10 @@ def _parts(t: Terms, load: Load, times: Times) -> tuple[Part, ...]:
     )
 
 
-def _touched(times: StepTimes, sequences: float) -> float:
-    """Share of the weights that a step reads."""
+def _touched(times: StepTimes, shared: float, sequences: float) -> float:
+    """Share that a step touches of what every token passes, so much of the whole, and of experts."""
     unchosen = (1.0 - times.expert_share) ** (sequences / times.pipeline_stages)
-    touched: float = times.shared_weights + (1.0 - times.shared_weights) * (1.0 - unchosen)
+    touched: float = shared + (1.0 - shared) * (1.0 - unchosen)
     return touched
 
 
@@ -181,7 +183,7 @@ def _decode(p: Physics, load: Load, whole: StepTimes) -> Work:
     n = load.concurrency
     operations = float(2.0 * p.active[0] * n)
     attended = whole.attended(load.context_tokens)
-    read = float(p.weight_bytes[0] * _touched(whole, n) + p.kv_bytes[0] * attended * n)
+    read = float(p.weight_bytes[0] * _touched(whole, float(p.shared[0]), n) + p.kv_bytes[0] * attended * n)
     return Work(
         operations_per_byte=operations / read,
         operations_per_second=operations / whole.decode_seconds(n, load.context_tokens),

@@ -188,7 +188,8 @@ def predict(cases: Cases, values: Values) -> Floats:
     prefill = parts.prefill_seconds(cases.input_tokens)
     completed = _completed(cases, parts, running)
     requests = cases.replicas * np.minimum(completed, cases.rate)
-    held_up = parts.interference * (running - 1.0) / cases.output_tokens * prefill
+    others = parts.prefill_seconds(cases.input_tokens, _together(cases, running))
+    held_up = parts.interference * (running - 1.0) / cases.output_tokens * others
     tpot = step + held_up / parts.stages
     line = _line(cases, completed)
     ttft = _ttft(

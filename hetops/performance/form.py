@@ -2,12 +2,13 @@
 
 With tensor degree k, S stages, bandwidth W, peak F, link N, B sequences of c tokens of context each:
 
-    weights    bytes touched by B tokens / (k W eta_w)
+    weights    bytes touched by B tokens / (k W eta_w); of an expert with the compute of one tile of rows, however few its tokens
     compute    2 P_active B / (k F eta_c delta)              delta: decoding is less efficient than prefill
     KV         B c bytes a token / (shards W eta_kv), so many times as attention reads them;
                a state of constant size twice / (k W eta_kv): read, and written again
     links      2 all-reduces a layer: latency + 2 (k-1)/k hidden x 2 bytes x B / (N/2 eta_N); H/k where all pass the host's memory
-    overhead   of the engine's generation, alpha a layer (more where it routes to experts), and sigma a sequence
+    overhead   of the engine's generation, alpha a layer (more where it routes to experts), and sigma a sequence;
+               of a mixture's hidden states 3 moves an expert through each GPU's memory
     step     = (weights^s + compute^s)^(1/s) + KV + links + overhead
 
 eta_c is that of the GPU's family, times (power of the board / what its peak would take)^p: a part that is short of power
@@ -30,6 +31,9 @@ MOST_BANDWIDTH = 0.95
 _FEW_TILES = 181e12
 """Operations a second of the 104 compute units of an MI250's device. A product of few rows has fewer tiles of output than a larger chip has
 units, and AMD's libraries of 2024 did not split sums to fill the others: decoding ran no faster on an MI300X's 304."""
+
+_MOVES = 3.0
+"""Times that `fused_moe` moves a token's hidden state through memory for each expert: gathered, written by the expert, read to be summed."""
 
 Values = Mapping[str, float]
 """Coefficients by name, as `coefficients.json` has them."""
@@ -103,10 +107,11 @@ class Terms:
 def terms(p: Physics, values: Values) -> Terms:
     """The parts of a step for every replica."""
     sharpness = np.full(len(p), 1.0 + values["sharpness"])
-    bandwidth = p.bandwidth * p.tensor * _weight_bandwidth(p, values)
     efficiency = compute_efficiency(p, values)
     flops = p.flops * efficiency * p.tensor
     few_rows = np.where(p.amd & ~p.tuned, np.minimum(p.flops, _FEW_TILES), p.flops) * efficiency * p.tensor
+    passed, experts = _read(p, values, few_rows * values["decode"], sharpness)
+    moved = _moved(p, values)
     slower = _vendor(p, values, "weight_bandwidth") / values["weight_bandwidth"]
     state_bandwidth = p.bandwidth * p.tensor * values["kv_bandwidth"] * np.where(p.amd, slower, 1.0)
     kv_bandwidth = state_bandwidth * p.kv_shards / p.tensor
@@ -116,8 +121,8 @@ def terms(p: Physics, values: Values) -> Terms:
     apart, shared = p.link / 2.0 * values["link"], values["host_link"] / p.tensor
     link = 2.0 * p.layers * volume / np.where(p.through_host, shared, apart)
     return Terms(
-        weights=p.weight_bytes / bandwidth,
-        shared=p.shared,
+        weights=passed + experts,
+        shared=passed / (passed + experts),
         expert_share=p.expert_share,
         sharpness=sharpness,
         compute=2.0 * p.active / (few_rows * values["decode"]) / p.stages,
@@ -127,8 +132,8 @@ def terms(p: Physics, values: Values) -> Terms:
         link=np.where(linked, link, 0.0) / p.stages,
         overhead=_of(p, values, "overhead")
         + (values["layer"] + np.where(p.mixture, values["mixture_layer"], 0.0)) * p.layers,
-        per_sequence=_of(p, values, "sequence") + 2.0 * p.state_bytes / state_bandwidth / p.stages,
-        prefill=2.0 * p.prompted / flops,
+        per_sequence=_of(p, values, "sequence") + (moved + 2.0 * p.state_bytes / state_bandwidth) / p.stages,
+        prefill=2.0 * p.prompted / flops + moved,
         prefill_squared=2.0 * p.layers * p.attention / attention_flops,
         window_share=p.window_share,
         prompt_window_share=p.prompt_window_share,
@@ -139,6 +144,22 @@ def terms(p: Physics, values: Values) -> Terms:
         interference=np.where(p.host, 1.0, values["interference"]),
         stages=p.stages,
     )
+
+
+def _read(p: Physics, values: Values, flops: Floats, sharpness: Floats) -> tuple[Floats, Floats]:
+    """Seconds of reading the weights that every token passes, and all experts: one of these that has a token is read, and
+    computes all rows of a tile."""
+    seconds = p.weight_bytes / (p.bandwidth * p.tensor * _weight_bandwidth(p, values))
+    tiles = 2.0 * p.expert_rows * p.expert_parameters / flops
+    read = seconds * (1.0 - p.shared)
+    return seconds * p.shared, (read**sharpness + tiles**sharpness) ** (1.0 / sharpness)
+
+
+def _moved(p: Physics, values: Values) -> Floats:
+    """Seconds a token of its hidden states among experts, which each of the ranks holds whole."""
+    states = np.where(p.host, 0.0, p.chosen_experts * p.layers * p.hidden * 2.0)
+    seconds: Floats = _MOVES * states / (p.bandwidth * values["kv_bandwidth"])
+    return seconds
 
 
 def compute_efficiency(p: Physics, values: Values) -> Floats:

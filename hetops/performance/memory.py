@@ -65,7 +65,7 @@ class Weights:
 def weights(model: Model, precision: Precision) -> Weights:
     """A model's weights as checkpoints of that precision hold them. Quantized ones other than GGUF keep embeddings and head in
     16 bit, those of four bits the attention that the model says too."""
-    total, of_experts = model.parameters_b * 1e9, _expert_parameters(model)
+    total, of_experts = model.parameters_b * 1e9, expert_parameters(model)
     each, table = _bytes_per_value(model, precision), float(model.vocabulary * model.hidden)
     wide = each if precision in _GGUF else max(each, 2.0)
     kept = table if model.tied_embeddings else 2.0 * table
@@ -91,7 +91,7 @@ def kept_in_16_bit(model: Model, precision: Precision) -> float:
     return model.attention_16bit_b * 1e9 if precision in (Precision.FP4, Precision.INT4) else 0.0
 
 
-def _expert_parameters(model: Model) -> float:
+def expert_parameters(model: Model) -> float:
     """Parameters of all experts that not every token passes."""
     if not 0 < model.active_experts < model.experts:
         return 0.0

@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 
 from hetops.domain.gpu import GpuType
 from hetops.domain.model import Precision
+from hetops.performance.generation import Generation
 from hetops.performance.memory import (
+    expert_parameters,
     forgotten_share,
     kept_in_16_bit,
     kv_bytes,
@@ -53,6 +55,9 @@ _RESERVE_BYTES = 1.5e9
 """Of each GPU: activations of a pass, the CUDA context, and what NCCL keeps."""
 
 
+_TILE_ROWS = 16.0
+"""The fewest rows of a product on NVIDIA's and AMD's matrix units in Triton, to which vLLM's and SGLang's `fused_moe` pads an expert's
+tokens where they are few. llama.cpp multiplies few rows one by one."""
 _NODE_GPUS = 8
 _RACK_GPUS = 72
 _BRIDGE = re.compile(r"bridge(?: of (\d+))?")
@@ -106,6 +111,12 @@ class Physics:
     """Share of the weights that every token passes."""
     expert_share: Floats
     """Chance that a token passes a given expert; 1 for dense models."""
+    chosen_experts: Floats
+    """That a token passes in a layer; 0 for dense models."""
+    expert_parameters: Floats
+    """Of all experts that not every token passes."""
+    expert_rows: Floats
+    """Rows that kernels compute at least for an expert that has a token."""
     kv_bytes: Floats
     """Of one token, all layers, an index's among them."""
     kv_reads: Floats
@@ -199,6 +210,9 @@ def _column(r: Replica) -> dict[str, object]:
         "stored_bytes": stored.streamed + stored.looked_up,
         "shared": stored.passed / stored.streamed,
         "expert_share": model.active_experts / model.experts if model.experts else 1.0,
+        "chosen_experts": float(model.active_experts if model.experts else 0),
+        "expert_parameters": expert_parameters(model),
+        "expert_rows": 1.0 if host or r.generation is Generation.LLAMACPP else _TILE_ROWS,
         "kv_bytes": kv_bytes(model, r.kv),
         "kv_reads": _kv_reads(r),
         "window_share": near.of_kv,
