@@ -31,7 +31,7 @@ MOST_PROBED = 8
 def relaxations(
     problem: Problem, *, loosen: Loosen | None = None, limit_seconds: float = 30.0
 ) -> tuple[Relaxation, ...]:
-    """Every single change that makes an infeasible problem feasible, the smallest factor first.
+    """Every single change that makes an infeasible problem feasible, the smallest factor first; of stocks of nothing the fewest.
 
     A problem of mode max_throughput is infeasible where it can serve nothing: the changes then let it serve a little.
     `loosen` gives the problem with looser latency targets; without it targets are not considered.
@@ -48,7 +48,7 @@ def relaxations(
         *(trials.less_demand(problem, each) if fixed is problem else ()),
         *(trials.looser_targets(loosen, each) if loosen else ()),
     ]
-    return tuple(sorted(found, key=lambda r: (r.factor, r.kind, r.subject)))
+    return tuple(sorted(found, key=lambda r: (r.factor, r.kind, r.needed, r.subject)))
 
 
 def infeasible_error(
@@ -64,8 +64,12 @@ def infeasible_error(
     else:
         message = f"no fleet serves {rate} within the limits"
     details = tuple(f"{r.text} ({_percent(r)})" for r in found)
-    hint = found[0].text if found else "no single limit is to blame: allow more offers, or ask for less"
+    hint = found[0].text if found else _NOTHING_SERVES if infeasible.unservable else _NO_SINGLE_LIMIT
     return InfeasibleError(message, details=details[1:] and ("any one of:", *details), hint=hint)
+
+
+_NOTHING_SERVES = "allow offers or configurations that serve it, loosen its targets, or leave it out"
+_NO_SINGLE_LIMIT = "no single limit is to blame: allow more offers, or ask for less"
 
 
 def _a_little(problem: Problem) -> Problem:

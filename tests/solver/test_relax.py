@@ -158,6 +158,23 @@ def test_where_no_single_limit_is_to_blame_the_error_still_says_what_to_do() -> 
     assert "allow more offers" in infeasible_error(problem, outcome, found).hint
 
 
+def test_of_offers_that_are_sold_out_the_one_of_which_fewest_nodes_do_comes_first() -> None:
+    gone = small(offers=(offer("cheap", "1", 0), offer("fast", "4", 0, provider="other")))
+    assert [r.text for r in relaxations(gone)] == [
+        "find 2 nodes of fast (0 to be had)",
+        "find 9 nodes of cheap (0 to be had)",
+    ]
+
+
+def test_a_class_that_nothing_serves_is_no_matter_of_limits() -> None:
+    problem = small(columns=(column("cheap", chat=1.0),))
+    outcome = solve(problem)
+    assert isinstance(outcome, Infeasible)
+    error = infeasible_error(problem, outcome, relaxations(problem))
+    assert error.message == "no configuration on any offer serves code within the targets"
+    assert error.hint == "allow offers or configurations that serve it, loosen its targets, or leave it out"
+
+
 def test_a_maximum_of_nothing_is_infeasible_too() -> None:
     problem = small(mode=Mode.MAX_THROUGHPUT, budget_usd_per_hour=Decimal("0.5"))
     outcome = solve(problem)
