@@ -14,12 +14,14 @@ from hetops.domain.configuration import Configuration, Speculation
 from hetops.domain.gpu import GpuType
 from hetops.domain.model import Model, Precision
 from hetops.domain.performance import StepTimes
+from hetops.domain.units import BYTES_PER_GB
 from hetops.errors import HetopsError, UnknownNameError
 from hetops.performance.breakdown import Breakdown, Load, Times
 from hetops.performance.estimate import calibration, plain_step_times, replica_of, step_times
 from hetops.performance.generation import Generation, generation, is_known
-from hetops.performance.memory import MemoryFit, fit, kv_bytes
+from hetops.performance.memory import MemoryFit, fit, kv_bytes, weight_bytes
 from hetops.performance.pipelines import Network, StageGpus, StageShare, pipeline
+from hetops.performance.replica import Replica, computes_in
 from hetops.performance.roles import Apart, Requests, apart
 from hetops.performance.stages import even
 from hetops.plugin import manager
@@ -53,6 +55,17 @@ class Subject:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KnownWeights:
+    """The weights that an estimate is of: which checkpoint, how large, and what the GPU multiplies them in."""
+
+    reference: str
+    """Where they are fetched from; empty where the catalogue knows no checkpoint of that precision."""
+    gigabytes: float
+    """All of them: as its makers tell, else as the model's shape makes it."""
+    multiplied_in: Precision
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Estimated:
     """A configuration under a load, and how it lies in memory."""
 
@@ -64,6 +77,8 @@ class Estimated:
     stages: tuple[StageShare, ...] = ()
     apart: Apart | None = None
     """Prefill and decode on replicas of their own, where a link was told."""
+    weights: KnownWeights | None = None
+    """None where stages differ."""
 
     @property
     def breakdown(self) -> Breakdown:
@@ -104,9 +119,10 @@ def estimate(subject: Subject, load: Load, asked: Asked = NOTHING_MORE) -> Estim
         plain=plain_step_times([configuration], model, gpus)[0],
         whole=step_times([configuration], model, gpus)[0],
     )
+    replica = replica_of(configuration, model, gpu)
     known = Known(
         name=configuration.id,
-        replica=replica_of(configuration, model, gpu),
+        replica=replica,
         times=times,
         calibration=calibration(),
     )
@@ -115,6 +131,20 @@ def estimate(subject: Subject, load: Load, asked: Asked = NOTHING_MORE) -> Estim
         memory=memory,
         layers=even(model, subject.pipeline_parallel) if subject.pipeline_parallel > 1 else (),
         apart=_apart(times.whole, subject, configuration, load, model),
+        weights=_known_weights(replica, catalog),
+    )
+
+
+def _known_weights(replica: Replica, catalog: Catalog) -> KnownWeights:
+    model, stored = replica.model, replica.weights
+    alike = _SIXTEEN_BIT if stored in _SIXTEEN_BIT else (stored,)
+    found = next((c for c in catalog.checkpoints_of(model.name) if c.precision in alike), None)
+    told, format = found.gigabytes if found else None, computes_in(replica)
+    lacks_it = format is Precision.BF16 and not replica.gpu.bf16_tflops
+    return KnownWeights(
+        reference=found.reference if found else "",
+        gigabytes=told or weight_bytes(model, stored) / BYTES_PER_GB,
+        multiplied_in=Precision.FP16 if lacks_it else format,
     )
 
 

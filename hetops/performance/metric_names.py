@@ -124,7 +124,9 @@ def _is_rate(words: frozenset[str]) -> bool:
 
 def _latency(words: frozenset[str], percentile: float | None, text: str) -> MetricName:
     kinds = {_LATENCIES[word] for word in words & _LATENCIES.keys()}
-    assumed = f"percentiles of {text} taken for those of TPOT" if percentile and words & _GAPS else ""
+    assumed = (
+        f"{text}, which is of single gaps, taken for that of TPOT" if percentile and words & _GAPS else ""
+    )
     if not kinds and "latency" in words and not words & _TOKENS:
         kinds = {Metric.E2E}
         assumed = "" if words & _REQUESTS else f"{text} taken for that of whole requests"

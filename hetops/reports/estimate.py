@@ -9,6 +9,7 @@ from dataclasses import asdict
 from typing import Any, Protocol
 
 from hetops.domain import codec
+from hetops.domain.model import Precision
 from hetops.domain.performance import Binding
 from hetops.performance.breakdown import Breakdown
 from hetops.performance.intervals import Range
@@ -54,6 +55,22 @@ class Answer(Protocol):
         """Within targets, where there are any."""
 
 
+class Weights(Protocol):
+    """What is shown of an estimate's weights."""
+
+    @property
+    def reference(self) -> str:
+        """The checkpoint; empty where none is known."""
+
+    @property
+    def gigabytes(self) -> float:
+        """Of all of them."""
+
+    @property
+    def multiplied_in(self) -> Precision:
+        """What the GPU multiplies them in."""
+
+
 class Estimated(Protocol):
     """What is shown of an estimate."""
 
@@ -77,6 +94,10 @@ class Estimated(Protocol):
     def apart(self) -> Apart | None:
         """Prefill and decode apart, where that was asked."""
 
+    @property
+    def weights(self) -> Weights | None:
+        """None where stages differ."""
+
 
 def as_json(estimated: Estimated) -> dict[str, Any]:
     """The breakdown with the memory that it lies in, its stages and its roles apart where there are any."""
@@ -89,6 +110,12 @@ def as_json(estimated: Estimated) -> dict[str, Any]:
     if memory := estimated.memory:
         names = ("weights_gb", "reserve_gb", "kv_gb", "usable_gb", "kv_capacity_tokens")
         told["memory_per_gpu"] = {name: getattr(memory, name) for name in names}
+    if weights := estimated.weights:
+        told["weights"] = {
+            "checkpoint": weights.reference or None,
+            "gigabytes": weights.gigabytes,
+            "multiplied_in": str(weights.multiplied_in),
+        }
     if estimated.layers:
         told["layers_by_stage"] = list(estimated.layers)
     if estimated.stages:
@@ -127,7 +154,8 @@ def as_text(estimated: Estimated) -> str:
         q.table(("a decode step", "seconds", "of step", ""), parts, right=(1, 2))
         + f"\nA step of {found.in_flight:.3g} takes {q.seconds(found.step_seconds)} (reading weights and computing overlap), a"
         f" prompt {q.seconds(found.prefill_seconds)}; TPOT is the step and its share of the others' prompts",
-        _memory(estimated.memory) if estimated.memory else _stages(estimated.stages),
+        "\n".join(filter(None, (_memory(estimated.memory), _weights(estimated.weights))))
+        or _stages(estimated.stages),
         f"Layers by stage: {' + '.join(map(str, estimated.layers))}" if estimated.layers else "",
         _apart(estimated.apart) if estimated.apart else "",
         f"Evidence: {found.evidence}; low and high enclose 80 % of cases",
@@ -200,7 +228,16 @@ def _finite(told: Any) -> Any:
     return None if isinstance(told, float) and math.isinf(told) else told
 
 
-def _memory(memory: MemoryFit) -> str:
+def _weights(weights: Weights | None) -> str:
+    if weights is None:
+        return ""
+    source = weights.reference or "no checkpoint of this precision is known"
+    return f"Weights: {weights.gigabytes:,.1f} GB, multiplied in {weights.multiplied_in}: {source}"
+
+
+def _memory(memory: MemoryFit | None) -> str:
+    if memory is None:
+        return ""
     return (
         f"Memory per GPU: weights {memory.weights_gb:.1f} GB, reserves {memory.reserve_gb:.1f} GB, KV {memory.kv_gb:.1f} GB"
         f" of {memory.usable_gb:.1f} GB; KV for {memory.kv_capacity_tokens:,} tokens"

@@ -139,6 +139,19 @@ def test_what_would_fit_is_told_and_what_a_gpu_runs(tmp_path: Path) -> None:
     assert "config.json" in hetops(tmp_path, "estimate", "--model", "llama-9", "--gpu", "L4").stderr
 
 
+def test_the_checkpoint_its_size_and_what_the_gpu_multiplies_it_in_are_told(tmp_path: Path) -> None:
+    run = hetops(tmp_path, *ASKED[:3], "--gpu", "A100-80GB-SXM", "--precision", "int4", "--json")
+    told = json.loads(run.stdout)["weights"]
+    assert told["checkpoint"] == "RedHatAI/Meta-Llama-3.1-70B-Instruct-quantized.w4a16"
+    assert told["multiplied_in"] == "bf16"
+    assert 37 < told["gigabytes"] < 42
+    old = hetops(tmp_path, "estimate", "--model", "llama-3.1-8b", "--gpu", "V100-32GB-SXM2").stdout
+    assert "multiplied in fp16" in old
+    native = hetops(tmp_path, *ASKED[:3], "--gpu", "B200", "--precision", "fp4").stdout
+    assert "multiplied in fp4: no checkpoint of this precision is known" in native
+    assert "Weights: " not in hetops(tmp_path, *ASKED, "--stages", "H100-SXM:2,L40S:4").stdout
+
+
 def test_weights_that_nobody_tells_are_those_that_the_makers_published(tmp_path: Path) -> None:
     run = hetops(tmp_path, "estimate", "--model", "gpt-oss-120b", "--gpu", "H100-SXM")
     assert run.stdout.startswith("gpt-oss-120b/vllm/H100-SXM/tp1/fp4/")
