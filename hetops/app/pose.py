@@ -31,8 +31,10 @@ from hetops.domain.model import Precision
 from hetops.domain.offer import Offer
 from hetops.domain.performance import PerformanceRow
 from hetops.domain.workload import WorkloadClass
+from hetops.errors import SpecError
 from hetops.performance.table import PerformanceTable, best_of_each
 from hetops.solver.problem import Column, Demand, Problem, QuotaGroup
+from hetops.solver.reach import LEAST, beyond_reach
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,13 +94,35 @@ def _pose(c: Candidates, target_factor: float) -> Posed:
     offers = _offers(c, {column.offer for column in columns})
     return Posed(
         candidates=c,
-        problem=over_the_day(c, _problem(c, classes, columns, offers.values(), services)),
+        problem=_sound(c, classes, columns, offers.values(), services),
         table=table,
         configurations={one.id: one for one in kept},
         offers=offers,
         overflow=services,
         ways=ways,
     )
+
+
+def _sound(
+    c: Candidates,
+    classes: Sequence[WorkloadClass],
+    columns: tuple[Column, ...],
+    offers: Iterable[Offer],
+    services: tuple[Overflow, ...],
+) -> Problem:
+    """The question itself: what the spec says may each be allowed, and together lead to what nobody can reckon with."""
+    try:
+        problem = over_the_day(c, _problem(c, classes, columns, offers, services))
+    except ValueError as fault:
+        raise SpecError(f"what the spec says makes no sound question: {fault}") from fault
+    if faults := tuple(beyond_reach(problem)):
+        told = tuple(fault.removeprefix(".") for fault in faults)
+        raise SpecError(
+            f"what the spec says makes no sound question: {told[0]}",
+            details=told[1:8],
+            hint="`hetops schema problem` says what these are made of: rates, prices, hours and sizes of the spec",
+        )
+    return problem
 
 
 def _kept(c: Candidates, table: PerformanceTable) -> tuple[Configuration, ...]:
@@ -158,8 +182,8 @@ def _columns(
                 offer=offer.id,
                 configuration=one.id,
                 replicas_per_node=room.replicas,
-                requests_per_second={name: rate for name, rate in rates.items() if rate > 0},
-                usd_per_request={name: usd for name, usd in egress.items() if rates.get(name, 0) > 0},
+                requests_per_second={name: rate for name, rate in rates.items() if rate >= LEAST},
+                usd_per_request={name: usd for name, usd in egress.items() if rates.get(name, 0) >= LEAST},
                 parts_per_node=room.parts,
                 model=one.model if len(c.models) > 1 else "",
                 quality=kept_by(served.rules.floors, one.weights),

@@ -1,7 +1,7 @@
 """Numbers of a problem that is handed in: which can be reckoned with. Pure.
 
 Prices, rates and counts may span 21 orders of magnitude; beyond, floats and a solver's tolerances say nothing any more.
-Asked where a problem is read, not of problems that are made of it: those may ask for a little less.
+Asked where a problem is read or posed, not of problems that are made of it: those may ask for a little less.
 """
 
 from __future__ import annotations
