@@ -32,6 +32,7 @@ _PHRASES = tuple(
         (r"\btime (to|until) first( output)? token\b", "ttft"),
         (r"\btime per( output)? token\b", "tpot"),
         (r"\b(inter|between) tokens?( latency)?\b", "itl"),
+        (r"(\bper |/ ?)(output )?tok(en)?\b", "tpot"),
         (r"\bend (to|2) end\b|\be2el\b", "e2e"),
         (r"\bprompt (eval|processing)\b", "prefill"),
         (r"\bp(\d\d) (\d)\b", r"p\1.\2"),
@@ -98,15 +99,11 @@ def known_metric(text: str, unit: str = "") -> MetricName:
         raise ValueError(_unknown(text))
     percentile = next(iter(percentiles), None)
     found = _rate(rest, text) if _is_rate(rest) else _latency(rest, percentile, text)
-    name = "_".join(re.findall(r"[a-z0-9.]+", told))
-    spelled = replace(found, percentile=percentile, name=str(found.metric))
-    if spelled.percentile is not None and spelled.metric.is_throughput:
+    if percentile is not None and found.metric.is_throughput:
         raise ValueError(f"{text!r}: a throughput is of the whole, and has no percentiles")
-    return (
-        spelled
-        if spelled == MetricName(metric=found.metric, name=spelled.name)
-        else replace(spelled, name=name)
-    )
+    own = MetricName(metric=found.metric, name=str(found.metric))
+    spelled = replace(found, percentile=percentile, name=own.name)
+    return own if spelled == own else replace(spelled, name="_".join(re.findall(r"[a-z0-9.]+", told)))
 
 
 def _words(told: str) -> list[str]:

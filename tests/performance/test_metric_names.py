@@ -43,6 +43,8 @@ def values(tmp_path: Path, load: str, *metrics: str) -> list[float]:
         ("prompt_tok_s", Metric.INPUT, 1, None),
         ("itl_ms", Metric.TPOT, 1, None),
         ("Mean TPOT (ms)", Metric.TPOT, 1, None),
+        ("ms/token", Metric.TPOT, 1, None),
+        ("per-token latency (s)", Metric.TPOT, 1e3, None),
         ("ttft_s", Metric.TTFT, 1e3, None),
         ("median_ttft_ms", Metric.TTFT, 1, 50),
         ("P99 TTFT (ms)", Metric.TTFT, 1, 99),
