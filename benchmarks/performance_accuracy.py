@@ -29,11 +29,13 @@ from hetops.performance.calibrate import (
     half_widths,
     kinds_of,
     out_of_sample,
+    sorts_of,
+    throughput_widths,
 )
 from hetops.performance.cases import Case, Cases, Metric, predict
 from hetops.performance.estimate import measured_as
 from hetops.performance.fit import PARAMETERS, Parameter, fit
-from hetops.performance.physics import Floats, Names
+from hetops.performance.physics import Bools, Floats, Names
 from hetops.performance.rows import read_cases
 from hetops.performance.score import configurations_ranked, gpu_types_ranked
 
@@ -80,9 +82,7 @@ def main() -> None:
     )
     families = [measured_as(c.replica) for c in used]
     for kind, of in kinds.items():
-        _coverage(
-            _Kind(kind, np.array(of), np.array(families)), columns, errors["closed form", kind], left_out
-        )
+        _coverage(_Kind(kind, np.array(of), np.array(families)), used, errors["closed form", kind], left_out)
 
 
 def _roofline() -> tuple[Parameter, ...]:
@@ -148,24 +148,35 @@ class _Kind:
     families: Names
 
 
-def _coverage(kind: _Kind, cases: Cases, errors: Floats, left_out: LeftOut) -> None:
+def _coverage(kind: _Kind, used: Sequence[Case], errors: Floats, left_out: LeftOut) -> None:
     """Rows within the interval that they would get, of kinds that neither the fit nor the intervals had seen."""
     print(f"\nrows within their 80 % interval, each {kind.name} seen by neither fit nor interval")
-    inside = np.full(len(cases), np.nan)
+    cases, widths = Cases.of(used), np.full(len(used), np.nan)
     for name in np.unique(kind.of):
         out = kind.of == name
-        widths = half_widths(cases.rows(~out), left_out.rows(~out))
         known = np.isin(kind.families, kind.families[~out])
         for group, members in GROUPS.items():
             which = out & np.isin(cases.metric, [str(m) for m in members])
-            calibrated, prior = (widths[str(layer)][group] for layer in _LAYERS)
-            if which.any() and np.isfinite(calibrated):
-                inside[which] = (np.abs(errors) <= np.where(known, calibrated, prior))[which]
-                print(f"  {group:10s} {name:22s} {which.sum():4d} rows {inside[which].mean():4.0%}")
+            calibrated, prior = _widths(group, used, ~out, left_out)
+            widths[which] = np.where(known, calibrated, np.hypot(calibrated, prior))[which]
+            if which.any() and np.isfinite(widths[which]).all():
+                inside = np.abs(errors[which]) <= widths[which]
+                print(f"  {group:10s} {name:22s} {which.sum():4d} rows {inside.mean():4.0%}")
     for group, members in (*GROUPS.items(), ("all", tuple(Metric))):
-        which = np.isfinite(inside) & np.isin(cases.metric, [str(m) for m in members])
+        which = np.isfinite(widths) & np.isin(cases.metric, [str(m) for m in members])
         if which.any():
-            print(f"  {group:10s} {'all':22s} {which.sum():4d} rows {inside[which].mean():4.0%}")
+            inside = np.abs(errors[which]) <= widths[which]
+            print(f"  {group:10s} {'all':22s} {which.sum():4d} rows {inside.mean():4.0%}")
+
+
+def _widths(group: str, used: Sequence[Case], seen: Bools, left_out: LeftOut) -> tuple[Floats, float]:
+    """Half widths of a metric for each row, by those that were seen, on measured families; and what others have on top."""
+    told = [c for c, known in zip(used, seen, strict=True) if known]
+    of = half_widths(Cases.of(told), left_out.rows(seen))
+    calibrated, prior = (of[str(layer)][group] for layer in _LAYERS)
+    by_sort = throughput_widths(told, left_out.rows(seen)) if group == "throughput" else {}
+    rows = [max(by_sort.get(sort, calibrated) for sort in sorts_of(c)) for c in used]
+    return np.array(rows), float(np.sqrt(prior**2 - calibrated**2))
 
 
 if __name__ == "__main__":

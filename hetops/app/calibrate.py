@@ -80,6 +80,7 @@ def write_coefficients(found: Calibration, path: Path) -> None:
         "source": found.source,
         "families": list(found.families),
         "half_width": {layer: _rounded(widths) for layer, widths in found.half_width.items()},
+        "throughput": _rounded(found.throughput),
         "values": _rounded(found.values),
     }
     write_whole(path, json.dumps(content, indent=2).encode() + b"\n")

@@ -28,6 +28,8 @@ INTERVAL = 0.8
 _WAYS = 0.6
 """Half width of what TTFT of one load comes out as by the ways in which closed loops are measured, were every step known
 (`benchmarks/closed_loops.py`): a publisher seldom tells how many requests were sent, of which lengths, after which warm-up."""
+_ENOUGH_ROWS = 20
+"""Of a load, or a kind of model, to tell a half width of its own."""
 _ROUNDING = 1e-9
 GROUPS: Mapping[str, tuple[Metric, ...]] = {
     "throughput": (Metric.OUTPUT, Metric.TOTAL, Metric.INPUT, Metric.REQUESTS),
@@ -89,6 +91,7 @@ def calibrate(cases: Sequence[Case], *, source: str) -> tuple[Calibration, LeftO
         source=source,
         values=values,
         half_width=half_widths(columns, left_out),
+        throughput=throughput_widths(used, left_out),
         families=tuple(sorted({measured_as(c.replica) for c in used})),
     )
     return calibration, left_out
@@ -141,6 +144,20 @@ def half_widths(cases: Cases, errors: LeftOut) -> dict[str, dict[str, float]]:
         calibrated[group] = width
         prior[group] = math.hypot(width, _quantile(np.abs(of.family.errors), np.ones(len(of.family.errors))))
     return {str(EvidenceLayer.CALIBRATED): calibrated, str(EvidenceLayer.PRIOR): prior}
+
+
+def throughput_widths(cases: Sequence[Case], errors: LeftOut) -> dict[str, float]:
+    """Half widths of throughput by the load and by the kind of model, as `sorts_of` names them, of those with enough rows."""
+    sorts = np.array([sorts_of(c) for c in cases])
+    of_throughput = np.array([c.metric.is_throughput for c in cases])
+    rows = {name: of_throughput & (sorts == name).any(axis=1) for name in np.unique(sorts)}
+    return {str(name): _widest(errors.rows(of)) for name, of in rows.items() if of.sum() >= _ENOUGH_ROWS}
+
+
+def sorts_of(case: Case) -> tuple[str, str]:
+    """What an estimate of throughput is known by: how requests come, and the kind of model."""
+    load = "queued" if math.isinf(case.concurrency) and math.isinf(case.requests_per_second) else "at_once"
+    return "alone" if case.concurrency <= 1.0 else load, "mixture" if case.replica.model.experts else "dense"
 
 
 def _widest(errors: LeftOut) -> float:

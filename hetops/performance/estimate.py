@@ -38,6 +38,9 @@ class Calibration:
     source: str
     values: Mapping[str, float]
     half_width: Mapping[str, Mapping[str, float]]
+    throughput: Mapping[str, float]
+    """Half widths of a benchmark's throughput on measured families by its load (`alone`, `at_once`, `queued`) and the kind of model
+    (`dense`, `mixture`), as far as rows tell them: the wider of the two holds."""
     families: tuple[str, ...]
     """GPU families that were measured, AMD's with `old` or `new` software."""
 
@@ -180,5 +183,6 @@ def calibration() -> Calibration:
         source=loaded["source"],
         values=loaded["values"],
         half_width=loaded["half_width"],
+        throughput=loaded["throughput"],
         families=tuple(loaded["families"]),
     )

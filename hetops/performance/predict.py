@@ -10,7 +10,7 @@ from typing import ClassVar
 import numpy as np
 
 from hetops.domain.performance import EvidenceLayer
-from hetops.performance.calibrate import GROUPS
+from hetops.performance.calibrate import sorts_of
 from hetops.performance.cases import Case, Cases, Metric, RefusedCase, predict
 from hetops.performance.estimate import Calibration
 
@@ -78,7 +78,7 @@ class _Found:
 
 def _prediction(case: Case, found: _Found, calibration: Calibration) -> Prediction:
     layer = EvidenceLayer.PRIOR if case.assumed else calibration.layer(case.replica)
-    half_width = _half_width(case.metric, found.first, calibration.half_width[layer])
+    half_width = _half_width(case, layer, found.first, calibration)
     if case.assumed:
         half_width = math.hypot(half_width, ASSUMED_HALF_WIDTH)
     if case.percentile is not None:
@@ -94,8 +94,18 @@ def _prediction(case: Case, found: _Found, calibration: Calibration) -> Predicti
     )
 
 
-def _half_width(metric: Metric, first: float, widths: Mapping[str, float]) -> float:
+def _half_width(case: Case, layer: EvidenceLayer, first: float, calibration: Calibration) -> float:
     """Of a metric; end to end as if its first token and the others were off together, each by its share."""
-    if metric is Metric.E2E:
+    widths = calibration.half_width[layer]
+    if case.metric is Metric.E2E:
         return first * widths["ttft"] + (1.0 - first) * widths["tpot"]
-    return widths[next(group for group, metrics in GROUPS.items() if metric in metrics)]
+    if not case.metric.is_throughput:
+        return widths[str(case.metric).partition("_")[0]]
+    return _of_throughput(case, widths["throughput"], calibration)
+
+
+def _of_throughput(case: Case, of_layer: float, calibration: Calibration) -> float:
+    """The wider of the load's and the model's, with what the layer adds to that of measured families as an independent error."""
+    measured = calibration.half_width[EvidenceLayer.CALIBRATED]["throughput"]
+    told = [calibration.throughput.get(sort, measured) for sort in sorts_of(case)]
+    return math.sqrt(max(told) ** 2 + of_layer**2 - measured**2)

@@ -14,7 +14,7 @@ from hetops.app.calibrate import SHIPPED, predict_file, score_file
 from hetops.catalog import tables
 from hetops.domain.model import Precision
 from hetops.domain.performance import EvidenceLayer
-from hetops.performance.calibrate import LeftOut, Unseen, counted, half_widths
+from hetops.performance.calibrate import LeftOut, Unseen, counted, half_widths, throughput_widths
 from hetops.performance.cases import Case, Cases, Metric, predict
 from hetops.performance.estimate import calibration, replica_of
 from hetops.performance.fit import PARAMETERS, fit, starting_values
@@ -100,6 +100,24 @@ def test_half_widths_hold_every_kind_that_was_left_out_however_few_rows_it_has()
     for kind in ("gpu", "publisher", "generation"):
         told = {"gpu": many, "family": many, "publisher": many, "generation": many, kind: few}
         assert half_widths(cases, LeftOut(**told))["calibrated"]["throughput"] == pytest.approx(0.5)
+
+
+def test_throughput_is_known_as_loads_and_models_like_its_own_were_predicted() -> None:
+    """Half of the rows queue all, the others keep 32 requests; the first are off by a tenth, the others by three."""
+    cases = [a_case(concurrency=n) for n in (math.inf, 32)] * 50
+    one = Unseen(kinds=np.array(["one"] * 100), errors=np.array([0.1, 0.3] * 50))
+    off = LeftOut(gpu=one, family=one, publisher=one, generation=one)
+    assert throughput_widths(cases, off) == pytest.approx({"queued": 0.1, "at_once": 0.3, "dense": 0.3})
+    few = throughput_widths(cases[:20], off.rows(np.arange(100) < 20))
+    assert few == pytest.approx({"dense": 0.3}), "ten rows tell no width of their own"
+
+
+def test_an_estimate_has_the_wider_of_its_loads_and_its_models_half_width() -> None:
+    """What a layer that nobody measured adds comes on top, as an independent error."""
+    case, calibrated = a_case(concurrency=32), calibration()
+    for told, wider in (({"at_once": 0.4, "dense": 0.3}, 0.4), ({"at_once": 0.2, "dense": 0.3}, 0.3)):
+        found = predictions([case], replace(calibrated, throughput=told))[0]
+        assert math.log((found.high or 0.0) / (found.low or 1.0)) / 2 == pytest.approx(wider)
 
 
 def test_who_measured_lone_requests_alone_is_not_sure_of_closed_loops() -> None:
