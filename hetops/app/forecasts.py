@@ -63,15 +63,16 @@ def _apart(
     prefills, decodes = parts[Role.PREFILL], parts[Role.DECODE]
     if not prefills or not decodes:
         return
-    target, way = of.target, handed_seconds(posed.candidates, of)
-    first, step = (
-        slowest([(s, f.ttft) for s, f in ends], target.ttft_percentile) for ends in (prefills, decodes)
+    percentile, way = of.target.ttft_percentile, handed_seconds(posed.candidates, of)
+    each = (
+        slowest([(share, f.ttft) for share, f in prefills], percentile),
+        slowest([(share, f.tpot) for share, f in decodes], percentile),  # the step that is on when it comes
+        slowest([(share, f.ttft) for share, f in decodes], percentile),
     )
-    ttft = Range(
-        value=first.value + way + step.value,
-        low=first.low + way + step.low,
-        high=first.high + way + step.high,
+    value, low, high = (
+        way + math.fsum(getattr(one, end) for one in each) for end in ("value", "low", "high")
     )
+    ttft = Range(value=value, low=low, high=high)
     for share, decode in decodes:
         yield share, Forecast(ttft=ttft, tpot=decode.tpot)
 

@@ -12,7 +12,7 @@ from hetops.domain.configuration import Configuration, Role
 from hetops.domain.performance import Measurement
 from hetops.domain.workload import LatencyTarget, WorkloadClass
 from hetops.performance.roles import Transfer, highest_input, part_of
-from hetops.performance.table import Basis, PerformanceTable, at_most, barred, build, joined
+from hetops.performance.table import Basis, PerformanceTable, at_most, barred, build, build_apart, joined
 from hetops.state import host, measurements
 
 
@@ -36,16 +36,15 @@ def _by_role(
     c: Candidates, one: ServedModel, known: Basis, own: tuple[WorkloadClass, ...], ways: Ways
 ) -> Iterator[PerformanceTable]:
     """What the configurations of each role sustain of their part of a model's classes."""
-    transfer = transfer_of(c, one)
-    for role in Role:
-        configurations = tuple(of for of in one.enumeration.configurations if of.role is role)
+    by_role = {role: tuple(of for of in one.enumeration.configurations if of.role is role) for role in Role}
+    trips, transfer = ways.round_trips(own), transfer_of(c, one)
+    yield (whole := build(by_role[Role.MIXED], own, known, trips))
+    if transfer is None:
+        return
+    for role in (Role.PREFILL, Role.DECODE):
         seen = tuple(part_of(k, role, transfer) for k in own)
-        table = build(configurations, seen, known, ways.round_trips(own))
-        if role is Role.MIXED or transfer is None:
-            yield table
-        else:
-            most = {k.name: transfer.requests_per_second(k.input_tokens.mean) for k in own}
-            yield at_most(table, most)
+        most = {k.name: transfer.requests_per_second(k.input_tokens.mean) for k in own}
+        yield at_most(build_apart(by_role[role], seen, whole, trips), most)
 
 
 def transfer_of(c: Candidates, one: ServedModel) -> Transfer | None:

@@ -17,7 +17,6 @@ from hetops.performance.generation import generation
 from hetops.performance.margins import HalfWidths, founded_on
 from hetops.performance.memory import fit, forgotten_share, state_tokens, within
 from hetops.performance.replica import Replica, family, tuned
-from hetops.performance.roles import role_times
 from hetops.performance.speculation import speculative
 from hetops.performance.stages import at_the_pace_of_the_slowest, even, slowest_over_mean
 
@@ -143,8 +142,7 @@ def _as_laid_out(times: StepTimes, configuration: Configuration, model: Model) -
     if configuration.pipeline_parallel > 1:
         layers = even(model, configuration.pipeline_parallel)
         times = at_the_pace_of_the_slowest(times, slowest_over_mean(model, layers))
-    times = speculative(times, configuration.speculation) if configuration.speculation else times
-    return role_times(times, configuration.role)
+    return speculative(times, configuration.speculation) if configuration.speculation else times
 
 
 def _capacity(configuration: Configuration, model: Model, gpus: Mapping[str, GpuType]) -> int:

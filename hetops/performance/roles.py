@@ -131,8 +131,8 @@ def highest_input(c: WorkloadClass) -> float:
 def part_of(c: WorkloadClass, role: Role, transfer: Transfer | None) -> WorkloadClass:
     """A class as a replica of this role sees it: its part of the tokens, and of the time to the first token.
 
-    The KV cache of a prompt at the target's percentile takes its time on the way. Of what is left decoding has one TPOT for its
-    first step, and half at most; the rest is for the prompt.
+    The KV cache of a prompt at the target's percentile takes its time on the way. Of what is left decoding has two TPOT, for the step
+    that is on when the request comes and for its own first one, and half at most; the rest is for the prompt.
     """
     if role is Role.MIXED or transfer is None:
         return c
@@ -149,5 +149,5 @@ def _times_to_first_token(c: WorkloadClass, transfer: Transfer) -> tuple[float |
     if target.ttft_seconds is None:
         return None, None
     left = max(target.ttft_seconds - transfer.seconds(highest_input(c)), _NO_TIME)
-    step = min(target.tpot_seconds or math.inf, left / 2.0)
-    return left - step, step
+    step = min(target.tpot_seconds or math.inf, left / 4.0)
+    return left - 2.0 * step, step

@@ -21,6 +21,7 @@ from hetops.performance.memory import fit
 from hetops.performance.neighbours import Measured, off, sharpened
 from hetops.performance.rate import Columns, sustained_by
 from hetops.performance.replicas import Crowd
+from hetops.performance.roles import role_times
 from hetops.performance.speculation import told
 from hetops.performance.spread import half_widths
 
@@ -69,7 +70,40 @@ def build(
     """
     if not configurations:
         return PerformanceTable(rows={}, step_times={})
-    founded = _founded(configurations, classes, basis)
+    return _table(configurations, _founded(configurations, classes, basis), classes, round_trips)
+
+
+def build_apart(
+    configurations: Sequence[Configuration],
+    classes: Sequence[WorkloadClass],
+    whole: PerformanceTable,
+    round_trips: Mapping[str, Sequence[float]] | None = None,
+) -> PerformanceTable:
+    """As `build`, of configurations that do a part of each request alone: as those do that serve whole ones, without the rest.
+
+    `whole` is the table of these, measured or not; `classes` are as the replicas see them, by their names. What a part takes by
+    itself nobody measured.
+    """
+    if not configurations:
+        return PerformanceTable(rows={}, step_times={})
+    founded = {
+        c.id: (
+            role_times(whole.step_times[replace(c, role=Role.MIXED).id], c.role),
+            estimate.calibration().prior(
+                f"whole replicas' times without the rest, for {c.role} alone: none was measured"
+            ),
+        )
+        for c in configurations
+    }
+    return _table(configurations, founded, classes, round_trips)
+
+
+def _table(
+    configurations: Sequence[Configuration],
+    founded: Mapping[str, tuple[StepTimes, Evidence]],
+    classes: Sequence[WorkloadClass],
+    round_trips: Mapping[str, Sequence[float]] | None,
+) -> PerformanceTable:
     crowd = Crowd.of([times for times, _ in founded.values()])
     contexts = [c.max_context_tokens for c in configurations]
     kinds = {evidence: i for i, evidence in enumerate(dict.fromkeys(e for _, e in founded.values()))}
@@ -160,12 +194,7 @@ def _founded(
     )
     near = tuple(_neighbours(estimated, known))
     by_benchmark = {name: _measured(name, one, known, basis) for name, (one, _) in estimated.items()}
-    others = [
-        one
-        for name, (one, _) in estimated.items()
-        if by_benchmark[name] is None
-        and one.role is Role.MIXED  # estimators are asked for benchmarks of whole requests
-    ]
+    others = [one for name, (one, _) in estimated.items() if by_benchmark[name] is None]
     by_estimator = _asked(others, classes, basis)
     return {
         name: by_benchmark[name]
@@ -220,9 +249,6 @@ def _by_configuration(measurements: Sequence[Measurement]) -> Mapping[str, Seque
 def _estimated(configuration: Configuration, times: StepTimes, basis: Basis) -> tuple[StepTimes, Evidence]:
     replica = estimate.replica_of(configuration, basis.model, basis.gpus[configuration.gpu])
     evidence = estimate.calibration().evidence(replica)
-    if configuration.role is not Role.MIXED:
-        source = f"closed form of replicas that do {configuration.role} alone, of which none was measured"
-        evidence = estimate.calibration().prior(source)
     if configuration.speculation:
         evidence = replace(evidence, source=f"{evidence.source}; {told(configuration.speculation)}")
     return times, evidence

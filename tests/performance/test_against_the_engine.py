@@ -9,13 +9,14 @@ import pytest
 from numpy.typing import NDArray
 
 from hetops.catalog import tables
-from hetops.domain.configuration import Configuration
+from hetops.domain.configuration import Configuration, Role
 from hetops.domain.model import Precision
 from hetops.domain.performance import StepTimes
 from hetops.domain.workload import LatencyTarget, WorkloadClass
 from hetops.performance import measured
 from hetops.performance.estimate import step_times
 from hetops.performance.rate import latencies, sustained
+from hetops.performance.roles import Transfer, part_of, role_times
 from hetops.simulate.core import EngineCore
 from hetops.simulate.engine import Event, EventKind, Generation
 from hetops.workloads.classes import lengths
@@ -47,9 +48,20 @@ def replayed(
     steps: StepTimes, rate: float, inputs: Floats, outputs: Floats, seed: int = 7
 ) -> tuple[Floats, Floats]:
     """TTFT and TPOT of requests that arrive at random, the first fifth left out."""
-    count = len(inputs)
-    arrivals = np.cumsum(np.random.default_rng(seed).exponential(1 / rate, count))
-    core, first, done = EngineCore(steps), np.zeros(count), np.zeros(count)
+    arrivals = np.cumsum(np.random.default_rng(seed).exponential(1 / rate, len(inputs)))
+    first, done = served(steps, arrivals, inputs, outputs)
+    settled = slice(len(inputs) // 5, None)
+    return (first - arrivals)[settled], ((done - first) / (outputs - 1))[settled]
+
+
+def served(steps: StepTimes, arrivals: Floats, inputs: Floats, outputs: Floats) -> tuple[Floats, Floats]:
+    """When each request gets its first token and its last; where prompts take no time, they come in one piece."""
+    piece = 2048 if steps.prefill_seconds_per_token else int(inputs.sum())
+    core, first, done = (
+        EngineCore(steps, prefill_tokens_per_step=piece),
+        np.zeros(len(inputs)),
+        np.zeros(len(inputs)),
+    )
 
     def note(events: list[Event]) -> None:
         for event in events:
@@ -58,13 +70,13 @@ def replayed(
             elif event.kind is EventKind.FINISHED:
                 done[event.request] = event.at
 
-    for i, at in enumerate(arrivals):
-        core.submit(Generation(id=i, input_tokens=int(inputs[i]), output_tokens=int(outputs[i])), float(at))
-        note(core.advance(float(at)))
+    for i in np.argsort(arrivals).tolist():
+        at = float(arrivals[i])
+        core.submit(Generation(id=i, input_tokens=int(inputs[i]), output_tokens=int(outputs[i])), at)
+        note(core.advance(at))
     while (after := core.next_event_at()) is not None:
         note(core.advance(after))
-    settled = slice(count // 5, None)
-    return (first - arrivals)[settled], ((done - first) / (outputs - 1))[settled]
+    return first, done
 
 
 @pytest.mark.parametrize(
@@ -133,3 +145,49 @@ def test_where_few_meet_another_the_unlucky_ones_have_it_beside_them_for_a_part_
     promised = latencies(steps, c, busy / alone).tpot_seconds
     _, tpot = replayed(steps, busy / alone, inputs, outputs)
     assert 0.75 < promised / np.percentile(tpot, 90) < 1.4
+
+
+@pytest.mark.parametrize(
+    ("model", "gpus", "tensor", "typical", "target"),
+    [
+        ("llama-3.1-8b", ("L40S", "L4"), (1, 1), (1500, 150), (2.0, 0.06)),
+        ("llama-3.1-70b", ("H100-SXM", "A100-80GB-SXM"), (2, 4), (4000, 200), (3.0, 0.04)),
+    ],
+)
+def test_prefill_and_decode_apart_keep_the_targets_that_each_was_given_its_part_of(
+    model: str,
+    gpus: tuple[str, str],
+    tensor: tuple[int, int],
+    typical: tuple[int, int],
+    target: tuple[float, float],
+) -> None:
+    """One replica of each, at what is planned of the slower one; KV caches go over 5 GB/s once the prompt is done."""
+    roles = (Role.PREFILL, Role.DECODE)
+    steps = [
+        role_times(replica(model, g, t, 256), role) for g, t, role in zip(gpus, tensor, roles, strict=True)
+    ]
+    random = np.random.default_rng(1)
+    inputs, outputs = (
+        np.clip(np.round(random.lognormal(np.log(mean), 0.5, 2500)), 2, 8000) for mean in typical
+    )
+    c = WorkloadClass(
+        name="c",
+        requests_per_second=1.0,
+        input_tokens=lengths(inputs),
+        output_tokens=lengths(outputs),
+        target=LatencyTarget(ttft_seconds=target[0], tpot_seconds=target[1]),
+    )
+    link = Transfer.of(CATALOG.model(model), None, 5.0)
+    parts = [part_of(c, role, link) for role in roles]
+    found = [sustained([times], part, [12_000])[0] for times, part in zip(steps, parts, strict=True)]
+    rate = PLANNED * min(one.requests_per_second for one in found)
+    assert rate > 0
+    arrivals = np.cumsum(np.random.default_rng(7).exponential(1 / rate, len(inputs)))
+    prefilled, _ = served(steps[0], arrivals, inputs, np.ones(len(inputs)))
+    ways = np.array([link.seconds(n) for n in inputs])
+    first, done = served(steps[1], prefilled + ways, inputs, outputs)
+    settled = slice(len(inputs) // 5, None)
+    assert parts[1].target.ttft_seconds is not None
+    assert np.percentile((first - prefilled - ways)[settled], 90) <= 2.0 * parts[1].target.ttft_seconds
+    assert np.percentile((first - arrivals)[settled], 90) <= target[0]
+    assert np.percentile(((done - first) / (outputs - 1))[settled], 90) <= target[1]

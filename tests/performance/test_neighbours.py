@@ -11,14 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hetops.catalog import tables
-from hetops.domain.configuration import Configuration
+from hetops.domain.configuration import Configuration, Role
 from hetops.domain.model import Precision
 from hetops.domain.performance import EvidenceLayer, Measurement, PerformanceRow
 from hetops.domain.workload import LatencyTarget, TokenLengths, WorkloadClass
 from hetops.performance.estimate import step_times
 from hetops.performance.measured import closed_loop
 from hetops.performance.neighbours import Nearness, nearness
-from hetops.performance.table import Basis, build
+from hetops.performance.table import Basis, build, build_apart
 
 CATALOG = tables.load()
 GPUS = {g.name: g for g in CATALOG.gpu_types}
@@ -141,3 +141,19 @@ def test_another_engine_or_model_says_nothing() -> None:
     assert nearness(replace(TP1, engine="sglang"), TP1, GPUS) is None
     assert nearness(replace(TP1, model="llama-3.1-70b"), TP1, GPUS) is None
     assert nearness(replace(FP8, tensor_parallel=2), TP1, GPUS) is Nearness.LAYOUT_AND_PRECISION
+
+
+@pytest.mark.parametrize("role", [Role.PREFILL, Role.DECODE])
+def test_what_does_a_part_alone_is_as_slow_as_what_was_measured_of_whole_requests(role: Role) -> None:
+    """Twice as slow throughout: half the rate without targets, and still a prior, for nobody measured the part."""
+    free = replace(CLASS, target=LatencyTarget())
+    alone = replace(TP1, role=role)
+
+    def of(*measurements: Measurement) -> PerformanceRow:
+        whole = build([TP1], [free], Basis(model=MODEL, gpus=GPUS, measurements=measurements))
+        return build_apart([alone], [free], whole).row(alone.id, free.name)
+
+    as_said, slower = of(*runs(1.0)), of(*runs(2.0))
+    assert slower.requests_per_second == pytest.approx(as_said.requests_per_second / 2, rel=0.05)
+    assert slower.evidence == as_said.evidence
+    assert slower.evidence.layer is EvidenceLayer.PRIOR

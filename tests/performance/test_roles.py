@@ -40,10 +40,10 @@ def rate(role: Role, c: WorkloadClass = LONG) -> float:
     return found.requests_per_second
 
 
-def test_a_prompt_takes_the_way_and_leaves_decode_one_token_of_time() -> None:
+def test_a_prompt_takes_the_way_and_leaves_decode_two_tokens_of_time() -> None:
     assert LINK.seconds(2000.0) == pytest.approx(0.1)
     prompt, answer = part_of(LONG, Role.PREFILL, LINK), part_of(LONG, Role.DECODE, LINK)
-    assert prompt.target.ttft_seconds == pytest.approx(1.0 - 0.1 - 0.05)
+    assert prompt.target.ttft_seconds == pytest.approx(1.0 - 0.1 - 2 * 0.05)
     assert (answer.target.ttft_seconds, answer.target.tpot_seconds) == (0.05, 0.05)
     assert (prompt.target.tpot_seconds, prompt.output_tokens.mean) == (None, 1.0)
     assert part_of(LONG, Role.MIXED, LINK) is LONG
@@ -51,7 +51,8 @@ def test_a_prompt_takes_the_way_and_leaves_decode_one_token_of_time() -> None:
 
 def test_decode_gets_no_more_than_half_of_what_the_way_leaves() -> None:
     hasty = replace(LONG, target=LatencyTarget(ttft_seconds=0.5, tpot_seconds=2.0))
-    assert part_of(hasty, Role.DECODE, LINK).target.ttft_seconds == pytest.approx(0.2)
+    assert part_of(hasty, Role.DECODE, LINK).target.ttft_seconds == pytest.approx(0.1)
+    assert part_of(hasty, Role.PREFILL, LINK).target.ttft_seconds == pytest.approx(0.2)
     free = replace(LONG, target=LatencyTarget(tpot_seconds=0.05))
     assert part_of(free, Role.PREFILL, LINK).target.ttft_seconds is None
 
