@@ -12,6 +12,8 @@ field of an offer that this module does not know keeps the offer apart, and so d
 
 from __future__ import annotations
 
+import math
+import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, fields, replace
@@ -204,14 +206,15 @@ def search_in_bands(
         TimeoutExpiredError: no fleet was found in time.
     """
     bands, patience = Bands.of(problem, apart), Patience.of(limit_seconds)
-    began = patience.left
+    began = time.monotonic()
     if not bands.waiting:
         return search(problem, limit_seconds)
+    kept = limit_seconds * LAST_PART if math.isfinite(limit_seconds) else 0.0
     gap = max(problem.gap, LOOSE_GAP) if problem.periods or problem.losses else problem.gap
     if in_parts is not None:
         bands = _ripe(bands, in_parts, patience, limit_seconds * (1 - RIPE_PART))
     while True:
-        left, loose = patience.left - limit_seconds * LAST_PART, gap > problem.gap
+        left, loose = patience.left - kept, gap > problem.gap
         seconds = left * LOOSE_PART if loose else left
         try:
             found = search(replace(bands.searched, gap=gap), max(seconds, _LAST_SECONDS))
@@ -220,20 +223,18 @@ def search_in_bands(
                 raise too_late(limit_seconds) from error
             gap = problem.gap  # No fleet was found in its part of the time: the rest of it is for one.
             continue
-        spent = began - patience.left
+        spent = time.monotonic() - began
         if isinstance(found, Infeasible):
             return replace(found, problem_digest=codec.digest(problem), solve_seconds=spent)
         finer = bands.finer(found)
-        late = (
-            found.ended not in ((Ended.GAP, Ended.TIME) if loose else (Ended.GAP,)) or spent >= limit_seconds
-        )
+        late = found.ended not in ((Ended.GAP, Ended.TIME) if loose else (Ended.GAP,)) or patience.left <= 0
         if finer == bands and (late or found.gap <= problem.gap or not loose):
             return _restated(bands, found, spent)
         if late:
             real = search(finer.without_bands, max(_LAST_SECONDS, patience.left))
             if isinstance(real, Infeasible):
                 raise too_late(limit_seconds)
-            return _bounded(_restated(finer, real, began - patience.left), found)
+            return _bounded(_restated(finer, real, time.monotonic() - began), found)
         bands, gap = finer, problem.gap if finer == bands else gap
 
 

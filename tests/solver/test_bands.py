@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
@@ -275,6 +276,19 @@ def test_what_parts_of_nodes_rent_of_a_band_leaves_it_before_the_first_search() 
     assert found.nodes == {("o000", "tp1"): 2, ("o001", "tp1"): 2, ("o002", "tp1"): 1}
     (only,) = seen
     assert [o.id for o in only.offers] == ["o000", "o001", "o002", "o003"]
+
+
+def test_a_search_without_a_limit_of_time_gives_all_of_it_to_each_search_and_says_how_long_it_took() -> None:
+    given: list[float] = []
+
+    def search(part: Problem, seconds: float) -> Solution | Infeasible:
+        given.append(seconds)
+        return solve(part)
+
+    outcome = search_in_bands(like(40), search, limit_seconds=math.inf)
+    assert isinstance(outcome, Solution)
+    assert set(given) == {math.inf}
+    assert 0 <= outcome.solve_seconds < 60
 
 
 def test_time_that_suffices_for_no_real_fleet_is_told() -> None:
