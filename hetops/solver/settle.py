@@ -170,12 +170,19 @@ def _solved(frame: Frame, model: MatrixModel) -> highs.Answer:
 
 
 def _dearer(frame: Frame, fixed: MatrixModel, best: highs.Answer) -> Iterator[int]:
-    """Shares whose answers cost something on their way, and that nothing as good as can be has."""
+    """Shares whose answers cost something on their way, and that nothing as good as can be has.
+
+    A share's reduced cost is held against the least of its class there: a class that one pool has whole has no price of its own.
+    """
     reduced = fixed.cost - fixed.weighed_rows(best.row_duals)
-    for k, (_, place, w) in enumerate(frame.pairs):
+    least: dict[tuple[int, int], float] = {}
+    for k, (n, _, w) in enumerate(frame.pairs):
+        if fixed.upper[frame.share(k)] > 0:
+            least[n, w] = min(least.get((n, w), math.inf), float(reduced[frame.share(k)]))
+    for k, (n, place, w) in enumerate(frame.pairs):
         at, index = frame.places[place], frame.share(k)
         egress = not isinstance(at, Service) and at.usd_per_request.get(frame.classes[w].name)
-        if egress and reduced[index] > DEARER * max(abs(best.objective), 1.0):
+        if egress and reduced[index] - least.get((n, w), math.inf) > DEARER * max(abs(best.objective), 1.0):
             yield index
 
 
