@@ -38,7 +38,7 @@ _WORDS = ("id", "gpu", "gpu_count", "provider", "zone", "market")
 """Fields of an offer that say nothing of its nodes: only budgets of providers, share limits and losses ask about them."""
 _OWN = ("usd_per_hour", "max_nodes")
 """Fields that may differ within a line."""
-_EQUAL = ("quota_per_node", "interruptions_per_hour", "recovery_hours", "network")
+_EQUAL = ("quota_per_node", "interruptions_per_hour", "recovery_hours", "billing", "network")
 """Fields that offers in line have in common."""
 LOOSE_GAP = 0.01
 """With many periods, which a search remembers its fleets of, offers leave their bands for answers as good as this."""
@@ -152,7 +152,7 @@ class Bands:
             of_stretch: Counter[str] = Counter()
             for pool in stretch.pools:
                 of_stretch.update(pool.rented)
-            nodes |= of_stretch
+            nodes |= of_stretch | Counter({one.offer: one.nodes for one in stretch.rentals})
         return self.finer_by(nodes)
 
     def finer_by(self, nodes: Mapping[str, int]) -> Bands:

@@ -22,19 +22,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hetops.solver import highs, start
+from hetops.solver.apart import starts_stand_alone, stretch_of, windows_of
 from hetops.solver.census import Census, Taken, census_of_known
 from hetops.solver.every import below
 from hetops.solver.fleets import Fleets, Prices
 from hetops.solver.formulate import Formulation
-from hetops.solver.frame import Block, Frame, kinds
 from hetops.solver.highs import Answer, OnInterrupt, Status
 from hetops.solver.known import MOST_TOLD, Known, recall, told
-from hetops.solver.matrix import INFINITY, Floats, MatrixModel
+from hetops.solver.matrix import INFINITY, Floats
 from hetops.solver.neighbours import Neighbourhood
 from hetops.solver.patience import Patience, stopped
 from hetops.solver.start import USED, Relaxed
 from hetops.solver.terms import Billing
-from hetops.solver.windows import LEAST_SECONDS, ROUNDING, Integers, Ties, Windows, cost_of, first, improved
+from hetops.solver.windows import LEAST_SECONDS, ROUNDING, Integers, Windows, cost_of, first, improved
 
 WORTH_PROVING = 0.5
 """Where no prices can prove enough, fleets are counted once better prices promise less than this part of what is missing then."""
@@ -88,45 +88,7 @@ def separable(formulation: Formulation) -> bool:
         return False
     if all(offer.billing is Billing.RESERVED for offer in frame.offers):
         return False  # One fleet serves all of them: there is nothing to price apart.
-    model, period_of = formulation.model, _stretch_of(frame)
-    starts = np.array([_is_start(subject) for subject in model.subjects])
-    counted = np.bincount(model.row_indices[~starts[model.row_of]], minlength=len(model.cost)) > 0
-    begins = frame.first[Block.STARTED]
-    return not counted[begins : begins + frame.sizes[Block.STARTED]].any() and bool((period_of >= 0).any())
-
-
-def _is_start(subject: object) -> bool:
-    return isinstance(subject, tuple) and subject[0] == "started"
-
-
-def _stretch_of(frame: Frame) -> NDArray[np.int64]:
-    """The stretch that each variable belongs to; -1 for those of several. What changes now does so in the first."""
-    of, stretches = np.full(frame.size, -1), np.arange(len(frame.stretches))
-    for block in (Block.ADDED, Block.REMOVED):
-        of[frame.first[block] : frame.first[block] + frame.sizes[block]] = 0
-    nodes, missing = frame.first[Block.NODES], frame.first[Block.MISSING]
-    of[nodes : nodes + frame.sizes[Block.NODES]] = np.repeat(stretches, len(frame.columns))
-    of[missing : missing + frame.sizes[Block.MISSING]] = np.tile(stretches, len(frame.problem.scenarios))
-    for (t, _), k in frame.sheds.items():
-        of[frame.first[Block.SHED] + k] = t
-    for r, rental in enumerate(frame.rentals):
-        of[frame.first[Block.RENTED] + r] = -1 if rental.stretch is None else rental.stretch
-    for k, (n, _, _) in enumerate(frame.pairs):
-        of[frame.share(k)] = frame.layers[n].stretch
-    for h, one in enumerate(frame.handovers):
-        of[frame.first[Block.HANDED] + h] = frame.layers[one.layer].stretch
-    return of
-
-
-def _tied(model: MatrixModel, stretch_of: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """The rows with variables of more than one stretch, or of one and of none."""
-    of = stretch_of[model.row_indices]
-    tied = np.zeros(len(model.row_lower), dtype=bool)
-    filled = np.flatnonzero(np.diff(model.row_starts))
-    if len(filled):
-        begins = model.row_starts[filled]
-        tied[filled] = np.maximum.reduceat(of, begins) != np.minimum.reduceat(of, begins)
-    return tied
+    return starts_stand_alone(formulation) and bool((stretch_of(frame) >= 0).any())
 
 
 def search(
@@ -181,28 +143,6 @@ def _no_answer(status: Status) -> Answer:
     return Answer(
         status=status, values=nothing, objective=INFINITY, bound=-INFINITY, row_duals=nothing, seconds=0.0
     )
-
-
-def _single(formulation: Formulation) -> Windows:
-    """The formulation's model with each period as a window."""
-    model, frame = formulation.model, formulation.frame
-    period_of, periods = _stretch_of(frame), len(frame.stretches)
-    rows = np.flatnonzero(_tied(model, period_of))
-    starts = np.array([_is_start(model.subjects[row]) for row in rows], dtype=bool)
-    first, last = model.row_starts[rows], model.row_starts[rows + 1] - 1
-    line_of = np.full(len(model.cost), -1)
-    lines = [
-        np.array(sorted(frame.nodes(t, j) for j in kind)) for t in range(periods) for kind in kinds(frame)
-    ]
-    for number, line in enumerate(lines):
-        line_of[line] = number
-    ties = Ties(
-        rows=rows,
-        period=np.where(starts, period_of[model.row_indices[first]], -1),
-        started=np.where(starts, model.row_indices[last].astype(np.int64), -1),
-        alike=np.where(starts, line_of[model.row_indices[first]], -1),
-    )
-    return Windows.of(model, ties, period_of, tuple(line for line in lines if len(line) > 1))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -281,7 +221,7 @@ class _Rounds:
 
     def begun(self, relaxed: Relaxed, known: Known) -> _Reached | Answer:
         """A first answer, out of what is known and what the relaxation says; or why there is none."""
-        windows = _single(self.formulation)
+        windows = windows_of(self.formulation)
         model = windows.model
         duals = relaxed.answer.row_duals if relaxed.bound > -INFINITY else np.zeros(len(model.row_lower))
         unit = self.formulation.unit

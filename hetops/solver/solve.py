@@ -16,7 +16,7 @@ from enum import StrEnum
 
 from hetops.domain import codec
 from hetops.errors import HetopsError, TimeoutExpiredError
-from hetops.solver import by_period, crowd, highs, losses, start
+from hetops.solver import by_period, crowd, freed, highs, losses, scarcest, start
 from hetops.solver.bands import search_in_bands, too_late
 from hetops.solver.begun import Begun, formulated, renting
 from hetops.solver.certify import certify
@@ -43,8 +43,8 @@ DEFAULT_LIMIT_SECONDS = 30.0
 TIDY_SECONDS = 1.0
 """Far more than tidying takes; reached, the fleet stays as the search left it."""
 
-WITHOUT_RAMPS_PART = 0.4
-"""Of the time: what a search may take that knows no ramps, and whose answer may keep to them all the same."""
+FREED_PART = 0.5
+"""Of the time: what a search may take that knows none of the limits no price takes apart, and whose answer may keep to them."""
 
 PROOF_GAP = 1e-6
 """What `hetops solve --prove` asks for: as close as the solver's own tolerances allow to tell."""
@@ -95,31 +95,27 @@ def solve(
     effort = effort or Effort(limit_seconds=limit_seconds)
     patience = Patience.of(effort.limit_seconds)
     with stoppable() if effort.on_interrupt is OnInterrupt.TAKE_BEST else nullcontext():
-        if problem.ramping and (found := _without_ramps(problem, effort, must_rent)):
-            return found
+        free = _freed(problem, effort, must_rent)
+        if free and (answer := freed.answered(problem, free)):
+            return answer
         outcome = _outcome(problem, replace(effort, limit_seconds=patience.left), must_rent, begun)
+        if isinstance(outcome, Solution) and isinstance(free, Solution):
+            outcome = freed.bounded(problem, outcome, free)
         if isinstance(outcome, Solution):
             _demand_sound(problem, outcome)
     return outcome
 
 
-def _without_ramps(
-    problem: Problem, effort: Effort, must_rent: Collection[str]
-) -> Solution | Infeasible | None:
-    """What is best where nodes come and go as they like: the answer, if it keeps to the ramps, or if even so there is none.
-
-    Periods are then searched one by one. None if it does not keep to them, or nothing is found in time.
-    """
-    offers = tuple(replace(o, max_added_nodes=None, max_removed_nodes=None) for o in problem.offers)
-    free = replace(problem, offers=offers)
-    rough = replace(effort, limit_seconds=effort.limit_seconds * WITHOUT_RAMPS_PART)
+def _freed(problem: Problem, effort: Effort, must_rent: Collection[str]) -> Solution | Infeasible | None:
+    """The answer to the problem without what no price takes apart; None where it has nothing of it, or none is found in time."""
+    free = freed.freed(problem)
+    if free is None:
+        return None
+    rough = replace(effort, limit_seconds=effort.limit_seconds * FREED_PART)
     try:
-        found = _outcome(free, rough, must_rent, None)
+        return _outcome(free, rough, must_rent, None)
     except TimeoutExpiredError:
         return None
-    answer = replace(found, problem_digest=codec.digest(problem))
-    broken = isinstance(answer, Solution) and certify(problem, answer)
-    return None if broken else answer
 
 
 def _outcome(
@@ -226,6 +222,8 @@ def _searched(past: _Past, begun: Begun, effort: Effort, patience: Patience) -> 
     if by_period.separable(formulation):
         answer, known = by_period.search(formulation, relaxed, past.known, gap=gap, patience=patience)
         past = replace(past, known=known)
+    elif scarcest.shares_the_rate_alone(formulation):
+        answer = scarcest.search(formulation, gap=gap, patience=patience)
     else:
         answer = start.search(
             formulation.model, relaxed, gap=gap, patience=patience, on_interrupt=effort.on_interrupt

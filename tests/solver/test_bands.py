@@ -17,7 +17,7 @@ from hetops.solver.certify import certify
 from hetops.solver.problem import Column, Mode, PricedOffer, Problem, QuotaGroup
 from hetops.solver.solution import Ended, Infeasible, Solution
 from hetops.solver.solve import solve
-from hetops.solver.terms import Link, Loss, Migration, Period, Running, ShareLimit, Trait
+from hetops.solver.terms import Billing, Link, Loss, Migration, Period, Running, ShareLimit, Trait
 from tests.solver.oracle import cheapest
 from tests.solver.problems import PRICES, RATES, column, demands, offer
 
@@ -233,6 +233,27 @@ def test_an_offer_that_must_be_rented_is_rented_for_its_own_price() -> None:
     assert isinstance(found, Solution)
     assert found.nodes["o039", "tp1"] == 1
     assert found.usd_per_hour == 2 * Decimal(1) + 2 * Decimal("1.01") + Decimal("1.39")
+
+
+def test_reserved_offers_wait_in_a_line_of_their_own() -> None:
+    """The first of the line is paid for as a whole, night and day, as long as it suffices; the next is rented beside it."""
+    four = like(4, price=1.0)
+    reserved = (
+        replace(four.offers[1], billing=Billing.RESERVED),
+        replace(four.offers[2], billing=Billing.RESERVED),
+    )
+    night, day = (
+        Period(name=n, hours=12.0, requests_per_second={"chat": r})
+        for n, r in (("night", 6.0), ("day", 10.0))
+    )
+    problem = replace(four, offers=(four.offers[0], *reserved, four.offers[3]), periods=(night, day), gap=0.0)
+    assert Bands.of(problem).waiting == 2
+    found = solve(problem)
+    apart = one_by_one(problem)
+    assert isinstance(found, Solution)
+    assert isinstance(apart, Solution)
+    assert certify(problem, found) == ()
+    assert found.usd_per_hour == apart.usd_per_hour
 
 
 def test_a_line_without_enough_nodes_serves_nobody() -> None:

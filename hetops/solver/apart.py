@@ -1,0 +1,79 @@
+"""A formulation's model taken apart into its periods: which variables belong to which, and which rows tie them.
+
+Knows which kinds of variables and rows there are; decides nothing of how windows are searched.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hetops.solver.formulate import Formulation
+from hetops.solver.frame import Block, Frame, kinds
+from hetops.solver.matrix import MatrixModel
+from hetops.solver.windows import Ties, Windows
+
+
+def windows_of(formulation: Formulation) -> Windows:
+    """The formulation's model with each period as a window."""
+    model, frame = formulation.model, formulation.frame
+    period_of, periods = stretch_of(frame), len(frame.stretches)
+    rows = np.flatnonzero(tied(model, period_of))
+    starts = np.array([_is_start(model.subjects[row]) for row in rows], dtype=bool)
+    first, last = model.row_starts[rows], model.row_starts[rows + 1] - 1
+    line_of = np.full(len(model.cost), -1)
+    lines = [
+        np.array(sorted(frame.nodes(t, j) for j in kind)) for t in range(periods) for kind in kinds(frame)
+    ]
+    for number, line in enumerate(lines):
+        line_of[line] = number
+    ties = Ties(
+        rows=rows,
+        period=np.where(starts, period_of[model.row_indices[first]], -1),
+        started=np.where(starts, model.row_indices[last].astype(np.int64), -1),
+        alike=np.where(starts, line_of[model.row_indices[first]], -1),
+    )
+    return Windows.of(model, ties, period_of, tuple(line for line in lines if len(line) > 1))
+
+
+def starts_stand_alone(formulation: Formulation) -> bool:
+    """Whether starts are in no rows but those that count them."""
+    model, frame = formulation.model, formulation.frame
+    starts = np.array([_is_start(subject) for subject in model.subjects])
+    counted = np.bincount(model.row_indices[~starts[model.row_of]], minlength=len(model.cost)) > 0
+    begins = frame.first[Block.STARTED]
+    return not counted[begins : begins + frame.sizes[Block.STARTED]].any()
+
+
+def _is_start(subject: object) -> bool:
+    return isinstance(subject, tuple) and subject[0] == "started"
+
+
+def stretch_of(frame: Frame) -> NDArray[np.int64]:
+    """The stretch that each variable belongs to; -1 for those of several. What changes now does so in the first."""
+    of, stretches = np.full(frame.size, -1), np.arange(len(frame.stretches))
+    for block in (Block.ADDED, Block.REMOVED):
+        of[frame.first[block] : frame.first[block] + frame.sizes[block]] = 0
+    nodes, missing = frame.first[Block.NODES], frame.first[Block.MISSING]
+    of[nodes : nodes + frame.sizes[Block.NODES]] = np.repeat(stretches, len(frame.columns))
+    of[missing : missing + frame.sizes[Block.MISSING]] = np.tile(stretches, len(frame.problem.scenarios))
+    for (t, _), k in frame.sheds.items():
+        of[frame.first[Block.SHED] + k] = t
+    for r, rental in enumerate(frame.rentals):
+        of[frame.first[Block.RENTED] + r] = -1 if rental.stretch is None else rental.stretch
+    for k, (n, _, _) in enumerate(frame.pairs):
+        of[frame.share(k)] = frame.layers[n].stretch
+    for h, one in enumerate(frame.handovers):
+        of[frame.first[Block.HANDED] + h] = frame.layers[one.layer].stretch
+    return of
+
+
+def tied(model: MatrixModel, period_of: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """The rows with variables of more than one stretch, or of one and of none."""
+    of = period_of[model.row_indices]
+    tied = np.zeros(len(model.row_lower), dtype=bool)
+    filled = np.flatnonzero(np.diff(model.row_starts))
+    if len(filled):
+        begins = model.row_starts[filled]
+        tied[filled] = np.maximum.reduceat(of, begins) != np.minimum.reduceat(of, begins)
+    return tied

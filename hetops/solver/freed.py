@@ -1,0 +1,63 @@
+"""A day without the limits that no price takes apart into periods: ramps, a mean budget, a limit on pools.
+
+Without them the day is searched period by period. No answer is better than the best such day, and where that keeps to the
+limits it is the answer. Decides what is left out and what follows; searches nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hetops.domain import codec
+from hetops.solver.certify import TOLERANCE, certify, relative_gap
+from hetops.solver.problem import Mode, Problem
+from hetops.solver.solution import Ended, Infeasible, Solution
+
+
+def freed(problem: Problem) -> Problem | None:
+    """The problem without those limits; None where it has none of them, or no periods that they tie.
+
+    A mean budget stays for the largest rate: it is what the rate is bought with.
+    """
+    if len(problem.periods) < 2:
+        return None
+    at_cost = problem.mode is Mode.MIN_COST
+    free = replace(
+        problem,
+        offers=tuple(replace(o, max_added_nodes=None, max_removed_nodes=None) for o in problem.offers),
+        mean_budget_usd_per_hour=None if at_cost else problem.mean_budget_usd_per_hour,
+        max_pools=None,
+    )
+    return None if free == problem else free
+
+
+def answered(problem: Problem, found: Solution | Infeasible) -> Solution | Infeasible | None:
+    """What the answer to the freed problem says of the problem; None where it breaks a limit and better ones may not."""
+    answer = replace(found, problem_digest=codec.digest(problem))
+    if isinstance(answer, Infeasible) or not certify(problem, answer):
+        return answer
+    return Infeasible(problem_digest=answer.problem_digest) if _beyond_budget(problem, answer) else None
+
+
+def _beyond_budget(problem: Problem, found: Solution) -> bool:
+    """Whether even the cheapest day costs more than its mean budget; what shedding counts for is not paid."""
+    budget = problem.mean_budget_usd_per_hour
+    at_cost = problem.mode is Mode.MIN_COST and not problem.sheds_any
+    return at_cost and budget is not None and found.bound > float(budget) * (1 + float(TOLERANCE))
+
+
+def bounded(problem: Problem, answer: Solution, found: Solution) -> Solution:
+    """An answer to the problem with what was proven of the freed one, where that is more."""
+    inner, outer = (min, max) if problem.mode is Mode.MIN_COST else (max, min)
+    bound = inner(outer(answer.bound, found.bound), answer.objective)
+    certified = inner(outer(answer.certified_bound, found.certified_bound), answer.objective)
+    gap = relative_gap(answer.objective, bound)
+    within = gap <= problem.gap + float(TOLERANCE)
+    return replace(
+        answer,
+        bound=bound,
+        certified_bound=certified,
+        gap=gap,
+        within_gap=within,
+        ended=Ended.GAP if within else answer.ended,
+    )
