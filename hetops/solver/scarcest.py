@@ -86,21 +86,29 @@ class _Found:
 
     formulation: Formulation
     windows: Windows
+    alone: tuple[MatrixModel, ...]
+    """By period, its model with the rate behind its variables; of a period in which nothing arrives that is nothing."""
     values: Floats
     """Of every period at its own rate."""
     rates: Floats
-    """By period; infinite where none was searched."""
+    """By period; infinite where nothing arrives, or none was searched."""
     bound: float
     """What no fleet of some period can serve more than."""
 
     @classmethod
     def nothing(cls, formulation: Formulation) -> _Found:
         """Before any period was searched."""
+        windows, scale = windows_of(formulation), formulation.frame.first[Block.SCALE]
+        alone = (_alone(windows, period, scale) for period in range(windows.count))
         return cls(
             formulation=formulation,
-            windows=windows_of(formulation),
+            windows=windows,
+            alone=tuple(
+                own if any(stretch.rates.values()) else _at_most(own, 0.0)
+                for stretch, own in zip(formulation.frame.stretches, alone, strict=True)
+            ),
             values=np.zeros(formulation.frame.size),
-            rates=np.full(len(formulation.frame.stretches), INFINITY),
+            rates=np.full(windows.count, INFINITY),
             bound=INFINITY,
         )
 
@@ -109,43 +117,20 @@ class _Found:
         """What all periods so far can serve, in demands."""
         return float(self.rates.min())
 
-    def members(self, period: int) -> Integers:
-        """The variables of a period, the rate last."""
-        return np.append(self.windows.members[period], self._scale)
-
-    @property
-    def _scale(self) -> int:
-        return self.formulation.frame.first[Block.SCALE]
-
-    def alone(self, period: int) -> MatrixModel:
-        """The model of one period, at a rate that the others can serve as well."""
-        model, ties = self.formulation.model, self.windows.ties
-        rows = np.ones(len(model.row_lower), dtype=bool)
-        rows[ties.rows[ties.count_starts]] = False
-        own = part(with_rows_where(model, rows), self.members(period), np.zeros(len(model.cost)))
-        of_period = own.row_of[own.row_indices < len(own.cost) - 1]
-        touched = np.bincount(of_period, minlength=len(own.row_lower)) > 0
-        return with_rows_where(own, touched)
-
     def periods_by_rate(self, patience: Patience) -> list[int]:
         """Those that can serve least first, as far as parts of nodes tell."""
-        rates = [self._relaxed(self.alone(t), patience).bound for t in range(self.windows.count)]
-        return [int(t) for t in np.argsort(-np.array(rates), kind="stable")]
-
-    def _relaxed(self, model: MatrixModel, patience: Patience) -> Relaxed:
-        return start.relaxed(replace(model, integer=np.zeros_like(model.integer)), patience)
+        rates = [-_relaxed(own, patience).bound if _asks(own) else INFINITY for own in self.alone]
+        return [int(t) for t in np.argsort(rates, kind="stable")]
 
     def searched(self, period: int, gap: float, patience: Patience) -> Answer:
         """What a period can serve, but no more than the others can; to half of the gap that they have left."""
-        own = self.alone(period)
-        if self.rate < INFINITY:
-            own.upper[-1] = self.rate
+        own = _at_most(self.alone[period], self.rate)
         left = (
             1.0 if self.rate == INFINITY else 1 - (self.bound - self.rate) / max(gap * self.rate, LEAST_GAP)
         )
         return start.search(
             own,
-            self._relaxed(own, patience),
+            _relaxed(own, patience),
             gap=max(gap * left / 2, LEAST_GAP),
             patience=patience,
             on_interrupt=OnInterrupt.TAKE_BEST,
@@ -154,7 +139,9 @@ class _Found:
     def having(self, period: int, answer: Answer) -> _Found:
         """With the answer for one more period; at the others' rate it proves nothing that these did not."""
         values, rates = self.values.copy(), self.rates.copy()
-        values[self.members(period)] = answer.values
+        values[self.windows.members[period]] = answer.values[:-1]
+        if not _asks(self.alone[period]):
+            return replace(self, values=values)
         rates[period] = float(answer.values[-1])
         proven = -answer.bound
         capped = proven >= self.rate * (1 - LEAST_GAP)
@@ -164,25 +151,52 @@ class _Found:
 
     def cheaply(self, patience: Patience) -> Floats:
         """All periods at the rate of all, in each of them with the cheapest fleet that time suffices to find."""
-        values = self.values.copy()
-        for period, members in enumerate(self.windows.members):
-            rate = self.rates[period]
-            scaled = np.isin(members, self._scaled)
-            values[members[scaled]] *= self.rate / rate if rate > 0 else 0.0
-        values[self._scale] = self.rate
+        values, scaled = self.values.copy(), np.isin(np.arange(len(self.values)), self._scaled)
+        for members, rate in zip(self.windows.members, self.rates, strict=True):
+            values[members[scaled[members]]] *= self.rate / rate if rate > 0 else 0.0
+        values[self.formulation.frame.first[Block.SCALE]] = self.rate
         each = usd(self.formulation)
-        for period in range(self.windows.count):
-            members, seconds = self.members(period), patience.left / (self.windows.count - period)
+        for period, members in enumerate(self.windows.members):
+            seconds = patience.left / (self.windows.count - period)
             if seconds <= 0:
                 break
-            own = replace(self.alone(period), cost=each[members])
-            own.lower[-1] = own.upper[-1] = self.rate
-            found = highs.run_small(own, values[members], gap=CHEAP_GAP, limit_seconds=seconds)
+            at_most = _at_most(self.alone[period], self.rate)
+            own = replace(at_most, cost=np.append(each[members], 0.0), lower=at_most.lower.copy())
+            own.lower[-1] = own.upper[-1]
+            begun = np.append(values[members], own.upper[-1])
+            found = highs.run_small(own, begun, gap=CHEAP_GAP, limit_seconds=seconds)
             if found.found:
-                values[members] = np.where(own.integer, found.values.round(), found.values)
+                kept = np.where(own.integer, found.values.round(), found.values)
+                values[members] = kept[:-1]
         return self.windows.with_starts(values)
 
     @property
     def _scaled(self) -> Integers:
         frame = self.formulation.frame
         return np.concatenate([np.arange(frame.first[b], frame.first[b] + frame.sizes[b]) for b in _SCALED])
+
+
+def _alone(windows: Windows, period: int, scale: int) -> MatrixModel:
+    """The model of one period and the rate."""
+    model, ties = windows.model, windows.ties
+    rows = np.ones(len(model.row_lower), dtype=bool)
+    rows[ties.rows[ties.count_starts]] = False
+    variables = np.append(windows.members[period], scale)
+    own = part(with_rows_where(model, rows), variables, np.zeros(len(model.cost)))
+    of_period = own.row_of[own.row_indices < len(variables) - 1]
+    return with_rows_where(own, np.bincount(of_period, minlength=len(own.row_lower)) > 0)
+
+
+def _at_most(alone: MatrixModel, rate: float) -> MatrixModel:
+    upper = alone.upper.copy()
+    upper[-1] = min(upper[-1], rate)
+    return replace(alone, upper=upper)
+
+
+def _asks(alone: MatrixModel) -> bool:
+    """Whether anything arrives in a period."""
+    return bool(alone.upper[-1] > 0)
+
+
+def _relaxed(alone: MatrixModel, patience: Patience) -> Relaxed:
+    return start.relaxed(replace(alone, integer=np.zeros_like(alone.integer)), patience)

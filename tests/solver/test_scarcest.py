@@ -87,6 +87,20 @@ def test_a_period_that_can_serve_nothing_rules_out_any_rate() -> None:
     assert isinstance(solve(fastest(problem, "2")), Solution)
 
 
+def test_where_nothing_arrives_any_rate_is_served() -> None:
+    problem = fastest(day(periods=3, gap=0.0))
+    asleep = Period(name="night", hours=8.0, requests_per_second={"x": 0.0, "y": 0.0})
+    with_night = replace(problem, periods=(*problem.periods[:2], asleep))
+    without = replace(problem, periods=problem.periods[:2])
+    found, alone = solve(with_night), solve(without)
+    assert isinstance(found, Solution)
+    assert isinstance(alone, Solution)
+    assert found.periods[2].pools == ()
+    assert found.objective / with_night.requests_per_second == pytest.approx(
+        alone.objective / without.requests_per_second
+    )
+
+
 @pytest.mark.parametrize(
     "posed",
     [
