@@ -18,7 +18,8 @@ def windows_of(formulation: Formulation) -> Windows:
     """The formulation's model with each period as a window."""
     model, frame = formulation.model, formulation.frame
     period_of, periods = stretch_of(frame), len(frame.stretches)
-    rows = np.flatnonzero(tied(model, period_of))
+    given = (period_of < 0) & (model.lower == model.upper)
+    rows = np.flatnonzero(tied(model, period_of, ~given[model.row_indices]))
     starts = np.array([_is_start(model.subjects[row]) for row in rows], dtype=bool)
     first, last = model.row_starts[rows], model.row_starts[rows + 1] - 1
     line_of = np.full(len(model.cost), -1)
@@ -68,12 +69,12 @@ def stretch_of(frame: Frame) -> NDArray[np.int64]:
     return of
 
 
-def tied(model: MatrixModel, period_of: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """The rows with variables of more than one stretch, or of one and of none."""
-    of = period_of[model.row_indices]
-    tied = np.zeros(len(model.row_lower), dtype=bool)
-    filled = np.flatnonzero(np.diff(model.row_starts))
-    if len(filled):
-        begins = model.row_starts[filled]
-        tied[filled] = np.maximum.reduceat(of, begins) != np.minimum.reduceat(of, begins)
-    return tied
+def tied(model: MatrixModel, period_of: NDArray[np.int64], counted: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The rows with variables of more than one stretch, or of one and of none, as far as their entries are counted."""
+    rows, of = model.row_of[counted], period_of[model.row_indices[counted]]
+    first = np.full(len(model.row_lower), len(model.cost))
+    last = np.full(len(model.row_lower), -1)
+    np.minimum.at(first, rows, of)
+    np.maximum.at(last, rows, of)
+    found: NDArray[np.bool_] = (last >= 0) & (first != last)
+    return found

@@ -11,7 +11,6 @@ import time
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hetops.solver import highs, start
 from hetops.solver.apart import starts_stand_alone, stretch_of, tied, windows_of
@@ -42,18 +41,7 @@ def shares_the_rate_alone(formulation: Formulation) -> bool:
     others = formulation.model.row_indices != scale
     ties = windows_of(formulation).ties
     rows = ties.rows[~ties.count_starts]
-    return not tied(_entries(formulation.model, others), stretch_of(frame))[rows].any()
-
-
-def _entries(model: MatrixModel, kept: NDArray[np.bool_]) -> MatrixModel:
-    """The rows with those entries alone."""
-    counts = np.bincount(model.row_of[kept], minlength=len(model.row_lower))
-    return replace(
-        model,
-        row_starts=np.concatenate(([0], np.cumsum(counts))).astype(np.int32),
-        row_indices=model.row_indices[kept],
-        row_values=model.row_values[kept],
-    )
+    return not tied(formulation.model, stretch_of(frame), others)[rows].any()
 
 
 def search(formulation: Formulation, *, gap: float, patience: Patience) -> Answer:

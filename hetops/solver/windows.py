@@ -64,6 +64,8 @@ class Windows:
     """Variables that only prices tell apart; those of one line are of one period."""
     loose: Integers
     """Variables of no period, but for starts."""
+    given: Floats
+    """By variable: what it is, where it is of no period and can be but one value; else nothing."""
 
     @classmethod
     def of(cls, model: MatrixModel, ties: Ties, period_of: Integers, lines: tuple[Integers, ...]) -> Windows:
@@ -73,16 +75,17 @@ class Windows:
         loose[ties.started[ties.count_starts]] = False
         loose &= np.bincount(model.row_indices, minlength=len(model.cost)) > 0
         members = tuple(np.flatnonzero(period_of == period) for period in windows)
-        untied = _with_ties(model, ties, np.zeros(len(ties.rows), dtype=bool))
-        nothing = np.zeros(len(model.cost))
+        given = np.where(period_of < 0, np.where(model.lower == model.upper, model.lower, 0.0), 0.0)
+        wide = _with_loose_at_best(model, ties, period_of)
         return cls(
             model=model,
             ties=ties,
             period_of=period_of,
             members=members,
-            parts=tuple(part(untied, own, nothing) for own in members),
+            parts=tuple(part(wide, own, given) for own in members),
             lines=lines,
             loose=np.flatnonzero(loose),
+            given=given,
         )
 
     @property
@@ -96,9 +99,11 @@ class Windows:
         return bool(self.ties.count_starts.all())
 
     def lines_in(self, variables: Integers, periods: Integers) -> tuple[Integers, ...]:
-        """Places among variables of those of each line in some periods."""
+        """Places among variables of those of each line in some periods, where there are several."""
         inside = np.isin([self.period_of[line[0]] for line in self.lines], periods)
-        return tuple(np.searchsorted(variables, self.lines[k]) for k in np.flatnonzero(inside))
+        lines = (self.lines[k] for k in np.flatnonzero(inside))
+        there = (line[np.isin(line, variables)] for line in lines)
+        return tuple(np.searchsorted(variables, line) for line in there if len(line) > 1)
 
     @property
     def no_fleets(self) -> Fleets:
@@ -144,8 +149,8 @@ class Windows:
             self.keep(window, values[members], fleets)
 
     def together(self, sequence: list[Fleet]) -> Floats:
-        """Fleets of all windows with the starts that they cause; nothing of what is loose."""
-        values = np.zeros(len(self.model.cost))
+        """Fleets of all windows with the starts that they cause; of what is loose only what is given."""
+        values = self.given.copy()
         for members, fleet in zip(self.members, sequence, strict=True):
             values[members] = fleet.values
         return self.with_starts(values)
@@ -163,6 +168,31 @@ class Windows:
         of_rows = np.zeros(len(self.model.row_lower))
         of_rows[self.ties.rows] = prices
         return self.model.cost - self.model.weighed_rows(of_rows)
+
+
+def _with_loose_at_best(model: MatrixModel, ties: Ties, period_of: Integers) -> MatrixModel:
+    """The model without ties, but with what each says of one period whatever its variables of none are within their bounds."""
+    of = period_of[model.row_indices]
+    is_tie = np.zeros(len(model.row_lower), dtype=bool)
+    is_tie[ties.rows] = True
+    several = np.zeros_like(is_tie)
+    several[ties.rows] = ties.count_starts
+    first, last = np.full(len(is_tie), len(model.cost)), np.full(len(is_tie), -1)
+    np.minimum.at(first, model.row_of[of >= 0], of[of >= 0])
+    np.maximum.at(last, model.row_of, of)
+    several |= is_tie & (first != last)
+    loose = is_tie[model.row_of] & (of < 0)
+    ends = model.row_values[:, None] * np.stack((model.lower, model.upper), axis=1)[model.row_indices]
+    lowest = np.where(loose, ends.min(axis=1), 0.0)
+    highest = np.where(loose, ends.max(axis=1), 0.0)
+    size = len(is_tie)
+    free = replace(
+        model,
+        row_values=np.where(loose, 0.0, model.row_values),
+        row_lower=model.row_lower - np.bincount(model.row_of, weights=highest, minlength=size),
+        row_upper=model.row_upper - np.bincount(model.row_of, weights=lowest, minlength=size),
+    )
+    return with_rows_where(free, ~several)
 
 
 def _with_ties(model: MatrixModel, ties: Ties, kept: NDArray[np.bool_]) -> MatrixModel:

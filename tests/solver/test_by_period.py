@@ -11,8 +11,10 @@ import pytest
 
 from hetops.domain import codec
 from hetops.solver import by_period, highs, start
+from hetops.solver.apart import windows_of
 from hetops.solver.certify import certify
 from hetops.solver.formulate import Formulation, formulate
+from hetops.solver.frame import Block
 from hetops.solver.known import Known
 from hetops.solver.patience import Patience
 from hetops.solver.problem import Problem
@@ -207,3 +209,19 @@ def test_offers_that_only_prices_tell_apart_are_searched_in_lines_to_the_same_op
     found, _ = searched(formulation, gap=1e-3)
     assert whole.bound * (1 - 1e-6) <= found.answer.objective <= whole.objective * (1 + 1e-3)
     assert found.answer.bound <= whole.objective * (1 + 1e-6)
+
+
+def test_what_can_be_but_one_number_ties_no_periods() -> None:
+    """With so many lots reserved as may be, the day is tied by starts alone, and proven like one."""
+    formulation = formulate(reserved(periods=3, boot_seconds=3600.0))
+    model, frame = formulation.model, formulation.frame
+    lots = slice(frame.first[Block.RENTED], frame.first[Block.RENTED] + frame.sizes[Block.RENTED])
+    lower, upper = model.lower.copy(), model.upper.copy()
+    lower[lots] = upper[lots] = 1.0
+    given = replace(formulation, model=replace(model, lower=lower, upper=upper))
+    assert not windows_of(formulation).tied_by_starts_alone
+    assert windows_of(given).tied_by_starts_alone
+    found, _ = searched(given, gap=1e-4)
+    whole = highs.run(given.model)
+    assert found.answer.bound <= whole.objective * (1 + 1e-6)
+    assert found.answer.objective == pytest.approx(whole.objective, rel=1e-4)
