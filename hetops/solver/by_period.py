@@ -231,7 +231,7 @@ class _Rounds:
         ):  # What was proven before is more, and so are its prices.
             usd = [known.prices.get(model.subjects[row]) for row in windows.ties.rows]
             found = np.array([d if u is None else u / unit for u, d in zip(usd, found, strict=True)])
-        prices = _prices(windows, found)
+        prices = windows.spread(_prices(windows, found))
         costs, fleets = windows.costs(prices), windows.no_fleets
         best = recall(known, self.formulation, windows, costs, fleets)
         for window, (members, own) in enumerate(zip(windows.members, windows.parts, strict=True)):
@@ -428,6 +428,7 @@ class _Rounds:
     def _proven(self, reached: _Reached, prices: Floats) -> _Reached | None:
         """With the bound at some prices, if it is better, and with the fleets that prove it; None in no time."""
         fleets, windows = reached.fleets, reached.windows
+        prices = windows.spread(prices)
         loose = fleets.loose.least(prices[fleets.others], max(self.patience.left, LEAST_SECONDS))
         costs, bounds = windows.costs(prices), fleets.promise(prices)
         for window in range(windows.count):

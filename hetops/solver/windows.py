@@ -163,6 +163,29 @@ class Windows:
         values[started] = np.maximum(self.model.rows_of(values)[self.ties.rows[counts]], 0.0)
         return values
 
+    def spread(self, prices: Floats) -> Floats:
+        """Prices with what is left of the cost of loose variables beyond them spread evenly over the ties that these make room in.
+
+        So reserved lots cost fleets in all periods together what they cost; no bound is lower for it. What must be there
+        anyway is left out, and so is a tie in which several loose variables meet.
+        """
+        model, ties = self.model, self.ties
+        place = np.full(len(model.row_lower), -1)
+        place[ties.rows] = np.where(ties.count_starts, -1, np.arange(len(ties.rows)))
+        row_of, loose = model.row_of, self.period_of[model.row_indices] < 0
+        alone = np.bincount(row_of[loose], minlength=len(place)) == 1
+        limits = (place >= 0) & alone & (model.row_lower == -np.inf) & (model.row_upper == 0)
+        due = np.zeros(len(model.cost), dtype=bool)
+        due[model.row_indices[(model.row_lower > 0)[row_of]]] = True
+        due |= model.lower > 0
+        room = loose & limits[row_of] & (model.row_values < 0) & ~due[model.row_indices]
+        variables, rows = model.row_indices[room], row_of[room]
+        each = np.bincount(variables, weights=-model.row_values[room], minlength=len(model.cost))
+        left = np.maximum(self.costs(prices), 0.0) / np.where(each > 0, each, 1.0)
+        dearer = prices.copy()
+        dearer[place[rows]] -= left[variables]
+        return dearer
+
     def costs(self, prices: Floats) -> Floats:
         """By variable, where the ties between windows are priced instead of enforced."""
         of_rows = np.zeros(len(self.model.row_lower))

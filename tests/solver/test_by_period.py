@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
 
+import numpy as np
 import pytest
 
 from hetops.domain import codec
@@ -16,6 +17,7 @@ from hetops.solver.certify import certify
 from hetops.solver.formulate import Formulation, formulate
 from hetops.solver.frame import Block
 from hetops.solver.known import Known
+from hetops.solver.matrix import Floats
 from hetops.solver.patience import Patience
 from hetops.solver.problem import Problem
 from hetops.solver.solve import read_answer
@@ -225,3 +227,32 @@ def test_what_can_be_but_one_number_ties_no_periods() -> None:
     whole = highs.run(given.model)
     assert found.answer.bound <= whole.objective * (1 + 1e-6)
     assert found.answer.objective == pytest.approx(whole.objective, rel=1e-4)
+
+
+def test_what_reserved_lots_cost_beyond_their_prices_is_spread_over_the_periods_and_proves_no_less() -> None:
+    formulation = formulate(reserved(periods=3, boot_seconds=3600.0))
+    windows = windows_of(formulation)
+    whole, fleets = highs.run(formulation.model), windows.no_fleets
+
+    def proven(prices: Floats) -> float:
+        costs = windows.costs(prices)
+        parts = (
+            replace(own, cost=costs[members])
+            for own, members in zip(windows.parts, windows.members, strict=True)
+        )
+        return fleets.loose.least(prices[fleets.others], 9.0) + sum(highs.run(own).objective for own in parts)
+
+    nothing = np.zeros(len(windows.ties.rows))
+    spread = windows.spread(nothing)
+    assert proven(nothing) < proven(spread) <= whole.objective * (1 + 1e-6)
+    assert (spread <= nothing).all()
+    assert windows.spread(spread) == pytest.approx(spread)
+    committed = formulate(
+        replace(
+            reserved(periods=3),
+            offers=(replace(reserved().offers[0], committed_nodes=1), *reserved().offers[1:]),
+        )
+    )
+    priced = windows_of(committed).spread(nothing)
+    subjects = [committed.model.subjects[row] for row in windows_of(committed).ties.rows]
+    assert all(p == 0 for p, s in zip(priced, subjects, strict=True) if s[:2] == ("rented", "o0"))  # type: ignore[index]
