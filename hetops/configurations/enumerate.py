@@ -94,7 +94,8 @@ def enumerate_configurations(space: Space, rules: Rules, fits: Fits) -> Enumerat
                 examples.setdefault((gpu.name, split or Why.MEMORY), lacking)
             else:
                 kept.setdefault(configuration.id, configuration)
-    return Enumeration(configurations=tuple(kept.values()), refusals=_refusals(refused, examples))
+    refusals = (*_without_checkpoint(space, rules), *_refusals(refused, examples))
+    return Enumeration(configurations=tuple(kept.values()), refusals=refusals)
 
 
 def _combinations(space: Space) -> Iterator[tuple[str, GpuType, Checkpoint]]:
@@ -117,6 +118,15 @@ def _with_dynamic(space: Space) -> Sequence[Checkpoint]:
         )
         known[Precision.FP8] = made
     return tuple(known.values())
+
+
+def _without_checkpoint(space: Space, rules: Rules) -> Iterator[Refusal]:
+    """The precisions that the spec allows and no checkpoint has; 16 bit is one."""
+    known = {c.precision for c in _with_dynamic(space)}
+    sixteen = bool(known.intersection(_SIXTEEN_BIT))
+    for precision in rules.precisions:
+        if precision not in known and not (sixteen and precision in _SIXTEEN_BIT):
+            yield Refusal(subject=space.model.name, reason=f"{precision}: {Why.NO_CHECKPOINT}", count=1)
 
 
 def _precision_refused(

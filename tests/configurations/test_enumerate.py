@@ -108,6 +108,15 @@ def test_the_page_says_what_runs_where_as_the_planner_has_it() -> None:
             assert cell == expected, (precision, gpu.name)
 
 
+def test_a_precision_that_is_asked_for_and_has_no_checkpoint_is_told_first() -> None:
+    asked = Rules(max_context_tokens=4096, precisions=(Precision.FP4, Precision.FP8, Precision.FP16))
+    tried = found("qwen2.5-72b", {"B200": 8}, asked)
+    assert precisions(tried) == {Precision.FP8}
+    told = [r for r in tried.refusals if Why.NO_CHECKPOINT in r.reason]
+    assert told == [tried.refusals[0]]
+    assert (told[0].subject, told[0].reason) == ("qwen2.5-72b", "fp4: no checkpoint is known")
+
+
 @pytest.mark.parametrize(
     ("model", "kept"),
     [
