@@ -10,7 +10,7 @@ import numpy as np
 
 from hetops.errors import HetopsError, UnknownNameError
 from hetops.simulate.faults import Fault, Lose, Reclaim, Slow, in_short
-from hetops.simulate.fleet import VirtualFleet
+from hetops.simulate.fleet import Place, VirtualFleet
 
 
 class Happening(Enum):
@@ -59,10 +59,19 @@ def changes(
     return tuple(sorted(found, key=lambda c: c.at_seconds))
 
 
+def _called(pool: Place, kind: str) -> str:
+    """A pool's name of some kind; where no zone is told the whole region is one, as to a policy that survives its loss."""
+    if kind == "pool":
+        return pool.name
+    if kind == "zone":
+        return pool.zone or pool.region
+    return str(getattr(pool, kind))
+
+
 def _hit(fleet: VirtualFleet, fault: Lose | Reclaim | Slow, chance: np.random.Generator) -> tuple[int, ...]:
     """The replicas of the nodes that a fault hits."""
     kind, name = fault.place
-    named = [p.name if kind == "pool" else getattr(p, kind) for p in fleet.pools]
+    named = [_called(pool, kind) for pool in fleet.pools]
     if name not in named:
         raise UnknownNameError(kind, name, dict.fromkeys(filter(None, named)), where=in_short(fault))
     nodes = [

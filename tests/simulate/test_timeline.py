@@ -34,6 +34,7 @@ def hit(text: str, seed: int = 0) -> list[tuple[float, Happening, tuple[int, ...
     [
         ("pool=b", (4, 5, 6)),
         ("zone=us-east-1a", (0, 1, 2, 3)),
+        ("zone=us-central1", (7,)),  # no zone is told: the region is one
         ("provider=aws", (0, 1, 2, 3, 4, 5, 6)),
         ("region=us-central1", (7,)),
         ("gpu=L4", (0, 1, 2, 3, 7)),
