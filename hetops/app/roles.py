@@ -64,15 +64,15 @@ def _demand_possible(c: Candidates, able: set[str]) -> None:
             hint=f"allow {' or '.join(sorted(able))} under engine.names, or leave [engine.disaggregation] out",
         )
     refused = (
-        (spec.policy.migration is not None, ("policy", "migration"), "a fleet that changes into it"),
-        (bool(spec.policy.survive), ("policy", "survive", 0), "what becomes of it when something fails"),
-        (bool(spec.origins), ("origins", 0), "where requests come from"),
+        (spec.policy.migration, "policy.migration", ("policy", "migration")),
+        (spec.policy.survive, "policy.survive", ("policy", "survive", 0)),
+        (spec.origins, "origins", ("origins", 0)),
     )
-    for asked, at, what in refused:
+    for asked, name, at in refused:
         if asked:
             raise SpecError(
-                f"{place(c.loaded, *at)}: prefill and decode apart are planned without {what} as yet",
-                hint=f"leave [engine.disaggregation] or {at[0] if at[0] == 'origins' else 'policy.' + str(at[1])} out",
+                f"{place(c.loaded, *at)}: prefill and decode apart are not planned together with it yet",
+                hint=f"leave [engine.disaggregation] or {name} out",
             )
     if c.held.running is not None:
         raise UsageError(

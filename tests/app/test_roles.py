@@ -285,7 +285,7 @@ def test_such_a_plan_is_for_planning_only(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("more", "says"),
     [
-        ("[policy.migration]\n", r"policy\.migration: prefill and decode apart are planned without"),
+        ("[policy.migration]\n", r"policy\.migration: prefill and decode apart are not planned"),
         ('[[policy.survive]]\nlosing = "zone"\n', r"policy\.survive\[0\]: prefill and decode apart"),
         ('[[origins]]\nname = "eu"\nshare = 1.0\n', r"origins\[0\]: prefill and decode apart"),
     ],
