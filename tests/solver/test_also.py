@@ -71,9 +71,9 @@ def test_what_cannot_go_together_is_refused(terms: dict[str, object], says: str)
 
 
 def test_parts_of_one_offer_that_would_be_left_over_are_refused() -> None:
-    halves = replace(column("b", chat=1.0), parts_per_node=3)
-    with pytest.raises(ValueError, match="offer 'b': parts of a node, 3 and 2, do not fill it"):
-        replace(mixed(parts_per_node=4), columns=(*mixed(parts_per_node=4).columns, halves))
+    fifths = replace(column("b", chat=1.0), parts_per_node=5)
+    with pytest.raises(ValueError, match="offer 'b': parts of a node, 5 and 2, do not fill it"):
+        replace(mixed(parts_per_node=4), columns=(*mixed(parts_per_node=4).columns, fifths))
 
 
 def test_nodes_of_which_one_is_always_away_are_refused() -> None:
