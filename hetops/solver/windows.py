@@ -7,6 +7,7 @@ window is searched; what the ties cost, and how long the windows are, others dec
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,6 +17,7 @@ from hetops.solver import highs
 from hetops.solver.fleets import Fleet, Fleets, Loose
 from hetops.solver.highs import Answer, Status
 from hetops.solver.matrix import Floats, MatrixModel, part, with_rows_where
+from hetops.solver.stairs import Stair, Stairs
 
 ROUNDING = 1e-6
 """Part of a cost below which two costs are not told apart."""
@@ -104,6 +106,16 @@ class Windows:
         lines = (self.lines[k] for k in np.flatnonzero(inside))
         there = (line[np.isin(line, variables)] for line in lines)
         return tuple(np.searchsorted(variables, line) for line in there if len(line) > 1)
+
+    def counted(self, window: int) -> Integers:
+        """By tie that counts starts before a window: the place of what it counts in the window's model in lines."""
+        members, rows = self.members[window], self.ties.rows[self.ties.period == window]
+        places = np.searchsorted(members, self.model.row_indices[self.model.row_starts[rows]])
+        line_of = np.arange(len(members))
+        for number, line in enumerate(self.lines_in(members, np.array([window]))):
+            line_of[line] = len(members) + number
+        counted: Integers = line_of[places]
+        return counted
 
     @property
     def no_fleets(self) -> Fleets:
@@ -271,26 +283,45 @@ def first(model: MatrixModel, used: NDArray[np.bool_], *, limit_seconds: float) 
     )
 
 
-def improved(model: MatrixModel, lines: Lines, start: Floats, *, gap: float, limit_seconds: float) -> Answer:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Lined:
+    """A window's model, seen in lines."""
+
+    model: MatrixModel
+    lines: Lines
+    stairs: Sequence[Stair] = ()
+    """What numbers of the model in lines cost besides."""
+
+    def seen(self, values: Floats) -> Floats:
+        """Values of the model as those of the model in lines."""
+        return np.append(values, [values[line].sum() for line in self.lines])
+
+
+def improved(window: Lined, start: Floats, *, gap: float, limit_seconds: float) -> Answer:
     """The best answer to a window's model, from one that is known.
 
     What one node more of a column costs in the relaxation says how many of it a better answer has at most.
     """
-    lined = in_lines(model, lines)
+    model, lines = window.model, window.lines
+    on = Stairs.on(in_lines(model, lines), window.stairs)
+    lined, begun = on.model, on.filled(window.seen(start))
     relaxed = highs.run(replace(lined, integer=np.zeros_like(lined.integer)), limit_seconds=limit_seconds)
     if relaxed.status is not Status.OPTIMAL:
         return replace(relaxed, status=Status.NOTHING_FOUND)
     reduced = lined.cost - lined.weighed_rows(relaxed.row_duals)
-    room = max(cost_of(model.cost, start) - relaxed.objective, 0.0) + ROUNDING * abs(relaxed.objective)
-    limited = np.append(model.integer, np.ones(len(lines), dtype=bool)) & (reduced > ROUNDING)
+    room = max(cost_of(lined.cost, begun) - relaxed.objective, 0.0) + ROUNDING * abs(relaxed.objective)
+    limited = reduced > ROUNDING
+    limited[: len(model.cost)] &= model.integer
+    limited[len(model.cost) + len(lines) :] = False
     enough = lined.lower + np.floor(room / np.where(limited, reduced, 1.0) + ROUNDING)
     few = replace(lined, upper=np.where(limited, np.minimum(lined.upper, enough), lined.upper))
-    begun = np.append(start, [start[line].sum() for line in lines])
     found = highs.run_small(few, begun, gap=gap, limit_seconds=limit_seconds)
     if not found.found:
         return found
     values = _whole(model, few, found.values, limit_seconds)
-    better = len(values) > 0 and cost_of(model.cost, values) < cost_of(model.cost, start)
+    better = len(values) > 0 and cost_of(lined.cost, on.filled(window.seen(values))) < cost_of(
+        lined.cost, begun
+    )
     return replace(found, values=values if better else start)
 
 

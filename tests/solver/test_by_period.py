@@ -100,6 +100,17 @@ def test_bound_and_answer_lie_on_either_side_of_the_whole_models_optimum(periods
     assert found.answer.objective == pytest.approx(whole.objective, rel=1e-4)
 
 
+def test_prices_by_number_prove_what_one_price_for_all_starts_cannot() -> None:
+    formulation = formulate(day(periods=4, boot_seconds=5400.0))
+    whole = highs.run(formulation.model, gap=1e-5)
+    found, known = searched(formulation, gap=1e-4)
+    assert isinstance(known, by_period.Went)
+    assert known.reached.numbered is not None
+    assert known.reached.priced < found.answer.bound * (1 - 1e-3)
+    assert found.answer.bound <= whole.objective * (1 + 1e-6)
+    assert found.answer.bound >= whole.bound * (1 - 1e-4)
+
+
 def reserved(**terms: object) -> Problem:
     """A day in which every third offer is paid for all day, at half its price."""
     problem = day(**terms)
