@@ -27,10 +27,10 @@ from hetops.performance.table import best_of_each
 from hetops.solver.bands import Bands
 from hetops.solver.explain import weigh
 from hetops.solver.formulate import formulate
-from hetops.solver.problem import Column, Demand, PricedOffer, Problem
+from hetops.solver.problem import Column, Demand, Mode, PricedOffer, Problem
 from hetops.solver.solution import Solution
 from hetops.solver.solve import DEFAULT_LIMIT_SECONDS, PROOF_GAP, Effort, solve
-from hetops.solver.terms import Period
+from hetops.solver.terms import Billing, Period
 from hetops.solver.why import Case, why
 
 MODEL = "llama-3.1-70b"
@@ -181,6 +181,7 @@ def figures() -> Iterator[str]:
         yield f"  {_formulating(bands.searched)}"
         yield f"  {_explaining(problem)}"
     yield from _days()
+    yield from _tied_days()
 
 
 def _solved(problem: Problem) -> str:
@@ -202,6 +203,46 @@ def _days() -> Iterator[str]:
             f"a day of {len(problem.periods)} hours, {len(problem.offers)} offers, {rate:g}/s at the mean:"
             f" {_solved(problem)}"
         )
+
+
+def _tied_days() -> Iterator[str]:
+    """And where more than starts ties its hours."""
+    few, some, many = (
+        day_problem(catalogue_problem(offers=offers, requests_per_second=20.0).problem)
+        for offers in (200, 300, 3000)
+    )
+    days = {
+        "two classes may wait for six hours, 200 offers": waiting(few),
+        "two classes may wait for six hours, 3,000 offers": waiting(many),
+        "a tenth of the offers reserved at 60 %, 200 offers": reserving(few),
+        "a tenth of the offers reserved at 60 %, 3,000 offers": reserving(many),
+        "a mean budget of $18, 300 offers": replace(some, mean_budget_usd_per_hour=Decimal(18)),
+        "the largest rate for $60, 300 offers": replace(
+            some, mode=Mode.MAX_THROUGHPUT, budget_usd_per_hour=Decimal(60)
+        ),
+        "at most 4 pools, 200 offers": replace(few, max_pools=4),
+    }
+    for name, problem in days.items():
+        yield f"a day of {len(problem.periods)} hours at 20/s, {name}: {_solved(problem)}"
+
+
+def waiting(problem: Problem) -> Problem:
+    """The day in which two classes of long answers may wait."""
+    batch = {f"{i}/{o}" for i, o in SIZES if 2000 < i < 12000 and o in (500, 800)}
+    classes = (replace(c, deadline_hours=6.0) if c.name in batch else c for c in problem.classes)
+    return replace(problem, classes=tuple(classes))
+
+
+def reserving(problem: Problem, seed: int = 0) -> Problem:
+    """The day in which a tenth of the offers is paid for all day, at 60 % of its price."""
+    dice = random.Random(seed)
+    offers = (
+        replace(o, billing=Billing.RESERVED, usd_per_hour=o.usd_per_hour * Decimal("0.6"))
+        if dice.random() < 0.1
+        else o
+        for o in problem.offers
+    )
+    return replace(problem, offers=tuple(offers))
 
 
 def _formulating(problem: Problem) -> str:
