@@ -216,10 +216,12 @@ def _with_loose_at_best(model: MatrixModel, ties: Ties, period_of: Integers) -> 
     np.minimum.at(first, model.row_of[of >= 0], of[of >= 0])
     np.maximum.at(last, model.row_of, of)
     several |= is_tie & (first != last)
-    loose = is_tie[model.row_of] & (of < 0)
-    ends = model.row_values[:, None] * np.stack((model.lower, model.upper), axis=1)[model.row_indices]
-    lowest = np.where(loose, ends.min(axis=1), 0.0)
-    highest = np.where(loose, ends.max(axis=1), 0.0)
+    loose = (
+        is_tie[model.row_of] & (of < 0) & (model.row_values != 0)
+    )  # nothing of what has no bound is nothing
+    bounds = np.stack((model.lower, model.upper), axis=1)[model.row_indices]
+    ends = np.multiply(model.row_values[:, None], bounds, out=np.zeros_like(bounds), where=loose[:, None])
+    lowest, highest = ends.min(axis=1), ends.max(axis=1)
     size = len(is_tie)
     free = replace(
         model,
