@@ -50,6 +50,9 @@ ASSUMED_MAX_NODES = 16
 Unknown is never unlimited. The figure is a policy, not a fact: each solution names the offers it leans on it for.
 """
 
+MOST_IN_LOT = 10_000
+"""Parts of nodes in all that is had of an offer at once: of one part in more the solver cannot tell that a lot is paid for."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PricedOffer:
@@ -524,7 +527,11 @@ def _faults_of_parts(problem: Problem) -> Iterator[str]:
             parts.setdefault(offer, set()).add(nodes.denominator)
             if nodes.numerator > 1 and nodes.denominator > 1:
                 yield f"column {column.configuration!r} on {column.offer!r}: {nodes} of a node of {offer!r} is neither one even part of it nor whole nodes"
+    lots = {offer.id: offer.lot_nodes for offer in problem.offers}
     for offer, counts in parts.items():
+        most = max(counts) * lots.get(offer, 1)
+        if most > MOST_IN_LOT:
+            yield f"offer {offer!r}: nodes in lots of {lots.get(offer, 1)} and {max(counts)} parts each make {most} in a lot, more than {MOST_IN_LOT} that can be told from nothing"
         if unlike := misfit(counts):
             many, few = unlike
             yield f"offer {offer!r}: parts of a node, {many} and {few}, do not fill it together: one must be a multiple of the other, or both halves and thirds of one thing"

@@ -99,6 +99,16 @@ def test_a_class_that_loads_a_node_by_next_to_nothing_is_told_of(tmp_path: Path)
         solve_file(path, effort=BRIEFLY)
 
 
+def test_a_part_that_the_solver_cannot_tell_from_nothing_is_refused() -> None:
+    """Of a hundred million parts one is 1e-8 of a node, as good as none of which nobody pays for."""
+    cheap, fast = small().columns
+    with pytest.raises(ValueError, match="nodes in lots of 1 and 20000 parts each make 20000 in a lot"):
+        small(columns=(replace(cheap, parts_per_node=20000), fast))
+    lots = tuple(replace(o, lot_nodes=500) for o in small().offers)
+    with pytest.raises(ValueError, match="make 11000 in a lot, more than 10000"):
+        small(columns=(replace(cheap, parts_per_node=22), fast), offers=lots)
+
+
 def test_ordinary_numbers_are_within_reach() -> None:
     assert not list(beyond_reach(small()))
     assert not list(beyond_reach(many(40, 12)))
