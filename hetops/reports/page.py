@@ -1,7 +1,7 @@
 """How wide the reader's page is, and columns and lines that fold to fit it. Pure but for that width, which whoever prints sets once.
 
 A column folds at spaces, where that does not do after `/` and `,`, and only then after `-`, last within `g6e.12xlarge`:
-a name that stays whole can be copied. Where that would not do either, a table stays as it is.
+a name that stays whole can be copied. Where that would not do either, it folds wherever its column ends.
 """
 
 from __future__ import annotations
@@ -21,25 +21,35 @@ _SPACE = re.compile(r"(?<=\D) | (?!(?:s|ms|%|/s|/h|GB)(?:[\s),]|$))")
 """One that may end a line: not between a number and its unit."""
 _NAMES = rf"{_SPACE.pattern}|(?<=\S[/,])(?=\S)"
 _PARTS = rf"{_NAMES}|(?<=\S-)(?=\D)|(?<=\D-)(?=\S)"
-_ENDS = (_SPACE, *map(re.compile, (_NAMES, _PARTS, rf"{_PARTS}|(?<=[a-z]\.)(?=\d)")))
+_ENDS = (
+    _SPACE,
+    *map(re.compile, (_NAMES, _PARTS, rf"{_PARTS}|(?<=[a-z]\.)(?=\d)|(?<=\d\.)(?=\d+[a-z]{{2}})")),
+)
 """Where a line may end, from what is liked best; never within a date."""
 _LEAST = 6
 
 
 def fitted(grid: Sequence[Sequence[str]], rigid: Collection[int]) -> list[list[list[str]]]:
-    """For each row its cells as lines, so that all columns fit the page; columns of `rigid` stay whole."""
+    """For each row its cells as lines, so that all columns fit the page. Of columns of `rigid` only the first cell folds, at spaces."""
     columns = list(zip(*grid, strict=True))
     widths = [max(map(len, column)) for column in columns]
     room = WIDTH.get()
     if room is not None and _whole(widths) > room:
+        whole = {i: _whole_below(columns[i]) for i in rigid}
         for ends in _ENDS:
-            least = [w if i in rigid else min(w, _least(columns[i], ends)) for i, w in enumerate(widths)]
+            least = [whole.get(i, min(w, _least(columns[i], ends))) for i, w in enumerate(widths)]
             if _whole(least) <= room:
-                narrow = _narrowed(widths, least, room)
-                return [
-                    [list(_folded(*cell, ends)) for cell in zip(row, narrow, strict=True)] for row in grid
-                ]
+                return _lined(grid, _narrowed(widths, least, room), ends)
+        cut = [whole.get(i, min(w, _LEAST)) for i, w in enumerate(widths)]
+        if _whole(cut) <= room:
+            return _lined(grid, _narrowed(least, cut, room), ends)
     return [[[cell] for cell in row] for row in grid]
+
+
+def _lined(
+    grid: Sequence[Sequence[str]], widths: Sequence[int], ends: re.Pattern[str]
+) -> list[list[list[str]]]:
+    return [[list(_folded(*cell, ends)) for cell in zip(row, widths, strict=True)] for row in grid]
 
 
 def folded(text: str) -> str:
@@ -62,6 +72,12 @@ def _line(line: str, room: int) -> str:
 
 def _whole(widths: Sequence[int]) -> int:
     return sum(widths) + GAP * (len(widths) - 1)
+
+
+def _whole_below(column: Sequence[str]) -> int:
+    """The width of a column whose first cell, its header, folds at spaces, and no other."""
+    header, *cells = column
+    return max(len(piece.strip()) for piece in (*_pieces(header, _SPACE), *cells))
 
 
 def _least(column: Sequence[str], ends: re.Pattern[str]) -> int:
@@ -98,4 +114,7 @@ def _folded(cell: str, width: int, ends: re.Pattern[str]) -> Iterator[str]:
             yield line.rstrip()
             line = ""
         line += piece
+        while len(line.rstrip()) > width:
+            yield line[:width]
+            line = line[width:]
     yield line.rstrip()

@@ -59,9 +59,33 @@ def test_a_date_stays_whole() -> None:
     assert "2026-09-25," in q.table(("a", "b"), (("some-long-name-here", "list 2026-09-25, emulated"),))
 
 
-def test_what_cannot_fit_is_not_folded_at_all() -> None:
+def test_what_has_no_end_that_would_do_is_cut_where_its_column_ends() -> None:
     page.WIDTH.set(40)
-    assert q.table(("a", "b"), (("x" * 60, "two words"),)).splitlines()[1] == "x" * 60 + "  two words"
+    shown = q.table(("a", "b"), (("x" * 60, "two words"),)).splitlines()
+    assert shown == ["A" + " " * 33 + "B", "x" * 32 + "  two", "x" * 28 + " " * 6 + "words"]
+
+
+def test_a_page_too_narrow_for_columns_that_stay_whole_gets_the_table_as_it_is() -> None:
+    page.WIDTH.set(10)
+    assert (
+        q.table(("a", "b"), (("x" * 60, "two words"),), right=(0,)).splitlines()[1]
+        == "x" * 60 + "  two words"
+    )
+
+
+def test_headers_of_numbers_fold_at_spaces() -> None:
+    page.WIDTH.set(20)
+    shown = q.table(("a", "nodes as it is"), (("ten-tokens", "1"),), right=(1,)).splitlines()
+    assert shown == ["A           NODES AS", "               IT IS", "ten-tokens         1"]
+
+
+def test_pools_that_prefill_and_decode_fit_eighty_characters() -> None:
+    page.WIDTH.set(80)
+    headers = ("pool", "nodes", "offer", "replicas", "configuration", "$/hour", "requests", "sustains (80 %)")
+    offer, what = "aws p5.48xlarge us-east-1 on_demand", "vllm tp1 pp4 int8 256 sequences, prefill alone"
+    row = ("h100-sxm-tp1pp4-int8-prefill-5eb3", "1", offer, "2 x 4 H100-SXM", what, "$55.04", "84 %")
+    shown = q.table(headers, ((*row, "8.98 /s (6.37 /s to 12.7 /s)"),), right=(1, 5, 6)).splitlines()
+    assert max(map(len, shown)) <= 80
 
 
 def test_a_long_line_goes_on_below_its_first_word() -> None:
