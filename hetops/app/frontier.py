@@ -6,7 +6,8 @@ search of its own, certified as a plan's.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from itertools import chain
@@ -18,6 +19,7 @@ from hetops.reports.frontier import Axis, Frontier, FrontierPoint
 from hetops.solver.problem import Mode, Problem
 from hetops.solver.solution import Infeasible, Solution, nodes_of, usd_of_shed
 from hetops.solver.solve import DEFAULT_LIMIT_SECONDS, Effort, solve
+from hetops.solver.terms import Role
 
 TARGET_FACTORS = (0.5, 0.75, 1.0, 1.5, 2.0, 4.0)
 """Factors on every latency target where none are named."""
@@ -128,19 +130,24 @@ def _solved(blank: FrontierPoint, problem: Problem, posed: Posed, limit_seconds:
     if isinstance(outcome, Infeasible):
         unserved = f"nothing serves {', '.join(outcome.unservable)}" if outcome.unservable else ""
         return replace(blank, reason=unserved or "no fleet within the limits")
-    nodes: dict[str, int] = {}
+    kinds = {name: f"{offer.gpu}:{offer.gpu_count}" for name, offer in posed.offers.items()}
+    nodes: dict[str, int] = defaultdict(int)
     for name, count in nodes_of(problem, outcome.pools).items():
-        kind = f"{posed.offers[name].gpu}:{posed.offers[name].gpu_count}"
-        nodes[kind] = nodes.get(kind, 0) + count
-    return _with_fleet(blank, outcome, nodes)
+        nodes[kinds[name]] += count
+    role = {column.key: column.role for column in problem.columns}
+    doing: dict[str, set[Role]] = defaultdict(set)
+    for pool in outcome.pools:
+        doing[kinds[pool.offer]].add(role[pool.key])
+    apart = any(roles != {Role.WHOLE} for roles in doing.values())
+    told = {kind: tuple(sorted(roles)) for kind, roles in doing.items()} if apart else {}
+    return _with_fleet(replace(blank, nodes=dict(nodes), roles=told), outcome)
 
 
-def _with_fleet(point: FrontierPoint, found: Solution, nodes: Mapping[str, int]) -> FrontierPoint:
+def _with_fleet(point: FrontierPoint, found: Solution) -> FrontierPoint:
     return replace(
         point,
         usd_per_hour=found.counted_usd_per_hour,
         requests_per_second=found.requests_per_second,
-        nodes=nodes,
         services=tuple(sorted({s.offer for s in found.shares if not s.configuration})),
         gap=found.gap,
         shed_usd_per_hour=usd_of_shed(found.shed),
@@ -164,6 +171,7 @@ def _no_worse_than(harder: Iterable[FrontierPoint], own: FrontierPoint) -> Front
                 usd_per_hour=point.usd_per_hour,
                 requests_per_second=point.requests_per_second,
                 nodes=point.nodes,
+                roles=point.roles,
                 shed_usd_per_hour=point.shed_usd_per_hour,
                 services=point.services,
                 gap=point.gap,

@@ -311,12 +311,7 @@ def _warnings(posed: Posed, solution: Solution) -> Iterator[str]:
     for offer in solution.assumed_offers:
         most = posed.problem.assumed_max_nodes
         yield f"nobody knows how many nodes of {offer} can be had: {most} are assumed (policy.max_nodes_per_offer)"
-    sliced = {p.configuration for p in solution.pools if posed.configurations[p.configuration].mig}
-    if sliced:
-        yield "speeds of slices are those of their GPU in proportion: nobody measured a slice"
-    priors = (r for r in _rows(posed, solution) if r.evidence.layer is EvidenceLayer.PRIOR)
-    if any(row.configuration not in sliced for row in priors):
-        yield "some speeds are guesses from another GPU family: measure them with hetops bench"
+    yield from _guesses(posed, solution)
     if untold := [o.id for o in chosen if not interruptions(c.spec.policy, o).known]:
         yield f"nobody says how often nodes of {', '.join(untold)} are taken away: the plan counts on never (policy.interruptions)"
     served = [one for one in _services(posed, solution) if one.usd_per_hour]
@@ -325,6 +320,20 @@ def _warnings(posed: Posed, solution: Solution) -> Iterator[str]:
         yield f"nobody says in which precision {names} serves: {in_words(c.floors)} does not cover it"
     yield from shed_in_words(solution.shed)
     yield from _leaving(posed)
+
+
+def _guesses(posed: Posed, solution: Solution) -> Iterator[str]:
+    """What speeds the plan takes from something else than what runs, and whether a benchmark can tell better."""
+    chosen = [posed.configurations[pool.configuration] for pool in solution.pools]
+    sliced = {one.id for one in chosen if one.mig}
+    apart = {one.id for one in chosen if one.role is not Role.MIXED}
+    if sliced:
+        yield "speeds of slices are those of their GPU in proportion: nobody measured a slice"
+    if apart:
+        yield "speeds of prefill and decode apart are those of whole replicas without the rest: nobody measured them alone"
+    priors = {r.configuration for r in _rows(posed, solution) if r.evidence.layer is EvidenceLayer.PRIOR}
+    if priors - sliced - apart:
+        yield "some speeds are guesses from another GPU family: measure them with hetops bench"
 
 
 def _leaving(posed: Posed) -> Iterator[str]:

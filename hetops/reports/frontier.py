@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 from hetops.domain import codec
 from hetops.domain.added import ADDED
 from hetops.reports import quantities as q
+from hetops.solver.terms import Role
 
 _WIDTH, _HEIGHT, _MARGIN = 720, 420, 64
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
@@ -42,6 +43,8 @@ class FrontierPoint:
     requests_per_second: float | None = None
     nodes: Mapping[str, int] = field(default_factory=dict)
     """Nodes by GPU type and GPUs a node, `L40S:2`."""
+    roles: Mapping[str, tuple[Role, ...]] = field(default_factory=dict, metadata=ADDED)
+    """What those do of requests, where prefill and decode are apart."""
     shed_usd_per_hour: Decimal = field(default=Decimal(0), metadata=ADDED)
     """Of the cost, what requests count for that are turned away. Nobody is paid it."""
     services: tuple[str, ...] = ()
@@ -125,10 +128,14 @@ def as_text(told: Frontier) -> str:
 
 
 def _fleet(point: FrontierPoint) -> str:
-    rented = (f"{n} x {gpu}" for gpu, n in sorted(point.nodes.items()))
+    rented = (f"{n} x {gpu}{_roles(point.roles.get(gpu, ()))}" for gpu, n in sorted(point.nodes.items()))
     shed = f", {q.usd(point.shed_usd_per_hour)} /h of it for what is turned away"
     fleet = " + ".join((*rented, *point.services)) or "none"
     return fleet + shed * bool(point.shed_usd_per_hour)
+
+
+def _roles(of: tuple[Role, ...]) -> str:
+    return f" ({', '.join(of)})" if of else ""
 
 
 def as_csv(told: Frontier) -> str:
@@ -143,6 +150,7 @@ def as_csv(told: Frontier) -> str:
         "gap",
         "shed_usd_per_hour",
         "nodes",
+        "roles",
         "services",
         "reason",
     )
@@ -151,7 +159,8 @@ def as_csv(told: Frontier) -> str:
     for point in told.points:
         nodes = " ".join(f"{gpu}={count}" for gpu, count in sorted(point.nodes.items()))
         values = {name: getattr(point, name) for name in names}
-        values |= {"nodes": nodes, "services": " ".join(point.services)}
+        roles = " ".join(f"{gpu}={'+'.join(of)}" for gpu, of in sorted(point.roles.items()))
+        values |= {"nodes": nodes, "roles": roles, "services": " ".join(point.services)}
         writer.writerow(["" if values[name] is None else values[name] for name in names])
     return out.getvalue()
 

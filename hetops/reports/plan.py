@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from typing import Any
@@ -162,8 +163,6 @@ def _classes(plan: Plan) -> str:
 
 
 def _class_row(c: WorkloadClass, forecast: ClassForecast | None, plan: Plan) -> tuple[str, ...]:
-    shares = sorted((s for s in plan.shares if s.workload_class == c.name), key=lambda s: -s.share)
-    to = ", ".join(f"{s.pool} {q.share(s.share)}" for s in shares)
     target, f = c.target, forecast
     ttft = q.within(f.ttft_seconds, f.ttft_seconds_low, f.ttft_seconds_high, q.seconds) if f else "-"
     tpot = q.within(f.tpot_seconds, f.tpot_seconds_low, f.tpot_seconds_high, q.seconds) if f else "-"
@@ -176,8 +175,21 @@ def _class_row(c: WorkloadClass, forecast: ClassForecast | None, plan: Plan) -> 
         bound(target.ttft_seconds),
         f"p{target.tpot_percentile:g} {tpot}",
         bound(target.tpot_seconds),
-        to or "nowhere",
+        goes_to(c.name, plan) or "nowhere",
     )
+
+
+def goes_to(name: str, plan: Plan) -> str:
+    """The pools and services that requests of a class go to, then those that go on with them; empty where there are none."""
+    first = ((s.pool, s.share) for s in plan.shares if s.workload_class == name)
+    decoding: dict[str, float] = defaultdict(float)
+    for one in (h for h in plan.handovers if h.workload_class == name):
+        decoding[one.target] += one.share
+    return ", then ".join(filter(None, (_largest_first(first), _largest_first(decoding.items()))))
+
+
+def _largest_first(shares: Iterable[tuple[str, float]]) -> str:
+    return ", ".join(f"{to} {q.share(share)}" for to, share in sorted(shares, key=lambda one: -one[1]))
 
 
 def _handovers(plan: Plan) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from hetops.domain import codec
@@ -126,10 +126,15 @@ def _classes(problem: Problem, solution: Solution) -> str:
     decoding = {column.key for column in problem.columns if column.role is Role.DECODE}
     rows = []
     for name, of in shares.items():
-        asked = math.fsum(s.requests_per_second for s in of if s.key not in decoding)
-        to = ", ".join(f"{_place(s)} {q.share(s.share)}" for s in sorted(of, key=lambda s: -s.share))
+        first = [s for s in of if s.key not in decoding]
+        asked = math.fsum(s.requests_per_second for s in first)
+        to = ", then ".join(filter(None, map(_largest_first, (first, [s for s in of if s.key in decoding]))))
         rows.append((name, q.rate(asked), to or ("nowhere" if name in shed else "no demand")))
     return q.table(headers, rows, right=(1,))
+
+
+def _largest_first(shares: Iterable[SolvedShare]) -> str:
+    return ", ".join(f"{_place(s)} {q.share(s.share)}" for s in sorted(shares, key=lambda s: -s.share))
 
 
 def _proof(problem: Problem, solution: Solution) -> str:

@@ -126,12 +126,10 @@ def _classes(told: WhatIf) -> str:
 
 def _gets(name: str, plan: Plan) -> tuple[str, str, str]:
     forecast = next((f for f in plan.forecasts if f.workload_class == name), None)
-    shares = sorted((s for s in plan.shares if s.workload_class == name), key=lambda s: -s.share)
-    to = ", ".join(f"{s.pool} {q.share(s.share)}" for s in shares)
     return (
         q.seconds(forecast.ttft_seconds if forecast else None),
         q.seconds(forecast.tpot_seconds if forecast else None),
-        to or "no demand",
+        plan_report.goes_to(name, plan) or "no demand",
     )
 
 

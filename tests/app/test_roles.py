@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from hetops.app.day import find_day
+from hetops.app.frontier import FrontierAsked, frontier
 from hetops.app.plan import make_plan
 from hetops.app.pose import pose
 from hetops.app.preconditions import check_whole_requests
@@ -28,6 +29,7 @@ from hetops.reports import plan as report
 from hetops.solver.recheck import recheck, seal
 from hetops.solver.recheck_day import recheck_day
 from hetops.solver.solve import Effort
+from hetops.solver.terms import Role as Part
 from hetops.solver.terms import exact
 from hetops.stack.inputs import FleetInputs
 from tests.doubles import specs
@@ -85,7 +87,19 @@ def test_a_plan_tells_which_pool_feeds_which_and_by_how_much() -> None:
         assert one.requests_per_second == pytest.approx(one.share * 6.0)
     assert {s.pool for s in plan.answers} == {h.target for h in plan.handovers}
     assert "PREFILLED BY" in report.as_text(plan)
-    assert "decode alone" in report.as_text(plan)
+    told = report.as_text(plan)
+    assert "decode alone" in told
+    (decode,) = {h.target for h in plan.handovers}
+    assert f" %, then {decode} 100 %" in told
+
+
+def test_a_frontier_tells_which_nodes_prefill_and_which_decode(tmp_path: Path) -> None:
+    """At targets four times as loose the fleet serves whole requests, and nothing is told of roles."""
+    asked = FrontierAsked(spec=specs.asked(tmp_path, APART), target_factors=(1.0, 4.0))
+    tight, loose = frontier(asked, lambda _: None).points
+    assert set(tight.roles) == set(tight.nodes)
+    assert {role for of in tight.roles.values() for role in of} == {Part.PREFILL, Part.DECODE}
+    assert not loose.roles
 
 
 def test_what_nobody_measured_is_a_prior_and_its_time_to_the_first_token_has_the_way_in_it() -> None:
@@ -96,6 +110,8 @@ def test_what_nobody_measured_is_a_prior_and_its_time_to_the_first_token_has_the
     prefill = next(r for r in plan.performance if r.configuration.endswith("/prefill"))
     assert set(parts) == {Role.PREFILL, Role.DECODE}
     assert prefill.evidence.margin > 0.25
+    (told,) = [w for w in plan.warnings if "speeds" in w]
+    assert told.startswith("speeds of prefill and decode apart are those of whole replicas")
     way = 6000 * 327_680 / 12.5e9
     assert way < found.ttft_seconds <= 3.0
     assert found.tpot_seconds <= 0.04
