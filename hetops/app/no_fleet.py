@@ -8,6 +8,7 @@ from hetops.app.candidates import Candidates
 from hetops.app.overflow import Overflow
 from hetops.app.speeds import with_targets, without_floors
 from hetops.app.ways import ways_of
+from hetops.domain.configuration import Role
 from hetops.domain.performance import Binding, PerformanceRow
 from hetops.errors import InfeasibleError
 from hetops.performance.table import PerformanceTable
@@ -18,11 +19,12 @@ from hetops.solver.solution import Infeasible
 
 
 def no_fleet(
-    problem: Problem, table: PerformanceTable, outcome: Infeasible, loosen: Loosen
+    c: Candidates, table: PerformanceTable, problem: Problem, outcome: Infeasible, loosen: Loosen
 ) -> InfeasibleError:
     """The error with the smallest relaxation and, for classes that nothing serves, what comes nearest."""
     error = infeasible_error(problem, outcome, relaxations(problem, loosen=loosen))
-    nearest = tuple(_nearest(name, table) for name in outcome.unservable)
+    whole = _whole(c, table)
+    nearest = tuple(_nearest(name, whole) for name in outcome.unservable)
     return InfeasibleError(error.message, details=(*nearest, *error.details), hint=error.hint)
 
 
@@ -53,10 +55,11 @@ def _no_column(c: Candidates, table: PerformanceTable) -> InfeasibleError:
             hint=f"allow larger GPUs, other precisions ({'model' if c.spec.model else 'models[]'}.precisions) or other engines "
             "(engine.names)",
         )
-    names = {row.workload_class for row in table.rows.values()}
+    whole = _whole(c, table)
+    names = {row.workload_class for row in whole}
     return InfeasibleError(
         "no configuration on any offer serves a single class within the targets",
-        details=(_nearest(name, table) for name in sorted(names)),
+        details=(_nearest(name, whole) for name in sorted(names)),
         hint=_loosest_hint(c),
     )
 
@@ -67,8 +70,12 @@ def _loosest_hint(c: Candidates) -> str:
 
     def enough(factor: float) -> bool:
         looser = tuple(with_targets(one, factor) for one in c.workload.classes)
-        table = without_floors(c, looser, ways)
-        return all(any(r.requests_per_second > 0 for r in _of(table, one.name)) for one in looser)
+        fast = {
+            row.workload_class
+            for row in _whole(c, without_floors(c, looser, ways))
+            if row.requests_per_second > 0
+        }
+        return all(one.name in fast for one in looser)
 
     high = next((2.0**power for power in range(1, 21) if enough(2.0**power)), None)
     if high is None:
@@ -80,14 +87,15 @@ def _loosest_hint(c: Candidates) -> str:
     return f"loosen the latency targets by a factor of {high:.4g}, or allow faster GPUs"
 
 
-def _nearest(workload_class: str, table: PerformanceTable) -> str:
+def _whole(c: Candidates, table: PerformanceTable) -> tuple[PerformanceRow, ...]:
+    """The rows of replicas that serve whole requests."""
+    parts = {one.id for one in c.enumeration.configurations if one.role is not Role.MIXED}
+    return tuple(row for row in table.rows.values() if row.configuration not in parts)
+
+
+def _nearest(workload_class: str, whole: Iterable[PerformanceRow]) -> str:
     """Why the configuration that comes nearest to a class's targets does not meet them."""
-    rows = [r for r in _of(table, workload_class) if r.binding is not Binding.KV_MEMORY] or _of(
-        table, workload_class
-    )
+    of_class = [row for row in whole if row.workload_class == workload_class]
+    rows = [row for row in of_class if row.binding is not Binding.KV_MEMORY] or of_class
     best = min(rows, key=lambda r: (r.ttft_seconds + 100 * r.tpot_seconds, r.configuration))
     return f"{workload_class}: nearest is {best.configuration}: {best.reason}"
-
-
-def _of(table: PerformanceTable, workload_class: str) -> list[PerformanceRow]:
-    return [row for row in table.rows.values() if row.workload_class == workload_class]

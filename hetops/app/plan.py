@@ -84,7 +84,7 @@ def solved(posed: Posed, effort: Effort | None = None) -> Solution:
     """The solver's certified answer; errors as `make_plan`."""
     outcome = solve(posed.problem, effort=effort)
     if isinstance(outcome, Infeasible):
-        raise no_fleet(posed.problem, posed.table, outcome, posed.loosened)
+        raise no_fleet(posed.candidates, posed.table, posed.problem, outcome, posed.loosened)
     demand_served(outcome)
     return outcome
 

@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
@@ -35,6 +36,7 @@ from hetops.solver.prune import able
 from hetops.solver.settle import Settled, serves_nothing, settle, settle_as_found
 from hetops.solver.solution import Ended, Infeasible, Solution, usd_of_shed
 from hetops.solver.start import Searched
+from hetops.solver.terms import Role
 from hetops.solver.tidy import tidied
 
 DEFAULT_LIMIT_SECONDS = 30.0
@@ -250,12 +252,11 @@ def unservable_classes(problem: Problem) -> tuple[str, ...]:
     """Classes with demand that no column can serve, whatever is spent, and that may not be shed."""
     stretches = problem.stretches
     most = {c.name: max(stretch.rates[c.name] for stretch in stretches) for c in problem.classes}
-    served = {
-        name
-        for column in able(problem, most)
-        for name, rate in column.requests_per_second.items()
-        if rate > 0
-    }
+    parts = defaultdict(set)
+    for column in able(problem, most):
+        for name in (name for name, rate in column.requests_per_second.items() if rate > 0):
+            parts[name].add(column.role)
+    served = {name for name, of in parts.items() if Role.WHOLE in of or {Role.PREFILL, Role.DECODE} <= of}
     served |= {name for service in problem.services for name in service.usd_per_request}
     served |= {c.name for c in problem.classes if problem.sheds(c) and c.max_shed_share == 1}
     return tuple(c.name for c in problem.classes if most[c.name] > 0 and c.name not in served)

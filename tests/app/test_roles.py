@@ -23,7 +23,7 @@ from hetops.domain.day import Day
 from hetops.domain.model import Precision
 from hetops.domain.performance import Binding, Evidence, EvidenceLayer, PerformanceRow
 from hetops.domain.plan import Plan
-from hetops.errors import HetopsError, PolicyError, SpecError, UsageError
+from hetops.errors import HetopsError, InfeasibleError, PolicyError, SpecError, UsageError
 from hetops.performance.table import PerformanceTable
 from hetops.reports import plan as report
 from hetops.solver.recheck import recheck, seal
@@ -128,6 +128,16 @@ def test_where_it_does_not_pay_the_plan_is_that_without_it_and_says_so(override:
     assert plan.usd_per_hour == planned(*other, text=WHOLE).usd_per_hour
     assert plan.handovers == ()
     assert "stand apart costs nothing" in report.as_text(plan)
+
+
+def test_a_class_that_could_only_be_prefilled_is_told_as_one_that_nothing_serves() -> None:
+    """No step of decoding takes a tenth of a millisecond; of the prompts' time three seconds are enough."""
+    with pytest.raises(InfeasibleError, match="serves rag within the targets") as none:
+        planned("targets.tpot_seconds=0.0001")
+    (nearest, *_) = none.value.details
+    assert nearest.startswith("rag: nearest is llama-3.1-70b/")
+    assert "a decode step alone takes" in nearest
+    assert "/prefill" not in nearest
 
 
 def test_kv_caches_go_nowhere_but_within_one_place() -> None:
