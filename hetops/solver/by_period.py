@@ -249,10 +249,19 @@ class _Rounds:
             return self._otherwise(reached)
         if promising.promised - reached.priced <= ROUNDING * abs(reached.cost):
             return None
-        if reached.bold < LEAST_BOLD and not reached.windows.tied_by_starts_alone:
+        return self._nearer(reached, promising)
+
+    def _nearer(self, reached: Reached, promising: Prices) -> Reached | None:
+        """With what is proven at better prices; where that is no more, and no fleet is new either, otherwise."""
+        alone, known = reached.windows.tied_by_starts_alone, reached.fleets.count
+        if reached.bold < LEAST_BOLD and not alone:
             return None  # Nothing was better however near to the best prices.
-        step = 1.0 if reached.windows.tied_by_starts_alone else STEP * min(reached.bold, 1.0)
-        return self._proofs.at(reached, reached.prices + step * (promising.of_rows - reached.prices))
+        step = 1.0 if alone else STEP * min(reached.bold, 1.0)
+        further = self._proofs.at(reached, reached.prices + step * (promising.of_rows - reached.prices))
+        if further is None or further.bold >= LEAST_BOLD or not alone or reached.fleets.count > known:
+            return further
+        # Windows prove less than their best fleets cost, however finely searched: sums of lines are whole, nodes are not.
+        return None if reached.counted else self._otherwise(further)
 
     def _otherwise(self, reached: Reached) -> Reached:
         """With what is proven where one price for all starts of a line cannot prove enough."""

@@ -104,6 +104,11 @@ class Fleets:
         return len(self.by_nodes)
 
     @property
+    def count(self) -> int:
+        """How many are known, of all windows."""
+        return sum(map(len, self.by_nodes))
+
+    @property
     def others(self) -> NDArray[np.bool_]:
         """The ties that count no starts."""
         return self.period_of < 0

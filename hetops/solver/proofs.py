@@ -83,13 +83,13 @@ class Proofs:
         prices, promised = found
         if promised + loose - known.bound <= WORTH_NUMBERING * (reached.cost - reached.bound):
             return None
-        bound, many = loose, sum(map(len, fleets.by_nodes))
+        bound, many = loose, fleets.count
         for window in range(windows.count):
             own = self._bound_by_number(reached, window, prices)
             if own is None:
                 return None
             bound += own
-        if bound <= known.bound and sum(map(len, fleets.by_nodes)) == many:
+        if bound <= known.bound and fleets.count == many:
             return None
         better = Numbers(prices=prices, bound=bound) if bound > known.bound else known
         return replace(reached, numbered=better, bound=max(reached.bound, bound))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from hetops.solver.problem import Mode, Problem
 from hetops.solver.solution import Solution
 from hetops.solver.solve import PROOF_GAP, Effort, solve, unservable_classes
 from tests.solver.test_oracle import NO_ANSWER, Proven, compare, proven
-from tests.solver.varied import woven
+from tests.solver.varied import dense, woven
 
 BRIEFLY = Effort(limit_seconds=4.0, most_gap=PROOF_GAP)
 
@@ -48,11 +49,11 @@ def searched(problem: Problem) -> Proven | None:
     return proven(outcome.bound, outcome.objective)
 
 
-def same(seeds: range) -> int:
+def same(seeds: range, made: Callable[[int], Problem] = woven) -> int:
     """The search and HiGHS prove the same of each problem; how many have an answer."""
     found = 0
     for seed in seeds:
-        problem = woven(seed)
+        problem = made(seed)
         ours, theirs = searched(problem), at_once(problem)
         assert ours is None or ours.meets(theirs), f"seed {seed}: {ours} and {theirs}"
         found += ours not in (None, NO_ANSWER)
@@ -73,6 +74,14 @@ def test_what_little_is_left_of_a_class_that_is_shed_keeps_to_its_limits() -> No
     assert certify(problem, outcome) == ()
 
 
+@pytest.mark.usefixtures("specially")
+def test_windows_in_which_lines_alone_are_whole_leave_time_for_the_whole_model() -> None:
+    """What such windows prove is less than any fleet costs, at whatever prices."""
+    outcome = solve(dense(1428), effort=BRIEFLY)
+    assert isinstance(outcome, Solution)
+    assert outcome.within_gap
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("specially")
 @pytest.mark.parametrize("first", range(0, 1000, 100))
@@ -82,5 +91,13 @@ def test_they_find_it_a_thousand_times(first: int) -> None:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("specially")
+@pytest.mark.parametrize("first", range(0, 1000, 100))
+def test_they_find_it_where_the_latest_terms_meet(first: int) -> None:
+    assert same(range(first, first + 100), dense) >= 40
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("specially")
 def test_a_second_solver_on_a_second_model_finds_the_same(tmp_path: Path) -> None:
-    compare(tmp_path, {f"{seed:04}": woven(seed) for seed in range(60)}, BRIEFLY)
+    problems = {f"w{seed:04}": woven(seed) for seed in range(60)}
+    compare(tmp_path, problems | {f"d{seed:04}": dense(seed) for seed in range(60)}, BRIEFLY)
