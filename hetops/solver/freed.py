@@ -6,6 +6,7 @@ limits it is the answer. Decides what is left out and what follows; searches not
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from hetops.domain import codec
@@ -46,11 +47,12 @@ def _beyond_budget(problem: Problem, found: Solution) -> bool:
     return at_cost and budget is not None and found.bound > float(budget) * (1 + float(TOLERANCE))
 
 
-def bounded(problem: Problem, answer: Solution, found: Solution) -> Solution:
-    """An answer to the problem with what was proven of the freed one, where that is more."""
+def best(problem: Problem, answers: Sequence[Solution], found: Solution) -> Solution:
+    """The best of some answers to the problem, with the most that was proven of any of them or `found` of the freed one."""
     inner, outer = (min, max) if problem.mode is Mode.MIN_COST else (max, min)
-    bound = inner(outer(answer.bound, found.bound), answer.objective)
-    certified = inner(outer(answer.certified_bound, found.certified_bound), answer.objective)
+    answer, proven = inner(answers, key=lambda one: one.objective), (*answers, found)
+    bound = inner(outer(one.bound for one in proven), answer.objective)
+    certified = inner(outer(one.certified_bound for one in proven), answer.objective)
     gap = relative_gap(answer.objective, bound)
     within = gap <= problem.gap + float(TOLERANCE)
     return replace(

@@ -28,7 +28,7 @@ from hetops.solver.known import Known
 from hetops.solver.matrix import INFINITY, Floats
 from hetops.solver.merge import Means, search_merged
 from hetops.solver.overall import overall
-from hetops.solver.patience import Patience, stoppable
+from hetops.solver.patience import Patience, stoppable, stopped
 from hetops.solver.plain import read_plain
 from hetops.solver.problem import Mode, Problem
 from hetops.solver.proof import Proven, certified_bound, scarcity_prices
@@ -98,11 +98,18 @@ def solve(
     patience = Patience.of(effort.limit_seconds)
     with stoppable() if effort.on_interrupt is OnInterrupt.TAKE_BEST else nullcontext():
         free = _freed(problem, effort, must_rent)
-        if free and (answer := freed.answered(problem, free)):
+        answer = freed.answered(problem, free) if free else None
+        if isinstance(answer, Infeasible) or (answer and answer.ended is not Ended.TIME):
             return answer
-        outcome = _outcome(problem, replace(effort, limit_seconds=patience.left), must_rent, begun)
+        try:
+            outcome = _outcome(problem, replace(effort, limit_seconds=patience.left), must_rent, begun)
+        except (TimeoutExpiredError, KeyboardInterrupt) as end:
+            if answer is None or not (stopped() or isinstance(end, TimeoutExpiredError)):
+                raise
+            outcome = answer
         if isinstance(outcome, Solution) and isinstance(free, Solution):
-            outcome = freed.bounded(problem, outcome, free)
+            asked = replace(problem, gap=min(problem.gap, effort.most_gap))
+            outcome = freed.best(asked, [outcome, *([answer] if answer else [])], free)
         if isinstance(outcome, Solution):
             _demand_sound(problem, outcome)
     return outcome

@@ -9,9 +9,11 @@ from decimal import Decimal
 import pytest
 
 from hetops.solver import highs
+from hetops.solver import solve as solving
 from hetops.solver.certify import certify
 from hetops.solver.formulate import formulate
-from hetops.solver.freed import bounded, freed
+from hetops.solver.freed import best as best_of
+from hetops.solver.freed import freed
 from hetops.solver.problem import Mode, Problem
 from hetops.solver.solution import Infeasible, Solution
 from hetops.solver.solve import solve
@@ -75,8 +77,20 @@ def test_without_time_for_a_proof_of_its_own_a_day_of_few_pools_has_the_freed_da
     """The bound of fewer limits is taken where it is the better one, and the gap is that to it."""
     free, few = solved(small()), solved(small(max_pools=2))
     late = replace(few, bound=0.0, certified_bound=0.0, gap=1.0, within_gap=False)
-    found = bounded(small(max_pools=2), late, free)
+    found = best_of(small(max_pools=2), [late], free)
     assert (found.bound, found.certified_bound) == (free.bound, free.certified_bound)
     assert found.gap == pytest.approx(1 - free.bound / few.objective)
     assert certify(small(max_pools=2), found) == ()
-    assert bounded(small(max_pools=2), few, free).bound == few.bound
+    assert best_of(small(max_pools=2), [few], free).bound == few.bound
+    dearer = replace(late, objective=few.objective * 2)
+    assert best_of(small(max_pools=2), [dearer, few], free) == few
+
+
+def test_a_freed_day_that_keeps_to_the_limits_and_is_not_proven_leaves_the_rest_of_the_time_to_the_day(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Two nodes run all day, which is two pools: no more than the limit, but nothing says so yet that none is cheaper."""
+    problem = small(max_pools=4)
+    monkeypatch.setattr(solving, "FREED_PART", 0.0)
+    assert solved(problem).within_gap
+    assert solved(problem).objective == pytest.approx(best(problem), rel=1e-4)
