@@ -159,7 +159,10 @@ def _plan(posed: Posed, one: Alone) -> Plan:
         for k in c.workload.classes
     )
     then = replace(c, workload=replace(c.workload, classes=classes))
-    plan = unsealed(replace(posed, candidates=then, problem=one.problem), one.solution)
+    near_enough = replace(
+        one.solution, within_gap=True
+    )  # how near the whole is asked to come is told of the whole
+    plan = unsealed(replace(posed, candidates=then, problem=one.problem), near_enough)
     hold_against_arithmetic(plan, c)
     late = waiting(posed.problem)
     certificate = plan.certificate

@@ -187,6 +187,9 @@ def _upper(frame: Frame) -> Floats:
 
     bound(Block.NODES, [cap for caps in frame.caps for cap in caps])
     bound(Block.OPENED, [1.0] * len(most) * frame.counts_pools)
+    if frame.minimise is None:
+        lots = [(frame.problem.max_nodes(one.offer), one.offer.lot_nodes) for one in frame.rentals]
+        bound(Block.RENTED, [float(most_nodes // lot) for most_nodes, lot in lots])
     if len(frame.stretches) > 1:
         bound(Block.STARTED, most * len(frame.stretches))
     if frame.problem.migration is not None:

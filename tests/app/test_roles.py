@@ -271,15 +271,16 @@ def test_limits_on_shares_hold_for_prompts_and_for_answers() -> None:
 
 def test_a_day_hands_over_in_each_of_its_periods(tmp_path: Path) -> None:
     periods = "".join(
-        f'[[policy.day.periods]]\nname = "{name}"\nhours = 12\nfactor = {factor}\n'
-        for name, factor in (("day", 1.0), ("night", 0.5))
+        f'[[policy.day.periods]]\nname = "{name}"\nhours = 8\nfactor = {factor}\n'
+        for name, factor in (("day", 1.0), ("evening", 0.5), ("night", 0.0))
     )
     text = f"{APART}[policy.day]\nboot_minutes = 5\n{periods}"
     day = find_day(pose(specs.asked(tmp_path, text)), Effort()).document
     assert isinstance(day, Day)
     assert recheck_day(day) == ()
-    assert all(period.plan.handovers for period in day.periods)
+    assert [bool(period.plan.handovers) for period in day.periods] == [True, True, False]
     assert any(cost.text == "letting prefill and decode stand apart" for cost in day.term_costs)
+    assert not any("the search ended" in warning for warning in day.warnings)
 
 
 def test_models_hand_over_to_themselves_and_a_mean_quality_holds_for_both_parts() -> None:

@@ -116,6 +116,17 @@ def test_quarters_of_a_node_are_told_as_such() -> None:
     assert any(text.startswith("In night 1 node for $3.00 per hour serves") for text in told)
 
 
+def test_exact_arithmetic_proves_what_parts_of_nodes_cost() -> None:
+    """What rounding leaves of a lot's price counts for as many lots as there are: a third of a node and a sixth are in use."""
+    lot = PricedOffer(id="large", usd_per_hour=Decimal("6.88"), max_nodes=64)
+    parts = (
+        column("large", "a", 15.497233613912124, parts=3),
+        column("large", "b", 57.923635215813995, parts=6),
+    )
+    problem = replace(WHOLE, offers=(lot,), columns=parts)
+    assert found(problem).certified_bound == pytest.approx(3.44)
+
+
 def test_what_a_node_costs_that_models_share_is_told_as_a_whole() -> None:
     larger = PricedOffer(id="larger", usd_per_hour=Decimal(5), max_nodes=1)
     more = tuple(replace(c, offer="larger") for c in QUARTERS)
