@@ -48,11 +48,11 @@ class Begun:
 
 def formulated(problem: Problem, must_rent: Collection[str] = ()) -> Formulation | None:
     """The model that a search for `problem` begins with; None where it has no place, or none of what must be rented."""
-    return renting(formulate(losses.untold(problem)), must_rent)
+    return renting(formulate(losses.untold(problem), must_rent=must_rent), must_rent)
 
 
 def renting(formulation: Formulation, offers: Collection[str]) -> Formulation | None:
-    """The formulation with at least one node of the offers; None where it has no place, or none of them."""
+    """The formulation with at least one node of the offers that can serve; None where it has no place, or none of them."""
     if not formulation.frame.places:
         return None
     if not offers:
@@ -62,7 +62,7 @@ def renting(formulation: Formulation, offers: Collection[str]) -> Formulation | 
         (frame.nodes(t, j), 1.0)
         for t in range(len(frame.stretches))
         for j, column in enumerate(formulation.columns)
-        if not column.offers.isdisjoint(offers)
+        if not column.offers.isdisjoint(offers) and any(column.rate(c.name) for c in frame.classes)
     ]
     if not terms:
         return None

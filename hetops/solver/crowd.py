@@ -8,7 +8,7 @@ problems without terms; decides no shares.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -50,9 +50,9 @@ class Found:
     """Whether no fleet does what is asked."""
 
 
-def nodes_of(problem: Problem) -> Formulation:
-    """The model of nodes and of the limits on them: it holds nothing of classes."""
-    return formulate(problem, constraints=(_node_rows,))
+def nodes_of(problem: Problem, must_rent: Collection[str] = ()) -> Formulation:
+    """The model of nodes and of the limits on them, in which some of these offers can be had: it holds nothing of classes."""
+    return formulate(problem, constraints=(_node_rows,), must_rent=must_rent)
 
 
 def _node_rows(frame: Frame) -> Iterator[Row]:

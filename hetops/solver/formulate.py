@@ -9,7 +9,7 @@ bilinear makespan of arXiv:2502.00722 (its T times y) becomes linear by working 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -110,14 +110,18 @@ class Formulation:
 
 
 def formulate(
-    problem: Problem, *, minimise: Limit | None = None, constraints: tuple[Constraint, ...] = CONSTRAINTS
+    problem: Problem,
+    *,
+    minimise: Limit | None = None,
+    constraints: tuple[Constraint, ...] = CONSTRAINTS,
+    must_rent: Collection[str] = (),
 ) -> Formulation:
-    """The model of `problem`.
+    """The model of `problem`, with every column by which a node of the offers in `must_rent` may be had.
 
     With `minimise`, that limit is not enforced and what it limits (USD per hour, nodes, quota, pools, a share) is
     minimised instead of the cost: the smallest value of the limit that lets the problem be solved.
     """
-    frame = frame_of(problem, minimise)
+    frame = frame_of(problem, minimise, must_rent)
     told = [(row, of is whole_class_rows) for of in constraints for row in of(frame)]
     limited = [row for row, _ in told if minimise is not None and row.subject == minimise]
     enforced = [(row, implied) for row, implied in told if minimise is None or row.subject != minimise]

@@ -7,7 +7,7 @@ of variables are not there: a problem with neither periods nor losses has one la
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, fields
 from decimal import Decimal
 from enum import StrEnum
@@ -211,8 +211,8 @@ class Frame:
                 yield self.first[Block.RENTED] + r, rental.offer, rental.offer.lot_nodes
 
 
-def frame_of(problem: Problem, minimise: Limit | None) -> Frame:
-    """The variables of `problem`; what `minimise` limits is no reason to leave a column out."""
+def frame_of(problem: Problem, minimise: Limit | None, must_rent: Collection[str] = ()) -> Frame:
+    """The variables of `problem`; what `minimise` limits is no reason to leave a column out, nor one with offers in `must_rent`."""
     stretches = problem.stretches
     offers = {offer.id: offer for offer in problem.offers}
     asked = {c.name for c in problem.classes if any(s.rates[c.name] > 0 for s in stretches)}
@@ -221,7 +221,7 @@ def frame_of(problem: Problem, minimise: Limit | None) -> Frame:
     means = {c.name: rates[c.name] for c in classes}
     peaks = [{c.name: _peak(problem, stretches, t, c) for c in classes} for t in range(len(stretches))]
     most = {c.name: max(peak[c.name] for peak in peaks) for c in classes}
-    rivals = undominated(problem, able(problem, most), classes)
+    rivals = undominated(problem, able(problem, most), classes, must_rent)
     usable = problem.usable(rivals)
     takes = {c.key: tuple((offers[o], nodes) for o, nodes in c.takes.items()) for c in rivals}
     allowed = _Allowed.of(problem, minimise)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -37,14 +37,17 @@ def _without_slivers(column: Column, least: Mapping[str, float]) -> Column:
 
 
 def undominated(
-    problem: Problem, columns: tuple[Column, ...], classes: tuple[Demand, ...]
+    problem: Problem,
+    columns: tuple[Column, ...],
+    classes: tuple[Demand, ...],
+    must_rent: Collection[str] = (),
 ) -> tuple[Column, ...]:
     """`columns` without those that another beats or equals in every class, and that takes no more of any offer.
 
     Nodes of the loser can be swapped for nodes of the winner one for one: no higher price, no more stock and quota, no less
     capacity, no more pools, no dearer requests, no less quality where a class asks for a mean. Nothing of the kind holds
     between offers, whose limits differ, but where a column stands on several of them; nor between columns of unlike parts,
-    roles or start-up, nor for nodes that run already. Of equals the first stays. Of offers whose nodes may change only by so
+    roles or start-up, nor for nodes that run already, nor for some of an offer in `must_rent` and none. Of equals the first stays. Of offers whose nodes may change only by so
     many at once idle ones may be kept: there no column takes less for it than another, and one that serves nothing is of use.
     """
     run = {one.key for one in problem.migration.running} if problem.migration else set()
@@ -66,6 +69,7 @@ def undominated(
             column.kv_format,
             usd.any(),
             column.key if column.key in run else None,
+            column.offers.isdisjoint(must_rent),
             tuple((offer, nodes) for offer, nodes in sorted(column.takes.items()) if offer in ramping),
         )
         merits = (rates, _qualities(column, classes), -usd if usd.any() else usd[:0], spared)

@@ -146,7 +146,7 @@ def _outcome(
     means = Means(
         search=search_few,
         prices=scarcity_prices,
-        nodes=lambda part: renting(crowd.nodes_of(part), must_rent),
+        nodes=lambda part: renting(crowd.nodes_of(part, must_rent), must_rent),
     )
 
     def search(part: Problem, seconds: float) -> Solution | Infeasible:
@@ -195,7 +195,7 @@ def _solve(
     unservable = unservable_classes(problem)
 
     def form(part: Problem) -> Formulation:
-        return renting(formulate(part), must_rent) or formulate(part)
+        return renting(formulate(part, must_rent=must_rent), must_rent) or formulate(part)
 
     if unservable:
         return Infeasible(problem_digest=digest, unservable=unservable), past

@@ -8,17 +8,21 @@ from decimal import Decimal
 import pytest
 from hypothesis import given, settings
 
+from hetops.solver import highs
+from hetops.solver.begun import renting
 from hetops.solver.certify import certify
 from hetops.solver.class_cost import class_cost
 from hetops.solver.explanation import Topic
+from hetops.solver.formulate import formulate
 from hetops.solver.problem import Problem, QuotaGroup
 from hetops.solver.solution import Infeasible, Solution
-from hetops.solver.solve import solve
+from hetops.solver.solve import PROOF_GAP, Effort, solve
 from hetops.solver.terms import Migration, Running, ShareLimit, Trait
 from hetops.solver.why_not import meant, why_not
 from tests.solver import oracle
-from tests.solver.problems import column, offer, small, tiny
+from tests.solver.problems import column, demands, offer, small, tiny
 from tests.solver.test_why import case
+from tests.solver.varied import dense
 
 
 def dear(**changes: object) -> Problem:
@@ -115,23 +119,49 @@ def test_limits_that_make_it_dear_only_together_are_said_to() -> None:
 
 
 @settings(max_examples=40, deadline=None)
-@given(tiny())
-def test_the_forced_fleet_is_the_cheapest_that_has_a_node_of_it(problem: Problem) -> None:
+@given(tiny(mixed=2))
+def test_the_forced_fleet_is_the_cheapest_that_has_a_node_of_it_that_can_serve(problem: Problem) -> None:
     wanted = problem.offers[0].id
+    asked = [c.name for c in problem.classes if c.requests_per_second > 0]
+    of_use = {
+        c.key for c in problem.columns if wanted in c.offers and any(c.rate(name) > 0 for name in asked)
+    }
     costs = [
         oracle.cost(problem, fleet)
         for fleet in oracle.fleets(problem)
-        if any(c.offer == wanted for c, _ in fleet) and oracle.serves(problem, fleet, oracle.Fraction(1))
+        if any(c.key in of_use for c, _ in fleet) and oracle.serves(problem, fleet, oracle.Fraction(1))
     ]
-    asked = [c.name for c in problem.classes if c.requests_per_second > 0]
-    of_use = any(c.rate(name) > 0 for c in problem.columns if c.offer == wanted for name in asked)
     forced = solve(problem, must_rent={wanted})
-    if costs and of_use:
+    if costs:
         assert isinstance(forced, Solution)
         assert forced.usd_per_hour == min(costs)
         assert certify(problem, forced) == ()
     else:
         assert isinstance(forced, Infeasible)
+
+
+def test_a_node_that_is_had_with_another_alone_is_asked_about_though_neither_is_of_use() -> None:
+    """A pair that does half of what the first node of it does alone: 2.00 more than 1.00, and no limit keeps it out."""
+    pair = replace(column("cheap", "pair", chat=1.0), also={"fast": 1})
+    problem = small(
+        configurations=("tp1", "pair"),
+        classes=demands(chat=2.0),
+        columns=(column("cheap", chat=2.0), pair),
+        offers=tuple(replace(o, usd_per_hour=Decimal(1)) for o in small().offers),
+    )
+    told = why_not(case(problem), "fast", frozenset(("fast",)))
+    assert told[0].text == "At least one node of fast would cost $2.00 per hour more."
+    assert (told[0].before, told[0].after) == (1.0, 3.0)
+
+
+def test_an_idle_node_where_nodes_may_only_change_so_fast_is_no_node_of_it() -> None:
+    """One that serves is started once a day, for a cent; one that cannot is not, and would be the cheapest to have."""
+    problem = dense(16)
+    forced = solve(problem, must_rent=("o3",), effort=Effort(most_gap=PROOF_GAP))
+    whole = renting(formulate(problem, must_rent=("o3",)), ("o3",))
+    assert isinstance(forced, Solution)
+    assert whole is not None
+    assert forced.bound == pytest.approx(highs.run(whole.model, gap=1e-9).objective * whole.unit, rel=2e-6)
 
 
 def test_what_runs_already_on_offers_that_a_question_leaves_out_serves_nothing_and_goes() -> None:
