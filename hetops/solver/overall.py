@@ -17,6 +17,7 @@ from hetops.solver.solution import (
     SolvedShare,
     SolvedShed,
 )
+from hetops.solver.terms import Role
 
 _MICRO_USD = Decimal("0.000001")
 
@@ -52,7 +53,7 @@ def overall(problem: Problem, periods: tuple[SolvedPeriod, ...]) -> Overall:
         pools=tuple(
             _pool(weighed, key) for key in sorted({p.key for period in periods for p in period.pools})
         ),
-        shares=tuple(_shares(weighed)),
+        shares=tuple(_shares(problem, weighed)),
         rentals=tuple(_rental(weighed, one) for one in sorted({r.offer for p in periods for r in p.rentals})),
         handovers=(),
         shed=tuple(_shed(problem, weighed)),
@@ -82,7 +83,9 @@ def _pool(weighed: Weighed, key: tuple[str, str]) -> SolvedPool:
     )
 
 
-def _shares(weighed: Weighed) -> Iterable[SolvedShare]:
+def _shares(problem: Problem, weighed: Weighed) -> Iterable[SolvedShare]:
+    """Relative to what requests go to first: what is handed over is a share of the same requests."""
+    decoding = {column.key for column in problem.columns if column.role is Role.DECODE}
     rates: dict[tuple[str, str, str], Fraction] = {}
     usd: dict[tuple[str, str, str], list[tuple[Fraction, Decimal]]] = {}
     for part, period in weighed:
@@ -91,8 +94,9 @@ def _shares(weighed: Weighed) -> Iterable[SolvedShare]:
             rates[at] = rates.get(at, Fraction(0)) + part * Fraction(share.requests_per_second)
             usd.setdefault(at, []).append((part, share.usd_per_hour))
     total: dict[str, Fraction] = {}
-    for (name, _, _), rate in rates.items():
-        total[name] = total.get(name, Fraction(0)) + rate
+    for (name, *key), rate in rates.items():
+        if tuple(key) not in decoding:
+            total[name] = total.get(name, Fraction(0)) + rate
     for (name, offer, configuration), rate in sorted(rates.items()):
         yield SolvedShare(
             workload_class=name,

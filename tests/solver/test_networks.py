@@ -60,7 +60,11 @@ def test_each_period_hands_over_by_itself() -> None:
         Period(name="day", hours=12.0, requests_per_second={"chat": 2.0}),
         Period(name="night", hours=12.0, requests_per_second={"chat": 1.0}),
     )
-    assert cost(replace(split(a="east", b="east"), periods=periods)) == pytest.approx(2.5)
+    day = replace(split(a="east", b="east"), periods=periods)
+    assert cost(day) == pytest.approx(2.5)
+    only_apart = solve(replace(day, columns=day.columns[:3]))
+    assert isinstance(only_apart, Solution)
+    assert {share.offer: share.share for share in only_apart.shares} == {"a": 1.0, "b": 1.0}
 
 
 def test_an_answer_that_decodes_less_than_it_prefills_is_found_out() -> None:
