@@ -15,6 +15,7 @@ from hetops.app.day import fleet_of
 from hetops.app.day_file import plan_file
 from hetops.app.requests import trace_of
 from hetops.app.virtual_fleet import Playing, Trial, endpoints, playing
+from hetops.domain.configuration import Role
 from hetops.domain.network import Network
 from hetops.domain.offer import Market
 from hetops.domain.performance import StepTimes
@@ -101,7 +102,7 @@ def simulate(asked: SimulationAsked, progress: Progress) -> Simulation:
     faults = _faults(asked)
     planned = _plan(asked)
     plan, notes = planned.plan, planned.notes
-    if plan.handovers:
+    if any(pool.configuration.role is not Role.MIXED for pool in plan.pools):
         raise HetopsError(
             "prefill and decode apart cannot be simulated yet, a virtual engine serves whole requests",
             hint="plan without [engine.disaggregation], or take the plan's own TTFT and TPOT",

@@ -307,6 +307,10 @@ def test_such_a_plan_is_for_planning_only(tmp_path: Path) -> None:
         FleetInputs(plan=plan)
     with pytest.raises(HetopsError, match="cannot be simulated yet"):
         simulate(SimulationAsked(spec=specs.asked(tmp_path, APART)), lambda _: None)
+    edited = tmp_path / "plan.json"
+    edited.write_bytes(codec.encode(replace(plan, handovers=())))
+    with pytest.raises(HetopsError, match="cannot be simulated yet"):
+        simulate(SimulationAsked(spec=specs.asked(tmp_path, APART), plan_file=edited), lambda _: None)
 
 
 @pytest.mark.parametrize(
