@@ -34,14 +34,16 @@ _SCALED = (Block.SHARE, Block.MISSING, Block.HANDED)
 
 
 def shares_the_rate_alone(formulation: Formulation) -> bool:
-    """Whether the largest rate is asked for, of several periods that nothing else ties."""
-    frame, scale = formulation.frame, formulation.scale_index
+    """Whether the largest rate is asked for, of several periods that nothing else ties, and of no class that nothing serves."""
+    frame, model, scale = formulation.frame, formulation.model, formulation.scale_index
     if scale is None or len(frame.stretches) < 2 or not starts_stand_alone(formulation):
         return False
-    others = formulation.model.row_indices != scale
+    others = model.row_indices != scale
+    if not np.isin(model.row_of[~others], model.row_of[others]).all():
+        return False  # A row of the rate alone is of no period: it says that there is none.
     ties = windows_of(formulation).ties
     rows = ties.rows[~ties.count_starts]
-    return not tied(formulation.model, stretch_of(frame), others)[rows].any()
+    return not tied(model, stretch_of(frame), others)[rows].any()
 
 
 def search(formulation: Formulation, *, gap: float, patience: Patience) -> Answer:

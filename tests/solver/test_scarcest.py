@@ -101,6 +101,17 @@ def test_where_nothing_arrives_any_rate_is_served() -> None:
     )
 
 
+def test_a_class_that_stock_leaves_no_node_for_lets_no_rate_be_served() -> None:
+    problem = fastest(day(periods=2))
+    sold_out = replace(
+        problem,
+        classes=(*problem.classes, *demands(z=1.0)),
+        offers=(*problem.offers, offer("none", "1", 0)),
+        columns=(*problem.columns, column("none", problem.configurations[0], z=1.0)),
+    )
+    assert isinstance(solve(sold_out), Infeasible)
+
+
 @pytest.mark.parametrize(
     "posed",
     [
