@@ -203,9 +203,11 @@ def _places(subject: Subject) -> tuple[tuple[str, int], ...]:
 
 
 def _check_gpu(subject: Subject, model: Model, gpu: GpuType, tensor: int) -> None:
-    if gpu.mig and tensor * max(len(subject.stages), subject.pipeline_parallel) > 1:
+    alone = tensor * max(len(subject.stages), subject.pipeline_parallel) == 1
+    if gpu.mig and (not alone or subject.link_gb_per_second is not None):
         raise HetopsError(
-            f"{gpu.name} reaches no other GPU", hint="leave --tp and --pp at 1, or name whole GPUs"
+            f"{gpu.name} reaches no other GPU",
+            hint="leave --stages and --link out and --tp and --pp at 1, or name whole GPUs",
         )
     if model.heads % tensor:
         possible = ", ".join(str(n) for n in range(1, 17) if model.heads % n == 0)

@@ -20,6 +20,8 @@ from hetops.files import read_bytes
 from hetops.spec.fields import LoadedSpec, Spec, Table
 from hetops.spec.locate import line_of
 
+_ENTRY = re.compile(r"\[(\d+)\]")
+"""`models[0].name`, as errors tell it, is `models.0.name`."""
 _REFERENCE = re.compile(r"\$\{env:([A-Za-z_][A-Za-z0-9_]*)\}")
 _SECRET = re.compile(r"KEY|TOKEN|SECRET|PASSW", re.IGNORECASE)
 _AT = re.compile(r" - at `\$(?P<path>[^`]*)`$")
@@ -117,7 +119,7 @@ def _override(raw: dict[str, Any], override: str) -> None:
         raise UsageError(
             f"--set {override!r} is no key.path=value", hint="for example --set budget.usd_per_hour=40"
         )
-    *tables, last = key.strip().split(".")
+    *tables, last = _ENTRY.sub(r".\1", key.strip()).split(".")
     table: Any = raw
     for name in tables:
         if isinstance(table, dict):

@@ -222,7 +222,8 @@ def test_a_slice_can_be_estimated_and_reaches_no_other_gpu(tmp_path: Path) -> No
     asked = ("estimate", "--model", LLAMA, "--precision", "fp8", "--gpu", "H100-SXM-2g.20gb")
     one = hetops(tmp_path, *asked)
     assert "Evidence: prior;" in one.stdout
-    assert "H100-SXM-2g.20gb reaches no other GPU" in hetops(tmp_path, *asked, "--tp", "2").stderr
+    for more in (("--tp", "2"), ("--link", "12.5")):
+        assert "H100-SXM-2g.20gb reaches no other GPU" in hetops(tmp_path, *asked, *more).stderr
     small = hetops(tmp_path, *asked[:-1], "H100-SXM-1g.10gb").stderr
     assert "would fit: 1 x H100-SXM-1g.10gb (int4)" in small
     assert "2 x H100-SXM-1g.10gb" not in small

@@ -199,10 +199,12 @@ def test_references_and_overrides_are_applied_and_change_the_digest(tmp_path: Pa
 
 def test_overrides_reach_entries_of_arrays_and_say_where_there_is_none(tmp_path: Path) -> None:
     path = written(tmp_path, GOOD)
-    busy = load(path, overrides=("workload.classes.0.requests_per_second=7.5",))
-    assert busy.spec.workload.classes[0].requests_per_second == 7.5
+    for first in ("workload.classes.0", "workload.classes[0]"):
+        busy = load(path, overrides=(f"{first}.requests_per_second=7.5",))
+        assert busy.spec.workload.classes[0].requests_per_second == 7.5
     for key, said in (
         ("workload.classes.9.name", "no entry 9 in an array of 2"),
+        ("workload.classes[9].name", "no entry 9 in an array of 2"),
         ("workload.classes.name", "no entry name in an array of 2"),
         ("workload.classes.-1", "no entry -1 in an array of 2"),
         ("model.name.0", "0 stands in no table"),
