@@ -132,15 +132,17 @@ def half_widths(cases: Cases, errors: LeftOut) -> dict[str, dict[str, float]]:
     """Half widths of 80 % intervals by layer and kind of metric, in natural logarithms; not a number without any error.
 
     Of GPU types, publishers and generations left out, those that are predicted worst: who asks is any of these to us. TTFT is at least
-    as far off as that of lone requests and the ways of measuring closed loops together make it, by whomever these were measured.
+    as far off as under load, where it is asked for, and as that of lone requests and the ways of measuring closed loops together make
+    it, by whomever these were measured.
     """
     calibrated, prior = {}, {}
-    alone = (cases.metric == str(Metric.TTFT)) & (cases.concurrency <= 1.0)
+    first, alone = cases.metric == str(Metric.TTFT), cases.concurrency <= 1.0
     for group, members in GROUPS.items():
         of = errors.rows(np.isin(cases.metric, [str(m) for m in members]))
         width = _widest(of)
         if Metric.TTFT in members:
-            width = float(np.fmax(width, math.hypot(_widest(errors.rows(alone)), _WAYS)))
+            of_ways = math.hypot(_widest(errors.rows(first & alone)), _WAYS)
+            width = float(np.fmax.reduce([width, _widest(errors.rows(first & ~alone)), of_ways]))
         calibrated[group] = width
         prior[group] = math.hypot(width, _quantile(np.abs(of.family.errors), np.ones(len(of.family.errors))))
     return {str(EvidenceLayer.CALIBRATED): calibrated, str(EvidenceLayer.PRIOR): prior}

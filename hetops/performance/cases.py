@@ -14,6 +14,7 @@ from enum import StrEnum
 import numpy as np
 
 from hetops.performance.form import Terms, Values, terms
+from hetops.performance.generation import PREFILL_FIRST
 from hetops.performance.physics import Bools, Floats, Names, Physics, physics
 from hetops.performance.replica import Replica
 
@@ -106,6 +107,8 @@ class Case:
     """What the row's words had to be taken for, one sentence each."""
     noted: tuple[str, ...] = ()
     """What the row leaves open and is known all the same, one sentence each."""
+    early: bool = False
+    """Whether its engine is older than its kernels for the model."""
     place: int = 0
     """Where the row stands among its file's, from 0."""
     told: MetricName | None = None
@@ -240,9 +243,10 @@ def _ttft(cases: Cases, parts: Terms, served: _Served, values: Values) -> Floats
     offered = np.where(np.isinf(cases.rate), at_once, served.running)
     load = np.minimum(1.0, offered * served.prefill / cycle)
     others = np.maximum(np.minimum(offered, served.running) - 1.0, 0.0)
-    per_other = _per_other(cases.physics, values)
-    steady = per_other * served.prefill * others ** values["queue.power"] * load ** values["queue.load"]
-    together = np.maximum(steady, _started_together(cases, others) * served.prefill * others / 2.0)
+    loop = served.prefill * others ** values["queue.power"] * load ** values["queue.load"]
+    wave = _wave(cases, parts, served)
+    steady = _per_other(cases.physics, values) * np.where(_prefills_first(cases.physics), wave, loop)
+    together = np.maximum(steady, _started_together(cases, others) * wave)
     busy = np.minimum(cases.rate * served.prefill, 1.0)  # apart, as at a rate, prompts wait as in M/D/1
     queue = np.minimum(together, served.prefill * busy / 2.0 / np.maximum(1.0 - busy, _ALL_BUSY))
     ahead = np.maximum(cases.concurrency - served.running, 0.0)
@@ -252,9 +256,26 @@ def _ttft(cases: Cases, parts: Terms, served: _Served, values: Values) -> Floats
     return ttft
 
 
+def _wave(cases: Cases, parts: Terms, served: _Served) -> Floats:
+    """Seconds that a prompt waits on average for those that come with it: of k passes all prompts of one get their first token as it
+    ends, (k + 1) / 2k of all on average; between passes those decode that had theirs, unless the engine prefills first."""
+    n = served.running
+    passes = np.maximum(n * cases.input_tokens / _PASS_TOKENS, 1.0)
+    whole = n * parts.prefill_seconds(cases.input_tokens, _together(cases, n))
+    decoded = np.where(_prefills_first(cases.physics), 0.0, served.step) * (passes - 1.0) / 2.0
+    wait: Floats = np.maximum(whole * (passes + 1.0) / (2.0 * passes) - served.prefill, 0.0) + decoded
+    return wait
+
+
+def _prefills_first(p: Physics) -> Bools:
+    """Whether prompts stop decoding: a loop stays in step, because those whose prompts passed together end together."""
+    first: Bools = np.isin(p.generation, [str(g) for g in PREFILL_FIRST])
+    return first
+
+
 def _started_together(cases: Cases, others: Floats) -> Floats:
-    """Share of a benchmark's requests that come with so many others as it begins, and wait for half of their prompts on average:
-    where hundreds are kept at once, much of all that is sent."""
+    """Share of a benchmark's requests that come with so many others as it begins: where hundreds are kept at once, much of all that
+    is sent."""
     one_by_one = np.isinf(cases.concurrency) & np.isfinite(cases.rate)
     share: Floats = np.minimum((others + 1.0) * cases.replicas / REQUESTS, 1.0)
     return np.where(one_by_one, 0.0, share)

@@ -91,8 +91,8 @@ PARAMETERS: tuple[Parameter, ...] = (
         trtllm_new=1.1, tgi=1.2, llamacpp=1.0, layers=1.0,
     ),
     *_each(
-        "queue", 0.6, vllm_old=0.3, vllm_new=0.25, sglang=0.5, trtllm_old=0.3, trtllm_mid=0.3, trtllm_new=0.3,
-        tgi=0.3, llamacpp=0.5, layers=0.3,
+        "queue", 0.6, vllm_old=1.0, vllm_new=0.25, sglang=1.0, trtllm_old=0.3, trtllm_mid=0.3, trtllm_new=0.3,
+        tgi=1.0, llamacpp=0.5, layers=0.3,
     ),
     Parameter(name="queue.power", start=0.8, spread=0.2),
     Parameter(name="queue.load", start=0.1, spread=0.8),

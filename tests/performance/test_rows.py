@@ -369,7 +369,8 @@ def test_a_spoilt_row_gets_an_answer_or_a_reason_that_names_its_column(tmp_path:
 def test_weights_that_nobody_told_are_those_that_the_makers_published(
     model: str, weights: str, meant: Precision, noted: str
 ) -> None:
-    found = read(gpu="B200", gpu_count="8", tp="8", model=model, precision_weights=weights)
+    eight = {"gpu": "B200", "gpu_count": "8", "tp": "8", "engine_version": "1.1.0"}
+    found = read(**eight, model=model, precision_weights=weights)
     assert found.replica.weights is meant
     answer = predictions([found], calibration())[0]
     assert answer.evidence == "; ".join(filter(None, ("prior", noted)))
