@@ -97,7 +97,7 @@ def _rounded(values: Mapping[str, float]) -> dict[str, float]:
 def _cases(path: Path) -> tuple[tuple[Case, ...], tuple[RefusedCase, ...]]:
     plugins = manager.load()
     catalog = tables.load(plugins.gpu_types, plugins.models, plugins.checkpoints)
-    return read_cases(_rows(path), catalog.gpu_types, catalog.models)
+    return read_cases(_rows(path), tuple(catalog.devices.values()), catalog.models)
 
 
 def _rows(path: Path) -> Sequence[Mapping[str, str]]:

@@ -39,15 +39,17 @@ class Catalog:
         Raises:
             UnknownNameError: with the nearest names.
         """
-        by_name = {g.name: g for g in self.gpu_types}
-        if name in by_name:
-            return by_name[name]
-        members = [n for n in by_name if n.lower().startswith(name.lower() + "-")]
-        raise UnknownNameError("GPU type", name, by_name, where=where, members=members)
+        return self._named(name, {g.name: g for g in self.gpu_types}, where)
 
     def device(self, name: str) -> GpuType:
         """The GPU type, or the slice of one, of that name; errors as `gpu`."""
-        return self.devices.get(name) or self.gpu(name)
+        return self._named(name, self.devices, "")
+
+    def _named(self, name: str, known: Mapping[str, GpuType], where: str) -> GpuType:
+        if name in known:
+            return known[name]
+        members = [g.name for g in self.gpu_types if g.name.lower().startswith(name.lower() + "-")]
+        raise UnknownNameError("GPU type", name, known, where=where, members=members)
 
     def model(self, name: str, *, where: str = "") -> Model:
         """The model of that name; UnknownNameError with the nearest names otherwise."""

@@ -31,15 +31,18 @@ _ALIKE = 0.1
 
 def known_gpu(name: str, gpus: Sequence[GpuType]) -> Meant[GpuType]:
     """The GPU type that a publisher means by a name such as `A100-SXM-80G` or `8x RTX A6000`: the chip whose name stands in it,
-    the longest; then form factor and memory where they are told; where not, SXM, and the first of the table.
+    the longest; then form factor and memory where they are told; where not, SXM, and the first of the table. A slice of a GPU
+    is meant by its own name alone.
 
     Raises:
         ValueError: no GPU type has such a chip.
     """
+    if sliced := next((gpu for gpu in gpus if gpu.mig and gpu.name == name), None):
+        return Meant(thing=sliced, assumed="")
     told = _COUNT.sub("", plain(name).upper().replace("_", "-"))
     for written, meant in _WRITTEN:
         told = written.sub(meant, told)
-    found = [(length, gpu) for gpu in gpus if (length := _length_of_chip(told, gpu))]
+    found = [(length, gpu) for gpu in gpus if not gpu.mig and (length := _length_of_chip(told, gpu))]
     if not found:
         raise ValueError(
             f"unknown GPU type {name!r}{did_you_mean(nearest(name, (g.name for g in gpus), most=1))}"

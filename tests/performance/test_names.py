@@ -377,3 +377,9 @@ def test_engines_belong_to_generations(engine: str, version: str, meant: Generat
 def test_an_engine_that_nobody_knows_is_like_vllm_of_today_and_not_known(engine: str, version: str) -> None:
     assert generation(engine, version) is Generation.VLLM_NEW
     assert not is_known(engine)
+
+
+def test_a_slice_is_meant_by_its_own_name_and_no_gpu_is_taken_for_one() -> None:
+    devices = tuple(CATALOG.devices.values())
+    assert known_gpu("H100-SXM-2g.20gb", devices).thing is CATALOG.device("H100-SXM-2g.20gb")
+    assert known_gpu("8x H100 20GB", devices).thing.mig is None
