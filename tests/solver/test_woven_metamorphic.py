@@ -11,11 +11,11 @@ from typing import TypeVar
 import pytest
 
 from hetops.domain.offer import Trait
-from hetops.solver.problem import Column, Demand, Problem
+from hetops.solver.problem import Column, Demand, Mode, Problem
 from hetops.solver.terms import Role
 from tests.solver.test_oracle import NO_ANSWER, Proven
 from tests.solver.test_woven import searched
-from tests.solver.varied import woven
+from tests.solver.varied import dense, woven
 
 Each = TypeVar("Each", float, Decimal)
 
@@ -97,16 +97,43 @@ def shuffled(problem: Problem, dice: Random) -> Problem:
 ALIKE: tuple[Callable[[Problem, Random], Problem], ...] = (split, on_two_offers, shuffled)
 
 
-def alike(seeds: range) -> int:
+def alike(seeds: range, made: Callable[[int], Problem] = woven) -> int:
     """Each of the changes leaves the optimum where it is; how many problems have one."""
     found = 0
     for seed in seeds:
-        problem, dice = woven(seed), Random(seed)
+        problem, dice = made(seed), Random(seed)
         before = searched(problem)
         for change in ALIKE if before is not None else ():
             after = searched(change(problem, dice))
             assert after is None or meet(before, after), f"{change.__name__} of {seed}: {before}, {after}"
         found += before not in (None, NO_ANSWER)
+    return found
+
+
+def with_more_stock(problem: Problem, dice: Random) -> Problem:
+    """One or two more nodes of an offer."""
+    more = dice.choice(problem.offers)
+    most = problem.max_nodes(more) + dice.choice((1, 2))
+    return replace(
+        problem, offers=tuple(replace(o, max_nodes=most) if o is more else o for o in problem.offers)
+    )
+
+
+def no_worse(seeds: range) -> int:
+    """More stock makes no optimum worse; how many problems have one."""
+    found = 0
+    for seed in seeds:
+        problem = dense(seed)
+        before, after = searched(problem), searched(with_more_stock(problem, Random(seed)))
+        if before in (None, NO_ANSWER) or after is None:
+            continue
+        found += 1
+        slack = 3e-6 * (1 + abs(before.least))
+        if problem.mode is Mode.MIN_COST:
+            assert after.least <= before.most + slack, f"{seed}: {before}, {after}"
+        else:
+            assert after is not NO_ANSWER, seed
+            assert after.most >= before.least - slack, f"{seed}: {before}, {after}"
     return found
 
 
@@ -123,3 +150,14 @@ def test_a_class_split_an_offer_as_two_and_another_order_change_no_optimum() -> 
 @pytest.mark.parametrize("first", range(4, 404, 100))
 def test_nor_do_they_hundreds_of_times(first: int) -> None:
     assert alike(range(first, first + 100)) >= 40
+
+
+def test_more_stock_makes_nothing_worse() -> None:
+    assert no_worse(range(16, 22)) >= 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("first", range(0, 400, 100))
+def test_nor_does_any_of_these_where_the_latest_terms_meet(first: int) -> None:
+    assert alike(range(first, first + 50), dense) >= 20
+    assert no_worse(range(first, first + 100)) >= 40
