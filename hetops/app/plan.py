@@ -298,7 +298,10 @@ def _warnings(posed: Posed, solution: Solution) -> Iterator[str]:
     if c.spec.policy.share_nodes and len(c.models) == 1:
         yield "policy.share_nodes says nothing here: the spec has one model, and there is none to share its nodes with"
     if c.spec.policy.share_gpus and not any(one.mig for one in posed.configurations.values()):
-        yield "policy.share_gpus says nothing here: no slice of a GPU on offer holds a model and serves a class within the targets"
+        useless = "no slice of a GPU on offer holds a model and serves a class within the targets"
+        whole = "no provider of the offers lets its GPUs be cut"
+        able = any(offer.provider in c.cutting for offer in posed.offers.values())
+        yield f"policy.share_gpus says nothing here: {useless if able else whole}"
     chosen = [posed.offers[p.offer] for p in solution.pools]
     if any(offer.plan_only for offer in chosen):
         yield "list prices are for planning only: up needs live offers"
