@@ -239,7 +239,7 @@ def _ruled_out(posed: Posed, name: str) -> Iterator[str]:
     types = dict.fromkeys((*gpus, *(o.gpu for o in offered)))
     for gpu in types:
         if not any(o.gpu == gpu for o in offered):
-            yield from _not_offered(posed, gpu)
+            yield from _not_offered(posed, gpu, {gpu.casefold()})
             continue
         found = c.enumeration
         fitting = {one.id for one in found.configurations if one.rented_gpu == gpu}
@@ -248,12 +248,19 @@ def _ruled_out(posed: Posed, name: str) -> Iterator[str]:
             yield f"No configuration of {c.names} runs on {gpu}{_because(told)}"
         else:
             yield f"Nothing on {gpu} serves any class within the targets{_because(_too_slow(posed.table, fitting))}"
+    refused = c.gathered.selection.refused
+    if not types and any(wanted in (r.offer.id.casefold(), r.offer.provider.casefold()) for r in refused):
+        yield from _not_offered(posed, name, {wanted})
 
 
-def _not_offered(posed: Posed, gpu: str) -> Iterator[str]:
-    refused = (r for r in posed.candidates.gathered.selection.refused if r.offer.gpu == gpu)
-    told = (f"{r.offer.id}: {r.detail}" for r in refused)
-    yield f"No offer of {gpu} may be chosen{_because(told)}"
+def _not_offered(posed: Posed, name: str, wanted: set[str]) -> Iterator[str]:
+    """That every offer of a GPU type, a provider, or the offer of that name, was refused, and why."""
+    refused = (
+        r
+        for r in posed.candidates.gathered.selection.refused
+        if not wanted.isdisjoint(word.casefold() for word in (r.offer.gpu, r.offer.id, r.offer.provider))
+    )
+    yield f"No offer of {name} may be chosen{_because(f'{r.offer.id}: {r.detail}' for r in refused)}"
 
 
 def _too_slow(table: PerformanceTable, configurations: set[str]) -> Iterator[str]:

@@ -60,6 +60,12 @@ def test_why_not_tells_what_ruled_a_gpu_type_out_before_the_solver(
     assert told_of[0].after is None
 
 
+def test_why_not_tells_why_every_offer_of_a_provider_was_refused(tmp_path: Path) -> None:
+    (found,) = told(tmp_path, Question.WHY_NOT, "gcp", 'offers.gpus=["L40S"]').statements
+    assert found.text.startswith("No offer of gcp may be chosen (gcp/")
+    assert "not a GPU type asked for" in found.text
+
+
 def test_what_nobody_knows_is_answered_with_what_is_near(tmp_path: Path) -> None:
     with pytest.raises(UnknownNameError, match="unknown GPU type, offer or provider 'L4O'") as caught:
         told(tmp_path, Question.WHY_NOT, "L4O")
