@@ -417,11 +417,12 @@ def _enough(column: Column, usable: float, peak: Mapping[str, float]) -> int:
 
 
 def kinds(frame: Frame) -> tuple[tuple[int, ...], ...]:
-    """Columns whose nodes do the same, the cheapest first: they are on different offers, and hand over to the same ones."""
+    """Columns whose nodes do the same, the cheapest first: on different offers, within the same limits, handing over to the same ones."""
     found: dict[object, list[int]] = {}
     for j, (column, offer) in enumerate(zip(frame.columns, frame.offers, strict=True)):
         end = "" if column.role is Role.WHOLE else offer.network or offer.id
-        found.setdefault((_but_for_its_offer(column), end), []).append(j)
+        limits = _limits_of(frame.problem, offer)
+        found.setdefault((_but_for_its_offer(column), end, limits), []).append(j)
     dearer = [(offer.usd_per_hour, offer.id) for offer in frame.offers]
     return tuple(tuple(sorted(kind, key=lambda j: dearer[j])) for kind in found.values())
 
@@ -429,6 +430,12 @@ def kinds(frame: Frame) -> tuple[tuple[int, ...], ...]:
 def _but_for_its_offer(column: Column) -> object:
     values = (getattr(column, f.name) for f in fields(column) if f.name != "offer")
     return tuple(tuple(sorted(v.items())) if isinstance(v, Mapping) else v for v in values)
+
+
+def _limits_of(problem: Problem, offer: PricedOffer) -> object:
+    """What of its nodes fills limits that offers share: nodes whose sum is whole may fill unlike ones with parts of nodes."""
+    provider = offer.provider if offer.provider in problem.provider_budgets_usd_per_hour else ""
+    return provider, tuple(sorted(offer.quota_per_node.items()))
 
 
 def running(problem: Problem) -> dict[tuple[str, str], int]:

@@ -19,7 +19,7 @@ from hetops.solver.frame import Block
 from hetops.solver.known import Known
 from hetops.solver.matrix import Floats
 from hetops.solver.patience import Patience
-from hetops.solver.problem import Problem
+from hetops.solver.problem import Problem, QuotaGroup
 from hetops.solver.solve import read_answer
 from hetops.solver.start import Searched
 from hetops.solver.terms import Billing, Loss, Period, ShareLimit, Trait
@@ -222,6 +222,42 @@ def test_offers_that_only_prices_tell_apart_are_searched_in_lines_to_the_same_op
     found, _ = searched(formulation, gap=1e-3)
     assert whole.bound * (1 - 1e-6) <= found.answer.objective <= whole.objective * (1 + 1e-3)
     assert found.answer.bound <= whole.objective * (1 + 1e-6)
+
+
+def shared() -> Problem:
+    """A day with each offer at two providers, whose quotas hold nodes of few kinds without a rest."""
+    problem = day(periods=2, boot_seconds=3600.0)
+    offers = tuple(
+        replace(o, id=f"{o.id}-{p}", provider=p, quota_per_node={p: Decimal(3 + 2 * (i % 3))})
+        for i, o in enumerate(problem.offers[::2])
+        for p in "ab"
+    )
+    columns = tuple(replace(c, offer=f"{c.offer}-{p}") for c in problem.columns[::2] for p in "ab")
+    groups = tuple(QuotaGroup(id=p, limit=Decimal(8)) for p in "ab")
+    return replace(problem, offers=offers, columns=columns, quota_groups=groups)
+
+
+def tight() -> Problem:
+    """With little money for each provider instead."""
+    problem = shared()
+    offers = tuple(replace(o, quota_per_node={}) for o in problem.offers)
+    budgets = dict.fromkeys("ab", Decimal("2.9"))
+    return replace(problem, offers=offers, quota_groups=(), provider_budgets_usd_per_hour=budgets)
+
+
+@pytest.mark.parametrize("posed", [shared, tight])
+def test_nodes_that_fill_unlike_limits_make_no_line_and_windows_prove_what_their_best_fleets_cost(
+    posed: Callable[..., Problem],
+) -> None:
+    """A whole sum of two halves would be within both limits, which no two fleets are."""
+    formulation = formulate(posed())
+    whole = highs.run(formulation.model)
+    found, known = searched(formulation, gap=1e-9)
+    assert found.answer.objective == pytest.approx(whole.objective, rel=1e-9)
+    assert found.answer.bound <= whole.objective * (1 + 1e-9)
+    assert isinstance(known, by_period.Went)
+    reached = known.reached
+    assert reached.bounds.sum() == pytest.approx(reached.fleets.promise(reached.prices).sum(), rel=1e-6)
 
 
 def test_what_can_be_but_one_number_ties_no_periods() -> None:
