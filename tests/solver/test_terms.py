@@ -9,7 +9,7 @@ from decimal import Decimal
 
 import pytest
 
-from hetops.solver.problem import Problem
+from hetops.solver.problem import Mode, Problem
 from hetops.solver.relax import relaxations
 from hetops.solver.relaxation import RelaxationKind, relaxed
 from hetops.solver.solution import Infeasible, Solution
@@ -246,6 +246,22 @@ def test_a_class_that_only_a_service_can_serve_is_served() -> None:
     solution = solve(problem)
     assert isinstance(solution, Solution)
     assert solution.usd_per_hour == Decimal(1) + 4 * 3600 * Decimal("0.0001")
+
+
+def test_what_little_a_request_costs_is_paid_as_it_is_where_a_budget_is_for_many() -> None:
+    """A node leaves 0.0006 USD per hour for a service's requests, 0.0003996 for one a second: steps of a millionth would cost 0.1 %."""
+    solution = solve(
+        small(
+            mode=Mode.MAX_THROUGHPUT,
+            budget_usd_per_hour=Decimal("1.0006"),
+            offers=(offer("o", "1", 1),),
+            classes=demands(chat=1.0, code=1.0),
+            columns=(column("o", chat=3.0),),
+            services=(Service(id="api", usd_per_request={"code": Decimal("1.11e-7")}),),
+        )
+    )
+    assert isinstance(solution, Solution)
+    assert solution.requests_per_second == pytest.approx(2 * 0.0006 / 0.0003996, rel=1e-6)
 
 
 def test_prices_over_eight_orders_of_magnitude_are_added_up_exactly() -> None:

@@ -89,7 +89,7 @@ def budget_rows(frame: Frame) -> Iterator[Row]:
     if budget is not None or frame.minimise == limit:
         for t in range(len(frame.stretches)):
             spent = [(i, usd) for i, usd, _ in spending(frame, t)]
-            yield in_steps(limit, spent, budget or Decimal(0))
+            yield in_steps(limit, spent, budget or Decimal(0), frame.integers)
 
 
 def provider_budget_rows(frame: Frame) -> Iterator[Row]:
@@ -97,7 +97,8 @@ def provider_budget_rows(frame: Frame) -> Iterator[Row]:
     for provider, budget in sorted(frame.problem.provider_budgets_usd_per_hour.items()):
         for t in range(len(frame.stretches)):
             spent = [(i, usd) for i, usd, paid in spending(frame, t) if paid == provider]
-            yield in_steps(Limit(kind=LimitKind.PROVIDER_BUDGET, subject=provider), spent, budget)
+            limit = Limit(kind=LimitKind.PROVIDER_BUDGET, subject=provider)
+            yield in_steps(limit, spent, budget, frame.integers)
 
 
 def mean_budget_rows(frame: Frame) -> Iterator[Row]:
@@ -106,4 +107,4 @@ def mean_budget_rows(frame: Frame) -> Iterator[Row]:
     budget = frame.problem.mean_budget_usd_per_hour
     if budget is not None or frame.minimise == limit:
         spent = [(i, usd) for i, usd, _ in mean_spending(frame)]
-        yield in_steps(limit, spent, budget or Decimal(0))
+        yield in_steps(limit, spent, budget or Decimal(0), whole=0)  # parts of prices, none in steps

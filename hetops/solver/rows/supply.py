@@ -61,7 +61,7 @@ def quota_rows(frame: Frame) -> Iterator[Row]:
                 (i, offer.quota_per_node.get(group.id, Decimal(0)) * nodes)
                 for i, offer, nodes in frame.renting(t)
             ]
-            yield in_steps(Limit(kind=LimitKind.QUOTA, subject=group.id), taken, group.limit)
+            yield in_steps(Limit(kind=LimitKind.QUOTA, subject=group.id), taken, group.limit, frame.integers)
 
 
 def rental_rows(frame: Frame) -> Iterator[Row]:
@@ -105,13 +105,17 @@ def pool_rows(frame: Frame) -> Iterator[Row]:
     yield Row(subject=Limit(kind=LimitKind.POOLS), terms=opened, upper=most)
 
 
-def in_steps(limit: Limit, amounts: list[tuple[int, Decimal]], most: Decimal) -> Row:
-    """A row in whole steps of `SMALLEST_UNIT`: what a variable takes, of all offers together, is rounded up, what there is down."""
+def in_steps(limit: Limit, amounts: list[tuple[int, Decimal]], most: Decimal, whole: int) -> Row:
+    """A row of what variables take, of all offers together, of what there is.
+
+    The first `whole` variables are whole numbers: what each takes is rounded up to steps of `SMALLEST_UNIT`, what there is down,
+    so that an answer within a solver's tolerance is within the limit. What others take, by the thousand, is as it is.
+    """
     each: dict[int, Decimal] = {}
     for j, amount in amounts:
         each[j] = each.get(j, Decimal(0)) + amount
     terms = [
-        (j, float(amount.quantize(SMALLEST_UNIT, rounding=ROUND_CEILING)))
+        (j, float(amount.quantize(SMALLEST_UNIT, rounding=ROUND_CEILING) if j < whole else amount))
         for j, amount in each.items()
         if amount > 0
     ]
