@@ -5,6 +5,8 @@ Knows which kinds of variables and rows there are; decides nothing of how window
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,8 +18,8 @@ from hetops.solver.windows import Ties, Windows
 
 def windows_of(formulation: Formulation) -> Windows:
     """The formulation's model with each period as a window."""
-    model, frame = formulation.model, formulation.frame
-    period_of, periods = stretch_of(frame), len(frame.stretches)
+    frame, period_of = formulation.frame, stretch_of(formulation.frame)
+    model, periods = _with_idle_at_least(formulation.model, period_of), len(frame.stretches)
     given = (period_of < 0) & (model.lower == model.upper)
     rows = np.flatnonzero(tied(model, period_of, ~given[model.row_indices]))
     starts = np.array([_is_start(model.subjects[row]) for row in rows], dtype=bool)
@@ -35,6 +37,20 @@ def windows_of(formulation: Formulation) -> Windows:
         alike=np.where(starts, line_of[model.row_indices[first]], -1),
     )
     return Windows.of(model, ties, period_of, tuple(line for line in lines if len(line) > 1))
+
+
+def _with_idle_at_least(model: MatrixModel, period_of: NDArray[np.int64]) -> MatrixModel:
+    """With variables of no period that meet no other one at the least that they can be: lots which are paid for and serve nothing."""
+    alone = np.bincount(model.row_of, minlength=len(model.row_lower)) == 1
+    meets = np.bincount(model.row_indices[~alone[model.row_of]], minlength=len(model.cost)) > 0
+    idle = (period_of < 0) & ~meets & (model.cost >= 0)
+    at, row = model.row_indices, model.row_of
+    bound = np.where(model.row_values > 0, model.row_lower[row], model.row_upper[row])
+    limits = idle[at] & np.isfinite(bound) & (model.row_values != 0)
+    least = model.lower.copy()
+    np.maximum.at(least, at[limits], bound[limits] / model.row_values[limits])
+    least = np.where(model.integer, np.ceil(least - 1e-9), least)
+    return replace(model, lower=np.where(idle, least, model.lower), upper=np.where(idle, least, model.upper))
 
 
 def starts_stand_alone(formulation: Formulation) -> bool:

@@ -82,6 +82,12 @@ def test_windows_in_which_lines_alone_are_whole_leave_time_for_the_whole_model()
     assert outcome.within_gap
 
 
+@pytest.mark.usefixtures("specially")
+def test_a_day_pays_for_lots_that_no_class_can_use() -> None:
+    """Two offers have two nodes each that are paid for, and none of their columns serves: a service serves all."""
+    assert same(range(881, 882), dense) == 1
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("specially")
 @pytest.mark.parametrize("first", range(0, 1000, 100))
