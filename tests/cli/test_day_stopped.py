@@ -18,7 +18,7 @@ from tests.cli.test_solve_stopped import searching
 from tests.doubles import specs
 
 HARD = specs.TRACED.replace("periods = 3", "periods = 24\nrate_scale = 8") + (
-    "[providers.aws]\n[providers.gcp]\n[policy]\ngap = 0.000000001\nmax_pools = 4\n[policy.day]\nboot_minutes = 5\nhours = 24\n"
+    "[providers.aws]\n[providers.gcp]\n[policy]\ngap = 0.000000001\nmax_pools = 2\n[policy.day]\nboot_minutes = 5\nhours = 24\n"
 )
 
 
@@ -33,7 +33,7 @@ def test_who_stops_the_search_gets_the_best_day_so_far_certified_with_its_gap(tm
         stderr=subprocess.PIPE,
         text=True,
     )
-    while not searching(process.pid, 5.0):
+    while not searching(process.pid, 8.0):
         time.sleep(0.1)
         assert process.poll() is None, process.communicate()
     process.send_signal(signal.SIGINT)
