@@ -13,15 +13,14 @@ from numpy.typing import NDArray
 from hetops.solver.formulate import Formulation
 from hetops.solver.frame import Block, Frame, kinds
 from hetops.solver.matrix import MatrixModel
-from hetops.solver.windows import Ties, Windows
+from hetops.solver.windows import Ties, Windows, are_given
 
 
 def windows_of(formulation: Formulation) -> Windows:
     """The formulation's model with each period as a window."""
     frame, period_of = formulation.frame, stretch_of(formulation.frame)
     model, periods = _with_idle_at_least(formulation.model, period_of), len(frame.stretches)
-    given = (period_of < 0) & (model.lower == model.upper)
-    rows = np.flatnonzero(tied(model, period_of, ~given[model.row_indices]))
+    rows = np.flatnonzero(tied(model, period_of, ~are_given(model, period_of)[model.row_indices]))
     starts = np.array([_is_start(model.subjects[row]) for row in rows], dtype=bool)
     first, last = model.row_starts[rows], model.row_starts[rows + 1] - 1
     line_of = np.full(len(model.cost), -1)

@@ -19,13 +19,12 @@ _ANY_SIZE = frozenset(("gap",))
 
 def beyond_reach(value: object) -> Iterator[str]:
     """For each number, in a value and all that it holds, that is neither 0 nor from `LEAST` to `MOST`: where it is, and what."""
-    if isinstance(value, int | float | Decimal):
-        if value and not LEAST <= abs(Decimal(value)) <= MOST:
-            yield f": {Decimal(value):.3g} is beyond what can be reckoned with: 0, or from {LEAST:g} to {MOST:g}"
-    elif isinstance(value, Mapping):
+    if isinstance(value, int | float | Decimal) and value and not LEAST <= abs(value) <= MOST:
+        yield f": {Decimal(value):.3g} is beyond what can be reckoned with: 0, or from {LEAST:g} to {MOST:g}"
+    if isinstance(value, Mapping):
         yield from (f"[{name}]{fault}" for name, part in value.items() for fault in beyond_reach(part))
-    elif isinstance(value, tuple):
+    if isinstance(value, tuple):
         yield from (f"[{i}]{fault}" for i, part in enumerate(value) for fault in beyond_reach(part))
-    elif is_dataclass(value):
+    if is_dataclass(value):
         names = (one.name for one in fields(value) if one.name not in _ANY_SIZE)
         yield from (f".{name}{fault}" for name in names for fault in beyond_reach(getattr(value, name)))

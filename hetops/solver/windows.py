@@ -77,7 +77,7 @@ class Windows:
         loose[ties.started[ties.count_starts]] = False
         loose &= np.bincount(model.row_indices, minlength=len(model.cost)) > 0
         members = tuple(np.flatnonzero(period_of == period) for period in windows)
-        given = np.where(period_of < 0, np.where(model.lower == model.upper, model.lower, 0.0), 0.0)
+        given = np.where(are_given(model, period_of), model.lower, 0.0)
         wide = _with_loose_at_best(model, ties, period_of)
         return cls(
             model=model,
@@ -203,6 +203,12 @@ class Windows:
         of_rows = np.zeros(len(self.model.row_lower))
         of_rows[self.ties.rows] = prices
         return self.model.cost - self.model.weighed_rows(of_rows)
+
+
+def are_given(model: MatrixModel, period_of: Integers) -> NDArray[np.bool_]:
+    """Which variables are of no period and can be but one value."""
+    given: NDArray[np.bool_] = (period_of < 0) & (model.lower == model.upper)
+    return given
 
 
 def _with_loose_at_best(model: MatrixModel, ties: Ties, period_of: Integers) -> MatrixModel:

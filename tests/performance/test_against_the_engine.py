@@ -44,6 +44,26 @@ def replica(model: str, gpu: str, tensor: int, sequences: int) -> StepTimes:
     return step_times([configuration], CATALOG.model(model), {gpu: CATALOG.gpu(gpu)})[0]
 
 
+def drawn(typical: tuple[int, int]) -> tuple[Floats, Floats]:
+    """Tokens in and out of 2,500 requests about these."""
+    random = np.random.default_rng(1)
+    inputs, outputs = (
+        np.clip(np.round(random.lognormal(np.log(mean), 0.5, 2500)), 2, 8000) for mean in typical
+    )
+    return inputs, outputs
+
+
+def asked(inputs: Floats, outputs: Floats, target: tuple[float, float]) -> WorkloadClass:
+    """One such request a second, with targets of TTFT and TPOT in seconds."""
+    return WorkloadClass(
+        name="c",
+        requests_per_second=1.0,
+        input_tokens=lengths(inputs),
+        output_tokens=lengths(outputs),
+        target=LatencyTarget(ttft_seconds=target[0], tpot_seconds=target[1]),
+    )
+
+
 def replayed(
     steps: StepTimes, rate: float, inputs: Floats, outputs: Floats, seed: int = 7
 ) -> tuple[Floats, Floats]:
@@ -100,17 +120,8 @@ def test_planned_latencies_are_those_of_a_replay_and_rarely_better(
     target: tuple[float, float],
 ) -> None:
     steps = replica(model, gpu, tensor, sequences)
-    random = np.random.default_rng(1)
-    inputs, outputs = (
-        np.clip(np.round(random.lognormal(np.log(mean), 0.5, 2500)), 2, 8000) for mean in typical
-    )
-    c = WorkloadClass(
-        name="c",
-        requests_per_second=1.0,
-        input_tokens=lengths(inputs),
-        output_tokens=lengths(outputs),
-        target=LatencyTarget(ttft_seconds=target[0], tpot_seconds=target[1]),
-    )
+    inputs, outputs = drawn(typical)
+    c = asked(inputs, outputs, target)
     found = sustained([steps], c, [12_000])[0]
     assert found.requests_per_second > 0
     rate = found.requests_per_second * PLANNED
@@ -134,13 +145,7 @@ def test_where_few_meet_another_the_unlucky_ones_have_it_beside_them_for_a_part_
     steps = measured.step_times(replace(ONE_CORE, max_sequences=places), runs, 8_000 * places)
     random = np.random.default_rng(2)
     inputs, outputs = (np.clip(np.round(random.lognormal(np.log(n), 0.5, 2500)), 3, 700) for n in tokens)
-    c = WorkloadClass(
-        name="c",
-        requests_per_second=1.0,
-        input_tokens=lengths(inputs),
-        output_tokens=lengths(outputs),
-        target=LatencyTarget(ttft_seconds=6.0, tpot_seconds=0.3),
-    )
+    c = asked(inputs, outputs, (6.0, 0.3))
     alone = steps.prefill_seconds(inputs.mean()) + outputs.mean() * steps.decode_seconds(1, 100)
     promised = latencies(steps, c, busy / alone).tpot_seconds
     _, tpot = replayed(steps, busy / alone, inputs, outputs)
@@ -166,17 +171,8 @@ def test_prefill_and_decode_apart_keep_the_targets_that_each_was_given_its_part_
     steps = [
         role_times(replica(model, g, t, 256), role) for g, t, role in zip(gpus, tensor, roles, strict=True)
     ]
-    random = np.random.default_rng(1)
-    inputs, outputs = (
-        np.clip(np.round(random.lognormal(np.log(mean), 0.5, 2500)), 2, 8000) for mean in typical
-    )
-    c = WorkloadClass(
-        name="c",
-        requests_per_second=1.0,
-        input_tokens=lengths(inputs),
-        output_tokens=lengths(outputs),
-        target=LatencyTarget(ttft_seconds=target[0], tpot_seconds=target[1]),
-    )
+    inputs, outputs = drawn(typical)
+    c = asked(inputs, outputs, target)
     link = Transfer.of(CATALOG.model(model), None, 5.0)
     parts = [part_of(c, role, link) for role in roles]
     found = [sustained([times], part, [12_000])[0] for times, part in zip(steps, parts, strict=True)]
