@@ -19,7 +19,7 @@ _ANY_SIZE = frozenset(("gap",))
 
 def beyond_reach(value: object) -> Iterator[str]:
     """For each number, in a value and all that it holds, that is neither 0 nor from `LEAST` to `MOST`: where it is, and what."""
-    if isinstance(value, int | float | Decimal) and value and not LEAST <= abs(value) <= MOST:
+    if isinstance(value, int | float | Decimal) and value and not LEAST <= abs(Decimal(value)) <= MOST:
         yield f": {Decimal(value):.3g} is beyond what can be reckoned with: 0, or from {LEAST:g} to {MOST:g}"
     if isinstance(value, Mapping):
         yield from (f"[{name}]{fault}" for name, part in value.items() for fault in beyond_reach(part))
