@@ -25,13 +25,13 @@ from hetops.domain.offer import Market, Offer
 from hetops.domain.workload import LatencyTarget, TokenLengths, WorkloadClass
 from hetops.performance.table import best_of_each
 from hetops.solver.bands import Bands
-from hetops.solver.explain import weigh
 from hetops.solver.formulate import formulate
 from hetops.solver.problem import Column, Demand, Mode, PricedOffer, Problem
+from hetops.solver.questions.explain import weigh
+from hetops.solver.questions.why import Case, why
 from hetops.solver.solution import Solution
 from hetops.solver.solve import DEFAULT_LIMIT_SECONDS, PROOF_GAP, Effort, solve
 from hetops.solver.terms import Billing, Period
-from hetops.solver.why import Case, why
 
 MODEL = "llama-3.1-70b"
 REGIONS = 40

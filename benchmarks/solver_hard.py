@@ -14,9 +14,9 @@ from dataclasses import replace
 from decimal import Decimal
 
 from hetops.domain.offer import Trait
-from hetops.solver.explain import weigh
 from hetops.solver.problem import Column, Demand, Mode, PricedOffer, Problem, QuotaGroup
-from hetops.solver.relax import relaxations
+from hetops.solver.questions.explain import weigh
+from hetops.solver.questions.relax import relaxations
 from hetops.solver.solution import Solution
 from hetops.solver.solve import solve
 from hetops.solver.terms import Loss

@@ -14,7 +14,7 @@ from functools import partial
 
 from benchmarks.solver_catalogue import catalogue_problem
 from benchmarks.solver_sizes import SizeCell, size_problem
-from hetops.solver.balance import balance
+from hetops.solver.answers.balance import balance
 from hetops.solver.baselines.homogeneous import homogeneous
 from hetops.solver.baselines.spot_hedge import SPOT, spot_hedge
 from hetops.solver.problem import Problem

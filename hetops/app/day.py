@@ -33,11 +33,11 @@ from hetops.errors import InfeasibleError
 from hetops.files import write_whole
 from hetops.reports.answer import Answer
 from hetops.reports.day import Beside
-from hetops.solver.alone import Alone, alone, waiting
+from hetops.solver.answers.alone import Alone, alone, waiting
 from hetops.solver.certify import CHECKS, CHECKS_OF_TERMS
 from hetops.solver.highs import OnInterrupt
-from hetops.solver.recheck import seal
-from hetops.solver.recheck_day import seal_day
+from hetops.solver.recheck.day import seal_day
+from hetops.solver.recheck.plan import seal
 from hetops.solver.solution import Ended, Solution
 from hetops.solver.solve import DEFAULT_LIMIT_SECONDS, Effort
 

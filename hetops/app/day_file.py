@@ -13,8 +13,8 @@ from hetops.domain.plan import Plan
 from hetops.errors import PolicyError, UnknownNameError, UsageError
 from hetops.files import read_bytes
 from hetops.solver.certify import Violation
-from hetops.solver.recheck import recheck
-from hetops.solver.recheck_day import recheck_day
+from hetops.solver.recheck.day import recheck_day
+from hetops.solver.recheck.plan import recheck
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,20 +19,20 @@ from hetops.domain.service import Service
 from hetops.errors import UnknownNameError, UsageError, nearest
 from hetops.files import read_bytes
 from hetops.performance.table import PerformanceTable
-from hetops.solver.breakeven import asked_about, breakeven, breakeven_of
-from hetops.solver.class_cost import class_cost
-from hetops.solver.explain import weigh
-from hetops.solver.explanation import Explanation, Question, Statement, Topic, dollars
-from hetops.solver.goods import Good, of_service
 from hetops.solver.problem import Problem
-from hetops.solver.relax import infeasible_error, relaxations
-from hetops.solver.relaxation import Loosen
+from hetops.solver.questions.breakeven import asked_about, breakeven, breakeven_of
+from hetops.solver.questions.class_cost import class_cost
+from hetops.solver.questions.explain import weigh
+from hetops.solver.questions.explanation import Explanation, Question, Statement, Topic, dollars
+from hetops.solver.questions.goods import Good, of_service
+from hetops.solver.questions.relax import infeasible_error, relaxations
+from hetops.solver.questions.relaxation import Loosen
+from hetops.solver.questions.why import Case, why
+from hetops.solver.questions.why_none import why_none
+from hetops.solver.questions.why_not import meant, names, why_not
+from hetops.solver.questions.why_services import service_named, services_used, why_not_service
 from hetops.solver.solution import Infeasible, Solution
 from hetops.solver.solve import DEFAULT_LIMIT_SECONDS, PROOF_GAP, Effort, solve
-from hetops.solver.why import Case, why
-from hetops.solver.why_none import why_none
-from hetops.solver.why_not import meant, names, why_not
-from hetops.solver.why_services import service_named, services_used, why_not_service
 
 MOST_SEARCHES = 12
 """About how many searches share the time of an explanation; one that is done early leaves the others theirs."""

@@ -13,8 +13,8 @@ from hetops.domain.performance import Binding, PerformanceRow
 from hetops.errors import InfeasibleError
 from hetops.performance.table import PerformanceTable
 from hetops.solver.problem import Problem
-from hetops.solver.relax import infeasible_error, relaxations
-from hetops.solver.relaxation import Loosen
+from hetops.solver.questions.relax import infeasible_error, relaxations
+from hetops.solver.questions.relaxation import Loosen
 from hetops.solver.solution import Infeasible
 
 

@@ -41,8 +41,8 @@ from hetops.files import write_whole
 from hetops.performance import bounds
 from hetops.plugin.provider import for_planning_only
 from hetops.solver.certify import CHECKS, CHECKS_OF_TERMS
-from hetops.solver.explain import Weighed, weigh
-from hetops.solver.recheck import seal
+from hetops.solver.questions.explain import Weighed, weigh
+from hetops.solver.recheck.plan import seal
 from hetops.solver.solution import Ended, Infeasible, Solution
 from hetops.solver.solve import DEFAULT_LIMIT_SECONDS, Effort, solve
 

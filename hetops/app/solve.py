@@ -10,9 +10,9 @@ from hetops.errors import DocumentError
 from hetops.files import read_bytes, write_whole
 from hetops.solver.merge import with_few_classes
 from hetops.solver.problem import Problem
+from hetops.solver.questions.relax import infeasible_error, relaxations
+from hetops.solver.questions.relaxation import Relaxation
 from hetops.solver.reach import beyond_reach
-from hetops.solver.relax import infeasible_error, relaxations
-from hetops.solver.relaxation import Relaxation
 from hetops.solver.solution import Infeasible, Solution
 from hetops.solver.solve import Effort, solve
 

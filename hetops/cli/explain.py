@@ -50,7 +50,7 @@ def command(
     from hetops.app.explain import ExplainAsked, explain
     from hetops.errors import UsageError
     from hetops.reports import explanation as report
-    from hetops.solver.explanation import Question
+    from hetops.solver.questions.explanation import Question
 
     if question not in QUESTIONS:
         meant_file = Path(question).suffix or "/" in question or Path(question).exists()

@@ -10,8 +10,8 @@ from hetops.domain.plan import Alternative
 from hetops.reports import page
 from hetops.reports import quantities as q
 from hetops.reports import solution as solutions
-from hetops.solver.explanation import Explanation, Question, Statement, Unit
 from hetops.solver.problem import Problem
+from hetops.solver.questions.explanation import Explanation, Question, Statement, Unit
 
 _WIDTH = 110
 

@@ -26,16 +26,16 @@ from numpy.typing import NDArray
 
 from hetops.domain import codec
 from hetops.errors import TimeoutExpiredError
-from hetops.solver import crowd
 from hetops.solver.certify import TOLERANCE, ScarcityPrices, relative_gap, weak_duality_bound
-from hetops.solver.crowd import Found
 from hetops.solver.formulate import Formulation
 from hetops.solver.matrix import INFINITY, Floats
 from hetops.solver.patience import Patience, stopped
 from hetops.solver.problem import Column, Demand, Mode, Problem
-from hetops.solver.scarcity import priced
+from hetops.solver.search import crowd
+from hetops.solver.search.crowd import Found
+from hetops.solver.search.scarcity import priced
+from hetops.solver.search.worth import Filled
 from hetops.solver.solution import Ended, Infeasible, Solution, SolvedShare
-from hetops.solver.worth import Filled
 
 Search = Callable[[Problem, float], Solution | Infeasible]
 """The answer to a problem within so many seconds of search."""

@@ -12,7 +12,7 @@ from hetops.solver.dual import dual_bound
 from hetops.solver.formulate import Formulation, Limit, LimitKind, formulate
 from hetops.solver.patience import Patience
 from hetops.solver.problem import Mode, Problem
-from hetops.solver.start import Relaxed, relax
+from hetops.solver.search.start import Relaxed, relax
 
 RELAXATION_SECONDS = 60.0
 """For a relaxation that is solved for its prices alone."""

@@ -17,27 +17,29 @@ from enum import StrEnum
 
 from hetops.domain import codec
 from hetops.errors import HetopsError, TimeoutExpiredError
-from hetops.solver import by_period, crowd, freed, highs, losses, scarcest, start
+from hetops.solver import highs
+from hetops.solver.answers.cheapest import cheapest
+from hetops.solver.answers.overall import overall
+from hetops.solver.answers.plain import read_plain
+from hetops.solver.answers.settle import Settled, serves_nothing, settle, settle_as_found
+from hetops.solver.answers.tidy import tidied
 from hetops.solver.bands import search_in_bands, too_late
-from hetops.solver.begun import Begun, formulated, renting
 from hetops.solver.certify import certify
-from hetops.solver.cheapest import cheapest
 from hetops.solver.formulate import Formulation, formulate
 from hetops.solver.highs import OnInterrupt
-from hetops.solver.known import Known
 from hetops.solver.matrix import INFINITY, Floats
 from hetops.solver.merge import Means, search_merged
-from hetops.solver.overall import overall
 from hetops.solver.patience import Patience, stoppable, stopped
-from hetops.solver.plain import read_plain
+from hetops.solver.periods import by_period, freed, scarcest
+from hetops.solver.periods.known import Known
 from hetops.solver.problem import Mode, Problem
 from hetops.solver.proof import Proven, certified_bound, scarcity_prices
 from hetops.solver.prune import able
-from hetops.solver.settle import Settled, serves_nothing, settle, settle_as_found
+from hetops.solver.search import crowd, losses, start
+from hetops.solver.search.begun import Begun, formulated, renting
+from hetops.solver.search.start import Searched
 from hetops.solver.solution import Ended, Infeasible, Solution, usd_of_shed
-from hetops.solver.start import Searched
 from hetops.solver.terms import Role
-from hetops.solver.tidy import tidied
 
 DEFAULT_LIMIT_SECONDS = 30.0
 """Search time after which the best fleet so far is taken, its gap stated."""

@@ -23,9 +23,9 @@ from hetops.domain.model import Precision
 from hetops.domain.offer import Market
 from hetops.errors import HetopsError, UnknownNameError, UsageError
 from hetops.reports import day as report
-from hetops.solver.explanation import Question
 from hetops.solver.frame import window
-from hetops.solver.recheck import recheck
+from hetops.solver.questions.explanation import Question
+from hetops.solver.recheck.plan import recheck
 from hetops.solver.solution import Infeasible
 from hetops.solver.solve import solve
 from hetops.workloads.reader import read_trace

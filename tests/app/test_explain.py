@@ -12,7 +12,7 @@ from hetops.app.plan import solved
 from hetops.app.pose import pose
 from hetops.domain import codec
 from hetops.errors import InfeasibleError, UnknownNameError, UsageError
-from hetops.solver.explanation import Explanation, Question, Topic
+from hetops.solver.questions.explanation import Explanation, Question, Topic
 from hetops.solver.solve import PROOF_GAP, Effort
 from tests.doubles import specs
 from tests.doubles.days import PERIODS

@@ -28,8 +28,8 @@ from hetops.reports import what_if
 from hetops.reports.diff import as_text
 from hetops.reports.what_if import WhatIf
 from hetops.router.config import from_plan
-from hetops.solver.recheck import recheck, seal
-from hetops.solver.recheck_day import recheck_day
+from hetops.solver.recheck.day import recheck_day
+from hetops.solver.recheck.plan import recheck, seal
 from hetops.solver.solve import Effort
 from hetops.stack.changes import Changes
 from hetops.stack.diff import fleet_diff

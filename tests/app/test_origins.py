@@ -18,8 +18,8 @@ from hetops.domain.plan import Plan
 from hetops.errors import HetopsError
 from hetops.reports import plan as report
 from hetops.router.config import RouterConfig, RouterSettings, from_plan
-from hetops.solver.recheck import recheck, seal
-from hetops.solver.recheck_day import recheck_day, seal_day
+from hetops.solver.recheck.day import recheck_day, seal_day
+from hetops.solver.recheck.plan import recheck, seal
 from tests.doubles import days, specs
 
 TWO = '[[origins]]\nname = "eu"\nshare = 0.75\n\n[[origins]]\nname = "us"\nshare = 0.25\n\n'

@@ -21,8 +21,8 @@ from hetops.domain.service import PlannedService
 from hetops.errors import CredentialsError, InfeasibleError, SpecError, UnknownNameError
 from hetops.reports import plan as report
 from hetops.reports.frontier import as_text as told_frontier
-from hetops.solver.explanation import Question
-from hetops.solver.recheck import recheck, seal
+from hetops.solver.questions.explanation import Question
+from hetops.solver.recheck.plan import recheck, seal
 from tests.doubles import specs
 
 CHEAP = """

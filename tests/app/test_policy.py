@@ -14,7 +14,7 @@ from hetops.domain.offer import Market
 from hetops.domain.plan import Plan
 from hetops.errors import HetopsError, InfeasibleError
 from hetops.reports import plan as report
-from hetops.solver.recheck import recheck
+from hetops.solver.recheck.plan import recheck
 from tests.cli.process import hetops
 from tests.doubles import specs
 

@@ -10,7 +10,7 @@ import pytest
 from hetops.app.pose import pose
 from hetops.domain.day import Day, DayPeriod
 from hetops.errors import SpecError
-from hetops.solver.recheck_day import recheck_day
+from hetops.solver.recheck.day import recheck_day
 from hetops.solver.terms import Billing
 from tests.doubles import specs
 from tests.doubles.days import PERIODS, planned

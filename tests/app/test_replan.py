@@ -12,7 +12,7 @@ from hetops.app.plan import make_plan
 from hetops.domain.plan import Plan
 from hetops.errors import InfeasibleError
 from hetops.reports import plan as report
-from hetops.solver.recheck import recheck
+from hetops.solver.recheck.plan import recheck
 from tests.doubles import specs
 
 DEAR = "[policy.migration]\nusd_per_added_node = 100\nusd_per_removed_node = 50\nhorizon_hours = 10\n"

@@ -26,8 +26,8 @@ from hetops.domain.plan import Plan
 from hetops.errors import HetopsError, InfeasibleError, PolicyError, SpecError, UsageError
 from hetops.performance.table import PerformanceTable
 from hetops.reports import plan as report
-from hetops.solver.recheck import recheck, seal
-from hetops.solver.recheck_day import recheck_day
+from hetops.solver.recheck.day import recheck_day
+from hetops.solver.recheck.plan import recheck, seal
 from hetops.solver.solve import Effort
 from hetops.solver.terms import Role as Part
 from hetops.solver.terms import exact

@@ -26,8 +26,8 @@ from hetops.domain.performance import EvidenceLayer
 from hetops.domain.plan import Plan
 from hetops.errors import DocumentError, PolicyError, SpecError, UsageError
 from hetops.reports import plan as report
-from hetops.solver.recheck import recheck, seal
-from hetops.solver.recheck_day import recheck_day
+from hetops.solver.recheck.day import recheck_day
+from hetops.solver.recheck.plan import recheck, seal
 from hetops.solver.solve import Effort
 from tests.app.test_models import DAY
 from tests.catalog.test_mig import placed

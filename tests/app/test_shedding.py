@@ -22,8 +22,8 @@ from hetops.reports.simulation_text import as_text as simulation_text
 from hetops.reports.what_if import WhatIf
 from hetops.router.config import from_plan
 from hetops.router.decide import Choice, Dispatcher, Unroutable
-from hetops.solver.recheck import recheck, seal
-from hetops.solver.recheck_day import recheck_day, seal_day
+from hetops.solver.recheck.day import recheck_day, seal_day
+from hetops.solver.recheck.plan import recheck, seal
 from tests.doubles import specs
 from tests.doubles.days import WAITING, planned
 

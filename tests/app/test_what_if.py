@@ -13,7 +13,7 @@ from hetops.app.what_if import Sense, answer_under, pose_under, restriction, res
 from hetops.errors import InfeasibleError, UnknownNameError, UsageError
 from hetops.reports.what_if import WhatIf
 from hetops.solver.certify import certify
-from hetops.solver.recheck import recheck
+from hetops.solver.recheck.plan import recheck
 from hetops.solver.solution import Ended
 from hetops.solver.solve import Effort, solve
 from tests.doubles import specs

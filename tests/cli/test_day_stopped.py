@@ -12,7 +12,7 @@ import pytest
 from hetops.domain import codec
 from hetops.domain.day import Day
 from hetops.errors import CancelledError
-from hetops.solver.recheck_day import recheck_day
+from hetops.solver.recheck.day import recheck_day
 from tests.cli.process import HETOPS, environment
 from tests.cli.test_solve_stopped import searching
 from tests.doubles import specs

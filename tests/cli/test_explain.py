@@ -12,8 +12,8 @@ from click.testing import CliRunner, Result
 from hetops.cli.explain import QUESTIONS, command
 from hetops.domain import codec
 from hetops.errors import HetopsError, UsageError
-from hetops.solver.explanation import Explanation, Question
 from hetops.solver.problem import Problem
+from hetops.solver.questions.explanation import Explanation, Question
 from tests.solver.problems import small
 
 

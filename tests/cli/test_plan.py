@@ -11,7 +11,7 @@ from hetops.app.schema import schema_of
 from hetops.domain import codec
 from hetops.domain.plan import Plan
 from hetops.reports.what_if import WhatIf
-from hetops.solver.recheck import recheck
+from hetops.solver.recheck.plan import recheck
 from tests.cli.process import hetops, told
 from tests.doubles import specs
 

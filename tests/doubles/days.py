@@ -7,7 +7,7 @@ from pathlib import Path
 from hetops.app.day import find_day
 from hetops.app.pose import pose
 from hetops.domain.day import Day
-from hetops.solver.recheck_day import recheck_day
+from hetops.solver.recheck.day import recheck_day
 from hetops.solver.solve import Effort
 from tests.doubles import specs
 

@@ -8,7 +8,7 @@ from decimal import Decimal
 from hetops.domain import codec
 from hetops.domain.plan import Alternative
 from hetops.reports import explanation as report
-from hetops.solver.explanation import Explanation, Question, Statement, Topic, Unit
+from hetops.solver.questions.explanation import Explanation, Question, Statement, Topic, Unit
 from hetops.solver.solution import Solution
 from hetops.solver.solve import solve
 from tests.solver.problems import small

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from hetops.solver.alone import alone, served_rates, waiting
+from hetops.solver.answers.alone import alone, served_rates, waiting
 from hetops.solver.certify import certify
 from hetops.solver.problem import Mode, Problem
 from hetops.solver.solution import Infeasible, Solution

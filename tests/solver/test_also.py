@@ -11,22 +11,22 @@ import pytest
 from hypothesis import given
 
 from hetops.reports.solution import as_text
-from hetops.solver import losses
 from hetops.solver.bands import Bands
-from hetops.solver.breakeven import breakeven
-from hetops.solver.by_period import separable
 from hetops.solver.certify import certify
-from hetops.solver.class_cost import class_cost
-from hetops.solver.explain import weigh
 from hetops.solver.formulate import formulate
-from hetops.solver.goods import of_offer
+from hetops.solver.periods.by_period import separable
 from hetops.solver.problem import Mode, Problem
 from hetops.solver.prune import undominated
+from hetops.solver.questions.breakeven import breakeven
+from hetops.solver.questions.class_cost import class_cost
+from hetops.solver.questions.explain import weigh
+from hetops.solver.questions.goods import of_offer
+from hetops.solver.questions.why import why
+from hetops.solver.questions.why_not import why_not
+from hetops.solver.search import losses
 from hetops.solver.solution import Solution
 from hetops.solver.solve import solve
 from hetops.solver.terms import Role
-from hetops.solver.why import why
-from hetops.solver.why_not import why_not
 from tests.solver import oracle
 from tests.solver.binding_mixed import PAIRED, having, mixed
 from tests.solver.problems import column, demands, offer, tiny

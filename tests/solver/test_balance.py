@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 
 from hetops.errors import HetopsError
-from hetops.solver.balance import balance
+from hetops.solver.answers.balance import balance
 from hetops.solver.problem import Problem
 from tests.solver.problems import column, demands, offer, small
 

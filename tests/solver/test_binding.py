@@ -11,9 +11,9 @@ from hetops.solver.formulate import CONSTRAINTS, Formulation, formulate
 from hetops.solver.patience import Patience
 from hetops.solver.problem import Problem
 from hetops.solver.rows.serve import whole_class_rows
+from hetops.solver.search.start import Searched, relax
 from hetops.solver.solution import Solution
 from hetops.solver.solve import read_answer, solve
-from hetops.solver.start import Searched, relax
 from tests.solver.binding import BINDING
 from tests.solver.binding_mixed import MIXED_BINDING
 

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 
 from hetops.domain.offer import Trait
-from hetops.solver.breakeven import MOST_OFFERS, TOLERANCE, asked_about, breakeven, breakeven_of
-from hetops.solver.exact import look
-from hetops.solver.goods import of_offer, of_service
 from hetops.solver.problem import Mode, PricedOffer, Problem
+from hetops.solver.questions.breakeven import MOST_OFFERS, TOLERANCE, asked_about, breakeven, breakeven_of
+from hetops.solver.questions.exact import look
+from hetops.solver.questions.goods import of_offer, of_service
 from hetops.solver.terms import Loss, Service
 from tests.solver import oracle
 from tests.solver.binding import DAY_AND_NIGHT, RESERVED, at, one

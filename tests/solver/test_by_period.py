@@ -11,17 +11,19 @@ import numpy as np
 import pytest
 
 from hetops.domain import codec
-from hetops.solver import by_period, highs, start
-from hetops.solver.apart import windows_of
+from hetops.solver import highs
 from hetops.solver.certify import certify
 from hetops.solver.formulate import Formulation, formulate
 from hetops.solver.frame import Block
-from hetops.solver.known import Known
 from hetops.solver.matrix import Floats
 from hetops.solver.patience import Patience
+from hetops.solver.periods import by_period
+from hetops.solver.periods.apart import windows_of
+from hetops.solver.periods.known import Known
 from hetops.solver.problem import Problem, QuotaGroup
+from hetops.solver.search import start
+from hetops.solver.search.start import Searched
 from hetops.solver.solve import read_answer
-from hetops.solver.start import Searched
 from hetops.solver.terms import Billing, Loss, Period, ShareLimit, Trait
 from tests.solver.problems import column, demands, offer
 

@@ -7,10 +7,10 @@ from itertools import pairwise, product
 import numpy as np
 import pytest
 
-from hetops.solver import ring
-from hetops.solver.census import Census, Taken, census_of_known
-from hetops.solver.fleets import Fleets
 from hetops.solver.matrix import Floats
+from hetops.solver.periods import ring
+from hetops.solver.periods.census import Census, Taken, census_of_known
+from hetops.solver.periods.fleets import Fleets
 from tests.solver.test_fleets import PERIODS, cost_of, found
 
 __all__ = ["found"]

@@ -7,8 +7,8 @@ from decimal import Decimal
 
 from hypothesis import HealthCheck, assume, given, settings
 
-from hetops.solver.class_cost import class_cost
 from hetops.solver.problem import Problem
+from hetops.solver.questions.class_cost import class_cost
 from tests.solver import oracle
 from tests.solver.problems import TOY, demands, small, tiny
 from tests.solver.test_why import case, feasible

@@ -13,14 +13,15 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from hetops.solver import crowd, merge, patience
-from hetops.solver.balance import balance
+from hetops.solver import merge, patience
+from hetops.solver.answers.balance import balance
 from hetops.solver.certify import certify
 from hetops.solver.patience import Patience
 from hetops.solver.problem import Mode, Problem
+from hetops.solver.search import crowd
+from hetops.solver.search.worth import filled, lines
 from hetops.solver.solution import Ended, Infeasible, Solution
 from hetops.solver.solve import PROOF_GAP, Effort, solve
-from hetops.solver.worth import filled, lines
 from tests.solver.test_merge import told_apart, uneven
 from tests.solver.test_scarcity import scarce, unrelated
 

@@ -7,9 +7,9 @@ from itertools import product
 import numpy as np
 import pytest
 
-from hetops.solver.every import Point, below
 from hetops.solver.matrix import INFINITY, MatrixModel, Row, assemble
 from hetops.solver.patience import Patience
+from hetops.solver.periods.every import Point, below
 
 KINDS, MOST = 4, 3
 

@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, assume, given, settings
 
 from hetops.domain.plan import Alternative
 from hetops.solver.certify import certify
-from hetops.solver.explain import weigh
 from hetops.solver.problem import Problem
+from hetops.solver.questions.explain import weigh
 from hetops.solver.solution import Solution
 from hetops.solver.solve import solve
 from tests.solver.problems import TOY, small, tiny

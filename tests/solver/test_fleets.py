@@ -8,8 +8,8 @@ from itertools import product
 import numpy as np
 import pytest
 
-from hetops.solver.fleets import Fleet, Fleets, Loose
 from hetops.solver.matrix import Floats, assemble
+from hetops.solver.periods.fleets import Fleet, Fleets, Loose
 
 PERIODS, KINDS = 4, 3
 NOTHING_LOOSE = Loose(

@@ -12,8 +12,8 @@ from hetops.solver import highs
 from hetops.solver import solve as solving
 from hetops.solver.certify import certify
 from hetops.solver.formulate import formulate
-from hetops.solver.freed import best as best_of
-from hetops.solver.freed import freed
+from hetops.solver.periods.freed import best as best_of
+from hetops.solver.periods.freed import freed
 from hetops.solver.problem import Mode, Problem
 from hetops.solver.solution import Infeasible, Solution
 from hetops.solver.solve import solve

@@ -11,11 +11,12 @@ import pytest
 from hypothesis import given, settings
 
 from hetops.domain.offer import Trait
-from hetops.solver import highs, lined
+from hetops.solver import highs
 from hetops.solver.formulate import formulate
 from hetops.solver.highs import Status
 from hetops.solver.matrix import MatrixModel, Row, assemble
 from hetops.solver.problem import Demand, Mode, Problem, QuotaGroup
+from hetops.solver.search import lined
 from hetops.solver.terms import Billing, Loss, Period, ShareLimit
 from tests.solver.problems import column, offer
 from tests.solver.test_bands import lines

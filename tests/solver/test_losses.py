@@ -12,14 +12,15 @@ import numpy as np
 import pytest
 
 from hetops.domain.offer import Trait
-from hetops.solver import highs, losses
+from hetops.solver import highs
 from hetops.solver.certify import certify
 from hetops.solver.matrix import INFINITY, Row, assemble
 from hetops.solver.problem import Column, Mode, Problem
+from hetops.solver.search import losses
+from hetops.solver.search.told import Asked
 from hetops.solver.solution import Solution
 from hetops.solver.solve import PROOF_GAP, Effort, solve
 from hetops.solver.terms import Loss, Service
-from hetops.solver.told import Asked
 from tests.solver import oracle
 from tests.solver.problems import column, demands, hard, offer, small
 from tests.solver.varied import varied

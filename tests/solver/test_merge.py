@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from hetops.solver import merge as merging
 from hetops.solver.certify import ScarcityPrices, certify
-from hetops.solver.crowd import nodes_of
 from hetops.solver.merge import Means, merge, search_merged
 from hetops.solver.problem import Demand, Mode, Problem
 from hetops.solver.proof import scarcity_prices
+from hetops.solver.search.crowd import nodes_of
 from hetops.solver.solution import Infeasible, Solution
 from hetops.solver.solve import Effort, solve
 from hetops.solver.terms import Service

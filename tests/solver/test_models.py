@@ -10,11 +10,11 @@ import pytest
 from hetops.reports import solution as report
 from hetops.solver.certify import certify
 from hetops.solver.problem import Column, Demand, PricedOffer, Problem
+from hetops.solver.questions.why import Case, why
+from hetops.solver.questions.why_not import why_not
 from hetops.solver.solution import Infeasible, Solution, nodes_of
 from hetops.solver.solve import solve
 from hetops.solver.terms import Period
-from hetops.solver.why import Case, why
-from hetops.solver.why_not import why_not
 
 SMALL = PricedOffer(id="small", usd_per_hour=Decimal(1), max_nodes=1)
 LARGE = PricedOffer(id="large", usd_per_hour=Decimal(3), max_nodes=2)

@@ -8,9 +8,9 @@ from itertools import product
 import numpy as np
 import pytest
 
-from hetops.solver.fleets import Fleet, Fleets
 from hetops.solver.matrix import Floats
-from hetops.solver.numbered import Numbered
+from hetops.solver.periods.fleets import Fleet, Fleets
+from hetops.solver.periods.numbered import Numbered
 from tests.solver.test_fleets import PERIODS, cost_of, found
 
 __all__ = ["found"]

@@ -13,18 +13,18 @@ import pytest
 
 from hetops.domain import codec
 from hetops.solver import highs
-from hetops.solver.alone import alone
+from hetops.solver.answers.alone import alone
 from hetops.solver.certify import certify
-from hetops.solver.explanation import Topic
 from hetops.solver.formulate import formulate
 from hetops.solver.frame import frame_of
 from hetops.solver.problem import Column, Demand, Mode, Problem
-from hetops.solver.relax import relaxations
-from hetops.solver.relaxation import RelaxationKind, relaxed
+from hetops.solver.questions.explanation import Topic
+from hetops.solver.questions.relax import relaxations
+from hetops.solver.questions.relaxation import RelaxationKind, relaxed
+from hetops.solver.questions.why import why
 from hetops.solver.solution import Infeasible, Solution
 from hetops.solver.solve import read_answer, solve
 from hetops.solver.terms import Loss, Period, Trait, exact
-from hetops.solver.why import why
 from tests.solver.binding import MIXED, SPLIT
 from tests.solver.problems import column, demands, offer
 from tests.solver.test_by_period import batch, searched

@@ -8,18 +8,18 @@ from decimal import Decimal
 import pytest
 
 from hetops.domain import codec
-from hetops.solver.by_period import separable
 from hetops.solver.certify import certify
-from hetops.solver.explanation import Topic
 from hetops.solver.formulate import formulate
+from hetops.solver.periods.by_period import separable
 from hetops.solver.problem import Column, PricedOffer, Problem
-from hetops.solver.relax import relaxations
-from hetops.solver.relaxation import Relaxation, RelaxationKind, relaxed
+from hetops.solver.questions.explanation import Topic
+from hetops.solver.questions.relax import relaxations
+from hetops.solver.questions.relaxation import Relaxation, RelaxationKind, relaxed
+from hetops.solver.questions.why import why
+from hetops.solver.questions.why_none import why_none
 from hetops.solver.solution import Infeasible, Solution
 from hetops.solver.solve import solve
 from hetops.solver.terms import Billing, Period
-from hetops.solver.why import why
-from hetops.solver.why_none import why_none
 from tests.solver.binding import DAY_AND_NIGHT, at, one
 from tests.solver.problems import column, demands, offer
 from tests.solver.test_by_period import day

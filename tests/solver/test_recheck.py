@@ -15,7 +15,7 @@ from hetops.domain import codec
 from hetops.domain.offer import QuotaShare
 from hetops.domain.plan import Plan
 from hetops.errors import DocumentError
-from hetops.solver.recheck import recheck, seal
+from hetops.solver.recheck.plan import recheck, seal
 from tests.doubles import specs
 
 Raw = dict[str, Any]

@@ -11,7 +11,7 @@ import pytest
 from hetops.domain import codec
 from hetops.domain.day import Day
 from hetops.errors import DocumentError
-from hetops.solver.recheck_day import recheck_day, seal_day
+from hetops.solver.recheck.day import recheck_day, seal_day
 from tests.doubles.days import WAITING, planned
 
 Raw = dict[str, Any]

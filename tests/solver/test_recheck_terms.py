@@ -13,7 +13,7 @@ from hetops.app.plan import answer, make_plan
 from hetops.app.pose import pose_of
 from hetops.domain.offer import Limits, Market
 from hetops.domain.plan import Plan
-from hetops.solver.recheck import recheck, seal
+from hetops.solver.recheck.plan import recheck, seal
 from tests.doubles import specs
 
 POLICY = """

@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, assume, given, settings
 
 from hetops.errors import InfeasibleError
 from hetops.solver.problem import Column, Mode, Problem, QuotaGroup
-from hetops.solver.relax import infeasible_error, relaxations
-from hetops.solver.relaxation import Relaxation, RelaxationKind
+from hetops.solver.questions.relax import infeasible_error, relaxations
+from hetops.solver.questions.relaxation import Relaxation, RelaxationKind
 from hetops.solver.solution import Infeasible, Solution
 from hetops.solver.solve import solve
 from tests.solver.problems import column, demands, offer, small, tiny

@@ -8,11 +8,11 @@ from decimal import Decimal
 import pytest
 
 from hetops.domain.offer import Trait
-from hetops.solver.explanation import Topic
 from hetops.solver.problem import PricedOffer, Problem
+from hetops.solver.questions.explanation import Topic
+from hetops.solver.questions.why import why
+from hetops.solver.questions.why_not import why_not
 from hetops.solver.terms import Loss, Migration, Running, ShareLimit
-from hetops.solver.why import why
-from hetops.solver.why_not import why_not
 from tests.solver.binding import (
     BATCH,
     BINDING,

@@ -9,15 +9,16 @@ from decimal import Decimal
 import pytest
 
 from hetops.domain import codec
-from hetops.solver import highs, start
+from hetops.solver import highs
 from hetops.solver.certify import certify
 from hetops.solver.formulate import Formulation, formulate
 from hetops.solver.patience import Patience
+from hetops.solver.periods.scarcest import search, shares_the_rate_alone
 from hetops.solver.problem import Mode, Problem
-from hetops.solver.scarcest import search, shares_the_rate_alone
+from hetops.solver.search import start
+from hetops.solver.search.start import Searched
 from hetops.solver.solution import Infeasible, Solution
 from hetops.solver.solve import read_answer, solve
-from hetops.solver.start import Searched
 from hetops.solver.terms import Loss, Period, Service, ShareLimit, Trait
 from tests.solver.problems import column, demands, offer
 from tests.solver.test_by_period import batch, day, reserved

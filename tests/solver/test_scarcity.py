@@ -12,7 +12,7 @@ import pytest
 from hetops.solver.patience import Patience
 from hetops.solver.problem import Demand, Problem, QuotaGroup
 from hetops.solver.proof import scarcity_prices
-from hetops.solver.scarcity import priced
+from hetops.solver.search.scarcity import priced
 from hetops.solver.weak_duality import weak_duality_bound
 from tests.solver.problems import column, offer
 

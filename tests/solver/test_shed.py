@@ -9,22 +9,22 @@ import pytest
 
 from hetops.domain import codec
 from hetops.solver import highs
-from hetops.solver.alone import alone
-from hetops.solver.breakeven import breakeven
+from hetops.solver.answers.alone import alone
 from hetops.solver.certify import certify
-from hetops.solver.class_cost import class_cost
-from hetops.solver.explain import weigh
-from hetops.solver.explanation import Topic
 from hetops.solver.formulate import formulate
-from hetops.solver.goods import of_offer
 from hetops.solver.problem import Mode, Problem
-from hetops.solver.relax import relaxations
-from hetops.solver.relaxation import RelaxationKind, relaxed
+from hetops.solver.questions.breakeven import breakeven
+from hetops.solver.questions.class_cost import class_cost
+from hetops.solver.questions.explain import weigh
+from hetops.solver.questions.explanation import Topic
+from hetops.solver.questions.goods import of_offer
+from hetops.solver.questions.relax import relaxations
+from hetops.solver.questions.relaxation import RelaxationKind, relaxed
+from hetops.solver.questions.why import why
+from hetops.solver.questions.why_none import why_none
 from hetops.solver.solution import Infeasible, Solution, SolvedShed
 from hetops.solver.solve import read_answer, solve
 from hetops.solver.terms import Loss, Period, ShareLimit, Trait
-from hetops.solver.why import why
-from hetops.solver.why_none import why_none
 from tests.solver.binding import BATCH, MIXED, one
 from tests.solver.problems import column, demands, offer
 from tests.solver.test_by_period import batch, searched

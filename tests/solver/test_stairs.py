@@ -10,7 +10,7 @@ import pytest
 
 from hetops.solver import highs
 from hetops.solver.matrix import Floats, MatrixModel, Row, assemble
-from hetops.solver.stairs import Stair, Stairs
+from hetops.solver.periods.stairs import Stair, Stairs
 
 MOST = 6
 

@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from hetops.solver import highs, start
+from hetops.solver import highs
 from hetops.solver.formulate import formulate
 from hetops.solver.highs import OnInterrupt, Status
 from hetops.solver.patience import Patience, stoppable, stopped
 from hetops.solver.problem import Mode, Problem
 from hetops.solver.proof import prices_of
+from hetops.solver.search import start
 from hetops.solver.weak_duality import weak_duality_bound
 from tests.solver.problems import hard, tiny
 

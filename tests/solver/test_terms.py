@@ -10,8 +10,8 @@ from decimal import Decimal
 import pytest
 
 from hetops.solver.problem import Mode, Problem
-from hetops.solver.relax import relaxations
-from hetops.solver.relaxation import RelaxationKind, relaxed
+from hetops.solver.questions.relax import relaxations
+from hetops.solver.questions.relaxation import RelaxationKind, relaxed
 from hetops.solver.solution import Infeasible, Solution
 from hetops.solver.solve import solve
 from hetops.solver.terms import Billing, Link, Loss, Migration, Period, Running, Service, ShareLimit, Trait

@@ -9,14 +9,14 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 
 from hetops.domain.offer import Trait
-from hetops.solver.exact import look
-from hetops.solver.explanation import Statement, Topic, Unit
-from hetops.solver.limits import met, shut, unlimited
 from hetops.solver.problem import Mode, Problem, QuotaGroup
+from hetops.solver.questions.exact import look
+from hetops.solver.questions.explanation import Statement, Topic, Unit
+from hetops.solver.questions.limits import met, shut, unlimited
+from hetops.solver.questions.why import Case, why
 from hetops.solver.solution import Solution
 from hetops.solver.solve import solve
 from hetops.solver.terms import Loss, Migration, Period, Running, ShareLimit
-from hetops.solver.why import Case, why
 from tests.solver import oracle
 from tests.solver.problems import TOY, column, demands, hard, offer, small, tiny
 

@@ -9,14 +9,14 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 
 from hetops.domain.offer import Trait
-from hetops.solver.explanation import Topic
 from hetops.solver.problem import Problem
-from hetops.solver.relax import relaxations
-from hetops.solver.relaxation import Relaxation, RelaxationKind, relaxed
+from hetops.solver.questions.explanation import Topic
+from hetops.solver.questions.relax import relaxations
+from hetops.solver.questions.relaxation import Relaxation, RelaxationKind, relaxed
+from hetops.solver.questions.why_none import why_none
 from hetops.solver.solution import Infeasible, Solution
 from hetops.solver.solve import solve
 from hetops.solver.terms import ShareLimit
-from hetops.solver.why_none import why_none
 from tests.solver.binding import ZONES, at, one
 from tests.solver.problems import column, offer, small, tiny
 

@@ -9,16 +9,16 @@ import pytest
 from hypothesis import given, settings
 
 from hetops.solver import highs
-from hetops.solver.begun import renting
 from hetops.solver.certify import certify
-from hetops.solver.class_cost import class_cost
-from hetops.solver.explanation import Topic
 from hetops.solver.formulate import formulate
 from hetops.solver.problem import Problem, QuotaGroup
+from hetops.solver.questions.class_cost import class_cost
+from hetops.solver.questions.explanation import Topic
+from hetops.solver.questions.why_not import meant, why_not
+from hetops.solver.search.begun import renting
 from hetops.solver.solution import Infeasible, Solution
 from hetops.solver.solve import PROOF_GAP, Effort, solve
 from hetops.solver.terms import Migration, Running, ShareLimit, Trait
-from hetops.solver.why_not import meant, why_not
 from tests.solver import oracle
 from tests.solver.problems import column, demands, offer, small, tiny
 from tests.solver.test_why import case

@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 
 from hetops.errors import TimeoutExpiredError
-from hetops.solver import by_period, highs, losses
+from hetops.solver import highs
 from hetops.solver.certify import certify
 from hetops.solver.formulate import formulate
+from hetops.solver.periods import by_period
 from hetops.solver.problem import Mode, Problem
+from hetops.solver.search import losses
 from hetops.solver.solution import Solution
 from hetops.solver.solve import PROOF_GAP, Effort, solve, unservable_classes
 from tests.solver.test_oracle import NO_ANSWER, Proven, compare, proven

@@ -10,15 +10,15 @@ import pytest
 
 from hetops.errors import TimeoutExpiredError
 from hetops.solver import highs
-from hetops.solver.begun import renting
-from hetops.solver.breakeven import asked_about, breakeven
-from hetops.solver.exact import Change, Front
 from hetops.solver.formulate import formulate
 from hetops.solver.problem import Mode, Problem
+from hetops.solver.questions.breakeven import asked_about, breakeven
+from hetops.solver.questions.exact import Change, Front
+from hetops.solver.questions.why import Case, why
+from hetops.solver.questions.why_not import why_not
+from hetops.solver.search.begun import renting
 from hetops.solver.solution import Infeasible, Solution
 from hetops.solver.solve import Effort, solve, unservable_classes
-from hetops.solver.why import Case, why
-from hetops.solver.why_not import why_not
 from tests.solver.test_oracle import NO_ANSWER, UNKNOWN, Proven, proven
 from tests.solver.test_woven import BRIEFLY
 from tests.solver.varied import dense

@@ -12,7 +12,7 @@ from decimal import Decimal
 from fractions import Fraction
 
 from hetops.domain import codec
-from hetops.solver.balance import SHARE_DECIMALS, Key
+from hetops.solver.answers.balance import SHARE_DECIMALS, Key
 from hetops.solver.certify import ScarcityPrices, relative_gap, weak_duality_bound
 from hetops.solver.problem import Mode, Problem
 from hetops.solver.solution import Ended, Infeasible, Solution, SolvedPool, SolvedShare

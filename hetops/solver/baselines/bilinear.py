@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hetops.solver import highs
-from hetops.solver.balance import Key
+from hetops.solver.answers.balance import Key
 from hetops.solver.baselines.answer import answer
 from hetops.solver.baselines.room import Room
 from hetops.solver.matrix import MatrixModel, Row, assemble

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from hetops.solver.balance import Key
+from hetops.solver.answers.balance import Key
 from hetops.solver.baselines.answer import Shares
 from hetops.solver.problem import Column, Demand, Problem
 

@@ -15,7 +15,7 @@ from random import Random
 
 import numpy as np
 
-from hetops.solver.balance import Key, balance
+from hetops.solver.answers.balance import Key, balance
 from hetops.solver.baselines.answer import Shares
 from hetops.solver.baselines.room import Counts, Room
 from hetops.solver.baselines.scale import scored

@@ -19,7 +19,7 @@ from functools import partial
 import numpy as np
 
 from hetops.solver import highs
-from hetops.solver.balance import Key
+from hetops.solver.answers.balance import Key
 from hetops.solver.baselines.answer import Shares
 from hetops.solver.baselines.blind import blocks
 from hetops.solver.baselines.room import Room

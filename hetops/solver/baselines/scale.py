@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 
-from hetops.solver.balance import Key
+from hetops.solver.answers.balance import Key
 from hetops.solver.baselines.answer import Shares, answer
 from hetops.solver.problem import Mode, Problem
 from hetops.solver.solution import Infeasible, Solution

@@ -1,0 +1,167 @@
+"""The searches that explanations are made of: each is a whole search to a millionth, within its seconds.
+
+Of thousands of offers they see those in front of their lines, and the rest of each line as one. Decides nothing: what a
+search finds is a value, the absence of a fleet too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, replace
+
+from hetops.errors import TimeoutExpiredError
+from hetops.solver.bands import Bands
+from hetops.solver.frame import running
+from hetops.solver.patience import Patience
+from hetops.solver.problem import Mode, PricedOffer, Problem
+from hetops.solver.search.begun import Begun
+from hetops.solver.solution import Infeasible, Solution
+from hetops.solver.solve import PROOF_GAP, Effort, InLine, solve, unservable_classes
+
+ROUNDING = 2 * PROOF_GAP
+"""Relative difference of two objectives below which neither fleet is shown to be better."""
+
+LEAST_SECONDS = 1.0
+"""Of a search, where the one before it took the time of both."""
+
+Change = Callable[[Problem], Problem | None]
+"""What a question changes of a problem; None where nothing is left that could serve."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """What a search found. No solution and `exact`: there is none; not `exact`: there was none in time."""
+
+    solution: Solution | None
+    exact: bool
+
+    @property
+    def objective(self) -> float | None:
+        """USD per hour or requests per second; None without a solution."""
+        return self.solution.objective if self.solution else None
+
+
+def look(problem: Problem, seconds: float) -> Found:
+    """The best fleet."""
+    return _found(_outcome(problem, Effort(limit_seconds=seconds, most_gap=PROOF_GAP), (), None))
+
+
+def _outcome(
+    problem: Problem, effort: Effort, must_rent: Collection[str], begun: Begun | None
+) -> Solution | Infeasible | None:
+    try:
+        return solve(problem, effort=effort, must_rent=must_rent, begun=begun)
+    except TimeoutExpiredError:
+        return None
+
+
+def _found(outcome: Solution | Infeasible | None) -> Found:
+    if isinstance(outcome, Solution):
+        return found(outcome)
+    return Found(solution=None, exact=outcome is not None)
+
+
+def found(solution: Solution) -> Found:
+    """A solution as a search would have found it."""
+    return Found(solution=solution, exact=solution.gap <= PROOF_GAP)
+
+
+def best(mode: Mode, *found: Found) -> Found:
+    """The better of several answers to the same question: a fleet under a limit is one without it, too."""
+    sign = 1 if mode is Mode.MIN_COST else -1
+    solved = [f for f in found if f.solution]
+    return min(solved, key=lambda f: sign * (f.objective or 0.0)) if solved else found[0]
+
+
+def better(mode: Mode, one: Found, than: Found) -> bool:
+    """Whether the first is better, by more than rounding; any fleet is better than none."""
+    if one.objective is None or than.objective is None:
+        return one.objective is not None and than.objective is None
+    ahead = than.objective - one.objective if mode is Mode.MIN_COST else one.objective - than.objective
+    return ahead > ROUNDING * abs(than.objective)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Front:
+    """A problem as questions see it: few of its offers for themselves, the rest of each line of equal offers as one."""
+
+    bands: Bands
+
+    @classmethod
+    def of(cls, problem: Problem, solution: Solution) -> Front:
+        """Of each line those up to the last that the solution rents stand for themselves."""
+        bands = Bands.of(problem)
+        rented = {o for stretch in solution.stretches for pool in stretch.pools for o in pool.rented}
+        last = (max((i + 1 for i, o in enumerate(line) if o.id in rented), default=0) for line in bands.lines)
+        return cls._in_lines(bands, zip(bands.lines, last, strict=True))
+
+    @classmethod
+    def _in_lines(cls, bands: Bands, lines: Iterable[tuple[tuple[PricedOffer, ...], int]]) -> Front:
+        """Lines with how many of each stand for themselves; who stands alone does."""
+        told = [(line, max(first, int(len(line) == 1))) for line, first in lines if line]
+        alone = tuple(first for _, first in told)
+        return cls(bands=replace(bands, lines=tuple(line for line, _ in told), alone=alone))
+
+    def apart(self, offers: Collection[str]) -> Front:
+        """Where a question is about some offers: no line holds both of them and of others."""
+        parts = (
+            (tuple(o for o in line if (o.id in offers) is asked), asked, line[:first])
+            for line, first in zip(self.bands.lines, self.bands.alone, strict=True)
+            for asked in (True, False)
+        )
+        lines = ((own, sum((o.id in offers) is asked for o in front)) for own, asked, front in parts)
+        return self._in_lines(self.bands, lines)
+
+    def ask(self, change: Change, seconds: float, *, must_rent: Collection[str] = ()) -> Found:
+        """The best fleet of the changed problem; with `must_rent` the best that has a node of those offers."""
+        effort = Effort(limit_seconds=seconds, most_gap=PROOF_GAP, tidy_seconds=0.0)
+        return _found(self.search(change, effort, must_rent=must_rent))
+
+    def search(
+        self, change: Change, effort: Effort, *, must_rent: Collection[str] = ()
+    ) -> Solution | Infeasible | None:
+        """As `solve` on the changed problem; None where there was no answer in time.
+
+        The change and `must_rent` treat offers of one line alike, but for those that stand for themselves: `apart` sees
+        to it. Where the answer takes more of what is one for many than its first offer has, more stand for themselves.
+        """
+        patience, least = Patience.of(effort.limit_seconds), min(effort.limit_seconds, LEAST_SECONDS)
+        effort, bands = replace(effort, in_line=InLine.FOR_THEMSELVES), self.bands
+        while True:
+            problem = change(bands.searched)
+            if problem is None:
+                return Infeasible()
+            begun = _begun(problem, must_rent, patience)
+            ripe = bands.finer_by(begun.rented if begun else {})
+            if ripe != bands and patience.left > 0:
+                bands = ripe
+                continue
+            within = replace(effort, limit_seconds=max(patience.left, least))
+            outcome = _outcome(problem, within, must_rent, begun)
+            if not isinstance(outcome, Solution):
+                return outcome
+            finer = bands.finer(outcome)
+            if finer == bands:
+                return bands.restated(outcome)
+            bands = finer
+
+
+def _begun(problem: Problem, must_rent: Collection[str], patience: Patience) -> Begun | None:
+    """The model and its relaxation; None where nothing can serve."""
+    return None if unservable_classes(problem) else Begun.of(problem, must_rent, patience)
+
+
+def unchanged(problem: Problem) -> Problem:
+    """No change."""
+    return problem
+
+
+def without(offers: Collection[str], problem: Problem) -> Problem | None:
+    """The problem without the columns of some offers; None where none is left. What runs there serves nothing, and goes."""
+    runs = running(problem)
+    stays = {column.key: column.offers.isdisjoint(offers) for column in problem.columns}
+    if not any(stays.values()):
+        return None
+    kept = (c for c in problem.columns if stays[c.key] or c.key in runs)
+    columns = (c if stays[c.key] else replace(c, requests_per_second={}) for c in kept)
+    return replace(problem, columns=tuple(columns))

@@ -1,0 +1,205 @@
+"""Checks what a plan promises beyond price and stock, out of nothing but the plan: spread, losses, rentals, changes.
+
+Shares no code with how rules become rows, nor with how a plan is made of an answer.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from fractions import Fraction
+
+from hetops.domain.offer import Market, Offer, Trait
+from hetops.domain.parts import misfit
+from hetops.domain.plan import ClassShare, Plan, PlanLimits, PlannedPool
+from hetops.domain.policy import LossCover, LossRule, Migration, Rental, ShareRule
+from hetops.solver.certify import TOLERANCE, Violation
+from hetops.solver.recheck.services import overtaxed
+from hetops.solver.terms import exact
+
+RateOf = Callable[[Plan, str, str], Fraction]
+"""Requests per second that one replica of a pool may be planned with of a class; 0 where it cannot serve it."""
+
+_WHOLE = (Market.RESERVED, Market.CAPACITY_BLOCK)
+"""Markets whose nodes are paid for as a whole."""
+
+
+def usable(pool: PlannedPool, limits: PlanLimits) -> Fraction:
+    """The share of a pool's capacity that counts: less headroom, less what interruptions take."""
+    lost = exact(pool.interruptions_per_hour) * exact(pool.recovery_minutes) / 60
+    return (1 - exact(limits.headroom)) * (1 - lost)
+
+
+def broken_shares(plan: Plan, limits: PlanLimits) -> Iterator[Violation]:
+    """Every class is spread as the rules say."""
+    for rule in limits.shares:
+        for values in _values(rule, plan):
+            within = {name for name, value in _of(plan, rule.trait).items() if value in values}
+            yield from _outside(rule, values, within, plan)
+
+
+def _values(rule: ShareRule | LossRule, plan: Plan) -> tuple[tuple[str, ...], ...]:
+    """The groups of values that a rule speaks of: its own together, or each that the plan's places have."""
+    if rule.values:
+        return (rule.values,)
+    return tuple((value,) for value in sorted(set(_of(plan, rule.trait).values())))
+
+
+def _of(plan: Plan, trait: Trait) -> dict[str, str]:
+    """What each pool, and each service with a share, has of a trait; a service that has none of it is left out."""
+    served = {share.pool for share in plan.shares}
+    services = {s.name: s.service.value(trait) for s in plan.services if s.name in served}
+    pools = {pool.name: pool.offer.value(trait) for pool in plan.pools}
+    return pools | {name: value for name, value in services.items() if value}
+
+
+def _outside(rule: ShareRule, values: tuple[str, ...], within: set[str], plan: Plan) -> Iterator[Violation]:
+    for shares in dict.fromkeys((plan.shares, plan.answers)):
+        yield from _outside_of(rule, values, _served_by(shares, within), plan)
+
+
+def _served_by(shares: Iterable[ClassShare], within: set[str]) -> Mapping[str, Fraction]:
+    served: defaultdict[str, Fraction] = defaultdict(Fraction)
+    for share in shares:
+        served[share.workload_class] += exact(share.share) * (share.pool in within)
+    return served
+
+
+def _outside_of(
+    rule: ShareRule, values: tuple[str, ...], served: Mapping[str, Fraction], plan: Plan
+) -> Iterator[Violation]:
+    asked = [c.name for c in plan.workload.classes if c.requests_per_second > 0]
+    for name in (n for n in asked if not rule.classes or n in rule.classes):
+        most, least = exact(rule.at_most) + TOLERANCE, exact(rule.at_least) - TOLERANCE
+        if not least <= served[name] <= most:
+            message = f"{float(served[name]):.2%} of {name} on {' or '.join(values)}, must be {rule.at_least:.2%} to {rule.at_most:.2%}"
+            yield Violation(rule="share limits", subject=rule.id, message=message)
+
+
+def broken_losses(plan: Plan, limits: PlanLimits, rate_of: RateOf) -> Iterator[Violation]:
+    """Whatever may fail, the rest can serve what is promised."""
+    covers = Counter((cover.rule, cover.lost) for cover in plan.covers)
+    for rule in limits.losses:
+        for values in _values(rule, plan):
+            lost = {name for name, value in _of(plan, rule.trait).items() if value in values}
+            where = f"{rule.id}: {' or '.join(values)}"
+            if lost and covers[rule.id, values] != 1:
+                message = f"{covers[rule.id, values]} ways to serve without it, must be one"
+                yield Violation(rule="losses", subject=where, message=message)
+    rules = {rule.id: rule for rule in limits.losses}
+    for cover in plan.covers:
+        if cover.rule in rules:
+            yield from _uncovered(plan, limits, cover, rules[cover.rule], rate_of)
+        else:
+            yield Violation(rule="losses", subject=cover.rule, message="is no rule of the plan")
+
+
+def _uncovered(
+    plan: Plan, limits: PlanLimits, cover: LossCover, rule: LossRule, rate_of: RateOf
+) -> Iterator[Violation]:
+    where = f"{rule.id}: {' or '.join(cover.lost)}"
+    left = {p.name: p for p in plan.pools if p.offer.value(rule.trait) not in cover.lost}
+    rates = {c.name: Fraction(c.requests_per_second) for c in plan.workload.classes}
+    services = {s.name: s for s in plan.services if s.service.value(rule.trait) not in cover.lost}
+    served: defaultdict[str, Fraction] = defaultdict(Fraction)
+    loads: defaultdict[str, Fraction] = defaultdict(Fraction)
+    taken: defaultdict[str, dict[str, Fraction]] = defaultdict(dict)
+    for share in cover.shares:
+        service = services.get(share.pool)
+        replica = rate_of(plan, share.pool, share.workload_class) if share.pool in left else Fraction(0)
+        able = share.workload_class in service.serves if service else replica > 0
+        if not able or share.share < 0:
+            message = f"{share.workload_class} cannot be served by {share.pool} then"
+            yield Violation(rule="losses", subject=where, message=message)
+            continue
+        served[share.workload_class] += exact(share.share)
+        due = rates.get(share.workload_class, Fraction(0)) * exact(share.share)
+        if service:
+            taken[share.pool][share.workload_class] = due
+        else:
+            loads[share.pool] += due / replica
+    for name, of in taken.items():
+        for fault in overtaxed(services[name], of, plan, limits):
+            yield Violation(rule="losses", subject=where, message=f"{name} {fault} then")
+    for name, rate in rates.items():
+        if rate > 0 and served[name] < exact(rule.kept_share) - TOLERANCE:
+            message = f"{float(served[name]):.2%} of {name} is served, must be {rule.kept_share:.2%}"
+            yield Violation(rule="losses", subject=where, message=message)
+    for name, pool in left.items():
+        used, most = loads[name] / pool.replicas, usable(pool, limits)
+        if used > most * (1 + TOLERANCE):
+            message = f"{name} uses {float(used):.4%} of its capacity then, may use {float(most):.2%}"
+            yield Violation(rule="losses", subject=where, message=message)
+
+
+def broken_rentals(plan: Plan) -> Iterator[Violation]:
+    """Nodes in use are among those paid for; blocks are whole, commitments are kept."""
+    rentals = {rental.offer.id: rental for rental in plan.rentals}
+    if len(rentals) < len(plan.rentals):
+        yield Violation(rule="rentals", subject="rentals", message="an offer appears twice")
+    for pool in plan.pools:
+        if message := _unpaid(pool, rentals.get(pool.offer.id)):
+            yield Violation(rule="rentals", subject=pool.name, message=message)
+    for rental in plan.rentals:
+        yield from _wrong_rental(plan, rental)
+
+
+def _unpaid(pool: PlannedPool, rental: Rental | None) -> str:
+    """Why a pool's nodes are not among those that a rental pays for; nothing where they are, or need none."""
+    if rental is not None:
+        return "is of another offer than its rental" if pool.offer != rental.offer else ""
+    if pool.offer.market in _WHOLE:
+        return "its nodes are paid for as a whole, and nothing says how many"
+    return "its nodes are shared, and nothing says how many are paid for" if pool.parts_per_node > 1 else ""
+
+
+def _wrong_rental(plan: Plan, rental: Rental) -> Iterator[Violation]:
+    parts = {pool.parts_per_node for pool in plan.pools if pool.offer.id == rental.offer.id}
+    wrong = (
+        (misfit(parts) is not None, "rentals", "parts that do not fill a node together"),
+        (plan.idle_nodes(rental) < 0, "rentals", "more nodes in use than paid for"),
+        (
+            rental.lot_nodes < 1 or rental.nodes % rental.lot_nodes > 0,
+            "rentals",
+            "not a whole number of blocks",
+        ),
+        (rental.nodes < rental.committed_nodes, "commitments", "fewer nodes than are paid for anyway"),
+    )
+    for broken, rule, message in wrong:
+        if broken:
+            told = f"{message}: {rental.nodes} nodes"
+            yield Violation(rule=rule, subject=rental.offer.id, message=told)
+
+
+def broken_migration(plan: Plan) -> Iterator[Violation]:
+    """No more changes than allowed, and they count for what they cost."""
+    terms = plan.migration
+    if terms is None:
+        return
+    added, removed = terms.added(plan.nodes), terms.removed(plan.nodes)
+    if terms.max_changed_nodes is not None and added + removed > terms.max_changed_nodes:
+        message = f"{added} nodes added and {removed} removed, at most {terms.max_changed_nodes} may change"
+        yield Violation(rule="number of changes", subject="max_changed_nodes", message=message)
+    due = _due(terms, added, removed)
+    if abs(Fraction(terms.usd_per_hour) - due) > Fraction(2, 10**6) + due * TOLERANCE:
+        message = f"says {terms.usd_per_hour} usd_per_hour, counts for {float(due):.10g}"
+        yield Violation(rule="changes", subject="migration", message=message)
+
+
+def _due(terms: Migration, added: int, removed: int) -> Fraction:
+    once = added * terms.usd_per_added_node + removed * terms.usd_per_removed_node
+    return Fraction(once) / exact(terms.horizon_hours)
+
+
+def offers_of(plan: Plan) -> dict[str, Offer]:
+    """The offers that the plan rents of, by their ids."""
+    rented = {rental.offer.id: rental.offer for rental in plan.rentals}
+    return rented | {pool.offer.id: pool.offer for pool in plan.pools}
+
+
+def rented_nodes(plan: Plan) -> Mapping[str, int]:
+    """Nodes that are paid for, in use or idle, by offer."""
+    rented: Counter[str] = Counter()
+    for pool in plan.pools:
+        rented[pool.offer.id] += pool.nodes
+    return {**rented, **{rental.offer.id: rental.nodes for rental in plan.rentals}}
