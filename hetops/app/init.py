@@ -24,7 +24,8 @@ from hetops.files import make_private, write_whole
 from hetops.plugin import manager
 from hetops.plugin.manager import Plugins
 from hetops.spec import load as specs
-from hetops.spec.fields import ClassSpec, Spec, TargetsSpec
+from hetops.spec.fields import Spec
+from hetops.spec.workload import ClassSpec, TargetsSpec
 from hetops.state.home import home
 
 DEFAULT_MODEL = "llama-3.1-8b"

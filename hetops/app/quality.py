@@ -12,7 +12,8 @@ from hetops.domain.workload import WorkloadClass
 from hetops.solver.problem import Problem
 from hetops.solver.solution import Solution
 from hetops.solver.terms import FULL_QUALITY, Role
-from hetops.spec.fields import ClassSpec, ModelSpec
+from hetops.spec.fields import ModelSpec
+from hetops.spec.workload import ClassSpec
 
 
 def floors_of(

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from hetops.domain.model import Model
 from hetops.domain.workload import LatencyTarget, TokenLengths, Workload, WorkloadClass
 from hetops.errors import HetopsError
-from hetops.spec.fields import ClassSpec, LoadedSpec, Spec
+from hetops.spec.fields import LoadedSpec, Spec
+from hetops.spec.workload import ClassSpec
 from hetops.workloads.classes import Clustering, TargetRule, cluster, targeted
 from hetops.workloads.error import CostOf, advice, class_error
 from hetops.workloads.reader import read_trace

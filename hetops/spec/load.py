@@ -17,8 +17,9 @@ import tomli
 from hetops.domain import schema
 from hetops.errors import SpecError, UsageError, nearest
 from hetops.files import read_bytes
-from hetops.spec.fields import LoadedSpec, Spec, Table
+from hetops.spec.fields import LoadedSpec, Spec
 from hetops.spec.locate import line_of
+from hetops.spec.table import Table
 
 _ENTRY = re.compile(r"\[(\d+)\]")
 """`models[0].name`, as errors tell it, is `models.0.name`."""
