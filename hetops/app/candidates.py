@@ -167,7 +167,7 @@ def candidates(asked: Asked) -> Candidates:
         catalog=catalog,
         home=state,
         models=models,
-        workload=workload_of(loaded, requests, costs_of(models[0], found.gpus)),
+        workload=workload_of(loaded, requests, {m.model.name: costs_of(m, found.gpus) for m in models}),
         gathered=gathered,
         now=asked.now,
         held=stocked.held,

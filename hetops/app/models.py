@@ -100,8 +100,8 @@ def demand_models(loaded: LoadedSpec) -> None:
     """Every class asks for a model of the spec, and every model is asked for.
 
     Raises:
-        SpecError: a model twice, one that no class asks for, a class that does not say, or a trace for several.
-        UnknownNameError: a class asks for a model that the spec does not have.
+        SpecError: a model twice, one that no class asks for, a class that does not say, or a model without a trace.
+        UnknownNameError: something asks for a model that the spec does not have.
     """
     spec, names = loaded.spec, [one.name for one in loaded.spec.served]
     for index, name in enumerate(names):
@@ -110,11 +110,18 @@ def demand_models(loaded: LoadedSpec) -> None:
                 f"{place(loaded, 'models', index, 'name')}: there is another model {name}",
                 hint="give each model one table; one that is to be called something else wants its own `config`",
             )
-    if len(names) > 1 and spec.workload.trace:
-        raise SpecError(
-            f"{place(loaded, 'workload', 'trace')}: a trace does not say which of {len(names)} models a request asks for",
-            hint="state the classes, each with its model: [[workload.classes]]",
-        )
+    for index, override in enumerate(spec.targets.overrides):
+        if override.model and override.model not in names:
+            where = place(loaded, "targets", "overrides", index, "model")
+            raise UnknownNameError("model of this spec", override.model, names, where=where)
+    if spec.workload.classes:
+        _demand_classes(loaded, names)
+    elif spec.workload.traces:
+        _demand_traces(loaded, names)
+
+
+def _demand_classes(loaded: LoadedSpec, names: Sequence[str]) -> None:
+    spec = loaded.spec
     for index, one in enumerate(spec.workload.classes):
         where = ("workload", "classes", index)
         if one.model and one.model not in names:
@@ -132,6 +139,22 @@ def demand_models(loaded: LoadedSpec) -> None:
             raise SpecError(
                 f"{place(loaded, 'models', index, 'name')}: no class asks for {name}",
                 hint=f'leave it out, or give a class model = "{name}"',
+            )
+
+
+def _demand_traces(loaded: LoadedSpec, names: Sequence[str]) -> None:
+    """Each model has a file, and each file a model."""
+    files = loaded.spec.workload.traces
+    for name in files:
+        if name not in names:
+            where = place(loaded, "workload", "traces", name)
+            raise UnknownNameError("model of this spec", name, names, where=where)
+    for index, name in enumerate(names):
+        if name not in files:
+            table = ("model",) if loaded.spec.model else ("models", index)
+            raise SpecError(
+                f"{place(loaded, *table, 'name')}: no trace has requests for {name}",
+                hint=f'leave it out, or name a file under [workload.traces]: "{name}" = "FILE"',
             )
 
 
@@ -156,7 +179,7 @@ def served_models(found: Found, requests: Requests) -> tuple[ServedModel, ...]:
 
 def _served(found: Found, requests: Requests, index: int) -> ServedModel:
     model = _model(found, index)
-    own = replace(requests, classes=tuple(c for c in requests.classes if c.asks_for(model.name)))
+    own = requests.of_model(model.name)
     check_context(own.classes, model)
     rules = _rules(found.loaded, index, model, own)
     enumeration = _configurations(found, model, rules)

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from hetops.app.candidates import Candidates
 from hetops.app.naming import names_of
+from hetops.app.requests import overrides_of
 from hetops.domain.configuration import Configuration
 from hetops.domain.day import clock, clock_hours
 from hetops.domain.units import BYTES_PER_GB, HOURS_PER_DAY, SECONDS_PER_HOUR, SECONDS_PER_MINUTE
@@ -113,15 +114,8 @@ def deadlines_of(c: Candidates) -> dict[str, float]:
 
 
 def _of_range(c: Candidates, one: WorkloadClass) -> float | None:
-    input_tokens, output_tokens = one.input_tokens.mean, one.output_tokens.mean
-    fitting = [
-        o.deadline_hours
-        for o in c.spec.targets.overrides
-        if o.deadline_hours is not None
-        and o.min_input_tokens <= input_tokens <= (o.max_input_tokens or float("inf"))
-        and o.min_output_tokens <= output_tokens <= (o.max_output_tokens or float("inf"))
-    ]
-    return fitting[-1] if fitting else None
+    told = (o.deadline_hours for o in overrides_of(c.spec, one))
+    return next((hours for hours in told if hours is not None), None)
 
 
 def _periods(c: Candidates, day: DaySpec) -> tuple[Period, ...]:

@@ -14,6 +14,7 @@ from hetops.app.periods import over_the_day
 from hetops.app.quality import kept_by
 from hetops.app.roles import PART_OF, formats_unbeaten, with_roles
 from hetops.app.sharing import sharing
+from hetops.app.shedding import may_be_shed
 from hetops.app.speeds import table_of, with_targets
 from hetops.app.terms import (
     interruptions,
@@ -203,7 +204,6 @@ def _problem(
     places: tuple[Place, ...] = (*offers, *(one.service for one in services if one.classes))
     configurations = dict.fromkeys(column.configuration for column in columns)
     means = {floor.workload_class: floor.mean for floor in c.floors}
-    stated = {one.name: one for one in c.spec.workload.classes}
     return Problem(
         offers=tuple(priced(c, offer) for offer in offers),
         configurations=tuple(configurations),
@@ -213,11 +213,11 @@ def _problem(
                 requests_per_second=one.requests_per_second,
                 model=one.model,
                 mean_quality=means.get(one.name),
-                shed_usd_per_request=own.shed_usd_per_request if own else None,
-                max_shed_share=own.max_shed_share if own else 1.0,
+                shed_usd_per_request=may.usd_per_request,
+                max_shed_share=may.max_share,
             )
             for one in classes
-            for own in (stated.get(one.stated_name),)
+            for may in (may_be_shed(c.spec, one),)
         ),
         columns=columns,
         quota_groups=tuple(_quota_groups(offers)),

@@ -3,15 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
+from hetops.app.requests import overrides_of
 from hetops.domain.plan import Shed
 from hetops.domain.units import SECONDS_PER_MINUTE
-from hetops.domain.workload import Workload
+from hetops.domain.workload import Workload, WorkloadClass
 from hetops.errors import InfeasibleError
 from hetops.solver.problem import Problem
 from hetops.solver.solution import Solution, SolvedShed
+from hetops.spec.fields import Spec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MayBeShed:
+    """What may be turned away of a class, and what each request of that counts for; None serves all of it."""
+
+    usd_per_request: Decimal | None = None
+    max_share: float = 1.0
+
+
+def may_be_shed(spec: Spec, one: WorkloadClass) -> MayBeShed:
+    """As the class says for itself, else the last of `[[targets.overrides]]` that fits, field by field."""
+    for own in spec.workload.classes:
+        if own.name == one.stated_name and own.shed_usd_per_request is not None:
+            return MayBeShed(usd_per_request=own.shed_usd_per_request, max_share=own.max_shed_share)
+    of_range = overrides_of(spec, one)
+    prices = (o.shed_usd_per_request for o in of_range)
+    usd = next((price for price in prices if price is not None), None)
+    shares = (o.max_shed_share for o in of_range if usd is not None)
+    return MayBeShed(usd_per_request=usd, max_share=next((s for s in shares if s is not None), 1.0))
 
 
 def served_of(workload: Workload, solution: Solution) -> Workload:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+from decimal import Decimal
 from typing import Annotated
 
+import msgspec
 from msgspec import Meta
 
 from hetops.domain.network import BYTES_PER_OUTPUT_TOKEN
@@ -49,19 +52,16 @@ class ClassSpec(Table, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         _demand_batch(self.deadline_hours, self.priority)
-        if self.shed_usd_per_request is not None and not self.shed_usd_per_request > 0:
-            raise ValueError(
-                "shed_usd_per_request must be above zero: leave it out where all are to be served"
-            )
-        if self.max_shed_share < 1 and self.shed_usd_per_request is None:
-            raise ValueError("max_shed_share needs shed_usd_per_request beside it: what one of them costs")
+        _demand_price(self.shed_usd_per_request, self.max_shed_share < 1)
 
 
 class WorkloadSpec(Table, frozen=True, kw_only=True):
-    """A trace to make classes of, or the classes themselves."""
+    """A trace to make classes of, one for each model, or the classes themselves."""
 
     trace: str = ""
-    """Path of a trace file, relative to this file."""
+    """Path of a trace file, relative to this file; where there are several models its column `model` says which is asked for."""
+    traces: dict[str, str] = msgspec.field(default_factory=dict)
+    """`[workload.traces]`: in place of `trace`, a file for each model, by its name in `[[models]]`."""
     class_count: Annotated[int, Meta(ge=1, le=64)] = 4
     """How many classes a trace is made into; the plan says what error on cost they make."""
     periods: Annotated[int, Meta(ge=1, le=288)] = 1
@@ -81,8 +81,8 @@ class WorkloadSpec(Table, frozen=True, kw_only=True):
     classes: tuple[ClassSpec, ...] = ()
 
     def __post_init__(self) -> None:
-        if bool(self.trace) == bool(self.classes):
-            raise ValueError("give either trace or classes")
+        if sum(map(bool, (self.trace, self.traces, self.classes))) != 1:
+            raise ValueError("give one of trace, traces and classes")
         names = [c.name for c in self.classes]
         if len(set(names)) != len(names):
             raise ValueError("the names of classes must differ")
@@ -91,6 +91,8 @@ class WorkloadSpec(Table, frozen=True, kw_only=True):
 class TargetOverride(Table, frozen=True, kw_only=True):
     """Other targets for classes whose mean lengths lie in a range."""
 
+    model: str = ""
+    """Classes that ask for this model; empty means every model's."""
     min_input_tokens: float = 0.0
     """Classes whose prompts are at least so long on average."""
     max_input_tokens: Positive | None = None
@@ -107,9 +109,29 @@ class TargetOverride(Table, frozen=True, kw_only=True):
     """Their priority."""
     deadline_hours: Hours | None = None
     """How long they may wait, batch work only."""
+    shed_usd_per_request: Money | None = None
+    """What a request of theirs costs that is turned away; empty serves all of them, unless the class has a price of its own."""
+    max_shed_share: Recovery | None = None
+    """The most that may be turned away of what arrives, in any period; empty is all."""
 
     def __post_init__(self) -> None:
         _demand_batch(self.deadline_hours, self.priority)
+        _demand_price(self.shed_usd_per_request, self.max_shed_share is not None)
+
+    def fits(self, model: str, input_tokens: float, output_tokens: float) -> bool:
+        """Whether a class of these mean lengths that asks for the model is meant."""
+        return (
+            self.model in ("", model)
+            and self.min_input_tokens <= input_tokens <= (self.max_input_tokens or math.inf)
+            and self.min_output_tokens <= output_tokens <= (self.max_output_tokens or math.inf)
+        )
+
+
+def _demand_price(usd_per_request: Decimal | None, limited: bool) -> None:
+    if usd_per_request is not None and not usd_per_request > 0:
+        raise ValueError("shed_usd_per_request must be above zero: leave it out where all are to be served")
+    if limited and usd_per_request is None:
+        raise ValueError("max_shed_share needs shed_usd_per_request beside it: what one of them costs")
 
 
 def _demand_batch(deadline_hours: float | None, priority: Priority | None) -> None:

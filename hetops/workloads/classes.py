@@ -14,9 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hetops.domain.workload import LatencyTarget, Priority, TokenLengths, WorkloadClass
-from hetops.workloads.trace import Floats, Trace
-
-Labels = NDArray[np.int64]
+from hetops.workloads.trace import Floats, Labels, Trace
 
 _CELL = 0.1
 """Requests whose lengths differ by less than 10 % are clustered as one point with their weight."""

@@ -3,7 +3,8 @@
 Read: CSV with `timestamp,input_tokens,output_tokens` in seconds; the Azure traces as published
 (`TIMESTAMP,ContextTokens,GeneratedTokens`, wall-clock times); BurstGPT (`Timestamp,...,Request tokens,Response tokens`);
 Mooncake JSON lines (`timestamp` in milliseconds, `input_length`, `output_length`); JSON lines of hetops
-(`at_seconds`, `input_tokens`, `output_tokens`). Gzipped files are read as they are.
+(`at_seconds`, `input_tokens`, `output_tokens`). Gzipped files are read as they are. Where requests are for several models, a column
+`model` beside these says for which.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import io
 import json
 import math
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,12 +23,17 @@ from typing import Any
 
 import numpy as np
 
-from hetops.errors import TraceError
+from hetops.errors import TraceError, UnknownNameError
 from hetops.workloads.trace import Trace
 
 _GZIP = b"\x1f\x8b"
 _MOST_TOKENS = 1e9
 """No request is longer; a larger number is a wrong column."""
+_MODEL = "model"
+"""The column that says which model a request asks for."""
+
+_Row = tuple[float, float, float, float]
+"""Seconds, tokens in, tokens out, the model's index."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,19 +101,35 @@ _JSON = (
 )
 
 
-def read_trace(path: Path) -> Trace:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Source:
+    """A file, and the models that its requests may ask for: none where it need not say."""
+
+    path: Path
+    models: tuple[str, ...] = ()
+
+    def columns(self, form: _Format) -> tuple[str, ...]:
+        """What is read of each record."""
+        return (*form.columns, _MODEL) if self.models else form.columns
+
+
+def read_trace(path: Path, models: Sequence[str] = ()) -> Trace:
     """The trace in a file, counted in seconds from its first request.
+
+    Of several `models` each request must say which it asks for; of one or none nobody is asked.
 
     Raises:
         TraceError: unreadable, no known columns, a length that is no number of tokens, times that go back,
             fewer than two requests. Names file and line.
+        UnknownNameError: a request asks for another model.
     """
+    source = _Source(path=path, models=tuple(models) if len(models) > 1 else ())
     text = _text(path)
     if not text.strip():
         raise TraceError(f"{path}: the file is empty", hint="a trace needs at least two requests")
     try:
-        records = _json_records(path, text) if text.lstrip().startswith("{") else _csv_records(path, text)
-        columns = np.array(list(records), dtype=np.float64).reshape(-1, 3)
+        records = _json_records(source, text) if text.lstrip().startswith("{") else _csv_records(source, text)
+        columns = np.array(list(records), dtype=np.float64).reshape(-1, 4)
     except csv.Error as fault:
         raise TraceError(f"{path}: not CSV: {fault}") from fault
     served = columns[columns[:, 2] > 0]
@@ -122,6 +144,8 @@ def read_trace(path: Path) -> Trace:
         input_tokens=served[:, 1],
         output_tokens=served[:, 2],
         failed_requests=len(columns) - len(served),
+        models=source.models,
+        asked=served[:, 3].astype(np.int64) if source.models else None,
     )
 
 
@@ -141,13 +165,14 @@ def _text(path: Path) -> str:
         raise TraceError(f"trace {path} cannot be read: {fault.strerror or fault}") from fault
 
 
-def _csv_records(path: Path, text: str) -> Iterator[tuple[float, float, float]]:
+def _csv_records(source: _Source, text: str) -> Iterator[_Row]:
+    path = source.path
     reader = csv.reader(io.StringIO(text))
     header = [name.strip() for name in next(reader)]
-    form = _matching(path, header, _CSV)
-    wanted = tuple(header.index(name) for name in form.columns)
+    form = _matching(source, header, _CSV)
+    wanted = tuple(header.index(name) for name in source.columns(form))
     fields = ((reader.line_num, row) for row in reader if row)
-    return _checked(path, form, (_cells(path, line, row, wanted) for line, row in fields))
+    return _checked(source, form, (_cells(path, line, row, wanted) for line, row in fields))
 
 
 def _cells(path: Path, line: int, row: list[str], wanted: tuple[int, ...]) -> tuple[int, tuple[str, ...]]:
@@ -156,11 +181,13 @@ def _cells(path: Path, line: int, row: list[str], wanted: tuple[int, ...]) -> tu
     return line, tuple(row[i] for i in wanted)
 
 
-def _json_records(path: Path, text: str) -> Iterator[tuple[float, float, float]]:
+def _json_records(source: _Source, text: str) -> Iterator[_Row]:
+    path = source.path
     lines = [(number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
-    form = _matching(path, list(_object(path, *lines[0])), _JSON)
+    form = _matching(source, list(_object(path, *lines[0])), _JSON)
     records = ((number, _object(path, number, line)) for number, line in lines)
-    return _checked(path, form, (_values(path, number, record, form.columns) for number, record in records))
+    names = source.columns(form)
+    return _checked(source, form, (_values(path, number, record, names) for number, record in records))
 
 
 def _object(path: Path, number: int, line: str) -> dict[str, Any]:
@@ -182,26 +209,35 @@ def _values(
     return number, tuple(record[name] for name in names)
 
 
-def _matching(path: Path, columns: list[str], formats: tuple[_Format, ...]) -> _Format:
+def _matching(source: _Source, columns: list[str], formats: tuple[_Format, ...]) -> _Format:
     """The format whose three columns are there; otherwise the nearest one's missing columns are named."""
     for form in formats:
         if set(form.columns) <= set(columns):
+            _demand_model(source, columns)
             return form
     nearest = min(formats, key=lambda f: len(set(f.columns) - set(columns)))
     missing = [repr(c) for c in nearest.columns if c not in columns]
     raise TraceError(
-        f"{path}:1: no column {' and no column '.join(missing)}",
+        f"{source.path}:1: no column {' and no column '.join(missing)}",
         details=(f"found: {', '.join(map(repr, columns))[:200]}",),
         hint="known: " + "; ".join(f"{f.name} ({', '.join(f.columns)})" for f in (*_CSV, *_JSON)),
     )
 
 
+def _demand_model(source: _Source, columns: list[str]) -> None:
+    if source.models and _MODEL not in columns:
+        raise TraceError(
+            f"{source.path}:1: no column {_MODEL!r} says which of {len(source.models)} models a request asks for",
+            hint="add it, or give each model a file of its own: [workload.traces] in the spec, --trace MODEL=FILE",
+        )
+
+
 def _checked(
-    path: Path, form: _Format, records: Iterable[tuple[int, tuple[Any, ...]]]
-) -> Iterator[tuple[float, float, float]]:
-    """Seconds, tokens in, tokens out of each record; the first impossible one is an error with its line."""
-    before = -math.inf
-    for line, (at, input_tokens, output_tokens) in records:
+    source: _Source, form: _Format, records: Iterable[tuple[int, tuple[Any, ...]]]
+) -> Iterator[_Row]:
+    """Each record as numbers; the first impossible one is an error with its line."""
+    path, before = source.path, -math.inf
+    for line, (at, input_tokens, output_tokens, *model) in records:
         seconds = _seconds(path, line, form, at)
         if seconds < before:
             raise TraceError(
@@ -213,7 +249,15 @@ def _checked(
             seconds,
             _length(f"{path}:{line}: {form.input_tokens}", input_tokens, 1),
             _length(f"{path}:{line}: {form.output_tokens}", output_tokens, least),
+            _asked(source, line, model[0]) if model else 0.0,
         )
+
+
+def _asked(source: _Source, line: int, name: Any) -> float:
+    told = str(name).strip()
+    if told not in source.models:
+        raise UnknownNameError("model of a request", told, source.models, where=f"{source.path}:{line}")
+    return float(source.models.index(told))
 
 
 def _too_few(served: int) -> str:

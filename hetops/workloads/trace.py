@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from hetops.errors import TraceError
 
 Floats = NDArray[np.float64]
+Labels = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -30,6 +32,10 @@ class Trace:
     length_scale: float = 1.0
     failed_requests: int = 0
     """Requests of the record that failed and are left out."""
+    models: tuple[str, ...] = ()
+    """Names of models that its requests may ask for; none where it does not say which they do."""
+    asked: Labels | None = None
+    """Of each request the model that it asks for, by its index in `models`."""
 
     def __post_init__(self) -> None:
         if not len(self.at_seconds) == len(self.input_tokens) == len(self.output_tokens) >= 2:
@@ -38,6 +44,8 @@ class Trace:
             raise ValueError(f"trace {self.name}: times must rise from 0")
         if not (self.input_tokens.min() >= 1 and self.output_tokens.min() >= 1):
             raise ValueError(f"trace {self.name}: every request has at least one token in and out")
+        if self.asked is not None and len(self.asked) != len(self):
+            raise ValueError(f"trace {self.name}: every request asks for a model, or nobody says so")
 
     def __len__(self) -> int:
         return len(self.at_seconds)
@@ -87,6 +95,51 @@ def window(trace: Trace, start_seconds: float, duration_seconds: float | None) -
         input_tokens=trace.input_tokens[inside],
         output_tokens=trace.output_tokens[inside],
         duration_seconds=duration,
+        asked=None if trace.asked is None else trace.asked[inside],
+    )
+
+
+def of_model(trace: Trace, model: str) -> Trace:
+    """The requests that ask for one of the trace's models, over all of its time.
+
+    Raises:
+        TraceError: fewer than two do.
+    """
+    assert trace.asked is not None
+    own = trace.asked == trace.models.index(model)
+    if (count := int(own.sum())) < 2:
+        raise TraceError(
+            f"{trace.name}: {count} request{'s' * (count != 1)} for {model}; a rate needs two",
+            hint=f"leave {model} out of the models, or take a trace in which more ask for it",
+        )
+    return replace(
+        trace,
+        at_seconds=trace.at_seconds[own],
+        input_tokens=trace.input_tokens[own],
+        output_tokens=trace.output_tokens[own],
+        duration_seconds=trace.seconds,
+        models=(),
+        asked=None,
+    )
+
+
+def together(traces: Mapping[str, Trace]) -> Trace:
+    """Traces of several models, by their names, as one that begins with all of them and ends with the shortest."""
+    seconds = min(one.seconds for one in traces.values())
+    cut = [window(one, 0.0, seconds) for one in traces.values()]
+    order = np.argsort(np.concatenate([one.at_seconds for one in cut]), kind="stable")
+    at, given, wanted = (
+        np.concatenate([getattr(one, name) for one in cut])[order]
+        for name in ("at_seconds", "input_tokens", "output_tokens")
+    )
+    return Trace(
+        name=", ".join(dict.fromkeys(one.name for one in cut)),
+        at_seconds=at,
+        input_tokens=given,
+        output_tokens=wanted,
+        duration_seconds=seconds,
+        models=tuple(traces),
+        asked=np.repeat(np.arange(len(cut)), [len(one) for one in cut])[order],
     )
 
 

@@ -137,13 +137,6 @@ def test_what_does_not_fit_together_is_told_with_its_line(
     assert caught.value.hint or kind is UnknownNameError or "either" in told
 
 
-def test_a_trace_does_not_say_which_model_is_asked_for(tmp_path: Path) -> None:
-    head, _, rest = TWO.partition("[[workload.classes]]")
-    text = f'{head}[workload]\ntrace = "{specs.TRACE}"\n\n{rest[rest.index("[targets]") :]}'
-    with pytest.raises(SpecError, match=r"workload\.trace: a trace does not say which of 2 models"):
-        candidates(specs.asked(tmp_path, text))
-
-
 LOCAL = (
     TWO.replace(LLAMA, "one")
     .replace(QWEN, "other")

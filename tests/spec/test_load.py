@@ -165,7 +165,7 @@ def test_all_unknown_keys_are_told_at_once(tmp_path: Path) -> None:
         (
             GOOD[GOOD.index("[[workload") : GOOD.index("[targets]")],
             "[workload]\nclass_count = 2\n",
-            "give either trace or classes",
+            "give one of trace, traces and classes",
         ),
     ],
 )
