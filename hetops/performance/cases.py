@@ -107,8 +107,6 @@ class Case:
     """What the row's words had to be taken for, one sentence each."""
     noted: tuple[str, ...] = ()
     """What the row leaves open and is known all the same, one sentence each."""
-    early: bool = False
-    """Whether its engine is older than its kernels for the model."""
     place: int = 0
     """Where the row stands among its file's, from 0."""
     told: MetricName | None = None

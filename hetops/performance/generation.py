@@ -7,7 +7,6 @@ from enum import Enum, StrEnum
 from functools import lru_cache
 
 _NUMBERS = re.compile(r"(\d+)\.(\d+)")
-_VERSION = re.compile(r"\b\d\d?(\.\d+)+")
 _YEAR = re.compile(r"20(\d\d)")
 
 
@@ -55,10 +54,6 @@ _WHATEVER_THE_VERSION = {
 """NVIDIA's microservices pack TensorRT-LLM and have numbers of their own."""
 
 
-_LATENT_KERNELS = {_Engine.VLLM: (0, 8), _Engine.SGLANG: (0, 4, 4), _Engine.TENSORRT: (0, 18)}
-"""First releases after DeepSeek published FlashMLA and DeepGEMM (24 and 26 February 2025), its kernels for latent KV and FP8 in blocks."""
-
-
 @lru_cache(maxsize=1 << 10)
 def generation(engine: str, version: str = "") -> Generation:
     """The generation of an engine by its name and version; what tells no version is of today.
@@ -75,15 +70,6 @@ def generation(engine: str, version: str = "") -> Generation:
     oldest_like_today = (3, 0) if name is _Engine.TGI else (0, 8)
     old = name in (_Engine.TGI, _Engine.VLLM) and _before(version, oldest_like_today, 2025)
     return Generation.VLLM_OLD if old else Generation.VLLM_NEW
-
-
-def before_latent_kernels(engine: str, version: str = "") -> bool:
-    """Whether a version of an engine is older than its kernels for latent KV; what tells no version is of today."""
-    name, version = _named(engine), version or engine
-    found = _VERSION.search(version)
-    if name not in _LATENT_KERNELS or found is None:
-        return False
-    return tuple(int(part) for part in found.group().split(".")) < _LATENT_KERNELS[name]
 
 
 def is_known(engine: str) -> bool:

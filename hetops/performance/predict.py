@@ -20,10 +20,6 @@ measurements taken for the shape of one of like size, estimates moved by less in
 93 % of TTFT, and 93, 88 and 90 % of the measured values lay within."""
 PLAYED_HALF_WIDTH = 0.25
 """The same for a percentile: how far apart a queue's latencies lie rests on lengths and on a beginning that rows do not tell."""
-EARLY_HALF_WIDTH = 1.2
-"""The same for software that is older than its kernels for the model: as much as vLLM 0.7.1, the first with kernels for latent KV, gained on
-0.7.0 (3.4 times the throughput of DeepSeek R1 on eight H200, Red Hat, 4 February 2025, "Enhancing DeepSeek models with MLA and FP8
-optimizations in vLLM"). How far it is off on average nobody published, so the estimate itself stays that of later kernels."""
 NOTHING_PLAYED: Mapping[int, float] = {}
 
 
@@ -81,12 +77,10 @@ class _Found:
 
 
 def _prediction(case: Case, found: _Found, calibration: Calibration) -> Prediction:
-    layer = EvidenceLayer.PRIOR if case.assumed or case.early else calibration.layer(case.replica)
+    layer = EvidenceLayer.PRIOR if case.assumed else calibration.layer(case.replica)
     half_width = _half_width(case, layer, found.first, calibration)
     if case.assumed:
         half_width = math.hypot(half_width, ASSUMED_HALF_WIDTH)
-    if case.early:
-        half_width = math.hypot(half_width, EARLY_HALF_WIDTH)
     if case.percentile is not None:
         half_width = math.hypot(half_width, PLAYED_HALF_WIDTH)
     factor, value = math.exp(half_width), found.value

@@ -17,7 +17,7 @@ from typing import TypeVar
 from hetops.domain.gpu import GpuType
 from hetops.domain.model import Model, Precision
 from hetops.performance.cases import Case, Metric, MetricName, RefusedCase
-from hetops.performance.generation import Generation, before_latent_kernels, generation, is_known
+from hetops.performance.generation import Generation, generation, is_known
 from hetops.performance.gpu_names import known_gpu
 from hetops.performance.meant import NOT_TOLD, Meant, plain
 from hetops.performance.memory import weight_bytes
@@ -94,7 +94,6 @@ def _case(row: Row, place: int, names: _Names) -> Case:
     lone = f"{metric} without concurrency or rate taken for a lone request" if alone else ""
     given, wanted = _tokens(row, "input_tokens", least=0.0), _output(row, told)
     gpus = _whole(row, "gpu_count", replica.tensor_parallel * replica.pipeline_parallel)
-    early = _early(row, replica.model)
     return Case(
         id=row["id"],
         replica=replica,
@@ -109,8 +108,7 @@ def _case(row: Row, place: int, names: _Names) -> Case:
         source=row.get("source", ""),
         quality=row.get("quality", "").upper(),
         assumed=tuple(filter(None, (*assumed, lone, told.assumed))),
-        noted=tuple(filter(None, (*noted, early, _too_long(replica.model, given + wanted)))),
-        early=bool(early),
+        noted=tuple(filter(None, (*noted, _too_long(replica.model, given + wanted)))),
         place=place,
         told=told,
     )
@@ -158,17 +156,6 @@ def _too_long(model: Model, tokens: float) -> str:
     if tokens <= model.context_tokens + 1:
         return ""
     return f"{tokens:,.0f} tokens exceed the {model.context_tokens:,} that {model.name} takes"
-
-
-def _early(row: Row, model: Model) -> str:
-    """What is said of software that is older than its kernels for the model."""
-    engine, version = row.get("engine", ""), row.get("engine_version", "")
-    if not (model.latent_kv and model.experts and before_latent_kernels(engine, version)):
-        return ""
-    return (
-        f"{engine} {version}".strip()
-        + f" is older than its kernels for {model.name}, and may be several times slower"
-    )
 
 
 def _as_published(r: Replica) -> tuple[Replica, str]:

@@ -248,22 +248,6 @@ def test_where_prompts_go_with_steps_a_loop_does_not_stay_in_step() -> None:
     assert apart < 0.7 * in_step
 
 
-def test_software_older_than_its_kernels_is_a_prior_with_a_wider_interval_and_says_so() -> None:
-    told = {
-        "gpu": "H200", "gpu_count": "8", "tp": "8", "model": "deepseek-r1", "input_tokens": "3200",
-        "output_tokens": "800", "concurrency": "32", "metric": "tpot_ms",
-    }  # fmt: skip
-    versions = (("vllm", "0.7.3"), ("vllm", "0.8.1"), ("sglang", "0.4.3.post2"), ("sglang", "0.4.6"))
-    rows = [{**told, "engine": engine, "engine_version": version} for engine, version in versions]
-    rows.append({**rows[0], "model": "llama-3.1-70b"})
-    cases, _ = read_cases(rows, CATALOG.gpu_types, CATALOG.models)
-    found = predictions(cases, calibration())
-    widths = [math.log((p.high or 0.0) / (p.low or 1.0)) / 2 for p in found]
-    assert [w > 1.2 for w in widths] == [True, False, True, False, False]
-    assert [("older than its kernels" in p.evidence) for p in found] == [True, False, True, False, False]
-    assert found[0].evidence.startswith("prior")
-
-
 def test_layers_that_route_take_their_time_to_the_first_token() -> None:
     """A prompt passes each layer kernel by kernel, launched one by one; mixtures have more of them."""
     dense, mixture = (
