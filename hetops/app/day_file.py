@@ -34,6 +34,11 @@ def read_plan(path: Path, asked: Asked) -> Plan:
         HetopsError: it cannot be read, is neither, or the period is not said, or none of the day's.
         PolicyError: its certificate does not check: somebody changed it, or it was never sound.
     """
+    return checked_file(path, asked).plan
+
+
+def checked_file(path: Path, asked: Asked) -> PlanFile:
+    """As `read_plan`, with what file it is of."""
     found = plan_file(path, asked)
     if found.broken:
         raise PolicyError(
@@ -41,7 +46,7 @@ def read_plan(path: Path, asked: Asked) -> Plan:
             details=(f"{v.rule}: {v.subject}: {v.message}" for v in found.broken),
             hint=f"make it anew: hetops plan -o {path}",
         )
-    return found.plan
+    return found
 
 
 def plan_file(path: Path, asked: Asked) -> PlanFile:

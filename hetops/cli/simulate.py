@@ -18,8 +18,11 @@ from hetops.cli import asked, options
 @click.argument("plan", required=False, type=click.Path(path_type=Path))
 @click.option(
     "--trace",
-    type=click.Path(path_type=Path),
-    help="The trace to play; else the spec's, cut and scaled as it says; else an hour of the plan's classes, drawn.",
+    "traces",
+    multiple=True,
+    metavar="[MODEL=]FILE",
+    help="The trace to play, of several models with a column model or one for each; else the spec's, cut and scaled as it says;"
+    " else an hour of the plan's classes, drawn.",
 )
 @click.option(
     "--fault",
@@ -66,6 +69,11 @@ from hetops.cli import asked, options
     show_default=True,
     help="Play it so often, each time with the next seed and the trace's minutes drawn anew, and tell the spread.",
 )
+@click.option(
+    "--unchecked",
+    is_flag=True,
+    help="Play a plan that somebody changed, whatever limits it breaks; else it is refused, as hetops up does.",
+)
 @click.option("--html", type=options.OutputFile(), help="Also write a report with plots to this file.")
 @options.file_option
 @options.set_option
@@ -76,7 +84,7 @@ from hetops.cli import asked, options
 def command(
     ctx: click.Context,
     plan: Path | None,
-    trace: Path | None,
+    traces: tuple[str, ...],
     faults: tuple[str, ...],
     faults_file: Path | None,
     rate: float | None,
@@ -85,6 +93,7 @@ def command(
     duration: float | None,
     seed: int,
     seeds: int,
+    unchecked: bool,
     html: Path | None,
     file: Path | None,
     overrides: tuple[str, ...],
@@ -106,6 +115,7 @@ def command(
 
     Ctrl-C ends it with what was played until then; the exit code is 8.
     """
+    from hetops.app.played_requests import Stretch
     from hetops.app.simulate import SimulationAsked, simulate, write_html
     from hetops.errors import CancelledError
     from hetops.reports.simulation import Ended
@@ -113,13 +123,13 @@ def command(
     question = SimulationAsked(
         spec=asked.about(file, overrides, offline=offline, period=period),
         plan_file=plan,
-        trace_file=trace,
+        unchecked=unchecked,
+        traces=traces,
         faults=faults,
         faults_file=faults_file,
-        start_seconds=start,
-        duration_seconds=duration,
-        speed=speed,
-        requests_per_second=rate,
+        stretch=Stretch(
+            start_seconds=start, duration_seconds=duration, speed=speed, requests_per_second=rate
+        ),
         seed=seed,
         runs=seeds,
     )

@@ -58,6 +58,8 @@ class SimulatedClass:
     """By pool."""
     shed_share: float = field(default=0.0, metadata=ADDED)
     """The part of its requests that the plan turns away: they need not keep its targets."""
+    model: str = field(default="", metadata=ADDED)
+    """The model that its requests ask for; empty where there is only one."""
 
     @property
     def late(self) -> tuple[str, ...]:
@@ -99,6 +101,26 @@ class SimulatedPool:
     """Of all its replicas together."""
     usd: float = field(default=0.0, metadata=ADDED)
     """Its part of what was paid."""
+    model: str = field(default="", metadata=ADDED)
+    """The model that it serves; empty where there is only one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SimulatedModel:
+    """All classes and pools of a model together, of several."""
+
+    name: str
+    requests: int
+    answered: int
+    attainment: float | None
+    """Share of its requests that were answered within the targets of their classes."""
+    ttft_percentiles: Percentiles | None
+    tpot_percentiles: Percentiles | None
+    tokens_per_second: float
+    """Input and output together, of whole answers."""
+    usd: float
+    """Paid for its pools, to its services and for the way of its answers; nodes that nobody uses are no model's."""
+    usd_per_million_tokens: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,6 +191,8 @@ class Simulation:
     spread: tuple[Spread, ...] = ()
     """Over all runs; empty for a single one."""
     notes: tuple[str, ...] = field(default=())
+    models: tuple[SimulatedModel, ...] = field(default=(), metadata=ADDED)
+    """Where there are several."""
 
 
 def as_json(found: Simulation) -> dict[str, Any]:

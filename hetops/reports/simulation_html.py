@@ -11,7 +11,7 @@ from hetops import bundled
 from hetops.reports import quantities as q
 from hetops.reports.simulation import Moment, SimulatedClass, Simulation
 from hetops.reports.simulation_plots import Curve, Plot, Span, names, svg
-from hetops.reports.simulation_text import head, money, pair, precisely, spread_row
+from hetops.reports.simulation_text import MODEL_HEADS, head, model_row, money, pair, precisely, spread_row
 
 TEMPLATE = "reports/simulation.html.j2"
 
@@ -39,6 +39,8 @@ def as_html(found: Simulation) -> str:
         head=tuple(head(found)),
         plots=tuple(_Drawn(title=p.title, svg=svg(p), names=names(p.curves)) for p in _plots(found)),
         latencies=[row for c in found.classes for row in _latencies(c)],
+        model_heads=MODEL_HEADS,
+        models=[model_row(one) for one in found.models],
         money=money(found),
         spread=[spread_row(s) for s in found.spread],
         precisely=precisely,

@@ -15,7 +15,7 @@ from hetops.domain import codec
 from hetops.domain.observation import Outcome
 from hetops.domain.plan import Plan
 from hetops.domain.service import Service
-from hetops.domain.units import SECONDS_PER_HOUR, SECONDS_PER_MINUTE, usd_per_million_tokens
+from hetops.domain.units import SECONDS_PER_MINUTE, usd_per_million_tokens
 from hetops.domain.workload import WorkloadClass
 from hetops.reports import quantities as q
 from hetops.reports.simulation import (
@@ -23,37 +23,18 @@ from hetops.reports.simulation import (
     Moment,
     PlayedFault,
     SimulatedClass,
+    SimulatedModel,
     SimulatedPool,
     Simulation,
     Spread,
 )
+from hetops.reports.simulation_run import Bill, Played, egress
 from hetops.reports.status import Measured, tpot, ttft
-from hetops.simulate.arrivals import Arrivals
-from hetops.simulate.fleet import VirtualFleet, VirtualService
-from hetops.simulate.origins import Away
-from hetops.simulate.outcome import ClassOutcome, Served, class_outcomes
-from hetops.simulate.record import Record
+from hetops.simulate.fleet import VirtualService
+from hetops.simulate.outcome import ClassOutcome, Percentiles, class_outcomes
 
 MOST_MOMENTS = 120
 """How finely time is told."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Played:
-    """One run: what came, and what became of it."""
-
-    seed: int
-    ended: Ended
-    fleet: VirtualFleet
-    classes: tuple[WorkloadClass, ...]
-    arrivals: Arrivals
-    record: Record
-    served: Served
-    spilled: int
-    idle_usd_per_hour: float = 0.0
-    """Of nodes that are paid for and that no pool uses."""
-    away: Away | None = None
-    """The ways between classes and pools, where the plan has a network."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,11 +60,11 @@ class RunFigures:
 
 def figures(run: Played) -> RunFigures:
     """The run's."""
-    bill = _Bill.of(run)
+    bill = Bill.of(run)
     return RunFigures(
         seed=run.seed,
         classes=run.classes,
-        outcomes=class_outcomes(run.served, run.classes, _seconds(run)),
+        outcomes=class_outcomes(run.served, run.classes, run.seconds),
         attainment=_attainment(run),
         usd_per_million_tokens=bill.of_a_million(bill.tokens),
     )
@@ -91,7 +72,7 @@ def figures(run: Played) -> RunFigures:
 
 def simulation(plan: Plan, scene: Scene, run: Played, runs: Sequence[RunFigures]) -> Simulation:
     """The plan and what came of it in a run, side by side; `runs` are the figures of all, that one's first."""
-    bill = _Bill.of(run)
+    bill = Bill.of(run)
     planned = sum(
         c.requests_per_second * (c.input_tokens.mean + c.output_tokens.mean) for c in plan.workload.classes
     )
@@ -104,7 +85,7 @@ def simulation(plan: Plan, scene: Scene, run: Played, runs: Sequence[RunFigures]
         faults=scene.faults,
         seeds=tuple(r.seed for r in runs),
         ended=Ended.STOPPED if len(runs) < scene.runs_asked else run.ended,
-        seconds=_seconds(run),
+        seconds=run.seconds,
         answered_seconds=bill.seconds,
         requests=int(run.served.over.sum()) + _unfinished(run),
         outcomes={o: n for o in Outcome if (n := run.record.outcomes.count(o))},
@@ -113,6 +94,7 @@ def simulation(plan: Plan, scene: Scene, run: Played, runs: Sequence[RunFigures]
         spilled=run.spilled,
         attainment=_attainment(run),
         classes=classes,
+        models=tuple(_models(plan, run, bill)),
         pools=tuple(_pools(plan, run, bill)),
         usd_per_hour=plan.usd_per_hour,
         usd=bill.usd,
@@ -128,61 +110,6 @@ def simulation(plan: Plan, scene: Scene, run: Played, runs: Sequence[RunFigures]
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Bill:
-    """What a run cost, and what for."""
-
-    usd: float
-    by_pool: tuple[float, ...]
-    seconds: float
-    tokens: int
-    good_tokens: int
-
-    @classmethod
-    def of(cls, run: Played) -> _Bill:
-        """Nodes are paid for until the last request is over, but for the time in which they are gone; services and egress by answers."""
-        ended = np.array(run.record.ended_at)
-        seconds = float(max(ended[run.served.over], default=run.record.now))
-        by_pool = tuple(_paid(run, index, seconds) for index in range(len(run.fleet.pools)))
-        tokens = run.arrivals.tokens
-        return cls(
-            usd=sum(by_pool) + run.idle_usd_per_hour / SECONDS_PER_HOUR * seconds + _egress(run),
-            by_pool=by_pool,
-            seconds=seconds,
-            tokens=int(tokens[run.served.answered].sum()),
-            good_tokens=int(tokens[run.served.kept].sum()),
-        )
-
-    def of_a_million(self, tokens: int) -> float | None:
-        """Price of a million of such tokens; None where there are none."""
-        return self.usd / tokens * 1e6 if tokens else None
-
-
-def _paid(run: Played, index: int, seconds: float) -> float:
-    """What the pool or service of that index was paid in that time."""
-    one = run.fleet.pools[index]
-    if isinstance(one, VirtualService):
-        answered = run.served.answered & (np.array(run.record.pools) == index)
-        tokens_in, tokens_out = run.arrivals.input_tokens[answered], run.arrivals.output_tokens[answered]
-        return float(tokens_in.sum() * one.usd_per_input_token + tokens_out.sum() * one.usd_per_output_token)
-    there = max(0.0, seconds - run.record.gone_seconds[index] / one.replicas)
-    return one.usd_per_hour / SECONDS_PER_HOUR * there
-
-
-def _egress(run: Played) -> float:
-    """What the whole answers cost on their way to where they were asked for."""
-    if run.away is None:
-        return 0.0
-    answered, pools = run.served.answered, np.array(run.record.pools)
-    each = run.away.usd_per_token[run.served.label[answered], pools[answered]]
-    return float((each * run.arrivals.output_tokens[answered]).sum())
-
-
-def _seconds(run: Played) -> float:
-    """How long requests came."""
-    return run.arrivals.seconds if run.ended is Ended.WHOLE else run.record.now
-
-
 def _unfinished(run: Played) -> int:
     come = run.arrivals.at_seconds <= run.record.now
     return int((come & ~run.served.over).sum())
@@ -194,7 +121,7 @@ def _attainment(run: Played) -> float | None:
 
 
 def _classes(plan: Plan, run: Played) -> Iterator[SimulatedClass]:
-    found = class_outcomes(run.served, run.classes, _seconds(run))
+    found = class_outcomes(run.served, run.classes, run.seconds)
     forecasts = {f.workload_class: f for f in plan.forecasts}
     shed = {one.workload_class: one.share for one in plan.shed}
     for index, (c, outcome) in enumerate(zip(run.classes, found, strict=True)):
@@ -214,6 +141,29 @@ def _classes(plan: Plan, run: Played) -> Iterator[SimulatedClass]:
             attainment=outcome.attainment,
             shares=_shares(plan, run, index),
             shed_share=shed.get(c.name, 0.0),
+            model=c.model,
+        )
+
+
+def _models(plan: Plan, run: Played, bill: Bill) -> Iterator[SimulatedModel]:
+    """Where there are several: each as if the others were not, and paid what its own pools and answers were."""
+    served, tokens = run.served, run.arrivals.tokens
+    for name in plan.workload.models:
+        own = run.asking_for(name)
+        over, answered = served.over & own, served.answered & own
+        pools = zip(run.fleet.pools, bill.by_pool, strict=True)
+        usd, done = sum(paid for pool, paid in pools if pool.model == name), int(tokens[answered].sum())
+        usd += egress(run, own)
+        yield SimulatedModel(
+            name=name,
+            requests=int(over.sum()),
+            answered=int(answered.sum()),
+            attainment=float(served.kept[over].mean()) if over.any() else None,
+            ttft_percentiles=Percentiles.of(served.ttft[answered]),
+            tpot_percentiles=Percentiles.of(served.tpot[answered & ~np.isnan(served.tpot)]),
+            tokens_per_second=done / bill.seconds,
+            usd=usd,
+            usd_per_million_tokens=usd / done * 1e6 if done else None,
         )
 
 
@@ -240,8 +190,8 @@ def _counts(run: Played) -> NDArray[np.int64]:
     return counts
 
 
-def _pools(plan: Plan, run: Played, bill: _Bill) -> Iterator[SimulatedPool]:
-    record, seconds, counts = run.record, _seconds(run), _counts(run)
+def _pools(plan: Plan, run: Played, bill: Bill) -> Iterator[SimulatedPool]:
+    record, seconds, counts = run.record, run.seconds, _counts(run)
     planned = dict.fromkeys(plan.destinations, 0.0)
     for share in plan.shares:
         planned[share.pool] += share.requests_per_second
@@ -261,6 +211,7 @@ def _pools(plan: Plan, run: Played, bill: _Bill) -> Iterator[SimulatedPool]:
             preemptions=record.preemptions[index],
             gone_seconds=record.gone_seconds[index],
             usd=bill.by_pool[index],
+            model=pool.model if plan.workload.models else "",
         )
 
 
@@ -274,7 +225,7 @@ def _used(plan: Plan, run: Played, index: int, rates: NDArray[np.float64]) -> Me
     shares = [s for s in plan.shares if s.pool == name]
     means = {c.name: c.input_tokens.mean + c.output_tokens.mean for c in plan.workload.classes}
     tokens = sum(s.requests_per_second * means[s.workload_class] for s in shares)
-    came = run.arrivals.tokens[np.array(run.record.pools) == index].sum() / _seconds(run)
+    came = run.arrivals.tokens[np.array(run.record.pools) == index].sum() / run.seconds
     return Measured(
         planned=_of_limits(services[name], sum(s.requests_per_second for s in shares), tokens),
         measured=_of_limits(services[name], float(rates.sum()), float(came)),
@@ -314,7 +265,7 @@ def _moments(run: Played) -> Iterator[Moment]:
     samples = [s for s in run.record.samples if s.at_seconds < run.arrivals.seconds]
     samples = samples[:: max(1, -(-len(samples) // MOST_MOMENTS))]
     starts = [s.at_seconds for s in samples]
-    ends = [*starts[1:], _seconds(run)]
+    ends = [*starts[1:], run.seconds]
     names = [p.name for p in run.fleet.pools]
     for sample, start, end in zip(samples, starts, ends, strict=True):
         first, last = (int(n) for n in np.searchsorted(run.arrivals.at_seconds, (start, end)))
@@ -356,7 +307,11 @@ def _over(name: str, unit: str, values: Sequence[float | None]) -> Iterator[Spre
 
 def _of_network(run: Played) -> Iterator[str]:
     if run.away is not None:
-        paid = f"; answers cost {q.usd(_egress(run))} on their way" if run.away.usd_per_token.any() else ""
+        paid = (
+            f"; answers cost {q.usd(egress(run, run.served.answered))} on their way"
+            if run.away.usd_per_token.any()
+            else ""
+        )
         yield f"TTFT is as seen where requests come from, by the plan's round trips{paid}"
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from decimal import Decimal
 
 from hetops.reports import quantities as q
-from hetops.reports.simulation import Ended, SimulatedClass, SimulatedPool, Simulation, Spread
+from hetops.reports.simulation import Ended, SimulatedClass, SimulatedModel, SimulatedPool, Simulation, Spread
 from hetops.reports.status import Measured
 from hetops.simulate.outcome import Percentiles
 
@@ -22,6 +22,7 @@ def as_text(found: Simulation) -> str:
             [row for c in found.classes for row in _class_rows(c)],
             right=(2, 3, 4),
         ),
+        _models(found.models),
         q.table(
             ("class", "latency", "p50", "p90", "p95", "p99"),
             [row for c in found.classes for row in _percentile_rows(c)],
@@ -127,6 +128,38 @@ def _class_rows(c: SimulatedClass) -> Iterator[tuple[str, ...]]:
     )
     for pool, share in c.shares.items():
         yield "", f"to {pool}", *pair(share, q.share), "", ""
+
+
+def model_row(one: SimulatedModel) -> tuple[str, ...]:
+    """A model's requests, latencies and cost."""
+    price = one.usd_per_million_tokens
+    return (
+        one.name,
+        f"{one.requests:,}",
+        "-" if one.attainment is None else precisely(one.attainment),
+        *("-" if of is None else q.seconds(of.p90) for of in (one.ttft_percentiles, one.tpot_percentiles)),
+        f"{one.tokens_per_second:,.0f}",
+        q.usd(one.usd),
+        "-" if price is None else _usd(price),
+    )
+
+
+MODEL_HEADS = (
+    "model",
+    "requests",
+    "within targets",
+    "TTFT p90",
+    "TPOT p90",
+    "tokens per second",
+    "paid",
+    "USD per million tokens",
+)
+
+
+def _models(models: tuple[SimulatedModel, ...]) -> str:
+    if not models:
+        return ""
+    return q.table(MODEL_HEADS, [model_row(one) for one in models], right=tuple(range(1, len(MODEL_HEADS))))
 
 
 def _percentile_rows(c: SimulatedClass) -> Iterator[tuple[str, ...]]:

@@ -38,13 +38,15 @@ class Arrivals:
     seconds: float
     drawn_of: Integers | None = None
     """Of each the index of the class that it was drawn of; None for what was recorded."""
+    asked: Integers | None = None
+    """Of each the model that it asks for, by an index; None where there is only one."""
 
     def __post_init__(self) -> None:
         at = self.at_seconds
         if not len(at) == len(self.input_tokens) == len(self.output_tokens) > 0:
             raise ValueError("arrivals: three arrays of one length, and at least one request")
-        if self.drawn_of is not None and len(self.drawn_of) != len(at):
-            raise ValueError("arrivals: the class of each request, or of none")
+        if any(told is not None and len(told) != len(at) for told in (self.drawn_of, self.asked)):
+            raise ValueError("arrivals: class and model of each request, or of none")
         if at[0] < 0 or (np.diff(at) < 0).any() or not at[-1] <= self.seconds:
             raise ValueError("arrivals: times must rise within the seconds")
         if self.input_tokens.min() < 1 or self.output_tokens.min() < 1:
@@ -151,4 +153,5 @@ def _taken(recorded: Arrivals, which: Integers, at_seconds: Floats) -> Arrivals:
         input_tokens=recorded.input_tokens[which],
         output_tokens=recorded.output_tokens[which],
         drawn_of=None if recorded.drawn_of is None else recorded.drawn_of[which],
+        asked=None if recorded.asked is None else recorded.asked[which],
     )

@@ -24,6 +24,7 @@ class VirtualPool:
     max_context_tokens: int
     nodes: int = 1
     replicas_per_node: int = 1
+    model: str = ""
     usd_per_hour: float = 0.0
     """Of all its nodes."""
     provider: str = ""
@@ -59,6 +60,7 @@ class VirtualService:
     ttft_seconds: float
     tpot_seconds: float
     max_context_tokens: int
+    model: str = ""
     usd_per_input_token: float = 0.0
     usd_per_output_token: float = 0.0
     nodes: ClassVar[int] = 1

@@ -15,6 +15,7 @@ from hetops.app.day import fleet_of
 from hetops.app.day_file import in_period, read_plan
 from hetops.app.explain import ExplainAsked, explain
 from hetops.app.plan import make_plan
+from hetops.app.played_requests import Stretch
 from hetops.app.pose import pose
 from hetops.app.simulate import SimulationAsked, simulate
 from hetops.domain import codec
@@ -260,7 +261,7 @@ def test_the_plan_of_a_command_is_that_of_the_period_asked_for_or_that_is_now(tm
 
 def test_a_period_is_played_with_requests_of_its_own_rates(tmp_path: Path) -> None:
     asked = replace(specs.asked(tmp_path, specs.LISTED + PERIODS), period="night")
-    found = simulate(SimulationAsked(spec=asked, duration_seconds=600), lambda _: None)
+    found = simulate(SimulationAsked(spec=asked, stretch=Stretch(duration_seconds=600)), lambda _: None)
     assert found.requests == pytest.approx(1.8 * 600, rel=0.15)
 
 

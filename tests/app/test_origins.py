@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from hetops.app.plan import make_plan
+from hetops.app.played_requests import Stretch
 from hetops.app.pose import pose
 from hetops.app.simulate import SimulationAsked, simulate
 from hetops.domain import codec
@@ -266,7 +267,9 @@ def test_a_simulation_sees_first_tokens_from_where_requests_come_and_pays_for_eg
 ) -> None:
     path = tmp_path / "plan.json"
     path.write_bytes(codec.encode(plan))
-    asked = SimulationAsked(spec=specs.asked(tmp_path), plan_file=path, duration_seconds=300.0)
+    asked = SimulationAsked(
+        spec=specs.asked(tmp_path), plan_file=path, stretch=Stretch(duration_seconds=300.0)
+    )
     found = simulate(replace(asked, spec=replace(asked.spec, file=None)), lambda _: None)
     classes = {c.name: c for c in found.classes}
     for name, rate in (("short@eu", 6.0), ("short@us", 2.0)):

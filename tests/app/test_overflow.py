@@ -12,6 +12,7 @@ import pytest
 from hetops.app.explain import ExplainAsked, explain
 from hetops.app.frontier import FrontierAsked, frontier
 from hetops.app.plan import make_plan
+from hetops.app.played_requests import Stretch
 from hetops.app.pose import pose
 from hetops.app.preconditions import check_service_keys
 from hetops.app.simulate import SimulationAsked, simulate
@@ -162,7 +163,9 @@ def test_where_no_gpu_serves_a_service_alone_may_and_its_plan_can_be_played(
     assert plan.pools == ()
     assert {s.pool for s in plan.shares} == {"paygo"}
     assert plan.usd_per_hour == plan.services[0].usd_per_hour > 0
-    asked = SimulationAsked(spec=specs.asked(tmp_path, hurried("0.0001", more)), duration_seconds=20.0)
+    asked = SimulationAsked(
+        spec=specs.asked(tmp_path, hurried("0.0001", more)), stretch=Stretch(duration_seconds=20.0)
+    )
     played = simulate(asked, print)
     assert played.attainment == 1.0
     assert [p.name for p in played.pools] == ["paygo"]

@@ -10,6 +10,7 @@ import pytest
 
 from hetops.app.frontier import FrontierAsked, frontier
 from hetops.app.plan import make_plan
+from hetops.app.played_requests import Stretch
 from hetops.app.simulate import SimulationAsked, simulate
 from hetops.domain import codec
 from hetops.domain.day import Day
@@ -139,7 +140,9 @@ def test_a_simulation_turns_away_as_many_as_the_plan_says(plan: Plan, tmp_path: 
     path = tmp_path / "plan.json"
     path.write_bytes(codec.encode(plan))
     asked = specs.asked(tmp_path, specs.LISTED)
-    found = simulate(SimulationAsked(spec=asked, plan_file=path, duration_seconds=900.0), lambda _: None)
+    found = simulate(
+        SimulationAsked(spec=asked, plan_file=path, stretch=Stretch(duration_seconds=900.0)), lambda _: None
+    )
     short = next(c for c in found.classes if c.name == "short")
     assert 1 - short.answered / short.requests == pytest.approx(plan.shed[0].share, abs=0.03)
     assert any("turned away by plan" in note for note in found.notes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Mapping
 from dataclasses import replace
@@ -12,12 +13,13 @@ import numpy as np
 import pytest
 
 from hetops.app.candidates import Asked
-from hetops.app.simulate import MOST_REQUESTS, UNTRACED, SimulationAsked, simulate, write_html
+from hetops.app.played_requests import MOST_REQUESTS, UNTRACED, Stretch
+from hetops.app.simulate import SimulationAsked, simulate, write_html
 from hetops.app.virtual_fleet import evaluate
 from hetops.domain import codec
 from hetops.domain.observation import Outcome
 from hetops.domain.plan import Plan
-from hetops.errors import DocumentError, HetopsError, TraceError, UnknownNameError, UsageError
+from hetops.errors import DocumentError, HetopsError, PolicyError, TraceError, UnknownNameError, UsageError
 from hetops.reports.simulation import Ended, Simulation
 from hetops.simulate.arrivals import of_classes
 from tests.doubles import plans, specs
@@ -32,27 +34,28 @@ def told(share: float) -> None:
 def written(folder: Path, plan: Plan | None = None) -> Path:
     """A plan as a file."""
     path = folder / "plan.json"
-    path.write_bytes(codec.encode(plan or plans.plan()))
+    path.write_bytes(codec.encode(plan or plans.certified(plans.plan())))
     return path
 
 
 def question(folder: Path, **fields: Any) -> SimulationAsked:
-    """What a command in the folder would ask of the small plan; any field may be another."""
+    """What a command in the folder would ask of the small plan; any field may be another, also of the stretch that is played."""
     environment: Mapping[str, str] = {"HOME": os.environ["HOME"]}
     given: dict[str, Any] = {
         "spec": Asked(file=None, folder=folder, environment=environment, now=specs.NOW),
         "plan_file": fields.get("plan_file") or written(folder),
-        "duration_seconds": 300.0,
     }
-    return SimulationAsked(**(given | fields))
+    names = {field.name for field in dataclasses.fields(Stretch)}
+    stretch: dict[str, Any] = {"duration_seconds": 300.0} | {n: fields.pop(n) for n in names & set(fields)}
+    return SimulationAsked(stretch=Stretch(**stretch), **(given | fields))
 
 
-def trace(folder: Path, *rows: tuple[float, int, int]) -> Path:
+def trace(folder: Path, *rows: tuple[float, int, int]) -> str:
     """A trace as a file."""
     path = folder / "trace.csv"
     lines = ["timestamp,input_tokens,output_tokens", *(",".join(map(str, row)) for row in rows)]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return path
+    return str(path)
 
 
 def test_requests_go_where_the_plan_says_and_the_figures_add_up(tmp_path: Path) -> None:
@@ -109,7 +112,7 @@ def test_the_document_reads_back(tmp_path: Path) -> None:
 
 def test_a_trace_is_played_as_recorded_and_its_rate_is_told_against_the_plan_s(tmp_path: Path) -> None:
     found = simulate(
-        question(tmp_path, trace_file=specs.TRACE, duration_seconds=150.0, start_seconds=60.0, speed=2.0),
+        question(tmp_path, traces=(str(specs.TRACE),), duration_seconds=150.0, start_seconds=60.0, speed=2.0),
         told,
     )
     assert found.trace == specs.TRACE.name
@@ -119,14 +122,14 @@ def test_a_trace_is_played_as_recorded_and_its_rate_is_told_against_the_plan_s(t
 
 def test_a_rate_replaces_the_recorded_times(tmp_path: Path) -> None:
     found = simulate(
-        question(tmp_path, trace_file=specs.TRACE, duration_seconds=600.0, requests_per_second=2.0), told
+        question(tmp_path, traces=(str(specs.TRACE),), duration_seconds=600.0, requests_per_second=2.0), told
     )
     assert found.requests == pytest.approx(1200, rel=0.1)
 
 
 def test_runs_with_other_seeds_show_their_spread(tmp_path: Path) -> None:
-    found = simulate(question(tmp_path, trace_file=specs.TRACE, duration_seconds=400.0, runs=3), told)
-    alone = simulate(question(tmp_path, trace_file=specs.TRACE, duration_seconds=400.0), told)
+    found = simulate(question(tmp_path, traces=(str(specs.TRACE),), duration_seconds=400.0, runs=3), told)
+    alone = simulate(question(tmp_path, traces=(str(specs.TRACE),), duration_seconds=400.0), told)
     assert found.seeds == (0, 1, 2)
     assert replace(found, seeds=(0,), spread=()) == alone
     assert all(s.low <= s.median <= s.high for s in found.spread)
@@ -171,7 +174,7 @@ def test_a_burst_makes_queues_and_they_go_again(tmp_path: Path) -> None:
 def test_what_is_longer_than_every_context_is_an_error_with_both_lengths(tmp_path: Path) -> None:
     long = trace(tmp_path, (0.0, 100, 10), (1.0, 8000, 193), (2.0, 8192, 1))
     with pytest.raises(HetopsError) as fault:
-        simulate(question(tmp_path, trace_file=long, duration_seconds=None), told)
+        simulate(question(tmp_path, traces=(long,), duration_seconds=None), told)
     assert fault.value.message == (
         "2 requests of 3 need more than the 8,192 tokens that the plan's largest context holds, the longest 8,193"
     )
@@ -179,7 +182,7 @@ def test_what_is_longer_than_every_context_is_an_error_with_both_lengths(tmp_pat
 
 def test_what_fits_to_the_last_token_is_played(tmp_path: Path) -> None:
     just = trace(tmp_path, (0.0, 100, 10), (1.0, 8000, 192))
-    found = simulate(question(tmp_path, trace_file=just, duration_seconds=None), told)
+    found = simulate(question(tmp_path, traces=(just,), duration_seconds=None), told)
     assert found.outcomes == {Outcome.OK: 2}
 
 
@@ -193,18 +196,18 @@ WRONG: Mapping[str, tuple[dict[str, Any], type[HetopsError], str]] = {
     "after the end": ({"faults": ("slow,pool=l4-fp8,at_seconds=300",)}, HetopsError, "nothing comes after"),
     "no file": ({"faults_file": Path("none.toml")}, HetopsError, "faults none.toml cannot be read"),
     "a window outside": (
-        {"trace_file": specs.TRACE, "start_seconds": 1e6},
+        {"traces": (str(specs.TRACE),), "start_seconds": 1e6},
         TraceError,
         "0 requests from 1,000,000 s on",
     ),
-    "nobody comes": ({"trace_file": specs.TRACE, "requests_per_second": 1e-6}, HetopsError, "no request comes"),
+    "nobody comes": ({"traces": (str(specs.TRACE),), "requests_per_second": 1e-6}, HetopsError, "no request comes"),
     "too many": (
-        {"trace_file": specs.TRACE, "requests_per_second": 1e5},
+        {"traces": (str(specs.TRACE),), "requests_per_second": 1e5},
         HetopsError,
         f"too many for one simulation, at most {MOST_REQUESTS:,}",
     ),
     "too large a burst": (
-        {"trace_file": specs.TRACE, "requests_per_second": 1e3,
+        {"traces": (str(specs.TRACE),), "requests_per_second": 1e3,
          "faults": ("burst,at_seconds=0,for_seconds=300,factor=1000",)}, HetopsError, "too many for one simulation",
     ),
 }  # fmt: skip
@@ -220,7 +223,7 @@ def test_what_does_not_go_together_is_an_error_that_says_so(what: str, tmp_path:
 
 def test_an_empty_trace_is_an_error_with_its_name(tmp_path: Path) -> None:
     with pytest.raises(TraceError, match=r"trace\.csv: no request"):
-        simulate(question(tmp_path, trace_file=trace(tmp_path), duration_seconds=None), told)
+        simulate(question(tmp_path, traces=(trace(tmp_path),), duration_seconds=None), told)
 
 
 def test_a_plan_that_cannot_be_played_is_refused_with_what_it_lacks(tmp_path: Path) -> None:
@@ -231,7 +234,7 @@ def test_a_plan_that_cannot_be_played_is_refused_with_what_it_lacks(tmp_path: Pa
         (replace(plan, shares=()), "no class has a share of a pool"),
     ):
         with pytest.raises(HetopsError, match=message):
-            simulate(question(tmp_path, plan_file=written(tmp_path, lacking)), told)
+            simulate(question(tmp_path, plan_file=written(tmp_path, lacking), unchecked=True), told)
     (tmp_path / "plan.json").write_text("{}", encoding="utf-8")
     with pytest.raises(DocumentError, match="format is None"):
         simulate(question(tmp_path, plan_file=tmp_path / "plan.json"), told)
@@ -256,7 +259,7 @@ def test_step_times_that_no_engine_has_are_refused(
     odd = replace(first, step_times=replace(plans.STEP_TIMES, **step_times))
     path = written(tmp_path, replace(plans.plan(), pools=(odd, *others)))
     with pytest.raises(HetopsError) as fault:
-        simulate(question(tmp_path, plan_file=path), told)
+        simulate(question(tmp_path, plan_file=path, unchecked=True), told)
     assert message in fault.value.message
 
 
@@ -265,19 +268,28 @@ def test_parts_of_a_plan_that_do_not_go_together_are_named(tmp_path: Path) -> No
     first, *others = plan.pools
     renamed = replace(plan, pools=(replace(first, name="l4"), *others))
     with pytest.raises(HetopsError, match=r"plan\.json: shares of chat: there is no pool l4-fp8"):
-        simulate(question(tmp_path, plan_file=written(tmp_path, renamed)), told)
+        simulate(question(tmp_path, plan_file=written(tmp_path, renamed), unchecked=True), told)
     many = replace(plan, pools=(replace(first, nodes=10**9), *others))
     with pytest.raises(HetopsError, match="1,000,000,001 replicas are too many to play"):
-        simulate(question(tmp_path, plan_file=written(tmp_path, many)), told)
+        simulate(question(tmp_path, plan_file=written(tmp_path, many), unchecked=True), told)
 
 
-def test_a_plan_that_somebody_changed_is_played_and_called_that(tmp_path: Path) -> None:
-    assert any("certificate does not check" in note for note in simulate(question(tmp_path), told).notes)
+def test_a_plan_that_somebody_changed_is_refused_as_up_does_and_played_where_that_is_asked_for(
+    tmp_path: Path,
+) -> None:
+    plan = plans.certified(plans.plan())
+    path = written(tmp_path, replace(plan, pools=(replace(plan.pools[0], nodes=1), *plan.pools[1:])))
+    with pytest.raises(PolicyError, match="certificate does not check: it breaks capacity") as fault:
+        simulate(question(tmp_path, plan_file=path), told)
+    assert any("l4-fp8: uses 181.8182% of its capacity" in told for told in fault.value.details)
+    played = simulate(question(tmp_path, plan_file=path, unchecked=True), told)
+    assert any("certificate does not check: it breaks capacity" in note for note in played.notes)
+    assert {p.name: p.replicas for p in played.pools}["l4-fp8"] == 1
 
 
 def test_without_a_plan_file_it_is_the_spec_s_plan(tmp_path: Path) -> None:
     asked = specs.asked(tmp_path)
-    found = simulate(SimulationAsked(spec=asked, duration_seconds=120.0), told)
+    found = simulate(SimulationAsked(spec=asked, stretch=Stretch(duration_seconds=120.0)), told)
     assert [c.name for c in found.classes] == ["short", "long"]
     assert found.attainment == pytest.approx(1.0, abs=0.05)
     assert not any("certificate" in note for note in found.notes)

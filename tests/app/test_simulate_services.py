@@ -54,8 +54,8 @@ def shared(chat: Mapping[str, float], service: Service = PAYGO) -> Plan:
 
 def simulated(folder: Path, plan: Plan, *rows: tuple[float, int, int]) -> Simulation:
     """The plan with a trace, or with requests of its own classes."""
-    fields = {"trace_file": trace(folder, *rows), "duration_seconds": None} if rows else {}
-    return simulate(question(folder, plan_file=written(folder, plan), **fields), told)
+    fields = {"traces": (trace(folder, *rows),), "duration_seconds": None} if rows else {}
+    return simulate(question(folder, plan_file=written(folder, plan), unchecked=True, **fields), told)
 
 
 def test_a_share_of_a_service_is_played_at_its_pace_and_paid_by_its_tokens(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ A_DAY_OF_IT = ("simulate", "plan.json", "--duration", "200000", "--json")
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A folder with the small plan, and no spec."""
-    (tmp_path / "plan.json").write_bytes(codec.encode(plans.plan()))
+    (tmp_path / "plan.json").write_bytes(codec.encode(plans.certified(plans.plan())))
     return tmp_path
 
 

@@ -6,13 +6,24 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 
+from hetops.domain import codec
 from hetops.domain.configuration import Configuration
 from hetops.domain.model import Precision
 from hetops.domain.offer import Offer, PriceBasis
 from hetops.domain.performance import Binding, Evidence, EvidenceLayer, PerformanceRow, StepTimes
-from hetops.domain.plan import Alternative, Certificate, ClassForecast, ClassShare, Plan, PlannedPool, Refusal
+from hetops.domain.plan import (
+    Alternative,
+    Certificate,
+    ClassForecast,
+    ClassShare,
+    Plan,
+    PlanLimits,
+    PlannedPool,
+    Refusal,
+)
 from hetops.domain.service import PlannedService, Service
 from hetops.domain.workload import LatencyTarget, TokenLengths, Workload, WorkloadClass
+from hetops.solver.recheck.plan import seal
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 
@@ -150,6 +161,29 @@ def plan(deployment: str = "chat", *, l4_nodes: int = 2) -> Plan:
         coverage="list prices of 2026-01-19 to 2026-11-20, plan only",
         warnings=("8 offers have no known stock",),
     )
+
+
+def certified(of: Plan) -> Plan:
+    """The plan with the limits and loads that it is checked against, and sealed: as it stands it keeps them all."""
+    loads = {pool.name: 0.0 for pool in of.pools}
+    margin = {r.configuration: r.evidence.margin for r in of.performance}
+    rates = {(r.configuration, r.workload_class): r.requests_per_second for r in of.performance}
+    for share in (s for s in of.loads if s.pool in loads):
+        pool = of.pool(share.pool)
+        replica = rates[pool.configuration.id, share.workload_class] * (1 - margin[pool.configuration.id])
+        loads[share.pool] += share.requests_per_second / replica / pool.replicas
+    usd = float(of.counted_usd_per_hour)
+    bound = of.certificate.bound * usd / of.certificate.objective
+    certificate = replace(
+        of.certificate,
+        objective=usd,
+        bound=bound,
+        gap=(usd - bound) / usd,
+        limits=PlanLimits(assumed_max_nodes=64),
+        utilisation=loads,
+    )
+    as_read = codec.decode(Plan, codec.encode(replace(of, certificate=certificate)), source="doubles")
+    return seal(as_read)
 
 
 def with_service(of: Plan, name: str = "paygo", usd_per_hour: str = "0.25") -> Plan:

@@ -15,7 +15,8 @@ from hetops.domain.workload import LatencyTarget
 from hetops.reports.simulation import Ended, PlayedFault, Simulation
 from hetops.reports.simulation_html import as_html
 from hetops.reports.simulation_plots import Curve, Plot, Span, svg
-from hetops.reports.simulation_summary import MOST_MOMENTS, Played, Scene, figures, simulation
+from hetops.reports.simulation_run import Played
+from hetops.reports.simulation_summary import MOST_MOMENTS, Scene, figures, simulation
 from hetops.reports.simulation_text import as_text
 from hetops.router.config import from_plan
 from hetops.simulate.fleet import VirtualFleet

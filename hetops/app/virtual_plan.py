@@ -1,0 +1,100 @@
+"""A plan as a fleet in virtual time, and as what its router is told. Wires; decides nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from hetops.app.virtual_fleet import endpoints
+from hetops.domain.network import Network
+from hetops.domain.performance import StepTimes
+from hetops.domain.plan import Plan, PlannedPool
+from hetops.domain.service import PlannedService
+from hetops.domain.units import BYTES_PER_GB
+from hetops.domain.workload import WorkloadClass
+from hetops.errors import HetopsError
+from hetops.router.config import RouterConfig, from_plan
+from hetops.simulate.fleet import VirtualFleet, VirtualPool, VirtualService
+from hetops.simulate.origins import Away
+
+MOST_REPLICAS = 5_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class VirtualPlan:
+    """A plan's fleet as numbers, its router's configuration, and its classes as that has them."""
+
+    plan: Plan
+    fleet: VirtualFleet
+    config: RouterConfig
+
+    @property
+    def classes(self) -> tuple[WorkloadClass, ...]:
+        """Those of the configuration, in its order, with their targets."""
+        by_name = {c.name: c for c in self.plan.workload.classes}
+        return tuple(by_name[c.name] for c in self.config.classes)
+
+    @property
+    def away(self) -> Away | None:
+        """The ways between classes and pools; None where they have no length."""
+        network = self.plan.network
+        return _away(network, self.classes, self.fleet) if network else None
+
+
+def virtual(plan: Plan, source: str) -> VirtualPlan:
+    """The plan, which is told by `source`.
+
+    Raises:
+        HetopsError: the plan's parts do not go together, or there are too many replicas.
+    """
+    replicas = sum(p.replicas for p in plan.pools)
+    if replicas > MOST_REPLICAS:
+        raise HetopsError(f"{source}: {replicas:,} replicas are too many to play, at most {MOST_REPLICAS:,}")
+    try:
+        pools = [_pool(p, p.step_times) for p in plan.pools if p.step_times]
+        fleet = VirtualFleet([*pools, *(_service(one, plan) for one in plan.services)])
+        return VirtualPlan(plan=plan, fleet=fleet, config=from_plan(plan, endpoints(fleet)))
+    except ValueError as fault:
+        raise HetopsError(f"{source}: {fault}", hint="make it anew: hetops plan -o FILE") from fault
+
+
+def _pool(pool: PlannedPool, step_times: StepTimes) -> VirtualPool:
+    offer, configuration = pool.offer, pool.configuration
+    return VirtualPool(
+        name=pool.name,
+        step_times=step_times,
+        max_context_tokens=configuration.max_context_tokens,
+        nodes=pool.nodes,
+        replicas_per_node=pool.replicas_per_node,
+        model=configuration.model,
+        usd_per_hour=float(pool.usd_per_hour),
+        provider=offer.provider,
+        region=offer.region,
+        zone=offer.zone,
+        offer=offer.id,
+        gpu=offer.gpu,
+    )
+
+
+def _service(planned: PlannedService, plan: Plan) -> VirtualService:
+    one = planned.service
+    return VirtualService(
+        name=one.name,
+        ttft_seconds=one.ttft_seconds,
+        tpot_seconds=one.tpot_seconds,
+        max_context_tokens=one.max_context_tokens,
+        model=next((c.model for c in plan.workload.classes if c.name in planned.serves), "") or plan.model,
+        usd_per_input_token=float(one.usd_for(1, 0)),
+        usd_per_output_token=float(one.usd_for(0, 1)),
+    )
+
+
+def _away(network: Network, classes: Sequence[WorkloadClass], fleet: VirtualFleet) -> Away:
+    ways = [[network.way(c.origin, pool.name) for pool in fleet.pools] for c in classes]
+    usd = [[float(way.usd_per_gb) for way in of] for of in ways]
+    return Away(
+        seconds=np.array([[way.round_trip_seconds for way in of] for of in ways]),
+        usd_per_token=np.array(usd) * network.bytes_per_output_token / BYTES_PER_GB,
+    )
