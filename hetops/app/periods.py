@@ -36,7 +36,7 @@ def over_the_day(c: Candidates, problem: Problem) -> Problem:
         _demand_none_needed(c)
         return problem
     periods, deadlines = _periods(c, day), deadlines_of(c)
-    _demand_possible(c, deadlines)
+    _demand_possible(c)
     seconds = boot_seconds(c, day)
     whole = {offer.id for offer in problem.offers if offer.billing is Billing.RESERVED}
     return replace(
@@ -178,8 +178,8 @@ def _traced(c: Candidates, day: DaySpec) -> Iterator[Period]:
         yield Period(name=name, hours=hours, requests_per_second=rates)
 
 
-def _demand_possible(c: Candidates, deadlines: Mapping[str, float]) -> None:
-    """A day goes with everything but a fleet that runs, and waits do not go with losses."""
+def _demand_possible(c: Candidates) -> None:
+    """A day goes with everything but a fleet that runs."""
     policy = c.spec.policy
     if policy.migration is not None:
         raise SpecError(
@@ -189,11 +189,6 @@ def _demand_possible(c: Candidates, deadlines: Mapping[str, float]) -> None:
     if c.held.running is not None:
         raise UsageError(
             "a day is planned from nothing as yet", hint="leave --from-running or [policy.day] out"
-        )
-    if policy.survive and deadlines:
-        raise SpecError(
-            f"{place(c.loaded, 'policy', 'survive', 0)}: what becomes of work that waits when something fails cannot be planned yet",
-            hint=f"leave [[policy.survive]] out, or deadline_hours of {', '.join(deadlines)}",
         )
 
 

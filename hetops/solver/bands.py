@@ -22,10 +22,9 @@ from hetops.domain import codec
 from hetops.domain.offer import Trait
 from hetops.errors import TimeoutExpiredError
 from hetops.solver.certify import relative_gap
-from hetops.solver.frame import deferrable
 from hetops.solver.patience import Patience
 from hetops.solver.problem import Column, Mode, PricedOffer, Problem
-from hetops.solver.solution import Ended, Infeasible, Solution, SolvedLoss
+from hetops.solver.solution import Ended, Infeasible, Solution
 from hetops.solver.terms import Loss
 
 Search = Callable[[Problem, float], Solution | Infeasible]
@@ -108,21 +107,8 @@ class Bands:
         return replace(
             solution,
             assumed_offers=tuple(sorted(unknown & {o for pool in solution.pools for o in pool.rented})),
-            losses=(*told, *self._of_those_in_line(told)),
+            losses=told,
         )
-
-    def _of_those_in_line(self, told: tuple[SolvedLoss, ...]) -> Iterator[SolvedLoss]:
-        """What serves after the loss of offers that the search did not see: what does after that of any other.
-
-        Nothing is rented of them, so their loss asks for something only of work that would have waited.
-        """
-        if not any(deferrable(self.problem, demand) for demand in self.problem.classes):
-            return
-        loss_of = {scenario.name: scenario.loss for scenario in self.problem.scenarios}
-        like = {loss_of[one.name]: one.name for one in told}
-        for name, loss in loss_of.items():
-            if loss in like and not any(one.name == name for one in told):
-                yield from (replace(one, name=name) for one in told if one.name == like[loss])
 
     @property
     def without_bands(self) -> Problem:

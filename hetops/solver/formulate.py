@@ -210,7 +210,7 @@ def _upper(frame: Frame) -> Floats:
 
 def _most_of(frame: Frame, layer: int, w: int) -> float:
     """The largest share: 1; of batch work, all that may be served in a stretch, relative to the mean."""
-    if not frame.waits_for(layer, w):
+    if not frame.may_wait(w):
         return 1.0
     return 1.0 / float(frame.stretches[frame.layers[layer].stretch].part)
 

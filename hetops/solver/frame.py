@@ -184,9 +184,9 @@ class Frame:
             if of == w and parts[t]
         ]
 
-    def waits_for(self, layer: int, w: int) -> bool:
-        """Whether a class is batch work that other stretches may serve; after a loss it is served as it comes."""
-        return _waits_in(self.problem, self.layers[layer], self.classes[w])
+    def may_wait(self, w: int) -> bool:
+        """Whether a class is batch work that other stretches may serve."""
+        return deferrable(self.problem, self.classes[w])
 
     def load(self, pair: int) -> float:
         """Nodes of the pair's column that all of the class would take."""
@@ -231,7 +231,7 @@ def frame_of(problem: Problem, minimise: Limit | None, must_rent: Collection[str
     layers = tuple(Layer(stretch=t, scenario=s) for s in (None, *scenarios) for t in range(len(stretches)))
     rentals, unit = tuple(_rentals(problem, columns, len(stretches))), _demand_unit(problem, columns, means)
     pairs = tuple(_pairs(problem, stretches, layers, columns, classes))
-    waits = tuple(_waits(problem, stretches, classes))
+    waits = tuple(_waits(problem, minimise, stretches, classes))
     sheds = tuple(_sheds(problem, minimise, stretches, classes))
     handovers = tuple(_handovers(problem, layers, columns, classes))
     sizes = {
@@ -279,7 +279,7 @@ def _rates(
 ) -> Iterator[float]:
     """Requests per second of each class in a layer: of work that may wait, those of the whole window."""
     own = stretches[layer.stretch].rates
-    return ((means if _waits_in(problem, layer, c) else own)[c.name] for c in classes)
+    return ((means if deferrable(problem, c) else own)[c.name] for c in classes)
 
 
 def _sizes(problem: Problem, minimise: Limit | None, columns: int, stretches: int) -> dict[Block, int]:
@@ -316,17 +316,13 @@ OF_WHAT_IS_SERVED = frozenset(
         LimitKind.LOSS,
     )
 )
-"""Limits on parts of what is served. While one is minimised, all is served: the part of a part that nobody knows yet
-would be no linear row."""
+"""Limits on parts of what is served. While one is minimised, all is served, and what a loss leaves as it comes: the part of a
+part that nobody knows yet would be no linear row."""
 
 
 def deferrable(problem: Problem, demand: Demand) -> bool:
     """Whether a class may wait for another period."""
     return demand.deadline_hours is not None and len(problem.periods) > 1
-
-
-def _waits_in(problem: Problem, layer: Layer, demand: Demand) -> bool:
-    return deferrable(problem, demand) and layer.scenario is None
 
 
 def window(stretches: tuple[Stretch, ...], arrival: int, deadline_hours: float) -> tuple[int, ...]:
@@ -472,7 +468,7 @@ def _pairs(
     for n, layer in enumerate(layers):
         lost = layer.scenario.lost if layer.scenario else frozenset[str]()
         rates = stretches[layer.stretch].rates
-        asked = [rates[c.name] > 0 or _waits_in(problem, layer, c) for c in classes]
+        asked = [rates[c.name] > 0 or deferrable(problem, c) for c in classes]
         yield from ((n, place, w) for place, w, at in able if asked[w] and lost.isdisjoint(at))
 
 
@@ -502,17 +498,15 @@ def _sheds(
 
 
 def _waits(
-    problem: Problem, stretches: tuple[Stretch, ...], classes: tuple[Demand, ...]
+    problem: Problem, minimise: Limit | None, stretches: tuple[Stretch, ...], classes: tuple[Demand, ...]
 ) -> Iterator[tuple[int, int, int]]:
-    """Class, stretch of arrival and stretch of service, wherever the deadline allows it."""
+    """Class, stretch of arrival and stretch of service, wherever the deadline allows it; its own while what a loss leaves is asked."""
+    at_once = minimise is not None and minimise.kind is LimitKind.LOSS
     for w, demand in enumerate(classes):
         if deferrable(problem, demand):
+            hours = 0.0 if at_once else demand.deadline_hours or 0.0
             for t, stretch in enumerate(stretches):
-                served = (
-                    window(stretches, t, demand.deadline_hours or 0.0)
-                    if stretch.rates[demand.name] > 0
-                    else ()
-                )
+                served = window(stretches, t, hours) if stretch.rates[demand.name] > 0 else ()
                 yield from ((w, t, s) for s in served)
 
 

@@ -270,12 +270,8 @@ class Problem:
 
     @property
     def scenarios(self) -> tuple[Scenario, ...]:
-        """Every single loss that the fleet must bear.
-
-        One of what could serve nothing anyway takes nothing; only of work that would have waited it asks something.
-        """
+        """Every single loss that the fleet must bear; one of what could serve nothing anyway takes nothing."""
         serving = {offer for c in self.columns for offer in c.offers} | {s.id for s in self.services}
-        waits = len(self.periods) > 1 and any(c.deadline_hours is not None for c in self.classes)
         return tuple(
             Scenario(
                 name=f"{loss.id}: {name}",
@@ -285,7 +281,7 @@ class Problem:
             )
             for loss in self.losses
             for name, lost in self.places(loss.trait, loss.values).items()
-            if waits or not lost.isdisjoint(serving)
+            if not lost.isdisjoint(serving)
         )
 
     def places(self, trait: Trait, values: tuple[str, ...] = ()) -> dict[str, frozenset[str]]:

@@ -26,6 +26,7 @@ from hetops.errors import HetopsError, UnknownNameError, UsageError
 from hetops.reports import day as report
 from hetops.solver.frame import window
 from hetops.solver.questions.explanation import Question
+from hetops.solver.recheck.day import recheck_day
 from hetops.solver.recheck.plan import recheck
 from hetops.solver.solution import Infeasible
 from hetops.solver.solve import solve
@@ -203,6 +204,26 @@ def test_batch_work_waits_for_the_valley_within_its_deadline_and_costs_less_for_
     )
 
 
+def test_work_waits_after_a_loss_as_before_it_and_each_period_bears_one(tmp_path: Path) -> None:
+    free = planned(tmp_path, text=WAITING)
+    day = planned(tmp_path, text=WAITING, more='[[policy.survive]]\nlosing = "provider"\nkept_share = 0.5\n')
+    assert day.usd_per_hour > free.usd_per_hour
+    assert [w for w in day.waits if w.arrived == "day" and w.served == "night"]
+    night = day.period("night")
+    served = {c.name: c.requests_per_second for c in night.plan.workload.classes}
+    assert served["long"] > night.arrivals["long"], "the loss is borne with what waited"
+    assert {s.workload_class for cover in night.plan.covers for s in cover.shares} == {"short", "long"}
+    assert "bearing losing any provider" in " ".join(one.text for one in day.term_costs)
+    cover = night.plan.covers[0]
+    less = replace(
+        cover,
+        shares=tuple(replace(s, share=0.4 * s.share * (s.workload_class == "long")) for s in cover.shares),
+    )
+    plan = replace(night.plan, covers=(less, *night.plan.covers[1:]))
+    broken = recheck_day(replace(day, periods=(day.periods[0], replace(night, plan=plan))))
+    assert "losses" in {one.rule for one in broken}
+
+
 def test_a_deadline_of_a_day_is_kept_where_its_parts_add_up_to_a_little_more(tmp_path: Path) -> None:
     hours = 24 / 13
     tables = "".join(
@@ -285,7 +306,6 @@ def test_an_explanation_of_a_day_speaks_of_all_periods(tmp_path: Path) -> None:
         (specs.LISTED + PERIODS.replace("[policy.day]", "[policy.day]\nhours = 12"), "add up to 24"),
         (specs.LISTED + PERIODS.replace("hours = 16", "hours = 4") .replace("[policy.day]", '[policy.day]\nbegins = "06:00"'), "begins needs periods of 24 hours"),
         (specs.LISTED + PERIODS + "[policy.migration]\n", "planned from nothing"),
-        (WAITING + PERIODS + '[[policy.survive]]\nlosing = "provider"\n', "work that waits"),
         (WAITING, "without periods there is nothing to wait for"),
         (specs.LISTED + "[budget]\nmean_usd_per_hour = 4\n", "budget.mean_usd_per_hour"),
         (specs.LISTED.replace("ttft_seconds = 4.0", "deadline_hours = 8"), 'set priority = "batch"'),

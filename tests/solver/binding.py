@@ -323,6 +323,18 @@ BINDING: dict[str, Binding] = {
     "batch work waits for the night": Binding(
         problem=BATCH, objective=2.0, constraint=serve.deferral_rows, rule="deadlines"
     ),
+    # Two nodes in either offer day and night, of which two are left whichever is lost: as it comes, four would have to be by day.
+    "what waits is served without any offer when it would have been": Binding(
+        problem=replace(
+            BATCH,
+            offers=(offer("o", "1", 2), offer("p", "1.5", 2)),
+            columns=(column("o", chat=1.0), column("p", chat=1.0)),
+            losses=(Loss(id="any", trait=Trait.OFFER),),
+        ),
+        objective=5.0,
+        constraint=serve.loss_rows,
+        rule="losses",
+    ),
     "a mean budget": Binding(
         problem=replace(
             one(offer("o", "1", 99), chat=1.0),

@@ -203,6 +203,8 @@ class SecondModel:
         left = self._flows(t, scenario)
         for c in self.problem.classes:
             served = self.stretches[t].rates[c.name] * self.scale - self.shed[t, c.name]
+            if c.deadline_hours is not None:
+                served = _begun(self.as_asked[t], c)
             self._hold(_begun(left, c) >= served * float(scenario.kept_share))
 
     def _spreads(self, limit: ShareLimit, places: frozenset[str]) -> None:

@@ -148,8 +148,8 @@ def test_a_fleet_that_bears_the_loss_of_any_offer_is_that_of_searching_for_each(
 ZONES = ("north", "north", "south", "south", "")
 
 
-def test_work_that_would_have_waited_is_served_without_any_offer_that_waits_in_line() -> None:
-    """At night nothing comes, so by day half of it serves all; the loss of any offer takes what came by day as it came."""
+def test_work_waits_after_a_loss_as_before_and_offers_in_line_take_nothing() -> None:
+    """At night nothing comes, so two nodes serve all of it day and night; of unlike offers, for either may be lost with half kept."""
     offers = [offer(f"a{i}", f"1.{i}", 2) for i in range(9)]
     classes = tuple(replace(c, deadline_hours=24.0) for c in demands(x=4.0))
     problem = Problem(
@@ -166,7 +166,8 @@ def test_work_that_would_have_waited_is_served_without_any_offer_that_waits_in_l
     )
     outcome = solve(problem)
     assert isinstance(outcome, Solution)
-    assert {one.name for one in outcome.losses} == {f"any: a{i}" for i in range(9)}
+    assert outcome.objective == pytest.approx(2.1)
+    assert {one.name for one in outcome.losses} >= {"any: a0", "any: a1"}
     apart = one_by_one(problem)
     assert isinstance(apart, Solution)
     assert outcome.objective == pytest.approx(apart.objective)

@@ -106,7 +106,7 @@ def _settled(frame: Frame, final: Floats) -> Settled:
     return Settled(
         periods=periods,
         waits=waits,
-        losses=tuple(_losses(frame, final, arrive, scale)),
+        losses=tuple(_losses(frame, final, rates, scale)),
         changes_usd_per_hour=_micro(
             sum((usd * Decimal(max(float(final[i]), 0.0)) for i, usd, _ in change_costs(frame)), Decimal(0))
         ),
@@ -314,7 +314,7 @@ def _rates(
 ) -> dict[str, float]:
     """What is served of each class in a stretch, in requests per second; of batch work what waits are said to bring."""
     stretch = frame.stretches[t]
-    served = {c.name: arrive[t][c.name] for w, c in enumerate(frame.classes) if not frame.waits_for(t, w)}
+    served = {c.name: arrive[t][c.name] for w, c in enumerate(frame.classes) if not frame.may_wait(w)}
     for one in (w for w in waits if w.served == stretch.name):
         at, arrived = next((i, s) for i, s in enumerate(frame.stretches) if s.name == one.arrived)
         requests = arrive[at][one.workload_class] * arrived.hours * one.share
@@ -420,17 +420,18 @@ def _waits(frame: Frame, values: Floats) -> Iterator[SolvedWait]:
 
 
 def _losses(
-    frame: Frame, values: Floats, arrive: list[dict[str, float]], scale: float
+    frame: Frame, values: Floats, served: list[dict[str, float]], scale: float
 ) -> Iterator[SolvedLoss]:
+    """Shares of what is `served` of each class in a stretch, in requests per second."""
     for n, layer in enumerate(frame.layers):
         if layer.scenario is None:
             continue
-        t, parts = layer.stretch, dict[str, dict[int, float]]()
-        rates = {name: rate for name, rate in arrive[t].items() if rate > 0}
+        rates, parts = served[layer.stretch], dict[str, dict[int, float]]()
         for k, (at, place, w) in enumerate(frame.pairs):
-            served, name = scale * (1 - _shed_share(frame, values, t, w)), frame.classes[w].name
+            name = frame.classes[w].name
             if at == n and name in rates:
-                parts.setdefault(name, {})[place] = float(values[frame.share(k)]) / served
+                rate = float(values[frame.share(k)]) * frame.rates[n][w]
+                parts.setdefault(name, {})[place] = rate / rates[name]
         yield SolvedLoss(
             name=layer.scenario.name,
             period=frame.stretches[layer.stretch].name,

@@ -100,7 +100,8 @@ def uncovered_losses(problem: Problem, solution: Solution) -> Iterator[Violation
         kept = moment.loss.kept_share if moment.loss else Fraction(1)
         served = _served(moment, columns)
         for name, rate in moment.rates.items():
-            if rate > 0 and served[name] < kept - TOLERANCE:
+            negligible = moment.does.name and rate <= TOLERANCE and not served[name]
+            if rate > 0 and served[name] < kept - TOLERANCE and not negligible:
                 message = f"{float(served[name]):.4%} is served, must be {float(kept):.2%}"
                 yield Violation(rule="losses", subject=moment.where(name), message=message)
 

@@ -60,33 +60,32 @@ def moments(problem: Problem, solution: Solution) -> tuple[Moment, ...]:
 
 
 def aftermaths(problem: Problem, solution: Solution) -> tuple[Moment, ...]:
-    """Every stretch after every loss: the pools that are left, with the shares that the solution has for it.
+    """Every stretch after every loss: the pools that are left, with the shares that the solution has for it of what was served.
 
-    Where it has none, nothing changes if what is lost has no part in what is served, and no work would have waited.
+    Where it has none, nothing changes if what is lost has no part in what is served.
     """
     told = {(one.name, one.period): one for one in solution.losses}
-    kept = arrivals(problem, solution)
     found = []
     for scenario in problem.scenarios:
-        for stretch, does in zip(problem.stretches, solution.stretches, strict=True):
-            then = told.get((scenario.name, stretch.name))
-            untouched = not then and _takes_nothing(problem, does, scenario)
+        for moment in moments(problem, solution):
+            does = moment.does
+            then = told.get((scenario.name, does.name))
+            untouched = not then and _takes_nothing(does, scenario)
             left = replace(
                 does,
                 pools=tuple(pool for pool in does.pools if scenario.lost.isdisjoint(pool.rented)),
                 shares=then.shares if then else does.shares * untouched,
                 handovers=then.handovers if then else does.handovers * untouched,
             )
-            rates = kept[stretch.name]
-            found.append(Moment(part=stretch.part, rates=rates, does=left, loss=scenario))
+            found.append(replace(moment, does=left, loss=scenario))
     return tuple(found)
 
 
-def _takes_nothing(problem: Problem, does: SolvedPeriod, scenario: Scenario) -> bool:
+def _takes_nothing(does: SolvedPeriod, scenario: Scenario) -> bool:
     """Whether all that serves in a period still does after a loss."""
     serves = {o for pool in does.pools for o in pool.rented} | {share.offer for share in does.shares}
     links = {end for one in does.handovers for end in (one.source, one.target)}
-    return scenario.lost.isdisjoint(serves | links) and not any(waits(problem, c) for c in problem.classes)
+    return scenario.lost.isdisjoint(serves | links)
 
 
 def arrivals(problem: Problem, solution: Solution) -> dict[str, dict[str, Fraction]]:

@@ -12,7 +12,7 @@ from hetops.errors import InfeasibleError
 from hetops.solver import highs
 from hetops.solver.bands import Bands
 from hetops.solver.formulate import Formulation, Limit, LimitKind, at_rate, formulate
-from hetops.solver.frame import OF_WHAT_IS_SERVED
+from hetops.solver.frame import OF_WHAT_IS_SERVED, deferrable
 from hetops.solver.highs import Answer
 from hetops.solver.matrix import INFINITY
 from hetops.solver.patience import Patience
@@ -123,13 +123,14 @@ def _lifted(front: Front, limit: Limit, limit_seconds: float) -> Iterator[Relaxa
     current, needed = lift.current(problem, limit), lift.needed(problem, limit, least)
     text = lift.advice(problem, limit, needed)
     found = Relaxation.of(RelaxationKind(limit.kind), current, needed, text=text, subject=limit.subject)
-    smallest = answer.status is highs.Status.OPTIMAL and not _all_served(problem, limit)
+    smallest = answer.status is highs.Status.OPTIMAL and not _maybe_less(problem, limit)
     yield replace(found, smallest=smallest)
 
 
-def _all_served(problem: Problem, limit: Limit) -> bool:
-    """Whether less of the limit might do: while it was minimised, nothing was shed that may be."""
-    return limit.kind in OF_WHAT_IS_SERVED and problem.sheds_any
+def _maybe_less(problem: Problem, limit: Limit) -> bool:
+    """Whether less of the limit might do: while it was minimised, nothing was shed that may be, and of losses nothing waited."""
+    at_once = limit.kind is LimitKind.LOSS and any(deferrable(problem, c) for c in problem.classes)
+    return at_once or (limit.kind in OF_WHAT_IS_SERVED and problem.sheds_any)
 
 
 def _least(front: Front, limit: Limit, patience: Patience) -> tuple[Formulation, Answer]:

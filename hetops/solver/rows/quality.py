@@ -23,7 +23,7 @@ def mean_quality_rows(frame: Frame) -> Iterator[Row]:
     for k, (n, place, w) in enumerate(frame.pairs):
         if w not in asked or frame.layers[n].scenario is not None:
             continue
-        waits = frame.waits_for(n, w)
+        waits = frame.may_wait(w)
         quality = frame.places[place].quality.get(frame.classes[w].name, FULL_QUALITY)
         of_score = _lost_at(quality) * (float(frame.stretches[n].part) if waits else 1.0)
         for part in frame.role(place).parts:

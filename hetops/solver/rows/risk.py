@@ -35,7 +35,7 @@ def _limited(frame: Frame, limit: ShareLimit, places: frozenset[str]) -> Iterato
             limit.classes or (frame.classes[w].name,)
         ):
             continue
-        waits = frame.waits_for(at, w)
+        waits = frame.may_wait(w)
         term, stands = (frame.share(k), float(frame.stretches[at].part) if waits else 1.0), _on(frame, place)
         for part in frame.role(place).parts:
             key = (part, w, None if waits else at)

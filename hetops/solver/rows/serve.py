@@ -22,7 +22,7 @@ def demand_rows(frame: Frame) -> Iterator[Row]:
         if layer.scenario is not None:
             continue
         for w, demand in enumerate(frame.classes):
-            if frame.rates[n][w] > 0 and not frame.waits_for(n, w):
+            if frame.rates[n][w] > 0 and not frame.may_wait(w):
                 terms = [*of.get((n, w), []), *frame.shed(n, w)]
                 yield _served(frame, _at(frame, layer.stretch, demand.name), terms)
 
@@ -50,7 +50,8 @@ def _at(frame: Frame, stretch: int, name: object) -> object:
 def loss_rows(frame: Frame) -> Iterator[Row]:
     """Without what is lost the rest serves the kept share of what is served of each class, at the same targets.
 
-    With shares of its own. What is missing is the same part of every class; where some is shed, it may be less.
+    With shares of its own. What is missing is the same part of every class; where some is shed, or waits, it may be less. Work
+    that waits does so as before: what is served of it in a stretch is what the rest serves the kept share of.
     """
     of: dict[tuple[int, int], Found] = {}
     for k, (n, place, w) in enumerate(frame.pairs):
@@ -64,21 +65,35 @@ def loss_rows(frame: Frame) -> Iterator[Row]:
     for n, layer in enumerate(frame.layers):
         if layer.scenario is None:
             continue
-        left = (missing[layer.scenario.name, layer.stretch], 1.0)
+        left = missing[layer.scenario.name, layer.stretch]
         for w in range(len(frame.classes)):
-            if frame.rates[n][w] <= 0:
-                continue
-            terms, subject = [*of.get((n, w), []), left], ("lost", n, w)
-            if shed := frame.shed(n, w):
-                kept = float(layer.scenario.kept_share)
-                given_up = [(i, value * kept) for i, value in shed]
-                yield Row(subject=subject, terms=[*terms, *given_up], lower=1.0)
-            else:
-                yield _served(frame, subject, terms)
+            own, before = of.get((n, w), []), of.get((layer.stretch, w), [])
+            if frame.rates[n][w] > 0:
+                yield _left(frame, (n, w), own, before, left)
     for scenario in scenarios:
         limit, most = Limit(kind=LimitKind.LOSS, subject=scenario.loss), float(1 - scenario.kept_share)
         for t in range(stretches):
             yield bounded_share(frame, limit, [(missing[scenario.name, t], 1.0)], most)
+
+
+def _left(frame: Frame, at: tuple[int, int], own: Found, before: Found, missing: int) -> Row:
+    """After a loss, a layer's, `own` shares of a class serve the kept share of what was served `before`, or all but `missing`."""
+    (n, w), layer = at, frame.layers[at[0]]
+    scenario, subject = layer.scenario, ("lost", *at)
+    kept = float(scenario.kept_share) if scenario else 1.0
+    if frame.may_wait(w):
+        asked = scenario and frame.minimise == Limit(kind=LimitKind.LOSS, subject=scenario.loss)
+        came = frame.stretches[layer.stretch].rates[frame.classes[w].name] * frame.demand_unit
+        given_up = [(missing, came / frame.rates[n][w])] if asked else []
+        served = [(k, -1.0 if asked else -kept) for k, _ in before]
+        return Row(subject=subject, terms=[*own, *served, *given_up], lower=0.0)
+    if shed := frame.shed(n, w):
+        return Row(
+            subject=subject,
+            terms=[*own, (missing, 1.0), *((i, value * kept) for i, value in shed)],
+            lower=1.0,
+        )
+    return _served(frame, subject, [*own, (missing, 1.0)])
 
 
 def bounded_share(frame: Frame, limit: Limit, terms: Terms, most: float, shed: Terms = ()) -> Row:
@@ -111,7 +126,7 @@ def whole_class_rows(frame: Frame) -> Iterator[Row]:
     if frame.scale_index is not None:
         return
     for k, (n, j, w) in enumerate(frame.pairs):
-        if j < len(frame.columns) and not frame.waits_for(n, w) and frame.load(k) < frame.usable[j]:
+        if j < len(frame.columns) and not frame.may_wait(w) and frame.load(k) < frame.usable[j]:
             nodes = (frame.nodes(frame.layers[n].stretch, j), -1.0)
             yield Row(subject=(*frame.columns[j].key, n, w), terms=[(frame.share(k), 1.0), nodes], upper=0.0)
 
@@ -162,7 +177,7 @@ def deferral_rows(frame: Frame) -> Iterator[Row]:
     for (w, t), terms in arrived.items():
         yield _served(frame, ("arrived", w, t), [*terms, *frame.shed(t, w)])
     for k, (n, place, w) in enumerate(frame.pairs):
-        if frame.waits_for(n, w) and frame.role(place) is not Role.DECODE:
+        if frame.layers[n].scenario is None and frame.may_wait(w) and frame.role(place) is not Role.DECODE:
             part = float(frame.stretches[frame.layers[n].stretch].part)
             brought.setdefault((w, frame.layers[n].stretch), []).append((frame.share(k), part))
     for (w, s), terms in brought.items():

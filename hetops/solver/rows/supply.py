@@ -96,8 +96,8 @@ def pool_rows(frame: Frame) -> Iterator[Row]:
         for j, cap in enumerate(caps):
             terms = [(frame.nodes(t, j), 1.0), (first + j, -float(cap))]
             yield Row(subject=("opened", t, frame.columns[j].key), terms=terms, upper=0.0)
-    for k, (n, j, w) in enumerate(frame.pairs):
-        if frame.scale_index is None and j < len(frame.columns) and not frame.waits_for(n, w):
+    for k, (_, j, w) in enumerate(frame.pairs):
+        if frame.scale_index is None and j < len(frame.columns) and not frame.may_wait(w):
             terms = [(frame.share(k), 1.0), (first + j, -1.0)]
             yield Row(subject=("opened", frame.columns[j].key, k), terms=terms, upper=0.0)
     most = INFINITY if frame.problem.max_pools is None else float(frame.problem.max_pools)

@@ -8,7 +8,8 @@ requests of a class than there are:
     sum over columns j that are left of worth[j] * nodes[j]  >=  kept_share * sum over classes w of price[w] * D[w]
 
 By linear duality a fleet for which that holds at all prices bears the loss. What a fleet bears worst gives the prices of
-the next rows, one for every value of the loss at once: the most that any of them takes away is a variable.
+the next rows, one for every value of the loss at once: the most that any of them takes away is a variable. Of work that may
+wait, D[w] is what the shares of the period serve of it.
 
 Decides which rows say what of losses; knows nothing of money, nor of prefill and decode, which serve together.
 """
@@ -24,7 +25,7 @@ from numpy.typing import NDArray
 
 from hetops.solver import highs
 from hetops.solver.formulate import Formulation
-from hetops.solver.frame import Block, Frame, deferrable
+from hetops.solver.frame import Block, Frame
 from hetops.solver.highs import OnInterrupt
 from hetops.solver.matrix import INFINITY, Floats, MatrixModel, Row, assemble, extended, with_rows_where
 from hetops.solver.patience import Patience
@@ -78,7 +79,7 @@ class Told:
     rates: Floats
     """Requests per second that a node may be planned with, by column and class."""
     demand: Floats
-    """By stretch and class."""
+    """By stretch and class; nothing of work that may wait."""
 
     @classmethod
     def of(cls, problem: Problem, base: Formulation, form: Callable[[Problem], Formulation]) -> Told:
@@ -88,7 +89,10 @@ class Told:
             scenarios = (NOTHING_LOST, *scenarios)
             model = with_rows_where(model, ~_of_shares(frame, model))
         rates = [[column.rate(c.name) for c in frame.classes] for column in frame.columns]
-        asked = [[s.rates[c.name] for c in frame.classes] for s in frame.stretches]
+        asked = [
+            [0.0 if frame.may_wait(w) else s.rates[c.name] for w, c in enumerate(frame.classes)]
+            for s in frame.stretches
+        ]
         told = cls(
             problem=problem,
             form=form,
@@ -123,32 +127,51 @@ class Told:
         """The losses that nodes do not bear, by more of the demand than the tolerance: the worst few."""
         frame = self.base.frame
         scale = 1.0 if frame.scale_index is None else float(values[frame.scale_index])
-        waits = any(deferrable(self.problem, c) for c in frame.classes)
         services = frozenset(s.id for s in self.problem.services)
         found = []
         for t in range(len(frame.stretches)):
             nodes = values[self._nodes(t)]
             nodes = np.where(nodes > SLIVER, nodes, 0.0)
+            served = self.demand[t] * scale
+            for (w, k), rate in self._waiting(t).items():
+                served[w] += rate * max(float(values[k]), 0.0)
             for scenario, lost in zip(self.scenarios, self.lost, strict=True):
-                if waits or nodes[lost].any() or not scenario.lost or not scenario.lost.isdisjoint(services):
-                    one = self._after(scenario, t, np.where(lost, 0.0, nodes), scale)
+                if nodes[lost].any() or not scenario.lost or not scenario.lost.isdisjoint(services):
+                    one = self._after(scenario, t, np.where(lost, 0.0, nodes), served)
                     found += [one] if one.missing > tolerance else []
         return sorted(found, key=lambda one: -one.missing)[:AT_ONCE]
+
+    def _waiting(self, stretch: int) -> dict[tuple[int, int], float]:
+        """By class that may wait and variable of a share in a stretch, the requests per second that one of it is."""
+        frame = self.base.frame
+        if not frame.waits:
+            return {}
+        return {
+            (w, frame.share(k)): frame.rates[n][w]
+            for k, (n, _, w) in enumerate(frame.pairs)
+            if n == stretch and frame.may_wait(w)
+        }
 
     def _nodes(self, stretch: int) -> slice:
         """The variables of all columns' nodes in a stretch."""
         count = len(self.base.frame.columns)
         return slice(stretch * count, (stretch + 1) * count)
 
-    def _after(self, scenario: Scenario, stretch: int, nodes: Floats, scale: float) -> Unborne:
-        """What nodes leave unserved at least of what is to be kept, of every class alike, and the prices at which that shows."""
-        demand = self.demand[stretch] * scale * float(scenario.kept_share)
+    def _after(self, scenario: Scenario, stretch: int, nodes: Floats, served: Floats) -> Unborne:
+        """What nodes leave unserved at least of what is to be kept, of every class alike, and the prices at which that shows.
+
+        `served` is what is served of each class as long as nothing is lost, in requests per second.
+        """
+        demand = served * float(scenario.kept_share)
         asked = np.flatnonzero(demand > 0)
         names = [self.base.frame.classes[w].name for w in asked]
         left = [Asked.of(s, names) for s in self.problem.services if s.id not in scenario.lost]
         able = self.rates[:, asked] * nodes[:, None]
         used = able.any(axis=1)
-        most = np.minimum(nodes[used], 1.0) if self.base.frame.scale_index is None else np.ones(used.sum())
+        most = np.ones((int(used.sum()), len(asked)))
+        if self.base.frame.scale_index is None:
+            known = self.demand[stretch][asked] > 0
+            most[:, known] = np.minimum(nodes[used], 1.0)[:, None]
         model = _aftermath(able[used], most, demand[asked], left)
         answer = highs.run(model, on_interrupt=OnInterrupt.FINISH)
         prices = np.zeros(len(demand))
@@ -174,15 +197,20 @@ class Told:
         earned = {s.id: Asked.of(s, names).earns(one.prices) for s in self.problem.services}
         endless = frozenset(name for name, usd in earned.items() if usd == INFINITY)
         earned = {name: usd for name, usd in earned.items() if name not in endless}
-        nodes = range(len(model.cost))[self._nodes(one.stretch)]
-        due = float(one.scenario.kept_share) * float(one.prices @ self.demand[one.stretch])
+        nodes, kept = range(len(model.cost))[self._nodes(one.stretch)], float(one.scenario.kept_share)
+        due = kept * float(one.prices @ self.demand[one.stretch])
         taken = len(model.cost)
         terms = [(j, float(usd)) for j, usd in zip(nodes, worth, strict=True) if usd > 0]
+        served = {
+            k: kept * float(one.prices[w]) * rate for (w, k), rate in self._waiting(one.stretch).items()
+        }
+        owed = [(k, -usd) for k, usd in served.items() if usd > 0]
+        owed += [(frame.scale_index, -due)] if frame.scale_index else []
         all_of_it = sum(earned.values())
         rows = [
             Row(
                 subject=("left", one.scenario.loss, one.stretch),
-                terms=[*terms, (taken, -1.0), *([(frame.scale_index, -due)] if frame.scale_index else [])],
+                terms=[*terms, (taken, -1.0), *owed],
                 lower=-all_of_it if frame.scale_index else due - all_of_it,
             )
         ]
@@ -200,6 +228,7 @@ class Told:
         if self.base.frame.scale_index is not None:
             return np.asarray(earned.max(axis=1))
         asked = self.demand[one.stretch] * float(one.scenario.kept_share)
+        asked[[self.base.frame.may_wait(w) for w in range(len(asked))]] = INFINITY
         time = np.divide(asked, self.rates, out=np.full_like(self.rates, INFINITY), where=self.rates > 0)
         best = np.argsort(-earned, axis=1)
         time, earned = np.take_along_axis(time, best, axis=1), np.take_along_axis(earned, best, axis=1)
@@ -270,7 +299,7 @@ def _times(most: float, price: Floats) -> Floats:
 def _aftermath(able: Floats, most: Floats, demand: Floats, services: list[Asked]) -> MatrixModel:
     """The least part of every class that is left unserved by places that alone could serve so much of each class.
 
-    None of them serves more than so much of any class. The first rows are the classes'; the last variable is what is left.
+    None of them serves more than so much of each class. The first rows are the classes'; the last variable is what is left.
     """
     pairs = [(j, w) for j, row in enumerate(able) for w in np.flatnonzero(row)]
     bought = [(i, w) for i, service in enumerate(services) for w in np.flatnonzero(service.serves)]
@@ -292,5 +321,5 @@ def _aftermath(able: Floats, most: Floats, demand: Floats, services: list[Asked]
     cost = np.zeros(left + 1)
     cost[left] = 1.0
     upper = np.full(left + 1, INFINITY)
-    upper[: len(pairs)] = [most[j] for j, _ in pairs]
+    upper[: len(pairs)] = [most[j, w] for j, w in pairs]
     return assemble(cost=cost, upper=upper, integers=0, rows=rows)
