@@ -45,7 +45,7 @@ ROUGHLY = 1e-4
 """Share of the demand that a relaxation may leave unserved beyond what it may: it is no fleet yet."""
 
 SLIVER = 1e-6
-"""Of a node in a relaxation: what it could serve is nothing beside the demand."""
+"""Of a node in a relaxation: what it could serve is nothing beside the demand. And of a class that waits: what is served of it."""
 
 AT_ONCE = 4
 """Losses, the worst ones, that give prices in one round."""
@@ -134,7 +134,7 @@ class Told:
             nodes = np.where(nodes > SLIVER, nodes, 0.0)
             served = self.demand[t] * scale
             for (w, k), rate in self._waiting(t).items():
-                served[w] += rate * max(float(values[k]), 0.0)
+                served[w] += rate * float(values[k]) * (values[k] > SLIVER)
             for scenario, lost in zip(self.scenarios, self.lost, strict=True):
                 if nodes[lost].any() or not scenario.lost or not scenario.lost.isdisjoint(services):
                     one = self._after(scenario, t, np.where(lost, 0.0, nodes), served)
