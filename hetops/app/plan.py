@@ -229,8 +229,12 @@ def _migration(posed: Posed, solution: Solution) -> Migration | None:
     asked, running = posed.problem.migration, posed.candidates.held.running
     if asked is None or running is None:
         return None
+    parts = {column.key: column.parts_per_node for column in posed.problem.columns}
+    names = {(p.offer.id, p.configuration.id): p.name for p in running.pools}
+    pools = {**names, **_names(posed, solution)}
     return Migration(
-        running=running.nodes,
+        running={names[one.key]: one.nodes for one in asked.running},
+        parts_per_node={name: parts[key] for key, name in pools.items() if parts.get(key, 1) > 1},
         usd_per_added_node=asked.usd_per_added_node,
         usd_per_removed_node=asked.usd_per_removed_node,
         horizon_hours=asked.horizon_hours,

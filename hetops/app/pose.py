@@ -230,7 +230,7 @@ def _problem(
         services=tuple(priced_services(services, policy.headroom)),
         share_limits=share_limits(share_rules(c, places)),
         losses=losses(loss_rules(c, places)),
-        migration=migration(c),
+        migration=migration(c, columns),
     )
 
 

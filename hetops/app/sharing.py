@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from hetops.app.candidates import Candidates
 from hetops.domain.configuration import Configuration
 from hetops.domain.offer import Offer
-from hetops.errors import SpecError, UsageError
 from hetops.plugin.provider import Capability
-from hetops.spec.load import place
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,25 +42,9 @@ class Sharing:
 
 
 def sharing(c: Candidates) -> Sharing:
-    """How the replicas of a spec's models may lie on nodes.
-
-    Raises:
-        SpecError: nodes may be shared, and the plan is to start from the fleet that runs, whose nodes are whole.
-        UsageError: it is asked for from a fleet that runs.
-    """
+    """How the replicas of a spec's models may lie on nodes."""
     policy = c.spec.policy
-    field = "share_gpus" if policy.share_gpus else "share_nodes"
     shared = policy.share_gpus or (policy.share_nodes and len(c.models) > 1)
-    if shared and policy.migration is not None:
-        raise SpecError(
-            f"{place(c.loaded, 'policy', field)}: nodes that pools share are planned from nothing as yet",
-            hint=f"leave {field} or [policy.migration] out",
-        )
-    if shared and c.held.running is not None:
-        raise UsageError(
-            "nodes that pools share are planned from nothing as yet",
-            hint=f"leave --from-running or policy.{field} out",
-        )
     able = {p.name for p in c.plugins.providers if Capability.ONE_ENGINE in p.capabilities}
     return Sharing(nodes=shared, cutting=c.cutting, alone=frozenset(able))
 

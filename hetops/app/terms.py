@@ -163,14 +163,20 @@ def share_limits(rules: Iterable[ShareRule]) -> tuple[ShareLimit, ...]:
     )
 
 
-def migration(c: Candidates) -> Migration | None:
-    """The way out of the fleet that runs; None where the plan begins from nothing."""
+def migration(c: Candidates, columns: Iterable[Column]) -> Migration | None:
+    """The way out of the fleet that runs, which stands on some of the columns; None where the plan begins from nothing."""
     if c.held.running is None:
         return None
     terms = c.spec.policy.migration or MigrationSpec()
+    parts = {column.key: column.parts_per_node for column in columns}
     return Migration(
         running=tuple(
-            Running(offer=p.offer.id, configuration=p.configuration.id, nodes=p.nodes)
+            Running(
+                offer=p.offer.id,
+                configuration=p.configuration.id,
+                # What runs is on whole nodes, which may be all their parts now.
+                nodes=p.nodes * parts[p.offer.id, p.configuration.id] // p.parts_per_node,
+            )
             for p in c.held.running.pools
         ),
         usd_per_added_node=terms.usd_per_added_node,
@@ -189,5 +195,6 @@ def standing_columns(c: Candidates, columns: Iterable[Column]) -> Iterator[Colum
                 offer=pool.offer.id,
                 configuration=pool.configuration.id,
                 replicas_per_node=pool.replicas_per_node,
+                parts_per_node=pool.parts_per_node,
                 requests_per_second={},
             )

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from fractions import Fraction
 
 from hetops.domain.added import ADDED
 from hetops.domain.offer import Offer, Trait
@@ -78,7 +79,9 @@ class Migration:
     """The way from a fleet that runs into the plan's, and what it counts for."""
 
     running: Mapping[str, int] = field(default_factory=dict)
-    """Nodes that ran, by pool."""
+    """Nodes that ran, by pool; of one that takes parts of nodes, parts."""
+    parts_per_node: Mapping[str, int] = field(default_factory=dict, metadata=ADDED)
+    """Of pools that take parts of nodes, how many a node has; a part counts as that part of a node."""
     usd_per_added_node: Decimal = Decimal(0)
     usd_per_removed_node: Decimal = Decimal(0)
     horizon_hours: float = 24.0
@@ -89,13 +92,18 @@ class Migration:
     usd_per_hour_from_nothing: Decimal | None = None
     """What the cheapest fleet costs that keeps nothing; None where none was found in time."""
 
-    def added(self, nodes: Mapping[str, int]) -> int:
+    def added(self, nodes: Mapping[str, int]) -> Fraction:
         """Nodes that a fleet, by pool, has beyond those that ran."""
-        return sum(max(count - self.running.get(pool, 0), 0) for pool, count in nodes.items())
+        return self.whole({pool: max(n - self.running.get(pool, 0), 0) for pool, n in nodes.items()})
 
-    def removed(self, nodes: Mapping[str, int]) -> int:
+    def removed(self, nodes: Mapping[str, int]) -> Fraction:
         """Nodes that ran and that a fleet, by pool, does without."""
-        return sum(max(count - nodes.get(pool, 0), 0) for pool, count in self.running.items())
+        return self.whole({pool: max(n - nodes.get(pool, 0), 0) for pool, n in self.running.items()})
+
+    def whole(self, nodes: Mapping[str, int]) -> Fraction:
+        """How many nodes those of pools are together."""
+        each = (Fraction(count, self.parts_per_node.get(pool, 1)) for pool, count in nodes.items())
+        return sum(each, Fraction(0))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

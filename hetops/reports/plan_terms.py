@@ -122,9 +122,10 @@ def _migration(plan: Plan) -> Iterator[str]:
     if terms is None:
         return
     added, removed = terms.added(plan.nodes), terms.removed(plan.nodes)
-    runs = sum(terms.running.values())
+    runs = terms.whole(terms.running)
+    nodes = q.many(int(runs), "node") if runs.denominator == 1 else f"{q.part(runs)} nodes"
     yield (
-        f"From the fleet that runs: keeps {runs - removed} of {q.many(runs, 'node')}, adds {added}, removes {removed}"
+        f"From the fleet that runs: keeps {q.part(runs - removed)} of {nodes}, adds {q.part(added)}, removes {q.part(removed)}"
         f"{_counted(terms)}"
     )
     free = terms.usd_per_hour_from_nothing

@@ -185,9 +185,9 @@ class Column:
         return {offer: Fraction(count, self.parts_per_node) for offer, count in counts.items()}
 
     @property
-    def size(self) -> int:
-        """Nodes, or parts of nodes, of all offers that one node of the column is."""
-        return 1 + sum(self.also.values())
+    def size(self) -> Fraction:
+        """Nodes of all offers that one node of the column is; a part of a node is that part."""
+        return Fraction(1 + sum(self.also.values()), self.parts_per_node)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

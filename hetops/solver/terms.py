@@ -214,6 +214,7 @@ class Running:
     offer: str
     configuration: str
     nodes: int
+    """As the column counts them: where it takes parts of nodes, a whole node is all its parts."""
 
     @property
     def key(self) -> tuple[str, str]:
@@ -236,7 +237,7 @@ class Migration:
     horizon_hours: float = 24.0
     """What is paid once counts as spread over so many hours."""
     max_changed_nodes: int | None = None
-    """Nodes added and nodes removed, together."""
+    """Nodes added and nodes removed, together; a part of a node counts as that part, in this and in what it costs."""
 
     def __post_init__(self) -> None:
         faults = list(self._faults())

@@ -23,7 +23,7 @@ from hetops.app.simulate import SimulationAsked, simulate
 from hetops.domain import codec
 from hetops.domain.day import Day
 from hetops.domain.plan import Plan
-from hetops.errors import HetopsError, InfeasibleError, PolicyError, SpecError, UnknownNameError, UsageError
+from hetops.errors import HetopsError, InfeasibleError, PolicyError, SpecError, UnknownNameError
 from hetops.reports import plan as report
 from hetops.reports import what_if
 from hetops.reports.diff import as_text
@@ -241,17 +241,31 @@ def test_a_class_on_a_pool_of_another_model_is_found_out() -> None:
     assert any(v.message == f"asks for {LLAMA}, the pool serves {QWEN}" for v in found)
 
 
-def test_shared_nodes_are_for_planning_only(tmp_path: Path) -> None:
+def test_shared_nodes_are_for_planning_only() -> None:
     shared = planned(FOURS, SHARED)
     check_whole_nodes(planned(FOURS))
     with pytest.raises(PolicyError, match="nodes that pools share can only be planned with"):
         check_whole_nodes(shared)
-    with pytest.raises(UsageError, match="planned from nothing"):
-        pose(replace(specs.asked(tmp_path, TWO, FOURS, SHARED), running=planned(FOURS)))
-    with pytest.raises(
-        SpecError, match=r"policy\.share_nodes: nodes that pools share are planned from nothing"
-    ):
-        pose(specs.asked(tmp_path, f"{TWO}[policy]\nshare_nodes = true\n[policy.migration]\n", FOURS))
+
+
+def test_from_nodes_that_run_whole_a_plan_keeps_the_parts_that_it_uses(tmp_path: Path) -> None:
+    """A whole node is all its parts: half of either stays on the one that is left, though a quarter would do for one of them."""
+    terms = "[policy.migration]\nusd_per_added_node = 3\nusd_per_removed_node = 2\nhorizon_hours = 10\n"
+    asked = specs.asked(tmp_path, TWO + terms, FOURS, SHARED)
+    plan = make_plan(replace(asked, running=planned(FOURS)))
+    assert recheck(plan) == ()
+    assert plan.migration is not None
+    assert sorted(plan.migration.parts_per_node.values()) == [2, 4]
+    assert (plan.migration.whole(plan.migration.running), plan.migration.added(plan.nodes)) == (2, 0)
+    assert plan.migration.removed(plan.nodes) == 1
+    assert plan.migration.usd_per_hour == Decimal("0.2")
+    assert "keeps 1 of 2 nodes, adds 0, removes 1;" in report.as_text(plan)
+    wholly = replace(plan.migration, parts_per_node={})
+    assert "changes" in {v.rule for v in recheck(seal(replace(plan, migration=wholly)))}
+    dear = terms.replace("usd_per_removed_node = 2", "usd_per_removed_node = 110")
+    kept = make_plan(replace(specs.asked(tmp_path, TWO + dear, FOURS, SHARED), running=planned(FOURS)))
+    assert kept.migration is not None
+    assert (kept.migration.removed(kept.nodes), kept.usd_per_hour) == (0, planned(FOURS).usd_per_hour)
 
 
 def test_sharing_nodes_means_nothing_for_one_model() -> None:

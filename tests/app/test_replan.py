@@ -55,7 +55,7 @@ def test_dear_changes_keep_nodes_that_a_plan_from_nothing_would_not(
     assert plan.migration.usd_per_hour_from_nothing == free.usd_per_hour
     assert plan.nodes != free.nodes
     changes = plan.migration.added(plan.nodes), plan.migration.removed(plan.nodes)
-    due = (changes[0] * Decimal(100) + changes[1] * Decimal(50)) / 10
+    due = Decimal(int(changes[0] * 100 + changes[1] * 50)) / 10
     assert abs(plan.migration.usd_per_hour - due) < Decimal("0.00001")
     assert plan.certificate.objective == float(plan.usd_per_hour + plan.migration.usd_per_hour)
     assert "A fleet from nothing would cost" in report.as_text(plan)

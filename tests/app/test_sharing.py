@@ -24,7 +24,7 @@ from hetops.domain.gpu import GpuSlice
 from hetops.domain.packing import cut_gpus
 from hetops.domain.performance import EvidenceLayer
 from hetops.domain.plan import Plan
-from hetops.errors import DocumentError, PolicyError, SpecError, UsageError
+from hetops.errors import DocumentError, PolicyError
 from hetops.reports import plan as report
 from hetops.solver.recheck.day import recheck_day
 from hetops.solver.recheck.plan import recheck, seal
@@ -201,17 +201,25 @@ def test_slices_that_were_tampered_with_are_found_out() -> None:
         codec.decode(Plan, seven, source="plan.json")
 
 
-def test_slices_are_for_planning_only(tmp_path: Path) -> None:
+def test_slices_are_for_planning_only() -> None:
     cut = planned(HOPPER, CUT)
     with pytest.raises(PolicyError, match="nodes that pools share can only be planned with") as caught:
         check_whole_nodes(cut)
     assert "share_gpus = false" in caught.value.hint
-    with pytest.raises(UsageError, match="planned from nothing"):
-        pose(replace(specs.asked(tmp_path, TEXT, HOPPER, CUT), running=planned(HOPPER)))
-    with pytest.raises(
-        SpecError, match=r"policy\.share_gpus: nodes that pools share are planned from nothing"
-    ):
-        pose(specs.asked(tmp_path, f"{TEXT}[policy]\nshare_gpus = true\n[policy.migration]\n", HOPPER))
+
+
+def test_from_whole_gpus_that_run_slices_are_added(tmp_path: Path) -> None:
+    terms = "[policy.migration]\nusd_per_added_node = 6\nhorizon_hours = 1\n"
+    running = planned(HOPPER)
+    free = make_plan(replace(specs.asked(tmp_path, TEXT, HOPPER, CUT), running=running))
+    assert free.migration is not None
+    assert (free.migration.added(free.nodes), free.migration.removed(free.nodes)) == (Fraction(1, 2), 2)
+    assert free.nodes == planned(HOPPER, CUT).nodes
+    counted = make_plan(replace(specs.asked(tmp_path, TEXT + terms, HOPPER, CUT), running=running))
+    assert counted.migration is not None
+    saved = running.usd_per_hour - free.usd_per_hour
+    assert counted.usd_per_hour == (free if saved > 3 else running).usd_per_hour
+    assert recheck(counted) == ()
 
 
 def test_a_slice_is_no_gpu_that_could_be_asked_for() -> None:

@@ -370,6 +370,34 @@ BINDING: dict[str, Binding] = {
         constraint=change.change_limit_rows,
         rule="number of changes",
     ),
+    # A whole node of quarters runs: two of them go, a half comes, so each is half a node: 24 / 24 + 48 / 24 halved, and 4.
+    "a part of a node that changes counts as that part": Binding(
+        problem=replace(
+            PACKED,
+            migration=Migration(
+                running=(Running(offer="node", configuration="quarter", nodes=4),),
+                usd_per_added_node=Decimal(24),
+                usd_per_removed_node=Decimal(48),
+            ),
+        ),
+        objective=5.5,
+        constraint=change.migration_rows,
+        rule="changes",
+    ),
+    # On the cheaper nodes a whole one would go, and a whole one come.
+    "parts of a whole node may change": Binding(
+        problem=replace(
+            PACKED,
+            offers=(*PACKED.offers, offer("cheap", "3")),
+            columns=(*PACKED.columns, *(replace(c, offer="cheap") for c in PACKED.columns)),
+            migration=Migration(
+                running=(Running(offer="node", configuration="quarter", nodes=4),), max_changed_nodes=1
+            ),
+        ),
+        objective=4.0,
+        constraint=change.change_limit_rows,
+        rule="number of changes",
+    ),
     "decode serves what prefill hands over": Binding(
         problem=SPLIT, objective=3.0, constraint=serve.handover_rows, rule="handovers"
     ),

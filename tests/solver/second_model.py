@@ -320,7 +320,7 @@ class SecondModel:
             more, less = self._new(), self._new()
             self._hold(more >= self.nodes[0, column.key] - now.get(column.key, 0))
             self._hold(less >= now.get(column.key, 0) - self.nodes[0, column.key])
-            together = sum(_standing(column, o.id) for o in self.problem.offers)
+            together = sum(_standing(column, o.id) for o in self.problem.offers) / column.parts_per_node
             added.append(more * together)
             removed.append(less * together)
         if migration.max_changed_nodes is not None:

@@ -37,23 +37,25 @@ def _boots(problem: Problem, solution: Solution) -> Fraction:
     return total / window if window else Fraction(0)
 
 
-def _changes(problem: Problem, solution: Solution) -> tuple[int, int]:
-    """Nodes added and removed, with those that go with them."""
+def _changes(problem: Problem, solution: Solution) -> tuple[Fraction, Fraction]:
+    """Nodes added and removed, with those that go with them; a part of a node is that part."""
     if problem.migration is None:
-        return 0, 0
+        return Fraction(0), Fraction(0)
     now = {one.key: one.nodes for one in problem.migration.running}
     then = {pool.key: pool.nodes for pool in solution.stretches[0].pools}
-    size = {column.key: 1 + sum(column.also.values()) for column in problem.columns}
+    size = {c.key: Fraction(1 + sum(c.also.values()), c.parts_per_node) for c in problem.columns}
     changes = [size[key] * (then.get(key, 0) - now.get(key, 0)) for key in {*now, *then}]
-    return sum(c for c in changes if c > 0), -sum(c for c in changes if c < 0)
+    return sum((c for c in changes if c > 0), Fraction(0)), -sum((c for c in changes if c < 0), Fraction(0))
 
 
 def _migration(problem: Problem, solution: Solution) -> Fraction:
     if problem.migration is None:
         return Fraction(0)
     added, removed = _changes(problem, solution)
-    once = added * problem.migration.usd_per_added_node + removed * problem.migration.usd_per_removed_node
-    return Fraction(once) / exact(problem.migration.horizon_hours)
+    usd = [
+        Fraction(of) for of in (problem.migration.usd_per_added_node, problem.migration.usd_per_removed_node)
+    ]
+    return (added * usd[0] + removed * usd[1]) / exact(problem.migration.horizon_hours)
 
 
 def too_many_changes(problem: Problem, solution: Solution) -> Iterator[Violation]:
@@ -61,5 +63,5 @@ def too_many_changes(problem: Problem, solution: Solution) -> Iterator[Violation
     most = problem.migration.max_changed_nodes if problem.migration else None
     added, removed = _changes(problem, solution)
     if most is not None and added + removed > most:
-        message = f"{added} nodes added and {removed} removed, at most {most} may change"
+        message = f"{float(added):g} nodes added and {float(removed):g} removed, at most {most} may change"
         yield Violation(rule="number of changes", subject="max_changed_nodes", message=message)

@@ -200,8 +200,12 @@ def _having_shed(problem: Problem, subject: str, value: Decimal) -> Problem:
 
 
 def _having_changes(problem: Problem, _: str, value: Decimal) -> Problem:
-    migration = problem.migration and replace(problem.migration, max_changed_nodes=int(value))
-    return replace(problem, migration=migration)
+    most = int(
+        value.to_integral_value(rounding=ROUND_CEILING)
+    )  # parts of nodes may change, whole ones are told
+    return replace(
+        problem, migration=problem.migration and replace(problem.migration, max_changed_nodes=most)
+    )
 
 
 def _raised(most: int | None, subject: str, value: Decimal, offer: PricedOffer) -> int | None:

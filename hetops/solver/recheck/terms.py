@@ -176,9 +176,13 @@ def broken_migration(plan: Plan) -> Iterator[Violation]:
     terms = plan.migration
     if terms is None:
         return
+    for pool in (p for p in plan.pools if terms.parts_per_node.get(p.name, 1) != p.parts_per_node):
+        message = f"counts parts of {terms.parts_per_node.get(pool.name, 1)}, its nodes fall into {pool.parts_per_node}"
+        yield Violation(rule="changes", subject=pool.name, message=message)
     added, removed = terms.added(plan.nodes), terms.removed(plan.nodes)
     if terms.max_changed_nodes is not None and added + removed > terms.max_changed_nodes:
-        message = f"{added} nodes added and {removed} removed, at most {terms.max_changed_nodes} may change"
+        told = f"{float(added):g} nodes added and {float(removed):g} removed"
+        message = f"{told}, at most {terms.max_changed_nodes} may change"
         yield Violation(rule="number of changes", subject="max_changed_nodes", message=message)
     due = _due(terms, added, removed)
     if abs(Fraction(terms.usd_per_hour) - due) > Fraction(2, 10**6) + due * TOLERANCE:
@@ -186,9 +190,9 @@ def broken_migration(plan: Plan) -> Iterator[Violation]:
         yield Violation(rule="changes", subject="migration", message=message)
 
 
-def _due(terms: Migration, added: int, removed: int) -> Fraction:
-    once = added * terms.usd_per_added_node + removed * terms.usd_per_removed_node
-    return Fraction(once) / exact(terms.horizon_hours)
+def _due(terms: Migration, added: Fraction, removed: Fraction) -> Fraction:
+    once = added * Fraction(terms.usd_per_added_node) + removed * Fraction(terms.usd_per_removed_node)
+    return once / exact(terms.horizon_hours)
 
 
 def offers_of(plan: Plan) -> dict[str, Offer]:

@@ -34,7 +34,7 @@ def migration_rows(frame: Frame) -> Iterator[Row]:
 
 
 def change_limit_rows(frame: Frame) -> Iterator[Row]:
-    """At most so many nodes are added or removed; those that go with a column's nodes count as well."""
+    """At most so many nodes are added or removed; those that go with a column's nodes count as well, parts of nodes as parts."""
     migration = frame.problem.migration
     if migration is not None and migration.max_changed_nodes is not None:
         terms = [

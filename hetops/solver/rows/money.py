@@ -54,8 +54,9 @@ def change_costs(frame: Frame) -> Iterator[Spent]:
         if migration is not None:
             hours = Decimal(repr(migration.horizon_hours))
             added, removed = migration.usd_per_added_node, migration.usd_per_removed_node
-            yield frame.first[Block.ADDED] + j, column.size * added / hours, offer.provider
-            yield frame.first[Block.REMOVED] + j, column.size * removed / hours, offer.provider
+            size = Decimal(column.size.numerator) / column.size.denominator
+            yield frame.first[Block.ADDED] + j, size * added / hours, offer.provider
+            yield frame.first[Block.REMOVED] + j, size * removed / hours, offer.provider
 
 
 def boot_usd(frame: Frame, column: int) -> Decimal:
