@@ -16,7 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
-from hetops.app.virtual_fleet import Trial, endpoints, playing
+from hetops.app.virtual_fleet import endpoints, playing
+from hetops.app.virtual_router import Trial
 from hetops.domain.performance import StepTimes
 from hetops.domain.workload import LatencyTarget, WorkloadClass
 from hetops.router.config import RoutedClass, RoutedPool, RouterConfig

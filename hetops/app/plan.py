@@ -18,6 +18,7 @@ from hetops.app.pose import Posed, pose, pose_of
 from hetops.app.quality import in_words
 from hetops.app.roles import asked_first, handovers
 from hetops.app.shedding import demand_served, served_of, shed_in_words, shed_of
+from hetops.app.speeds import transfer_for
 from hetops.app.term_costs import cost_from_nothing, term_costs
 from hetops.app.terms import interruptions, loss_rules, share_rules
 from hetops.app.ways import network, unsaid
@@ -29,6 +30,7 @@ from hetops.domain.plan import (
     Alternative,
     Certificate,
     ClassShare,
+    Handover,
     PeakUse,
     Plan,
     PlanLimits,
@@ -151,7 +153,7 @@ def unsealed(posed: Posed, solution: Solution, alternatives: tuple[Alternative, 
         services=tuple(_services(posed, solution)),
         shed=shed_of(posed.problem, solution.shed),
         network=network(c, posed.ways, solution, names),
-        handovers=tuple(handovers(posed.problem, solution, names)),
+        handovers=tuple(_handovers(posed, solution, names)),
     )
     return replace(
         plan,
@@ -160,6 +162,18 @@ def unsealed(posed: Posed, solution: Solution, alternatives: tuple[Alternative, 
         pool_forecasts=tuple(pool_forecasts(plan)),
         peak_uses=_peak_uses(plan, c),
     )
+
+
+def _handovers(posed: Posed, solution: Solution, names: Mapping[tuple[str, str], str]) -> Iterator[Handover]:
+    """Which pool feeds which, and how long KV caches are on their way."""
+    classes = {one.name: one for one in posed.candidates.workload.classes}
+    for one in handovers(posed.problem, solution, names):
+        way = transfer_for(posed.candidates, classes[one.workload_class])
+        yield (
+            replace(one, seconds_per_prompt=way.seconds(0.0), seconds_per_token=way.seconds_per_token)
+            if way
+            else one
+        )
 
 
 def _names(posed: Posed, solution: Solution) -> dict[tuple[str, str], str]:

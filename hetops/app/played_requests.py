@@ -10,6 +10,7 @@ import numpy as np
 
 from hetops.app.candidates import Asked, load_spec
 from hetops.app.requests import trace_of
+from hetops.domain.configuration import Role
 from hetops.domain.plan import Plan
 from hetops.errors import HetopsError, TraceError, UnknownNameError, UsageError
 from hetops.reports import quantities as q
@@ -224,7 +225,8 @@ def demand_room(of: Recorded, arrivals: Arrivals, fleet: VirtualFleet) -> None:
     """
     for index, model in enumerate(of.models or ("",)):
         own = arrivals.tokens if arrivals.asked is None else arrivals.tokens[arrivals.asked == index]
-        most = max(p.longest for p in fleet.pools if model in ("", p.model))
+        answering = (p for p in fleet.pools if model in ("", p.model) and p.role is not Role.PREFILL)
+        most = max(p.longest for p in answering)
         if count := int((own > most).sum()):
             whose = f" for {model}" if model else ""
             raise HetopsError(

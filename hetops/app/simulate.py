@@ -14,9 +14,9 @@ from hetops.app import played_requests as requests
 from hetops.app.candidates import Asked
 from hetops.app.played_plan import PlayedPlan, plan_of_file, plan_of_file_unchecked, plan_of_spec
 from hetops.app.played_requests import Recorded, Stretch
-from hetops.app.virtual_fleet import Playing, Trial, playing
+from hetops.app.virtual_fleet import Playing, playing
 from hetops.app.virtual_plan import VirtualPlan, virtual
-from hetops.domain.configuration import Role
+from hetops.app.virtual_router import Trial
 from hetops.domain.offer import Market
 from hetops.domain.plan import Plan
 from hetops.errors import HetopsError, UsageError
@@ -77,11 +77,6 @@ def simulate(asked: SimulationAsked, progress: Progress) -> Simulation:
     faults = _faults(asked)
     planned = _planned(asked)
     plan = planned.plan
-    if any(pool.configuration.role is not Role.MIXED for pool in plan.pools):
-        raise HetopsError(
-            "prefill and decode apart cannot be simulated yet, a virtual engine serves whole requests",
-            hint="plan without [engine.disaggregation], or take the plan's own TTFT and TPOT",
-        )
     recorded = _recorded(asked, planned)
     stage = _Stage(asked=asked, of=virtual(plan, planned.source), recorded=recorded, faults=faults)
     scene = Scene(
@@ -180,6 +175,7 @@ def _begun(
         Trial(
             scenario=Scenario(fleet=of.fleet, arrivals=arrivals, changes=timeline),
             config=of.config,
+            onward=of.onward,
             classes=of.classes,
             origins=requests.origins_of(of.plan, recorded, arrivals, chance),
             models=requests.models_of(recorded, arrivals),

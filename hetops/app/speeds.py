@@ -58,10 +58,14 @@ def part_for(c: Candidates, configuration: Configuration, k: WorkloadClass) -> W
     return part_of(k, configuration.role, transfer_of(c, c.served(configuration)))
 
 
+def transfer_for(c: Candidates, k: WorkloadClass) -> Transfer | None:
+    """How KV caches of the model that a class asks for go from prefill to decode."""
+    return transfer_of(c, next(one for one in c.models if k.asks_for(one.model.name)))
+
+
 def handed_seconds(c: Candidates, k: WorkloadClass) -> float:
     """What the KV cache of a prompt at the class's percentile takes from prefill to decode."""
-    one = next(one for one in c.models if k.asks_for(one.model.name))
-    transfer = transfer_of(c, one)
+    transfer = transfer_for(c, k)
     return transfer.seconds(highest_input(k)) if transfer else 0.0
 
 

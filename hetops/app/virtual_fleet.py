@@ -6,38 +6,16 @@ What `simulate` and the comparisons of fleets share.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
+from hetops.app.virtual_router import Trial, VirtualRouter
 from hetops.domain.workload import WorkloadClass
-from hetops.router.classify import LearntLengths, Lengths
 from hetops.router.config import RoutedClass, RoutedPool, RouterConfig
-from hetops.router.decide import Choice, Dispatcher
-from hetops.router.health import Fault
-from hetops.router.origins import of_each_model
 from hetops.simulate.arrivals import Arrivals
 from hetops.simulate.fleet import VirtualFleet, VirtualPool, VirtualService
-from hetops.simulate.origins import Away
 from hetops.simulate.outcome import ClassOutcome, Served, class_outcomes, served
 from hetops.simulate.record import Record
 from hetops.simulate.replay import Replay, Scenario
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Trial:
-    """A fleet, how the router sees it, and the requests that it gets."""
-
-    scenario: Scenario
-    config: RouterConfig
-    classes: tuple[WorkloadClass, ...]
-    """Those of the config, in its order, with their targets."""
-    labels: tuple[int, ...] | None = None
-    """The class of each request by its index; None lets the router find out, as it does in production."""
-    origins: tuple[str, ...] = ()
-    """Where each request comes from, as its header would say; empty where nobody says."""
-    models: tuple[str, ...] = ()
-    """The model that each request asks for; empty where there is only one."""
-    away: Away | None = None
-    """The ways between classes and pools; None where they have no length."""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -140,115 +118,3 @@ def _config(
         ),
         shares=shares,
     )
-
-
-class VirtualRouter:
-    """The router's deciders as a simulation's `Router`: they see what they would see of a proxy."""
-
-    def __init__(self, trial: Trial) -> None:
-        """Nothing was sent yet."""
-        self._dispatcher = Dispatcher(trial.config)
-        self._config = trial.config
-        self._origins = of_each_model(trial.config)
-        self._from = trial.origins
-        self._asks_for = trial.models
-        self._learnt = {model: LearntLengths() for model in trial.config.models}
-        self._given = trial.labels
-        self._names = tuple(c.name for c in trial.classes)
-        self._index = {name: index for index, name in enumerate(self._names)}
-        self._prefixes = tuple(c.prefix_share for c in trial.classes)
-        self._urls = tuple(url.rstrip("/") for pool in trial.config.pools for url in pool.endpoints)
-        self._numbers = {url: number for number, url in enumerate(self._urls)}
-        arrivals = trial.scenario.arrivals
-        self._inputs: list[int] = arrivals.input_tokens.tolist()
-        self._outputs: list[int] = arrivals.output_tokens.tolist()
-        self._choices: dict[int, Choice] = {}
-        self.labels = [0] * len(arrivals)
-        """The class of each request that has come, by its index."""
-        self.spilled = 0
-        """Requests that went to another pool than the one whose turn it was."""
-
-    def first(self, request: int, at: float) -> int | None:
-        """As the proxy: the request's class, then its replica."""
-        self._dispatcher.passed(at)
-        lengths = self._lengths(request)
-        if self._given is None:
-            model = self._model(request)
-            origins = self._origins[model]
-            origin = origins.of(self._from[request] if self._from else "")
-            label = self._index[origins.classify(origin, lengths, self._learnt[model])]
-        else:
-            label = self._given[request]
-        self.labels[request] = label
-        choice = self._dispatcher.choose(self._names[label], lengths.most_tokens)
-        if not isinstance(choice, Choice):
-            return None
-        self.spilled += choice.spilled
-        return self._taken(request, choice)
-
-    def again(self, request: int, tried: Sequence[int], at: float) -> int | None:
-        """As the proxy where a replica failed a request."""
-        self._dispatcher.passed(at)
-        name, tokens = self._names[self.labels[request]], self._inputs[request] + self._outputs[request]
-        urls = [self._urls[n] for n in tried]
-        choice = self._dispatcher.choose_again(self._choices[request], name, tokens, urls)
-        return self._taken(request, choice) if isinstance(choice, Choice) else None
-
-    def cached(self, request: int) -> int:
-        """What the plan says of the request's class."""
-        return int(self._prefixes[self.labels[request]] * self._inputs[request])
-
-    def released(self, request: int, replica: int) -> None:
-        """As the proxy where an exchange ends."""
-        del request
-        self._dispatcher.release(self._urls[replica])
-
-    def answered(self, request: int, replica: int) -> None:
-        """As the proxy where an answer is whole."""
-        url = self._urls[replica]
-        self._dispatcher.answered(url)
-        if self._given is None:
-            self._learnt[self._model(request)].learn_output(self._lengths(request), self._outputs[request])
-        self._dispatcher.release(url)
-        choice = self._choices.pop(request)
-        if choice.service:
-            self._dispatcher.settle(choice, self._inputs[request] + self._outputs[request])
-
-    def broke(self, replica: int, at: float) -> None:
-        """As the proxy where an answer breaks off."""
-        self._dispatcher.failed(self._urls[replica], Fault.BROKEN, at)
-
-    def unreachable(self, replica: int, at: float) -> None:
-        """As the proxy where no connection comes about."""
-        self._dispatcher.failed(self._urls[replica], Fault.UNREACHABLE, at)
-
-    def leaving(self, replicas: frozenset[int]) -> None:
-        """As the router's watcher where its configuration says which endpoints drain."""
-        away = {self._urls[n] for n in replicas}
-        pools = tuple(
-            replace(p, draining=tuple(u for u in p.endpoints if u in away)) for p in self._config.pools
-        )
-        self._config = replace(self._config, pools=pools)
-        self._dispatcher.reconfigure(self._config)
-
-    def due_probes(self, at: float) -> Sequence[int]:
-        """As the proxy's tick."""
-        return [self._numbers[url] for url in self._dispatcher.due_probes(at)]
-
-    def probed(self, replica: int, at: float) -> None:
-        """As the proxy's tick."""
-        self._dispatcher.probed(self._urls[replica], at)
-
-    def probe_failed(self, replica: int, at: float) -> None:
-        """As the proxy's tick."""
-        self._dispatcher.probe_failed(self._urls[replica], Fault.UNREACHABLE, at)
-
-    def _model(self, request: int) -> str:
-        return self._asks_for[request] if self._asks_for else self._config.models[0]
-
-    def _lengths(self, request: int) -> Lengths:
-        return Lengths(input_tokens=self._inputs[request], output_limit=self._outputs[request])
-
-    def _taken(self, request: int, choice: Choice) -> int:
-        self._choices[request] = choice
-        return self._numbers[choice.endpoint]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from hetops.app.virtual_fleet import endpoints
+from hetops.app.virtual_router import handed
+from hetops.domain.configuration import Role
 from hetops.domain.network import Network
 from hetops.domain.performance import StepTimes
 from hetops.domain.plan import Plan, PlannedPool
@@ -15,7 +17,7 @@ from hetops.domain.service import PlannedService
 from hetops.domain.units import BYTES_PER_GB
 from hetops.domain.workload import WorkloadClass
 from hetops.errors import HetopsError
-from hetops.router.config import RouterConfig, from_plan
+from hetops.router.config import RoutedClass, RouterConfig, from_plan
 from hetops.simulate.fleet import VirtualFleet, VirtualPool, VirtualService
 from hetops.simulate.origins import Away
 
@@ -29,6 +31,8 @@ class VirtualPlan:
     plan: Plan
     fleet: VirtualFleet
     config: RouterConfig
+    onward: RouterConfig | None
+    """Where what is prefilled goes on; None where prefill and decode are not apart."""
 
     @property
     def classes(self) -> tuple[WorkloadClass, ...]:
@@ -53,9 +57,10 @@ def virtual(plan: Plan, source: str) -> VirtualPlan:
     if replicas > MOST_REPLICAS:
         raise HetopsError(f"{source}: {replicas:,} replicas are too many to play, at most {MOST_REPLICAS:,}")
     try:
-        pools = [_pool(p, p.step_times) for p in plan.pools if p.step_times]
+        pools = [_handing_over(plan, _pool(p, p.step_times)) for p in plan.pools if p.step_times]
         fleet = VirtualFleet([*pools, *(_service(one, plan) for one in plan.services)])
-        return VirtualPlan(plan=plan, fleet=fleet, config=from_plan(plan, endpoints(fleet)))
+        whole = from_plan(plan, endpoints(fleet))
+        return VirtualPlan(plan=plan, fleet=fleet, config=_first(plan, whole), onward=_onward(plan, whole))
     except ValueError as fault:
         raise HetopsError(f"{source}: {fault}", hint="make it anew: hetops plan -o FILE") from fault
 
@@ -69,12 +74,73 @@ def _pool(pool: PlannedPool, step_times: StepTimes) -> VirtualPool:
         nodes=pool.nodes,
         replicas_per_node=pool.replicas_per_node,
         model=configuration.model,
+        role=configuration.role,
         usd_per_hour=float(pool.usd_per_hour),
         provider=offer.provider,
         region=offer.region,
         zone=offer.zone,
         offer=offer.id,
         gpu=offer.gpu,
+    )
+
+
+def _handing_over(plan: Plan, pool: VirtualPool) -> VirtualPool:
+    """The pool with how long what it prefills is on its way, where it does nothing else.
+
+    Raises:
+        ValueError: nobody says so, or a class that it prefills is handed to nobody.
+    """
+    if pool.role is not Role.PREFILL:
+        return pool
+    own = {one.workload_class: one for one in plan.handovers if one.source == pool.name}
+    for share in (s for s in plan.shares if s.pool == pool.name):
+        if share.workload_class not in own:
+            raise ValueError(f"handovers: nobody decodes what {pool.name} prefills of {share.workload_class}")
+    ways = {(one.seconds_per_prompt, one.seconds_per_token) for one in own.values()}
+    for whole, each in ways:
+        if whole is None or each is None or len(ways) > 1:
+            raise ValueError(f"handovers: nothing says how long what {pool.name} prefills is on its way")
+        pool = replace(pool, kv_seconds=whole, kv_seconds_per_token=each)
+    return pool
+
+
+def _first(plan: Plan, whole: RouterConfig) -> RouterConfig:
+    """As the router sees requests that come: what only decodes gets none, what only prefills those that it can hand over."""
+    roles = {pool.name: pool.configuration.role for pool in plan.pools}
+    planned = {pool: {s.workload_class for s in plan.shares if s.pool == pool} for pool in roles}
+    return replace(
+        whole,
+        pools=tuple(
+            replace(p, serves=tuple(c for c in p.serves if c in planned[p.name]))
+            if roles.get(p.name) is Role.PREFILL
+            else p
+            for p in whole.pools
+            if roles.get(p.name) is not Role.DECODE
+        ),
+    )
+
+
+def _onward(plan: Plan, whole: RouterConfig) -> RouterConfig | None:
+    """As the router sees what is prefilled: a class for each pool that prefilled it, in the shares that it is handed over in."""
+    shares: dict[str, dict[str, float]] = {}
+    of: dict[str, RoutedClass] = {}
+    routed = {c.name: c for c in whole.classes}
+    for one in plan.handovers:
+        name = handed(one.workload_class, one.source)
+        shares.setdefault(name, {})[one.target] = one.share
+        of[name] = replace(routed[one.workload_class], name=name, requests_per_minute=None)
+    if not shares:
+        return None
+    decoding = {pool.name for pool in plan.pools if pool.configuration.role is Role.DECODE}
+    return replace(
+        whole,
+        classes=tuple(of.values()),
+        pools=tuple(replace(p, serves=()) for p in whole.pools if p.name in decoding),
+        shares={
+            name: {target: share / sum(to.values()) for target, share in to.items()}
+            for name, to in shares.items()
+        },
+        models=tuple(m for m in whole.models if any(c.model in ("", m) for c in of.values())),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -82,6 +83,16 @@ class Handover:
     """Name of a pool whose configuration decodes alone, of the same KV format, in the same place."""
     share: float
     requests_per_second: float
+    seconds_per_prompt: float | None = field(default=None, metadata=ADDED)
+    """How long the KV cache of a prompt is on its way, whatever its length; None in a plan of before it was told."""
+    seconds_per_token: float | None = field(default=None, metadata=ADDED)
+    """And for each token of the prompt."""
+
+    def __post_init__(self) -> None:
+        for name in ("seconds_per_prompt", "seconds_per_token"):
+            seconds = getattr(self, name)
+            if seconds is not None and not 0 <= seconds < math.inf:
+                raise ValueError(f"handover from {self.source}: {name} must be at least 0")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

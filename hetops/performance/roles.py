@@ -94,6 +94,11 @@ class Transfer:
         """Of a prompt of so many tokens, all of it."""
         return (self.kv_bytes_per_token * tokens + self.state_bytes) / (self.gb_per_second * BYTES_PER_GB)
 
+    @property
+    def seconds_per_token(self) -> float:
+        """Of each token of a prompt."""
+        return self.kv_bytes_per_token / (self.gb_per_second * BYTES_PER_GB)
+
     def requests_per_second(self, tokens: float) -> float:
         """Prompts of so many tokens that a replica can send, or take."""
         seconds = self.seconds(tokens)

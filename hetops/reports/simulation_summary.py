@@ -170,9 +170,11 @@ def _models(plan: Plan, run: Played, bill: Bill) -> Iterator[SimulatedModel]:
 def _shares(plan: Plan, run: Played, label: int) -> Mapping[str, Measured]:
     """By pool, those that were not planned too."""
     name = run.classes[label].name
-    planned = {s.pool: s.share for s in plan.shares if s.workload_class == name and s.share > 0}
+    planned: dict[str, float] = {}
+    for one in (s for s in plan.loads if s.workload_class == name and s.share > 0):
+        planned[one.pool] = planned.get(one.pool, 0.0) + one.share
     counts = _counts(run)[label]
-    total = int(counts.sum())
+    total = int(((run.served.label == label) & (np.array(run.record.pools) >= 0)).sum())
     pools = {p.name: int(n) for p, n in zip(run.fleet.pools, counts, strict=True)}
     return {
         pool: Measured(planned=planned.get(pool, 0.0), measured=count / total if total else None)
@@ -182,18 +184,20 @@ def _shares(plan: Plan, run: Played, label: int) -> Mapping[str, Measured]:
 
 
 def _counts(run: Played) -> NDArray[np.int64]:
-    """Requests by class (rows) and pool that had them last (columns)."""
-    pools = np.array(run.record.pools)
+    """Requests by class (rows) and pool (columns) that had them last; what was handed over counts at both ends."""
+    pools, label = np.array(run.record.pools), run.served.label
     sent = pools >= 0
     counts = np.zeros((len(run.classes), len(run.fleet.pools)), dtype=np.int64)
-    np.add.at(counts, (run.served.label[sent], pools[sent]), 1)
+    np.add.at(counts, (label[sent], pools[sent]), 1)
+    for request, pool in run.record.handed.items():
+        counts[label[request], pool] += pool != pools[request]
     return counts
 
 
 def _pools(plan: Plan, run: Played, bill: Bill) -> Iterator[SimulatedPool]:
     record, seconds, counts = run.record, run.seconds, _counts(run)
     planned = dict.fromkeys(plan.destinations, 0.0)
-    for share in plan.shares:
+    for share in plan.loads:
         planned[share.pool] += share.requests_per_second
     for index, pool in enumerate(run.fleet.pools):
         there = max(record.now * pool.replicas - record.gone_seconds[index], 1e-9)

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from typing import ClassVar, TypeAlias
 
+from hetops.domain.configuration import Role
 from hetops.domain.performance import StepTimes
 
 
@@ -25,6 +26,10 @@ class VirtualPool:
     nodes: int = 1
     replicas_per_node: int = 1
     model: str = ""
+    role: Role = Role.MIXED
+    kv_seconds: float = 0.0
+    """How long what it prefilled of a prompt is on its way to where it is decoded, whatever its length; and for each token."""
+    kv_seconds_per_token: float = 0.0
     usd_per_hour: float = 0.0
     """Of all its nodes."""
     provider: str = ""
@@ -63,6 +68,7 @@ class VirtualService:
     model: str = ""
     usd_per_input_token: float = 0.0
     usd_per_output_token: float = 0.0
+    role: ClassVar[Role] = Role.MIXED
     nodes: ClassVar[int] = 1
     replicas_per_node: ClassVar[int] = 1
     replicas: ClassVar[int] = 1

@@ -31,6 +31,8 @@ class Record:
     """None for a request that had not come, or was not over, when the simulation was stopped."""
     pools: list[int]
     """The pool that had the request last, by its index; -1 where none had it."""
+    handed: dict[int, int] = field(default_factory=dict)
+    """Of requests that were prefilled and handed over, the pool that prefilled them last."""
     retries: int = 0
     now: float = 0.0
     """How far the simulation is."""

@@ -4,6 +4,9 @@ Every replica is an `Engine`; who decides which replica gets a request is told a
 a replica that goes is what a proxy does: an answer that has begun breaks off, any other request is sent again. A connection
 to a replica that is gone comes to nothing after a while, and so do the router's looks at it.
 
+What a replica has prefilled that does nothing else is sent to one that decodes: the request is at both until it has arrived, and
+answers begin only there. Where either end goes before, it is sent again from the start.
+
 Not modelled: time on the network, the router's own, clients that go away.
 """
 
@@ -15,14 +18,17 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Protocol
+from typing import NamedTuple
 
+from hetops.domain.configuration import Role
 from hetops.domain.observation import Outcome
 from hetops.simulate.arrivals import Arrivals
 from hetops.simulate.core import EngineCore
 from hetops.simulate.engine import Engine, EventKind, Generation
-from hetops.simulate.fleet import VirtualFleet, VirtualService
+from hetops.simulate.fleet import VirtualFleet, VirtualPool, VirtualService
+from hetops.simulate.links import Links, Way
 from hetops.simulate.record import Record, Sample
+from hetops.simulate.router import Router
 from hetops.simulate.stated import StatedEngine
 from hetops.simulate.timeline import Change, Happening
 
@@ -36,43 +42,6 @@ SAMPLES = 240
 _LOOKED_AFTER_SECONDS = 60.0
 """How long the router's probes go on once all replicas are back: longer than its longest pause."""
 _EVENTS_PER_LOOK = 2_000
-
-
-class Router(Protocol):
-    """Decides where requests go. Replicas and requests are numbers; None sends a request nowhere."""
-
-    def first(self, request: int, at: float) -> int | None:
-        """Where a request goes that has just come."""
-
-    def again(self, request: int, tried: Sequence[int], at: float) -> int | None:
-        """Where it goes when the replicas so far have failed it."""
-
-    def cached(self, request: int) -> int:
-        """How many tokens of its input, from the beginning, the engine has in its cache."""
-
-    def released(self, request: int, replica: int) -> None:
-        """The request is no longer there, and was not answered."""
-
-    def answered(self, request: int, replica: int) -> None:
-        """The request was answered to its end, and is no longer there."""
-
-    def broke(self, replica: int, at: float) -> None:
-        """A replica broke off a request."""
-
-    def unreachable(self, replica: int, at: float) -> None:
-        """A replica took no connection."""
-
-    def leaving(self, replicas: frozenset[int]) -> None:
-        """These get no new requests from now on, and all others do."""
-
-    def due_probes(self, at: float) -> Sequence[int]:
-        """Replicas to be looked at now."""
-
-    def probed(self, replica: int, at: float) -> None:
-        """A replica answered a probe."""
-
-    def probe_failed(self, replica: int, at: float) -> None:
-        """A replica did not answer a probe."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,9 +58,20 @@ class _Kind(IntEnum):
 
     CHANGE = 0
     ENGINE = 1
-    LOST_CONNECTION = 2
-    TICK = 3
-    SAMPLE = 4
+    ARRIVED = 2
+    LOST_CONNECTION = 3
+    TICK = 4
+    SAMPLE = 5
+
+
+class _Sent(NamedTuple):
+    """A KV cache on its way."""
+
+    order: int
+    """Of the event of its arrival."""
+    source: int
+    target: int
+    way: Way
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -101,6 +81,8 @@ class _Replica:
     number: int
     pool: int
     core: Engine
+    prefills: bool
+    """Whether it does nothing but prompts."""
     armed: float = math.inf
     """When its next event is due in the queue of events."""
     requests: dict[int, None] = field(default_factory=dict)
@@ -120,9 +102,13 @@ class Replay:
         pools = len(fleet.pools)
         self.record = Record.empty(requests=count, pools=pools)
         self._replicas = [
-            _Replica(number=n, pool=fleet.pool_index(n), core=self._engine(fleet.pool_index(n)))
-            for n in range(fleet.replicas)
+            _Replica(number=n, pool=pool, core=self._engine(pool), prefills=place.role is Role.PREFILL)
+            for pool, place in enumerate(fleet.pools)
+            for n in fleet.replicas_of(pool)
         ]
+        self._links = Links(fleet.replicas)
+        self._sent: dict[int, _Sent] = {}
+        """KV caches on their way, by request."""
         self._inputs: list[int] = scenario.arrivals.input_tokens.tolist()
         self._outputs: list[int] = scenario.arrivals.output_tokens.tolist()
         self._tried: dict[int, list[int]] = {}
@@ -169,12 +155,14 @@ class Replay:
             self._push(number * each, _Kind.SAMPLE)
         self._samples_left = SAMPLES + 1
 
-    def _push(self, at: float, kind: _Kind, number: int = 0, replica: int = 0) -> None:
-        heapq.heappush(self._due, (at, kind, next(self._order), number, replica))
+    def _push(self, at: float, kind: _Kind, number: int = 0, replica: int = 0) -> int:
+        order = next(self._order)
+        heapq.heappush(self._due, (at, kind, order, number, replica))
+        return order
 
     def _happen(self) -> None:
         """The next thing that is due."""
-        at, kind, _, number, replica = heapq.heappop(self._due)
+        at, kind, order, number, replica = heapq.heappop(self._due)
         if kind == _Kind.ENGINE:
             if self._replicas[replica].armed == at:
                 self.record.now = at
@@ -187,6 +175,10 @@ class Replay:
             self._router.unreachable(replica, at)
             self._open -= 1
             self._send_again(number, replica, at)
+        elif kind == _Kind.ARRIVED:
+            sent = self._sent.get(number)
+            if sent and sent.order == order:
+                self._arrive(number, at)
         elif kind == _Kind.TICK:
             self._tick(at)
         else:
@@ -210,14 +202,27 @@ class Replay:
             self._over(request, Outcome.REFUSED, at)
         else:
             self._open += 1
-            self._count_time(replica, at)
-            replica.requests[request] = None
-            cached = self._router.cached(request)
-            replica.core.submit(
-                Generation(id=request, input_tokens=tokens[0], output_tokens=tokens[1], cached_tokens=cached),
+            answer = 1 if replica.prefills else tokens[1]
+            self._submit(
+                replica,
+                Generation(
+                    id=request,
+                    input_tokens=tokens[0],
+                    output_tokens=answer,
+                    cached_tokens=self._router.cached(request),
+                ),
                 at,
             )
-            self._arm(replica)
+
+    def _submit(self, replica: _Replica, generation: Generation, at: float) -> None:
+        self._count_time(replica, at)
+        replica.requests[generation.id] = None
+        replica.core.submit(generation, at)
+        self._arm(replica)
+
+    def _leave(self, replica: _Replica, request: int, at: float) -> None:
+        self._count_time(replica, at)
+        del replica.requests[request]
 
     def _send_again(self, request: int, replica: int, at: float) -> None:
         """A request that a replica failed goes to another, where there is one and it was not sent too often."""
@@ -240,15 +245,65 @@ class Replay:
         """The replica's events up to now."""
         replica.armed = math.inf
         for event in replica.core.advance(at):
-            if event.kind is EventKind.FINISHED:
-                self._count_time(replica, event.at)
-                del replica.requests[event.request]
+            if replica.prefills:
+                if event.kind is EventKind.FINISHED:
+                    self._hand_over(event.request, replica, event.at)
+            elif event.kind is EventKind.FINISHED:
+                self._leave(replica, event.request, event.at)
                 self._open -= 1
                 self._router.answered(event.request, replica.number)
                 self._over(event.request, Outcome.OK, event.at)
             elif event.kind is EventKind.FIRST_TOKEN:
                 self.record.first_at[event.request] = event.at
         self._arm(replica)
+
+    # From prefill to decode
+
+    def _hand_over(self, request: int, replica: _Replica, at: float) -> None:
+        """A prompt is prefilled: its KV cache goes to where the answer is made."""
+        to = self._router.onward(request, self._tried.get(request, ()), at)
+        pool, tokens = self._scenario.fleet.pools[replica.pool], self._inputs[request]
+        whole = tokens + self._outputs[request]
+        if to is None or whole > self._scenario.fleet.pools[self._replicas[to].pool].longest:
+            for number in (replica.number, to):
+                if number is not None:
+                    self._router.released(request, number)
+            self._leave(replica, request, at)
+            self._open -= 1
+            self._over(request, Outcome.REFUSED, at)
+        elif self._replicas[to].gone:
+            self._hand_in(request, replica, at)
+            self._push(at + CONNECT_SECONDS, _Kind.LOST_CONNECTION, request, to)
+        else:
+            assert isinstance(pool, VirtualPool)
+            seconds = pool.kv_seconds + pool.kv_seconds_per_token * tokens
+            way = self._links.send(replica.number, to, seconds, at)
+            order = self._push(way.there, _Kind.ARRIVED, request, to)
+            self._sent[request] = _Sent(order, replica.number, to, way)
+
+    def _hand_in(self, request: int, source: _Replica, at: float) -> None:
+        """The replica that prefilled the request has done with it."""
+        self._leave(source, request, at)
+        self._router.handed(request, source.number)
+        self.record.handed[request] = source.pool
+
+    def _arrive(self, request: int, at: float) -> None:
+        """A KV cache is there, all of it: but for the last token's nothing is left to prefill."""
+        sent = self._sent.pop(request)
+        self._hand_in(request, self._replicas[sent.source], at)
+        target = self._replicas[sent.target]
+        self.record.pools[request] = target.pool
+        if target.gone:
+            self._open -= 1
+            self._router.broke(target.number, at)
+            self._send_again(request, target.number, at)
+            return
+        given, wanted = self._inputs[request], self._outputs[request]
+        self._submit(
+            target,
+            Generation(id=request, input_tokens=given, output_tokens=wanted, cached_tokens=given - 1),
+            at,
+        )
 
     def _arm(self, replica: _Replica) -> None:
         at = replica.core.next_event_at()
@@ -307,6 +362,10 @@ class Replay:
             self._replace_engine(replica)
         for request, replica in broken:
             self._open -= 1
+            if sent := self._sent.pop(request, None):
+                self._router.released(request, sent.target)
+                for number in (sent.source, sent.target):
+                    self._links.cut(number, sent.way, at)
             self._router.broke(replica.number, at)
             if self.record.first_at[request] < math.inf:
                 self._router.released(request, replica.number)

@@ -16,14 +16,13 @@ from hetops.app.plan import make_plan
 from hetops.app.pose import pose
 from hetops.app.preconditions import check_whole_requests
 from hetops.app.roles import formats_unbeaten
-from hetops.app.simulate import SimulationAsked, simulate
 from hetops.domain import codec
 from hetops.domain.configuration import Configuration, Role
 from hetops.domain.day import Day
 from hetops.domain.model import Precision
 from hetops.domain.performance import Binding, Evidence, EvidenceLayer, PerformanceRow
 from hetops.domain.plan import Plan
-from hetops.errors import HetopsError, InfeasibleError, PolicyError, SpecError, UsageError
+from hetops.errors import InfeasibleError, PolicyError, SpecError, UsageError
 from hetops.performance.table import PerformanceTable
 from hetops.reports import plan as report
 from hetops.solver.recheck.day import recheck_day
@@ -298,19 +297,13 @@ def test_models_hand_over_to_themselves_and_a_mean_quality_holds_for_both_parts(
     assert recheck(kept) == ()
 
 
-def test_such_a_plan_is_for_planning_only(tmp_path: Path) -> None:
+def test_such_a_plan_is_for_planning_only() -> None:
     plan = planned()
     check_whole_requests(planned(text=WHOLE))
     with pytest.raises(PolicyError, match="prefill and decode apart can only be planned with"):
         check_whole_requests(plan)
     with pytest.raises(ValueError, match="does a part of each request"):
         FleetInputs(plan=plan)
-    with pytest.raises(HetopsError, match="cannot be simulated yet"):
-        simulate(SimulationAsked(spec=specs.asked(tmp_path, APART)), lambda _: None)
-    edited = tmp_path / "plan.json"
-    edited.write_bytes(codec.encode(replace(plan, handovers=())))
-    with pytest.raises(HetopsError, match="cannot be simulated yet"):
-        simulate(SimulationAsked(spec=specs.asked(tmp_path, APART), plan_file=edited), lambda _: None)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from hetops.app.simulate import simulate
-from hetops.app.virtual_fleet import Playing, Trial, endpoints, playing
+from hetops.app.virtual_fleet import Playing, endpoints, playing
+from hetops.app.virtual_router import Trial
 from hetops.domain import codec
 from hetops.domain.observation import Outcome
 from hetops.domain.plan import ClassShare, Plan

@@ -68,6 +68,12 @@ class TakingTurns:
     def again(self, request: int, tried: Sequence[int], at: float) -> int | None:
         return self._next(tried)
 
+    def onward(self, request: int, tried: Sequence[int], at: float) -> int | None:
+        return self._next(tried)
+
+    def handed(self, request: int, replica: int) -> None:
+        self.held[replica] -= 1
+
     def cached(self, request: int) -> int:
         return 0
 
