@@ -81,6 +81,8 @@ class Candidates:
     workload: Workload
     gathered: Gathered
     now: datetime
+    period: str = ""
+    """Which of a day is asked for, as `Asked` has it."""
     held: Held = field(default_factory=Held)
     cutting: frozenset[str] = frozenset()
     """Providers whose GPUs may be cut into slices, where the spec lets models share GPUs."""
@@ -170,6 +172,7 @@ def candidates(asked: Asked) -> Candidates:
         workload=workload_of(loaded, requests, {m.model.name: costs_of(m, found.gpus) for m in models}),
         gathered=gathered,
         now=asked.now,
+        period=asked.period,
         held=stocked.held,
         cutting=cutting,
         recorded_seconds=requests.recorded_seconds,

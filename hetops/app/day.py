@@ -9,7 +9,7 @@ from pathlib import Path
 
 from hetops.app.candidates import Asked
 from hetops.app.day_file import in_period, meant
-from hetops.app.periods import boot_seconds, busiest, steady
+from hetops.app.periods import begins, boot_seconds, busiest, steady
 from hetops.app.plan import (
     WEIGH_SECONDS,
     answer,
@@ -20,7 +20,7 @@ from hetops.app.plan import (
 )
 from hetops.app.pose import Posed, pose
 from hetops.app.shedding import shed_in_words, shed_of
-from hetops.app.term_costs import cost_of, least_cost, term_costs
+from hetops.app.term_costs import cost_from_nothing, cost_of, least_cost, term_costs
 from hetops.app.terms import share_rules
 from hetops.app.what_if import Compared, answer_under, with_the_free
 from hetops.domain import codec
@@ -74,9 +74,8 @@ def fleet_of(asked: Asked, *, limit_seconds: float = DEFAULT_LIMIT_SECONDS) -> P
 
 def meant_of(posed: Posed, asked: Asked) -> str:
     """Which period of a question's day is asked for, or is now; known before anything is searched for. Errors as `fleet_of`."""
-    terms = posed.candidates.spec.policy.day
     hours = {one.name: one.hours for one in posed.problem.periods}
-    return meant(hours, terms.begins if terms else "", asked)
+    return meant(hours, begins(posed.candidates, posed.problem), asked.period, asked.now)
 
 
 def find_day(posed: Posed, effort: Effort) -> Answer:
@@ -129,14 +128,14 @@ def _day(posed: Posed, found: Solution) -> Day:
         for stretch, plan, period in zip(problem.stretches, plans, found.periods, strict=True)
     )
     pools = tuple(_bounds(posed, periods))
-    first, terms = plans[0], c.spec.policy.day
+    first = plans[0]
     return Day(
         deployment=first.deployment,
         model=first.model,
         created_at=first.created_at,
         hetops_version=first.hetops_version,
         spec_digest=first.spec_digest,
-        begins=terms.begins if terms else "",
+        begins=begins(c, problem),
         periods=periods,
         pools=pools,
         starts=tuple(_starts(periods, {one.pool: one.boot_seconds for one in pools})),
@@ -254,9 +253,22 @@ def _with_costs(day: Day, posed: Posed, found: Solution) -> Day:
         day,
         steady_usd_per_hour=least_cost(steady(posed.problem), WEIGH_SECONDS),
         busiest_usd_per_hour=least_cost(busiest(posed.problem), WEIGH_SECONDS),
-        term_costs=(*waits, *term_costs(posed, found, limit_seconds=WEIGH_SECONDS)),
+        term_costs=(
+            *waits,
+            *_from_what_runs(posed, found),
+            *term_costs(posed, found, limit_seconds=WEIGH_SECONDS),
+        ),
         warnings=(*day.warnings, *floor_cost(posed, found)),
     )
+
+
+def _from_what_runs(posed: Posed, found: Solution) -> tuple[TermCost, ...]:
+    """What it costs that the day begins with the fleet that runs, changes counted."""
+    if posed.problem.migration is None:
+        return ()
+    without = cost_from_nothing(posed, limit_seconds=WEIGH_SECONDS)
+    text = "changing from the fleet that runs"
+    return (TermCost(text=text, usd_per_hour=found.counted_usd_per_hour, usd_per_hour_without=without),)
 
 
 def _letting_wait(posed: Posed, found: Solution) -> tuple[TermCost, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from hetops.app.candidates import Asked
@@ -73,7 +74,8 @@ def in_period(found: Plan | Day, asked: Asked) -> Plan:
                 hint="leave --period out, or plan a day: [policy.day]",
             )
         return found
-    name = meant({one.name: one.hours for one in found.periods}, found.begins, asked)
+    hours = {one.name: one.hours for one in found.periods}
+    name = meant(hours, found.begins, asked.period, asked.now)
     plan = found.period(name).plan
     if not plan.shares:
         raise UsageError(
@@ -83,13 +85,13 @@ def in_period(found: Plan | Day, asked: Asked) -> Plan:
     return plan
 
 
-def meant(hours: Mapping[str, float], begins: str, asked: Asked) -> str:
-    """Which of the periods, by name, is asked for; else the one that is now. Errors as `in_period`."""
-    if asked.period:
-        if asked.period not in hours:
-            raise UnknownNameError("period", asked.period, hours, where="--period")
-        return asked.period
-    now = now_in(tuple(hours.values()), begins, asked.now)
+def meant(hours: Mapping[str, float], begins: str, period: str, at: datetime) -> str:
+    """Which of the periods, by name, is asked for; else the one that a moment lies in. Errors as `in_period`."""
+    if period:
+        if period not in hours:
+            raise UnknownNameError("period", period, hours, where="--period")
+        return period
+    now = now_in(tuple(hours.values()), begins, at)
     if now is None:
         first = next(iter(hours))
         raise UsageError(

@@ -5,17 +5,20 @@ Without `[policy.day]` a problem stays as it is: one stretch at each class's bus
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from itertools import takewhile
 
 from hetops.app.candidates import Candidates
+from hetops.app.day_file import meant
 from hetops.app.naming import names_of
 from hetops.app.requests import overrides_of
 from hetops.domain.configuration import Configuration
 from hetops.domain.day import clock, clock_hours
 from hetops.domain.units import BYTES_PER_GB, HOURS_PER_DAY, SECONDS_PER_HOUR, SECONDS_PER_MINUTE
 from hetops.domain.workload import Priority, WorkloadClass
-from hetops.errors import SpecError, UnknownNameError, UsageError
+from hetops.errors import SpecError, UnknownNameError
 from hetops.performance.memory import weight_bytes
 from hetops.solver.problem import Column, Problem
 from hetops.solver.terms import Billing, Period
@@ -29,14 +32,15 @@ def over_the_day(c: Candidates, problem: Problem) -> Problem:
     Raises:
         SpecError: a day without periods, or what cannot go with one, or is for a day alone.
         UnknownNameError: a rate of a class that there is not.
-        UsageError: it is asked for from a fleet that runs.
+        UsageError: it is asked for from a fleet that runs, and which period begins now is not said.
     """
     day = c.spec.policy.day
     if day is None:
         _demand_none_needed(c)
         return problem
     periods, deadlines = _periods(c, day), deadlines_of(c)
-    _demand_possible(c)
+    if c.held.running is not None:
+        periods = _from_now(c, periods)
     seconds = boot_seconds(c, day)
     whole = {offer.id for offer in problem.offers if offer.billing is Billing.RESERVED}
     return replace(
@@ -65,10 +69,28 @@ def over_the_day(c: Candidates, problem: Problem) -> Problem:
     )
 
 
+def begins(c: Candidates, problem: Problem) -> str:
+    """When the first period of the problem begins, by the clock; empty where the spec does not say."""
+    day = c.spec.policy.day
+    first = clock_hours(day.begins) if day else None
+    if day is None or first is None:
+        return ""
+    before = takewhile(lambda one: one.name != problem.periods[0].name, _periods(c, day))
+    return clock(first + math.fsum(one.hours for one in before))
+
+
+def _from_now(c: Candidates, periods: tuple[Period, ...]) -> tuple[Period, ...]:
+    """From the period on that begins now: what runs changes into its fleet."""
+    hours, day = {one.name: one.hours for one in periods}, c.spec.policy.day
+    first = tuple(hours).index(meant(hours, day.begins if day else "", c.period, c.now))
+    return (*periods[first:], *periods[:first])
+
+
 def busiest(problem: Problem) -> Problem:
-    """The question without its day: one fleet for the busiest period of each class, kept all day; nothing waits."""
+    """The question without its day: one fleet for the busiest period of each class, kept all day, from nothing; nothing waits."""
     return replace(
         problem,
+        migration=None,
         periods=(),
         classes=tuple(replace(one, deadline_hours=None) for one in problem.classes),
         columns=tuple(_without_start(column) for column in problem.columns),
@@ -77,9 +99,10 @@ def busiest(problem: Problem) -> Problem:
 
 
 def steady(problem: Problem) -> Problem:
-    """The question for one fleet that is kept all day, as if all nodes were reserved, and serves every period."""
+    """The question for one fleet that is kept all day, as if all nodes were reserved, and serves every period, from nothing."""
     return replace(
         problem,
+        migration=None,
         offers=tuple(replace(offer, billing=Billing.RESERVED) for offer in problem.offers),
         columns=tuple(_without_start(column) for column in problem.columns),
     )
@@ -176,20 +199,6 @@ def _traced(c: Candidates, day: DaySpec) -> Iterator[Period]:
         rates = {k.name: k.requests_per_second_by_period[index] for k in c.workload.classes}
         name = f"{index * hours:.4g}h" if begins is None else clock(begins + index * hours)
         yield Period(name=name, hours=hours, requests_per_second=rates)
-
-
-def _demand_possible(c: Candidates) -> None:
-    """A day goes with everything but a fleet that runs."""
-    policy = c.spec.policy
-    if policy.migration is not None:
-        raise SpecError(
-            f"{place(c.loaded, 'policy', 'migration')}: a day is planned from nothing as yet",
-            hint="leave [policy.migration] or [policy.day] out",
-        )
-    if c.held.running is not None:
-        raise UsageError(
-            "a day is planned from nothing as yet", hint="leave --from-running or [policy.day] out"
-        )
 
 
 def _demand_none_needed(c: Candidates) -> None:

@@ -53,7 +53,9 @@ def as_text(day: Day, beside: Beside | None = None) -> str:
         _pools(day),
         _classes(day),
         _waits(day),
-        "\n".join((*_saved(day), *_beside(day, beside), *map(plan_terms.cost, day.term_costs))),
+        "\n".join(
+            (*_migration(day), *_saved(day), *_beside(day, beside), *map(plan_terms.cost, day.term_costs))
+        ),
         _proof(day),
         "\n".join(f"warning: {w}" for w in day.warnings),
     )
@@ -187,6 +189,12 @@ def _waits(day: Day) -> str:
         if any(w.served != arrived for w in parts):
             rows.append((name, arrived, ", ".join(f"{w.served} {q.share(w.share)}" for w in parts)))
     return q.table(headers, rows) if rows else ""
+
+
+def _migration(day: Day) -> Iterator[str]:
+    """What the first period keeps of a fleet that ran."""
+    first = day.periods[0]
+    yield from (f"{first.name}: {line}" for line in plan_terms.migration(first.plan))
 
 
 def _saved(day: Day) -> Iterator[str]:

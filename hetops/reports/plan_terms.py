@@ -22,7 +22,7 @@ def as_text(plan: Plan) -> str:
         _ways(plan),
         _covers(plan),
         "\n".join(
-            (*_spot(plan), *_services(plan), *_rentals(plan), *_migration(plan), *map(cost, plan.term_costs))
+            (*_spot(plan), *_services(plan), *_rentals(plan), *migration(plan), *map(cost, plan.term_costs))
         ),
     )
     return "\n\n".join(s for s in sections if s)
@@ -117,7 +117,8 @@ def _cut(pools: Sequence[PlannedPool]) -> Iterator[str]:
         yield f"  {q.many(count, 'GPU')} cut into {', '.join(each)}"
 
 
-def _migration(plan: Plan) -> Iterator[str]:
+def migration(plan: Plan) -> Iterator[str]:
+    """What of a fleet that ran it keeps, and what the changes count for; nothing where it begins from nothing."""
     terms = plan.migration
     if terms is None:
         return

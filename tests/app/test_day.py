@@ -305,7 +305,6 @@ def test_an_explanation_of_a_day_speaks_of_all_periods(tmp_path: Path) -> None:
         (specs.LISTED + PERIODS + "requests_per_second = { shrot = 1 }\n", "unknown class 'shrot'"),
         (specs.LISTED + PERIODS.replace("[policy.day]", "[policy.day]\nhours = 12"), "add up to 24"),
         (specs.LISTED + PERIODS.replace("hours = 16", "hours = 4") .replace("[policy.day]", '[policy.day]\nbegins = "06:00"'), "begins needs periods of 24 hours"),
-        (specs.LISTED + PERIODS + "[policy.migration]\n", "planned from nothing"),
         (WAITING, "without periods there is nothing to wait for"),
         (specs.LISTED + "[budget]\nmean_usd_per_hour = 4\n", "budget.mean_usd_per_hour"),
         (specs.LISTED.replace("ttft_seconds = 4.0", "deadline_hours = 8"), 'set priority = "batch"'),

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from decimal import Decimal
 
 import pytest
 
-from hetops.solver.answers.alone import alone, served_rates, waiting
+from hetops.solver.answers.alone import alone, served_rates
+from hetops.solver.answers.settle import MICRO_USD
 from hetops.solver.certify import certify
 from hetops.solver.problem import Mode, Problem
 from hetops.solver.solution import Infeasible, Solution
@@ -16,14 +18,14 @@ from tests.solver.varied import varied
 
 
 def days(first: int, wanted: int) -> Iterator[Problem]:
-    """Random problems with periods, at least cost; losses only where nothing waits."""
+    """Random problems with periods, at least cost."""
     seed = first
     while wanted:
         problem = replace(varied(seed), mode=Mode.MIN_COST, gap=0.01)
         seed += 1
         if len(problem.periods) > 1:
             wanted -= 1
-            yield replace(problem, losses=()) if waiting(problem) else problem
+            yield problem
 
 
 def stands(problem: Problem) -> int:
@@ -33,9 +35,12 @@ def stands(problem: Problem) -> int:
         return 0
     each = alone(problem, found)
     assert len(each) == len(problem.periods)
+    boots = found.changes_usd_per_hour - sum((one.solution.changes_usd_per_hour for one in each), Decimal(0))
+    assert boots >= -2 * MICRO_USD
     for one, period in zip(each, found.periods, strict=True):
         _holds(problem, found, one.problem, one.solution)
-        assert one.solution.usd_per_hour == period.usd_per_hour
+        assert one.solution.usd_per_hour - one.solution.changes_usd_per_hour == period.usd_per_hour
+        assert not one.solution.changes_usd_per_hour or period is found.periods[0]
         assert one.solution.objective == float(one.solution.counted_usd_per_hour)
         assert one.solution.bound <= one.solution.objective + 1e-9
     return sum(bool(one.solution.shares) for one in each)

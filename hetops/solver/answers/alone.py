@@ -1,6 +1,7 @@
 """A period of an answer as an answer of its own: the same fleet, for what it serves then, checked and bounded alone.
 
-Decides no fleet and no share. What ties periods together, starts, waits, a mean budget, stays with the whole; limits on
+Decides no fleet and no share. What ties periods together, starts, waits, a mean budget, stays with the whole; what runs
+already changes into the fleet of the first. Limits on
 shares, and on the quality, of work that may wait hold over the whole, so they stay there too; what is shed of it is shed
 where it arrives, before it waits.
 """
@@ -9,19 +10,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from decimal import Decimal
+from fractions import Fraction
 
 from hetops.domain import codec
 from hetops.errors import HetopsError
+from hetops.solver.answers.settle import MICRO_USD
 from hetops.solver.certify import TOLERANCE, certify, relative_gap, weak_duality_bound
 from hetops.solver.checks.violation import waits
 from hetops.solver.formulate import formulate
+from hetops.solver.frame import running
 from hetops.solver.patience import Patience
 from hetops.solver.problem import Problem
 from hetops.solver.proof import Proven, certified_bound, prices_of
 from hetops.solver.search import losses
 from hetops.solver.search.start import relax
 from hetops.solver.solution import Solution, SolvedPeriod, SolvedShed, usd_of_shed
-from hetops.solver.terms import ShareLimit
+from hetops.solver.terms import ShareLimit, exact
 
 BOUND_SECONDS = 5.0
 """For the relaxation that bounds a period: far more than one takes."""
@@ -46,7 +51,11 @@ def alone(problem: Problem, solution: Solution) -> tuple[Alone, ...]:
     Raises:
         HetopsError: a period does not keep the limits by itself, which no checked solution of the whole may do.
     """
-    return tuple(_alone(problem, solution, period) for period in solution.periods)
+    periods = enumerate(solution.periods)
+    return tuple(
+        _alone(problem if t == 0 else replace(problem, migration=None), solution, period)
+        for t, period in periods
+    )
 
 
 def waiting(problem: Problem) -> frozenset[str]:
@@ -87,7 +96,6 @@ def _alone(problem: Problem, solution: Solution, period: SolvedPeriod) -> Alone:
         ),
         share_limits=tuple(_kept_alone(problem)),
         mean_budget_usd_per_hour=None,
-        migration=None,
     )
     proven = _proven(question, period) if asked else Proven(bound=0.0, gap=1.0, within_gap=False)
     # As near as is proven of it alone is all that is asked of it: what is wanted is asked of the whole.
@@ -128,7 +136,26 @@ def _shed(question: Problem, period: SolvedPeriod) -> tuple[SolvedShed, ...]:
 
 
 def _objective(question: Problem, period: SolvedPeriod) -> float:
-    return float(period.usd_per_hour + usd_of_shed(_shed(question, period)))
+    return float(_usd_per_hour(question, period) + usd_of_shed(_shed(question, period)))
+
+
+def _usd_per_hour(question: Problem, period: SolvedPeriod) -> Decimal:
+    return period.usd_per_hour + _changes(question, period)
+
+
+def _changes(question: Problem, period: SolvedPeriod) -> Decimal:
+    """What it counts for in USD per hour to change what runs already into the period's fleet."""
+    terms = question.migration
+    if terms is None:
+        return Decimal(0)
+    now, then = running(question), {pool.key: pool.nodes for pool in period.pools}
+    usd = Fraction(0)
+    for column in (c for c in question.columns if c.key in now or c.key in then):
+        more = column.size * (then.get(column.key, 0) - now.get(column.key, 0))
+        usd += max(more, Fraction(0)) * Fraction(terms.usd_per_added_node)
+        usd += max(-more, Fraction(0)) * Fraction(terms.usd_per_removed_node)
+    usd /= exact(terms.horizon_hours)
+    return (Decimal(usd.numerator) / usd.denominator).quantize(MICRO_USD)
 
 
 def _answer(question: Problem, whole: Solution, period: SolvedPeriod, proven: Proven) -> Solution:
@@ -140,7 +167,7 @@ def _answer(question: Problem, whole: Solution, period: SolvedPeriod, proven: Pr
         problem_digest=codec.digest(question),
         pools=period.pools,
         shares=period.shares,
-        usd_per_hour=period.usd_per_hour,
+        usd_per_hour=_usd_per_hour(question, period),
         requests_per_second=period.requests_per_second,
         objective=objective,
         bound=proven.bound,
@@ -154,6 +181,7 @@ def _answer(question: Problem, whole: Solution, period: SolvedPeriod, proven: Pr
         rentals=period.rentals,
         handovers=period.handovers,
         shed=_shed(question, period),
+        changes_usd_per_hour=_changes(question, period),
         losses=tuple(replace(loss, period="") for loss in whole.losses if loss.period == period.name),
     )
 

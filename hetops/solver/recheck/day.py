@@ -40,6 +40,7 @@ def recheck_day(day: Day) -> tuple[Violation, ...]:
     rules: tuple[Callable[[Day], Iterator[Violation]], ...] = (
         _broken_plans,
         _wrong_bounds,
+        _wrong_changes,
         _wrong_starts,
         _broken_ramps,
         _unserved_arrivals,
@@ -97,6 +98,13 @@ def _wrong_bounds(day: Day) -> Iterator[Violation]:
         if told.get(name) != (min(counts), max(counts)):
             message = f"has {min(counts)} to {max(counts)} nodes, says {told.get(name, 'nothing')}"
             yield Violation(rule="pools", subject=name, message=message)
+
+
+def _wrong_changes(day: Day) -> Iterator[Violation]:
+    """What runs changes into the fleet of the first period alone."""
+    for period in (p for p in day.periods[1:] if p.plan.migration is not None):
+        message = "changes from a fleet that runs, and is not the first"
+        yield Violation(rule="changes", subject=period.name, message=message)
 
 
 def _wrong_starts(day: Day) -> Iterator[Violation]:
@@ -286,13 +294,15 @@ def _wrong_totals(day: Day) -> Iterator[Violation]:
         (exact(p.hours) * Fraction(usd_of_shed(of)) for p, of in zip(day.periods, shed, strict=True)),
         Fraction(0),
     )
-    counted = cost + given_up / hours
+    migration = day.periods[0].plan.migration
+    changes = Fraction(migration.usd_per_hour) if migration else Fraction(0)
+    counted = cost + changes + given_up / hours
     if abs(exact(certificate.objective) - counted) > 4 * _STEP + counted * _STEP**2:
         message = f"was certified at {certificate.objective} usd_per_hour, costs {float(counted):.10g}"
         yield Violation(rule="cost", subject="objective", message=message)
     budget = certificate.mean_budget_usd_per_hour
-    if budget is not None and cost > Fraction(budget) * (1 + TOLERANCE):
-        message = f"costs {float(cost):.10g} usd_per_hour on average, the budget is {budget}"
+    if budget is not None and cost + changes > Fraction(budget) * (1 + TOLERANCE):
+        message = f"costs {float(cost + changes):.10g} usd_per_hour on average, changes included, the budget is {budget}"
         yield Violation(rule="mean budget", subject="mean_budget_usd_per_hour", message=message)
     yield from wrong_bounds(certificate)
 
