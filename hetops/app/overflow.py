@@ -37,12 +37,13 @@ def overflow(c: Candidates, classes: Sequence[WorkloadClass], ways: Ways) -> tup
 
     Raises:
         UnknownNameError: a service is for a class that there is not.
-        SpecError: a service is called like a provider, or is for classes of several models.
+        SpecError: a service is called like a provider, is for classes of several models, or is told twice.
     """
-    found = []
+    found: list[Overflow] = []
     for index, one in enumerate(c.spec.overflow):
         _demand_sound(c, index, names_of(classes))
         service = _service(one, _served(c, index, classes))
+        _demand_once(c, index, service, [other.service for other in found])
         reasons = {k.name: _refused(k, one, service, ways.round_trip_seconds(k, one.name)) for k in classes}
         found.append(
             Overflow(
@@ -69,6 +70,16 @@ def _demand_sound(c: Candidates, index: int, known: Sequence[str]) -> None:
         if name not in known:
             where = place(c.loaded, "overflow", index, "classes", at)
             raise UnknownNameError("class", name, known, where=where)
+
+
+def _demand_once(c: Candidates, index: int, service: Service, others: Sequence[Service]) -> None:
+    """An address may sell several models: each has a table, and its own prices and limits; two for one would take twice what it allows."""
+    for other in others:
+        if (other.url, other.model) == (service.url, service.model):
+            raise SpecError(
+                f"{place(c.loaded, 'overflow', index, 'url')}: {other.name} is {service.model} at {service.url} already",
+                hint="one table for each model at an address: set overflow.model, or leave one of them out",
+            )
 
 
 def _served(c: Candidates, index: int, classes: Sequence[WorkloadClass]) -> Model:

@@ -124,7 +124,7 @@ class RoutedPool:
     """`Configuration.id`; of a service, the model's name there."""
     gpu: str
     endpoints: tuple[str, ...]
-    """Base URL of each replica; that of a service ends where `/chat/completions` begins."""
+    """Base URL of each replica; that of a service ends where `/chat/completions` begins, with `#NAME` where others share it."""
     max_sequences: int
     """Requests that one replica works on at once; 0 for a service."""
     max_context_tokens: int
@@ -145,7 +145,8 @@ class RoutedPool:
             raise ValueError(f"pool {self.name}: max_sequences and max_context_tokens must be at least 1")
         variable = self.service.api_key_variable if self.service else ""
         for endpoint in self.endpoints:
-            if fault := url_fault(endpoint) or key_fault(endpoint, variable):
+            url = endpoint.removesuffix(f"#{self.name}") if self.service else endpoint
+            if fault := url_fault(url) or key_fault(url, variable):
                 raise ValueError(f"pool {self.name}: endpoint: {fault}")
         if unknown := [e for e in self.draining if e not in self.endpoints]:
             raise ValueError(f"pool {self.name}: {unknown[0]} drains and is none of its endpoints")
@@ -211,7 +212,7 @@ def from_plan(
         ),
         pools=(
             *(_pool(plan, p, tuple(endpoints.get(p.name, ())), rates.get(p.name, {})) for p in plan.pools),
-            *(_service(one, rates.get(one.name, {})) for one in plan.services),
+            *(_service(plan, one, rates.get(one.name, {})) for one in plan.services),
         ),
         shares=shares,
         api_keys_file=settings.api_keys_file,
@@ -259,13 +260,15 @@ def _pool(
     )
 
 
-def _service(one: PlannedService, rates: Mapping[str, float]) -> RoutedPool:
+def _service(plan: Plan, one: PlannedService, rates: Mapping[str, float]) -> RoutedPool:
+    """A pool of one. Services at one address sell several models: to the router each is an endpoint of its own."""
     service = one.service
+    shared = any(other is not one and other.service.url == service.url for other in plan.services)
     return RoutedPool(
         name=one.name,
         configuration=service.model,
         gpu="",
-        endpoints=(service.url,),
+        endpoints=(f"{service.url}#{one.name}" if shared else service.url,),
         max_sequences=0,
         max_context_tokens=service.max_context_tokens,
         requests_per_second=sum(rates.values()),

@@ -425,10 +425,9 @@ class Spec(Table, frozen=True, kw_only=True):
         stated += [(c.ttft_seconds, c.tpot_seconds) for c in self.workload.classes]
         if all(ttft is None and tpot is None for ttft, tpot in stated):
             raise ValueError("no latency target: set targets.ttft_seconds, targets.tpot_seconds or both")
-        for what in ("name", "url"):
-            values = [getattr(one, what).rstrip("/") for one in self.overflow]
-            if len(set(values)) != len(values):
-                raise ValueError(f"two overflow services have one {what}")
+        names = [one.name for one in self.overflow]
+        if len(set(names)) != len(names):
+            raise ValueError("two overflow services have one name")
         if not self.enabled_providers:
             raise ValueError("no provider: add a table such as [providers.local]")
 

@@ -191,6 +191,37 @@ def test_a_service_serves_one_model(tmp_path: Path) -> None:
     assert (one.service.model, [k.name for k in one.classes]) == (QWEN, ["code"])
 
 
+def test_an_address_that_sells_both_models_is_a_service_for_each(tmp_path: Path) -> None:
+    """Nothing else tells requests apart in a simulation but which model they ask for; a limit holds for each by itself."""
+    other = SERVICE.replace('"elsewhere"', '"there"')
+    both = f'{TWO}{SERVICE}classes = ["code"]\n{other}classes = ["chat"]\n'
+    free = both.replace("million_input_tokens = 0.1", "million_input_tokens = 0.0001").replace(
+        "= 0.4", "= 0.0001"
+    )
+    plan = make_plan(specs.asked(tmp_path, free))
+    assert {s.workload_class: s.pool for s in plan.shares} == {"code": "elsewhere", "chat": "there"}
+    assert recheck(plan) == ()
+    config = from_plan(plan, {})
+    assert [e for pool in config.pools for e in pool.endpoints] == [
+        "https://api.example.com/v1#elsewhere", "https://api.example.com/v1#there",
+    ]  # fmt: skip
+    asked = SimulationAsked(spec=specs.asked(tmp_path, free), stretch=Stretch(duration_seconds=60.0))
+    found = simulate(asked, lambda _: None)
+    asked_for = {c.name: c.requests for c in found.classes}
+    assert {p.name: p.requests for p in found.pools} == {
+        "elsewhere": asked_for["code"],
+        "there": asked_for["chat"],
+    }
+    assert [m.usd for m in found.models] == [
+        p.usd for p in sorted(found.pools, key=lambda p: p.name, reverse=True)
+    ]
+    twice = both.replace('classes = ["chat"]', 'classes = ["code"]')
+    with pytest.raises(
+        SpecError, match=rf"overflow\[1\]\.url: elsewhere is {QWEN} at https://api\.example\.com/v1 already"
+    ):
+        pose(specs.asked(tmp_path, twice))
+
+
 def test_models_share_a_node_by_its_gpus() -> None:
     """Whole nodes of four GPUs are one for each model; three of the four GPUs of one node have room for both."""
     whole, shared = planned(FOURS), planned(FOURS, SHARED)

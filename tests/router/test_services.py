@@ -112,6 +112,33 @@ def test_a_client_sees_nothing_of_the_account() -> None:
     }
 
 
+def test_an_address_that_sells_two_models_is_two_endpoints_and_is_asked_for_each_by_its_name() -> None:
+    with engines(answer) as (service,):
+        (one,) = with_service(service.url, 1.0).pools
+        both = tuple(
+            replace(
+                one,
+                name=name,
+                endpoints=(f"{service.url}/v1#{name}",),
+                service=replace(one.service, model=f"vendor/{name}"),
+            )
+            for name in ("large", "small")
+        )
+        of = replace(
+            with_service(service.url, 1.0), pools=both, shares={"chat": {"large": 0.25, "small": 0.75}}
+        )
+        with routing(of) as router:
+            router.healthy(endpoints=2)
+            assert pools(router, 8) == {(200, "large"): 2, (200, "small"): 6}
+    assert {asked.path for asked in service.asked} == {"/v1/chat/completions"}
+    assert Counter(json.loads(asked.body)["model"] for asked in service.asked) == {
+        "vendor/large": 2,
+        "vendor/small": 6,
+    }
+    with pytest.raises(ValueError, match="goes without user, query or fragment"):
+        replace(one, endpoints=(f"{service.url}/v1#other",))
+
+
 def test_streams_of_a_service_are_passed_on() -> None:
     def stream(asked: Asked) -> None:
         asked.begin_stream()
