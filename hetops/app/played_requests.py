@@ -18,7 +18,7 @@ from hetops.simulate import arrivals as coming
 from hetops.simulate.arrivals import Arrivals
 from hetops.simulate.faults import Burst, Fault
 from hetops.simulate.fleet import VirtualFleet
-from hetops.simulate.origins import drawn
+from hetops.simulate.origins import drawn_by_model
 from hetops.spec.fields import Spec
 from hetops.workloads.reader import read_trace
 from hetops.workloads.trace import Trace, scale, together, window
@@ -207,14 +207,8 @@ def origins_of(plan: Plan, of: Recorded, arrivals: Arrivals, chance: np.random.G
         return ()
     if of.models and arrivals.drawn_of is not None:
         return tuple(classes[index].origin for index in arrivals.drawn_of.tolist())
-    if arrivals.asked is None:
-        return drawn(classes, arrivals.input_tokens, arrivals.output_tokens, chance)
-    found = np.empty(len(arrivals), dtype=object)
-    for index, model in enumerate(of.models):
-        own = arrivals.asked == index
-        near = [c for c in classes if c.asks_for(model)]
-        found[own] = drawn(near, arrivals.input_tokens[own], arrivals.output_tokens[own], chance)
-    return tuple(found.tolist())
+    lengths = arrivals.input_tokens, arrivals.output_tokens
+    return drawn_by_model(classes, lengths, models_of(of, arrivals), chance)
 
 
 def demand_room(of: Recorded, arrivals: Arrivals, fleet: VirtualFleet) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -28,7 +28,7 @@ from hetops.observations.merge import latency, summarize
 from hetops.reports import quantities as q
 from hetops.reports.ledger import Ledger, ledger
 from hetops.reports.network import at_origins
-from hetops.simulate.origins import drawn
+from hetops.simulate.origins import drawn_by_model
 from hetops.spec.fields import LoadedSpec
 from hetops.state.home import DeploymentFolder, home
 from hetops.workloads.trace import Trace, window
@@ -66,12 +66,14 @@ def replay(asked: Asked, part: Slice, say: Say) -> Ledger:
     if plan is None or not folder.router_config.exists():
         raise HetopsError(f"{folder.name}: nothing is up", hint="hetops up")
     start, arrivals = _arrivals(loaded, part)
-    target = Target(url=_url(loaded), model=plan.model, api_key=first_key(_keys(loaded, folder)))
+    _demand_served(plan, arrivals)
+    url, key = _url(loaded), first_key(_keys(loaded, folder))
+    targets = [Target(url=url, model=name, api_key=key) for name in plan.models]
     say(
-        f"{q.many(len(arrivals), 'request')} of {loaded.spec.workload.trace}, {part.seconds:g} s from {start:,.0f} s on"
-        f" ({q.rate(len(arrivals) / part.seconds)}), to {target.url}"
+        f"{q.many(len(arrivals), 'request')} of {_named(loaded)}, {part.seconds:g} s from {start:,.0f} s on"
+        f" ({q.rate(len(arrivals) / part.seconds)}), to {url}"
     )
-    began, sent = asyncio.run(_send(target, _from_origins(plan, arrivals), say))
+    began, sent = asyncio.run(_send(targets, _from_origins(plan, arrivals), say))
     seen = _observed(folder.observations, began, len(sent.samples))
     if not seen:
         raise HetopsError(
@@ -82,6 +84,22 @@ def replay(asked: Asked, part: Slice, say: Say) -> Ledger:
     )
 
 
+def _named(loaded: LoadedSpec) -> str:
+    """The spec's traces, as it names them."""
+    workload = loaded.spec.workload
+    return workload.trace or ", ".join(workload.traces.values())
+
+
+def _demand_served(plan: Plan, arrivals: tuple[Arrival, ...]) -> None:
+    """What runs serves the models that the spec's requests ask for."""
+    asked = dict.fromkeys(a.model for a in arrivals)
+    if not set(asked) <= set(plan.workload.models or ("",)):
+        raise HetopsError(
+            f"{plan.deployment} serves {plan.model}; the spec's requests ask for {', '.join(filter(None, asked)) or 'one model'}",
+            hint="hetops up brings it to what the spec says",
+        )
+
+
 def _arrivals(loaded: LoadedSpec, part: Slice) -> tuple[float, tuple[Arrival, ...]]:
     """Where the slice begins, and its requests."""
     trace = trace_of(loaded)
@@ -90,7 +108,7 @@ def _arrivals(loaded: LoadedSpec, part: Slice) -> tuple[float, tuple[Arrival, ..
         start = _typical(trace, part.seconds)
     sent = _recorded(window(trace, start, part.seconds))
     if part.requests_per_second is not None:
-        sent = schedule.poisson(part.requests_per_second, part.seconds, [a.lengths for a in sent])
+        sent = schedule.poisson_like(part.requests_per_second, part.seconds, sent)
     if not sent:
         raise HetopsError("no request comes in this time", hint="raise --rate or --seconds")
     return start, sent
@@ -102,7 +120,9 @@ def _from_origins(plan: Plan, arrivals: tuple[Arrival, ...]) -> tuple[Arrival, .
         return arrivals
     lengths = [(a.lengths.input_tokens, a.lengths.output_tokens) for a in arrivals]
     inputs, outputs = np.array(lengths).T
-    origins = drawn(plan.workload.classes, inputs, outputs, np.random.default_rng(_SEED))
+    asked = tuple(a.model for a in arrivals if a.model)
+    chance = np.random.default_rng(_SEED)
+    origins = drawn_by_model(plan.workload.classes, (inputs, outputs), asked, chance)
     return tuple(replace(a, origin=origin) for a, origin in zip(arrivals, origins, strict=True))
 
 
@@ -115,7 +135,11 @@ def _typical(trace: Trace, seconds: float) -> float:
 
 def _recorded(trace: Trace) -> tuple[Arrival, ...]:
     columns = (trace.at_seconds, trace.input_tokens, trace.output_tokens)
-    return schedule.recorded(*(column.tolist() for column in columns))
+    found = schedule.recorded(*(column.tolist() for column in columns))
+    if trace.asked is None:
+        return found
+    names = (trace.models[index] for index in trace.asked.tolist())
+    return tuple(replace(a, model=name) for a, name in zip(found, names, strict=True))
 
 
 def _url(loaded: LoadedSpec) -> str:
@@ -129,9 +153,14 @@ def _keys(loaded: LoadedSpec, folder: DeploymentFolder) -> Path:
     return loaded.folder / own if own else folder.api_keys
 
 
-async def _send(target: Target, arrivals: tuple[Arrival, ...], say: Say) -> tuple[float, Loaded]:
-    """When the first was due (UNIX seconds), and what the generator itself measured."""
-    tuned = await drive.tune(target, max(a.lengths.input_tokens for a in arrivals))
+async def _send(targets: Sequence[Target], arrivals: tuple[Arrival, ...], say: Say) -> tuple[float, Loaded]:
+    """When the first was due (UNIX seconds), and what the generator itself measured; of several models a target for each."""
+    tuned = {
+        name: await drive.tune(target, max(a.lengths.input_tokens for a in arrivals if a.model == name))
+        for target in targets
+        for name in (target.model if len(targets) > 1 else "",)
+        if any(a.model == name for a in arrivals)
+    }
     progress = _Progress(len(arrivals), say)
     began = time.time()
     return began, await drive.open_loop(tuned, arrivals, on_sample=progress.take)

@@ -9,7 +9,7 @@ import asyncio
 import itertools
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import fmean
 
@@ -103,17 +103,21 @@ async def closed_loop(
 
 
 async def open_loop(
-    tuned: Tuned, arrivals: Sequence[Arrival], *, on_sample: OnSample | None = None
+    tuned: Tuned | Mapping[str, Tuned], arrivals: Sequence[Arrival], *, on_sample: OnSample | None = None
 ) -> Loaded:
-    """Sends each request when it is due, whatever became of those before, and waits for the last answer."""
-    began, texts = time.monotonic(), _texts(tuned)
+    """Sends each request when it is due, whatever became of those before, and waits for the last answer.
+
+    Where requests are for several models, the endpoint is tuned to by the model.
+    """
+    by_model = {"": tuned} if isinstance(tuned, Tuned) else dict(tuned)
+    began, texts = time.monotonic(), {model: _texts(one) for model, one in by_model.items()}
     free = asyncio.Semaphore(_MOST_IN_FLIGHT)
     samples: list[Sample] = []
 
     async def send(arrival: Arrival) -> None:
         try:
-            text = texts(arrival.lengths)
-            target = replace(tuned.target, origin=arrival.origin) if arrival.origin else tuned.target
+            text, target = texts[arrival.model](arrival.lengths), by_model[arrival.model].target
+            target = replace(target, origin=arrival.origin) if arrival.origin else target
             sample = await client.ask(target, arrival.lengths, text, due=arrival.at_seconds, began=began)
         finally:
             free.release()

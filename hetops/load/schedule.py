@@ -11,7 +11,7 @@ import itertools
 import math
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +34,8 @@ class Arrival:
     lengths: Lengths
     origin: str = ""
     """Where a router is told that it comes from; empty tells it nothing."""
+    model: str = ""
+    """The model that it asks for, where there are several."""
 
 
 def recorded(
@@ -91,14 +93,23 @@ def poisson(
     Raises:
         ValueError: a rate that is not above zero, or no lengths.
     """
+    return poisson_like(
+        requests_per_second, seconds, [Arrival(at_seconds=0.0, lengths=one) for one in lengths], seed
+    )
+
+
+def poisson_like(
+    requests_per_second: float, seconds: float, like: Sequence[Arrival], seed: int = 0
+) -> tuple[Arrival, ...]:
+    """As `poisson`, each like one of these requests but for its time."""
     if not 0 < requests_per_second < math.inf:
         raise ValueError(f"a rate of {requests_per_second} requests a second is none")
-    if not lengths:
+    if not like:
         raise ValueError("requests need lengths to draw from")
     source = random.Random(seed)
     gaps = (source.expovariate(requests_per_second) for _ in itertools.count())
     times = itertools.takewhile(lambda at: at < seconds, itertools.accumulate(gaps))
-    return tuple(Arrival(at_seconds=at, lengths=source.choice(lengths)) for at in times)
+    return tuple(replace(source.choice(like), at_seconds=at) for at in times)
 
 
 def closed(lengths: Lengths, place: int, concurrency: int) -> Iterator[Lengths]:

@@ -23,6 +23,21 @@ class Away:
     usd_per_token: Floats
 
 
+def drawn_by_model(
+    classes: Sequence[WorkloadClass], lengths: tuple[Integers, Integers], asked: Sequence[str], chance: Chance
+) -> tuple[str, ...]:
+    """As `drawn`, of classes of the model that each asks for; `lengths` are tokens in and tokens out."""
+    given, wanted = lengths
+    if not asked:
+        return drawn(classes, given, wanted, chance)
+    found, each = np.empty(len(asked), dtype=object), np.array(asked)
+    for model in dict.fromkeys(asked):
+        own = each == model
+        near = [c for c in classes if c.asks_for(model)]
+        found[own] = drawn(near, given[own], wanted[own], chance)
+    return tuple(found.tolist())
+
+
 def drawn(
     classes: Sequence[WorkloadClass], input_tokens: Integers, output_tokens: Integers, chance: Chance
 ) -> tuple[str, ...]:

@@ -79,6 +79,36 @@ def test_a_replay_sends_what_was_recorded_and_tells_planned_beside_measured(pers
     assert "PLANNED  MEASURED" in text
 
 
+def of_two_models(folder: Path, text: str) -> str:
+    """The spec with another model, that every fourth request of its trace asks for."""
+    rows = [json.loads(line) for line in (folder / "trace.jsonl").read_text(encoding="utf-8").splitlines()]
+    for row in rows:
+        row["model"] = "llama-3.1-8b" if row["output_tokens"] == 50 else "qwen3-0.6b"
+    (folder / "trace.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    one = '[model]\nname = "llama-3.1-8b"\n'
+    both = '[[models]]\nname = "llama-3.1-8b"\n[[models]]\nname = "qwen3-0.6b"\n'
+    return text.replace(one, both).replace("class_count = 2", "class_count = 1")
+
+
+@pytest.mark.road
+def test_a_replay_asks_for_the_model_that_each_request_was_for(person: Person, tmp_path: Path) -> None:
+    text = (tmp_path / "hetops.toml").read_text(encoding="utf-8")
+    person.write(of_two_models(tmp_path, text))
+    assert person.hetops("up", "-y").code == 0
+    done = person.hetops("replay", "--seconds", "4", "--json")
+    assert done.code == 0, done.stderr
+    ledger = done.document
+    assert ledger["outcomes"] == {"ok": ledger["requests"]}
+    rates = {
+        one["name"].partition("/")[0]: one["requests_per_second"]["measured"] for one in ledger["classes"]
+    }
+    assert rates["llama-3.1-8b"] / rates["qwen3-0.6b"] == pytest.approx(3.0, rel=0.4)
+    person.write(text)
+    other = person.hetops("replay", "--seconds", "4")
+    assert (other.code, other.stdout) == (1, "")
+    assert "road serves llama-3.1-8b, qwen3-0.6b; the spec's requests ask for one model" in other.stderr
+
+
 def test_a_replay_without_a_fleet_says_so(tmp_path: Path) -> None:
     person = Person(tmp_path)
     person.write(spec(1, tmp_path))

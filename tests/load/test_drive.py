@@ -86,6 +86,18 @@ def test_an_open_loop_sends_when_it_is_due_whatever_is_unanswered(tmp_path: Path
     assert not any(s.failure for s in loaded.samples)
 
 
+def test_an_open_loop_asks_each_model_in_its_own_words(tmp_path: Path) -> None:
+    """The endpoint knows one of the two: the requests for the other fail, and no others."""
+    arrivals = [
+        Arrival(at_seconds=0.01 * n, lengths=LENGTHS, model=model)
+        for n, model in enumerate([MODEL, "other"] * 3)
+    ]
+    with emulated(tmp_path) as url:
+        tuned = {model: drive.Tuned(target=Target(url=url, model=model)) for model in (MODEL, "other")}
+        loaded = asyncio.run(drive.open_loop(tuned, arrivals))
+    assert [s.failure is None for s in loaded.samples] == [True, False] * 3
+
+
 def test_failed_requests_are_counted_by_kind_and_measure_nothing(tmp_path: Path) -> None:
     with emulated(tmp_path, Faults(fail_every=3, fail_status=503)) as url:
         tuned = drive.Tuned(target=Target(url=url, model=MODEL))
