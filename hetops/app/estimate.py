@@ -52,6 +52,8 @@ class Subject:
     """A pipeline over other GPU types than `gpu`: one a stage; empty has equal stages."""
     link_gb_per_second: float | None = None
     """Between stages; without stages, between replicas that prefill and those that decode."""
+    attention_data_parallel: int = 1
+    """Groups of the GPUs that attend to requests of their own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,6 +170,7 @@ def _configuration(subject: Subject, model: Model, catalog: Catalog, load: Load)
     """What is asked about, once it is known to be possible at all but for memory."""
     for gpu_name, tensor in _places(subject):
         _check_gpu(subject, model, catalog.device(gpu_name), tensor)
+    _check_groups(subject, model)
     stages = len(subject.stages) or subject.pipeline_parallel
     first = catalog.device(_places(subject)[0][0])
     if model.layers < stages:
@@ -193,6 +196,7 @@ def _configuration(subject: Subject, model: Model, catalog: Catalog, load: Load)
         max_context_tokens=longest,
         speculation=subject.speculation,
         mig=first.mig,
+        attention_data_parallel=subject.attention_data_parallel,
     )
 
 
@@ -200,6 +204,23 @@ def _places(subject: Subject) -> tuple[tuple[str, int], ...]:
     if subject.stages:
         return tuple((stage.gpu, stage.tensor_parallel) for stage in subject.stages)
     return ((subject.gpu, subject.tensor_parallel),)
+
+
+def _check_groups(subject: Subject, model: Model) -> None:
+    groups = subject.attention_data_parallel
+    if groups > 1 and not model.experts:
+        raise HetopsError(
+            f"{model.name} has no experts, which GPUs would share that attend to requests of their own",
+            hint="leave --attention-dp out: several replicas do the same",
+        )
+    if subject.tensor_parallel % groups:
+        possible = ", ".join(
+            str(n) for n in range(1, subject.tensor_parallel + 1) if subject.tensor_parallel % n == 0
+        )
+        raise HetopsError(
+            f"{subject.tensor_parallel} GPUs cannot be {groups} groups that attend to requests of their own",
+            hint=f"set --attention-dp to a divisor of --tp: {possible}",
+        )
 
 
 def _check_gpu(subject: Subject, model: Model, gpu: GpuType, tensor: int) -> None:
@@ -263,12 +284,24 @@ def _fits(other: Configuration, model: Model, gpu: GpuType) -> bool:
     return (gpu.mig is None or other.gpu_count == 1) and not fit(other, model, gpu).reason
 
 
+def _over(configuration: Configuration, tensor: int) -> Configuration:
+    """The same over so many GPUs; they attend together where the groups do not divide them."""
+    groups = configuration.attention_data_parallel
+    return replace(
+        configuration, tensor_parallel=tensor, attention_data_parallel=1 if tensor % groups else groups
+    )
+
+
 def _near(configuration: Configuration, model: Model, catalog: Catalog) -> Iterator[str]:
     """What fits with one thing changed."""
     here, can_run = catalog.device(configuration.gpu), _Runs(engine=configuration.engine, model=model)
 
+    if configuration.attention_data_parallel > 1 and _fits(
+        replace(configuration, attention_data_parallel=1), model, here
+    ):
+        yield f"{configuration.tensor_parallel} x {here.name} ({configuration.weights}) with attention over all of them"
     for tensor in (t for t in _TENSOR if t > configuration.tensor_parallel and model.heads % t == 0):
-        other = replace(configuration, tensor_parallel=tensor)
+        other = _over(configuration, tensor)
         if _fits(other, model, here):
             yield f"{tensor} x {here.name} ({configuration.weights})"
             break
@@ -301,7 +334,7 @@ def _far(configuration: Configuration, model: Model, catalog: Catalog) -> Iterat
         if gpu.vendor == vendor and model.heads % tensor == 0 and can_run(configuration.weights, gpu)
     ]
     for _, name, tensor, gpu in sorted(nodes, key=lambda node: node[:3]):
-        if _fits(replace(configuration, gpu=name, tensor_parallel=tensor), model, gpu):
+        if _fits(replace(_over(configuration, tensor), gpu=name), model, gpu):
             yield f"{tensor} x {name} ({configuration.weights})"
 
 

@@ -103,11 +103,8 @@ def write_problem(posed: Posed, path: Path) -> None:
 
 def pool_name(offer: Offer, configuration: Configuration) -> str:
     """Stable over plans: what the pool is in short, and a digest of offer and configuration."""
-    parallel = f"tp{configuration.tensor_parallel}"
-    if configuration.pipeline_parallel > 1:
-        parallel += f"pp{configuration.pipeline_parallel}"
     role = "" if configuration.role is Role.MIXED else f"-{configuration.role}"
-    words = f"{configuration.gpu}-{parallel}-{configuration.weights}{role}".lower()
+    words = f"{configuration.gpu}-{configuration.layout}-{configuration.weights}{role}".lower()
     digest = hashlib.sha256(f"{offer.id} {configuration.id}".encode()).hexdigest()[:4]
     return f"{re.sub(r'[^a-z0-9]+', '-', words)}-{digest}"
 

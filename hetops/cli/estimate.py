@@ -27,6 +27,13 @@ _AT_ONCE = 16.0
 @click.option(
     "--tp", type=click.IntRange(min=1), default=1, show_default=True, help="Tensor parallel degree."
 )
+@click.option(
+    "--attention-dp",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Of a mixture: groups of the --tp GPUs that attend to requests of their own; the experts lie over all.",
+)
 @click.option("--pp", type=click.IntRange(min=1), default=1, show_default=True, help="Pipeline stages.")
 @click.option(
     "--precision",
@@ -135,6 +142,8 @@ def _check(asked: dict[str, Any]) -> None:
         raise click.UsageError("name --model and --gpu or --stages, or a file of --cases")
     if asked["stages"] and asked["tp"] * asked["pp"] != 1:
         raise click.UsageError("--stages tells the GPUs of each stage: --tp and --pp go with --gpu")
+    if asked["stages"] and asked["attention_dp"] > 1:
+        raise click.UsageError("--attention-dp goes with --gpu and --tp, not with --stages")
     if asked["draft_share"] and not asked["speculate"]:
         raise click.UsageError("--draft-share goes with --speculate")
 
@@ -154,6 +163,7 @@ def _asked(asked: dict[str, Any]) -> tuple[Any, Any, Any]:
         gpu=asked["gpu"],
         engine=asked["engine"],
         tensor_parallel=asked["tp"],
+        attention_data_parallel=asked["attention_dp"],
         pipeline_parallel=asked["pp"],
         weights=Precision(asked["precision"]) if asked["precision"] else None,
         kv=Precision(asked["kv"]),

@@ -1,7 +1,8 @@
 """What the GPU engines can run, as facts for planning. How they are started belongs to their templates and plugins.
 
-Sources: engine flags of vLLM 0.33 and SGLang 0.5.23; both serve one to many GPUs of a node, tensor parallel first, and hand KV
-caches over (vLLM `--kv-transfer-config`, SGLang `--disaggregation-mode`).
+Sources: engine flags of vLLM 0.33 and SGLang 0.5.23; both serve one to many GPUs of a node, tensor parallel first, attend in data
+parallel (vLLM `--data-parallel-size` with `--enable-expert-parallel`, SGLang `--attn-dp-size` with `--ep-size`), and hand KV caches over
+(vLLM `--kv-transfer-config`, SGLang `--disaggregation-mode`).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ _GPU_ENGINE = EngineNeeds(
     pipeline_parallel=(1, 2, 4),
     kv_precisions=frozenset({"fp8"}),
     most_drafted=64,
+    attends_apart=True,
     hands_over=True,
 )
 

@@ -200,8 +200,8 @@ def _layouts(
     )
     drafted = rules.speculation.draft_tokens if rules.speculation else 0
     decoding = (None, rules.speculation) if 0 < drafted <= needs.most_drafted else (None,)
-    for tensor, pipeline, sequences, speculation in itertools.product(
-        needs.tensor_parallel, needs.pipeline_parallel, needs.max_sequences, decoding
+    for (tensor, groups), pipeline, sequences, speculation in itertools.product(
+        _shared(needs, space.model), needs.pipeline_parallel, needs.max_sequences, decoding
     ):
         if tensor * pipeline <= largest:
             yield Configuration(
@@ -213,11 +213,22 @@ def _layouts(
                 weights=weights,
                 kv=kv,
                 checkpoint=checkpoint.reference,
-                max_sequences=sequences,
+                max_sequences=sequences * groups,
                 max_context_tokens=rules.max_context_tokens,
                 speculation=speculation,
                 mig=gpu.mig,
+                attention_data_parallel=groups,
             )
+
+
+def _shared(needs: EngineNeeds, model: Model) -> Iterator[tuple[int, int]]:
+    """GPUs of a stage, and groups of these that attend to requests of their own: all together, or each for itself where they would
+    all hold the same KV. Heads divide KV as well, and weights that are held several times would gain nothing."""
+    apart = needs.attends_apart and model.latent_kv and model.experts > 0
+    for tensor in needs.tensor_parallel:
+        yield tensor, 1
+        if apart and tensor > 1:
+            yield tensor, tensor
 
 
 def _splits(configuration: Configuration, model: Model) -> str:

@@ -65,11 +65,16 @@ class Configuration:
     speculation: Speculation | None = None
     mig: GpuSlice | None = field(default=None, metadata=ADDED)
     """Where `gpu` is a slice of a GPU; a replica is then on one."""
+    attention_data_parallel: int = field(default=1, metadata=ADDED)
+    """Groups of a tensor group's GPUs that each attend to requests of their own, and hold what every token passes; the experts lie
+    whole on one GPU each, over all of them. 1 divides everything over all GPUs."""
 
     def __post_init__(self) -> None:
         for name in ("tensor_parallel", "pipeline_parallel", "max_sequences", "max_context_tokens"):
             if getattr(self, name) < 1:
                 raise ValueError(f"configuration: {name} must be at least 1")
+        if self.attention_data_parallel < 1 or self.tensor_parallel % self.attention_data_parallel:
+            raise ValueError("configuration: attention_data_parallel must divide tensor_parallel")
 
     @property
     def rented_gpu(self) -> str:
@@ -82,6 +87,13 @@ class Configuration:
         return self.tensor_parallel * self.pipeline_parallel
 
     @property
+    def layout(self) -> str:
+        """How it lies on its GPUs in short: `tp8`, `tp4pp2`, `tp8adp8` with attention in data parallel."""
+        stages, groups = self.pipeline_parallel, self.attention_data_parallel
+        apart = f"adp{groups}" if groups > 1 else ""
+        return f"tp{self.tensor_parallel}{apart}" + (f"pp{stages}" if stages > 1 else "")
+
+    @property
     def kv_format(self) -> str:
         """What replicas must have in common for one to go on with the KV cache of another: model, engine, precisions, speculation."""
         return "/".join((self.model, self.engine, str(self.weights), f"kv{self.kv}", *self._drafted))
@@ -90,13 +102,10 @@ class Configuration:
     def id(self) -> str:
         """Unique and stable: model, engine, GPU type, parallelism, precisions, sequences, speculation and role where
         there is any."""
-        parallel = f"tp{self.tensor_parallel}" + (
-            f"pp{self.pipeline_parallel}" if self.pipeline_parallel > 1 else ""
-        )
         precision = (
             self.weights if self.kv in (Precision.FP16, Precision.BF16) else f"{self.weights}-kv{self.kv}"
         )
-        parts = [self.model, self.engine, self.gpu, parallel, str(precision), f"s{self.max_sequences}"]
+        parts = [self.model, self.engine, self.gpu, self.layout, str(precision), f"s{self.max_sequences}"]
         parts += self._drafted
         return "/".join(parts if self.role is Role.MIXED else [*parts, str(self.role)])
 

@@ -126,11 +126,16 @@ class StepTimes:
     """Share of the KV that the engine does not keep beyond that window."""
     state_tokens: float = field(default=0.0, metadata=ADDED)
     """A sequence's state of constant size, in tokens that all layers keep (linear attention, Mamba)."""
+    attention_groups: int = field(default=1, metadata=ADDED)
+    """Parts of the replica that attend to requests of their own, each with its part of the KV cache: of n requests the fullest of g has
+    (n + g - 1) / g, and the others wait for it."""
+    apart_share: float = field(default=0.0, metadata=ADDED)
+    """Share of `prefill_seconds_per_token` that one of these computes of a prompt, the others of other prompts, if there are any."""
 
     @property
     def longest(self) -> int:
         """Most tokens that one sequence may have in the KV cache."""
-        room = self.kv_capacity_tokens - math.ceil(self.state_tokens)
+        room = self.kv_capacity_tokens // self.attention_groups - math.ceil(self.state_tokens)
         beyond = room - self.window_tokens
         if beyond <= 0 or not self.forgotten_share:
             return max(room, 0)
@@ -163,21 +168,35 @@ class StepTimes:
         both: float = max(read, done) if s is None else (read**s + done**s) ** (1.0 / s)
         return (
             both
-            + self.kv_seconds_per_token * self.attended(context_tokens) * sequences
+            + self.kv_seconds_per_token * self.attended(context_tokens) * self.read_for(sequences)
             + self.overhead_seconds
             + self.overhead_seconds_per_sequence * sequences
             + (self.curve.at(sequences) if self.curve else 0.0)
         )
 
-    def prefill_seconds(self, tokens: float, cached_tokens: float = 0.0) -> float:
+    def read_for(self, sequences: float) -> float:
+        """Sequences whose KV takes as long to read, if all parts of the replica shared it, as that of the fullest part."""
+        return sequences + (self.attention_groups - 1) * self.pipeline_stages
+
+    def prefill_seconds(self, tokens: float, cached_tokens: float = 0.0, together: float = 1.0) -> float:
         """Prefill of one prompt of `tokens` tokens on an idle replica that has the KV of so many of them already: the others
-        still attend to these."""
+        still attend to these. Of prompts that go `together` over the parts of a replica each takes so long of it."""
         squares = self.squares(tokens) - self.squares(cached_tokens)
         return (
             self.prefill_seconds_per_token * (tokens - cached_tokens)
             + self.prefill_seconds_per_token_squared * squares
+            + self.waiting_seconds(tokens, cached_tokens, together)
             + self.overhead_seconds
         )
+
+    def waiting_seconds(self, tokens: float, cached_tokens: float, together: float) -> float:
+        """What each of so many prompts costs the parts of the replica that wait for the fullest of them."""
+        if self.attention_groups == 1:
+            return 0.0
+        squares = self.squares(tokens) - self.squares(cached_tokens)
+        linear = self.apart_share * self.prefill_seconds_per_token * (tokens - cached_tokens)
+        attention = linear + self.prefill_seconds_per_token_squared * squares
+        return (self.attention_groups - 1) / together * attention
 
     def first_token_delay(self, tokens: float) -> float:
         """What a prompt's first token takes beyond its prefill, whatever else the replica does."""

@@ -74,7 +74,7 @@ def _embedding(model: Model) -> float:
 
 def _bandwidth_use(pool: PlannedPool, load: _Load, model: Model, gpu: GpuType) -> float:
     """Share of the pool's memory bandwidth that decoding takes when every step runs the largest batch allowed."""
-    configuration, near = pool.configuration, within(model, pool.configuration.kv)
+    configuration, near = pool.configuration, within(model, pool.configuration.kv, pool.configuration)
     if configuration.role is Role.PREFILL:
         return 0.0
     decoded = sum(rate * c.output_tokens.mean for c, rate in load)

@@ -140,7 +140,7 @@ def _parts(t: Terms, load: Load, times: Times) -> tuple[Part, ...]:
             name="weight bandwidth", seconds=whole.weights_seconds * _touched(whole, whole.shared_weights, n)
         ),
         Part(name="compute", seconds=whole.compute_seconds_per_sequence * n),
-        Part(name="KV bandwidth", seconds=whole.kv_seconds_per_token * attended * n),
+        Part(name="KV bandwidth", seconds=whole.kv_seconds_per_token * attended * whole.read_for(n)),
         Part(name="all-reduce", seconds=links * alike),
         Part(name="engine overhead", seconds=overhead * alike),
     )

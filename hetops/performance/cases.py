@@ -189,7 +189,7 @@ def predict(cases: Cases, values: Values) -> Floats:
     prefill = parts.prefill_seconds(cases.input_tokens)
     completed = _completed(cases, parts, running)
     requests = cases.replicas * np.minimum(completed, cases.rate)
-    others = parts.prefill_seconds(cases.input_tokens, _together(cases, running))
+    others = _among_others(cases, parts, running)
     held_up = parts.interference * (running - 1.0) / cases.output_tokens * others
     tpot = step + held_up / parts.stages
     line = _line(cases, completed)
@@ -222,7 +222,7 @@ class _Served:
 def _completed(cases: Cases, parts: Terms, running: Floats) -> Floats:
     """Requests a second that a replica completes with so many in flight."""
     step = parts.step(running, cases.input_tokens + cases.output_tokens / 2.0)
-    prefill = parts.prefill_seconds(cases.input_tokens, _together(cases, running))
+    prefill = _among_others(cases, parts, running)
     found: Floats = running / (running * prefill / parts.stages + parts.overhead + cases.output_tokens * step)
     return found
 
@@ -259,7 +259,7 @@ def _wave(cases: Cases, parts: Terms, served: _Served) -> Floats:
     ends, (k + 1) / 2k of all on average; between passes those decode that had theirs, unless the engine prefills first."""
     n = served.running
     passes = np.maximum(n * cases.input_tokens / _PASS_TOKENS, 1.0)
-    whole = n * parts.prefill_seconds(cases.input_tokens, _together(cases, n))
+    whole = n * _among_others(cases, parts, n)
     decoded = np.where(_prefills_first(cases.physics), 0.0, served.step) * (passes - 1.0) / 2.0
     wait: Floats = np.maximum(whole * (passes + 1.0) / (2.0 * passes) - served.prefill, 0.0) + decoded
     return wait
@@ -285,9 +285,15 @@ def _per_other(p: Physics, values: Values) -> Floats:
     return per_other
 
 
-def _together(cases: Cases, running: Floats) -> Floats:
-    """Prompts of one pass, where so many sequences are in flight."""
-    return np.clip(_PASS_TOKENS / cases.input_tokens, 1.0, running)
+def _among_others(cases: Cases, parts: Terms, running: Floats) -> Floats:
+    """Seconds of a prompt with so many sequences in flight. Those of a pass are as many as its tokens hold. Over groups go, at a rate,
+    those whose places came free in one step: engines do not wait, unless told, until all groups have some. Where the next one always
+    waits, those that passed together end together, and so do those after them."""
+    groups, each = cases.physics.groups, _PASS_TOKENS / cases.input_tokens
+    held = np.clip(groups * each, 1.0, running)
+    most = np.clip(groups * np.maximum(each, 1.0), 1.0, running)
+    came = np.clip(running / cases.output_tokens, 1.0, most)
+    return parts.prefill_seconds(cases.input_tokens, held, np.where(np.isinf(cases.rate), most, came))
 
 
 def in_flight(cases: Cases, parts: Terms) -> Floats:
@@ -298,7 +304,7 @@ def in_flight(cases: Cases, parts: Terms) -> Floats:
     p = cases.physics
     kept = np.where(np.strings.startswith(p.generation, "trtllm"), 1.0, _KEPT_OUTPUT)
     held = p.kv_capacity_tokens / p.kept(cases.input_tokens + kept * cases.output_tokens)
-    most = np.array([most_sequences(str(g)) for g in p.generation])
+    most = p.groups * np.array([most_sequences(str(g)) for g in p.generation])
     asked = np.minimum(cases.concurrency, np.minimum(most, np.maximum(held, 1.0)))
     full: Floats = np.maximum(asked, 1.0)
     steady = ~np.isinf(cases.rate)

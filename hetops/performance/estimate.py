@@ -44,10 +44,11 @@ class Calibration:
     """GPU families that were measured, AMD's with `old` or `new` software."""
 
     def layer(self, replica: Replica) -> EvidenceLayer:
-        """Calibrated where the GPU's family was measured with software like this; formats, sparse attention and slices of GPUs, which
-        none had, are a prior."""
+        """Calibrated where the GPU's family was measured with software like this; formats, sparse attention, attention in data parallel
+        and slices of GPUs, which none had, are a prior."""
         native_fp4 = replica.weights.bytes_per_value < 0.7 and replica.gpu.fp4_tflops is not None
         unlike = native_fp4 or replica.model.selection is not None or replica.gpu.mig is not None
+        unlike = unlike or replica.attention_data_parallel > 1
         known = measured_as(replica) in self.families and not unlike
         return EvidenceLayer.CALIBRATED if known else EvidenceLayer.PRIOR
 
@@ -84,6 +85,7 @@ def replica_of(configuration: Configuration, model: Model, gpu: GpuType) -> Repl
         model=model,
         tensor_parallel=configuration.tensor_parallel,
         pipeline_parallel=configuration.pipeline_parallel,
+        attention_data_parallel=configuration.attention_data_parallel,
         weights=configuration.weights,
         kv=configuration.kv,
         generation=generation(configuration.engine),
@@ -123,7 +125,7 @@ def times_of(
     from hetops.performance.form import terms
     from hetops.performance.physics import physics
 
-    found, near = terms(physics(replicas), calibration.values), [within(r.model, r.kv) for r in replicas]
+    found, near = terms(physics(replicas), calibration.values), [within(r.model, r.kv, r) for r in replicas]
     return tuple(
         replace(
             _step_times(found, i, max_sequences[i]),
@@ -131,7 +133,7 @@ def times_of(
             window_share=near[i].of_kv,
             prompt_window_share=near[i].of_prompts if r.model.selection else None,
             forgotten_share=forgotten_share(r.model, r.generation),
-            state_tokens=state_tokens(r.model, r.kv, r.gpu, r.tensor_parallel),
+            state_tokens=state_tokens(r.model, r.kv, r.gpu, r),
         )
         for i, r in enumerate(replicas)
     )
@@ -170,6 +172,8 @@ def _step_times(found: Terms, i: int, max_sequences: int) -> StepTimes:
         max_sequences=max_sequences,
         prefill_interference=float(found.interference[i]),
         pipeline_stages=int(found.stages[i]),
+        attention_groups=int(found.groups[i]),
+        apart_share=float(found.apart[i]) if found.groups[i] > 1 else 0.0,
     )
 
 

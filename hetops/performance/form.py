@@ -6,7 +6,8 @@ With tensor degree k, S stages, bandwidth W, peak F, link N, B sequences of c to
     compute    2 P_active B / (k F eta_c delta)              delta: decoding is less efficient than prefill
     KV         B c bytes a token / (shards W eta_kv), so many times as attention reads them;
                a state of constant size twice / (k W eta_kv): read, and written again
-    links      2 all-reduces a layer: latency + 2 (k-1)/k hidden x 2 bytes x B / (N/2 eta_N); H/k where all pass the host's memory
+    links      2 all-reduces a layer: latency + 2 (k-1)/k hidden x 2 bytes x B / (N/2 eta_N); H/k where all pass the host's memory;
+               with attention in groups one of B/groups tokens within each, and gathering and scattering B tokens, one's volume
     overhead   of the engine's generation, alpha a layer (more where it routes to experts), and sigma a sequence;
                of a mixture's hidden states 3 moves an expert through each GPU's memory
     step     = (weights^s + compute^s)^(1/s) + KV + links + overhead
@@ -70,16 +71,20 @@ class Terms:
     """How many times its own prefill a request waits when others are being served."""
     interference: Floats
     stages: Floats
+    groups: Floats
+    apart: Floats
+    """Share of `prefill` that one group computes of a prompt, and the others not."""
 
     def step(self, sequences: Floats, context: Floats) -> Floats:
-        """A decode step of so many sequences with so many tokens of context each."""
+        """A decode step of so many sequences with so many tokens of context each; of n sequences the fullest of g groups
+        attends to (n + g - 1) / g."""
         each = sequences / self.stages
         touched = self.shared + (1.0 - self.shared) * (1.0 - (1.0 - self.expert_share) ** each)
         read, done = self.weights * touched, self.compute * sequences
         both: Floats = (read**self.sharpness + done**self.sharpness) ** (1.0 / self.sharpness)
         return (
             both
-            + self.kv * self.attended(context) * sequences
+            + self.kv * self.attended(context) * (sequences + (self.groups - 1.0) * self.stages)
             + self.step_link
             + self.overhead
             + (self.link + self.per_sequence) * sequences
@@ -90,14 +95,18 @@ class Terms:
         found: Floats = context - self.window_share * np.maximum(context - self.window_tokens, 0.0)
         return found
 
-    def prefill_seconds(self, tokens: Floats, together: Floats | float = 1.0) -> Floats:
+    def prefill_seconds(
+        self, tokens: Floats, together: Floats | float = 1.0, over_groups: Floats | float = 1.0
+    ) -> Floats:
         """Prefill of one prompt: its operations, or the weights that they pass where it is short.
 
-        Of prompts that pass `together`, each has its part of the weights and of the all-reduces' latency.
+        Of prompts that pass `together`, each has its part of the weights and of the all-reduces' latency. Of m `over_groups` the fullest
+        of g groups has (m + g - 1) / g: the others wait for it.
         """
         beyond = np.maximum(tokens - self.window_tokens, 0.0)
-        squares = tokens**2 - self.prompt_window_share * beyond**2
-        done = self.prefill * tokens + self.prefill_squared * squares
+        squares = self.prefill_squared * (tokens**2 - self.prompt_window_share * beyond**2)
+        waiting = (self.groups - 1.0) / over_groups * (self.apart * self.prefill * tokens + squares)
+        done = self.prefill * tokens + squares + waiting
         missed = (1.0 - self.expert_share) ** (tokens * together)
         read = self.weights * (self.shared + (1.0 - self.shared) * (1.0 - missed)) / together
         both: Floats = (read**self.sharpness + done**self.sharpness) ** (1.0 / self.sharpness)
@@ -114,26 +123,28 @@ def terms(p: Physics, values: Values) -> Terms:
     moved = _moved(p, values)
     slower = _vendor(p, values, "weight_bandwidth") / values["weight_bandwidth"]
     state_bandwidth = p.bandwidth * p.tensor * values["kv_bandwidth"] * np.where(p.amd, slower, 1.0)
-    kv_bandwidth = state_bandwidth * p.kv_shards / p.tensor
+    kv = p.kv_bytes * p.kv_reads * p.tensor / (state_bandwidth * p.kv_shards)
     attention_flops = p.flops_16 * p.tensor * values["attention"] * np.where(p.amd, 0.6, 1.0)
-    volume = 2.0 * (p.tensor - 1.0) / p.tensor * p.hidden * 2.0
+    volume, exchanges = _exchanged(p)
+    chosen = p.expert_share * p.expert_parameters
+    crowded = (p.fullest - 1.0) * chosen
     linked = (p.tensor > 1) & ~p.host
     apart, shared = p.link / 2.0 * values["link"], values["host_link"] / p.tensor
-    link = 2.0 * p.layers * volume / np.where(p.through_host, shared, apart)
+    link = p.layers * volume / np.where(p.through_host, shared, apart)
     return Terms(
         weights=passed + experts,
         shared=passed / (passed + experts),
         expert_share=p.expert_share,
         sharpness=sharpness,
-        compute=2.0 * p.active / (few_rows * values["decode"]) / p.stages,
-        kv=p.kv_bytes * p.kv_reads / kv_bandwidth / p.stages,
-        step_link=np.where(linked, 2.0 * p.layers * _latency(p, values), 0.0)
+        compute=2.0 * (p.active + crowded) / (few_rows * values["decode"]) / p.stages,
+        kv=np.maximum(kv, p.kv_operations / (p.kv_flops * p.tensor * values["attention"])) / p.stages,
+        step_link=np.where(linked, exchanges * p.layers * _latency(p, values), 0.0)
         + (p.stages - 1.0) * values["hop"],
         link=np.where(linked, link, 0.0) / p.stages,
         overhead=_of(p, values, "overhead")
         + (values["layer"] + np.where(p.mixture, values["mixture_layer"], 0.0)) * p.layers,
         per_sequence=_of(p, values, "sequence") + (moved + 2.0 * p.state_bytes / state_bandwidth) / p.stages,
-        prefill=2.0 * p.prompted / flops + moved,
+        prefill=2.0 * (p.prompted + crowded) / flops + moved,
         prefill_squared=2.0 * p.layers * p.attention / attention_flops,
         window_share=p.window_share,
         prompt_window_share=p.prompt_window_share,
@@ -143,7 +154,19 @@ def terms(p: Physics, values: Values) -> Terms:
         first_token_factor=_of(p, values, "first_token_factor"),
         interference=np.where(p.host, 1.0, values["interference"]),
         stages=p.stages,
+        groups=p.groups,
+        apart=2.0 * (p.prompted - chosen) / flops / (2.0 * (p.prompted + crowded) / flops + moved),
     )
+
+
+def _exchanged(p: Physics) -> tuple[Floats, Floats]:
+    """Bytes a token and layer that each device sends, and how often: the all-reduce of attention, within a group that has several
+    devices, and that of the experts, over all. Over groups the latter is an all-gather before and a reduce-scatter after (vLLM's
+    `allgather_reducescatter`, SGLang's default), each half of its bytes."""
+    within, state = p.tensor / p.groups, 2.0 * p.hidden * 2.0
+    attention, experts = (within - 1.0) / within / p.groups, (p.tensor - 1.0) / p.tensor
+    exchanges = np.where(within > 1.0, 1.0, 0.0) + np.where(p.groups > 1.0, 2.0, 1.0)
+    return state * (attention + experts), exchanges
 
 
 def _read(p: Physics, values: Values, flops: Floats, sharpness: Floats) -> tuple[Floats, Floats]:
@@ -152,12 +175,14 @@ def _read(p: Physics, values: Values, flops: Floats, sharpness: Floats) -> tuple
     seconds = p.weight_bytes / (p.bandwidth * p.tensor * _weight_bandwidth(p, values))
     tiles = 2.0 * p.expert_rows * p.expert_parameters / flops
     read = seconds * (1.0 - p.shared)
-    return seconds * p.shared, (read**sharpness + tiles**sharpness) ** (1.0 / sharpness)
+    return seconds * p.shared * p.groups, (read**sharpness + tiles**sharpness) ** (1.0 / sharpness)
 
 
 def _moved(p: Physics, values: Values) -> Floats:
-    """Seconds a token of its hidden states among experts, which each of the ranks holds whole."""
-    states = np.where(p.host, 0.0, p.chosen_experts * p.layers * p.hidden * 2.0)
+    """Seconds a token of its hidden states among experts: each of the ranks holds them whole, or, where experts lie whole on one,
+    those of its own."""
+    ranks = np.where(p.groups > 1.0, p.tensor / p.fullest, 1.0)
+    states = np.where(p.host, 0.0, p.chosen_experts * p.layers * p.hidden * 2.0) / ranks
     seconds: Floats = _MOVES * states / (p.bandwidth * values["kv_bandwidth"])
     return seconds
 

@@ -51,8 +51,9 @@ def closed_loop(
     """What a benchmark of these lengths would measure, with so many tokens of each prompt in the prefix cache."""
     prefill = times.prefill_seconds(input_tokens, cached_tokens)
     step = times.decode_seconds(concurrency, input_tokens + output_tokens / 2.0)
-    rate = 1.0 / (prefill / times.pipeline_stages + output_tokens * step / concurrency)
-    held_up = times.prefill_interference * (concurrency - 1.0) / output_tokens * prefill
+    others = times.prefill_seconds(input_tokens, cached_tokens, max(concurrency / output_tokens, 1.0))
+    rate = 1.0 / (others / times.pipeline_stages + output_tokens * step / concurrency)
+    held_up = times.prefill_interference * (concurrency - 1.0) / output_tokens * others
     return ClosedLoop(
         requests_per_second=rate,
         ttft_seconds=prefill + step,

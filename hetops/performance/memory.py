@@ -9,10 +9,11 @@ to run with a short context, so activations are reckoned from their shapes rathe
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 from hetops.domain.configuration import Configuration
 from hetops.domain.gpu import GpuType
-from hetops.domain.model import Model, Precision
+from hetops.domain.model import Model, Precision, Selection
 from hetops.domain.units import BYTES_PER_GB, BYTES_PER_GIB
 from hetops.performance.generation import Generation, generation
 
@@ -112,6 +113,20 @@ def kv_bytes(model: Model, kv: Precision) -> float:
     return model.kv_bytes_per_token_16bit * kv.bytes_per_value / 2.0 + index
 
 
+class Layout(Protocol):
+    """How GPUs share a model, as a configuration and a replica say it."""
+
+    @property
+    def tensor_parallel(self) -> int:
+        """GPUs of a stage."""
+        ...
+
+    @property
+    def attention_data_parallel(self) -> int:
+        """Groups of these that attend to requests of their own."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Within:
     """What is read and computed of the tokens within a window, or of those chosen, alone."""
@@ -127,7 +142,7 @@ class Within:
         return context - self.of_kv * max(context - self.tokens, 0.0)
 
 
-def within(model: Model, kv: Precision) -> Within:
+def within(model: Model, kv: Precision, layout: Layout) -> Within:
     """The windows of a model, or what its tokens choose; shares of 0 where they attend to all."""
     chosen = model.selection
     if chosen is None:
@@ -137,28 +152,47 @@ def within(model: Model, kv: Precision) -> Within:
     return Within(
         tokens=chosen.tokens,
         of_kv=chosen.kv_share * (everything - chosen.index_bytes) / everything,
-        of_prompts=chosen.attention / (chosen.attention + chosen.other_attention),
+        of_prompts=chosen.attention / (chosen.attention + _of_all_pairs(model, chosen, layout)),
     )
 
 
-def kv_shards(model: Model, gpu: GpuType, tensor_parallel: int) -> int:
+def attention(model: Model, layout: Layout) -> float:
+    """Heads times head size that all ranks together compute for a pair of a prompt's tokens, of sparse attention with its index."""
+    chosen = model.selection
+    return (
+        chosen.attention + _of_all_pairs(model, chosen, layout)
+        if chosen
+        else float(model.heads * model.head_size)
+    )
+
+
+def _of_all_pairs(model: Model, chosen: Selection, layout: Layout) -> float:
+    """Over latent KV the index is no matter of heads that could be divided: every rank that attends to the same requests computes it
+    (vLLM's and SGLang's indexers are `ReplicatedLinear`)."""
+    together = layout.tensor_parallel // layout.attention_data_parallel
+    return chosen.other_attention * (together if model.latent_kv else 1)
+
+
+def kv_shards(model: Model, gpu: GpuType, layout: Layout) -> int:
     """Ranks, each on a device, that the KV cache is divided over. Fewer KV heads than ranks are held several times, and latent KV,
-    which has no heads, by every rank; threads of a host share one."""
+    which has no heads, by every rank that attends to the same requests; threads of a host share one."""
     if gpu.vendor == "cpu":
-        return tensor_parallel
-    return 1 if model.latent_kv else min(tensor_parallel * gpu.devices, max(model.kv_heads, 1))
+        return layout.tensor_parallel
+    groups = layout.attention_data_parallel
+    together = layout.tensor_parallel * gpu.devices // groups
+    return groups * (1 if model.latent_kv else min(together, max(model.kv_heads, 1)))
 
 
-def state_tokens(model: Model, kv: Precision, gpu: GpuType, tensor_parallel: int) -> float:
-    """A sequence's state of constant size, in tokens that all layers keep: it is divided over all ranks."""
-    a_token = kv_bytes(model, kv) * tensor_parallel * gpu.devices / kv_shards(model, gpu, tensor_parallel)
+def state_tokens(model: Model, kv: Precision, gpu: GpuType, layout: Layout) -> float:
+    """A sequence's state of constant size, in tokens that all layers keep: all ranks that attend to it share it."""
+    a_token = kv_bytes(model, kv) * layout.tensor_parallel * gpu.devices / kv_shards(model, gpu, layout)
     return model.state_bytes / a_token
 
 
 def kv_bytes_per_token(model: Model, configuration: Configuration, gpu: GpuType) -> float:
     """Bytes that one token takes on each GPU of a stage."""
     all_layers = kv_bytes(model, configuration.kv) * (1.0 + _draft_share(configuration))
-    shards = kv_shards(model, gpu, configuration.tensor_parallel)
+    shards = kv_shards(model, gpu, configuration)
     return all_layers * gpu.devices / shards / configuration.pipeline_parallel
 
 
@@ -174,7 +208,7 @@ def fit(configuration: Configuration, model: Model, gpu: GpuType) -> MemoryFit:
     on_cpu = gpu.vendor == "cpu"
     if on_cpu:  # threads share one copy of the weights and one KV cache in the host's memory
         usable, shards = usable * configuration.gpu_count, 1
-    weights = weight_bytes(model, configuration.weights) * (1.0 + _draft_share(configuration)) / shards
+    weights = _held_bytes(configuration, model) * (1.0 + _draft_share(configuration)) / shards
     reserve = _CPU_RESERVE_BYTES if on_cpu else _reserve_bytes(configuration, model)
     kv = usable - weights - reserve
     per_token = kv_bytes(model, Precision.BF16) if on_cpu else kv_bytes_per_token(model, configuration, gpu)
@@ -190,14 +224,28 @@ def fit(configuration: Configuration, model: Model, gpu: GpuType) -> MemoryFit:
     )
     beyond = max(configuration.max_context_tokens - model.window_tokens, 0)
     forgotten = forgotten_share(model, generation(configuration.engine)) * beyond
-    state = state_tokens(model, configuration.kv, gpu, configuration.tensor_parallel)
-    whole = configuration.max_context_tokens - forgotten + state
-    return found if capacity >= whole else _refused(found, configuration, gpu)
+    whole = (
+        configuration.max_context_tokens
+        - forgotten
+        + state_tokens(model, configuration.kv, gpu, configuration)
+    )
+    return (
+        found
+        if capacity // configuration.attention_data_parallel >= whole
+        else _refused(found, configuration, gpu)
+    )
+
+
+def _held_bytes(configuration: Configuration, model: Model) -> float:
+    """Bytes of weights in all GPUs of a replica: what every token passes lies in each group that attends to requests of its own."""
+    found = weights(model, configuration.weights)
+    return found.experts + (found.passed + found.looked_up) * configuration.attention_data_parallel
 
 
 def _reserve_bytes(configuration: Configuration, model: Model) -> float:
     """Activations, logits, graphs and what the driver and NCCL keep, per GPU."""
-    activations = _BATCHED_TOKENS * model.hidden * 2.0 * _ACTIVATION_COPIES / configuration.tensor_parallel
+    together = configuration.tensor_parallel // configuration.attention_data_parallel
+    activations = _BATCHED_TOKENS * model.hidden * 2.0 * _ACTIVATION_COPIES / together
     if model.experts:
         activations *= 1.5  # routed copies of the hidden state
     logits = configuration.max_sequences * model.vocabulary * 4.0 / configuration.tensor_parallel

@@ -108,11 +108,7 @@ def nearness(measured: Configuration, other: Configuration, gpus: Mapping[str, G
         one, another = gpus[measured.gpu], gpus[other.gpu]
         alike = family(one) == family(another) and one.mig is another.mig is None
         return Nearness.FAMILY if alike else None
-    layout = (measured.tensor_parallel, measured.pipeline_parallel, measured.speculation) != (
-        other.tensor_parallel,
-        other.pipeline_parallel,
-        other.speculation,
-    )
+    layout = (measured.layout, measured.speculation) != (other.layout, other.speculation)
     precision = (measured.weights, measured.kv) != (other.weights, other.kv)
     if layout or precision:
         return {

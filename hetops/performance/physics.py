@@ -5,9 +5,11 @@ One place turns a GPU type, a model and a layout into numbers, for planning, for
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +18,7 @@ from hetops.domain.gpu import GpuType
 from hetops.domain.model import Precision
 from hetops.performance.generation import Generation
 from hetops.performance.memory import (
+    attention,
     expert_parameters,
     forgotten_share,
     kept_in_16_bit,
@@ -58,6 +61,12 @@ _RESERVE_BYTES = 1.5e9
 _TILE_ROWS = 16.0
 """The fewest rows of a product on NVIDIA's and AMD's matrix units in Triton, to which vLLM's and SGLang's `fused_moe` pads an expert's
 tokens where they are few. llama.cpp multiplies few rows one by one."""
+_LATENT = 512.0 + 64.0 + 512.0
+"""Values of latent KV that a head multiplies for a token of context: those kept, their positions, and those kept again (DeepSeek V2,
+arXiv 2405.04434, and all that have it since)."""
+_POPULARITY = 1.36
+"""Standard deviation of how many tokens choose an expert, over its mean: over 32 devices of 8 of DeepSeek-R1's experts each those of a
+device had 0.48 (TensorRT-LLM, `examples/wide_ep/ep_load_balancer/README.md`, mean of 58 layers), without its load balancer."""
 _NODE_GPUS = 8
 _RACK_GPUS = 72
 _BRIDGE = re.compile(r"bridge(?: of (\d+))?")
@@ -95,6 +104,9 @@ class Physics:
     tensor: Floats
     """Devices that a stage is divided over."""
     stages: Floats
+    groups: Floats
+    """Of these devices, that each attend to requests of their own: attention in data parallel. Each holds all that every token
+    passes, and the experts lie whole on one device each; 1 divides all of it over all devices."""
     active: Floats
     """Parameters that a token passes as it comes out: all but the embeddings, which are looked up."""
     prompted: Floats
@@ -115,12 +127,18 @@ class Physics:
     """That a token passes in a layer; 0 for dense models."""
     expert_parameters: Floats
     """Of all experts that not every token passes."""
+    fullest: Floats
+    """What the device whose experts most tokens choose has of them, over the mean; 1 where all devices share each expert."""
     expert_rows: Floats
     """Rows that kernels compute at least for an expert that has a token."""
     kv_bytes: Floats
     """Of one token, all layers, an index's among them."""
     kv_reads: Floats
     """How many times a step reads them."""
+    kv_operations: Floats
+    """What a step computes for a token of context, all layers: of latent KV, which all heads share; elsewhere reading takes longer."""
+    kv_flops: Floats
+    """Peak of the format that does so."""
     window_share: Floats
     """Share of the KV that is read of the newest tokens, or of those chosen, alone."""
     prompt_window_share: Floats
@@ -178,7 +196,7 @@ def _column(r: Replica) -> dict[str, object]:
     peak_16 = (gpu.bf16_tflops or gpu.fp16_tflops) * 1e12
     joined, apart = gpu.interconnect_gb_per_second, r.tensor_parallel > _joined_gpus(gpu)
     stored, multiplied = weights(model, r.weights), computes_in(r)
-    near, chosen = within(model, r.kv), model.selection
+    near = within(model, r.kv, r)
     active = model.active_parameters_b * 1e9
     table = min(float(model.vocabulary * model.hidden), 0.4 * active)
     return {
@@ -199,29 +217,31 @@ def _column(r: Replica) -> dict[str, object]:
         "generation": str(r.generation),
         "tensor": float(r.tensor_parallel * devices),
         "stages": float(r.pipeline_parallel),
+        "groups": float(r.attention_data_parallel),
         "active": active - (0.0 if model.tied_embeddings else table),
         "prompted": active - (table if model.tied_embeddings else 2.0 * table),
         "layers": float(model.layers),
         "hidden": float(model.hidden),
-        "attention": chosen.attention + chosen.other_attention
-        if chosen
-        else float(model.heads * model.head_size),
+        "attention": attention(model, r),
         "weight_bytes": stored.streamed,
-        "stored_bytes": stored.streamed + stored.looked_up,
+        "stored_bytes": stored.experts + (stored.passed + stored.looked_up) * r.attention_data_parallel,
         "shared": stored.passed / stored.streamed,
         "expert_share": model.active_experts / model.experts if model.experts else 1.0,
         "chosen_experts": float(model.active_experts if model.experts else 0),
         "expert_parameters": expert_parameters(model),
+        "fullest": _fullest(r),
         "expert_rows": 1.0 if host or r.generation is Generation.LLAMACPP else _TILE_ROWS,
         "kv_bytes": kv_bytes(model, r.kv),
         "kv_reads": _kv_reads(r),
+        "kv_operations": 2.0 * model.layers * model.heads * _LATENT if model.latent_kv else 0.0,
+        "kv_flops": (_kv_tflops(r) or peak_16 / 1e12) * 1e12 / devices,
         "window_share": near.of_kv,
         "prompt_window_share": near.of_prompts,
         "window_tokens": float(near.tokens),
         "forgotten_share": forgotten_share(model, r.generation),
         "state_bytes": model.state_bytes,
-        "state_tokens": state_tokens(model, r.kv, gpu, r.tensor_parallel),
-        "kv_shards": float(kv_shards(model, gpu, r.tensor_parallel)),
+        "state_tokens": state_tokens(model, r.kv, gpu, r),
+        "kv_shards": float(kv_shards(model, gpu, r)),
         "told_capacity": np.nan if r.kv_capacity_tokens is None else r.kv_capacity_tokens,
         "fp8": multiplied is Precision.FP8,
         "fp4": multiplied is Precision.FP4,
@@ -236,6 +256,20 @@ def _kv_reads(r: Replica) -> float:
     model = r.model
     shared = r.gpu.vendor == "amd" and not tuned(r) and not model.latent_kv
     return model.heads / max(model.kv_heads, 1) if shared else 1.0
+
+
+def _fullest(r: Replica) -> float:
+    """The largest of so many normal deviates (Blom 1958), each the mean of a device's experts."""
+    devices = r.tensor_parallel * r.gpu.devices
+    if r.attention_data_parallel == 1 or not r.model.experts:
+        return 1.0
+    largest = NormalDist().inv_cdf((devices - 0.375) / (devices + 0.25))
+    return 1.0 + _POPULARITY * math.sqrt(devices / r.model.experts) * largest
+
+
+def _kv_tflops(r: Replica) -> float | None:
+    """FP8 latent KV is multiplied as it is on Blackwell (trtllm-gen, FlashInfer), unpacked to 16 bit on Hopper (FlashMLA): None."""
+    return r.gpu.fp8_tflops if r.kv is Precision.FP8 and family(r.gpu) == "Blackwell" else None
 
 
 def _joined_gpus(gpu: GpuType) -> int:

@@ -140,8 +140,6 @@ class Queue:
     places: Floats
     """Requests that can be in flight at once: sequences allowed, or what the KV cache has room for."""
     levels: Levels
-    prompt: Floats
-    """Seconds that a prompt of mean length takes of the replica."""
     prompt_high: Floats
     """Seconds that the prompt at the TTFT percentile takes from its first stage to its last."""
     decoding: Floats
@@ -155,14 +153,13 @@ class Queue:
         served = np.maximum(places, 1.0)
         busy = np.minimum(numbers, served)
         step = np.where(numbers < served, crowd.fixed, r.fixed(served))
-        step += r.kv * r.attended(load.context) * busy
-        prompt = r.prefill_seconds(load.input_mean, load.prefix_share * load.input_mean) / r.stages
+        step += r.reading(busy, load.context)
+        prompt = _prompt(r, load, busy)
         return cls(
             replicas=r,
             load=load,
             places=places,
             levels=Levels.of(busy, prompt + load.output_mean * step / np.maximum(busy, 1.0)),
-            prompt=prompt,
             prompt_high=r.prefill_seconds(load.input_high, load.prefix_share * load.input_high),
             decoding=load.output_mean * step[1],
         )
@@ -178,19 +175,23 @@ class Queue:
             replicas=self.replicas.rows(which),
             load=self.load,
             levels=self.levels.rows(which),
-            **{name: getattr(self, name)[which] for name in ("places", "prompt", "prompt_high", "decoding")},
+            **{name: getattr(self, name)[which] for name in ("places", "prompt_high", "decoding")},
         )
 
     def completed(self, in_flight: Floats) -> Floats:
         """Requests a second with so many in flight."""
         step = self.replicas.decode(in_flight, self.load.context)
-        rate: Floats = in_flight / (in_flight * self.prompt + self.load.output_mean * step)
+        rate: Floats = in_flight / (in_flight * self.prompt(in_flight) + self.load.output_mean * step)
         return rate
 
     def tpot(self, in_flight: Floats) -> Floats:
         """With so many in flight, the request itself among them."""
         stalls = self.replicas.interference * (in_flight - 1.0) / self.load.output_mean
-        return self.replicas.decode(in_flight, self.load.context) + stalls * self.prompt
+        return self.replicas.decode(in_flight, self.load.context) + stalls * self.prompt(in_flight)
+
+    def prompt(self, in_flight: Floats | float) -> Floats:
+        """Seconds that a prompt of mean length takes of the replica with so many in flight."""
+        return _prompt(self.replicas, self.load, in_flight)
 
     def most_in_flight(self) -> Floats:
         """The most with which TPOT keeps its bound, up to the places; 0 where a lone one breaks it."""
@@ -233,7 +234,7 @@ class Queue:
 
     def _company(self, now: InFlight, rate: Floats) -> tuple[Floats, Floats]:
         """Shares of requests that meet nobody while they decode, and that meet at most one, for a part of that time."""
-        leaves = -np.expm1(-self.decoding / (self.decoding + self.prompt))
+        leaves = -np.expm1(-self.decoding / (self.decoding + self.prompt(1.0)))
         nobody, one = now.mass[0] / now.whole, now.mass[1] / now.whole
         return nobody * np.exp(-rate * self.decoding), nobody + one * leaves
 
@@ -241,7 +242,7 @@ class Queue:
         """TTFT and what it is made of: the prompt's own prefill, a step, and the longer wait."""
         load, r = self.load, self.replicas
         step = r.decode(found, load.context)
-        service = self.prompt + r.interference * step
+        service = self.prompt(found) + r.interference * step
         behind = np.log(np.maximum(np.minimum(rate * service, HIGHEST_USE) / load.tail, 1.0))
         taken = np.log(np.maximum(now.waiting / load.tail, 1.0))
         prompts = Wait(
@@ -258,3 +259,11 @@ class Queue:
         )
         own = r.first_token_factor * self.prompt_high + step + r.first_token
         return FirstToken(own=own, prompts=prompts, place=place)
+
+
+def _prompt(r: Replicas, load: Load, in_flight: Floats | float) -> Floats:
+    """Seconds that a prompt of mean length takes of replicas. Those whose places came free in one step go over the parts of a replica
+    together."""
+    together = np.maximum(in_flight / load.output_mean, 1.0)
+    found: Floats = r.prefill_seconds(load.input_mean, load.prefix_share * load.input_mean, together)
+    return found / r.stages

@@ -17,6 +17,8 @@ class Replica:
     model: Model
     tensor_parallel: int = 1
     pipeline_parallel: int = 1
+    attention_data_parallel: int = 1
+    """Groups of a stage's GPUs that each attend to requests of their own, as `Configuration` has them."""
     weights: Precision
     kv: Precision = Precision.BF16
     generation: Generation = Generation.VLLM_NEW

@@ -50,6 +50,8 @@ class Replicas:
     within_prompts: Floats
     forgotten_share: Floats
     state_tokens: Floats
+    groups: Floats
+    apart: Floats
     curve_start: Floats
     """What a step takes by its curve below the first of the numbers at which that bends."""
     bends_at: Floats
@@ -90,7 +92,13 @@ class Replicas:
 
     def decode(self, in_flight: Floats, context: float) -> Floats:
         """As `StepTimes.decode_seconds`, one number in flight a replica."""
-        seconds: Floats = self.fixed(in_flight) + self.kv * self.attended(context) * in_flight
+        seconds: Floats = self.fixed(in_flight) + self.reading(in_flight, context)
+        return seconds
+
+    def reading(self, in_flight: Floats, context: float) -> Floats:
+        """Seconds of a decode step in which KV is read; none for nobody."""
+        spare = (self.groups - 1.0) * self.stages * (in_flight > 0)
+        seconds: Floats = self.kv * self.attended(context) * (in_flight + spare)
         return seconds
 
     def kept(self, tokens: float | Floats) -> Floats:
@@ -110,10 +118,13 @@ class Replicas:
         found: Floats = tokens * tokens - self.within_prompts * beyond**2
         return found
 
-    def prefill_seconds(self, tokens: float, cached: float = 0.0) -> Floats:
+    def prefill_seconds(self, tokens: float, cached: float = 0.0, together: float | Floats = 1.0) -> Floats:
         """As `StepTimes.prefill_seconds`."""
-        squares = self.squares(tokens) - self.squares(cached)
-        return self.prefill * (tokens - cached) + self.prefill_squared * squares + self.overhead
+        linear = self.prefill * (tokens - cached)
+        squares = self.prefill_squared * (self.squares(tokens) - self.squares(cached))
+        waiting = (self.groups - 1.0) / together * (self.apart * linear + squares)
+        found: Floats = linear + squares + waiting + self.overhead
+        return found
 
 
 def _padded(rows: Sequence[Sequence[float]]) -> Floats:
@@ -143,6 +154,8 @@ _COLUMNS = {
     "within_prompts": "within_prompts",
     "forgotten_share": "forgotten_share",
     "state_tokens": "state_tokens",
+    "groups": "attention_groups",
+    "apart": "apart_share",
 }
 """Columns that are fields of StepTimes as they stand."""
 

@@ -16,6 +16,7 @@ from typing import TypeVar
 
 from hetops.domain.gpu import GpuType
 from hetops.domain.model import Model, Precision
+from hetops.performance.attention_names import groups_told
 from hetops.performance.cases import Case, Metric, MetricName, RefusedCase
 from hetops.performance.generation import Generation, generation, is_known
 from hetops.performance.gpu_names import known_gpu
@@ -127,12 +128,15 @@ def _replica(row: Row, names: _Names) -> tuple[Replica, tuple[str, ...], tuple[s
             f"pp: {model.thing.name} has {model.thing.layers} layers, fewer than {stages} stages"
         )
     alone = stages > 1 or weight_bytes(model.thing, weights.thing) < gpu.thing.memory_bytes
+    tensor = _whole(row, "tp", 1 if alone else _whole(row, "gpu_count", 1))
+    apart = _apart(row, model.thing, tensor)
     engine = row.get("engine", "")
     replica = Replica(
         gpu=gpu.thing,
         model=model.thing,
-        tensor_parallel=_whole(row, "tp", 1 if alone else _whole(row, "gpu_count", 1)),
+        tensor_parallel=apart.tensor,
         pipeline_parallel=stages,
+        attention_data_parallel=apart.groups,
         weights=weights.thing,
         kv=kv.thing,
         generation=generation(engine, row.get("engine_version", "")),
@@ -146,9 +150,46 @@ def _replica(row: Row, names: _Names) -> tuple[Replica, tuple[str, ...], tuple[s
         kv.assumed,
         like_vllm,
         lighter,
+        apart.assumed,
         _too_heavy(replica),
     )
-    return replica, assumed, (noted,)
+    return replica, assumed, (noted, apart.noted)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Apart:
+    """How many GPUs a stage has, and of them groups that attend to requests of their own."""
+
+    tensor: int
+    groups: int = 1
+    assumed: str = ""
+    noted: str = ""
+
+
+def _apart(row: Row, model: Model, tensor: int) -> _Apart:
+    """The layout, with attention in data parallel where the row's words tell it. vLLM's tensor degree is that of one group, the others'
+    that of all of them, which the number of GPUs tells apart."""
+    told = _groups_told(row)
+    if told in (None, 1):
+        return _Apart(tensor=tensor)
+    if not model.experts:
+        return _Apart(tensor=tensor, assumed=f"{model.name} has no experts: attention taken as over all GPUs")
+    gpus = _whole(row, "gpu_count", tensor * (told or 1)) // _whole(row, "pp", 1)
+    if tensor == 1 or (told and gpus == tensor * told):
+        tensor = max(gpus, tensor)
+    groups = told or tensor
+    if tensor % groups:
+        groups, odd = tensor, f"attention in {groups} groups taken for {tensor}, one a GPU"
+    else:
+        odd = ""
+    noted = f"attention in data parallel over {groups} groups of GPUs" if groups > 1 else ""
+    return _Apart(tensor=tensor, groups=groups, assumed=odd, noted=noted)
+
+
+def _groups_told(row: Row) -> int | None:
+    if _tells(row, "attention_dp"):
+        return groups_told(f"attention dp {row['attention_dp']}")
+    return groups_told(" ".join(row.get(name, "") for name in ("engine", "engine_version", "note")))
 
 
 def _too_long(model: Model, tokens: float) -> str:

@@ -52,6 +52,9 @@ class EngineNeeds:
     """Of the KV cache, besides 16 bit."""
     most_drafted: int = 0
     """Tokens that speculative decoding may guess in a step; 0 where there is none."""
+    attends_apart: bool = False
+    """Whether GPUs of one replica can each attend to requests of their own, while the experts lie over all (attention in data
+    parallel); then each runs as many sequences as `max_sequences` says."""
     hands_over: bool = False
     """Whether the KV cache of a prompt can go from one of its replicas, which prefills alone, to another, which decodes."""
 

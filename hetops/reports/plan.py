@@ -115,6 +115,8 @@ def how(pool: PlannedPool) -> str:
     """How one replica of a pool runs."""
     configuration = pool.configuration
     parallel = f"tp{configuration.tensor_parallel}"
+    if configuration.attention_data_parallel > 1:
+        parallel += f" attention dp{configuration.attention_data_parallel}"
     if configuration.pipeline_parallel > 1:
         parallel += f" pp{configuration.pipeline_parallel}"
     alone = "" if configuration.role is Role.MIXED else f", {configuration.role} alone"

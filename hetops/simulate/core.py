@@ -35,9 +35,10 @@ class EngineCore:
     """One replica. Times are seconds on any clock that never goes back; equal calls give equal answers."""
 
     def __init__(self, step_times: StepTimes, *, prefill_tokens_per_step: int = 2048) -> None:
-        """`prefill_tokens_per_step`: the token budget of a step (vLLM's default is 2,048 on cards below 70 GB)."""
+        """`prefill_tokens_per_step`: the token budget of a step (vLLM's default is 2,048 on cards below 70 GB) of each part that
+        attends to requests of its own."""
         self._given = self._times = step_times
-        self._budget = prefill_tokens_per_step
+        self._budget = prefill_tokens_per_step * step_times.attention_groups
         self._now = -math.inf
         self._waiting: deque[Sequence] = deque()
         self._prefilling: list[Sequence] = []
@@ -270,7 +271,7 @@ class EngineCore:
         """By how much a step is longer than the one before: a context beyond the window grows in some layers alone."""
         count, times = len(self._decoding), self._times
         beyond = self._context >= times.window_tokens * count
-        return times.kv_seconds_per_token * count * (1.0 - times.window_share * beyond)
+        return times.kv_seconds_per_token * times.read_for(count) * (1.0 - times.window_share * beyond)
 
     def _next_finish_step(self) -> int:
         while True:

@@ -137,6 +137,8 @@ _RANGES = {
     "prompt_window_share": (0.0, 1.0),
     "forgotten_share": (0.0, 1.0),
     "state_tokens": (0.0, 1e12),
+    "attention_groups": (1, 1e3),
+    "apart_share": (0.0, 1.0),
     "sharpness": (0.5, 1e3),
     "first_token_factor": (0.0, 1e3),
     "kv_capacity_tokens": (1, 1e12),

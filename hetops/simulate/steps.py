@@ -83,7 +83,15 @@ def chunked(
         chunks.append((sequence, size))
         seconds += _chunk_seconds(sequence.prefilled, size, times)
         budget -= size
-    return chunks, seconds
+    return chunks, seconds + _waiting_seconds(chunks, times)
+
+
+def _waiting_seconds(chunks: list[tuple[Sequence, int]], times: StepTimes) -> float:
+    """What the parts of a replica that attend to requests of their own wait for the one that has most of the chunks."""
+    if times.attention_groups == 1 or not chunks:
+        return 0.0
+    each = (times.waiting_seconds(s.prefilled + size, s.prefilled, len(chunks)) for s, size in chunks)
+    return sum(each) / times.pipeline_stages
 
 
 def _chunk_seconds(done: int, size: int, times: StepTimes) -> float:

@@ -120,6 +120,8 @@ def _arguments(asked: Benchmark) -> dict[str, Any]:
         raise HetopsError(
             "aiconfigurator is not asked about speculative decoding", hint="leave [engine.speculative] out"
         )
+    if c.attention_data_parallel > 1:
+        raise HetopsError("aiconfigurator is not asked about attention in data parallel")
     quantized = _WEIGHTS[c.weights]
     return {
         "system_name": _SYSTEMS[c.gpu],
