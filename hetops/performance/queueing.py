@@ -264,6 +264,6 @@ class Queue:
 def _prompt(r: Replicas, load: Load, in_flight: Floats | float) -> Floats:
     """Seconds that a prompt of mean length takes of replicas. Those whose places came free in one step go over the parts of a replica
     together."""
-    together = np.maximum(in_flight / load.output_mean, 1.0)
+    together = np.maximum(in_flight / load.output_mean, 1.0) if r.any_apart else 1.0
     found: Floats = r.prefill_seconds(load.input_mean, load.prefix_share * load.input_mean, together)
     return found / r.stages

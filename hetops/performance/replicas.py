@@ -97,9 +97,18 @@ class Replicas:
 
     def reading(self, in_flight: Floats, context: float) -> Floats:
         """Seconds of a decode step in which KV is read; none for nobody."""
-        spare = (self.groups - 1.0) * self.stages * (in_flight > 0)
-        seconds: Floats = self.kv * self.attended(context) * (in_flight + spare)
-        return seconds
+        each: Floats = self.kv * self.attended(context)
+        seconds = each * in_flight
+        return (
+            seconds + each * (self.groups - 1.0) * self.stages * (in_flight > 0)
+            if self.any_apart
+            else seconds
+        )
+
+    @property
+    def any_apart(self) -> bool:
+        """Whether any replica has parts that attend to requests of their own."""
+        return bool((self.groups > 1.0).any())
 
     def kept(self, tokens: float | Floats) -> Floats:
         """As `StepTimes.kept`."""

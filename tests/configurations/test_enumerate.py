@@ -176,3 +176,18 @@ def test_the_context_is_what_is_asked_else_what_the_longest_requests_need() -> N
     assert context_needed([3000.0, 100.0], None, model) == 3072
     assert context_needed([3000.0], 4096, model) == 4096
     assert context_needed([30_000.0], None, model) == model.context_tokens
+
+
+@pytest.mark.parametrize(
+    ("model", "groups"),
+    [("deepseek-r1", {1, 2, 4, 8}), ("qwen3-235b-a22b", {1}), ("llama-3.1-8b", {1})],
+)
+def test_mixtures_with_latent_kv_are_laid_out_with_attention_in_data_parallel_too(
+    model: str, groups: set[int]
+) -> None:
+    """Other models divide their KV by heads, or have no experts that would lie over all GPUs."""
+    kept = found(model, {"H200-SXM": 8}).configurations
+    assert {c.attention_data_parallel for c in kept} == groups
+    for c in (c for c in kept if c.attention_data_parallel > 1):
+        assert c.tensor_parallel == c.attention_data_parallel
+        assert c.max_sequences == 256 * c.attention_data_parallel

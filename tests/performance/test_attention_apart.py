@@ -117,7 +117,7 @@ def test_hidden_states_go_out_and_back_once_a_layer_instead_of_twice() -> None:
 def test_the_device_with_the_experts_that_most_choose_has_a_third_more_than_the_mean() -> None:
     most = NormalDist().inv_cdf((8 - 0.375) / 8.25)
     fullest = 1 + 1.36 * math.sqrt(8 / 256) * most
-    assert physics([ON_8, APART]).fullest == pytest.approx([1.0, fullest])
+    assert physics([ON_8, APART]).fullest == pytest.approx([1.0, fullest], abs=0.005)
     assert fullest == pytest.approx(1.34, abs=0.01)
     chosen = 58 * 8 * 3 * 7168 * 2048
     found = parts(ON_8, APART)
