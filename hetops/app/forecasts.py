@@ -29,8 +29,10 @@ def class_forecasts(posed: Posed, solution: Solution) -> Iterator[ClassForecast]
         parts: dict[Role, list[tuple[float, Forecast]]] = {role: [] for role in Role}
         for share in (s for s in solution.shares if s.workload_class == one.name and s.share > 0):
             near = services.get(share.key) or _in_pool(posed, share, one, pools[share.key])
-            near = near.from_afar(posed.ways.round_trip_seconds(one, share.offer))
-            parts[_role(posed, share)].append((share.share, near))
+            role = _role(posed, share)
+            if role is not Role.DECODE:  # what goes on elsewhere has come its way already
+                near = near.from_afar(posed.ways.round_trip_seconds(one, share.offer))
+            parts[role].append((share.share, near))
         found = [*parts[Role.MIXED], *_apart(posed, one, parts)]
         if found:
             ttft = slowest([(part, f.ttft) for part, f in found], one.target.ttft_percentile)

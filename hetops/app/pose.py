@@ -184,7 +184,12 @@ def _columns(
                 configuration=one.id,
                 replicas_per_node=room.replicas,
                 requests_per_second={name: rate for name, rate in rates.items() if rate >= LEAST},
-                usd_per_request={name: usd for name, usd in egress.items() if rates.get(name, 0) >= LEAST},
+                # Answers come from what decodes.
+                usd_per_request={
+                    name: usd
+                    for name, usd in egress.items()
+                    if one.role is not Role.PREFILL and rates.get(name, 0) >= LEAST
+                },
                 parts_per_node=room.parts,
                 model=one.model if len(c.models) > 1 else "",
                 quality=kept_by(served.rules.floors, one.weights),

@@ -11,7 +11,7 @@ from hetops.app.candidates import Candidates, engine_needs
 from hetops.configurations.enumerate import Enumeration
 from hetops.domain.configuration import Configuration, Role
 from hetops.domain.plan import Handover
-from hetops.errors import SpecError, UsageError
+from hetops.errors import SpecError
 from hetops.performance.table import PerformanceTable
 from hetops.solver.problem import Problem
 from hetops.solver.solution import Solution, SolvedShare
@@ -30,8 +30,7 @@ def with_roles(c: Candidates) -> Candidates:
     """The candidates with configurations that prefill, and that decode, alone; as they are where the spec asks for none.
 
     Raises:
-        SpecError: they are asked for with something that does not go with them as yet.
-        UsageError: they are asked for from a fleet that runs.
+        SpecError: they are asked for of engines that cannot hand KV caches over.
     """
     if c.spec.engine.disaggregation is None:
         return c
@@ -62,22 +61,6 @@ def _demand_possible(c: Candidates, able: set[str]) -> None:
         raise SpecError(
             f"{where}: {', '.join(engines)} cannot hand KV caches over",
             hint=f"allow {' or '.join(sorted(able))} under engine.names, or leave [engine.disaggregation] out",
-        )
-    refused = (
-        (spec.policy.migration, "policy.migration", ("policy", "migration")),
-        (spec.policy.survive, "policy.survive", ("policy", "survive", 0)),
-        (spec.origins, "origins", ("origins", 0)),
-    )
-    for asked, name, at in refused:
-        if asked:
-            raise SpecError(
-                f"{place(c.loaded, *at)}: prefill and decode apart are not planned together with it yet",
-                hint=f"leave [engine.disaggregation] or {name} out",
-            )
-    if c.held.running is not None:
-        raise UsageError(
-            "prefill and decode apart are planned from nothing as yet",
-            hint="leave --from-running or [engine.disaggregation] out",
         )
 
 

@@ -12,7 +12,16 @@ from hetops.domain.configuration import Configuration, Role
 from hetops.domain.performance import Measurement
 from hetops.domain.workload import LatencyTarget, WorkloadClass
 from hetops.performance.roles import Transfer, highest_input, part_of
-from hetops.performance.table import Basis, PerformanceTable, at_most, barred, build, build_apart, joined
+from hetops.performance.table import (
+    Basis,
+    PerformanceTable,
+    at_most,
+    barred,
+    build,
+    build_apart,
+    from_afar,
+    joined,
+)
 from hetops.state import host, measurements
 
 
@@ -44,7 +53,9 @@ def _by_role(
     for role in (Role.PREFILL, Role.DECODE):
         seen = tuple(part_of(k, role, transfer) for k in own)
         most = {k.name: transfer.requests_per_second(k.input_tokens.mean) for k in own}
-        yield at_most(build_apart(by_role[role], seen, whole, trips), most)
+        # The way to the prompt takes its time off the prompt's part of the target alone.
+        near = build_apart(by_role[role], seen, whole, trips if role is Role.PREFILL else None)
+        yield at_most(near if role is Role.PREFILL else from_afar(near, trips), most)
 
 
 def transfer_of(c: Candidates, one: ServedModel) -> Transfer | None:

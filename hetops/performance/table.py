@@ -340,6 +340,16 @@ def at_most(table: PerformanceTable, rates: Mapping[str, float]) -> PerformanceT
     return replace(table, rows={key: _slowed(row, rates[key[1]]) for key, row in table.rows.items()})
 
 
+def from_afar(table: PerformanceTable, round_trips: Mapping[str, Sequence[float]]) -> PerformanceTable:
+    """A table without round trips at each of those of its classes, by name, where none takes anything off its rates."""
+    rows = {
+        (configuration, name, seconds): replace(row, round_trip_seconds=seconds)
+        for (configuration, name, _), row in table.rows.items()
+        for seconds in round_trips.get(name, (0.0,))
+    }
+    return replace(table, rows=rows)
+
+
 def _slowed(row: PerformanceRow, most: float) -> PerformanceRow:
     if row.requests_per_second <= most:
         return row

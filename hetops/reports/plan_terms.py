@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
+from hetops.domain.configuration import Role
 from hetops.domain.network import Network, Way, gb_per_hour
 from hetops.domain.packing import cut_gpus
 from hetops.domain.plan import Plan, PlannedPool
@@ -44,7 +45,7 @@ def _ways(plan: Plan) -> str:
 def _way_row(way: Way, network: Network, plan: Plan) -> tuple[str, ...] | None:
     """None for a way that nothing takes."""
     tokens = {c.name: c.output_tokens.mean for c in plan.workload.classes if c.origin == way.origin}
-    taken = [s for s in plan.shares if s.pool == way.destination and s.workload_class in tokens]
+    taken = [s for s in plan.answers if s.pool == way.destination and s.workload_class in tokens]
     if not taken:
         return None
     second = sum(s.requests_per_second * tokens[s.workload_class] for s in taken)
@@ -55,7 +56,7 @@ def _way_row(way: Way, network: Network, plan: Plan) -> tuple[str, ...] | None:
 
 def _covers(plan: Plan) -> str:
     """After each loss, what is still served of the classes and where."""
-    rows = [row for cover in plan.covers for row in _cover_rows(cover)]
+    rows = [row for cover in plan.covers for row in _cover_rows(cover, plan)]
     if not rows:
         return ""
     told = q.table(("without", "class", "served", "then goes to"), rows[:_MOST_COVERS], right=(2,))
@@ -63,12 +64,14 @@ def _covers(plan: Plan) -> str:
     return f"{told}\nand {more} more lines (--json has them)" if more > 0 else told
 
 
-def _cover_rows(cover: LossCover) -> Iterator[tuple[str, ...]]:
+def _cover_rows(cover: LossCover, plan: Plan) -> Iterator[tuple[str, ...]]:
     lost = " or ".join(cover.lost)
+    decoding = {pool.name for pool in plan.pools if pool.configuration.role is Role.DECODE}
     for name in dict.fromkeys(s.workload_class for s in cover.shares):
         shares = sorted((s for s in cover.shares if s.workload_class == name), key=lambda s: -s.share)
         to = ", ".join(f"{s.pool} {q.share(s.share)}" for s in shares if s.share > 0)
-        yield lost, name, q.share(min(sum(s.share for s in shares), 1.0)), to
+        served = sum(s.share for s in shares if s.pool not in decoding)
+        yield lost, name, q.share(min(served, 1.0)), to
 
 
 def _spot(plan: Plan) -> Iterator[str]:

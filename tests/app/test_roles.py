@@ -22,7 +22,7 @@ from hetops.domain.day import Day
 from hetops.domain.model import Precision
 from hetops.domain.performance import Binding, Evidence, EvidenceLayer, PerformanceRow
 from hetops.domain.plan import Plan
-from hetops.errors import InfeasibleError, PolicyError, SpecError, UsageError
+from hetops.errors import InfeasibleError, PolicyError, SpecError
 from hetops.performance.table import PerformanceTable
 from hetops.reports import plan as report
 from hetops.solver.recheck.day import recheck_day
@@ -306,21 +306,71 @@ def test_such_a_plan_is_for_planning_only() -> None:
         FleetInputs(plan=plan)
 
 
-@pytest.mark.parametrize(
-    ("more", "says"),
-    [
-        ("[policy.migration]\n", r"policy\.migration: prefill and decode apart are not planned"),
-        ('[[policy.survive]]\nlosing = "zone"\n', r"policy\.survive\[0\]: prefill and decode apart"),
-        ('[[origins]]\nname = "eu"\nshare = 1.0\n', r"origins\[0\]: prefill and decode apart"),
-    ],
-)
-def test_what_does_not_go_with_it_is_refused_with_its_line(tmp_path: Path, more: str, says: str) -> None:
-    with pytest.raises(SpecError, match=says):
-        pose(specs.asked(tmp_path, APART + more))
+def test_what_is_left_after_a_loss_prefills_and_decodes_in_one_place() -> None:
+    free, plan = planned(), planned(text=APART + '[[policy.survive]]\nlosing = "zone"\nkept_share = 0.5\n')
+    assert plan.usd_per_hour > free.usd_per_hour
+    assert recheck(plan) == ()
+    assert len({pool.offer.place for pool in plan.pools}) == len(plan.covers) == 2
+    assert "50 %  a100" in report.as_text(plan), "what is prefilled and decoded is served once"
+    decoding = {p.name for p in plan.pools if p.configuration.role is Role.DECODE}
+    for i, cover in enumerate(plan.covers):
+        for decodes, message in ((False, "is served, must be"), (True, "more is prefilled than decoded")):
+            less = (
+                replace(s, share=0.9 * s.share) if (s.pool in decoding) == decodes else s
+                for s in cover.shares
+            )
+            covers = (*plan.covers[:i], replace(cover, shares=tuple(less)), *plan.covers[i + 1 :])
+            told = {v.message for v in recheck(seal(replace(plan, covers=covers)))}
+            assert any(message in one for one in told)
 
 
-def test_it_is_refused_from_a_fleet_that_runs_and_for_engines_that_cannot(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="planned from nothing"):
-        pose(replace(specs.asked(tmp_path, APART), running=planned(text=WHOLE)))
+FAR = """
+[[origins]]
+name = "far"
+share = 1.0
+
+[[network]]
+round_trip_seconds = 1.0
+usd_per_gb = 0.09
+"""
+
+
+def test_the_way_is_taken_off_the_prompts_part_once_and_answers_cost_egress_once() -> None:
+    near, far = planned(), planned(text=APART + FAR)
+    assert recheck(far) == ()
+    assert roles(far) == {Role.PREFILL, Role.DECODE}
+    decoding = {p.name for p in far.pools if p.configuration.role is Role.DECODE}
+    rows = {r.configuration: r.requests_per_second for r in far.performance}
+    both = [r for r in near.performance if r.configuration in rows]
+    assert {r.configuration.endswith("/prefill") for r in both} == {False, True}
+    for row in both:
+        slower = rows[row.configuration] < row.requests_per_second
+        assert slower == row.configuration.endswith("/prefill")
+    assert far.network is not None
+    paid = {way.destination: way.usd_per_hour for way in far.network.ways if way.usd_per_hour}
+    assert paid.keys() == decoding
+    answers = 6.0 * 200 * 3600 * far.network.bytes_per_output_token / 1e9 * 0.09
+    assert float(far.egress_usd_per_hour) == pytest.approx(answers, abs=1e-5)
+    (then,) = far.forecasts
+    (before,) = near.forecasts
+    assert 1.0 < then.ttft_seconds < 3.0
+    assert then.ttft_seconds < before.ttft_seconds + 1.0, (
+        "less is left for the prompt, so it waits less; the way counts once"
+    )
+
+
+def test_a_fleet_that_serves_whole_requests_can_change_into_one_apart(tmp_path: Path) -> None:
+    whole, free = planned(text=WHOLE), planned()
+    terms = "[policy.migration]\nusd_per_added_node = {0}\nusd_per_removed_node = 1\nhorizon_hours = 1\n"
+    for usd, then in ((1, free), (1000, whole)):
+        asked = specs.asked(tmp_path, APART + terms.format(usd))
+        plan = make_plan(replace(asked, running=whole))
+        assert recheck(plan) == ()
+        assert (plan.usd_per_hour, roles(plan)) == (then.usd_per_hour, roles(then))
+        assert plan.migration is not None
+        assert plan.migration.running == whole.nodes
+
+
+def test_it_is_refused_for_engines_that_cannot(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match=r"disaggregation: llamacpp cannot hand KV caches over"):
         pose(specs.asked(tmp_path, APART.replace('"vllm"', '"llamacpp"') + "[providers.local]\n"))

@@ -41,7 +41,7 @@ def _wrong_egress(way: Way, network: Network, plan: Plan) -> Iterator[Violation]
         for c in plan.workload.classes
         if c.origin == way.origin
     }
-    taken = [s for s in plan.shares if s.pool == way.destination and s.workload_class in tokens]
+    taken = [s for s in plan.answers if s.pool == way.destination and s.workload_class in tokens]
     second = sum((tokens[s.workload_class] * exact(s.share) for s in taken), Fraction(0))
     hour = second * exact(network.bytes_per_output_token) * 3600
     due = hour / 10**9 * Fraction(way.usd_per_gb) * (way.destination in pools)

@@ -9,6 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from fractions import Fraction
 
+from hetops.domain.configuration import Role
 from hetops.domain.offer import Market, Offer, Trait
 from hetops.domain.parts import misfit
 from hetops.domain.plan import ClassShare, Plan, PlanLimits, PlannedPool
@@ -112,12 +113,15 @@ def _uncovered(
             message = f"{share.workload_class} cannot be served by {share.pool} then"
             yield Violation(rule="losses", subject=where, message=message)
             continue
-        served[share.workload_class] += exact(share.share)
+        if not (share.pool in left and left[share.pool].configuration.role is Role.DECODE):
+            served[share.workload_class] += exact(share.share)
         due = rates.get(share.workload_class, Fraction(0)) * exact(share.share)
         if service:
             taken[share.pool][share.workload_class] = due
         else:
             loads[share.pool] += due / replica
+    for message in _torn(cover, left):
+        yield Violation(rule="losses", subject=where, message=message)
     for name, of in taken.items():
         for fault in overtaxed(services[name], of, plan, limits):
             yield Violation(rule="losses", subject=where, message=f"{name} {fault} then")
@@ -130,6 +134,20 @@ def _uncovered(
         if used > most * (1 + TOLERANCE):
             message = f"{name} uses {float(used):.4%} of its capacity then, may use {float(most):.2%}"
             yield Violation(rule="losses", subject=where, message=message)
+
+
+def _torn(cover: LossCover, left: Mapping[str, PlannedPool]) -> Iterator[str]:
+    """Where prefill and decode are apart, what of a class is then prefilled, in one place and KV format, and not decoded there."""
+    more: defaultdict[tuple[str, str, str], Fraction] = defaultdict(Fraction)
+    for share in cover.shares:
+        role = left[share.pool].configuration.role if share.pool in left else Role.MIXED
+        if role is not Role.MIXED:
+            pool = left[share.pool]
+            at = (share.workload_class, pool.offer.place, pool.configuration.kv_format)
+            more[at] += exact(share.share) * (1 if role is Role.PREFILL else -1)
+    for (name, where, _), rest in more.items():
+        if abs(rest) > TOLERANCE:
+            yield f"{float(rest):.4%} of {name} more is prefilled than decoded in {where} then"
 
 
 def broken_rentals(plan: Plan) -> Iterator[Violation]:
