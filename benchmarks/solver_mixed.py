@@ -25,9 +25,10 @@ from benchmarks.solver_cells import (
     paper_rates,
 )
 from benchmarks.solver_paper import SLACK, Tally, demanded, timed
+from hetops.domain.configuration import StageGpus
 from hetops.domain.model import Precision
 from hetops.domain.workload import LatencyTarget, TokenLengths, WorkloadClass
-from hetops.performance.pipelines import Network, StageGpus, pipeline
+from hetops.performance.pipelines import Network, pipeline
 from hetops.performance.rate import sustained
 from hetops.solver.baselines import helix, hexgen
 from hetops.solver.baselines.bilinear import binary_search

@@ -158,7 +158,7 @@ def _recorded(
 def measurable(found: Candidates) -> Iterator[Bench]:
     """What can be measured here: engines of plugins, on offers whose nodes are processes of this host."""
     engines = {e.name for e in found.plugins.engines}
-    own = [c for c in found.enumeration.configurations if c.engine in engines]
+    own = [c for c in found.enumeration.configurations if c.engine in engines and not c.stages]
     for family in trials.families(own):
         offer = _offer(family.started, found)
         if offer is not None:

@@ -74,7 +74,7 @@ def _read(path: Path, concurrency: int | None) -> ImportedFile:
 
 def _configuration(found: Candidates, runs: Sequence[ImportedRun], asked: str) -> Configuration:
     """The one configuration that was asked for or that the files name."""
-    known = {c.id: c for c in found.enumeration.configurations}
+    known = {c.id: c for c in found.enumeration.configurations if not c.stages}
     named = {run.configuration for run in runs if run.configuration} | ({asked} if asked else set())
     if not named:
         raise HetopsError(

@@ -204,8 +204,9 @@ def _starts(periods: tuple[DayPeriod, ...], boots: Mapping[str, float]) -> Itera
     for before, period in zip((periods[-1], *periods), periods, strict=False):
         for pool in period.plan.pools:
             more = pool.nodes - before.plan.nodes.get(pool.name, 0)
-            paid_anyway = pool.offer.market in (Market.RESERVED, Market.CAPACITY_BLOCK)
-            price = Decimal(0) if paid_anyway else pool.offer.total_usd_per_hour / pool.parts_per_node
+            whole = (Market.RESERVED, Market.CAPACITY_BLOCK)
+            paid_anyway = all(offer.market in whole for offer in pool.offers)
+            price = Decimal(0) if paid_anyway else pool.usd_per_hour / pool.nodes
             if more > 0:
                 yield Start(
                     period=period.name,

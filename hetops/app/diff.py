@@ -14,6 +14,7 @@ from hetops.app.preconditions import (
     check_engines,
     check_markets,
     check_providers,
+    check_single_nodes,
     check_whole_nodes,
     check_whole_requests,
 )
@@ -47,6 +48,7 @@ def diff(asked: DiffAsked) -> Proposal:
         check_markets(plan)
         check_whole_nodes(plan)
         check_whole_requests(plan)
+        check_single_nodes(plan)
         check_providers(plan, deployment.plugins.providers)
         check_engines(plan, deployment.plugins.engines)
         return propose(deployment, plan)

@@ -10,7 +10,7 @@ from hetops.app.under_load import NOTHING_MORE, Answer, Asked, Known
 from hetops.catalog import hub_config, tables
 from hetops.catalog.tables import Catalog
 from hetops.configurations.enumerate import attends, runs
-from hetops.domain.configuration import Configuration, Speculation
+from hetops.domain.configuration import Configuration, Speculation, StageGpus
 from hetops.domain.gpu import GpuType
 from hetops.domain.model import Model, Precision
 from hetops.domain.performance import StepTimes
@@ -20,7 +20,7 @@ from hetops.performance.breakdown import Breakdown, Load, Times
 from hetops.performance.estimate import calibration, plain_step_times, replica_of, step_times
 from hetops.performance.generation import Generation, generation, is_known
 from hetops.performance.memory import MemoryFit, fit, kv_bytes, weight_bytes
-from hetops.performance.pipelines import Network, StageGpus, StageShare, pipeline
+from hetops.performance.pipelines import Network, StageShare, pipeline
 from hetops.performance.replica import Replica, computes_in
 from hetops.performance.roles import Apart, Requests, apart
 from hetops.performance.stages import even

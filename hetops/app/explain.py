@@ -242,7 +242,7 @@ def _ruled_out(posed: Posed, name: str) -> Iterator[str]:
             yield from _not_offered(posed, gpu, {gpu.casefold()})
             continue
         found = c.enumeration
-        fitting = {one.id for one in found.configurations if one.rented_gpu == gpu}
+        fitting = {one.id for one in found.configurations if gpu in one.rented_gpus}
         if not fitting:
             told = (f"{r.subject}: {r.reason}" for r in found.refusals if gpu in r.subject)
             yield f"No configuration of {c.names} runs on {gpu}{_because(told)}"

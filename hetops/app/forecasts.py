@@ -87,7 +87,7 @@ def _in_pool(
     rate = row.planned_requests_per_second * used
     part = part_for(posed.candidates, posed.configurations[share.configuration], one)
     served = Served(of=part, requests_per_second=rate, mixture=mixture)
-    return forecast(posed.table.step_times[share.configuration], served, row.evidence)
+    return forecast(posed.step_times(share.configuration), served, row.evidence)
 
 
 def _mixture(pool: SolvedPool, posed: Posed, solution: Solution) -> Mixture | None:

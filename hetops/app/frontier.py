@@ -137,7 +137,8 @@ def _solved(blank: FrontierPoint, problem: Problem, posed: Posed, limit_seconds:
     role = {column.key: column.role for column in problem.columns}
     doing: dict[str, set[Role]] = defaultdict(set)
     for pool in outcome.pools:
-        doing[kinds[pool.offer]].add(role[pool.key])
+        for offer in pool.rented:
+            doing[kinds[offer]].add(role[pool.key])
     apart = any(roles != {Role.WHOLE} for roles in doing.values())
     told = {kind: tuple(sorted(roles)) for kind, roles in doing.items()} if apart else {}
     return _with_fleet(replace(blank, nodes=dict(nodes), roles=told), outcome)

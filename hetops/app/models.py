@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -17,6 +18,7 @@ from hetops.configurations.enumerate import (
     context_needed,
     enumerate_configurations,
 )
+from hetops.configurations.pipelines import over_nodes
 from hetops.domain.configuration import Configuration, Speculation
 from hetops.domain.gpu import GpuType
 from hetops.domain.model import Checkpoint, Model
@@ -25,6 +27,7 @@ from hetops.domain.workload import WorkloadClass
 from hetops.errors import SpecError, UnknownNameError
 from hetops.performance.estimate import step_times
 from hetops.performance.memory import fit
+from hetops.performance.pipelines import holds
 from hetops.performance.rate import gpu_seconds
 from hetops.plugin.engine import Engine, EngineNeeds
 from hetops.plugin.provider import Capability, Provider
@@ -236,8 +239,24 @@ def _speculation(asked: SpeculativeSpec | None) -> Speculation | None:
 
 def _configurations(found: Found, model: Model, rules: Rules) -> Enumeration:
     """Every configuration of every engine on the GPU types on offer."""
-    spaces = (_space(engine, found, model) for engine in found.engines)
-    return together(enumerate_configurations(space, rules, _fits(model)) for space in spaces)
+    spaces = tuple(_space(engine, found, model) for engine in found.engines)
+    return together(
+        (
+            *(enumerate_configurations(space, rules, _fits(model)) for space in spaces),
+            *(_over_nodes(found, space, rules) for space in spaces),
+        )
+    )
+
+
+def _over_nodes(found: Found, space: Space, rules: Rules) -> Enumeration:
+    """Pipelines over nodes that one place has, where the spec asks for them."""
+    if found.loaded.spec.engine.across_nodes is None:
+        return Enumeration(configurations=())
+    places: dict[str, dict[str, int]] = defaultdict(dict)
+    for offer in found.gathered.selection.offers:
+        nodes = places[offer.place]
+        nodes[offer.gpu] = max(nodes.get(offer.gpu, 0), offer.gpu_count)
+    return over_nodes(space, rules, places.values(), lambda one: holds(one, space.model, space.gpus))
 
 
 def together(each: Iterable[Enumeration]) -> Enumeration:
@@ -285,7 +304,7 @@ def _fits(model: Model) -> Callable[[Configuration, GpuType], str]:
 def costs_of(one: ServedModel, gpus: Mapping[str, GpuType]) -> Mapping[str, CostOf]:
     """What requests cost on each GPU type, in its smallest configuration: what the classes' error is reckoned on."""
     smallest: dict[str, Configuration] = {}
-    whole = (c for c in one.enumeration.configurations if c.mig is None)
+    whole = (c for c in one.enumeration.configurations if c.mig is None and not c.stages)
     for configuration in sorted(whole, key=lambda c: (c.gpu_count, c.id)):
         smallest.setdefault(configuration.gpu, configuration)
 

@@ -41,7 +41,6 @@ def over_the_day(c: Candidates, problem: Problem) -> Problem:
     periods, deadlines = _periods(c, day), deadlines_of(c)
     if c.held.running is not None:
         periods = _from_now(c, periods)
-    seconds = boot_seconds(c, day)
     whole = {offer.id for offer in problem.offers if offer.billing is Billing.RESERVED}
     return replace(
         problem,
@@ -59,11 +58,6 @@ def over_the_day(c: Candidates, problem: Problem) -> Problem:
                 deadline_hours=deadlines.get(one.name),
             )
             for one in problem.classes
-        ),
-        columns=tuple(
-            # What is paid for day and night starts for nothing more.
-            column if column.offer in whole else replace(column, boot_seconds=seconds[column.configuration])
-            for column in problem.columns
         ),
         mean_budget_usd_per_hour=c.spec.budget.mean_usd_per_hour,
     )

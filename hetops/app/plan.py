@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -31,6 +31,7 @@ from hetops.domain.plan import (
     Certificate,
     ClassShare,
     Handover,
+    NodesOf,
     PeakUse,
     Plan,
     PlanLimits,
@@ -45,7 +46,7 @@ from hetops.plugin.provider import for_planning_only
 from hetops.solver.certify import CHECKS, CHECKS_OF_TERMS
 from hetops.solver.questions.explain import Weighed, weigh
 from hetops.solver.recheck.plan import seal
-from hetops.solver.solution import Ended, Infeasible, Solution
+from hetops.solver.solution import Ended, Infeasible, Solution, SolvedPool, nodes_of
 from hetops.solver.solve import DEFAULT_LIMIT_SECONDS, Effort, solve
 
 WEIGH_SECONDS = 5.0
@@ -101,11 +102,13 @@ def write_problem(posed: Posed, path: Path) -> None:
     write_whole(path, codec.encode(posed.problem))
 
 
-def pool_name(offer: Offer, configuration: Configuration) -> str:
-    """Stable over plans: what the pool is in short, and a digest of offer and configuration."""
+def pool_name(offer: Offer, configuration: Configuration, also: Iterable[NodesOf] = ()) -> str:
+    """Stable over plans: what the pool is in short, and a digest of offers and configuration."""
+    gpus = "-".join(dict.fromkeys(stage.gpu for stage in configuration.each_stage))
     role = "" if configuration.role is Role.MIXED else f"-{configuration.role}"
-    words = f"{configuration.gpu}-{configuration.layout}-{configuration.weights}{role}".lower()
-    digest = hashlib.sha256(f"{offer.id} {configuration.id}".encode()).hexdigest()[:4]
+    words = f"{gpus}-{configuration.layout}-{configuration.weights}{role}".lower()
+    meant = " ".join((offer.id, configuration.id, *(other.offer.id for other in also)))
+    digest = hashlib.sha256(meant.encode()).hexdigest()[:4]
     return f"{re.sub(r'[^a-z0-9]+', '-', words)}-{digest}"
 
 
@@ -176,7 +179,8 @@ def _handovers(posed: Posed, solution: Solution, names: Mapping[tuple[str, str],
 def _names(posed: Posed, solution: Solution) -> dict[tuple[str, str], str]:
     """The names of the pools and services, by offer and configuration; that of a service is empty."""
     pools = {
-        p.key: pool_name(posed.offers[p.offer], posed.configurations[p.configuration]) for p in solution.pools
+        p.key: pool_name(posed.offers[p.offer], posed.configurations[p.configuration], _also(posed, p))
+        for p in solution.pools
     }
     return pools | {(one.service.name, ""): one.service.name for one in posed.overflow if one.classes}
 
@@ -192,11 +196,18 @@ def _pools(posed: Posed, solution: Solution, names: Mapping[tuple[str, str], str
             configuration=posed.configurations[p.configuration],
             nodes=p.nodes,
             replicas_per_node=p.replicas_per_node,
-            step_times=posed.table.step_times[p.configuration],
+            step_times=posed.step_times(p.configuration),
             interruptions_per_hour=lost.per_hour,
             recovery_minutes=lost.recovery_minutes,
             parts_per_node=parts[p.key],
+            also=_also(posed, p),
         )
+
+
+def _also(posed: Posed, pool: SolvedPool) -> tuple[NodesOf, ...]:
+    """What goes with each node of a pool."""
+    each = ((offer, count // pool.nodes) for offer, count in pool.also.items())
+    return tuple(NodesOf(offer=posed.offers[offer], nodes=count) for offer, count in each)
 
 
 def _services(posed: Posed, solution: Solution) -> Iterator[PlannedService]:
@@ -222,7 +233,8 @@ def _covers(posed: Posed, solution: Solution, plan: Plan) -> Iterator[LossCover]
     names = _names(posed, solution)
     rules = {rule.id: rule for rule in loss_rules(posed.candidates, posed.places)}
     after = {one.name: one for one in solution.losses}
-    used = {share.offer for share in solution.shares} | {pool.offer.id for pool in plan.pools}
+    used = {share.offer for share in solution.shares}
+    used |= {offer.id for pool in plan.pools for offer in pool.offers}
     for scenario in posed.problem.scenarios:
         rule = rules[scenario.loss]
         if used & scenario.lost:
@@ -275,10 +287,10 @@ def _peak_uses(plan: Plan, c: Candidates) -> tuple[PeakUse, ...]:
 
 def _rows(posed: Posed, solution: Solution) -> Iterator[PerformanceRow]:
     """By configuration and class; where pools of a configuration are not equally far from a class, one for each distance."""
-    for configuration in dict.fromkeys(p.configuration for p in solution.pools):
-        keys = [p.key for p in solution.pools if p.configuration == configuration]
-        model = posed.configurations[configuration].model
-        for one in (k for k in posed.candidates.workload.classes if k.asks_for(model)):
+    chosen = {pool.key: posed.configurations[pool.configuration] for pool in solution.pools}
+    for configuration in dict.fromkeys(chosen.values()):
+        keys = [key for key, of in chosen.items() if of == configuration]
+        for one in (k for k in posed.candidates.workload.classes if k.asks_for(configuration.model)):
             yield from dict.fromkeys(posed.row(key, one) for key in keys)
 
 
@@ -317,7 +329,7 @@ def _warnings(posed: Posed, solution: Solution) -> Iterator[str]:
         whole = "no provider of the offers lets its GPUs be cut"
         able = any(offer.provider in c.cutting for offer in posed.offers.values())
         yield f"policy.share_gpus says nothing here: {useless if able else whole}"
-    chosen = [posed.offers[p.offer] for p in solution.pools]
+    chosen = [posed.offers[offer] for offer in nodes_of(posed.problem, solution.pools)]
     if any(offer.plan_only for offer in chosen):
         yield "list prices are for planning only: up needs live offers"
     live = {offer.provider for offer in chosen if not offer.plan_only}
@@ -345,12 +357,15 @@ def _guesses(posed: Posed, solution: Solution) -> Iterator[str]:
     chosen = [posed.configurations[pool.configuration] for pool in solution.pools]
     sliced = {one.id for one in chosen if one.mig}
     apart = {one.id for one in chosen if one.role is not Role.MIXED}
+    staged = {one.id for one in chosen if one.stages}
     if sliced:
         yield "speeds of slices are those of their GPU in proportion: nobody measured a slice"
     if apart:
         yield "speeds of prefill and decode apart are those of whole replicas without the rest: nobody measured them alone"
+    if staged:
+        yield "speeds of pipelines over several nodes are reckoned of each stage by itself: none is measured"
     priors = {r.configuration for r in _rows(posed, solution) if r.evidence.layer is EvidenceLayer.PRIOR}
-    if priors - sliced - apart:
+    if priors - sliced - apart - staged:
         yield "some speeds are guesses from another GPU family: measure them with hetops bench"
 
 

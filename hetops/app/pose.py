@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 from hetops.app.candidates import Asked, Candidates, candidates
+from hetops.app.laid import Laid, laid_out
 from hetops.app.naming import Place
 from hetops.app.no_fleet import nothing_to_choose
 from hetops.app.overflow import Overflow, overflow, priced_services
-from hetops.app.periods import over_the_day
+from hetops.app.periods import boot_seconds, over_the_day
 from hetops.app.quality import kept_by
-from hetops.app.roles import PART_OF, formats_unbeaten, with_roles
+from hetops.app.roles import PART_OF, with_roles
 from hetops.app.sharing import sharing
 from hetops.app.shedding import may_be_shed
+from hetops.app.shortlist import shortlist
 from hetops.app.speeds import table_of, with_targets
 from hetops.app.terms import (
-    interruptions,
     loss_rules,
     losses,
     migration,
@@ -28,12 +29,11 @@ from hetops.app.terms import (
 )
 from hetops.app.ways import Ways, ways_of
 from hetops.domain.configuration import Configuration, Role
-from hetops.domain.model import Precision
-from hetops.domain.offer import Offer
-from hetops.domain.performance import PerformanceRow
+from hetops.domain.offer import Market, Offer
+from hetops.domain.performance import PerformanceRow, StepTimes
 from hetops.domain.workload import WorkloadClass
 from hetops.errors import SpecError
-from hetops.performance.table import PerformanceTable, best_of_each
+from hetops.performance.table import PerformanceTable
 from hetops.solver.problem import Column, Demand, Problem, QuotaGroup
 from hetops.solver.reach import LEAST, beyond_reach
 
@@ -46,6 +46,7 @@ class Posed:
     problem: Problem
     table: PerformanceTable
     configurations: Mapping[str, Configuration]
+    """By the names that the problem's columns have them under."""
     offers: Mapping[str, Offer]
     overflow: tuple[Overflow, ...] = ()
     """Services of the spec, those too that may serve nothing."""
@@ -58,8 +59,13 @@ class Posed:
 
     def row(self, key: tuple[str, str], of: WorkloadClass) -> PerformanceRow:
         """What a replica of an offer and configuration does for a class, from where the offer lies."""
-        offer, configuration = key
+        offer, name = key
+        configuration = self.configurations[name].id
         return self.table.row(configuration, of.name, self.ways.round_trip_seconds(of, offer))
+
+    def step_times(self, name: str) -> StepTimes:
+        """Those of a replica, by the configuration's name in the problem."""
+        return self.table.step_times[self.configurations[name].id]
 
     def loosened(self, factor: float) -> Problem:
         """The problem with every latency target multiplied by a factor."""
@@ -86,18 +92,20 @@ def _pose(c: Candidates, target_factor: float) -> Posed:
     classes = tuple(with_targets(one, target_factor) for one in c.workload.classes)
     ways = ways_of(c)
     table = table_of(c, classes, ways)
-    kept = _kept(c, table)
-    columns = tuple(_columns(c, kept, table, classes, ways))
+    shared = sharing(c)
+    kept = shortlist(c, table, shared)
+    laid = tuple(laid_out(c, kept, shared))
+    columns = tuple(_columns(c, laid, table, classes, ways))
     services = overflow(c, classes, ways)
     if not columns and not any(one.classes for one in services):
         raise nothing_to_choose(c, table, services)
-    columns = (*columns, *standing_columns(c, columns))
-    offers = _offers(c, {column.offer for column in columns})
+    columns = tuple(_booting(c, (*columns, *standing_columns(c, columns)), laid))
+    offers = _offers(c, {offer for column in columns for offer in column.offers})
     return Posed(
         candidates=c,
         problem=_sound(c, classes, columns, offers.values(), services),
         table=table,
-        configurations={one.id: one for one in kept},
+        configurations={one.id: one for one in kept} | {one.name: one.configuration for one in laid},
         offers=offers,
         overflow=services,
         ways=ways,
@@ -126,30 +134,6 @@ def _sound(
     return problem
 
 
-def _kept(c: Candidates, table: PerformanceTable) -> tuple[Configuration, ...]:
-    """The configurations that are worth offering to the solver: the best ones of each model, and those that run already.
-
-    Where a mean quality is asked for, the best of each precision: what is slower may be what makes up for another. Of those that
-    prefill, and that decode, alone the best of each KV format.
-    """
-    averaged = any(floor.mean is not None for floor in c.floors)
-    kinds: dict[tuple[str, Precision | None], list[Configuration]] = {}
-    for one in c.enumeration.configurations:
-        kinds.setdefault((one.model, one.weights if averaged else None), []).append(one)
-    best = tuple(
-        one for kind in kinds.values() for group in _alike(kind, table) for one in best_of_each(group, table)
-    )
-    runs = {pool.configuration.id for pool in c.held.running.pools} if c.held.running else set()
-    return (*best, *(one for one in c.enumeration.configurations if one.id in runs and one not in best))
-
-
-def _alike(kind: Sequence[Configuration], table: PerformanceTable) -> Iterator[tuple[Configuration, ...]]:
-    """Configurations of which one can take another's place: those of whole requests, and each role of each KV format."""
-    yield tuple(one for one in kind if one.role is Role.MIXED)
-    for of in formats_unbeaten([one for one in kind if one.role is not Role.MIXED], table):
-        yield from (tuple(one for one in of if one.role is role) for role in (Role.PREFILL, Role.DECODE))
-
-
 def _offers(c: Candidates, with_columns: Collection[str]) -> dict[str, Offer]:
     """The offers of the question by their ids: with columns, paid for anyway, or running though nobody offers them now."""
     gone = {pool.offer.id: pool.offer for pool in c.held.running.pools} if c.held.running else {}
@@ -159,43 +143,53 @@ def _offers(c: Candidates, with_columns: Collection[str]) -> dict[str, Offer]:
 
 def _columns(
     c: Candidates,
-    configurations: Sequence[Configuration],
+    laid: Iterable[Laid],
     table: PerformanceTable,
     classes: Sequence[WorkloadClass],
     ways: Ways,
 ) -> Iterator[Column]:
-    """Every configuration on every offer of its GPU type, as many replicas as a node, or a part of one, has room for."""
-    shared = sharing(c)
-    offers = c.gathered.selection.offers
-    for offer in (o for o in offers if interruptions(c.spec.policy, o).lost_share < 1):
-        far = {k.name: ways.round_trip_seconds(k, offer.id) for k in classes}
-        egress = {k.name: usd for k in classes if (usd := ways.usd_per_request(k, offer.id))}
-        for one in configurations:
-            room = shared.room(offer, one)
-            if room.replicas == 0:
-                continue
-            served = c.served(one)
-            rates = {
-                k.name: table.row(one.id, k.name, far[k.name]).planned_requests_per_second * room.replicas
-                for k in served.of_own(classes)
-            }
-            yield Column(
-                offer=offer.id,
-                configuration=one.id,
-                replicas_per_node=room.replicas,
-                requests_per_second={name: rate for name, rate in rates.items() if rate >= LEAST},
-                # Answers come from what decodes.
-                usd_per_request={
-                    name: usd
-                    for name, usd in egress.items()
-                    if one.role is not Role.PREFILL and rates.get(name, 0) >= LEAST
-                },
-                parts_per_node=room.parts,
-                model=one.model if len(c.models) > 1 else "",
-                quality=kept_by(served.rules.floors, one.weights),
-                role=PART_OF[one.role],
-                kv_format="" if one.role is Role.MIXED else one.kv_format,
-            )
+    """What each configuration sustains on the nodes that it lies on."""
+    for lying in laid:
+        one, offer = lying.configuration, lying.offer
+        served = c.served(one)
+        own = served.of_own(classes)
+        far = {k.name: ways.round_trip_seconds(k, offer) for k in own}
+        rates = {
+            k.name: table.row(one.id, k.name, far[k.name]).planned_requests_per_second * lying.replicas
+            for k in own
+        }
+        able = {name: rate for name, rate in rates.items() if rate >= LEAST}
+        answered = able if one.role is not Role.PREFILL else {}  # answers come from what decodes
+        egress = {k.name: ways.usd_per_request(k, offer) for k in own if k.name in answered}
+        yield Column(
+            offer=offer,
+            configuration=lying.name,
+            replicas_per_node=lying.replicas,
+            requests_per_second=able,
+            usd_per_request={name: usd for name, usd in egress.items() if usd},
+            parts_per_node=lying.parts,
+            model=one.model if len(c.models) > 1 else "",
+            quality=kept_by(served.rules.floors, one.weights),
+            role=PART_OF[one.role],
+            kv_format="" if one.role is Role.MIXED else one.kv_format,
+            also=lying.also,
+        )
+
+
+def _booting(c: Candidates, columns: Iterable[Column], laid: Iterable[Laid]) -> Iterator[Column]:
+    """The columns with what their nodes take to start over a day; what is paid for day and night starts for nothing more."""
+    day = c.spec.policy.day
+    if day is None:
+        yield from columns
+        return
+    seconds = boot_seconds(c, day)
+    ids = {one.name: one.configuration.id for one in laid}
+    running = c.held.running.pools if c.held.running else ()
+    offers = (*c.gathered.selection.offers, *(pool.offer for pool in running))
+    whole = {o.id for o in offers if o.market in (Market.RESERVED, Market.CAPACITY_BLOCK)}
+    for column in columns:
+        name = ids.get(column.configuration, column.configuration)
+        yield column if column.offers <= whole else replace(column, boot_seconds=seconds[name])
 
 
 def _problem(

@@ -33,7 +33,7 @@ def check_prices(plan: Plan, now: datetime) -> None:
     Raises:
         PolicyError: a list price is for planning only, or a live price is older than it holds.
     """
-    offers = {pool.offer.id: pool.offer for pool in plan.pools}.values()
+    offers = {offer.id: offer for pool in plan.pools for offer in pool.offers}.values()
     if listed := [o for o in offers if o.plan_only]:
         raise PolicyError(
             "list prices are for planning only, nothing is rented at them",
@@ -92,6 +92,20 @@ def check_whole_requests(plan: Plan) -> None:
             "prefill and decode apart can only be planned with, hetops starts no engines that hand KV caches over yet",
             details=(f"{p.name}: {p.configuration.role} alone on {p.offer.id}" for p in apart),
             hint="plan replicas that serve whole requests: leave [engine.disaggregation] out",
+        )
+
+
+def check_single_nodes(plan: Plan) -> None:
+    """Every replica of the plan is within a node.
+
+    Raises:
+        PolicyError: the stages of one are on several; engines over nodes are not started yet.
+    """
+    if over := [pool for pool in plan.pools if pool.also]:
+        raise PolicyError(
+            "replicas over several nodes can only be planned with, hetops starts no engine over nodes yet",
+            details=(f"{p.name}: {' and '.join(o.id for o in p.offers)}" for p in over),
+            hint="plan replicas within nodes: leave [engine.across_nodes] out",
         )
 
 

@@ -11,6 +11,7 @@ from hetops.app.ways import Ways
 from hetops.domain.configuration import Configuration, Role
 from hetops.domain.performance import Measurement
 from hetops.domain.workload import LatencyTarget, WorkloadClass
+from hetops.performance.pipelines import Network
 from hetops.performance.roles import Transfer, highest_input, part_of
 from hetops.performance.table import (
     Basis,
@@ -19,6 +20,7 @@ from hetops.performance.table import (
     barred,
     build,
     build_apart,
+    build_over_stages,
     from_afar,
     joined,
 )
@@ -45,9 +47,13 @@ def _by_role(
     c: Candidates, one: ServedModel, known: Basis, own: tuple[WorkloadClass, ...], ways: Ways
 ) -> Iterator[PerformanceTable]:
     """What the configurations of each role sustain of their part of a model's classes."""
-    by_role = {role: tuple(of for of in one.enumeration.configurations if of.role is role) for role in Role}
+    within = tuple(of for of in one.enumeration.configurations if not of.stages)
+    by_role = {role: tuple(of for of in within if of.role is role) for role in Role}
     trips, transfer = ways.round_trips(own), transfer_of(c, one)
     yield (whole := build(by_role[Role.MIXED], own, known, trips))
+    if asked := c.spec.engine.across_nodes:
+        staged = tuple(of for of in one.enumeration.configurations if of.stages)
+        yield build_over_stages(staged, own, known, Network(gb_per_second=asked.gb_per_second), trips)
     if transfer is None:
         return
     for role in (Role.PREFILL, Role.DECODE):

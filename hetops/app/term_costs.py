@@ -60,6 +60,9 @@ def _without(problem: Problem, posed: Posed) -> Iterator[tuple[str, Problem]]:
     if posed.candidates.spec.engine.disaggregation:
         whole = tuple(column for column in problem.columns if column.role is Role.WHOLE)
         yield "letting prefill and decode stand apart", replace(problem, columns=whole)
+    if posed.candidates.spec.engine.across_nodes:
+        within = tuple(replace(c, requests_per_second={}) if c.also else c for c in problem.columns)
+        yield "letting replicas stand on several nodes", replace(problem, columns=within)
     if any(column.usd_per_request for column in problem.columns):
         yield (
             "egress",

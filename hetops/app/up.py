@@ -36,6 +36,7 @@ from hetops.app.preconditions import (
     check_prices,
     check_providers,
     check_service_keys,
+    check_single_nodes,
     check_whole_nodes,
     check_whole_requests,
     ensure_keys,
@@ -152,6 +153,7 @@ class _Run:
         check_markets(plan)
         check_whole_nodes(plan)
         check_whole_requests(plan)
+        check_single_nodes(plan)
         check_providers(plan, deployment.plugins.providers)
         check_engines(plan, deployment.plugins.engines)
         check_service_keys(plan, self.asked.spec.environment)

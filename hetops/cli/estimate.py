@@ -204,7 +204,7 @@ def _speculation(asked: dict[str, Any]) -> Any:
 
 
 def _stages(text: str) -> Iterator[Any]:
-    from hetops.performance.pipelines import StageGpus
+    from hetops.domain.configuration import StageGpus
 
     for part in (one.strip() for one in text.split(",") if text):
         gpu, _, tensor = part.partition(":")

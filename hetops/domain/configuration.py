@@ -42,6 +42,17 @@ class Speculation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StageGpus:
+    """The GPUs of a stage of a pipeline: so many of one type in one node."""
+
+    gpu: str
+    tensor_parallel: int
+
+    def __str__(self) -> str:
+        return f"{self.gpu}:{self.tensor_parallel}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Configuration:
     """One copy of a model: parallelism, precision, engine and its limits.
 
@@ -68,6 +79,8 @@ class Configuration:
     attention_data_parallel: int = field(default=1, metadata=ADDED)
     """Groups of a tensor group's GPUs that each attend to requests of their own, and hold what every token passes; the experts lie
     whole on one GPU each, over all of them. 1 divides everything over all GPUs."""
+    stages: tuple[StageGpus, ...] = field(default=(), metadata=ADDED)
+    """Of a pipeline over several nodes, in their order; `gpu` and `tensor_parallel` are those of the first."""
 
     def __post_init__(self) -> None:
         for name in ("tensor_parallel", "pipeline_parallel", "max_sequences", "max_context_tokens"):
@@ -75,6 +88,12 @@ class Configuration:
                 raise ValueError(f"configuration: {name} must be at least 1")
         if self.attention_data_parallel < 1 or self.tensor_parallel % self.attention_data_parallel:
             raise ValueError("configuration: attention_data_parallel must divide tensor_parallel")
+        if self.stages and self.stages[0] != self._first_stage:
+            raise ValueError(f"configuration: its first stage is {self.stages[0]}, not {self._first_stage}")
+        if self.stages and (len(self.stages) != self.pipeline_parallel or self.mig):
+            raise ValueError(
+                f"configuration: {len(self.stages)} stages of whole GPUs are a pipeline_parallel of as many"
+            )
 
     @property
     def rented_gpu(self) -> str:
@@ -82,13 +101,30 @@ class Configuration:
         return self.mig.of if self.mig else self.gpu
 
     @property
+    def rented_gpus(self) -> frozenset[str]:
+        """The GPU types that are rented for all of its stages."""
+        return frozenset((self.rented_gpu, *(stage.gpu for stage in self.stages)))
+
+    @property
     def gpu_count(self) -> int:
         """GPUs, or slices of one, that one replica takes."""
-        return self.tensor_parallel * self.pipeline_parallel
+        return sum(stage.tensor_parallel for stage in self.each_stage)
+
+    @property
+    def each_stage(self) -> tuple[StageGpus, ...]:
+        """The GPUs of every stage, one where there is no pipeline."""
+        return self.stages or (self._first_stage,) * self.pipeline_parallel
+
+    @property
+    def _first_stage(self) -> StageGpus:
+        return StageGpus(gpu=self.gpu, tensor_parallel=self.tensor_parallel)
 
     @property
     def layout(self) -> str:
-        """How it lies on its GPUs in short: `tp8`, `tp4pp2`, `tp8adp8` with attention in data parallel."""
+        """How it lies on its GPUs in short: `tp8`, `tp4pp2`, `tp8adp8` with attention in data parallel; of stages on several nodes
+        only how many there are, `pp2`."""
+        if self.stages:
+            return f"pp{self.pipeline_parallel}"
         stages, groups = self.pipeline_parallel, self.attention_data_parallel
         apart = f"adp{groups}" if groups > 1 else ""
         return f"tp{self.tensor_parallel}{apart}" + (f"pp{stages}" if stages > 1 else "")
@@ -100,12 +136,13 @@ class Configuration:
 
     @property
     def id(self) -> str:
-        """Unique and stable: model, engine, GPU type, parallelism, precisions, sequences, speculation and role where
-        there is any."""
+        """Unique and stable: model, engine, GPU type or stages on several nodes, parallelism, precisions, sequences, speculation and role
+        where there is any."""
+        gpu = "+".join(map(str, self.stages)) or self.gpu
         precision = (
             self.weights if self.kv in (Precision.FP16, Precision.BF16) else f"{self.weights}-kv{self.kv}"
         )
-        parts = [self.model, self.engine, self.gpu, self.layout, str(precision), f"s{self.max_sequences}"]
+        parts = [self.model, self.engine, gpu, self.layout, str(precision), f"s{self.max_sequences}"]
         parts += self._drafted
         return "/".join(parts if self.role is Role.MIXED else [*parts, str(self.role)])
 

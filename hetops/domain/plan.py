@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -22,8 +23,16 @@ from hetops.domain.workload import Workload, WorkloadClass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NodesOf:
+    """So many nodes of an offer."""
+
+    offer: Offer
+    nodes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedPool:
-    """All replicas of one configuration on one offer."""
+    """All replicas of one configuration on one offer, or on several where its stages are."""
 
     name: str
     """Stable over plans: derived from offer and configuration, never an index. Resource names derive from it."""
@@ -38,12 +47,18 @@ class PlannedPool:
     """From then until another serves in its place."""
     parts_per_node: int = field(default=1, metadata=ADDED)
     """Above 1, its nodes and replicas are those of a part of a node, on GPUs of its own: pools of other models may have the rest."""
+    also: tuple[NodesOf, ...] = field(default=(), metadata=ADDED)
+    """What goes with each of its nodes, and is rented and lost with it: nodes that the other stages of its replicas are on. A node
+    in the sense of `replicas_per_node` is then all of these."""
 
     def __post_init__(self) -> None:
-        if min(self.nodes, self.replicas_per_node, self.parts_per_node) < 1:
+        counts = (self.nodes, self.replicas_per_node, self.parts_per_node, *(one.nodes for one in self.also))
+        if min(counts) < 1:
             raise ValueError(
                 f"pool {self.name}: nodes, replicas_per_node and parts_per_node must be at least 1"
             )
+        if self.also and self.parts_per_node > 1:
+            raise ValueError(f"pool {self.name}: a part of a node has no other nodes with it")
 
     @property
     def replicas(self) -> int:
@@ -58,7 +73,20 @@ class PlannedPool:
     @property
     def usd_per_hour(self) -> Decimal:
         """Cost of all nodes of the pool, or of its parts of them."""
-        return self.offer.total_usd_per_hour * self.nodes / self.parts_per_node
+        return sum((usd_of(offer, nodes) for offer, nodes in self.takes), Decimal(0))
+
+    @property
+    def offers(self) -> tuple[Offer, ...]:
+        """What it stands on, its own first, each once."""
+        return tuple({one.id: one for one in (self.offer, *(other.offer for other in self.also))}.values())
+
+    @property
+    def takes(self) -> tuple[tuple[Offer, Fraction], ...]:
+        """Nodes of each of its offers that all of the pool takes, or parts of nodes."""
+        each = Counter({self.offer.id: 1})
+        for other in self.also:
+            each[other.offer.id] += other.nodes
+        return tuple((one, Fraction(self.nodes * each[one.id], self.parts_per_node)) for one in self.offers)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,6 +185,11 @@ class Shed:
     usd_per_hour: Decimal
     max_share: float = 1.0
     """The most that may be turned away."""
+
+
+def usd_of(offer: Offer, nodes: Fraction) -> Decimal:
+    """Price of so many nodes, or parts of nodes, of an offer, in USD per hour."""
+    return offer.total_usd_per_hour * nodes.numerator / nodes.denominator
 
 
 def usd_of_shed(shed: Iterable[Shed]) -> Decimal:
@@ -273,7 +306,8 @@ class Plan:
         """Cost of the whole fleet: nodes, those that are paid for and idle included; services and egress at the planned rates."""
         whole = {r.offer.id for r in self.rentals}
         nodes = sum((r.offer.total_usd_per_hour * r.nodes for r in self.rentals), Decimal(0))
-        nodes += sum((p.usd_per_hour for p in self.pools if p.offer.id not in whole), Decimal(0))
+        taken = (one for p in self.pools for one in p.takes)
+        nodes += sum((usd_of(offer, n) for offer, n in taken if offer.id not in whole), Decimal(0))
         return nodes + sum((s.usd_per_hour for s in self.services), self.egress_usd_per_hour)
 
     @property
@@ -305,8 +339,7 @@ class Plan:
     @property
     def idle_usd_per_hour(self) -> Decimal:
         """Cost of nodes that are paid for and that no pool uses."""
-        idle = ((self.idle_nodes(r), r.offer.total_usd_per_hour) for r in self.rentals)
-        return sum((usd * nodes.numerator / nodes.denominator for nodes, usd in idle), Decimal(0))
+        return sum((usd_of(r.offer, self.idle_nodes(r)) for r in self.rentals), Decimal(0))
 
     @property
     def egress_usd_per_hour(self) -> Decimal:
@@ -334,8 +367,8 @@ class Plan:
 
     def idle_nodes(self, rental: Rental) -> Fraction:
         """Nodes of a rental that no pool uses; where pools share nodes, parts of them."""
-        used = (Fraction(p.nodes, p.parts_per_node) for p in self.pools if p.offer.id == rental.offer.id)
-        return rental.nodes - sum(used, Fraction(0))
+        taken = (one for p in self.pools for one in p.takes)
+        return rental.nodes - sum((n for offer, n in taken if offer.id == rental.offer.id), Fraction(0))
 
     @property
     def usd_per_month(self) -> Decimal:

@@ -8,7 +8,8 @@ tokens. Peaks are the vendor's dense figures with no efficiency taken off, so a 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 
 from hetops.domain.configuration import Role
 from hetops.domain.gpu import GpuType
@@ -30,13 +31,13 @@ def peak_uses(
     found = []
     for pool in pools:
         load = [(classes[s.workload_class], s.requests_per_second) for s in shares if s.pool == pool.name]
-        gpu, model = gpus[pool.configuration.gpu], models[pool.configuration.model]
+        model = models[pool.configuration.model]
         found.append(
             PeakUse(
                 pool=pool.name,
-                gpu=gpu.name,
-                compute=_compute_use(pool, load, model, gpu),
-                bandwidth=_bandwidth_use(pool, load, model, gpu),
+                gpu="+".join(dict.fromkeys(stage.gpu for stage in pool.configuration.each_stage)),
+                compute=_compute_use(pool, load, model, gpus),
+                bandwidth=_bandwidth_use(pool, load, model, gpus),
             )
         )
     return tuple(found)
@@ -55,7 +56,10 @@ def violations(uses: Sequence[PeakUse]) -> tuple[str, ...]:
 _Load = Sequence[tuple[WorkloadClass, float]]
 
 
-def _compute_use(pool: PlannedPool, load: _Load, model: Model, gpu: GpuType) -> float:
+_Gpus = Mapping[str, GpuType]
+
+
+def _compute_use(pool: PlannedPool, load: _Load, model: Model, gpus: _Gpus) -> float:
     """Share of the pool's peak operations a second that its requests take; prefill is shared work, never free."""
     table, active = _embedding(model), model.active_parameters_b * 1e9
     prompts = sum(rate * c.input_tokens.mean * (1.0 - c.prefix_share) for c, rate in load)
@@ -63,8 +67,14 @@ def _compute_use(pool: PlannedPool, load: _Load, model: Model, gpu: GpuType) -> 
     prompts *= pool.configuration.role is not Role.DECODE
     decoded *= pool.configuration.role is not Role.PREFILL
     operations = 2.0 * (prompts * max(active - 2.0 * table, 0.0) + decoded * (active - table))
-    peak = peak_tflops(gpu, pool.configuration.weights) * 1e12 * pool.configuration.gpu_count * pool.replicas
-    return operations / peak
+    weights = pool.configuration.weights
+    return operations / (_of_all(pool, gpus, lambda gpu: peak_tflops(gpu, weights) * 1e12))
+
+
+def _of_all(pool: PlannedPool, gpus: _Gpus, peak: Callable[[GpuType], float]) -> float:
+    """A peak of all GPUs of a pool together."""
+    each = (stage.tensor_parallel * peak(gpus[stage.gpu]) for stage in pool.configuration.each_stage)
+    return pool.replicas * math.fsum(each)
 
 
 def _embedding(model: Model) -> float:
@@ -72,7 +82,7 @@ def _embedding(model: Model) -> float:
     return float(model.vocabulary * model.hidden)
 
 
-def _bandwidth_use(pool: PlannedPool, load: _Load, model: Model, gpu: GpuType) -> float:
+def _bandwidth_use(pool: PlannedPool, load: _Load, model: Model, gpus: _Gpus) -> float:
     """Share of the pool's memory bandwidth that decoding takes when every step runs the largest batch allowed."""
     configuration, near = pool.configuration, within(model, pool.configuration.kv, pool.configuration)
     if configuration.role is Role.PREFILL:
@@ -88,4 +98,4 @@ def _bandwidth_use(pool: PlannedPool, load: _Load, model: Model, gpu: GpuType) -
     states = 2.0 * decoded * model.state_bytes
     kept = kv_bytes(model, configuration.kv)
     read = (decoded / configuration.max_sequences * active_bytes + kv * kept + states) / per_step
-    return read / (gpu.bandwidth_gb_per_second * 1e9 * configuration.gpu_count * pool.replicas)
+    return read / _of_all(pool, gpus, lambda gpu: gpu.bandwidth_gb_per_second * 1e9)

@@ -6,10 +6,11 @@ goes over the link for every token.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from hetops.domain.configuration import Configuration
+from hetops.domain.configuration import Configuration, StageGpus
 from hetops.domain.gpu import GpuType
 from hetops.domain.model import Model
 from hetops.domain.performance import StepTimes
@@ -19,14 +20,6 @@ from hetops.performance.memory import kv_bytes_per_token, room_bytes, weight_byt
 from hetops.performance.stages import Stage, head_layers, split
 
 _HIDDEN_BYTES = 2.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StageGpus:
-    """The GPUs of a stage: so many of one type in one node."""
-
-    gpu: str
-    tensor_parallel: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +49,28 @@ class Pipeline:
     times: StepTimes
 
 
+def holds(configuration: Configuration, model: Model, gpus: Mapping[str, GpuType]) -> bool:
+    """Whether the stages have memory for all layers together, with the KV of one request of the longest context, and each for
+    one at least."""
+    each = [_alone(configuration, stage) for stage in configuration.each_stage]
+    rooms = [_layers_held(one, model, gpus[one.gpu]) for one in each]
+    return min(rooms) >= 1 and sum(rooms) >= model.layers >= len(rooms)
+
+
+def step_times(
+    configurations: Sequence[Configuration], network: Network, model: Model, gpus: Mapping[str, GpuType]
+) -> tuple[StepTimes, ...]:
+    """Step times of one replica of each configuration, which has stages; errors as `pipeline`."""
+    each = [[_alone(one, stage) for stage in one.each_stage] for one in configurations]
+    distinct = tuple(dict.fromkeys(itertools.chain.from_iterable(each)))
+    times = dict(zip(distinct, estimate.plain_step_times(distinct, model, gpus), strict=True))
+    laid = (
+        _Laid(base=one, whole=tuple(whole), times=tuple(times[w] for w in whole), model=model, gpus=gpus)
+        for one, whole in zip(configurations, each, strict=True)
+    )
+    return tuple(_over(one, network).times for one in laid)
+
+
 def pipeline(
     base: Configuration,
     stages: Sequence[StageGpus],
@@ -69,8 +84,25 @@ def pipeline(
     Raises:
         ValueError: the stages have too little memory, or there are more of them than layers.
     """
-    whole = [_alone(base, one) for one in stages]
+    whole = tuple(_alone(base, one) for one in stages)
     times = estimate.plain_step_times(whole, model, gpus)
+    return _over(_Laid(base=base, whole=whole, times=times, model=model, gpus=gpus), network)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Laid:
+    """A replica over stages: the whole model on the GPUs of each, and what it would take there."""
+
+    base: Configuration
+    whole: tuple[Configuration, ...]
+    times: tuple[StepTimes, ...]
+    model: Model
+    gpus: Mapping[str, GpuType]
+
+
+def _over(laid: _Laid, network: Network) -> Pipeline:
+    base, whole, times, model, gpus = laid.base, laid.whole, laid.times, laid.model, laid.gpus
+    stages = tuple(StageGpus(gpu=one.gpu, tensor_parallel=one.tensor_parallel) for one in whole)
     batch = max(1.0, base.max_sequences / len(stages))
     seconds = [t.decode_seconds(batch, base.max_context_tokens) / model.layers for t in times]
     head = head_layers(model)
@@ -102,7 +134,7 @@ def pipeline(
 
 def _alone(base: Configuration, stage: StageGpus) -> Configuration:
     """The whole model on one stage's GPUs, whether they have memory for it or not."""
-    return replace(base, gpu=stage.gpu, tensor_parallel=stage.tensor_parallel, pipeline_parallel=1)
+    return replace(base, gpu=stage.gpu, tensor_parallel=stage.tensor_parallel, pipeline_parallel=1, stages=())
 
 
 def _layers_held(whole: Configuration, model: Model, gpu: GpuType) -> int:

@@ -14,7 +14,7 @@ from hetops.domain.model import Model
 from hetops.domain.performance import Binding, Evidence, EvidenceLayer, Measurement, PerformanceRow, StepTimes
 from hetops.domain.workload import WorkloadClass
 from hetops.errors import HetopsError
-from hetops.performance import estimate, measured
+from hetops.performance import estimate, measured, pipelines
 from hetops.performance.estimators import Unanswered, answered, points
 from hetops.performance.margins import founded_on
 from hetops.performance.memory import fit
@@ -95,6 +95,24 @@ def build_apart(
         )
         for c in configurations
     }
+    return _table(configurations, founded, classes, round_trips)
+
+
+def build_over_stages(
+    configurations: Sequence[Configuration],
+    classes: Sequence[WorkloadClass],
+    basis: Basis,
+    network: pipelines.Network,
+    round_trips: Mapping[str, Sequence[float]] | None = None,
+) -> PerformanceTable:
+    """As `build`, of pipelines over several nodes, with this between them: by the closed form, for none is measured."""
+    if not configurations:
+        return PerformanceTable(rows={}, step_times={})
+    times = pipelines.step_times(configurations, network, basis.model, basis.gpus)
+    evidence = estimate.calibration().prior(
+        "closed form of each stage's GPUs, at the pace of the slowest: no pipeline over several nodes is measured"
+    )
+    founded = {c.id: (steps, evidence) for c, steps in zip(configurations, times, strict=True)}
     return _table(configurations, founded, classes, round_trips)
 
 

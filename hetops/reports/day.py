@@ -122,7 +122,7 @@ def _pools(day: Day) -> str:
 
 
 def _pool_row(one: PoolBounds, pool: PlannedPool, plan: Plan) -> tuple[str, ...]:
-    replicas = f"{pool.replicas_per_node} x {pool.configuration.gpu_count} {pool.configuration.gpu}"
+    replicas = f"{pool.replicas_per_node} x {plan_report.gpus(pool.configuration)}"
     replicas += f" on 1/{pool.parts_per_node} of it" * (pool.parts_per_node > 1)
     return (
         one.pool,

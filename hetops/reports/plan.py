@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from typing import Any
 
 from hetops.domain import codec
-from hetops.domain.configuration import Role
+from hetops.domain.configuration import Configuration, Role
+from hetops.domain.offer import Offer
 from hetops.domain.performance import Evidence
 from hetops.domain.plan import Alternative, ClassForecast, Plan, PlannedPool, PoolForecast, Shed
 from hetops.domain.service import PlannedService
@@ -95,10 +96,23 @@ def considered(plan: Plan) -> str:
 
 
 def where(pool: PlannedPool) -> str:
-    """What the nodes of a pool are rented as."""
-    offer = pool.offer
+    """What the nodes of a pool are rented as; where replicas are over several, how many go together: `1 a + 2 b`."""
+    if not pool.also:
+        return _rented_as(pool.offer)
+    return " + ".join(f"{n / pool.nodes} {_rented_as(offer)}" for offer, n in pool.takes)
+
+
+def _rented_as(offer: Offer) -> str:
     emulated = " (emulated)" if offer.emulated else ""
     return f"{offer.provider} {offer.sku} {offer.zone or offer.region} {offer.market}{emulated}"
+
+
+def gpus(configuration: Configuration) -> str:
+    """What one replica has: `4 H100-SXM`; of stages on several nodes what each has."""
+    if not configuration.stages:
+        return f"{configuration.gpu_count} {configuration.gpu}"
+    alike = Counter(configuration.stages).items()
+    return " + ".join(f"{n} x {one.tensor_parallel} {one.gpu}" for one, n in alike)
 
 
 def nodes(pool: PlannedPool) -> str:
@@ -114,27 +128,37 @@ def what(pool: PlannedPool, plan: Plan) -> str:
 def how(pool: PlannedPool) -> str:
     """How one replica of a pool runs."""
     configuration = pool.configuration
+    parallel = configuration.layout if configuration.stages else _within(configuration)
+    alone = "" if configuration.role is Role.MIXED else f", {configuration.role} alone"
+    return f"{configuration.engine} {parallel} {configuration.weights} {configuration.max_sequences} sequences{alone}"
+
+
+def _within(configuration: Configuration) -> str:
+    """How a replica within a node lies on its GPUs."""
     parallel = f"tp{configuration.tensor_parallel}"
     if configuration.attention_data_parallel > 1:
         parallel += f" attention dp{configuration.attention_data_parallel}"
     if configuration.pipeline_parallel > 1:
         parallel += f" pp{configuration.pipeline_parallel}"
-    alone = "" if configuration.role is Role.MIXED else f", {configuration.role} alone"
-    return f"{configuration.engine} {parallel} {configuration.weights} {configuration.max_sequences} sequences{alone}"
+    return parallel
 
 
 def _pool_row(pool: PlannedPool, plan: Plan) -> tuple[str, ...]:
-    configuration = pool.configuration
     return (
         pool.name,
         nodes(pool),
         where(pool),
-        f"{pool.replicas} x {configuration.gpu_count} {configuration.gpu}",
+        _replicas(pool),
         what(pool, plan),
         q.usd(pool.usd_per_hour),
         _served(pool.name, plan),
         _sustained(next((f for f in plan.pool_forecasts if f.pool == pool.name), None)),
     )
+
+
+def _replicas(pool: PlannedPool) -> str:
+    each = gpus(pool.configuration)
+    return f"{pool.replicas} x ({each})" if pool.configuration.stages else f"{pool.replicas} x {each}"
 
 
 def _sustained(forecast: PoolForecast | None) -> str:

@@ -100,7 +100,7 @@ def _services(plan: Plan) -> Iterator[str]:
 def _rentals(plan: Plan) -> Iterator[str]:
     for rental in plan.rentals:
         idle = plan.idle_nodes(rental)
-        own = [pool for pool in plan.pools if pool.offer.id == rental.offer.id]
+        own = [pool for pool in plan.pools if rental.offer.id in {offer.id for offer in pool.offers}]
         sharers = "models" if len(plan.models) > 1 else "pools"
         paid = f"shared by {sharers}" if any(p.parts_per_node > 1 for p in own) else "had as a whole"
         if rental.committed_nodes:

@@ -82,7 +82,10 @@ _SIDES = ("as it is", "changed")
 def _fleets(told: WhatIf) -> str:
     plans = (told.instead_of, told.plan)
     pools = {pool.name: pool for plan in plans for pool in plan.pools}
-    rows = [(name, pool.offer.id, *_nodes(name, plans), *_costs(name, plans)) for name, pool in pools.items()]
+    rows = [
+        (name, " + ".join(o.id for o in pool.offers), *_nodes(name, plans), *_costs(name, plans))
+        for name, pool in pools.items()
+    ]
     services = {one.name: one.service for plan in plans for one in plan.services}
     rows += [(n, s.url, "-", "-", *_service_costs(n, plans)) for n, s in services.items()]
     if any(plan.egress_usd_per_hour for plan in plans):
@@ -102,7 +105,8 @@ def _standing(plan: Plan) -> int:
     """Nodes that stand: parts of nodes fill them up."""
     taken: defaultdict[str, Fraction] = defaultdict(Fraction)
     for pool in plan.pools:
-        taken[pool.offer.id] += Fraction(pool.nodes, pool.parts_per_node)
+        for offer, nodes in pool.takes:
+            taken[offer.id] += nodes
     return sum(ceil(nodes) for nodes in taken.values())
 
 

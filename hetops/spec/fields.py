@@ -125,6 +125,13 @@ class DisaggregationSpec(Table, frozen=True, kw_only=True):
     """What a replica sends, or takes, of KV caches within its zone: the network of a node over its replicas. Nobody tells it."""
 
 
+class AcrossNodesSpec(Table, frozen=True, kw_only=True):
+    """Replicas whose pipeline stages are on several nodes, of like or unlike GPUs, where that costs less: for planning only as yet."""
+
+    gb_per_second: Annotated[float, Meta(gt=0, le=1e4)]
+    """What goes from one node to another of its zone, in one direction: 100 Gb/s are 12.5. Nobody tells it."""
+
+
 class OverflowSpec(Table, frozen=True, kw_only=True):
     """A service that serves the model for a price by the token: for what is beyond the fleet, or cheaper there."""
 
@@ -204,6 +211,8 @@ class EngineSpec(Table, frozen=True, kw_only=True):
     """Empty decodes token by token."""
     disaggregation: DisaggregationSpec | None = None
     """Empty keeps prefill and decode of a request in one replica."""
+    across_nodes: AcrossNodesSpec | None = None
+    """Empty keeps every replica within a node."""
     estimator: str = ""
     """A plugin's estimator for what nobody measured, such as `aiconfigurator`; empty is hetops' own closed form."""
     settings: dict[str, dict[str, Any]] = msgspec.field(default_factory=dict)

@@ -54,5 +54,9 @@ class FleetInputs:
     def __post_init__(self) -> None:
         if shared := [pool.name for pool in self.plan.pools if pool.parts_per_node > 1]:
             raise ValueError(f"plan: {shared[0]} shares nodes with other pools, which cannot be started yet")
+        if over := [pool.name for pool in self.plan.pools if pool.also]:
+            raise ValueError(
+                f"plan: replicas of {over[0]} are over several nodes, which cannot be started yet"
+            )
         if apart := [p.name for p in self.plan.pools if p.configuration.role is not Role.MIXED]:
             raise ValueError(f"plan: {apart[0]} does a part of each request, which cannot be started yet")

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hetops.catalog import tables
-from hetops.domain.configuration import Configuration
+from hetops.domain.configuration import Configuration, StageGpus
 from hetops.domain.model import Precision
 from hetops.performance.estimate import plain_step_times, step_times
-from hetops.performance.pipelines import Network, Pipeline, StageGpus, pipeline
+from hetops.performance.pipelines import Network, Pipeline, pipeline
 from hetops.performance.roles import Requests, apart
 from hetops.performance.stages import Stage, even, slowest_over_mean, split
 

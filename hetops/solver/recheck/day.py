@@ -18,6 +18,7 @@ from hetops.domain.plan import ClassShare, Plan, usd_of_shed
 from hetops.domain.policy import ShareRule
 from hetops.solver.certify import TOLERANCE, Violation
 from hetops.solver.recheck.plan import faults_of_shed, recheck, wrong_bounds
+from hetops.solver.recheck.terms import offers_of, rented_nodes
 from hetops.solver.terms import exact
 
 _STEP = Fraction(1, 10**6)
@@ -116,8 +117,8 @@ def _wrong_starts(day: Day) -> Iterator[Violation]:
     for before, period in zip((day.periods[-1], *day.periods), day.periods, strict=False):
         for pool in period.plan.pools:
             more = max(pool.nodes - _nodes(before, pool.name), 0)
-            price = Fraction(0) if pool.offer.market in _WHOLE else Fraction(pool.offer.total_usd_per_hour)
-            price /= pool.parts_per_node
+            paid_anyway = all(offer.market in _WHOLE for offer in pool.offers)
+            price = Fraction(0) if paid_anyway else Fraction(pool.usd_per_hour) / pool.nodes
             due = more * price * boots.get(pool.name, Fraction(0)) / 3600
             found = told.pop((period.name, pool.name), None)
             if not _is_start(found, more, due):
@@ -148,13 +149,9 @@ def _too_fast(day: Day, before: int, now: int) -> Iterator[str]:
 
 def _rented(period: DayPeriod) -> Counter[str]:
     """Nodes by offer, of those that are not paid for day and night; the rental's where nodes are paid for as a whole."""
-    rented: Counter[str] = Counter()
-    for pool in period.plan.pools:
-        rented[pool.offer.id] += pool.nodes
-    rented.update({one.offer.id: one.nodes - rented[one.offer.id] for one in period.plan.rentals})
-    offers = (*(pool.offer for pool in period.plan.pools), *(one.offer for one in period.plan.rentals))
-    always = {offer.id for offer in offers if offer.market in _WHOLE}
-    return Counter({id_: nodes for id_, nodes in rented.items() if id_ not in always})
+    offers = offers_of(period.plan)
+    rented = rented_nodes(period.plan)
+    return Counter({id_: n for id_, n in rented.items() if offers[id_].market not in _WHOLE})
 
 
 def _is_start(found: Start | None, nodes: int, usd: Fraction) -> bool:
@@ -246,15 +243,15 @@ def _broken_shares(day: Day) -> Iterator[Violation]:
 def _groups(rule: ShareRule, day: Day) -> tuple[tuple[str, ...], ...]:
     if rule.values:
         return (rule.values,)
-    found = {value for period in day.periods for value in _values(period.plan, rule).values()}
-    return tuple((value,) for value in sorted(found))
+    found = (of for period in day.periods for of in _values(period.plan, rule).values())
+    return tuple((value,) for value in sorted(set().union(*found)))
 
 
-def _values(plan: Plan, rule: ShareRule) -> dict[str, str]:
+def _values(plan: Plan, rule: ShareRule) -> dict[str, frozenset[str]]:
     """What each pool and service has of the rule's trait; a service that has none of it is left out."""
-    pools = {pool.name: pool.offer.value(rule.trait) for pool in plan.pools}
+    pools = {pool.name: frozenset(o.value(rule.trait) for o in pool.offers) for pool in plan.pools}
     services = {one.name: one.service.value(rule.trait) for one in plan.services}
-    return pools | {name: value for name, value in services.items() if value}
+    return pools | {name: frozenset({value}) for name, value in services.items() if value}
 
 
 def _outside(rule: ShareRule, values: tuple[str, ...], name: str, day: Day) -> Iterator[Violation]:
@@ -271,16 +268,19 @@ def _outside_of(
     name: str,
     told: Iterable[tuple[DayPeriod, tuple[ClassShare, ...]]],
 ) -> Iterator[Violation]:
-    within, whole = Fraction(0), Fraction(0)
+    within, touched, whole = Fraction(0), Fraction(0), Fraction(0)
     for period, shares in told:
         value_of = _values(period.plan, rule)
         for share in (s for s in shares if s.workload_class == name):
             requests = exact(share.requests_per_second) * exact(period.hours)
             whole += requests
-            within += requests * (value_of.get(share.pool) in values)
+            own = value_of.get(share.pool, frozenset())
+            touched += requests * (not own.isdisjoint(values))
+            within += requests * (bool(own) and own.issubset(values))
     least, most = exact(rule.at_least) - TOLERANCE, exact(rule.at_most) + TOLERANCE
-    if whole and not least <= within / whole <= most:
-        message = f"{float(within / whole):.2%} of {name} on {' or '.join(values)} over the day, must be {rule.at_least:.2%} to {rule.at_most:.2%}"
+    too_little, too_much = within < least * whole, touched > most * whole
+    if too_little or too_much:
+        message = f"{float((within if too_little else touched) / whole):.2%} of {name} on {' or '.join(values)} over the day, must be {rule.at_least:.2%} to {rule.at_most:.2%}"
         yield Violation(rule="share limits", subject=rule.id, message=message)
 
 

@@ -74,7 +74,8 @@ def _impossible_pools(plan: Plan) -> Iterator[Violation]:
         if not _fits(pool):
             parts = pool.parts_per_node
             node = "a node" if parts == 1 else f"one of {parts} parts of a node"
-            message = f"{pool.replicas_per_node} replicas of {pool.configuration.id} do not fit on {node} of {pool.offer.id}"
+            also = "".join(f" with {other.nodes} of {other.offer.id}" for other in pool.also)
+            message = f"{pool.replicas_per_node} replicas of {pool.configuration.id} do not fit on {node} of {pool.offer.id}{also}"
             yield Violation(rule="pools", subject=pool.name, message=message)
     known = set(plan.destinations)
     models = {pool.name: pool.configuration.model for pool in plan.pools}
@@ -92,12 +93,35 @@ def _impossible_pools(plan: Plan) -> Iterator[Violation]:
 def _fits(pool: PlannedPool) -> bool:
     """Whether a node of the pool, or its part of one, has room for its replicas; of a slice a replica has one."""
     offer, configuration, parts = pool.offer, pool.configuration, pool.parts_per_node
+    if pool.also or configuration.stages:
+        return _holds_stages(pool)
     mig, gpus = configuration.mig, configuration.gpu_count
     if mig is not None:
         named = (configuration.gpu, mig.of) == (mig.name, offer.gpu)
         return named and parts == offer.gpu_count * mig.parts and pool.replicas_per_node == gpus == 1
     room = offer.gpu_count // parts // gpus
     return configuration.gpu == offer.gpu and pool.replicas_per_node <= room and offer.gpu_count % parts == 0
+
+
+def _holds_stages(pool: PlannedPool) -> bool:
+    """Whether the nodes of a pool, all in one place, have room for all stages of its replicas, each within a node, and no other
+    GPUs; the first stage is on the pool's own offer. Of a GPU type all stages are alike."""
+    configuration = pool.configuration
+    stages = Counter(configuration.stages)
+    gpus = {stage.gpu for stage in stages}
+    room = {
+        stage: sum(
+            offer.gpu_count // stage.tensor_parallel * n for offer, n in pool.takes if offer.gpu == stage.gpu
+        )
+        for stage in stages
+    }
+    return (
+        len(gpus) == len(stages)
+        and {offer.gpu for offer in pool.offers} == gpus
+        and len({offer.place for offer in pool.offers}) == 1
+        and pool.offer.gpu == configuration.gpu
+        and all(room[stage] >= count * pool.replicas for stage, count in stages.items())
+    )
 
 
 def _unserved_classes(plan: Plan) -> Iterator[Violation]:

@@ -5,6 +5,7 @@ Shares no code with how rules become rows, nor with how a plan is made of an ans
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from fractions import Fraction
@@ -35,28 +36,34 @@ def broken_shares(plan: Plan, limits: PlanLimits) -> Iterator[Violation]:
     """Every class is spread as the rules say."""
     for rule in limits.shares:
         for values in _values(rule, plan):
-            within = {name for name, value in _of(plan, rule.trait).items() if value in values}
-            yield from _outside(rule, values, within, plan)
+            yield from _outside(rule, values, values_of(plan, rule.trait), plan)
 
 
 def _values(rule: ShareRule | LossRule, plan: Plan) -> tuple[tuple[str, ...], ...]:
     """The groups of values that a rule speaks of: its own together, or each that the plan's places have."""
     if rule.values:
         return (rule.values,)
-    return tuple((value,) for value in sorted(set(_of(plan, rule.trait).values())))
+    return tuple((value,) for value in sorted(set().union(*values_of(plan, rule.trait).values())))
 
 
-def _of(plan: Plan, trait: Trait) -> dict[str, str]:
-    """What each pool, and each service with a share, has of a trait; a service that has none of it is left out."""
+def values_of(plan: Plan, trait: Trait) -> dict[str, frozenset[str]]:
+    """What each pool has of a trait, of all that it stands on, and each service with a share; a service that has none of it is
+    left out."""
     served = {share.pool for share in plan.shares}
     services = {s.name: s.service.value(trait) for s in plan.services if s.name in served}
-    pools = {pool.name: pool.offer.value(trait) for pool in plan.pools}
-    return pools | {name: value for name, value in services.items() if value}
+    pools = {pool.name: frozenset(offer.value(trait) for offer in pool.offers) for pool in plan.pools}
+    return pools | {name: frozenset({value}) for name, value in services.items() if value}
 
 
-def _outside(rule: ShareRule, values: tuple[str, ...], within: set[str], plan: Plan) -> Iterator[Violation]:
+def _outside(
+    rule: ShareRule, values: tuple[str, ...], own: Mapping[str, frozenset[str]], plan: Plan
+) -> Iterator[Violation]:
+    """At most so much is on what has any of the values, at least so much on what has no other."""
+    touched = {name for name, of in own.items() if not of.isdisjoint(values)}
+    within = {name for name in touched if own[name].issubset(values)}
     for shares in dict.fromkeys((plan.shares, plan.answers)):
-        yield from _outside_of(rule, values, _served_by(shares, within), plan)
+        most, least = _served_by(shares, touched), _served_by(shares, within)
+        yield from _outside_of(rule, values, (least, most), plan)
 
 
 def _served_by(shares: Iterable[ClassShare], within: set[str]) -> Mapping[str, Fraction]:
@@ -67,13 +74,18 @@ def _served_by(shares: Iterable[ClassShare], within: set[str]) -> Mapping[str, F
 
 
 def _outside_of(
-    rule: ShareRule, values: tuple[str, ...], served: Mapping[str, Fraction], plan: Plan
+    rule: ShareRule, values: tuple[str, ...], served: tuple[Mapping[str, Fraction], ...], plan: Plan
 ) -> Iterator[Violation]:
+    """`served` is what lies on nothing else, and what lies on any of the values."""
     asked = [c.name for c in plan.workload.classes if c.requests_per_second > 0]
     for name in (n for n in asked if not rule.classes or n in rule.classes):
-        most, least = exact(rule.at_most) + TOLERANCE, exact(rule.at_least) - TOLERANCE
-        if not least <= served[name] <= most:
-            message = f"{float(served[name]):.2%} of {name} on {' or '.join(values)}, must be {rule.at_least:.2%} to {rule.at_most:.2%}"
+        least, most = (of[name] for of in served)
+        too_little, too_much = (
+            least < exact(rule.at_least) - TOLERANCE,
+            most > exact(rule.at_most) + TOLERANCE,
+        )
+        if too_little or too_much:
+            message = f"{float(least if too_little else most):.2%} of {name} on {' or '.join(values)}, must be {rule.at_least:.2%} to {rule.at_most:.2%}"
             yield Violation(rule="share limits", subject=rule.id, message=message)
 
 
@@ -82,7 +94,7 @@ def broken_losses(plan: Plan, limits: PlanLimits, rate_of: RateOf) -> Iterator[V
     covers = Counter((cover.rule, cover.lost) for cover in plan.covers)
     for rule in limits.losses:
         for values in _values(rule, plan):
-            lost = {name for name, value in _of(plan, rule.trait).items() if value in values}
+            lost = [of for of in values_of(plan, rule.trait).values() if not of.isdisjoint(values)]
             where = f"{rule.id}: {' or '.join(values)}"
             if lost and covers[rule.id, values] != 1:
                 message = f"{covers[rule.id, values]} ways to serve without it, must be one"
@@ -99,7 +111,8 @@ def _uncovered(
     plan: Plan, limits: PlanLimits, cover: LossCover, rule: LossRule, rate_of: RateOf
 ) -> Iterator[Violation]:
     where = f"{rule.id}: {' or '.join(cover.lost)}"
-    left = {p.name: p for p in plan.pools if p.offer.value(rule.trait) not in cover.lost}
+    traits = values_of(plan, rule.trait)
+    left = {p.name: p for p in plan.pools if traits[p.name].isdisjoint(cover.lost)}
     rates = {c.name: Fraction(c.requests_per_second) for c in plan.workload.classes}
     services = {s.name: s for s in plan.services if s.service.value(rule.trait) not in cover.lost}
     served: defaultdict[str, Fraction] = defaultdict(Fraction)
@@ -156,23 +169,23 @@ def broken_rentals(plan: Plan) -> Iterator[Violation]:
     if len(rentals) < len(plan.rentals):
         yield Violation(rule="rentals", subject="rentals", message="an offer appears twice")
     for pool in plan.pools:
-        if message := _unpaid(pool, rentals.get(pool.offer.id)):
+        for message in filter(None, (_unpaid(pool, one, rentals.get(one.id)) for one in pool.offers)):
             yield Violation(rule="rentals", subject=pool.name, message=message)
     for rental in plan.rentals:
         yield from _wrong_rental(plan, rental)
 
 
-def _unpaid(pool: PlannedPool, rental: Rental | None) -> str:
-    """Why a pool's nodes are not among those that a rental pays for; nothing where they are, or need none."""
+def _unpaid(pool: PlannedPool, offer: Offer, rental: Rental | None) -> str:
+    """Why a pool's nodes of an offer are not among those that a rental pays for; nothing where they are, or need none."""
     if rental is not None:
-        return "is of another offer than its rental" if pool.offer != rental.offer else ""
-    if pool.offer.market in _WHOLE:
+        return "is of another offer than its rental" if offer != rental.offer else ""
+    if offer.market in _WHOLE:
         return "its nodes are paid for as a whole, and nothing says how many"
     return "its nodes are shared, and nothing says how many are paid for" if pool.parts_per_node > 1 else ""
 
 
 def _wrong_rental(plan: Plan, rental: Rental) -> Iterator[Violation]:
-    parts = {pool.parts_per_node for pool in plan.pools if pool.offer.id == rental.offer.id}
+    parts = {p.parts_per_node for p in plan.pools if rental.offer.id in {o.id for o in p.offers}}
     wrong = (
         (misfit(parts) is not None, "rentals", "parts that do not fill a node together"),
         (plan.idle_nodes(rental) < 0, "rentals", "more nodes in use than paid for"),
@@ -216,12 +229,13 @@ def _due(terms: Migration, added: Fraction, removed: Fraction) -> Fraction:
 def offers_of(plan: Plan) -> dict[str, Offer]:
     """The offers that the plan rents of, by their ids."""
     rented = {rental.offer.id: rental.offer for rental in plan.rentals}
-    return rented | {pool.offer.id: pool.offer for pool in plan.pools}
+    return rented | {offer.id: offer for pool in plan.pools for offer in pool.offers}
 
 
 def rented_nodes(plan: Plan) -> Mapping[str, int]:
     """Nodes that are paid for, in use or idle, by offer."""
-    rented: Counter[str] = Counter()
-    for pool in plan.pools:
-        rented[pool.offer.id] += pool.nodes
+    taken: defaultdict[str, Fraction] = defaultdict(Fraction)
+    for offer, nodes in (one for pool in plan.pools for one in pool.takes):
+        taken[offer.id] += nodes
+    rented = {name: math.ceil(nodes) for name, nodes in taken.items()}
     return {**rented, **{rental.offer.id: rental.nodes for rental in plan.rentals}}
