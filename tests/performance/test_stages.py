@@ -13,7 +13,8 @@ from hetops.catalog import tables
 from hetops.domain.configuration import Configuration, StageGpus
 from hetops.domain.model import Precision
 from hetops.performance.estimate import plain_step_times, step_times
-from hetops.performance.pipelines import Network, Pipeline, pipeline
+from hetops.performance.pipelines import Network, Pipeline, holds, pipeline
+from hetops.performance.pipelines import step_times as times_over_stages
 from hetops.performance.roles import Requests, apart
 from hetops.performance.stages import Stage, even, slowest_over_mean, split
 
@@ -118,6 +119,27 @@ def test_a_step_takes_as_many_micro_batches_of_the_slowest_stage_as_there_are_st
     filling = found.times.prefill_seconds(1000)
     more = pipeline(replace(base, max_sequences=sequences + 12), gpus, FAST, LLAMA, GPUS)
     assert more.times.prefill_seconds(1000) == pytest.approx(filling, rel=0.06)
+
+
+@pytest.mark.parametrize("stages", [("H100-SXM:1", "L40S:2"), ("L4:1", "H100-SXM:1")])
+def test_step_times_of_configurations_are_those_of_their_pipelines(stages: tuple[str, ...]) -> None:
+    """Reckoned many at once; which hold the model is known before."""
+    each = tuple(StageGpus(gpu=gpu, tensor_parallel=int(n)) for gpu, n in (one.split(":") for one in stages))
+    first = configuration(each[0].gpu, tensor=each[0].tensor_parallel, stages=len(each))
+    one = replace(first, stages=each)
+    assert holds(one, LLAMA, GPUS)
+    alike = replace(one, max_sequences=16)
+    found = times_over_stages([one, alike], FAST, LLAMA, GPUS)
+    assert found[0] == pipeline(configuration(each[0].gpu), each, FAST, LLAMA, GPUS).times
+    assert found[1].max_sequences == 16
+
+
+def test_two_small_gpus_hold_no_70b_however_it_is_split() -> None:
+    stage = StageGpus(gpu="L4", tensor_parallel=1)
+    one = replace(configuration("L4", stages=2), stages=(stage, stage))
+    assert not holds(one, LLAMA, GPUS)
+    with pytest.raises(ValueError, match="have memory for"):
+        times_over_stages([one], FAST, LLAMA, GPUS)
 
 
 def test_a_slow_network_costs_prompts_and_full_batches() -> None:
