@@ -129,7 +129,7 @@ class AcrossNodesSpec(Table, frozen=True, kw_only=True):
     """Replicas whose pipeline stages are on several nodes, of like or unlike GPUs, where that costs less: for planning only as yet."""
 
     gb_per_second: Annotated[float, Meta(gt=0, le=1e4)]
-    """What goes from one node to another of its zone, in one direction: 100 Gb/s are 12.5. Nobody tells it."""
+    """What a stage sends to the next within its zone: the network of a node over the stages on it. Nobody tells it."""
 
 
 class OverflowSpec(Table, frozen=True, kw_only=True):
