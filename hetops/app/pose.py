@@ -189,7 +189,7 @@ def _booting(c: Candidates, columns: Iterable[Column], laid: Iterable[Laid]) -> 
     whole = {o.id for o in offers if o.market in (Market.RESERVED, Market.CAPACITY_BLOCK)}
     for column in columns:
         name = ids.get(column.configuration, column.configuration)
-        yield column if column.offers <= whole else replace(column, boot_seconds=seconds[name])
+        yield column if column.offers <= whole else replace(column, boot_seconds=seconds.get(name, 0.0))
 
 
 def _problem(
