@@ -3,7 +3,8 @@
     python benchmarks/simulate.py [TRACE ...]
 
 Each trace is played whole, at 0.5 to 1.3 times its rate, through a fleet of two pools made for its own rate, whose step times
-are those of an 8B model on an L40S and an H100: as recorded, and with a zone lost and a tenfold burst. CPU is the process's.
+are those of an 8B model on an L40S and an H100: as recorded, with a zone lost and a tenfold burst, and with prompts on the H100s alone and
+answers on the L40S alone. CPU is the process's.
 """
 
 from __future__ import annotations
@@ -12,14 +13,17 @@ import resource
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from hetops.app.virtual_fleet import endpoints, playing
-from hetops.app.virtual_router import Trial
+from hetops.app.virtual_router import Trial, handed
+from hetops.domain.configuration import Role
 from hetops.domain.performance import StepTimes
 from hetops.domain.workload import LatencyTarget, WorkloadClass
+from hetops.performance.roles import role_times
 from hetops.router.config import RoutedClass, RoutedPool, RouterConfig
 from hetops.simulate import arrivals as coming
 from hetops.simulate.arrivals import Arrivals
@@ -88,6 +92,34 @@ def trial(trace: Trace, arrivals: Arrivals, *faults: Lose | Burst) -> Trial:
     )
 
 
+def apart(trace: Trace, arrivals: Arrivals) -> Trial:
+    """The same with prefill and decode apart: a KV cache of 128 KiB a token goes over a link of 10 GB/s."""
+    whole = trial(trace, arrivals)
+    slow, fast = (
+        replace(one, step_times=role_times(one.step_times, role), role=role)
+        for one, role in zip(whole.scenario.fleet.pools, (Role.DECODE, Role.PREFILL), strict=True)
+        if isinstance(one, VirtualPool)
+    )
+    made = VirtualFleet([slow, replace(fast, kv_seconds_per_token=131_072 / 10e9)])
+    slow_routed, fast_routed = whole.config.pools
+    onward = tuple(replace(c, name=handed(c.name, fast.name)) for c in whole.config.classes)
+    return replace(
+        whole,
+        scenario=Scenario(fleet=made, arrivals=arrivals),
+        config=replace(
+            whole.config,
+            pools=(fast_routed,),
+            shares={c.name: {fast.name: 1.0} for c in whole.config.classes},
+        ),
+        onward=replace(
+            whole.config,
+            classes=onward,
+            pools=(slow_routed,),
+            shares={c.name: {slow.name: 1.0} for c in onward},
+        ),
+    )
+
+
 def config(made: VirtualFleet, classes: tuple[WorkloadClass, ...]) -> RouterConfig:
     """Every class on both pools."""
     urls = endpoints(made)
@@ -121,6 +153,7 @@ def trials(path: Path) -> Iterator[tuple[str, Trial]]:
         yield f"as recorded, speed {speed:g}", trial(recorded, arrivals_of(trace))
     faults = (Lose(zone="a", at_seconds=300.0, for_seconds=300.0), Burst(at_seconds=1200.0, factor=10.0))
     yield "a zone lost, a tenfold burst", trial(recorded, arrivals_of(recorded), *faults)
+    yield "prefill and decode apart", apart(recorded, arrivals_of(recorded))
 
 
 def arrivals_of(trace: Trace) -> Arrivals:

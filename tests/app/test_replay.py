@@ -90,6 +90,7 @@ def of_two_models(folder: Path, text: str) -> str:
     return text.replace(one, both).replace("class_count = 2", "class_count = 1")
 
 
+@pytest.mark.slow
 @pytest.mark.road
 def test_a_replay_asks_for_the_model_that_each_request_was_for(person: Person, tmp_path: Path) -> None:
     text = (tmp_path / "hetops.toml").read_text(encoding="utf-8")
