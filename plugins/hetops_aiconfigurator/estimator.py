@@ -121,7 +121,10 @@ def _arguments(asked: Benchmark) -> dict[str, Any]:
             "aiconfigurator is not asked about speculative decoding", hint="leave [engine.speculative] out"
         )
     if c.attention_data_parallel > 1:
-        raise HetopsError("aiconfigurator is not asked about attention in data parallel")
+        raise HetopsError(
+            "aiconfigurator is not asked about attention in data parallel",
+            hint="measure it with hetops bench, or leave engine.estimator out",
+        )
     quantized = _WEIGHTS[c.weights]
     return {
         "system_name": _SYSTEMS[c.gpu],

@@ -164,3 +164,20 @@ def test_a_model_is_read_from_its_config_json(tmp_path: Path) -> None:
     own = told(hetops(tmp_path, "estimate", "--model", "config.json", "--gpu", "L40S", "--json"))
     known = told(hetops(tmp_path, "estimate", "--model", "llama-3.1-8b", "--gpu", "L40S", "--json"))
     assert own["tpot"]["value"] / known["tpot"]["value"] == pytest.approx(1, rel=0.01)
+
+
+def test_attention_in_data_parallel_is_asked_for_and_mistakes_say_what_to_do(tmp_path: Path) -> None:
+    asked = ("estimate", "--model", "deepseek-r1", "--gpu", "H200-SXM", "--tp", "8", "--concurrency", "512")
+    found = [
+        json.loads(hetops(tmp_path, *asked, "--output", "2000", "--json", *more).stdout)
+        for more in ((), ("--attention-dp", "8"))
+    ]
+    kept = [one["memory_per_gpu"]["kv_capacity_tokens"] for one in found]
+    assert kept[1] > 4 * kept[0]
+    assert found[1]["configuration"].startswith("deepseek-r1/vllm/H200-SXM/tp8adp8/")
+    odd = hetops(tmp_path, *asked, "--attention-dp", "3").stderr
+    assert "set --attention-dp to a divisor of --tp: 1, 2, 4, 8" in odd
+    dense = hetops(
+        tmp_path, "estimate", "--model", "llama-3.1-8b", "--gpu", "L4", "--tp", "2", "--attention-dp", "2"
+    ).stderr
+    assert "has no experts" in dense

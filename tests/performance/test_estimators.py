@@ -78,6 +78,10 @@ def test_aiconfigurator_says_that_it_is_not_installed_and_what_it_never_measured
         (configuration(gpu="H100-SXM"), "aiconfigurator is not installed"),
         (configuration(gpu="L4"), "measured nothing of GPU type L4"),
         (configuration(kv=Precision.INT8), "measured nothing of KV precision int8"),
+        (
+            configuration(gpu="H100-SXM", tensor_parallel=2, attention_data_parallel=2),
+            "not asked about attention in data parallel",
+        ),
     ):
         with pytest.raises(HetopsError) as caught:
             build([asked], CLASSES, basis(AiConfigurator()))
