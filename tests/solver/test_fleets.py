@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from hetops.solver.matrix import Floats, assemble
+from hetops.solver.periods.alike import better
 from hetops.solver.periods.fleets import Fleet, Fleets, Loose
 
 PERIODS, KINDS = 4, 3
@@ -63,7 +64,7 @@ def test_no_other_sequence_of_the_same_fleets_is_cheaper(found: Found) -> None:
 
 def test_what_prices_promise_is_what_the_fleets_cost_at_them_and_no_sequence_is_below(found: Found) -> None:
     fleets, kept = found
-    prices = fleets.prices(UNPRICED, 1.0, 10.0)
+    prices = better(fleets, UNPRICED, 1.0, 10.0)
     assert prices is not None
     assert (prices.of_rows <= 0).all()
     assert (prices.of_rows >= -fleets.start_costs - 1e-9).all()
@@ -86,14 +87,51 @@ def test_of_fleets_with_equal_nodes_the_cheaper_stays(found: Found) -> None:
     assert not {2.0, 3.0} & {f.cost for f in fleets.by_nodes[0].values() if (f.values == nodes).all()}
 
 
+def test_of_fleets_with_equal_nodes_those_that_serve_other_work_stay() -> None:
+    """Nothing but starts tells fleets of equal nodes apart; work that waits does, though all of them cost the same."""
+    fleets = waiting()
+    for served in (0.0, 0.5, 0.5, 1.0):
+        fleets.add(0, np.ones(1), Fleet(values=np.ones(1), cost=1.0, ties=np.array([served])))
+    assert [fleet.ties[0] for fleet in fleets.by_nodes[0].values()] == [0.0, 0.5, 1.0]
+
+
+def waiting() -> Fleets:
+    """Two periods, in either of which the same work may be served; nothing of it is loose."""
+    return Fleets(
+        start_costs=np.zeros(1),
+        period_of=np.array([-1]),
+        alike=np.array([-1]),
+        loose=replace(NOTHING_LOOSE, in_ties=np.zeros((1, 0)), lower=np.ones(1), upper=np.ones(1)),
+        by_nodes=({}, {}),
+    )
+
+
+def test_work_that_may_wait_is_worth_what_the_cheapest_mix_serves_it_for() -> None:
+    """Serving it costs 1 in the first period, where half of it is, and 3 in the second."""
+    fleets = waiting()
+    for period, served, cost in ((0, 0.0, 1.0), (0, 0.5, 1.5), (1, 0.0, 1.0), (1, 1.0, 4.0)):
+        nodes = np.array([cost])
+        fleets.add(period, nodes, Fleet(values=nodes, cost=cost, ties=np.array([served])))
+    prices = better(fleets, np.zeros(1), 10.0, 10.0)
+    assert prices is not None
+    assert prices.of_rows == pytest.approx([3.0])
+    assert prices.promised == pytest.approx(1.5 + 1.0 + 1.5)
+    assert prices.promised == pytest.approx(3.0 + fleets.promise(prices.of_rows).sum())
+    assert [len(of) for of in prices.mixed] == [1, 2]
+    near = better(fleets, np.zeros(1), 2.0, 10.0)
+    assert near is not None
+    assert near.of_rows == pytest.approx([2.0])
+    assert near.promised == pytest.approx(2.0 + fleets.promise(near.of_rows).sum())
+
+
 def test_rows_that_are_alike_are_worth_the_same_part_of_a_start(found: Found) -> None:
     fleets, kept = found
-    alike = replace(fleets, alike=fleets.period_of)
-    prices = alike.prices(UNPRICED, 1.0, 10.0)
+    lines = replace(fleets, alike=fleets.period_of)
+    prices = better(lines, UNPRICED, 1.0, 10.0)
     assert prices is not None
     parts = (prices.of_rows / fleets.start_costs).reshape(PERIODS, KINDS)
     assert np.ptp(parts, axis=1) == pytest.approx(0.0)
-    apart = fleets.prices(UNPRICED, 1.0, 10.0)
+    apart = better(fleets, UNPRICED, 1.0, 10.0)
     assert apart is not None
     assert prices.promised <= apart.promised + 1e-9
     assert prices.promised <= min(cost_of(fleets, way) for way in product(*kept)) + 1e-9

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from hetops.solver.matrix import Floats
+from hetops.solver.periods.alike import better as better_alike
 from hetops.solver.periods.fleets import Fleet, Fleets
 from hetops.solver.periods.numbered import Numbered
-from tests.solver.test_fleets import PERIODS, cost_of, found
+from tests.solver.test_fleets import NOTHING_LOOSE, PERIODS, cost_of, found
 
 __all__ = ["found"]
 
@@ -39,11 +40,11 @@ def test_what_they_promise_holds_of_every_sequence_and_is_no_less_than_one_price
 ) -> None:
     fleets, kept = found
     fleets = in_pairs(fleets) if lined else fleets
-    alike = fleets.prices(np.zeros(len(fleets.start_costs)), 1.0, 10.0)
+    alike = better_alike(fleets, np.zeros(len(fleets.start_costs)), 1.0, 10.0)
     assert alike is not None
     begun = Numbered.of(fleets, alike.of_rows)
     assert promised(fleets, begun) == pytest.approx(alike.promised)
-    better = begun.better(fleets, calm, 10.0)
+    better = begun.better(fleets, 1.0, 10.0, calm)
     assert better is not None
     prices, promise = better
     assert promised(fleets, prices) == pytest.approx(promise)
@@ -58,7 +59,7 @@ def test_a_mix_of_three_and_five_is_no_four() -> None:
         start_costs=np.ones(2),
         period_of=np.arange(2),
         alike=np.arange(2),
-        loose=None,  # type: ignore[arg-type]
+        loose=NOTHING_LOOSE,
         by_nodes=({}, {}),
     )
     for window, counts in enumerate(((4,), (3, 5))):
@@ -69,7 +70,7 @@ def test_a_mix_of_three_and_five_is_no_four() -> None:
             )
     begun = Numbered.of(fleets, np.full(2, -0.5))
     assert promised(fleets, begun) == pytest.approx(20.0)
-    better = begun.better(fleets, 0.0, 10.0)
+    better = begun.better(fleets, 1.0, 10.0, 0.0)
     assert better is not None
     assert better[1] == pytest.approx(21.0)
     assert promised(fleets, better[0]) == pytest.approx(21.0)

@@ -27,11 +27,12 @@ from hetops.solver.highs import Answer, OnInterrupt, Status
 from hetops.solver.lines import ROUNDING
 from hetops.solver.matrix import INFINITY, Floats
 from hetops.solver.patience import Patience, stopped
+from hetops.solver.periods import alike
+from hetops.solver.periods.alike import Prices
 from hetops.solver.periods.apart import starts_stand_alone, stretch_of, windows_of
-from hetops.solver.periods.fleets import Prices
 from hetops.solver.periods.known import Known, recall, told
 from hetops.solver.periods.neighbours import Neighbourhood
-from hetops.solver.periods.proofs import CALM, Proofs
+from hetops.solver.periods.proofs import Proofs
 from hetops.solver.periods.reached import LEAST_BOLD, Reached
 from hetops.solver.periods.windows import LEAST_SECONDS, Integers, Lined, Windows, first, improved
 from hetops.solver.search import start
@@ -41,11 +42,8 @@ from hetops.solver.terms import Billing
 WORTH_PROVING = 0.5
 """Where no prices can prove enough, fleets are counted once better prices promise less than this part of what is missing then."""
 
-STEP = 0.5
-"""How far the next prices of ties other than starts go from those that proved most towards those that promise most."""
-
-FIRST_REACH = 0.2
-"""How far the next prices of ties other than starts may be from the last, in parts of their mean."""
+STEP = 0.7
+"""How far the next prices go from those that proved most towards those that promise most, where other ties than starts are there."""
 
 STUCK = 0.25
 """How little bold a search is whose last prices have not proved more, one after the other."""
@@ -53,20 +51,17 @@ STUCK = 0.25
 MOST_NEAR = 2
 """Neighbouring windows that are made better together, where other ties than starts are there."""
 
-MIXED_EVERY = 3
-"""Rounds from one search among mixes of fleets to the next, where other ties than starts are there."""
-
 LEAST_INTEGERS = 200
 """Whole numbers below which the model as a whole is searched at once."""
 
-PART_OF_TIME = 0.2
-"""Of the time that is left: what one search among the fleets of all windows may take."""
+ROUNDS_PART = 0.7
+"""Of the time that is left: what proofs at better prices may take before answers are searched near their mixes."""
+
+MIXED_PART = 0.5
+"""And what such a search may take then."""
 
 FEW_PART = 0.5
-"""And what the first search may take among the columns that the relaxation uses, where other ties than starts are there."""
-
-ROUNDS_PART = 0.5
-"""And what rounds may take then: the rest is for the model as a whole, whose cuts prove more than prices of such ties."""
+"""And what a first search may take among the columns that the relaxation uses, where other ties than starts are there."""
 
 PART_OF_GAP = 0.2
 """Each window is searched to this part of the gap wanted of all."""
@@ -77,7 +72,7 @@ def separable(formulation: Formulation) -> bool:
     frame = formulation.frame
     if len(frame.stretches) < 2 or frame.scale_index is not None or frame.minimise is not None:
         return False
-    if frame.integers < LEAST_INTEGERS or frame.counts_pools or frame.problem.ramping:
+    if frame.integers < LEAST_INTEGERS or frame.counts_pools:
         return False
     if all(offer.billing is Billing.RESERVED for offer in frame.offers):
         return False  # One fleet serves all of them: there is nothing to price apart.
@@ -105,7 +100,7 @@ def search(
         return rounds.at_once(relaxed) if reached.status is Status.NOTHING_FOUND else reached, known
     status = None
     try:
-        for better in rounds.before_whole(reached).better(reached):
+        for better in rounds.better(reached):
             reached = better
         reached = rounds.whole(reached)
     except KeyboardInterrupt:
@@ -195,7 +190,8 @@ class _Rounds:
         if relaxed.answer.found:
             up = np.where(model.integer, np.ceil(relaxed.answer.values - USED), 0.0)
             reached = self._completed(reached, up)
-        reached = self._few(reached, relaxed.used)
+        if reached.cost == INFINITY:
+            reached = self._few(reached, relaxed.used)
         return reached if reached.cost < INFINITY else _no_answer(Status.NOTHING_FOUND)
 
     def _few(self, reached: Reached, used: NDArray[np.bool_]) -> Reached:
@@ -216,29 +212,48 @@ class _Rounds:
     def _proofs(self) -> Proofs:
         return Proofs(gap=self.gap, patience=self.patience, answered=self._answered)
 
-    def before_whole(self, reached: Reached) -> _Rounds:
-        """With the time that rounds have before the whole model is searched, which proves more of other ties than starts."""
-        if reached.windows.tied_by_starts_alone:
-            return self
-        return replace(self, patience=Patience.of(self.patience.left * ROUNDS_PART))
-
     def better(self, reached: Reached) -> Iterator[Reached]:
         """Ever further, until the gap is reached, or nothing is left to prove, or no time."""
-        number = 0
         if not reached.windows.tied_by_starts_alone:
-            reached = self._polished(reached)
-            yield reached
+            yield from self._better_mixes(reached)
+            return
         further = self._proofs.at(reached, reached.prices)
         while further is not None:
-            number += 1
             reached = self._answered(further)
-            if not reached.windows.tied_by_starts_alone and number % MIXED_EVERY == 1:
-                reached = self._mixed(reached)
             yield reached
             if not reached.is_close(self.gap):
                 reached = self._polished(reached)
                 yield reached
             further = None if reached.is_close(self.gap) else self._further(reached)
+
+    def _better_mixes(self, reached: Reached) -> Iterator[Reached]:
+        """Where other ties than starts are there: mixes of fleets keep those, sequences seldom do; answers lie near mixes."""
+        for proof in (_Rounds._at_better_prices, _Rounds._by_number):
+            rounds = replace(self, patience=Patience.of(self.patience.left * ROUNDS_PART))
+            further: Reached | None = reached
+            while further is not None and not further.is_close(self.gap):
+                reached = further
+                further = proof(rounds, reached)
+                yield further or reached
+            reached = further or reached
+            if not reached.is_close(self.gap):
+                reached = self._mixed(reached)
+                yield reached
+
+    def _at_better_prices(self, reached: Reached) -> Reached | None:
+        """With more proven at better prices; None where no more is promised, or nothing was better near the best, or no time."""
+        if not len(reached.bounds):
+            return self._proofs.at(reached, reached.prices)
+        promising = None if reached.bold <= STUCK else self._promising(reached)
+        if promising is None or promising.promised - reached.priced <= self.gap * PART_OF_GAP * reached.cost:
+            return None
+        step = STEP * (promising.of_rows - reached.prices)
+        further = self._proofs.at(reached, reached.prices + step)
+        return further and self._answered(further)
+
+    def _by_number(self, reached: Reached) -> Reached | None:
+        """With more proven at prices of starts by number; None where none is left, or no time."""
+        return self._proofs.by_number(reached)
 
     def _further(self, reached: Reached) -> Reached | None:
         """With more proven: at better prices, by number, or by counting fleets; None where none is left, or no time."""
@@ -255,12 +270,9 @@ class _Rounds:
 
     def _nearer(self, reached: Reached, promising: Prices) -> Reached | None:
         """With what is proven at better prices; where that is no more, and no fleet is new either, otherwise."""
-        alone, known = reached.windows.tied_by_starts_alone, reached.fleets.count
-        if reached.bold < LEAST_BOLD and not alone:
-            return None  # Nothing was better however near to the best prices.
-        step = 1.0 if alone else STEP * min(reached.bold, 1.0)
-        further = self._proofs.at(reached, reached.prices + step * (promising.of_rows - reached.prices))
-        if further is None or further.bold >= LEAST_BOLD or not alone or reached.fleets.count > known:
+        known = reached.fleets.count
+        further = self._proofs.at(reached, promising.of_rows)
+        if further is None or further.bold >= LEAST_BOLD or reached.fleets.count > known:
             return further
         # Windows prove less than their best fleets cost, however finely searched: sums of lines are whole, nodes are not.
         return None if reached.counted else self._otherwise(further)
@@ -271,10 +283,8 @@ class _Rounds:
 
     def _promising(self, reached: Reached) -> Prices | None:
         """The best prices by the fleets known; those of ties other than starts not far away."""
-        others = abs(reached.prices[~reached.windows.ties.count_starts])
-        reach = FIRST_REACH * reached.bold * (float(others.sum()) / max(len(others), 1) or 1.0)
-        calm = CALM * (reached.cost - max(reached.priced, 0.0))
-        return reached.fleets.prices(reached.prices, reach, self.patience.left, calm)
+        calm = self._proofs.calm(reached, reached.priced)
+        return alike.better(reached.fleets, reached.prices, reached.reach, self.patience.left, calm)
 
     def at_once(self, relaxed: Relaxed) -> Answer:
         """What a search of the whole model finds, where no fleets of the windows were found that go together."""
@@ -319,14 +329,14 @@ class _Rounds:
         return reached.having(near.filled(answer)) if answer.found else reached
 
     def _mixed(self, reached: Reached) -> Reached:
-        """With the best answer whose nodes lie between those of the fleets of each window that promise most together."""
+        """With the best answer whose nodes lie between those of the last one and the fleets that promise most together."""
         windows, model = reached.windows, reached.windows.model
         promising = self._promising(reached)
         if promising is None:
             return reached
         lower, upper = reached.values.copy(), reached.values.copy()
-        for window, members in enumerate(windows.members):
-            for fleet in promising.mixed[window]:
+        for members, mixed in zip(windows.members, promising.mixed, strict=True):
+            for fleet in mixed:
                 lower[members] = np.minimum(lower[members], fleet.values)
                 upper[members] = np.maximum(upper[members], fleet.values)
         nodes = model.integer & (windows.period_of >= 0)
@@ -339,10 +349,10 @@ class _Rounds:
             few,
             reached.values,
             gap=self.gap * PART_OF_GAP,
-            limit_seconds=self.patience.left * PART_OF_TIME,
+            limit_seconds=self.patience.left * MIXED_PART,
             on_interrupt=OnInterrupt.TAKE_BEST,
         )
-        return self._having(reached, answer)
+        return self._polished(self._having(reached, answer))
 
     def _polished(self, reached: Reached) -> Reached:
         """With a better answer for one window after another, while the nodes of all others stay.
@@ -378,9 +388,8 @@ class _Rounds:
         """Whether better prices may prove enough, or at least more than counting fleets would in the same time."""
         left = promising.promised - reached.priced
         beyond = reached.cost - promising.promised
-        stuck = reached.bold <= STUCK and not reached.windows.tied_by_starts_alone
-        if left <= self.gap * PART_OF_GAP * abs(reached.cost) or stuck:
-            return False  # No more than what single searches leave open, or nothing was better near the best prices.
+        if left <= self.gap * PART_OF_GAP * abs(reached.cost):
+            return False  # No more than what single searches leave open.
         return beyond <= self.gap * abs(reached.cost) or left > beyond * WORTH_PROVING
 
 

@@ -1,4 +1,4 @@
-"""Fleets found for windows of a few periods: which sequence of them is best, and at which prices of what ties them.
+"""Fleets found for windows of a few periods: which sequence of them is best, and what they cost at prices of what ties them.
 
 Decides nothing about how fleets are found, and knows the rows that tie windows together only as numbers: one that counts
 starts is at most zero once the number of starts is large enough.
@@ -18,8 +18,9 @@ from hetops.solver.periods import ring
 MOST_FLEETS = 120
 """Of one period that sequences are made of; the cheapest. The time that they take grows with its square."""
 
-TAKEN = 1e-6
-"""Part of a fleet in a mix above which it is in it."""
+
+SAME = 6
+"""Decimals to which fleets of the same nodes add as much to ties other than starts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -76,16 +77,6 @@ class Loose:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Prices:
-    """What ties are priced at, and the bound that no prices near them can prove more than."""
-
-    of_rows: Floats
-    promised: float
-    mixed: tuple[tuple[Fleet, ...], ...]
-    """By window, the fleets that it takes a part of to keep that promise."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Fleets:
     """All that were found, by window. They can only be added to."""
 
@@ -116,7 +107,8 @@ class Fleets:
 
     def add(self, period: int, nodes: Floats, fleet: Fleet) -> None:
         """One more, or one like another of which the cheaper stays."""
-        found, key = self.by_nodes[period], nodes.astype(np.int32).tobytes()
+        others = fleet.ties[self.others].round(SAME).tobytes()
+        found, key = self.by_nodes[period], nodes.astype(np.int32).tobytes() + others
         if key not in found or fleet.cost < found[key].cost:
             found[key] = fleet
 
@@ -154,151 +146,3 @@ class Fleets:
         now = (fleet.ties[rows] for fleet in after)
         costs = [np.maximum(was + ties, 0.0) @ self.start_costs[rows] for ties in now]
         return np.array(costs).T
-
-    def prices(self, before: Floats, reach: float, limit_seconds: float, calm: float = 0.0) -> Prices | None:
-        """Prices of all ties, at which the fleets known so far promise the best bound (Dantzig-Wolfe's master).
-
-        A start's is between minus what it costs and 0; others go no further than `reach` from what they were `before`.
-        Those of ties that no fleet is in stay. Where all starts are worth another part of what they cost, the bound has to
-        be better by `calm`: without it many prices are as good as the best, most of them far away. None where the time did
-        not suffice.
-        """
-        master = _Master.of(self, before, reach, calm)
-        answer = highs.run(master.model, limit_seconds=limit_seconds)
-        if answer.status is not highs.Status.OPTIMAL:
-            return None
-        prices = master.prices(answer.row_duals)
-        still = self.others.copy()
-        still[self.others] = ~master.others[self.others]
-        worth = self.loose.worth(np.where(still, before, 0.0)[self.others])
-        promised = answer.objective + worth + calm * master.moved(prices)
-        return Prices(of_rows=prices, promised=promised, mixed=self._mixed(answer.values))
-
-    def _mixed(self, parts: Floats) -> tuple[tuple[Fleet, ...], ...]:
-        known = [(t, fleet) for t, found in enumerate(self.by_nodes) for fleet in found.values()]
-        taken = [known[k] for k in np.flatnonzero(parts[: len(known)] > TAKEN)]
-        return tuple(tuple(fleet for at, fleet in taken if at == t) for t in range(self.periods))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Master:
-    """The cheapest mix of the fleets of each window that keeps all ties; its prices are what is wanted."""
-
-    model: MatrixModel
-    fleets: Fleets
-    before: Floats
-    kind_of: NDArray[np.int64]
-    """By tie, the line of a start."""
-    moving: NDArray[np.bool_]
-    """By line: whether some fleet has nodes of it."""
-    others: NDArray[np.bool_]
-    """By tie: whether some fleet is in it and it counts no starts."""
-
-    @classmethod
-    def of(cls, fleets: Fleets, before: Floats, reach: float, calm: float) -> _Master:
-        """Its rows: starts of each line that moves, other ties, what is loose alone, and one a window.
-
-        Starts may be a little more or less than they are, at the prices before: so these move only where that promises more.
-        """
-        known = [(t, fleet) for t, found in enumerate(fleets.by_nodes) for fleet in found.values()]
-        ties = np.array([fleet.ties for _, fleet in known])
-        kind_of = np.unique(fleets.alike, return_inverse=True)[1]
-        together = np.zeros((len(kind_of), int(kind_of.max(initial=-1)) + 1))
-        together[np.arange(len(kind_of)), kind_of] = fleets.start_costs
-        worth = ties @ together
-        moving = abs(worth).max(axis=0, initial=0.0) > 0
-        others = fleets.others & (abs(ties).max(axis=0, initial=0.0) > 0)
-        loose = fleets.loose.only(others[fleets.others], before[fleets.others])
-        of_window = np.zeros((fleets.periods, len(known)))
-        of_window[[t for t, _ in known], np.arange(len(known))] = 1.0
-        starts, free, more = int(moving.sum()), len(loose.model.cost), int(others.sum())
-        own = np.zeros((len(loose.model.row_lower), free))
-        own[loose.model.row_of, loose.model.row_indices] = loose.model.row_values
-        unit, line = np.eye(more), np.eye(starts)
-        part = np.divide(before, fleets.start_costs, out=np.zeros_like(before), where=fleets.start_costs > 0)
-        at = np.zeros(together.shape[1])
-        at[kind_of] = part
-        at = at[moving]
-        blocks = (
-            (worth[:, moving].T, -line, None, None, None, line, -line),
-            (ties[:, others].T, None, loose.in_ties, unit, -unit, None, None),
-            (None, None, own, None, None, None, None),
-            (of_window, None, None, None, None, None, None),
-        )
-        matrix = _of_blocks(blocks)
-        cost = (
-            [fleet.cost for _, fleet in known],
-            np.ones(starts),
-            loose.model.cost,
-            before[others] + reach,
-            reach - before[others],
-            at,
-            -at,
-        )
-        nothing, slack = np.zeros(len(known) + starts), np.zeros(2 * more)
-        one = np.ones(fleets.periods)
-        model = replace(
-            _dense(matrix),
-            cost=np.concatenate(cost),
-            lower=np.concatenate((nothing, loose.model.lower, slack, np.zeros(2 * starts))),
-            upper=np.concatenate(
-                (
-                    nothing + INFINITY,
-                    loose.model.upper,
-                    slack + INFINITY,
-                    np.full(2 * starts, calm / max(starts, 1)),
-                )
-            ),
-            row_lower=np.concatenate((np.full(starts, -INFINITY), loose.lower, loose.model.row_lower, one)),
-            row_upper=np.concatenate((np.zeros(starts), loose.upper, loose.model.row_upper, one)),
-        )
-        return cls(model=model, fleets=fleets, before=before, kind_of=kind_of, moving=moving, others=others)
-
-    def moved(self, prices: Floats) -> float:
-        """By what part of what they cost starts are worth another, the mean of the lines that move."""
-        costs = self.fleets.start_costs
-        parts = np.divide(abs(prices - self.before), costs, out=np.zeros_like(costs), where=costs > 0)
-        of_lines = np.zeros(len(self.moving))
-        of_lines[self.kind_of] = parts
-        return float(of_lines[self.moving].sum()) / max(int(self.moving.sum()), 1)
-
-    def prices(self, duals: Floats) -> Floats:
-        """Of the ties between windows."""
-        parts, starts = np.zeros(len(self.moving)), int(self.moving.sum())
-        parts[self.moving] = np.clip(duals[:starts], -1.0, 0.0)
-        prices = np.where(
-            self.moving[self.kind_of], parts[self.kind_of] * self.fleets.start_costs, self.before
-        )
-        prices[self.others] = duals[starts : starts + int(self.others.sum())]
-        return prices
-
-
-def _of_blocks(blocks: tuple[tuple[Floats | None, ...], ...]) -> Floats:
-    """One matrix; where there is no block there is nothing. Every row and every column of blocks has one."""
-    heights = [next(b.shape[0] for b in row if b is not None) for row in blocks]
-    widths = [next(b.shape[1] for b in column if b is not None) for column in zip(*blocks, strict=True)]
-    return np.vstack(
-        [
-            np.hstack([np.zeros((height, w)) if b is None else b for b, w in zip(row, widths, strict=True)])
-            for row, height in zip(blocks, heights, strict=True)
-        ]
-    )
-
-
-def _dense(matrix: Floats) -> MatrixModel:
-    """A model with these rows that costs nothing, and is bounded by nothing."""
-    row, column = matrix.nonzero()
-    starts = np.concatenate(([0], np.cumsum(np.bincount(row, minlength=len(matrix)))))
-    height, width = matrix.shape
-    return MatrixModel(
-        cost=np.zeros(width),
-        lower=np.zeros(width),
-        upper=np.full(width, INFINITY),
-        integer=np.zeros(width, dtype=bool),
-        row_starts=starts.astype(np.int32),
-        row_indices=column.astype(np.int32),
-        row_values=matrix[row, column],
-        row_lower=np.full(height, -INFINITY),
-        row_upper=np.full(height, INFINITY),
-        subjects=("ties of fleets",) * height,
-    )

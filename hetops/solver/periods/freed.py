@@ -1,4 +1,4 @@
-"""A day without the limits that no price takes apart into periods: ramps, a mean budget, a limit on pools.
+"""A day without the limits that no price takes apart into periods: a mean budget, a limit on pools, ramps of many offers.
 
 Without them the day is searched period by period. No answer is better than the best such day, and where that keeps to the
 limits it is the answer. Decides what is left out and what follows; searches nothing.
@@ -14,18 +14,23 @@ from hetops.solver.certify import TOLERANCE, certify, relative_gap
 from hetops.solver.problem import Mode, Problem
 from hetops.solver.solution import Ended, Infeasible, Solution
 
+MOST_RAMPED = 100
+"""Offers whose ramps are priced: each stands in the model by itself, which takes longer than the whole search where they are many."""
+
 
 def freed(problem: Problem) -> Problem | None:
     """The problem without those limits; None where it has none of them, or no periods that they tie.
 
-    A mean budget stays for the largest rate: it is what the rate is bought with.
+    A mean budget stays for the largest rate: it is what the rate is bought with. Ramps of few offers stay at least cost,
+    where they are priced.
     """
     if len(problem.periods) < 2:
         return None
     at_cost = problem.mode is Mode.MIN_COST
+    unramped = tuple(replace(o, max_added_nodes=None, max_removed_nodes=None) for o in problem.offers)
     free = replace(
         problem,
-        offers=tuple(replace(o, max_added_nodes=None, max_removed_nodes=None) for o in problem.offers),
+        offers=problem.offers if at_cost and len(problem.offers) <= MOST_RAMPED else unramped,
         mean_budget_usd_per_hour=None if at_cost else problem.mean_budget_usd_per_hour,
         max_pools=None,
     )

@@ -8,15 +8,15 @@ one part for the line. Decides nothing of how fleets are found.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hetops.solver import highs
-from hetops.solver.matrix import INFINITY, Floats, MatrixModel
+from hetops.solver.matrix import INFINITY, Floats
 from hetops.solver.periods.fleets import Fleet, Fleets
+from hetops.solver.periods.mixes import Near, Starts, cheapest
 from hetops.solver.periods.stairs import Stair
 
 NONE = 1e-9
@@ -119,147 +119,67 @@ class Numbered:
         costs: Floats = started - self.parts[after] * self.lines[after].least[:, None]
         return costs
 
-    def better(self, fleets: Fleets, calm: float, limit_seconds: float) -> tuple[Numbered, float] | None:
+    def better(
+        self, fleets: Fleets, reach: float, limit_seconds: float, calm: float
+    ) -> tuple[Numbered, float] | None:
         """Those at which the fleets known promise the best bound, and that; None where the time did not suffice.
 
-        Where all starts are worth another part of what they cost, the bound has to be better by `calm`.
-        """
-        master = _Master.of(self, fleets, calm)
-        answer = highs.run(master.model, limit_seconds=limit_seconds)
-        if answer.status is not highs.Status.OPTIMAL:
-            return None
-        return master.prices(answer.row_duals), answer.objective + master.moved(answer.row_duals)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Master:
-    """The cheapest mix of the fleets of each window, with the starts from each to the next by number."""
-
-    model: MatrixModel
-    before: Numbered
-    """With a part for each number that some fleet has."""
-    window: Integers
-    """By row of starts: the window before which they are."""
-    line: Integers
-    number: Integers
-    """By row of starts: of what number less 1; -1 for what starts cost beyond the cheapest."""
-    at: Floats
-    """By row of starts: the part that they were worth before."""
-    slack: float
-
-    @classmethod
-    def of(cls, before: Numbered, fleets: Fleets, calm: float) -> _Master:
-        """Its rows: one a window, and starts of each line and number of which fleets have unlike many.
-
-        Starts may be a little more or less than they are, at the parts before: so these move only where that promises more.
+        Ties other than starts go no further than `reach`; where all starts are worth another part of what they cost, the
+        bound has to be better by `calm`.
         """
         ties = [np.array([fleet.ties for fleet in of.values()]) for of in fleets.by_nodes]
-        nodes = [one.nodes(of) for one, of in zip(before.lines, ties, strict=True)]
-        before = replace(before, parts=_extended(before.parts, max(int(of.max(initial=0)) for of in nodes)))
+        nodes = [one.nodes(of) for one, of in zip(self.lines, ties, strict=True)]
+        longer = replace(self, parts=_extended(self.parts, max(int(of.max(initial=0)) for of in nodes)))
         starts = [
-            replace(one, window=t)
-            for t, lines in enumerate(before.lines)
+            one
+            for t, lines in enumerate(self.lines)
             for one in (
-                *_by_number(nodes[t - 1], nodes[t], lines.least),
-                *_beyond(-lines.costs_beyond(ties[t - 1]), lines.costs_beyond(ties[t])),
+                *longer._by_number(t, nodes[t - 1], nodes[t]),
+                *longer._beyond(t, -lines.costs_beyond(ties[t - 1]), lines.costs_beyond(ties[t])),
             )
         ]
-        window, line, number = (
-            np.array([getattr(one, name) for one in starts], dtype=np.int64)
-            for name in ("window", "line", "number")
-        )
-        at = np.where(number < 0, before.beyond[window, line], before.parts[window, line, number])
-        costs = [
-            np.array([fleets.cost_at(fleet, before.others) for fleet in of.values()])
-            for of in fleets.by_nodes
-        ]
-        slack = calm / max(len(starts), 1)
-        model = _model(costs, starts, at, slack)
-        return cls(model=model, before=before, window=window, line=line, number=number, at=at, slack=slack)
+        near = Near(others=self.others, reach=reach, calm=calm)
+        mix = cheapest(fleets, [one.starts for one in starts], near, limit_seconds)
+        if mix is None:
+            return None
+        parts, beyond = longer.parts.copy(), longer.beyond.copy()
+        for one, part in zip(starts, mix.parts, strict=True):
+            of = beyond if one.number < 0 else parts[:, :, one.number]
+            of[one.starts.window, one.line] = part
+        return replace(longer, others=mix.others, parts=parts, beyond=beyond), mix.promised
 
-    def moved(self, duals: Floats) -> float:
-        """What the promise would be more by, did starts not have to be what they are a little less or more."""
-        return self.slack * float(abs(self._parts(duals) - self.at).sum())
+    def _by_number(self, window: int, before: Integers, after: Integers) -> Iterator[_OfLine]:
+        """Of each line and number of which fleets have unlike many."""
+        most = np.maximum(before.max(axis=0), after.max(axis=0))
+        fewest = np.minimum(before.min(axis=0), after.min(axis=0))
+        for line in np.flatnonzero(most > fewest):
+            least = self.lines[window].least[line]
+            for number in range(int(fewest[line]), int(most[line])):
+                starts = Starts(
+                    window=window,
+                    before=(before[:, line] > number) * least,
+                    after=(after[:, line] > number) * least,
+                    at=float(self.parts[window, line, number]),
+                )
+                yield _OfLine(line=int(line), number=number, starts=starts)
 
-    def prices(self, duals: Floats) -> Numbered:
-        """Of the ties between windows; those of numbers that no fleets tell apart are as before."""
-        found, parts, beyond = self._parts(duals), self.before.parts.copy(), self.before.beyond.copy()
-        own = self.number < 0
-        beyond[self.window[own], self.line[own]] = found[own]
-        parts[self.window[~own], self.line[~own], self.number[~own]] = found[~own]
-        return replace(self.before, parts=parts, beyond=beyond)
-
-    def _parts(self, duals: Floats) -> Floats:
-        return np.clip(duals[: len(self.at)], 0.0, 1.0)
+    def _beyond(self, window: int, before: Floats, after: Floats) -> Iterator[_OfLine]:
+        """Of each line of which some fleets' starts cost more than the cheapest."""
+        some = (before.max(axis=0) > NONE) | (after.max(axis=0) > NONE)
+        for line in np.flatnonzero(some):
+            at = float(self.beyond[window, line])
+            starts = Starts(window=window, before=before[:, line], after=after[:, line], at=at)
+            yield _OfLine(line=int(line), number=-1, starts=starts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Starts:
-    """Of one line and number before a window, where fleets have unlike many."""
+class _OfLine:
+    """Some starts of a line."""
 
-    window: int = 0
     line: int
     number: int
     """Less 1; -1 for what starts cost beyond the cheapest."""
-    before: Floats
-    """By fleet of the window before: what has been started."""
-    after: Floats
-    """And by fleet of this."""
-
-
-def _by_number(before: Integers, after: Integers, least: Floats) -> list[_Starts]:
-    most = np.maximum(before.max(axis=0), after.max(axis=0))
-    fewest = np.minimum(before.min(axis=0), after.min(axis=0))
-    return [
-        _Starts(
-            line=int(line),
-            number=number,
-            before=(before[:, line] > number) * least[line],
-            after=(after[:, line] > number) * least[line],
-        )
-        for line in np.flatnonzero(most > fewest)
-        for number in range(int(fewest[line]), int(most[line]))
-    ]
-
-
-def _beyond(before: Floats, after: Floats) -> list[_Starts]:
-    some = (before.max(axis=0) > NONE) | (after.max(axis=0) > NONE)
-    return [
-        _Starts(line=int(line), number=-1, before=before[:, line], after=after[:, line])
-        for line in np.flatnonzero(some)
-    ]
-
-
-def _model(costs: Sequence[Floats], starts: Sequence[_Starts], at: Floats, slack: float) -> MatrixModel:
-    """Parts of fleets, what is started and what is stopped, and a little more or less of either; starts, then windows."""
-    counts = np.array([len(own) for own in costs])
-    begins, known = np.concatenate(([0], counts.cumsum()[:-1])), int(counts.sum())
-    rows = [(len(starts) + np.repeat(np.arange(len(costs)), counts)).tolist()]
-    columns, values = [list(range(known))], [[1.0] * known]
-    for number, one in enumerate(starts):
-        had, has = np.flatnonzero(one.before), np.flatnonzero(one.after)
-        rows.append([number] * (len(had) + len(has) + 4))
-        columns.append([*(begins[one.window - 1] + had).tolist(), *(begins[one.window] + has).tolist()])
-        columns[-1] += [known + k * len(starts) + number for k in range(4)]
-        values.append([*one.before[had].tolist(), *(-one.after[has]).tolist(), 1.0, -1.0, 1.0, -1.0])
-    none, each = np.zeros(len(starts)), np.ones(len(starts))
-    row, column, value = np.concatenate(rows), np.concatenate(columns), np.concatenate(values)
-    order, height = np.lexsort((column, row)), len(starts) + len(costs)
-    width, held = known + 4 * len(starts), np.concatenate((none, np.ones(len(costs))))
-    return MatrixModel(
-        cost=np.concatenate((*costs, each, none, at, -at)),
-        lower=np.zeros(width),
-        upper=np.concatenate(
-            (np.full(known, INFINITY), each * INFINITY, each * INFINITY, each * slack, each * slack)
-        ),
-        integer=np.zeros(width, dtype=bool),
-        row_starts=np.concatenate(([0], np.cumsum(np.bincount(row, minlength=height)))).astype(np.int32),
-        row_indices=column[order].astype(np.int32),
-        row_values=value[order],
-        row_lower=held,
-        row_upper=held,
-        subjects=("starts of fleets",) * height,
-    )
+    starts: Starts
 
 
 def _extended(parts: Floats, most: int) -> Floats:

@@ -41,6 +41,11 @@ class Proofs:
     answered: Callable[[Reached], Reached]
     """With the best sequence of the fleets."""
 
+    def calm(self, reached: Reached, bound: float) -> float:
+        """What prices must promise more than a bound where all of those of starts move."""
+        missing = reached.cost * (1 - self.gap) - max(bound, 0.0)
+        return CALM * (missing if reached.windows.tied_by_starts_alone else self.gap * abs(reached.cost))
+
     def at(self, reached: Reached, prices: Floats) -> Reached | None:
         """With the bound at some prices, if it is better, and with the fleets that prove it; None in no time."""
         fleets, windows = reached.fleets, reached.windows
@@ -75,16 +80,19 @@ class Proofs:
 
     def by_number(self, reached: Reached) -> Reached | None:
         """With what better prices of starts by number prove; None where none promise more, nothing new is found, or in no time."""
-        fleets, windows, loose = reached.fleets, reached.windows, reached.priced - float(reached.bounds.sum())
+        fleets, windows = reached.fleets, reached.windows
         known = reached.numbered or Numbers(prices=Numbered.of(fleets, reached.prices), bound=reached.priced)
-        calm = CALM * (reached.cost * (1 - self.gap) - known.bound)
-        found = known.prices.better(fleets, calm, self.patience.left)
+        found = known.prices.better(
+            fleets, reached.reach, self.patience.left, self.calm(reached, known.bound)
+        )
         if found is None:
             return None
         prices, promised = found
-        if promised + loose - known.bound <= WORTH_NUMBERING * (reached.cost - reached.bound):
+        prices = replace(prices, others=windows.spread(prices.others))
+        if promised - known.bound <= WORTH_NUMBERING * (reached.cost - reached.bound):
             return None
-        bound, many = loose, fleets.count
+        many = fleets.count
+        bound = fleets.loose.least(prices.others[fleets.others], max(self.patience.left, LEAST_SECONDS))
         for window in range(windows.count):
             own = self._bound_by_number(reached, window, prices)
             if own is None:

@@ -18,6 +18,9 @@ from hetops.solver.periods.windows import Windows
 BOLDER, LESS_BOLD, LEAST_BOLD, MOST_BOLD = 2.0, 0.5, 0.05, 4.0
 """What that is multiplied by where prices proved more, and where they did not; searches are not made finer than by the last."""
 
+FIRST_REACH = 0.2
+"""How far the next prices of ties other than starts may be from the first, in parts of their mean, or of what starts cost where that is more."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Numbers:
@@ -51,6 +54,14 @@ class Reached:
     """Prices of starts by number, once one price for all of a line proves too little."""
     counted: bool = False
     """Whether all fleets that may matter at the prices are known."""
+
+    @property
+    def reach(self) -> float:
+        """How far the next prices of ties other than starts may be from these."""
+        starts = self.windows.ties.count_starts
+        others, costs = abs(self.prices[~starts]), self.fleets.start_costs[starts]
+        means = (float(of.sum()) / max(len(of), 1) for of in (others, costs))
+        return FIRST_REACH * self.bold * (max(means) or 1.0)
 
     def proven(self, bounds: Floats, loose: float, prices: Floats) -> Reached:
         """With what was proven at some prices, if it is more."""

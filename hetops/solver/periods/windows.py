@@ -100,10 +100,12 @@ class Windows:
 
     def lines_in(self, variables: Integers, periods: Integers) -> tuple[Integers, ...]:
         """Places among variables of those of each line in some periods, where there are several."""
+        place = np.full(len(self.model.cost), -1)
+        place[variables] = np.arange(len(variables))
         inside = np.isin([self.period_of[line[0]] for line in self.lines], periods)
-        lines = (self.lines[k] for k in np.flatnonzero(inside))
-        there = (line[np.isin(line, variables)] for line in lines)
-        return tuple(np.searchsorted(variables, line) for line in there if len(line) > 1)
+        found = (place[self.lines[k]] for k in np.flatnonzero(inside))
+        there = (line[line >= 0] for line in found)
+        return tuple(line for line in there if len(line) > 1)
 
     def counted(self, window: int) -> Integers:
         """By tie that counts starts before a window: the place of what it counts in the window's model in lines."""
