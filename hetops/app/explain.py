@@ -22,6 +22,7 @@ from hetops.performance.table import PerformanceTable
 from hetops.solver.problem import Problem
 from hetops.solver.questions.breakeven import asked_about, breakeven, breakeven_of
 from hetops.solver.questions.class_cost import class_cost
+from hetops.solver.questions.exact import wanted_gap
 from hetops.solver.questions.explain import weigh
 from hetops.solver.questions.explanation import Explanation, Question, Statement, Topic, dollars
 from hetops.solver.questions.goods import Good, of_service
@@ -32,7 +33,7 @@ from hetops.solver.questions.why_none import why_none
 from hetops.solver.questions.why_not import meant, names, why_not
 from hetops.solver.questions.why_services import service_named, services_used, why_not_service
 from hetops.solver.solution import Infeasible, Solution
-from hetops.solver.solve import DEFAULT_LIMIT_SECONDS, PROOF_GAP, Effort, solve
+from hetops.solver.solve import DEFAULT_LIMIT_SECONDS, Effort, solve
 
 MOST_SEARCHES = 12
 """About how many searches share the time of an explanation; one that is done early leaves the others theirs."""
@@ -127,7 +128,7 @@ _ANSWERS = tuple(kind.FORMAT for kind in (Plan, Day, Solution))
 
 
 def _answer(posed: _Posed, limit_seconds: float) -> Solution:
-    effort = Effort(limit_seconds=limit_seconds, most_gap=PROOF_GAP)
+    effort = Effort(limit_seconds=limit_seconds, most_gap=wanted_gap(posed.problem))
     if posed.spec:
         return solved(posed.spec, effort)
     outcome = solve(posed.problem, effort=effort)
@@ -152,7 +153,8 @@ def _told(asked: ExplainAsked, posed: _Posed, case: Case) -> Explanation:
 
 
 def _why(case: Case, limit_seconds: float) -> Explanation:
-    weighed = weigh(case.problem, case.solution, limit_seconds=limit_seconds, most_gap=PROOF_GAP)
+    gap = wanted_gap(case.problem)
+    weighed = weigh(case.problem, case.solution, limit_seconds=limit_seconds, most_gap=gap)
     weighed_case = Case.of(case.problem, weighed.solution, seconds=case.seconds, loosen=case.loosen)
     return Explanation(
         question=Question.WHY,

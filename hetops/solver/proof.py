@@ -76,7 +76,14 @@ def certified_bound(problem: Problem, formulation: Formulation, relaxed: Relaxed
     """Weak duality on the rows of the model, in rationals; where it proves nothing, the bound that holds for anything."""
     answer = relaxed.answer
     bound = dual_bound(relaxed.model, answer.row_duals) if answer.found else None
+    anyway = uncertified_bound(problem, formulation, relaxed)
+    if bound is None:
+        return anyway
     if problem.mode is Mode.MIN_COST:
-        return max(float(bound) * formulation.unit, 0.0) if bound is not None else 0.0
-    most = problem.requests_per_second * 1e12
-    return min(-float(bound) * formulation.unit, most) if bound is not None else most
+        return max(float(bound) * formulation.unit, anyway)
+    return min(-float(bound) * formulation.unit, anyway)
+
+
+def uncertified_bound(problem: Problem, _: Formulation, __: Relaxed) -> float:
+    """What holds of anything: where nothing is to be proven beyond what the search did."""
+    return 0.0 if problem.mode is Mode.MIN_COST else problem.requests_per_second * 1e12

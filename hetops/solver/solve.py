@@ -33,11 +33,11 @@ from hetops.solver.patience import Patience, stoppable, stopped
 from hetops.solver.periods import by_period, freed, scarcest
 from hetops.solver.periods.known import Known
 from hetops.solver.problem import Mode, Problem
-from hetops.solver.proof import Proven, certified_bound, scarcity_prices
+from hetops.solver.proof import Proven, certified_bound, scarcity_prices, uncertified_bound
 from hetops.solver.prune import able
 from hetops.solver.search import crowd, losses, start
 from hetops.solver.search.begun import Begun, formulated, renting
-from hetops.solver.search.start import Searched
+from hetops.solver.search.start import Relaxed, Searched
 from hetops.solver.solution import Ended, Infeasible, Solution, usd_of_shed
 from hetops.solver.terms import Role
 
@@ -63,6 +63,15 @@ class InLine(StrEnum):
     """Whoever asks has made few of them already."""
 
 
+class Use(StrEnum):
+    """What an answer is wanted for."""
+
+    TO_RENT = "to rent"
+    """Its shares are made even, and exact arithmetic bounds it besides the search."""
+    TO_COMPARE = "to compare"
+    """Only its nodes, and what it costs or serves, are held against other answers."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Effort:
     """How long and how hard to search."""
@@ -75,6 +84,7 @@ class Effort:
     tidy_seconds: float = TIDY_SECONDS
     """Longest time for fewest pools, and for saving money at the largest rate; none leaves both as the search does."""
     in_line: InLine = InLine.AS_FEW
+    use: Use = Use.TO_RENT
 
 
 def solve(
@@ -220,9 +230,9 @@ def _solve(
         return Infeasible(problem_digest=digest, solve_seconds=time.monotonic() - began), past
     tidy_seconds = 0.0 if must_rent else min(patience.left, effort.tidy_seconds)
     solution = (
-        read_answer(asked, digest, searched, settle_as_found)
+        _as_found(asked, digest, searched)
         if problem.gap > past.gap and _goes_on(searched, past.gap)
-        else _finished(asked, digest, searched, tidy_seconds)
+        else _finished(asked, digest, searched, replace(effort, tidy_seconds=tidy_seconds))
     )
     return replace(solution, solve_seconds=time.monotonic() - began), past
 
@@ -249,12 +259,20 @@ def _goes_on(searched: Searched, gap: float) -> bool:
     return missing and by_period.separable(searched.formulation)
 
 
-def _finished(problem: Problem, digest: str, searched: Searched, tidy_seconds: float) -> Solution:
-    """The solution that a search found, tidied and evened out."""
-    searched = replace(searched, answer=cheapest(searched.formulation, searched.answer, tidy_seconds))
+def _finished(problem: Problem, digest: str, searched: Searched, effort: Effort) -> Solution:
+    """The solution that a search found, tidied, and evened out where somebody would rent it."""
+    seconds = effort.tidy_seconds
+    searched = replace(searched, answer=cheapest(searched.formulation, searched.answer, seconds))
     if problem.plain:
-        return read_plain(problem, digest, searched, tidy_seconds)
-    return read_answer(problem, digest, tidied(searched, tidy_seconds))
+        return read_plain(problem, digest, searched, seconds)
+    if effort.use is Use.TO_COMPARE:
+        return _as_found(problem, digest, searched)
+    return read_answer(problem, digest, tidied(searched, seconds))
+
+
+def _as_found(problem: Problem, digest: str, searched: Searched) -> Solution:
+    """The solution that a search found, to be looked at and searched on from."""
+    return read_answer(problem, digest, searched, settle_as_found, uncertified_bound)
 
 
 def unservable_classes(problem: Problem) -> tuple[str, ...]:
@@ -276,6 +294,7 @@ def read_answer(
     digest: str,
     searched: Searched,
     settled_by: Callable[[Formulation, Floats], Settled] = settle,
+    bounded_by: Callable[[Problem, Formulation, Relaxed], float] = certified_bound,
 ) -> Solution:
     """The solution that a search for `problem` found, with its bounds, not checked; for any terms."""
     formulation, answer = searched.formulation, searched.answer
@@ -284,7 +303,7 @@ def read_answer(
     whole = overall(problem, settled.periods)
     usd_per_hour = whole.usd_per_hour + settled.changes_usd_per_hour
     objective = float(usd_per_hour + usd_of_shed(whole.shed)) if minimises else settled.requests_per_second
-    certified = certified_bound(problem, formulation, searched.relaxed)
+    certified = bounded_by(problem, formulation, searched.relaxed)
     proven = Proven.of(problem, objective, sign * answer.bound * formulation.unit, certified)
     unknown = {offer.id for offer in problem.offers if offer.max_nodes is None}
     rented = {o for p in whole.pools for o in p.rented} | {r.offer for r in whole.rentals}

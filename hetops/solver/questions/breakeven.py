@@ -2,22 +2,25 @@
 
 At least cost the price is walked to: the fleet's least cost is a concave function of one price, and where the line through
 a fleet's cost meets the cost without what is priced lies a better guess, until none is. At most throughput, and where a
-budget makes a dear fleet impossible, it is halved to. Either way the last two searches are the proof: a little below it
-makes the fleet better, and at the price no more; dearer it can only be worth less. Decides which offers are asked about.
+budget makes a dear fleet impossible, it is halved to. Either way the answers at two prices are the proof: a little below it
+makes the fleet better, and at the price no more; dearer it can only be worth less. What concavity says between two answers
+is not searched for again. Decides which offers are asked about.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from decimal import ROUND_HALF_EVEN, Decimal
 
+from hetops.solver.certify import relative_gap
 from hetops.solver.matrix import INFINITY
 from hetops.solver.problem import Mode, PricedOffer, Problem
-from hetops.solver.questions.exact import Found, better
+from hetops.solver.questions.exact import Found, best, better, found
 from hetops.solver.questions.explanation import Statement, Topic
 from hetops.solver.questions.goods import Good, of_offer, of_service
 from hetops.solver.questions.why import Case
+from hetops.solver.solution import Solution
 
 TOLERANCE = Decimal("0.001")
 """It makes the fleet better at a price lower than the stated one by this share, and at one higher by it no more."""
@@ -101,11 +104,42 @@ class _Priced:
         return cls(case=case, good=good, without=without_it, seen={good.now: case.answer})
 
     def at(self, price: Decimal) -> Found:
+        """The answer at a price, searched for where those at other prices do not say it."""
         if price not in self.seen:
-            self.seen[price] = self.case.ask(
-                lambda problem: self.good.at(problem, price), about=self.good.offers
-            )
+            known = self._between(price) if self._is_concave else None
+            if known is None or not known.exact:
+                searched = self.case.ask(lambda problem: self.good.at(problem, price), about=self.good.offers)
+                known = best(self.case.problem.mode, searched, *([known] if known else []))
+            self.seen[price] = known
         return self.seen[price]
+
+    @property
+    def _is_concave(self) -> bool:
+        """Whether any fleet may be rented at any price: then the least cost is a concave function of the price."""
+        return self.case.problem.mode is Mode.MIN_COST and not any(_budgets(self.case.problem))
+
+    def _between(self, price: Decimal) -> Found | None:
+        """The best at a price of the fleets that are known, if there is one; none costs less than the chord between two answers."""
+        known = [self._repriced(one.solution, at, price) for at, one in self.seen.items() if one.solution]
+        if not known:
+            return None
+        cheapest = min(known, key=lambda solution: solution.objective)
+        bound = min(self._chord(price), cheapest.objective)
+        return found(replace(cheapest, bound=bound, gap=relative_gap(cheapest.objective, bound)))
+
+    def _repriced(self, fleet: Solution, at: Decimal, price: Decimal) -> Solution:
+        """A fleet that was found at one price, as what it costs at another."""
+        dearer = (price - at) * self.good.paid(self.case.problem, fleet)
+        usd = fleet.usd_per_hour + dearer
+        return replace(fleet, usd_per_hour=usd, objective=float(fleet.counted_usd_per_hour + dearer))
+
+    def _chord(self, price: Decimal) -> float:
+        """What no fleet costs less than at a price, by what is proven at a lower and at a higher one; nothing, where there are none."""
+        proven = [(float(at), one.solution.bound) for at, one in self.seen.items() if one.solution]
+        x = float(price)
+        lower, higher = ([p for p in proven if (p[0] - x) * side > 0] for side in (-1, 1))
+        chords = (low + (high - low) * (x - a) / (b - a) for a, low in lower for b, high in higher)
+        return max(chords, default=0.0)
 
     def is_worth(self, price: Decimal) -> bool:
         """Whether it makes the answer better at that price."""
@@ -143,12 +177,12 @@ def _statement(case: Case, good: Good) -> Statement:
             exact=case.answer.exact and priced.at(good.step).exact,
         )
     start = good.now if used and priced.is_worth(good.now) else good.step
-    found = _walked(priced, start) if case.problem.mode is Mode.MIN_COST else None
-    if found is None or priced.is_worth(found.outside) or not priced.is_worth(found.inside):
-        found = _halved(priced, start)
-    if found is None:
+    around = _walked(priced, start) if case.problem.mode is Mode.MIN_COST else None
+    if around is None or priced.is_worth(around.outside) or not priced.is_worth(around.inside):
+        around = _halved(priced, start)
+    if around is None:
         return _at_any_price(priced, f"{good.id} makes the fleet better at any price.")
-    return _confirmed(priced, found)
+    return _confirmed(priced, around)
 
 
 def _at_any_price(priced: _Priced, text: str) -> Statement:
@@ -185,12 +219,7 @@ def _walked(priced: _Priced, start: Decimal) -> _Between | None:
 def _halved(priced: _Priced, start: Decimal) -> _Between | None:
     """Between a price at which it is worth having and one at which it is not; None where it is at any."""
     problem = priced.case.problem
-    spent = (
-        problem.budget_usd_per_hour,
-        problem.mean_budget_usd_per_hour,
-        *problem.provider_budgets_usd_per_hour.values(),
-    )
-    if problem.mode is Mode.MAX_THROUGHPUT and all(usd is None for usd in spent):
+    if problem.mode is Mode.MAX_THROUGHPUT and not any(_budgets(problem)):
         return None
     low, high = start, max(start, priced.good.now) * 2
     while priced.is_worth(high):
@@ -205,22 +234,29 @@ def _halved(priced: _Priced, start: Decimal) -> _Between | None:
     return _Between(inside=low, outside=high)
 
 
-def _confirmed(priced: _Priced, found: _Between) -> Statement:
+def _budgets(problem: Problem) -> Iterator[bool]:
+    """Of each budget that a price counts against whether the problem has it."""
+    yield problem.budget_usd_per_hour is not None
+    yield problem.mean_budget_usd_per_hour is not None
+    yield bool(problem.provider_budgets_usd_per_hour)
+
+
+def _confirmed(priced: _Priced, around: _Between) -> Statement:
     """The break-even price with the answers just below it and at it."""
     case, good = priced.case, priced.good
-    inside, outside = priced.at(found.inside), priced.at(found.outside)
+    inside, outside = priced.at(around.inside), priced.at(around.outside)
     exact = inside.exact and outside.exact and priced.without.exact
-    share = float(found.outside / good.now) - 1
+    share = float(around.outside / good.now) - 1
     change = f"{abs(share):.1%} {'above' if share > 0 else 'below'} its price now, {good.said(good.now)}"
     verb = "leaves the fleet above" if good.used(case.solution) else "enters the fleet below"
     sure = f"within {float(TOLERANCE):.1%}" if exact else "not proven in time"
     return Statement(
         topic=Topic.PRICE,
         subject=good.id,
-        text=f"{good.id} {verb} {good.said(found.outside)} ({change}; {sure}).",
+        text=f"{good.id} {verb} {good.said(around.outside)} ({change}; {sure}).",
         before=inside.objective,
         after=outside.objective,
         unit=case.unit,
-        usd_per_hour=found.outside if good.offers else None,
+        usd_per_hour=around.outside if good.offers else None,
         exact=exact,
     )

@@ -1,4 +1,4 @@
-"""The searches that explanations are made of: each is a whole search to a millionth, within its seconds.
+"""The searches that explanations are made of: each is a whole search, within its seconds, mostly to a millionth.
 
 Of thousands of offers they see those in front of their lines, and the rest of each line as one. Decides nothing: what a
 search finds is a value, the absence of a fleet too.
@@ -10,16 +10,20 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 
 from hetops.errors import TimeoutExpiredError
-from hetops.solver.bands import Bands
+from hetops.solver.bands import SPARE, Bands
 from hetops.solver.frame import running
+from hetops.solver.matrix import INFINITY
 from hetops.solver.patience import Patience
 from hetops.solver.problem import Mode, PricedOffer, Problem
 from hetops.solver.search.begun import Begun
 from hetops.solver.solution import Infeasible, Solution
-from hetops.solver.solve import PROOF_GAP, Effort, InLine, solve, unservable_classes
+from hetops.solver.solve import PROOF_GAP, Effort, InLine, Use, solve, unservable_classes
 
 ROUNDING = 2 * PROOF_GAP
 """Relative difference of two objectives below which neither fleet is shown to be better."""
+
+LONG = 400
+"""Nodes of columns in periods from which on a day is long."""
 
 LEAST_SECONDS = 1.0
 """Of a search, where the one before it took the time of both."""
@@ -41,9 +45,19 @@ class Found:
         return self.solution.objective if self.solution else None
 
 
+def wanted_gap(problem: Problem) -> float:
+    """How near to the best an answer is to come: a millionth; of a long day, for which no time suffices, what the problem asks."""
+    return INFINITY if len(problem.periods) * len(problem.columns) >= LONG else PROOF_GAP
+
+
 def look(problem: Problem, seconds: float) -> Found:
     """The best fleet."""
-    return _found(_outcome(problem, Effort(limit_seconds=seconds, most_gap=PROOF_GAP), (), None))
+    return _found(_outcome(problem, _effort(problem, seconds), (), None))
+
+
+def _effort(problem: Problem, seconds: float) -> Effort:
+    gap = wanted_gap(problem)
+    return Effort(limit_seconds=seconds, most_gap=gap, tidy_seconds=0.0, use=Use.TO_COMPARE)
 
 
 def _outcome(
@@ -89,11 +103,16 @@ class Front:
 
     @classmethod
     def of(cls, problem: Problem, solution: Solution) -> Front:
-        """Of each line those up to the last that the solution rents stand for themselves."""
+        """Of each line those up to the last that the solution rents stand for themselves, with spare ones where they may be lost."""
         bands = Bands.of(problem)
         rented = {o for stretch in solution.stretches for pool in stretch.pools for o in pool.rented}
         last = (max((i + 1 for i, o in enumerate(line) if o.id in rented), default=0) for line in bands.lines)
-        return cls._in_lines(bands, zip(bands.lines, last, strict=True))
+        spare = SPARE if problem.losses else 0
+        alone = (
+            min(first + spare, len(line)) if first else 0
+            for line, first in zip(bands.lines, last, strict=True)
+        )
+        return cls._in_lines(bands, zip(bands.lines, alone, strict=True))
 
     @classmethod
     def _in_lines(cls, bands: Bands, lines: Iterable[tuple[tuple[PricedOffer, ...], int]]) -> Front:
@@ -114,7 +133,7 @@ class Front:
 
     def ask(self, change: Change, seconds: float, *, must_rent: Collection[str] = ()) -> Found:
         """The best fleet of the changed problem; with `must_rent` the best that has a node of those offers."""
-        effort = Effort(limit_seconds=seconds, most_gap=PROOF_GAP, tidy_seconds=0.0)
+        effort = _effort(self.bands.problem, seconds)
         return _found(self.search(change, effort, must_rent=must_rent))
 
     def search(

@@ -10,12 +10,14 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from hetops.domain.plan import Alternative
+from hetops.errors import TimeoutExpiredError
 from hetops.solver.certify import TOLERANCE, certify, relative_gap
+from hetops.solver.frame import running
 from hetops.solver.matrix import INFINITY
-from hetops.solver.problem import Mode, Problem
+from hetops.solver.problem import Mode, Problem, with_sharers
 from hetops.solver.questions.exact import Front, without
 from hetops.solver.solution import Infeasible, Solution, usd_of_shed
-from hetops.solver.solve import TIDY_SECONDS, Effort
+from hetops.solver.solve import TIDY_SECONDS, Effort, Use, solve
 
 LEAST_SECONDS = 1.0
 """Time that even one question of many gets."""
@@ -43,7 +45,7 @@ def weigh(
     questions = tuple(_questions(problem, solution))
     each = max(limit_seconds / max(len(questions), 1), LEAST_SECONDS)
     tidy = TIDY_SECONDS if problem.mode is Mode.MAX_THROUGHPUT else 0.0
-    effort = Effort(limit_seconds=each, most_gap=most_gap, tidy_seconds=tidy)
+    effort = Effort(limit_seconds=each, most_gap=most_gap, tidy_seconds=tidy, use=Use.TO_COMPARE)
     front = Front.of(problem, solution)
     answers = [(words, _asked(front, offers, effort)) for words, offers in questions]
     best = _best(problem, solution, (a for _, a in answers if isinstance(a, Solution)))
@@ -87,7 +89,8 @@ def _questions(problem: Problem, solution: Solution) -> Iterator[tuple[str, froz
 def _best(problem: Problem, solution: Solution, answers: Iterable[Solution]) -> Solution:
     """The best of all, as a certified solution of `problem` itself: a fleet under a restriction is one without it."""
     best = solution
-    for answer in answers:
+    for found in answers:
+        answer = _to_rent(problem, found) if _better(found, best) else best
         if not _better(answer, best):
             continue
         better = min if problem.mode is Mode.MAX_THROUGHPUT else max
@@ -105,6 +108,17 @@ def _best(problem: Problem, solution: Solution, answers: Iterable[Solution]) -> 
         )
         best = adopted if not certify(problem, adopted) else best
     return best
+
+
+def _to_rent(problem: Problem, found: Solution) -> Solution:
+    """The best of a fleet's columns, as somebody would rent it: what was found to compare has shares as it happened."""
+    kept = {pool.key for pool in found.pools}
+    few = replace(problem, columns=with_sharers(problem.columns, kept | set(running(problem))))
+    try:
+        outcome = solve(few, effort=Effort(limit_seconds=LEAST_SECONDS))
+    except TimeoutExpiredError:
+        return found
+    return outcome if isinstance(outcome, Solution) and not _better(found, outcome) else found
 
 
 def _better(answer: Solution, than: Solution) -> bool:

@@ -37,7 +37,7 @@ class Begun:
 
     def is_of(self, problem: Problem) -> bool:
         """Whether the problem is this one, to whatever gap."""
-        return replace(problem, gap=self.problem.gap) == self.problem
+        return problem is self.problem or replace(problem, gap=self.problem.gap) == self.problem
 
     @property
     def rented(self) -> Counter[str]:

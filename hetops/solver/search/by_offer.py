@@ -94,9 +94,9 @@ def search(told: Told, relaxed: Relaxed, *, gap: float, patience: Patience) -> F
 
 
 def _run(model: MatrixModel, gap: float, patience: Patience) -> Answer:
-    """The best values; nothing where it was stopped."""
+    """The best values; nothing where it was stopped. Heuristics take as long as all else here, and find nothing more."""
     try:
-        return highs.run(model, gap=gap, limit_seconds=patience.left)
+        return highs.run_small(model, np.empty(0), gap=gap, limit_seconds=patience.left)
     except KeyboardInterrupt:
         if not stopped():
             raise
