@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 import pytest
@@ -11,8 +12,10 @@ from hypothesis import HealthCheck, assume, given, settings
 from hetops.domain.offer import Trait
 from hetops.solver.problem import Mode, PricedOffer, Problem
 from hetops.solver.questions.breakeven import MOST_OFFERS, TOLERANCE, asked_about, breakeven, breakeven_of
-from hetops.solver.questions.exact import look
+from hetops.solver.questions.exact import Change, Found, look
 from hetops.solver.questions.goods import of_offer, of_service
+from hetops.solver.questions.why import Case
+from hetops.solver.rows.supply import SMALLEST_UNIT
 from hetops.solver.terms import Loss, Service
 from tests.solver import oracle
 from tests.solver.binding import DAY_AND_NIGHT, RESERVED, at, one
@@ -129,6 +132,40 @@ def test_a_break_even_price_is_one_by_brute_force(problem: Problem) -> None:
             one = problem.offer(told.subject)
             assert worth(problem, one, told.usd_per_hour * (1 - TOLERANCE))
             assert not worth(problem, one, told.usd_per_hour * (1 + TOLERANCE))
+            inside = max((told.usd_per_hour * (1 - TOLERANCE)).quantize(SMALLEST_UNIT), SMALLEST_UNIT)
+            for price, cost in ((inside, told.before), (told.usd_per_hour, told.after)):
+                assert cost == pytest.approx(float(cheapest_at(problem, one, price)), rel=2e-6)
+
+
+def cheapest_at(problem: Problem, one: PricedOffer, usd_per_hour: Decimal) -> Decimal:
+    """The least cost with the offer at that price, by brute force."""
+    offers = tuple(replace(o, usd_per_hour=usd_per_hour) if o.id == one.id else o for o in problem.offers)
+    return oracle.cheapest(replace(problem, offers=offers)) or Decimal("Infinity")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counted(Case):
+    """A case that keeps what it is asked."""
+
+    asked: list[Change]
+
+    def ask(self, change: Change, *, about: Collection[str] = (), must_rent: Collection[str] = ()) -> Found:
+        """As `Case.ask`."""
+        self.asked.append(change)
+        return Case.ask(self, change, about=about, must_rent=must_rent)
+
+
+@pytest.mark.parametrize(("budget", "searches"), [(None, 2), (Decimal(9), 3)])
+def test_the_cost_between_two_prices_is_not_searched_for_where_one_fleet_is_best_at_both(
+    budget: Decimal | None, searches: int
+) -> None:
+    """Of a budget a higher price leaves less: then what is best at both may be no fleet between."""
+    problem, asked = replace(with_third(), budget_usd_per_hour=budget), list[Change]()
+    about = case(problem)
+    counted = Counted(problem=problem, solution=about.solution, front=about.front, asked=asked)
+    (told,) = breakeven(counted, (of_offer(problem.offer("third")),))
+    assert (told.before, told.after) == (4.999, 5.0)
+    assert len(asked) == searches
 
 
 @pytest.mark.parametrize("gpu", ["", "L4"])

@@ -8,13 +8,16 @@ from decimal import Decimal
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 
+from hetops.domain import codec
+from hetops.domain.offer import Trait
 from hetops.domain.plan import Alternative
 from hetops.solver.certify import certify
 from hetops.solver.problem import Problem
 from hetops.solver.questions.explain import weigh
 from hetops.solver.solution import Solution
 from hetops.solver.solve import solve
-from tests.solver.problems import TOY, small, tiny
+from hetops.solver.terms import ShareLimit
+from tests.solver.problems import TOY, column, demands, offer, small, tiny
 
 
 def solved(problem: Problem) -> Solution:
@@ -76,8 +79,6 @@ def test_a_better_fleet_found_by_a_question_becomes_the_answer() -> None:
     """A search that may stop 60 % above the bound can be beaten by one that was asked about less."""
     problem = small(gap=0.6)
     dear = solved(replace(problem, columns=problem.columns[1:]))
-    from hetops.domain import codec
-
     stopped_early = replace(
         dear, problem_digest=codec.digest(problem), bound=4.0, certified_bound=4.0, gap=0.5, within_gap=True
     )
@@ -88,3 +89,24 @@ def test_a_better_fleet_found_by_a_question_becomes_the_answer() -> None:
     assert weighed.solution.usd_per_hour <= stopped_early.usd_per_hour
     assert certify(cheaper, weighed.solution) == ()
     assert all(a.difference_share is None or a.difference_share >= 0 for a in weighed.alternatives)
+
+
+def test_what_a_question_found_is_evened_out_before_it_becomes_the_answer() -> None:
+    """Its shares were as the search left them: two equal offers, of which one might as well serve all that it can."""
+    twins = (offer("a", "1", 1, gpu="A"), offer("b", "1", 1, gpu="A"), offer("c", "9", 1, gpu="C"))
+    problem = Problem(
+        offers=twins,
+        configurations=("tp1",),
+        classes=demands(chat=3.0),
+        columns=tuple(column(o.id, chat=2.0 if o.gpu == "A" else 4.0) for o in twins),
+        share_limits=(ShareLimit(id="any", trait=Trait.GPU, values=("A", "C"), at_least=0.5),),
+        gap=0.9,
+    )
+    dear = solved(replace(problem, columns=problem.columns[2:]))
+    stopped_early = replace(
+        dear, problem_digest=codec.digest(problem), bound=1.0, certified_bound=1.0, gap=8 / 9
+    )
+    best = weigh(problem, stopped_early).solution
+    assert best.usd_per_hour == 2
+    assert [pool.utilisation for pool in best.pools] == pytest.approx([0.75, 0.75])
+    assert certify(problem, best) == ()
