@@ -10,7 +10,7 @@ is not searched for again. Decides which offers are asked about.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import ROUND_HALF_EVEN, Decimal
 
 from hetops.solver.certify import relative_gap
@@ -93,6 +93,8 @@ class _Priced:
     without: Found
     seen: dict[Decimal, Found]
     """By price: the answers that are known, to which each search adds."""
+    amounts: dict[Decimal, Decimal] = field(default_factory=dict)
+    """How much of it each of them pays for, as far as that was asked."""
 
     @classmethod
     def of(cls, case: Case, good: Good) -> _Priced:
@@ -127,9 +129,15 @@ class _Priced:
         bound = min(self._chord(price), cheapest.objective)
         return found(replace(cheapest, bound=bound, gap=relative_gap(cheapest.objective, bound)))
 
+    def paid(self, fleet: Solution, at: Decimal) -> Decimal:
+        """How much of it the fleet pays for that is best at a price."""
+        if at not in self.amounts:
+            self.amounts[at] = self.good.paid(self.case.problem, fleet)
+        return self.amounts[at]
+
     def _repriced(self, fleet: Solution, at: Decimal, price: Decimal) -> Solution:
         """A fleet that was found at one price, as what it costs at another."""
-        dearer = (price - at) * self.good.paid(self.case.problem, fleet)
+        dearer = (price - at) * self.paid(fleet, at)
         usd = fleet.usd_per_hour + dearer
         return replace(fleet, usd_per_hour=usd, objective=float(fleet.counted_usd_per_hour + dearer))
 
@@ -205,7 +213,7 @@ def _walked(priced: _Priced, start: Decimal) -> _Between | None:
         at, without = priced.at(price).solution, priced.without.solution
         if at is None or without is None or not priced.is_worth(price):
             break
-        paid = priced.good.paid(priced.case.problem, at)
+        paid = priced.paid(at, price)
         if not paid:
             return None
         others = at.counted_usd_per_hour - price * paid

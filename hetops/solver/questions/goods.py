@@ -101,8 +101,10 @@ def _price(usd: Decimal) -> str:
 
 def _paid_nodes(offer: str, problem: Problem, solution: Solution) -> Decimal:
     """Nodes of the offer that are paid for, in the mean over all periods; starts count as the nodes that boot meanwhile."""
-    boots = {c.key: Decimal(repr(float(c.boot_seconds))) / c.parts_per_node for c in problem.columns}
-    each = {c.key: int(c.takes.get(offer, 0) * c.parts_per_node) for c in problem.columns}
+    rented = {pool.key for period in solution.stretches for pool in period.pools if offer in pool.rented}
+    columns = [c for c in problem.columns if c.key in rented]
+    boots = {c.key: Decimal(repr(float(c.boot_seconds))) / c.parts_per_node for c in columns}
+    each = {c.key: int(c.takes.get(offer, 0) * c.parts_per_node) for c in columns}
     hours = sum((Decimal(repr(s.hours)) for s in problem.stretches), Decimal(0))
     paid, before = Decimal(0), solution.stretches[-1]
     for period, stretch in zip(solution.stretches, problem.stretches, strict=True):
