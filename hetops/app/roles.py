@@ -39,14 +39,14 @@ def with_roles(c: Candidates) -> Candidates:
 
     def of(found: Enumeration) -> Enumeration:
         whole = tuple(one for one in found.configurations if one.role is Role.MIXED)
-        uncut = (one for one in whole if one.engine in able and one.mig is None)
+        uncut = (one for one in whole if one.engine in able and one.mig is None and not one.stages)
         return replace(found, configurations=(*whole, *_apart(uncut)))
 
     return replace(c, models=tuple(one.narrowed(of) for one in c.models))
 
 
 def _apart(configurations: Iterator[Configuration]) -> Iterator[Configuration]:
-    """Slices of GPUs reach no other GPU, and do whole requests. What decodes is no pipeline: vLLM's connectors take KV caches from
+    """Slices of GPUs reach no other GPU, and do whole requests; so do pipelines over nodes. What decodes is no pipeline: vLLM's connectors take KV caches from
     the stages of one, not into them (vLLM pull request 45880)."""
     for one in configurations:
         yield replace(one, role=Role.PREFILL)

@@ -31,6 +31,7 @@ from hetops.reports import plan as report
 from hetops.solver.recheck.day import recheck_day
 from hetops.solver.recheck.plan import recheck, seal
 from hetops.solver.solve import Effort
+from hetops.solver.terms import Role as Part
 from hetops.stack.inputs import FleetInputs
 from tests.doubles import specs
 from tests.doubles.across import ACROSS, FEW, WITHIN
@@ -234,6 +235,14 @@ def test_a_day_starts_all_nodes_of_a_replica_together(tmp_path: Path) -> None:
     assert start.usd == pytest.approx(pool.usd_per_hour / 2)
     lower = tuple(replace(s, usd=s.usd / 2) if s is start else s for s in day.starts)
     assert "starts" in {v.rule for v in recheck_day(replace(day, starts=lower))}
+
+
+def test_prefill_and_decode_apart_are_within_nodes_beside_them(tmp_path: Path) -> None:
+    apart = ACROSS.replace("[offers]", "[engine.disaggregation]\ngb_per_second = 12.5\n\n[offers]")
+    columns = pose(specs.asked(tmp_path, apart)).problem.columns
+    assert {c.role for c in columns if c.also} == {Part.WHOLE}
+    assert {c.role for c in columns} == set(Part)
+    assert recheck(planned(text=apart)) == ()
 
 
 def test_nodes_go_together_without_room_for_a_stage_left_over(tmp_path: Path) -> None:
