@@ -30,7 +30,7 @@ from hetops.solver.highs import OnInterrupt
 from hetops.solver.matrix import INFINITY, Floats
 from hetops.solver.merge import Means, search_merged
 from hetops.solver.patience import Patience, stoppable, stopped
-from hetops.solver.periods import by_period, freed, scarcest
+from hetops.solver.periods import by_period, freed, mean_budget, scarcest
 from hetops.solver.periods.known import Known
 from hetops.solver.problem import Mode, Problem
 from hetops.solver.proof import Proven, certified_bound, scarcity_prices, uncertified_bound
@@ -49,6 +49,12 @@ TIDY_SECONDS = 1.0
 
 FREED_PART = 0.5
 """Of the time: what a search may take that knows none of the limits no price takes apart, and whose answer may keep to them."""
+
+BUDGET_PART = 0.8
+"""Of the time that is left: what searches at prices of money may take, which find days that the model as a whole does not."""
+
+PRICED_PART = 0.5
+"""Of the gap: how near to the best a day is searched at one price of money."""
 
 PROOF_GAP = 1e-6
 """What `hetops solve --prove` asks for: as close as the solver's own tolerances allow to tell."""
@@ -111,6 +117,10 @@ def solve(
     with stoppable() if effort.on_interrupt is OnInterrupt.TAKE_BEST else nullcontext():
         free = _freed(problem, effort, must_rent)
         answer = freed.answered(problem, free) if free else None
+        if answer is None and isinstance(free, Solution) and mean_budget.asks(problem):
+            answer = _within_mean_budget(
+                problem, free, replace(effort, limit_seconds=patience.left), must_rent
+            )
         if isinstance(answer, Infeasible) or (answer and answer.ended is not Ended.TIME):
             return answer
         try:
@@ -137,6 +147,27 @@ def _freed(problem: Problem, effort: Effort, must_rent: Collection[str]) -> Solu
         return _outcome(free, rough, must_rent, None)
     except TimeoutExpiredError:
         return None
+
+
+def _within_mean_budget(
+    problem: Problem, dear: Solution, effort: Effort, must_rent: Collection[str]
+) -> Solution | None:
+    """The best day that a price of money finds within the budget, where `dear` is the best without one; None where it finds none."""
+    gap = min(problem.gap, effort.most_gap)
+
+    def at(part: Problem, seconds: float) -> Solution | Infeasible | None:
+        rough = replace(effort, limit_seconds=seconds, most_gap=gap * PRICED_PART)
+        try:
+            return _outcome(part, rough, must_rent, None)
+        except (TimeoutExpiredError, KeyboardInterrupt) as end:
+            if not (stopped() or isinstance(end, TimeoutExpiredError)):
+                raise
+            return None
+
+    free = freed.freed(problem) or problem
+    own = Patience.of(effort.limit_seconds * BUDGET_PART)
+    found = mean_budget.search(replace(problem, gap=gap), free, dear, at, own)
+    return found and replace(found, problem_digest=codec.digest(problem))
 
 
 def _outcome(
