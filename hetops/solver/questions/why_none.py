@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from hetops.solver.bands import Bands
 from hetops.solver.problem import Problem
-from hetops.solver.questions.exact import Found, look
+from hetops.solver.questions.exact import Found, Front, look, unchanged
 from hetops.solver.questions.explanation import Statement, Topic, Unit, at, capital
 from hetops.solver.questions.limits import Liftable, any_limit
 from hetops.solver.questions.relax import relaxations
@@ -40,19 +41,32 @@ _TOPICS = {
     RelaxationKind.TARGETS: Topic.TARGETS,
 }
 
+_OF_OFFERS_IN_LINE = frozenset(
+    (
+        RelaxationKind.BUDGET,
+        RelaxationKind.STOCK,
+        RelaxationKind.QUOTA,
+        RelaxationKind.POOLS,
+        RelaxationKind.HEADROOM,
+        RelaxationKind.DEMAND,
+    )
+)
+"""Changes that mean the same where equal offers stand in line for one."""
+
 
 def why_none(
     problem: Problem, *, loosen: Loosen | None = None, limit_seconds: float = 30.0
 ) -> tuple[Statement, ...]:
     """What lets a fleet exist, the smallest change first; that there is one, where the problem has one after all."""
     each = max(limit_seconds / 16, 1.0)
-    now, unit = look(problem, each), Unit.of(problem.mode)
+    front, unit = Front(bands=Bands.of(problem)), Unit.of(problem.mode)
+    now = front.ask(unchanged, each)
     if now.objective is not None:
         text = f"There is a fleet, at {_at(now, unit)}: nothing needs to be relaxed."
         return (replace(_statement(Topic.FLEET, text, now, unit), before=now.objective),)
     exact = replace(problem, gap=min(problem.gap, PROOF_GAP))
     changes = relaxations(exact, loosen=loosen, limit_seconds=limit_seconds)
-    told = [_confirmed(problem, change, loosen, each) for change in changes]
+    told = [_confirmed(front, change, loosen, each) for change in changes]
     nobody = tuple(_nobody_serves(problem, now, unit))
     return (*nobody, *told) or (_together(problem, now, each),)
 
@@ -63,8 +77,14 @@ def _nobody_serves(problem: Problem, now: Found, unit: Unit) -> Iterator[Stateme
         yield _statement(Topic.CLASS, text, now, unit, name)
 
 
-def _confirmed(problem: Problem, change: Relaxation, loosen: Loosen | None, seconds: float) -> Statement:
-    after, unit = look(relaxed(problem, change, loosen), seconds), Unit.of(problem.mode)
+def _confirmed(front: Front, change: Relaxation, loosen: Loosen | None, seconds: float) -> Statement:
+    problem = front.bands.problem
+    if change.kind in _OF_OFFERS_IN_LINE:
+        own = (change.subject,) if change.kind is RelaxationKind.STOCK else ()
+        after = front.apart(own).ask(lambda few: relaxed(few, change, loosen), seconds)
+    else:
+        after = look(relaxed(problem, change, loosen), seconds)
+    unit = Unit.of(problem.mode)
     then = _at(after, unit) or "not confirmed in time"
     least = "" if change.smallest else ", maybe less would do"
     text = f"{capital(change.text)}: then a fleet exists, at {then}{least}."
