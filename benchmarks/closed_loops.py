@@ -6,7 +6,8 @@ So many requests at once go through the emulated engine's core, each followed by
 varies: how many times as many are sent as are kept at once, whether lengths are equal or lie between 80 and 100 %, whether the first are
 left out as a warm-up, and whether the mean or the median is told. Each line: of one load, the form's TTFT, and the least, the median and
 the most of all ways. Then the half width in logarithms that holds 80 % of all: what an interval has to bear for the ways alone, were
-every step known. Nothing is asserted.
+every step known. Then loops of engines that let prompts go before all decoding, by how far lengths differ: what a first token waits, in
+prompts. Nothing is asserted.
 """
 
 from __future__ import annotations
@@ -55,6 +56,12 @@ class Way:
     warm_up: bool
 
 
+PROMPT, STEP, OUTPUT, SENT = 0.15, 0.04, 150, 10
+"""Seconds of a prompt and of a step, mean tokens out, and how many times as many requests are sent as are kept at once."""
+SPREADS = (0.0, 0.02, 0.07, 0.2, 0.5)
+"""Standard deviations of the tokens out, as shares of their mean."""
+
+
 WAYS = tuple(Way(*way) for way in itertools.product(WAVES, (0.8, 1.0), (False, True)))
 
 
@@ -73,6 +80,11 @@ def main() -> None:
         print(f"{name}: {1e3 * form:.0f} ms / {ends}")
     print(f"{len(off)} figures: median of measured over the form's, as a logarithm, {np.median(off):+.2f}")
     print(f"half width that holds 80 %: {np.quantile(np.abs(off), 0.8):.2f}")
+    for at_once in AT_ONCE:
+        waits = " ".join(f"{_in_prompts(at_once, spread):.1f}" for spread in SPREADS)
+        print(
+            f"prompts first, {at_once} at once, lengths spread by {SPREADS}: first token after {waits} prompts"
+        )
 
 
 def _form(model: str, gpu: str, tensor: int, tokens: tuple[int, int], at_once: int) -> float:
@@ -134,6 +146,23 @@ def _ttft(core: EngineCore, way: Way, tokens: tuple[int, int], at_once: int) -> 
             elif event.kind is EventKind.FINISHED:
                 send(after)
     return ttft[warm:]
+
+
+def _in_prompts(at_once: int, spread: float) -> float:
+    """Mean time to the first token, in prompts, where all that wait are processed before the next step."""
+    random, now, sent = np.random.default_rng(1), 0.0, at_once
+    waiting, left, ttft = [0.0] * at_once, np.zeros(0), []
+    while waiting or left.size:
+        if waiting:
+            now += PROMPT * len(waiting)
+            ttft += [now - came for came in waiting]
+            drawn = np.round(random.normal(OUTPUT, spread * OUTPUT, len(waiting))).clip(min=2.0)
+            left, waiting = np.concatenate([left, drawn - 1.0]), []
+        else:
+            now, left = now + STEP, left - 1.0
+            more = min(int((left == 0.0).sum()), SENT * at_once - sent)
+            waiting, left, sent = [now] * more, left[left > 0.0], sent + more
+    return float(np.mean(ttft)) / PROMPT
 
 
 if __name__ == "__main__":

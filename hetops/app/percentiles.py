@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from hetops.app import virtual_replica
 from hetops.domain.performance import StepTimes
 from hetops.performance.breakdown import Load
-from hetops.performance.cases import REQUESTS, Case, Metric, most_sequences
+from hetops.performance.cases import Case, Metric, most_sequences
 from hetops.performance.estimate import Calibration, times_of
 from hetops.performance.physics import physics
 from hetops.performance.under_load import Replayed
@@ -45,11 +45,11 @@ def _played(case: Case, calibration: Calibration) -> Replayed:
     load = Load(
         input_tokens=min(case.input_tokens, _LONGEST),
         output_tokens=min(case.output_tokens, _LONGEST),
-        concurrency=min(case.concurrency / replicas, float(REQUESTS)),
+        concurrency=min(case.concurrency, case.requests) / replicas,
     )
     times = times_of([replica], [int(most_sequences(str(replica.generation)))], calibration)[0]
     return virtual_replica.as_a_client_measures(
-        _roomy(case, times), load, case.requests_per_second / replicas
+        _roomy(case, times), load, case.requests_per_second / replicas, case.requests / replicas
     )
 
 

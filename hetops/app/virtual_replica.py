@@ -56,10 +56,12 @@ def kept_at_once(times: StepTimes, load: Load) -> Replayed:
     return run.replayed()
 
 
-def as_a_client_measures(times: StepTimes, load: Load, requests_per_second: float) -> Replayed:
-    """As many requests as benchmarks' clients send unless told otherwise, fewer where prompts are very long, each of them counted: as many at once as the load has from
-    the first instant on, or at a finite rate as they come."""
-    count = int(min(REQUESTS, max(_MOST_PROMPT_TOKENS / load.input_tokens, _FEWEST)))
+def as_a_client_measures(
+    times: StepTimes, load: Load, requests_per_second: float, requests: float = REQUESTS
+) -> Replayed:
+    """So many requests, at most as many as benchmarks' clients send unless told otherwise, fewer where prompts are very long, each of
+    them counted: as many at once as the load has from the first instant on, or at a finite rate as they come."""
+    count = int(min(REQUESTS, max(requests, 1.0), max(_MOST_PROMPT_TOKENS / load.input_tokens, _FEWEST)))
     at_once = max(1, round(min(load.concurrency, count)))
     random = np.random.default_rng(_SEED)
     run = _Run(times, _drawn(times, load, random, count), warm_up=0.0)

@@ -14,7 +14,7 @@ from enum import StrEnum
 import numpy as np
 
 from hetops.performance.form import Terms, Values, terms
-from hetops.performance.generation import PREFILL_FIRST
+from hetops.performance.generation import PREFILL_FIRST, Generation
 from hetops.performance.physics import Bools, Floats, Names, Physics, physics
 from hetops.performance.replica import Replica
 
@@ -107,6 +107,10 @@ class Case:
     """What the row's words had to be taken for, one sentence each."""
     noted: tuple[str, ...] = ()
     """What the row leaves open and is known all the same, one sentence each."""
+    requests: float = float(REQUESTS)
+    """That were sent in all."""
+    unequal: bool = False
+    """Whether their lengths are known to differ."""
     place: int = 0
     """Where the row stands among its file's, from 0."""
     told: MetricName | None = None
@@ -139,6 +143,9 @@ class Cases:
     """Of one replica."""
     rate: Floats
     """Requests a second of one replica."""
+    requests: Floats
+    """That one replica is sent in all."""
+    unequal: Bools
     metric: Names
     value: Floats
     series: Names
@@ -158,6 +165,8 @@ class Cases:
             output_tokens=np.array([c.output_tokens for c in cases]),
             concurrency=np.array([c.concurrency for c in cases]) / replicas,
             rate=np.array([c.requests_per_second for c in cases]) / replicas,
+            requests=np.array([c.requests for c in cases]) / replicas,
+            unequal=np.array([c.unequal for c in cases], dtype=bool),
             metric=np.array([str(c.metric) for c in cases]),
             value=np.array([math.nan if c.value is None else c.value for c in cases]),
             series=np.array([_series(c) for c in cases]),
@@ -230,7 +239,7 @@ def _completed(cases: Cases, parts: Terms, running: Floats) -> Floats:
 def _line(cases: Cases, completed: Floats) -> Floats:
     """Each of a benchmark's requests puts those after it off by as much longer as completing one takes than another needs to come."""
     late: Floats = np.maximum(1.0 / completed - 1.0 / cases.rate, 0.0)
-    return late * REQUESTS / cases.replicas / 2.0
+    return late * cases.requests / 2.0
 
 
 def _ttft(cases: Cases, parts: Terms, served: _Served, values: Values) -> Floats:
@@ -243,7 +252,7 @@ def _ttft(cases: Cases, parts: Terms, served: _Served, values: Values) -> Floats
     others = np.maximum(np.minimum(offered, served.running) - 1.0, 0.0)
     loop = served.prefill * others ** values["queue.power"] * load ** values["queue.load"]
     wave = _wave(cases, parts, served)
-    steady = _per_other(cases.physics, values) * np.where(_prefills_first(cases.physics), wave, loop)
+    steady = _per_other(cases, values) * np.where(_in_step(cases), wave, loop)
     together = np.maximum(steady, _started_together(cases, others) * wave)
     busy = np.minimum(cases.rate * served.prefill, 1.0)  # apart, as at a rate, prompts wait as in M/D/1
     queue = np.minimum(together, served.prefill * busy / 2.0 / np.maximum(1.0 - busy, _ALL_BUSY))
@@ -265,8 +274,14 @@ def _wave(cases: Cases, parts: Terms, served: _Served) -> Floats:
     return wait
 
 
+def _in_step(cases: Cases) -> Bools:
+    """Whether a loop stays in step, because requests whose prompts passed together end together: prompts stop decoding, and lengths are
+    alike. Lengths that differ by a fiftieth are enough to pull sixteen requests apart (`benchmarks/closed_loops.py`)."""
+    return _prefills_first(cases.physics) & ~cases.unequal
+
+
 def _prefills_first(p: Physics) -> Bools:
-    """Whether prompts stop decoding: a loop stays in step, because those whose prompts passed together end together."""
+    """Whether prompts stop decoding."""
     first: Bools = np.isin(p.generation, [str(g) for g in PREFILL_FIRST])
     return first
 
@@ -275,12 +290,15 @@ def _started_together(cases: Cases, others: Floats) -> Floats:
     """Share of a benchmark's requests that come with so many others as it begins: where hundreds are kept at once, much of all that
     is sent."""
     one_by_one = np.isinf(cases.concurrency) & np.isfinite(cases.rate)
-    share: Floats = np.minimum((others + 1.0) * cases.replicas / REQUESTS, 1.0)
+    share: Floats = np.minimum((others + 1.0) / cases.requests, 1.0)
     return np.where(one_by_one, 0.0, share)
 
 
-def _per_other(p: Physics, values: Values) -> Floats:
-    known, where = np.unique(p.generation, return_inverse=True)
+def _per_other(cases: Cases, values: Values) -> Floats:
+    """What a prompt waits for each other, of an engine's generation; those that came out of step meet as where prompts go with steps."""
+    out_of_step = _prefills_first(cases.physics) & cases.unequal
+    like = np.where(out_of_step, str(Generation.VLLM_NEW), cases.physics.generation)
+    known, where = np.unique(like, return_inverse=True)
     per_other: Floats = np.array([values[f"queue.{generation}"] for generation in known])[where]
     return per_other
 

@@ -17,7 +17,7 @@ from typing import TypeVar
 from hetops.domain.gpu import GpuType
 from hetops.domain.model import Model, Precision
 from hetops.performance.attention_names import groups_told
-from hetops.performance.cases import Case, Metric, MetricName, RefusedCase
+from hetops.performance.cases import REQUESTS, Case, Metric, MetricName, RefusedCase
 from hetops.performance.generation import Generation, generation, is_known
 from hetops.performance.gpu_names import known_gpu
 from hetops.performance.meant import NOT_TOLD, Meant, plain
@@ -43,10 +43,15 @@ _MOST: Mapping[str, float] = {
     "output_tokens": 1e8,
     "concurrency": 1e7,
     "request_rate": 1e7,
+    "requests": 1e9,
     "value": 1e12,
 }
 """More is a slip of the pen: nothing that was ever measured comes near."""
 _LEAST = 1e-6
+_OF_UNEQUAL_LENGTHS = re.compile(
+    r"sharegpt|llmperf|alpaca|lmsys|wildchat|longbench|arxiv|azure|mooncake|burstgpt|speed.?bench|conversation"
+)
+"""Data sets and clients whose requests differ in length."""
 _NAMES_KEPT = 4096
 
 T = TypeVar("T")
@@ -110,6 +115,8 @@ def _case(row: Row, place: int, names: _Names) -> Case:
         quality=row.get("quality", "").upper(),
         assumed=tuple(filter(None, (*assumed, lone, told.assumed))),
         noted=tuple(filter(None, (*noted, _too_long(replica.model, given + wanted)))),
+        requests=float(_whole(row, "requests", REQUESTS)),
+        unequal=bool(_OF_UNEQUAL_LENGTHS.search(row.get("dataset", "").lower())),
         place=place,
         told=told,
     )

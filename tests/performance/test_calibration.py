@@ -248,6 +248,23 @@ def test_where_prompts_go_with_steps_a_loop_does_not_stay_in_step() -> None:
     assert apart < 0.7 * in_step
 
 
+def test_lengths_that_differ_pull_a_loop_apart_where_prompts_go_first() -> None:
+    """Each then waits as where prompts go with steps, and as the benchmark begins with all others."""
+    case = replace(a_case(metric=Metric.TTFT, generation=Generation.VLLM_OLD), input_tokens=1024)
+    alike, apart = answer(case, replace(case, unequal=True))
+    assert apart < 0.5 * alike
+    values = {**calibration().values, "queue.vllm_new": 1e-6}
+    unequal = Cases.of([replace(case, unequal=True)])
+    assert float(predict(unequal, values)[0]) < apart
+
+
+def test_where_no_request_follows_all_wait_as_those_that_start_together() -> None:
+    case = a_case(metric=Metric.TTFT, concurrency=32)
+    many, few, none_follows = answer(*(replace(case, requests=n) for n in (10_000.0, 320.0, 32.0)))
+    assert many <= few < none_follows
+    assert none_follows > 3 * many
+
+
 def test_layers_that_route_take_their_time_to_the_first_token() -> None:
     """A prompt passes each layer kernel by kernel, launched one by one; mixtures have more of them."""
     dense, mixture = (

@@ -389,3 +389,12 @@ def test_a_kv_cache_s_precision_is_read_where_that_of_the_weights_tells_it() -> 
     assert read(precision_weights="bf16-kvfp8").replica.kv is Precision.FP8
     assert read(model="amd/Llama-3.1-8B-Instruct-FP8-KV").replica.kv is Precision.FP8
     assert read(precision_weights="bf16-kvfp8", precision_kv="fp16").replica.kv is Precision.FP16
+
+
+def test_a_row_may_tell_how_many_requests_were_sent_and_that_their_lengths_differ() -> None:
+    told = read(requests="320", dataset="ShareGPT")
+    assert (told.requests, told.unequal) == (320.0, True)
+    silent = read(dataset="random")
+    assert (silent.requests, silent.unequal) == (1000.0, False)
+    assert refusal({**ROW, "requests": "many"}).startswith("requests must be a number")
+    assert refusal({**ROW, "requests": "3.5"}).startswith("requests must be a whole number")
