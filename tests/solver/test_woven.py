@@ -16,6 +16,7 @@ from hetops.solver.problem import Mode, Problem
 from hetops.solver.search import losses
 from hetops.solver.solution import Solution
 from hetops.solver.solve import PROOF_GAP, Effort, solve, unservable_classes
+from tests.solver.latest import latest
 from tests.solver.test_oracle import NO_ANSWER, Proven, compare, proven
 from tests.solver.varied import dense, woven
 
@@ -90,6 +91,16 @@ def test_a_day_pays_for_lots_that_no_class_can_use() -> None:
     assert same(range(881, 882), dense) == 1
 
 
+@pytest.mark.usefixtures("specially")
+def test_they_find_it_of_fleets_that_run_in_parts_and_roles_where_much_may_be_lost_or_wait() -> None:
+    assert same(range(12), latest) >= 7
+
+
+def test_where_decode_alone_is_left_of_a_budget_nothing_is_served() -> None:
+    """Work that may wait is served by nobody: no period says so by itself."""
+    assert searched(latest(85)) == NO_ANSWER
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("specially")
 @pytest.mark.parametrize("first", range(0, 1000, 100))
@@ -106,6 +117,19 @@ def test_they_find_it_where_the_latest_terms_meet(first: int) -> None:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("specially")
+@pytest.mark.parametrize("first", range(0, 2000, 250))
+def test_they_find_it_two_thousand_times_of_fleets_that_run(first: int) -> None:
+    assert same(range(first, first + 250), latest) >= 140
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("specially")
 def test_a_second_solver_on_a_second_model_finds_the_same(tmp_path: Path) -> None:
     problems = {f"w{seed:04}": woven(seed) for seed in range(60)}
     compare(tmp_path, problems | {f"d{seed:04}": dense(seed) for seed in range(30)}, BRIEFLY)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("first", range(0, 300, 100))
+def test_it_does_where_a_fleet_runs(tmp_path: Path, first: int) -> None:
+    compare(tmp_path, {f"{seed:04}": latest(seed) for seed in range(first, first + 100)}, BRIEFLY)

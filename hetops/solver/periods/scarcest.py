@@ -39,12 +39,12 @@ def shares_the_rate_alone(formulation: Formulation) -> bool:
     frame, model, scale = formulation.frame, formulation.model, formulation.scale_index
     if scale is None or len(frame.stretches) < 2 or not starts_stand_alone(formulation):
         return False
-    others = model.row_indices != scale
-    if not np.isin(model.row_of[~others], model.row_of[others]).all():
-        return False  # A row of the rate alone is of no period: it says that there is none.
+    others, period_of = model.row_indices != scale, stretch_of(frame)
+    if not np.isin(model.row_of[~others], model.row_of[period_of[model.row_indices] >= 0]).all():
+        return False  # A row of the rate that is of no period says that there is none.
     ties = windows_of(formulation).ties
     rows = ties.rows[~ties.count_starts]
-    return not tied(model, stretch_of(frame), others)[rows].any()
+    return not tied(model, period_of, others)[rows].any()
 
 
 def search(formulation: Formulation, *, gap: float, patience: Patience) -> Answer:
