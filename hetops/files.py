@@ -94,4 +94,7 @@ def read_bytes(path: Path, *, what: str) -> bytes:
     try:
         return path.read_bytes()
     except OSError as fault:
-        raise HetopsError(f"{what} {path} cannot be read: {fault.strerror or fault}") from fault
+        raise HetopsError(
+            f"{what} {path} cannot be read: {fault.strerror or fault}",
+            hint="name a file that is there and may be read",
+        ) from fault

@@ -116,7 +116,7 @@ def _traces(loaded: LoadedSpec) -> Mapping[str, Trace]:
     names = [one.name for one in loaded.spec.served]
     files = loaded.spec.workload.traces
     if files:
-        found = {name: _cut(loaded, read_trace(loaded.folder / files[name])) for name in names}
+        found = {name: _cut(loaded, _read(loaded, "traces", name)) for name in names}
         _demand_alike(loaded, found)
         return found
     whole = _whole(loaded)
@@ -126,7 +126,19 @@ def _traces(loaded: LoadedSpec) -> Mapping[str, Trace]:
 def _whole(loaded: LoadedSpec) -> Trace:
     """All requests of the one file."""
     names = tuple(one.name for one in loaded.spec.served)
-    return _cut(loaded, read_trace(loaded.folder / loaded.spec.workload.trace, names))
+    return _cut(loaded, _read(loaded, "trace", models=names))
+
+
+def _read(loaded: LoadedSpec, *where: str, models: Sequence[str] = ()) -> Trace:
+    """The trace whose file a field of `[workload]` names."""
+    workload = loaded.spec.workload
+    path = loaded.folder / (workload.traces[where[-1]] if workload.traces else workload.trace)
+    if path.is_dir() or not path.exists():
+        raise SpecError(
+            f"{place(loaded, 'workload', *where)}: trace {path} cannot be read: there is no such file",
+            hint="name a CSV or JSON lines file that is there; paths are relative to the spec",
+        )
+    return read_trace(path, models)
 
 
 def _cut(loaded: LoadedSpec, trace: Trace) -> Trace:

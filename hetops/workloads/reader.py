@@ -32,6 +32,8 @@ _MOST_TOKENS = 1e9
 _MODEL = "model"
 """The column that says which model a request asks for."""
 
+_MEND_LINE = "mend this line, or leave it out"
+
 _Row = tuple[float, float, float, float]
 """Seconds, tokens in, tokens out, the model's index."""
 
@@ -127,11 +129,8 @@ def read_trace(path: Path, models: Sequence[str] = ()) -> Trace:
     text = _text(path)
     if not text.strip():
         raise TraceError(f"{path}: the file is empty", hint="a trace needs at least two requests")
-    try:
-        records = _json_records(source, text) if text.lstrip().startswith("{") else _csv_records(source, text)
-        columns = np.array(list(records), dtype=np.float64).reshape(-1, 4)
-    except csv.Error as fault:
-        raise TraceError(f"{path}: not CSV: {fault}") from fault
+    records = _json_records(source, text) if text.lstrip().startswith("{") else _csv_records(source, text)
+    columns = np.array(list(records), dtype=np.float64).reshape(-1, 4)
     served = columns[columns[:, 2] > 0]
     if len(served) < 2 or served[-1, 0] == served[0, 0]:
         raise TraceError(
@@ -162,22 +161,37 @@ def _text(path: Path) -> str:
     except (EOFError, zlib.error, gzip.BadGzipFile) as fault:
         raise TraceError(f"{path}: a broken gzip file: {fault}", hint="fetch it again") from fault
     except OSError as fault:
-        raise TraceError(f"trace {path} cannot be read: {fault.strerror or fault}") from fault
+        raise TraceError(
+            f"trace {path} cannot be read: {fault.strerror or fault}",
+            hint="name a CSV or JSON lines file that is there and may be read",
+        ) from fault
 
 
 def _csv_records(source: _Source, text: str) -> Iterator[_Row]:
     path = source.path
-    reader = csv.reader(io.StringIO(text))
-    header = [name.strip() for name in next(reader)]
+    rows = _rows(path, text)
+    header = [name.strip() for name in next(rows)[1]]
     form = _matching(source, header, _CSV)
     wanted = tuple(header.index(name) for name in source.columns(form))
-    fields = ((reader.line_num, row) for row in reader if row)
-    return _checked(source, form, (_cells(path, line, row, wanted) for line, row in fields))
+    return _checked(source, form, (_cells(path, line, row, wanted) for line, row in rows if row))
+
+
+def _rows(path: Path, text: str) -> Iterator[tuple[int, list[str]]]:
+    """The rows of a CSV file, each with its line."""
+    reader = csv.reader(io.StringIO(text))
+    try:
+        for row in reader:
+            yield reader.line_num, row
+    except csv.Error as fault:
+        raise TraceError(
+            f"{path}:{reader.line_num}: not CSV: {fault}",
+            hint="end every line alike: where a column was added behind \\r\\n, take the \\r out first (tr -d '\\r')",
+        ) from fault
 
 
 def _cells(path: Path, line: int, row: list[str], wanted: tuple[int, ...]) -> tuple[int, tuple[str, ...]]:
     if len(row) <= max(wanted):
-        raise TraceError(f"{path}:{line}: {len(row)} columns, the header has more")
+        raise TraceError(f"{path}:{line}: {len(row)} columns, the header has more", hint=_MEND_LINE)
     return line, tuple(row[i] for i in wanted)
 
 
@@ -194,9 +208,9 @@ def _object(path: Path, number: int, line: str) -> dict[str, Any]:
     try:
         found = json.loads(line)
     except ValueError as fault:
-        raise TraceError(f"{path}:{number}: not JSON: {fault}") from fault
+        raise TraceError(f"{path}:{number}: not JSON: {fault}", hint=_MEND_LINE) from fault
     if not isinstance(found, dict):
-        raise TraceError(f"{path}:{number}: expected one JSON object a line")
+        raise TraceError(f"{path}:{number}: expected one JSON object a line", hint=_MEND_LINE)
     return found
 
 
@@ -205,7 +219,7 @@ def _values(
 ) -> tuple[int, tuple[Any, ...]]:
     missing = [name for name in names if name not in record]
     if missing:
-        raise TraceError(f"{path}:{number}: no {missing[0]!r}")
+        raise TraceError(f"{path}:{number}: no {missing[0]!r}", hint=_MEND_LINE)
     return number, tuple(record[name] for name in names)
 
 
@@ -278,9 +292,9 @@ def _seconds(path: Path, line: int, form: _Format, at: Any) -> float:
     try:
         seconds = form.seconds(at)
     except (ValueError, TypeError) as fault:
-        raise TraceError(f"{path}:{line}: {form.at} {at!r} is no time") from fault
+        raise TraceError(f"{path}:{line}: {form.at} {at!r} is no time", hint=_MEND_LINE) from fault
     if not math.isfinite(seconds):
-        raise TraceError(f"{path}:{line}: {form.at} {at!r} is no time")
+        raise TraceError(f"{path}:{line}: {form.at} {at!r} is no time", hint=_MEND_LINE)
     return seconds
 
 
@@ -288,7 +302,7 @@ def _length(place: str, value: Any, least: int) -> float:
     try:
         tokens = float(value)
     except (TypeError, ValueError) as fault:
-        raise TraceError(f"{place} {value!r} is no number") from fault
+        raise TraceError(f"{place} {value!r} is no number", hint=_MEND_LINE) from fault
     if not least <= tokens <= _MOST_TOKENS:
         raise TraceError(
             f"{place} is {value}: a request has at least {least} token{'s' * (least != 1)}",

@@ -159,7 +159,7 @@ def test_traces_of_unlike_length_have_no_periods_in_common(tmp_path: Path) -> No
         (f'"{QWEN}" = ', '"qwen" = ', UnknownNameError, "unknown model of this spec 'qwen' at "),
         (f'"{QWEN}" = "code.csv"\n', "", SpecError, "hetops.toml:9: models[1].name: no trace has requests for qwen3-32b"),
         ("[targets]", '[[targets.overrides]]\nmodel = "qwen"\n[targets]', UnknownNameError, "unknown model of this spec 'qwen'"),
-        ("code.csv", "none.csv", TraceError, "none.csv cannot be read"),
+        ("code.csv", "none.csv", SpecError, f"hetops.toml:16: workload.traces.{QWEN}: trace "),
     ],
 )  # fmt: skip
 def test_what_does_not_fit_together_is_told_with_its_place(

@@ -80,12 +80,14 @@ def test_each_publishers_format_gives_the_same_trace(tmp_path: Path, text: str) 
         ("timestamp,input_tokens,output_tokens\n3,1,1\n3,1,1\n", "make no rate"),
         ('{"timestamp": 1, "input_length": 3}\n', ":1: no column 'output_length'"),
         ('{"timestamp": 1, "input_length": 3, "output_length": 3}\n{broken\n', ":2: not JSON"),
+        ("timestamp,input_tokens,output_tokens,model\n0,1,1,a\n1,1,1\r,a\n", ":3: not CSV: new-line"),
     ],
 )
 def test_an_impossible_file_is_an_error_that_names_its_line(tmp_path: Path, text: str, said: str) -> None:
     with pytest.raises(TraceError) as caught:
         read_trace(written(tmp_path, text))
     assert said in caught.value.message
+    assert caught.value.hint
 
 
 def test_a_binary_or_missing_file_is_an_error(tmp_path: Path) -> None:
