@@ -1,13 +1,13 @@
 """Problem: everything the solver may know, as one explicit document, so that anyone can bring their own numbers.
 
-Decides what a sound problem is; a `Problem` that exists refers only to things it declares. Knows nothing of
+A `Problem` that exists is sound (`faults`) and refers only to things it declares. Knows nothing of
 providers, models or how the rates came about, and must not: it is the border between evidence and optimisation.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
@@ -16,10 +16,9 @@ from typing import ClassVar
 
 from hetops.domain.added import ADDED
 from hetops.domain.offer import Trait
-from hetops.domain.parts import misfit
+from hetops.solver.faults import faults
 from hetops.solver.terms import (
     Billing,
-    Declared,
     Link,
     Loss,
     Migration,
@@ -30,8 +29,6 @@ from hetops.solver.terms import (
     ShareLimit,
     Stretch,
     exact,
-    repeated,
-    unknown,
 )
 
 
@@ -49,9 +46,6 @@ ASSUMED_MAX_NODES = 16
 
 Unknown is never unlimited. The figure is a policy, not a fact: each solution names the offers it leans on it for.
 """
-
-MOST_IN_LOT = 10_000
-"""Parts of nodes in all that is had of an offer at once: of one part in more the solver cannot tell that a lot is paid for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,6 +178,12 @@ class Column:
             counts[offer] = counts.get(offer, 0) + count
         return {offer: Fraction(count, self.parts_per_node) for offer, count in counts.items()}
 
+    def lost_share(self, of: Mapping[str, Fraction]) -> Fraction:
+        """The share of the time in which a node of it is away: while any of the nodes is that it stands on."""
+        if not self.also:
+            return of[self.offer]
+        return sum((of[offer] * max(nodes, Fraction(1)) for offer, nodes in self.takes.items()), Fraction(0))
+
     @property
     def size(self) -> Fraction:
         """Nodes of all offers that one node of the column is; a part of a node is that part."""
@@ -226,10 +226,10 @@ class Problem:
     links: tuple[Link, ...] = field(default=(), metadata=ADDED)
 
     def __post_init__(self) -> None:
-        faults = list(_faults(self))
-        if faults:
+        found = list(faults(self))
+        if found:
             raise ValueError(
-                "; ".join(faults[:12]) + (f"; and {len(faults) - 12} more" if len(faults) > 12 else "")
+                "; ".join(found[:12]) + (f"; and {len(found) - 12} more" if len(found) > 12 else "")
             )
 
     def offer(self, offer_id: str) -> PricedOffer:
@@ -298,6 +298,10 @@ class Problem:
             for value in sorted(set(value_of.values()))
         }
 
+    def values(self, trait: Trait) -> frozenset[str]:
+        """What a trait is at any place."""
+        return frozenset(_value(place, trait) for place in self.everywhere)
+
     @property
     def everywhere(self) -> tuple[PricedOffer | Service, ...]:
         """Every place that can serve: offers, then services."""
@@ -341,7 +345,7 @@ class Problem:
     def usable(self, columns: Iterable[Column]) -> dict[tuple[str, str], Fraction]:
         """By column, the share of a node that may be planned with: less headroom, less what interruptions take."""
         whole, lost = self.usable_share, {o.id: o.lost_share for o in self.offers}
-        return {c.key: whole * (1 - _lost_share(c, lost)) for c in columns}
+        return {c.key: whole * (1 - c.lost_share(lost)) for c in columns}
 
     @property
     def usable_share(self) -> Fraction:
@@ -358,221 +362,5 @@ def with_sharers(columns: Iterable[Column], kept: Collection[tuple[str, str]]) -
     )
 
 
-def _lost_share(column: Column, of: Mapping[str, Fraction]) -> Fraction:
-    """The share of the time in which a node of the column is away: while any of the nodes is that it stands on."""
-    if not column.also:
-        return of[column.offer]
-    return sum((of[offer] * max(nodes, Fraction(1)) for offer, nodes in column.takes.items()), Fraction(0))
-
-
-def _faults(problem: Problem) -> Iterator[str]:
-    yield from _faults_of_limits(problem)
-    yield from _faults_of_offers(problem)
-    yield from _faults_of_classes(problem)
-    yield from _faults_of_columns(problem)
-    yield from _faults_of_terms(problem)
-
-
-def _faults_of_limits(problem: Problem) -> Iterator[str]:
-    if not 0 <= problem.headroom < 1:
-        yield f"headroom: {problem.headroom} must be at least 0 and below 1"
-    if not 0 <= problem.gap < 1:
-        yield f"gap: {problem.gap} must be at least 0 and below 1"
-    if problem.max_pools is not None and problem.max_pools < 1:
-        yield f"max_pools: {problem.max_pools} must be at least 1"
-    if problem.assumed_max_nodes < 0:
-        yield f"assumed_max_nodes: {problem.assumed_max_nodes} must be at least 0"
-    for name in ("budget_usd_per_hour", "mean_budget_usd_per_hour"):
-        budget: Decimal | None = getattr(problem, name)
-        if budget is not None and not _budget(budget):
-            yield f"{name}: {budget} must be a number from 0 to 1e15, or null for none"
-    providers = {place.provider for place in problem.everywhere}
-    for provider, usd in problem.provider_budgets_usd_per_hour.items():
-        if not _budget(usd):
-            yield f"provider_budgets_usd_per_hour[{provider}]: {usd} must be a number from 0 to 1e15"
-        yield from unknown("provider", (provider,), providers, "provider_budgets_usd_per_hour")
-    yield from repeated("quota group", (g.id for g in problem.quota_groups))
-    for group in problem.quota_groups:
-        if not _amount(group.limit):
-            yield f"quota group {group.id!r}: limit {group.limit} must be a number of at least 0"
-
-
-def _faults_of_offers(problem: Problem) -> Iterator[str]:
-    if not problem.everywhere:
-        yield "offers: at least one is needed, or a service"
-    yield from repeated("offer", (o.id for o in problem.offers))
-    groups = {group.id for group in problem.quota_groups}
-    for offer in problem.offers:
-        if not offer.usd_per_hour.is_finite() or offer.usd_per_hour <= 0:
-            yield f"offer {offer.id!r}: usd_per_hour {offer.usd_per_hour} must be above 0 (0 means not sold)"
-        if offer.max_nodes is not None and offer.max_nodes < 0:
-            yield f"offer {offer.id!r}: max_nodes {offer.max_nodes} must be at least 0, or null where unknown"
-        if offer.gpu_count < 1:
-            yield f"offer {offer.id!r}: gpu_count {offer.gpu_count} must be at least 1"
-        for group, amount in offer.quota_per_node.items():
-            yield from unknown("quota group", (group,), groups, f"offer {offer.id!r}")
-            if not _amount(amount):
-                yield f"offer {offer.id!r}: quota_per_node[{group}] {amount} must be a number of at least 0"
-        yield from (f"offer {offer.id!r}: {fault}" for fault in _faults_of_market(offer))
-
-
-def _faults_of_market(offer: PricedOffer) -> Iterator[str]:
-    for name in ("interruptions_per_hour", "recovery_hours"):
-        if not _rate(getattr(offer, name)):
-            yield f"{name} {getattr(offer, name)} must be a number of at least 0"
-            return
-    if offer.lost_share >= 1:
-        yield f"interrupted {offer.interruptions_per_hour} times an hour for {offer.recovery_hours} h each, it never serves"
-    if offer.lot_nodes < 1:
-        yield f"lot_nodes {offer.lot_nodes} must be at least 1"
-    for name in ("max_added_nodes", "max_removed_nodes"):
-        most: int | None = getattr(offer, name)
-        if most is not None and most < 0:
-            yield f"{name} {most} must be at least 0, or null for any"
-        elif most and most < offer.lot_nodes:
-            yield f"{name} {most} are less than a lot, lot_nodes {offer.lot_nodes}: at least as many, or 0 for none"
-    if offer.committed_nodes < 0 or (offer.committed_nodes and offer.billing is not Billing.RESERVED):
-        yield f"committed_nodes {offer.committed_nodes} must be at least 0, and 0 where billing is not reserved"
-    elif offer.max_nodes is not None and offer.committed_nodes > offer.max_nodes:
-        yield f"committed_nodes {offer.committed_nodes} are more than max_nodes {offer.max_nodes}"
-
-
-def _faults_of_classes(problem: Problem) -> Iterator[str]:
-    yield from repeated("class", (c.name for c in problem.classes))
-    for demand in problem.classes:
-        if not _rate(demand.requests_per_second):
-            yield f"class {demand.name!r}: requests_per_second {demand.requests_per_second} must be a number of at least 0"
-        if demand.deadline_hours is not None and not _rate(demand.deadline_hours):
-            yield f"class {demand.name!r}: deadline_hours {demand.deadline_hours} must be a number of at least 0"
-        if not _rate(demand.kv_gb_per_request):
-            yield f"class {demand.name!r}: kv_gb_per_request {demand.kv_gb_per_request} must be a number of at least 0"
-        if demand.mean_quality is not None and not _rate(demand.mean_quality):
-            yield f"class {demand.name!r}: mean_quality {demand.mean_quality} must be a share of at least 0, or null for none"
-        usd = demand.shed_usd_per_request
-        if usd is not None and not (_amount(usd) and usd > 0):
-            yield f"class {demand.name!r}: shed_usd_per_request {usd} must be above 0, or null where all must be served"
-        if not 0 <= demand.max_shed_share <= 1:
-            yield f"class {demand.name!r}: max_shed_share {demand.max_shed_share} must be a share from 0 to 1"
-    if not any(rate > 0 for stretch in problem.stretches for rate in stretch.rates.values()):
-        yield "classes: at least one needs requests_per_second above 0"
-
-
-def _faults_of_columns(problem: Problem) -> Iterator[str]:
-    if not problem.columns and not problem.services:
-        yield "columns: at least one is needed, or a service"
-    offers = {o.id for o in problem.offers}
-    configurations = set(problem.configurations)
-    classes, model_of = frozenset(c.name for c in problem.classes), {c.name: c.model for c in problem.classes}
-    yield from repeated("configuration", problem.configurations)
-    yield from repeated("column", (" on ".join(reversed(c.key)) for c in problem.columns))
-    for column in problem.columns:
-        where = f"column {column.configuration!r} on {column.offer!r}"
-        yield from unknown("offer", (column.offer,), offers, where)
-        yield from unknown("configuration", (column.configuration,), configurations, where)
-        if column.replicas_per_node < 1:
-            yield f"{where}: replicas_per_node {column.replicas_per_node} must be at least 1"
-        yield from unknown("class", column.requests_per_second, classes, where)
-        for name, rate in column.requests_per_second.items():
-            if not 0 <= rate < math.inf:
-                yield f"{where}: requests_per_second[{name}] {rate} must be a number of at least 0"
-        yield from (f"{where}: {fault}" for fault in _faults_of_service(model_of, column))
-        yield from (f"{where}: {fault}" for fault in _faults_of_also(problem, column))
-    yield from _faults_of_parts(problem)
-
-
-def _faults_of_also(problem: Problem, column: Column) -> Iterator[str]:
-    """What is wrong with the nodes that go with those of a column."""
-    if not column.also:
-        return
-    lost = {offer.id: offer.lost_share for offer in problem.offers}
-    yield from unknown("offer", column.also, lost, "also")
-    for offer, count in column.also.items():
-        if count < 1:
-            yield f"also[{offer}] {count} must be at least 1"
-    if column.role is not Role.WHOLE:
-        yield f"also: a column of role {column.role} stands on one offer, where its links begin or end"
-    if column.parts_per_node >= 1 and column.offers <= lost.keys() and _lost_share(column, lost) >= 1:
-        yield "one of the nodes that it stands on is always interrupted: it never serves"
-
-
-def _faults_of_service(model_of: Mapping[str, str], column: Column) -> Iterator[str]:
-    """What is wrong with the prices, parts, quality and model of a column; what each class asks for."""
-    yield from unknown("class", column.usd_per_request, model_of, "usd_per_request")
-    yield from unknown("class", column.quality, model_of, "quality")
-    for name, share in column.quality.items():
-        if not _rate(share):
-            yield f"quality[{name}] {share} must be a share of at least 0"
-    for name, usd in column.usd_per_request.items():
-        if not _amount(usd):
-            yield f"usd_per_request[{name}] {usd} must be a number of at least 0"
-    if not _rate(column.boot_seconds):
-        yield f"boot_seconds {column.boot_seconds} must be a number of at least 0"
-    for name, rate in column.requests_per_second.items() if column.model else ():
-        asked = model_of.get(name, "")
-        if rate > 0 and asked and asked != column.model:
-            yield f"has a rate for {name}, which asks for {asked}, not {column.model}"
-    if column.parts_per_node < 1:
-        yield f"parts_per_node {column.parts_per_node} must be at least 1"
-
-
-def _faults_of_parts(problem: Problem) -> Iterator[str]:
-    """Parts of a node of which some would always be left over."""
-    parts: dict[str, set[int]] = {}
-    for column in (c for c in problem.columns if c.parts_per_node >= 1):
-        for offer, nodes in column.takes.items():
-            parts.setdefault(offer, set()).add(nodes.denominator)
-            if nodes.numerator > 1 and nodes.denominator > 1:
-                yield f"column {column.configuration!r} on {column.offer!r}: {nodes} of a node of {offer!r} is neither one even part of it nor whole nodes"
-    lots = {offer.id: offer.lot_nodes for offer in problem.offers}
-    for offer, counts in parts.items():
-        most = max(counts) * lots.get(offer, 1)
-        if most > MOST_IN_LOT:
-            yield f"offer {offer!r}: nodes in lots of {lots.get(offer, 1)} and {max(counts)} parts each make {most} in a lot, more than {MOST_IN_LOT} that can be told from nothing"
-        if unlike := misfit(counts):
-            many, few = unlike
-            yield f"offer {offer!r}: parts of a node, {many} and {few}, do not fill it together: one must be a multiple of the other, or both halves and thirds of one thing"
-
-
-def _faults_of_terms(problem: Problem) -> Iterator[str]:
-    declared = Declared(
-        classes=frozenset(c.name for c in problem.classes),
-        offers=frozenset(o.id for o in problem.offers),
-        columns=frozenset(c.key for c in problem.columns),
-        values={trait: _values(problem, trait) for trait in Trait},
-    )
-    terms = (*problem.services, *problem.share_limits, *problem.losses, *problem.periods, *problem.links)
-    for term in (*terms, *((problem.migration,) if problem.migration else ())):
-        yield from term.strangers(declared)
-    yield from repeated("service", (one.id for one in problem.services))
-    yield from repeated("share limit", (one.id for one in problem.share_limits))
-    yield from repeated("loss", (one.id for one in problem.losses))
-    yield from repeated("period", (one.name for one in problem.periods))
-    yield from repeated("link", (" to ".join(one.key) for one in problem.links))
-    window = math.fsum(one.hours for one in problem.periods)
-    for one in problem.periods:
-        if one.hours < window * 1e-6:
-            yield f"period {one.name!r}: hours {one.hours} are under a millionth of all {window}: leave it out"
-    networks = {offer.id: offer.network for offer in problem.offers if offer.network}
-    for end in sorted({end for link in problem.links for end in link.key} & networks.keys()):
-        yield f"offer {end!r}: of a network, {networks[end]}, it hands over within that and has no links"
-
-
-def _values(problem: Problem, trait: Trait) -> frozenset[str]:
-    return frozenset(_value(place, trait) for place in problem.everywhere)
-
-
 def _value(place: PricedOffer | Service, trait: Trait) -> str:
     return place.id if trait is Trait.OFFER else str(getattr(place, trait))
-
-
-def _rate(value: float) -> bool:
-    return 0 <= value < math.inf
-
-
-def _amount(value: Decimal) -> bool:
-    return value.is_finite() and value >= 0
-
-
-def _budget(usd: Decimal) -> bool:
-    """Whether it may be reckoned with: beyond, a Decimal's 28 digits hold no cent of it."""
-    return _amount(usd) and usd <= Decimal("1e15")
