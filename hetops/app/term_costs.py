@@ -58,7 +58,9 @@ def _without(problem: Problem, posed: Posed) -> Iterator[tuple[str, Problem]]:
         all_served = tuple(replace(c, shed_usd_per_request=None) for c in problem.classes)
         yield "turning requests away", replace(problem, classes=all_served)
     if posed.candidates.spec.engine.disaggregation:
-        whole = tuple(column for column in problem.columns if column.role is Role.WHOLE)
+        whole = tuple(
+            c if c.role is Role.WHOLE else replace(c, requests_per_second={}) for c in problem.columns
+        )
         yield "letting prefill and decode stand apart", replace(problem, columns=whole)
     if posed.candidates.spec.engine.across_nodes:
         within = tuple(replace(c, requests_per_second={}) if c.also else c for c in problem.columns)

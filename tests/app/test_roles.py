@@ -371,6 +371,20 @@ def test_a_fleet_that_serves_whole_requests_can_change_into_one_apart(tmp_path: 
         assert plan.migration.running == whole.nodes
 
 
+def test_a_fleet_apart_that_runs_is_planned_from_and_what_its_roles_save_counts_its_end(
+    tmp_path: Path,
+) -> None:
+    free = planned()
+    asked = specs.asked(
+        tmp_path, APART + "[policy.migration]\nusd_per_removed_node = 24\nhorizon_hours = 24\n"
+    )
+    plan = make_plan(replace(asked, running=free))
+    assert recheck(plan) == ()
+    assert plan.nodes == free.nodes
+    (without,) = (t.usd_per_hour_without for t in plan.term_costs if "prefill and decode" in t.text)
+    assert without == planned(text=WHOLE).usd_per_hour + sum(free.nodes.values())
+
+
 def test_it_is_refused_for_engines_that_cannot(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match=r"disaggregation: llamacpp cannot hand KV caches over"):
         pose(specs.asked(tmp_path, APART.replace('"vllm"', '"llamacpp"') + "[providers.local]\n"))
