@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from hetops.domain.offer import Trait
@@ -117,14 +118,14 @@ def _faults_of_classes(problem: Problem) -> Iterator[str]:
 def _faults_of_columns(problem: Problem) -> Iterator[str]:
     if not problem.columns and not problem.services:
         yield "columns: at least one is needed, or a service"
-    offers = {o.id for o in problem.offers}
+    lost = {o.id: o.lost_share for o in problem.offers}
     configurations = set(problem.configurations)
     classes, model_of = frozenset(c.name for c in problem.classes), {c.name: c.model for c in problem.classes}
     yield from repeated("configuration", problem.configurations)
     yield from repeated("column", (" on ".join(reversed(c.key)) for c in problem.columns))
     for column in problem.columns:
         where = f"column {column.configuration!r} on {column.offer!r}"
-        yield from unknown("offer", (column.offer,), offers, where)
+        yield from unknown("offer", (column.offer,), lost, where)
         yield from unknown("configuration", (column.configuration,), configurations, where)
         if column.replicas_per_node < 1:
             yield f"{where}: replicas_per_node {column.replicas_per_node} must be at least 1"
@@ -133,15 +134,14 @@ def _faults_of_columns(problem: Problem) -> Iterator[str]:
             if not 0 <= rate < math.inf:
                 yield f"{where}: requests_per_second[{name}] {rate} must be a number of at least 0"
         yield from (f"{where}: {fault}" for fault in _faults_of_service(model_of, column))
-        yield from (f"{where}: {fault}" for fault in _faults_of_also(problem, column))
+        yield from (f"{where}: {fault}" for fault in _faults_of_also(lost, column))
     yield from _faults_of_parts(problem)
 
 
-def _faults_of_also(problem: Problem, column: Column) -> Iterator[str]:
-    """What is wrong with the nodes that go with those of a column."""
+def _faults_of_also(lost: Mapping[str, Fraction], column: Column) -> Iterator[str]:
+    """What is wrong with the nodes that go with those of a column; `lost` is the lost share of each offer."""
     if not column.also:
         return
-    lost = {offer.id: offer.lost_share for offer in problem.offers}
     yield from unknown("offer", column.also, lost, "also")
     for offer, count in column.also.items():
         if count < 1:
