@@ -49,6 +49,11 @@ def _playable(path: Path, found: PlanFile) -> PlayedPlan:
     plan = found.plan
     if not plan.shares or not plan.destinations:
         raise HetopsError(f"{path}: no class has a share of a pool: there is nothing to route")
+    if nameless := [c.name for c in plan.workload.classes if plan.workload.models and not c.model]:
+        raise HetopsError(
+            f"{path}: class {nameless[0]} does not say which of several models it asks for",
+            hint=f"make it anew: hetops plan -o {path}",
+        )
     for pool in plan.pools:
         if pool.step_times is None:
             raise HetopsError(

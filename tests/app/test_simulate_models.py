@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -149,6 +150,21 @@ def test_traces_that_are_not_the_plan_s_are_told_apart(
     with pytest.raises(kind) as caught:
         played(tmp_path, planned(), *traces)
     assert told in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("model", "told"), [("", "does not say which of several"), ("gpt", "ask for gpt, and no pool")]
+)
+def test_a_changed_plan_whose_models_do_not_go_together_is_told_though_it_is_not_checked(
+    model: str, told: str, tmp_path: Path
+) -> None:
+    plan = planned()
+    first, *others = plan.workload.classes
+    changed = replace(plan, workload=replace(plan.workload, classes=(replace(first, model=model), *others)))
+    (tmp_path / "plan.json").write_bytes(codec.encode(changed))
+    asked = SimulationAsked(spec=specs.asked(tmp_path), plan_file=tmp_path / "plan.json", unchecked=True)
+    with pytest.raises(HetopsError, match=told):
+        simulate(asked, print)
 
 
 def test_a_spec_of_other_models_beside_the_plan_is_an_error_that_says_what_to_name(tmp_path: Path) -> None:
