@@ -126,6 +126,8 @@ def solve(
         try:
             outcome = _outcome(problem, replace(effort, limit_seconds=patience.left), must_rent, begun)
         except (TimeoutExpiredError, KeyboardInterrupt) as end:
+            if answer is None and stopped():
+                raise KeyboardInterrupt from end
             if answer is None or not (stopped() or isinstance(end, TimeoutExpiredError)):
                 raise
             outcome = answer

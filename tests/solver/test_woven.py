@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +14,8 @@ from hetops.errors import TimeoutExpiredError
 from hetops.solver import highs
 from hetops.solver.certify import certify
 from hetops.solver.formulate import formulate
+from hetops.solver.highs import OnInterrupt
+from hetops.solver.patience import stoppable
 from hetops.solver.periods import by_period
 from hetops.solver.problem import Mode, Problem
 from hetops.solver.search import losses
@@ -99,6 +104,15 @@ def test_they_find_it_of_fleets_that_run_in_parts_and_roles_where_much_may_be_lo
 def test_where_decode_alone_is_left_of_a_budget_nothing_is_served() -> None:
     """Work that may wait is served by nobody: no period says so by itself."""
     assert searched(latest(85)) == NO_ANSWER
+
+
+@pytest.mark.usefixtures("specially")
+def test_whoever_stops_a_search_that_found_nothing_is_not_told_that_its_time_was_up() -> None:
+    effort = replace(BRIEFLY, on_interrupt=OnInterrupt.TAKE_BEST)
+    with stoppable():
+        os.kill(os.getpid(), signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            solve(latest(18), effort=effort)
 
 
 @pytest.mark.slow
