@@ -12,9 +12,10 @@ from hypothesis import HealthCheck, assume, given, settings
 from hetops.errors import InfeasibleError
 from hetops.solver.problem import Column, Mode, Problem, QuotaGroup
 from hetops.solver.questions.relax import infeasible_error, relaxations
-from hetops.solver.questions.relaxation import Relaxation, RelaxationKind
+from hetops.solver.questions.relaxation import Relaxation, RelaxationKind, relaxed
 from hetops.solver.solution import Infeasible, Solution
 from hetops.solver.solve import solve
+from tests.solver.latest import latest
 from tests.solver.problems import column, demands, offer, small, tiny
 
 
@@ -194,3 +195,14 @@ def test_the_headroom_that_would_do_counts_on_what_may_be_shed() -> None:
     headroom, demand = told[RelaxationKind.HEADROOM], told[RelaxationKind.DEMAND]
     assert (headroom.needed, headroom.smallest) == (Decimal("0.100"), True)
     assert (demand.needed, demand.smallest) == (Decimal("0.800"), False)
+
+
+def test_a_budget_is_rounded_up_where_requests_cost_something_and_whole_nodes_change_where_parts_do() -> None:
+    problem = latest(63)
+    found = by_kind(problem)
+    assert found[RelaxationKind.CHANGES].text == "let 6 nodes change instead of 4"
+    for kind in (RelaxationKind.BUDGET, RelaxationKind.CHANGES):
+        assert isinstance(solve(relaxed(problem, found[kind])), Solution), kind
+    step = found[RelaxationKind.BUDGET].needed - Decimal("0.000001")
+    less = replace(problem, budget_usd_per_hour=step)
+    assert isinstance(solve(less), Infeasible)

@@ -64,6 +64,12 @@ def current(problem: Problem, limit: Limit) -> Decimal:
     return _LEVERS[limit.kind].now(problem, limit.subject)
 
 
+_BUDGETS = (LimitKind.BUDGET, LimitKind.MEAN_BUDGET, LimitKind.PROVIDER_BUDGET)
+
+_NOISE = 1e-9
+"""Of a sum of steps, in USD per hour: what its floating point may add."""
+
+
 def needed(problem: Problem, limit: Limit, least: float) -> Decimal:
     """The value of the limit that the least of what it limits asks for, rounded to the safe side."""
     most = Decimal(least).quantize(SMALLEST_UNIT, rounding=ROUND_CEILING)
@@ -75,7 +81,11 @@ def needed(problem: Problem, limit: Limit, least: float) -> Decimal:
         return max(current(problem, limit) - most, Decimal(0))
     if limit.kind in (LimitKind.LEAST_SHARE, LimitKind.QUALITY, LimitKind.LOSS):
         return max(Decimal(1 - least).quantize(SMALLEST_UNIT, rounding=ROUND_FLOOR), Decimal(0))
-    return Decimal(least).quantize(SMALLEST_UNIT, rounding=ROUND_HALF_EVEN)
+    nearest = Decimal(least).quantize(SMALLEST_UNIT, rounding=ROUND_HALF_EVEN)
+    if limit.kind is LimitKind.CHANGES:
+        return nearest.to_integral_value(rounding=ROUND_CEILING)  # parts of nodes change, whole ones are told
+    # Prices of nodes add up to steps; what requests cost, and parts of a day, to anything between them.
+    return most if limit.kind in _BUDGETS and abs(float(nearest) - least) > _NOISE else nearest
 
 
 def having(problem: Problem, limit: Limit, value: Decimal) -> Problem:
@@ -200,12 +210,8 @@ def _having_shed(problem: Problem, subject: str, value: Decimal) -> Problem:
 
 
 def _having_changes(problem: Problem, _: str, value: Decimal) -> Problem:
-    most = int(
-        value.to_integral_value(rounding=ROUND_CEILING)
-    )  # parts of nodes may change, whole ones are told
-    return replace(
-        problem, migration=problem.migration and replace(problem.migration, max_changed_nodes=most)
-    )
+    migration = problem.migration and replace(problem.migration, max_changed_nodes=int(value))
+    return replace(problem, migration=migration)
 
 
 def _raised(most: int | None, subject: str, value: Decimal, offer: PricedOffer) -> int | None:
