@@ -77,7 +77,7 @@ def simulate(asked: SimulationAsked, progress: Progress) -> Simulation:
     faults = _faults(asked)
     planned = _planned(asked)
     plan = planned.plan
-    if any(pool.also for pool in plan.pools):
+    if any(pool.also or pool.configuration.stages for pool in plan.pools):
         raise HetopsError(
             "replicas over several nodes cannot be simulated yet, a virtual engine is within one",
             hint="plan without [engine.across_nodes], or take the plan's own TTFT and TPOT",

@@ -272,6 +272,13 @@ def test_such_a_plan_is_for_planning_only(tmp_path: Path) -> None:
         FleetInputs(plan=plan)
     with pytest.raises(HetopsError, match="cannot be simulated yet"):
         simulate(SimulationAsked(spec=specs.asked(tmp_path, ACROSS, FEW)), lambda _: None)
+    changed = replace(plan, pools=tuple(replace(pool, also=()) for pool in plan.pools))
+    (tmp_path / "plan.json").write_bytes(codec.encode(changed))
+    asked = SimulationAsked(
+        spec=specs.asked(tmp_path, ACROSS), plan_file=tmp_path / "plan.json", unchecked=True
+    )
+    with pytest.raises(HetopsError, match="cannot be simulated yet"):
+        simulate(asked, lambda _: None)
 
 
 def test_what_does_not_go_with_it_is_refused(tmp_path: Path) -> None:
