@@ -221,11 +221,8 @@ def demand_room(of: Recorded, arrivals: Arrivals, fleet: VirtualFleet) -> None:
         own = arrivals.tokens if arrivals.asked is None else arrivals.tokens[arrivals.asked == index]
         answering = (p for p in fleet.pools if model in ("", p.model) and p.role is not Role.PREFILL)
         most = max((p.longest for p in answering), default=None)
-        if most is None:
-            raise HetopsError(
-                f"requests ask for {model}, and no pool of the plan serves it",
-                hint="make the plan anew: hetops plan -o FILE",
-            )
+        if most is None:  # all of it is turned away
+            continue
         if count := int((own > most).sum()):
             whose = f" for {model}" if model else ""
             raise HetopsError(

@@ -152,19 +152,23 @@ def test_traces_that_are_not_the_plan_s_are_told_apart(
     assert told in caught.value.message
 
 
-@pytest.mark.parametrize(
-    ("model", "told"), [("", "does not say which of several"), ("gpt", "ask for gpt, and no pool")]
-)
-def test_a_changed_plan_whose_models_do_not_go_together_is_told_though_it_is_not_checked(
-    model: str, told: str, tmp_path: Path
-) -> None:
+def test_a_changed_plan_with_a_class_of_no_model_is_told_though_it_is_not_checked(tmp_path: Path) -> None:
     plan = planned()
     first, *others = plan.workload.classes
-    changed = replace(plan, workload=replace(plan.workload, classes=(replace(first, model=model), *others)))
-    (tmp_path / "plan.json").write_bytes(codec.encode(changed))
-    asked = SimulationAsked(spec=specs.asked(tmp_path), plan_file=tmp_path / "plan.json", unchecked=True)
-    with pytest.raises(HetopsError, match=told):
-        simulate(asked, print)
+    changed = replace(plan, workload=replace(plan.workload, classes=(replace(first, model=""), *others)))
+    path = tmp_path / "plan.json"
+    path.write_bytes(codec.encode(changed))
+    with pytest.raises(HetopsError, match=f"class {first.name} does not say which of several models"):
+        simulate(SimulationAsked(spec=specs.asked(tmp_path), plan_file=path, unchecked=True), print)
+
+
+def test_a_model_of_which_all_is_turned_away_has_no_pool_and_is_played(tmp_path: Path) -> None:
+    cheap = f'[[targets.overrides]]\nmodel = "{LLAMA}"\nshed_usd_per_request = 0.0000001\n'
+    plan = planned(FILES, cheap)
+    assert {p.configuration.model for p in plan.pools} == {QWEN}
+    llama, qwen = played(tmp_path, plan, *BOTH).models
+    assert (llama.name, llama.answered, llama.requests) == (LLAMA, 0, len(CHAT))
+    assert qwen.answered == qwen.requests > 0
 
 
 def test_a_spec_of_other_models_beside_the_plan_is_an_error_that_says_what_to_name(tmp_path: Path) -> None:
