@@ -13,6 +13,7 @@ import pytest
 from hetops.domain.offer import Trait
 from hetops.solver.problem import Column, Demand, Mode, Problem
 from hetops.solver.terms import Role
+from tests.solver.latest import latest
 from tests.solver.test_oracle import NO_ANSWER, Proven
 from tests.solver.test_woven import searched
 from tests.solver.varied import dense, woven
@@ -161,3 +162,8 @@ def test_more_stock_makes_nothing_worse() -> None:
 def test_nor_does_any_of_these_where_the_latest_terms_meet(first: int) -> None:
     assert alike(range(first, first + 50), dense) >= 20
     assert no_worse(range(first, first + 100)) >= 40
+
+
+@pytest.mark.slow
+def test_nor_does_any_of_these_where_a_fleet_runs() -> None:
+    assert alike(range(60), latest) >= 30
