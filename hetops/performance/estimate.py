@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hetops.domain.configuration import Configuration
@@ -22,9 +20,6 @@ from hetops.performance.stages import at_the_pace_of_the_slowest, even, slowest_
 
 if TYPE_CHECKING:
     from hetops.performance.form import Terms
-
-COEFFICIENTS = Path(__file__).with_name("coefficients.json")
-"""Fitted values, what they were fitted on, and how far off they are on what they were not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,8 +174,12 @@ def _step_times(found: Terms, i: int, max_sequences: int) -> StepTimes:
 
 @cache
 def calibration() -> Calibration:
-    """The shipped calibration."""
-    loaded: dict[str, Any] = json.loads(COEFFICIENTS.read_text(encoding="utf-8"))
+    """The shipped calibration: fitted values, what they were fitted on, and how far off they are on what they were not."""
+    import json
+    from importlib.resources import files
+
+    text = files("hetops.performance").joinpath("coefficients.json").read_text(encoding="utf-8")
+    loaded: dict[str, Any] = json.loads(text)
     return Calibration(
         source=loaded["source"],
         values=loaded["values"],
