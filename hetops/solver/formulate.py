@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -88,6 +88,8 @@ class Formulation:
     """The rows that hold of every answer anyway: they only tighten the relaxation."""
     unit: float
     """What one unit of the model's objective is worth in the problem's unit."""
+    beyond: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    """The stretch of each variable behind those that the frame knows."""
 
     @property
     def columns(self) -> tuple[Column, ...]:

@@ -30,7 +30,7 @@ from hetops.solver.highs import OnInterrupt
 from hetops.solver.matrix import INFINITY, Floats
 from hetops.solver.merge import Means, search_merged
 from hetops.solver.patience import Patience, stoppable, stopped
-from hetops.solver.periods import by_period, freed, mean_budget, scarcest
+from hetops.solver.periods import boxes, freed, mean_budget, scarcest
 from hetops.solver.periods.known import Known
 from hetops.solver.problem import Mode, Problem
 from hetops.solver.proof import Proven, certified_bound, scarcity_prices, uncertified_bound
@@ -210,9 +210,8 @@ def _outcome(
 
 
 def _ripens(problem: Problem) -> bool:
-    """Whether its relaxation is no dearer than telling offers apart one search after another: that of pools is."""
-    at_cost = problem.mode is Mode.MIN_COST and problem.max_pools is None
-    return at_cost and bool(problem.periods) and not problem.losses
+    """Whether its relaxation is no dearer than telling offers apart one search after another."""
+    return problem.mode is Mode.MIN_COST and bool(problem.periods) and not problem.losses
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -273,8 +272,8 @@ def _solve(
 def _searched(past: _Past, begun: Begun, effort: Effort, patience: Patience) -> tuple[Searched, _Past]:
     """To the effort's gap: period by period where that can be; else as one model."""
     formulation, relaxed, gap = begun.formulation, begun.relaxed, effort.most_gap
-    if by_period.separable(formulation):
-        answer, known = by_period.search(formulation, relaxed, past.known, gap=gap, patience=patience)
+    if boxes.separable(formulation):
+        answer, known = boxes.search(formulation, relaxed, past.known, gap=gap, patience=patience)
         past = replace(past, known=known)
     elif scarcest.shares_the_rate_alone(formulation):
         answer = scarcest.search(formulation, gap=gap, patience=patience)
@@ -289,7 +288,7 @@ def _goes_on(searched: Searched, gap: float) -> bool:
     """Whether a search to this gap can go on from where this one ended, and has to."""
     answer = searched.answer
     missing = answer.objective - answer.bound > gap * abs(answer.objective)
-    return missing and by_period.separable(searched.formulation)
+    return missing and boxes.separable(searched.formulation)
 
 
 def _finished(problem: Problem, digest: str, searched: Searched, effort: Effort) -> Solution:

@@ -169,9 +169,8 @@ def test_a_day_that_more_than_starts_tie_is_answered_and_certified(posed: Callab
     assert certify(problem, read_answer(problem, codec.digest(problem), found)) == ()
 
 
-def test_pools_that_count_over_all_periods_are_searched_as_a_whole() -> None:
-    for problem in (day(max_pools=3), day(periods=1)):
-        assert not by_period.separable(formulate(problem))
+def test_one_period_is_not_taken_apart() -> None:
+    assert not by_period.separable(formulate(day(periods=1)))
 
 
 def test_without_time_there_is_still_an_answer_and_the_relaxations_bound() -> None:

@@ -39,13 +39,15 @@ def solved(problem: Problem, seconds: float = 30.0) -> Solution:
     return outcome
 
 
-def ramped() -> Problem:
+def ramped(**terms: object) -> Problem:
     """At most one node more of an offer from one period to the next."""
-    problem = small()
+    problem = small(**terms)
     return replace(problem, offers=tuple(replace(o, max_added_nodes=1) for o in problem.offers))
 
 
-@pytest.mark.parametrize("posed", [lambda: small(max_pools=2), ramped], ids=["pools", "ramps"])
+@pytest.mark.parametrize(
+    "posed", [lambda: small(max_pools=2), ramped, lambda: ramped(max_pools=2)], ids=["pools", "ramps", "both"]
+)
 def test_a_limit_that_binds_is_kept_and_what_is_proven_is_no_more_than_the_whole_models_optimum(
     posed: Callable[[], Problem],
 ) -> None:

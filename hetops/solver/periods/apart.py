@@ -18,7 +18,7 @@ from hetops.solver.periods.windows import Ties, Windows, are_given
 
 def windows_of(formulation: Formulation) -> Windows:
     """The formulation's model with each period as a window."""
-    frame, period_of = formulation.frame, stretch_of(formulation.frame)
+    frame, period_of = formulation.frame, np.append(stretch_of(formulation.frame), formulation.beyond)
     model, periods = _with_idle_at_least(formulation.model, period_of), len(frame.stretches)
     rows = np.flatnonzero(tied(model, period_of, ~are_given(model, period_of)[model.row_indices]))
     starts = np.array([_is_start(model.subjects[row]) for row in rows], dtype=bool)

@@ -72,7 +72,7 @@ def separable(formulation: Formulation) -> bool:
     frame = formulation.frame
     if len(frame.stretches) < 2 or frame.scale_index is not None or frame.minimise is not None:
         return False
-    if frame.integers < LEAST_INTEGERS or frame.counts_pools:
+    if frame.integers < LEAST_INTEGERS:
         return False
     if all(offer.billing is Billing.RESERVED for offer in frame.offers):
         return False  # One fleet serves all of them: there is nothing to price apart.

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from hetops.solver import highs
 from hetops.solver.formulate import Formulation
-from hetops.solver.frame import Block
+from hetops.solver.frame import Block, Frame
 from hetops.solver.highs import Answer, OnInterrupt, Status
 from hetops.solver.matrix import INFINITY, MatrixModel
 from hetops.solver.patience import Patience, stopped
@@ -71,13 +71,32 @@ class Relaxed:
 
 
 def relax(formulation: Formulation, patience: Patience) -> Relaxed:
-    """The linear relaxation; without terms the one whose duals say what the limits are worth."""
+    """The linear relaxation; without terms the one whose duals say what the limits are worth.
+
+    Over periods it counts no pools, of which a part is next to nothing, and takes long.
+    """
     if formulation.frame.problem.plain:
-        model = formulation.loose.relaxation
-    else:
-        model = replace(formulation.model, integer=np.zeros_like(formulation.model.integer))
-    found = relaxed(model, patience)
-    return found if found.answer.found else replace(found, used=_likely(formulation))
+        found = relaxed(formulation.loose.relaxation, patience)
+        return found if found.answer.found else replace(found, used=_likely(formulation))
+    model, opened = formulation.model, _opened(formulation.frame)
+    free = np.bincount(model.row_of, weights=opened[model.row_indices], minlength=len(model.row_lower)) > 0
+    loose = replace(
+        model,
+        integer=np.zeros_like(model.integer),
+        row_lower=np.where(free, -INFINITY, model.row_lower),
+        row_upper=np.where(free, INFINITY, model.row_upper),
+    )
+    found = relaxed(loose, patience)
+    return replace(found, used=found.used | opened if found.answer.found else _likely(formulation))
+
+
+def _opened(frame: Frame) -> NDArray[np.bool_]:
+    """The variables that say which columns may be used, where they are for more than one period and not the objective."""
+    opened = np.zeros(frame.size, dtype=bool)
+    if frame.counts_pools and len(frame.stretches) > 1 and frame.minimise is None:
+        first = frame.first[Block.OPENED]
+        opened[first : first + frame.sizes[Block.OPENED]] = True
+    return opened
 
 
 def _likely(formulation: Formulation) -> NDArray[np.bool_]:
