@@ -22,7 +22,10 @@ from hetops.solver.solution import Solution
 from hetops.solver.solve import PROOF_GAP, Effort, solve
 from hetops.solver.terms import Loss, Service
 from tests.solver import oracle
+from tests.solver.latest import latest
 from tests.solver.problems import column, demands, hard, offer, small
+from tests.solver.test_oracle import proven
+from tests.solver.test_woven import at_once
 from tests.solver.varied import varied
 
 EXACTLY = Effort(limit_seconds=20.0, most_gap=PROOF_GAP)
@@ -252,3 +255,14 @@ def test_a_service_earns_the_most_that_its_limits_allow(seed: int) -> None:
     asked = Asked(serves=np.full(4, True), tokens=tokens, most_requests=most[0], most_tokens=most[1])
     earned = asked.earns(prices)
     assert earned == (pytest.approx(-answer.objective) if min(most) < INFINITY else INFINITY)
+
+
+def test_a_fleet_that_just_reaches_the_bound_is_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """HiGHS found the model of such a fleet infeasible where the row of its bound had no more room than any row's tolerance."""
+    monkeypatch.setattr(losses, "MOST_COPIED", -1)
+    problem = latest(2887)
+    outcome = solve(problem, effort=EXACTLY)
+    assert isinstance(outcome, Solution)
+    assert proven(outcome.bound, outcome.objective).meets(at_once(problem))

@@ -35,8 +35,9 @@ PART_OF_TIME = 0.7
 MOST_ROUNDS = 8
 """Of rows for the same sums, after which whole columns decide."""
 
-ROUNDING = 1e-7
-"""Part of a bound that is none."""
+SLACK = 10 * highs.FEASIBILITY_TOLERANCE
+"""Part of a bound that is none, and as much of 1 at least: a model that only reaches its bound by no more than what rows may be
+violated by is found infeasible now and then."""
 
 MOST_SHARES = 20000
 """Of columns with every loss: where there would be more, whole columns are for others to find."""
@@ -173,7 +174,7 @@ class _Sums:
             for key, line in _Sums.of(own.frame).lines.items()
         ]
         costs = [(int(j), float(own.model.cost[j])) for j in np.flatnonzero(own.model.cost)]
-        reached = Row(subject="bound", terms=costs, lower=bound - ROUNDING * abs(bound))
+        reached = Row(subject="bound", terms=costs, lower=bound - SLACK * max(abs(bound), 1.0))
         return extended(own.model, [*rows, reached], ())
 
     def _lined(self, model: MatrixModel) -> MatrixModel:
