@@ -74,7 +74,7 @@ def search(
     begun = isinstance(known, _Grown) and known.formulation is formulation
     grown = known if isinstance(known, _Grown) and begun else _Grown.of(formulation, common, relaxed, known)
     try:
-        for more in _Tree(gap=gap, patience=patience, copies=grown.copies, relaxed=relaxed).growing(grown):
+        for more in _Tree(gap=gap, patience=patience, relaxed=relaxed).growing(grown):
             grown = more
     except KeyboardInterrupt:
         if not stopped():
@@ -225,7 +225,6 @@ class _Tree:
 
     gap: float
     patience: Patience
-    copies: Copies
     relaxed: Relaxed
 
     def growing(self, grown: _Grown) -> Iterator[_Grown]:
@@ -249,12 +248,12 @@ class _Tree:
         """With a day of what is known to be good, or of what is likely, or of enough of everything; and its prices of starts."""
         root, relaxed = grown.boxes[0], self.relaxed.answer
         if grown.counts:
-            points = [self.copies.recalled(grown.counts)]
+            points = [grown.copies.recalled(grown.counts)]
         else:
             searched = self._bounded(grown, root, root.unsearched)
             wanted = searched[0].copies.mean(axis=0) if searched else root.lower
-            parts = relaxed.values[self.copies.common] if relaxed.found else wanted
-            points = [self.copies.likely(counts, wanted) for counts in (wanted.round(), np.ceil(parts))]
+            parts = relaxed.values[grown.copies.common] if relaxed.found else wanted
+            points = [grown.copies.likely(counts, wanted) for counts in (wanted.round(), np.ceil(parts))]
         first_day = replace(
             self, gap=max(self.gap, FIRST_GAP), patience=Patience.of(self.patience.left * FIRST_PART)
         )
@@ -280,8 +279,8 @@ class _Tree:
 
     def _day(self, grown: _Grown, box: _Box) -> tuple[tuple[_Box, ...], _Grown]:
         """A box searched as a day, which is left out where it has no answer; and what is known after it."""
-        formulation, unit = self.copies.within(box.lower, box.upper), grown.formulation.unit
-        unrelaxed = Relaxed(model=formulation.model, answer=NOTHING, used=self._used)
+        formulation, unit = grown.copies.within(box.lower, box.upper), grown.formulation.unit
+        unrelaxed = Relaxed(model=formulation.model, answer=NOTHING, used=self._used(grown))
         known = Known(by_period=grown.by_period, usd_per_hour=box.bound * unit, prices=grown.prices)
         answer, known = by_period.search(formulation, unrelaxed, known, gap=self.gap, patience=self.patience)
         if answer.status is Status.INFEASIBLE:
@@ -289,17 +288,16 @@ class _Tree:
         searched = replace(box, gap=self.gap)
         if not answer.found:
             return (searched,), grown
-        copies, proven = self.copies.counts(answer.values), max(box.bound, answer.bound)
+        copies, proven = grown.copies.counts(answer.values), max(box.bound, answer.bound)
         return (replace(searched, copies=copies, proven=proven),), grown.with_day(answer, known)
 
-    @property
-    def _used(self) -> NDArray[np.bool_]:
+    def _used(self, grown: _Grown) -> NDArray[np.bool_]:
         """Of the variables of the formulation with copies, those that are likely to be of use."""
-        return np.append(self.relaxed.used, np.ones(len(self.copies.formulation.beyond), dtype=bool))
+        return np.append(self.relaxed.used, np.ones(len(grown.copies.formulation.beyond), dtype=bool))
 
     def _where(self, grown: _Grown, box: _Box) -> tuple[int, float]:
         """A number that copies differ in, and the most of it in the first part."""
-        worth = abs(self.copies.shares) + FEW
+        worth = abs(grown.copies.shares) + FEW
         means = (box.copies * worth).sum(axis=0) / worth.sum(axis=0)
         least_of, most_of = box.copies.min(axis=0), box.copies.max(axis=0)
         below = np.clip(np.floor(means), least_of, np.maximum(most_of - 1, least_of))
@@ -332,7 +330,7 @@ class _Tree:
         own = _within(replace(windows.parts[window], cost=windows.costs(grown.starts)[members]), box)
         begun = _cheapest(grown, window, own, len(box.lower))
         if not len(begun):
-            answer = first(own, self._used[members], limit_seconds=self.patience.left)
+            answer = first(own, self._used(grown)[members], limit_seconds=self.patience.left)
             if not answer.found:
                 return answer
             begun = self._kept(grown, window, own, answer.values)
@@ -351,7 +349,7 @@ class _Tree:
     def _kept(self, grown: _Grown, window: int, own: MatrixModel, values: Floats) -> Floats:
         """A fleet with no more of what is in common than it needs, which is kept."""
         whole = np.where(own.integer, values.round(), values)
-        lowered = least(own, whole, len(whole) - len(self.copies.common))
+        lowered = least(own, whole, len(whole) - len(grown.copies.common))
         grown.windows.keep(window, lowered, grown.fleets)
         return lowered
 
