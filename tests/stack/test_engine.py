@@ -192,14 +192,17 @@ def test_the_build_is_pinned_by_the_module_and_tells_its_version(tmp_path: Path)
     record = tmp_path / "asked"
     go = f"""
         echo "$PWD $GOFLAGS cgo=$CGO_ENABLED $@" > {record}
+        mkdir -p $GOMODCACHE $GOCACHE
         while [ "$1" != -o ]; do shift; done
         printf '#!/bin/sh\\necho v{ENGINE_VERSION}\\n' > "$2"; chmod +x "$2" """
     environment = with_program(tmp_path, "go", go) | {"GOFLAGS": "-buildvcs=false"}
     built = build_engine(environment, quiet)
     asked = record.read_text(encoding="utf-8")
     assert built.origin is EngineOrigin.BUILD
-    assert "stacks/engine -buildvcs=false -mod=readonly cgo=0 build" in asked
+    assert "stacks/engine -buildvcs=false -mod=readonly -modcacherw cgo=0 build" in asked
     assert f"version.Version=v{ENGINE_VERSION}" in asked
+    left = {path.name for path in cached_engine(environment).parents[2].iterdir()}
+    assert left == {".lock", ENGINE_VERSION}, "no cache of Go stays"
 
 
 @pytest.mark.skipif(not shutil.which("go"), reason="needs Go")
