@@ -56,6 +56,11 @@ class MatrixModel:
         products = self.row_values * values[self.row_indices]
         return np.bincount(self.row_of, weights=products, minlength=len(self.row_lower)).astype(np.float64)
 
+    def beyond(self, values: Floats) -> float:
+        """By how much the row is violated that is violated most; 0 where none is."""
+        rows = self.rows_of(values)
+        return float(np.maximum(rows - self.row_upper, self.row_lower - rows).max(initial=0.0))
+
     def weighed_rows(self, weights: Floats) -> Floats:
         """For each variable the sum of its entries, each weighed as its row."""
         products = self.row_values * weights[self.row_of]

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hetops.solver.formulate import Formulation
-from hetops.solver.highs import Answer, OnInterrupt, Status
+from hetops.solver.highs import FEASIBILITY_TOLERANCE, Answer, OnInterrupt, Status
 from hetops.solver.lines import cost_of
 from hetops.solver.matrix import INFINITY, Floats, MatrixModel
 from hetops.solver.patience import Patience, stopped
@@ -370,7 +370,6 @@ def _cheapest(grown: _Grown, window: int, own: MatrixModel, many: int) -> Floats
         cost = cost_of(own.cost, values)
         if cost >= least_cost or (values[-many:] > own.upper[-many:]).any():
             continue
-        rows = own.rows_of(values)
-        if (rows <= own.row_upper + 1e-7).all() and (rows >= own.row_lower - 1e-7).all():
+        if own.beyond(values) <= FEASIBILITY_TOLERANCE:
             best, least_cost = values, cost
     return best

@@ -100,17 +100,15 @@ class Copies:
         model = self.original.model
         own = values[: len(model.cost)].copy()
         own[self.common] = self.counts(values).max(axis=0)
-        rows = model.rows_of(own)
-        beyond = max((rows - model.row_upper).max(initial=0), (model.row_lower - rows).max(initial=0))
-        return own if beyond <= 10 * FEASIBILITY_TOLERANCE else None
+        return own if model.beyond(own) <= 10 * FEASIBILITY_TOLERANCE else None
 
     def likely(self, counts: Floats, wanted: Floats) -> Floats:
         """These numbers, but of those that cost nothing as many as there may be, the most wanted first."""
         model = self.original.model
         own = part(model, self.common, np.zeros(len(model.cost)))
-        alone = np.bincount(model.row_of, weights=~np.isin(model.row_indices, self.common)) == 0
-        met = np.bincount(model.row_of, weights=np.isin(model.row_indices, self.common)) > 0
-        own = with_rows_where(own, alone[met])
+        counted = np.isin(model.row_indices, self.common)
+        others, met = (np.bincount(model.row_of, weights=of) for of in (~counted, counted))
+        own = with_rows_where(own, others[met > 0] == 0)
         priced = model.cost[self.common] > 0
         fixed = np.clip(counts, self.lower, self.upper)
         free = replace(

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from hetops.domain import codec
-from hetops.solver.certify import TOLERANCE, certify, relative_gap
+from hetops.solver.certify import TOLERANCE, certify
 from hetops.solver.problem import Mode, Problem
+from hetops.solver.proof import Proven
 from hetops.solver.solution import Ended, Infeasible, Solution
 
 MOST_RAMPED = 100
@@ -56,15 +57,14 @@ def best(problem: Problem, answers: Sequence[Solution], found: Solution) -> Solu
     """The best of some answers to the problem, with the most that was proven of any of them or `found` of the freed one."""
     inner, outer = (min, max) if problem.mode is Mode.MIN_COST else (max, min)
     answer, proven = inner(answers, key=lambda one: one.objective), (*answers, found)
-    bound = inner(outer(one.bound for one in proven), answer.objective)
+    bound = outer(one.bound for one in proven)
     certified = inner(outer(one.certified_bound for one in proven), answer.objective)
-    gap = relative_gap(answer.objective, bound)
-    within = gap <= problem.gap + float(TOLERANCE)
+    told = Proven.of(problem, answer.objective, bound, certified)
     return replace(
         answer,
-        bound=bound,
+        bound=told.bound,
         certified_bound=certified,
-        gap=gap,
-        within_gap=within,
-        ended=Ended.GAP if within else answer.ended,
+        gap=told.gap,
+        within_gap=told.within_gap,
+        ended=Ended.GAP if told.within_gap else answer.ended,
     )

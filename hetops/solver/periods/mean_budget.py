@@ -15,9 +15,10 @@ from decimal import Decimal
 from hetops.domain import codec
 from hetops.solver.answers.overall import overall
 from hetops.solver.answers.settle import MICRO_USD
-from hetops.solver.certify import TOLERANCE, certify, relative_gap
+from hetops.solver.certify import certify
 from hetops.solver.patience import Patience
 from hetops.solver.problem import Mode, Problem
+from hetops.solver.proof import Proven
 from hetops.solver.rows.money import per_hour
 from hetops.solver.solution import Ended, Infeasible, Solution, SolvedShed, usd_of_shed
 
@@ -142,9 +143,12 @@ def _told(problem: Problem, found: Solution) -> Solution:
 
 
 def _with_bound(problem: Problem, told: Solution, bound: float) -> Solution:
-    bound = min(bound, told.objective)
-    gap = relative_gap(told.objective, bound)
-    within = gap <= problem.gap + float(TOLERANCE)
-    ended = Ended.INTERRUPTED if told.ended is Ended.INTERRUPTED else Ended.TIME
-    ended = Ended.GAP if within else ended
-    return replace(told, bound=bound, gap=gap, within_gap=within, ended=ended)
+    proven = Proven.of(problem, told.objective, bound, told.certified_bound)
+    late = Ended.INTERRUPTED if told.ended is Ended.INTERRUPTED else Ended.TIME
+    return replace(
+        told,
+        bound=proven.bound,
+        gap=proven.gap,
+        within_gap=proven.within_gap,
+        ended=Ended.GAP if proven.within_gap else late,
+    )

@@ -11,10 +11,11 @@ from functools import partial
 
 from hetops.domain.plan import Alternative
 from hetops.errors import TimeoutExpiredError
-from hetops.solver.certify import TOLERANCE, certify, relative_gap
+from hetops.solver.certify import certify
 from hetops.solver.frame import running
 from hetops.solver.matrix import INFINITY
 from hetops.solver.problem import Mode, Problem, with_sharers
+from hetops.solver.proof import Proven
 from hetops.solver.questions.exact import Front, without
 from hetops.solver.solution import Infeasible, Solution, usd_of_shed
 from hetops.solver.solve import TIDY_SECONDS, Effort, Use, solve
@@ -93,18 +94,14 @@ def _best(problem: Problem, solution: Solution, answers: Iterable[Solution]) -> 
         answer = _to_rent(problem, found) if _better(found, best) else best
         if not _better(answer, best):
             continue
-        better = min if problem.mode is Mode.MAX_THROUGHPUT else max
-        bound = solution.bound
-        if better(bound, answer.objective) == bound and bound != answer.objective:
-            bound = answer.objective  # only rounding puts a fleet beyond the bound
-        gap = relative_gap(answer.objective, bound)
+        proven = Proven.of(problem, answer.objective, solution.bound, solution.certified_bound)
         adopted = replace(
             answer,
             problem_digest=solution.problem_digest,
-            bound=bound,
+            bound=proven.bound,
             certified_bound=solution.certified_bound,
-            gap=gap,
-            within_gap=gap <= problem.gap + float(TOLERANCE),
+            gap=proven.gap,
+            within_gap=proven.within_gap,
         )
         best = adopted if not certify(problem, adopted) else best
     return best
