@@ -22,8 +22,8 @@ from hetops.errors import SpecError, UnknownNameError
 from hetops.performance.memory import weight_bytes
 from hetops.solver.problem import Column, Problem
 from hetops.solver.terms import Billing, Period
-from hetops.spec.fields import DaySpec, PeriodSpec
 from hetops.spec.load import place
+from hetops.spec.policy import DaySpec, PeriodSpec
 
 
 def over_the_day(c: Candidates, problem: Problem) -> Problem:

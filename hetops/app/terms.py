@@ -18,7 +18,7 @@ from hetops.domain.units import MINUTES_PER_HOUR
 from hetops.errors import InfeasibleError
 from hetops.solver.problem import Column, PricedOffer
 from hetops.solver.terms import Billing, Loss, Migration, Running, ShareLimit
-from hetops.spec.fields import MigrationSpec, PolicySpec, ShareSpec
+from hetops.spec.policy import MigrationSpec, PolicySpec, ShareSpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
