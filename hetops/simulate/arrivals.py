@@ -123,9 +123,11 @@ def burst(arrivals: Arrivals, fault: Burst, chance: Chance) -> Arrivals:
     """The arrivals with a burst in them: more requests like those of its stretch, at any moment of it."""
     first, last = _stretch(arrivals, fault)
     count = with_burst(arrivals, fault) - len(arrivals)
+    if not count:  # nothing comes in its stretch, which may lie after the end
+        return arrivals
     end = min(fault.at_seconds + fault.for_seconds, arrivals.seconds)
     more = chance.uniform(fault.at_seconds, end, count)
-    which = chance.integers(first, last, size=count) if count else np.empty(0, dtype=np.int64)
+    which = chance.integers(first, last, size=count)
     at_seconds = np.concatenate([arrivals.at_seconds, more])
     order = np.argsort(at_seconds, kind="stable")
     return _taken(arrivals, np.concatenate([np.arange(len(arrivals)), which])[order], at_seconds[order])

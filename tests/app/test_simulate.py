@@ -194,6 +194,7 @@ WRONG: Mapping[str, tuple[dict[str, Any], type[HetopsError], str]] = {
         "unknown pool 'l4-fp16'",
     ),
     "after the end": ({"faults": ("slow,pool=l4-fp8,at_seconds=300",)}, HetopsError, "nothing comes after"),
+    "a burst after the end": ({"faults": ("burst,at_seconds=9000",)}, HetopsError, "nothing comes after"),
     "no file": ({"faults_file": Path("none.toml")}, HetopsError, "faults none.toml cannot be read"),
     "a window outside": (
         {"traces": (str(specs.TRACE),), "start_seconds": 1e6},
