@@ -293,10 +293,10 @@ class Problem:
         value_of = {p.id: _value(p, trait) for p in told}
         if values:
             return {" or ".join(values): frozenset(i for i, value in value_of.items() if value in values)}
-        return {
-            value or f"no {trait}": frozenset(i for i, of in value_of.items() if of == value)
-            for value in sorted(set(value_of.values()))
-        }
+        found: dict[str, list[str]] = {}
+        for id_, value in value_of.items():
+            found.setdefault(value, []).append(id_)
+        return {value or f"no {trait}": frozenset(found[value]) for value in sorted(found)}
 
     def values(self, trait: Trait) -> frozenset[str]:
         """What a trait is at any place."""

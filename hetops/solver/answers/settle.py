@@ -179,8 +179,9 @@ def _dearer(frame: Frame, fixed: MatrixModel, best: highs.Answer) -> Iterator[in
     for k, (n, _, w) in enumerate(frame.pairs):
         if fixed.upper[frame.share(k)] > 0:
             least[n, w] = min(least.get((n, w), math.inf), float(reduced[frame.share(k)]))
+    places = frame.places
     for k, (n, place, w) in enumerate(frame.pairs):
-        at, index = frame.places[place], frame.share(k)
+        at, index = places[place], frame.share(k)
         egress = not isinstance(at, Service) and at.usd_per_request.get(frame.classes[w].name)
         if egress and reduced[index] - least.get((n, w), math.inf) > DEARER * max(abs(best.objective), 1.0):
             yield index

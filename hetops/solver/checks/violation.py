@@ -60,22 +60,23 @@ def moments(problem: Problem, solution: Solution) -> tuple[Moment, ...]:
 
 
 def aftermaths(problem: Problem, solution: Solution) -> tuple[Moment, ...]:
-    """Every stretch after every loss: the pools that are left, with the shares that the solution has for it of what was served.
+    """Every stretch after every loss of anything in use: the pools that are left, with the shares that the solution has for it.
 
-    Where it has none, nothing changes if what is lost has no part in what is served.
+    Without shares for it nothing changes by a loss that has no part in what is served: the stretch is as it is.
     """
-    told = {(one.name, one.period): one for one in solution.losses}
+    told, now = {(one.name, one.period): one for one in solution.losses}, moments(problem, solution)
     found = []
     for scenario in problem.scenarios:
-        for moment in moments(problem, solution):
+        for moment in now:
             does = moment.does
             then = told.get((scenario.name, does.name))
-            untouched = not then and _takes_nothing(does, scenario)
+            if not then and _takes_nothing(does, scenario):
+                continue
             left = replace(
                 does,
                 pools=tuple(pool for pool in does.pools if scenario.lost.isdisjoint(pool.rented)),
-                shares=then.shares if then else does.shares * untouched,
-                handovers=then.handovers if then else does.handovers * untouched,
+                shares=then.shares if then else (),
+                handovers=then.handovers if then else (),
             )
             found.append(replace(moment, does=left, loss=scenario))
     return tuple(found)

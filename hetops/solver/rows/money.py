@@ -21,10 +21,10 @@ def spending(frame: Frame, stretch: int) -> Iterator[Spent]:
     """What every variable costs in a stretch while nothing is lost: nodes, requests, what goes over links."""
     for i, offer, nodes in frame.renting(stretch):
         yield i, offer.usd_per_hour * nodes, offer.provider
-    providers = {offer.id: offer.provider for offer in frame.problem.offers}
+    providers, places = {offer.id: offer.provider for offer in frame.problem.offers}, frame.places
     for k, (n, place, w) in enumerate(frame.pairs):
         if frame.layers[n].scenario is None and frame.layers[n].stretch == stretch:
-            at = frame.places[place]
+            at = places[place]
             usd = at.usd_per_request.get(frame.classes[w].name, Decimal(0))
             if usd:
                 provider = at.provider if isinstance(at, Service) else providers[at.offer]

@@ -20,11 +20,12 @@ def mean_quality_rows(frame: Frame) -> Iterator[Row]:
     """
     asked = {w for w, c in enumerate(frame.classes) if c.mean_quality is not None}
     lost: dict[tuple[int, Role, int | None], list[tuple[int, float]]] = {}
+    places = frame.places
     for k, (n, place, w) in enumerate(frame.pairs):
         if w not in asked or frame.layers[n].scenario is not None:
             continue
         waits = frame.may_wait(w)
-        quality = frame.places[place].quality.get(frame.classes[w].name, FULL_QUALITY)
+        quality = places[place].quality.get(frame.classes[w].name, FULL_QUALITY)
         of_score = _lost_at(quality) * (float(frame.stretches[n].part) if waits else 1.0)
         for part in frame.role(place).parts:
             lost.setdefault((w, part, None if waits else n), []).append((frame.share(k), of_score))

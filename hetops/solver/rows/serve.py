@@ -53,11 +53,13 @@ def loss_rows(frame: Frame) -> Iterator[Row]:
     With shares of its own. What is missing is the same part of every class; where some is shed, or waits, it may be less. Work
     that waits does so as before: what is served of it in a stretch is what the rest serves the kept share of.
     """
+    scenarios = frame.problem.scenarios
+    if not scenarios:
+        return
     of: dict[tuple[int, int], Found] = {}
     for k, (n, place, w) in enumerate(frame.pairs):
         if frame.role(place) is not Role.DECODE:
             of.setdefault((n, w), []).append((frame.share(k), 1.0))
-    scenarios = frame.problem.scenarios
     stretches, first = len(frame.stretches), frame.first[Block.MISSING]
     missing = {
         (s.name, t): first + i * stretches + t for i, s in enumerate(scenarios) for t in range(stretches)

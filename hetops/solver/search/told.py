@@ -16,7 +16,7 @@ Decides which rows say what of losses; knows nothing of money, nor of prefill an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
@@ -99,9 +99,7 @@ class Told:
             base=base,
             model=model,
             scenarios=scenarios,
-            lost=np.array(
-                [[not s.lost.isdisjoint(c.offers) for c in frame.columns] for s in scenarios], dtype=bool
-            ).reshape(len(scenarios), len(frame.columns)),
+            lost=_lost(scenarios, frame),
             rates=np.array(rates).reshape(len(frame.columns), len(frame.classes))
             * np.array(frame.usable)[:, None],
             demand=np.array(asked) * frame.demand_unit,
@@ -201,6 +199,7 @@ class Told:
         due = kept * float(one.prices @ self.demand[one.stretch])
         taken = len(model.cost)
         terms = [(j, float(usd)) for j, usd in zip(nodes, worth, strict=True) if usd > 0]
+        able = worth > 0
         served = {
             k: kept * float(one.prices[w]) * rate for (w, k), rate in self._waiting(one.stretch).items()
         }
@@ -216,7 +215,7 @@ class Told:
         ]
         for scenario, lost in zip(self.scenarios, self.lost, strict=True):
             if scenario.kept_share == one.scenario.kept_share and endless <= scenario.lost:
-                gone = [(j, -usd) for (j, usd) in terms if lost[j - nodes[0]]]
+                gone = [(nodes[j], -float(worth[j])) for j in np.flatnonzero(lost & able)]
                 least = sum(usd for name, usd in earned.items() if name in scenario.lost)
                 rows.append(Row(subject=("taken", scenario.name), terms=[(taken, 1.0), *gone], lower=least))
         most = all_of_it + float(worth @ model.upper[self._nodes(one.stretch)])
@@ -234,6 +233,18 @@ class Told:
         time, earned = np.take_along_axis(time, best, axis=1), np.take_along_axis(earned, best, axis=1)
         spent = np.minimum(time.cumsum(axis=1), 1.0)
         return np.asarray((np.diff(spent, axis=1, prepend=0.0) * earned).sum(axis=1))
+
+
+def _lost(scenarios: Sequence[Scenario], frame: Frame) -> NDArray[np.bool_]:
+    """By loss and column, whether it takes the column's nodes."""
+    standing: dict[str, list[int]] = {}
+    for j, column in enumerate(frame.columns):
+        for offer in column.offers:
+            standing.setdefault(offer, []).append(j)
+    lost = np.zeros((len(scenarios), len(frame.columns)), dtype=bool)
+    for of, scenario in zip(lost, scenarios, strict=True):
+        of[[j for offer in scenario.lost for j in standing.get(offer, ())]] = True
+    return lost
 
 
 def _only_serve(base: Formulation) -> bool:
