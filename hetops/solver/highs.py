@@ -170,13 +170,21 @@ def _run(model: MatrixModel, options: dict[str, object], on_interrupt: OnInterru
         known.col_value = start.tolist()
         solver.setSolution(known)
     _search(solver, on_interrupt)
-    if solver.getModelStatus() == highspy.HighsModelStatus.kSolveError:
-        # A model that is infeasible by a hair can be solved in presolve and found wanting after it; the search itself
-        # uses one tolerance throughout.
+    for option, value in _OTHER_WAYS:
+        if solver.getModelStatus() not in _UNSURE:
+            break
         solver.clearSolver()
-        solver.setOptionValue("presolve", "off")
+        solver.setOptionValue(option, value)
         _search(solver, on_interrupt)
     return _answer(solver, model, time.monotonic() - began)
+
+
+_UNSURE = (highspy.HighsModelStatus.kSolveError, highspy.HighsModelStatus.kUnknown)
+"""A model that is infeasible by a hair can be solved in presolve and found wanting after it; of one that is infeasible by
+far, thousands of times what can be had being asked for, the dual simplex may trust no numbers of its own."""
+
+_OTHER_WAYS = (("presolve", "off"), ("simplex_strategy", 4), ("solver", "ipm"))
+"""What is tried then, one after the other: one tolerance throughout, the primal simplex, an interior point."""
 
 
 class _Quiet(highspy.Highs):  # type: ignore[misc]  # highspy has no types

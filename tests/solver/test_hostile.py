@@ -16,12 +16,12 @@ from hetops.errors import DocumentError, HetopsError
 from hetops.reports import solution as report
 from hetops.solver.problem import Mode
 from hetops.solver.reach import beyond_reach
-from hetops.solver.solution import Solution
+from hetops.solver.solution import Infeasible, Solution
 from hetops.solver.solve import PROOF_GAP, Effort, solve
 from hetops.solver.terms import Period, Service
 from tests.solver.hostile import spoilt
-from tests.solver.problems import column, demands, many, small
-from tests.solver.varied import woven
+from tests.solver.problems import column, demands, hard, many, small
+from tests.solver.woven import woven
 
 BRIEFLY = Effort(limit_seconds=3.0, most_gap=PROOF_GAP)
 
@@ -75,6 +75,13 @@ def test_a_number_that_nobody_can_reckon_with_is_named(
         read_problem(path)
     assert caught.value.message.startswith(f"{path}: {where}")
     assert caught.value.message.endswith("0, or from 1e-09 to 1e+12")
+
+
+@pytest.mark.parametrize("times", [1e4, 1e7, 1e9])
+def test_millions_of_times_what_can_be_had_are_no_riddle_to_the_solver(times: float) -> None:
+    problem = hard(offers=6, configurations=3, classes=4)
+    classes = tuple(replace(c, requests_per_second=c.requests_per_second * times) for c in problem.classes)
+    assert isinstance(solve(replace(problem, classes=classes)), Infeasible)
 
 
 def test_the_largest_rate_keeps_to_shares_where_it_is_next_to_nothing() -> None:
