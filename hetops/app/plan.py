@@ -17,15 +17,16 @@ from hetops.app.overflow import planned_service
 from hetops.app.pose import Posed, pose, pose_of
 from hetops.app.quality import in_words
 from hetops.app.roles import asked_first, handovers
-from hetops.app.shedding import demand_served, served_of, shed_in_words, shed_of
+from hetops.app.shedding import demand_served, served_of, shed_of
 from hetops.app.speeds import transfer_for
 from hetops.app.term_costs import cost_from_nothing, term_costs
 from hetops.app.terms import interruptions, loss_rules, share_rules
+from hetops.app.warnings import warnings_of
 from hetops.app.ways import network, unsaid
 from hetops.domain import codec
 from hetops.domain.configuration import Configuration, Role
 from hetops.domain.offer import Offer
-from hetops.domain.performance import EvidenceLayer, PerformanceRow
+from hetops.domain.performance import PerformanceRow
 from hetops.domain.plan import (
     Alternative,
     Certificate,
@@ -42,11 +43,10 @@ from hetops.domain.service import PlannedService
 from hetops.errors import HetopsError, UsageError
 from hetops.files import write_whole
 from hetops.performance import bounds
-from hetops.plugin.provider import for_planning_only
 from hetops.solver.certify import CHECKS, CHECKS_OF_TERMS
 from hetops.solver.questions.explain import Weighed, weigh
 from hetops.solver.recheck.plan import seal
-from hetops.solver.solution import Ended, Infeasible, Solution, SolvedPool, nodes_of
+from hetops.solver.solution import Ended, Infeasible, Solution, SolvedPool
 from hetops.solver.solve import DEFAULT_LIMIT_SECONDS, Effort, solve
 
 WEIGH_SECONDS = 5.0
@@ -147,7 +147,6 @@ def unsealed(posed: Posed, solution: Solution, alternatives: tuple[Alternative, 
         offers_considered=len(c.gathered.selection.offers),
         configurations_considered=len(c.enumeration.configurations),
         coverage=c.gathered.collected.coverage,
-        warnings=tuple(_warnings(posed, solution)),
         rentals=tuple(_rentals(posed, solution)),
         migration=_migration(posed, solution),
         services=tuple(_services(posed, solution)),
@@ -157,7 +156,7 @@ def unsealed(posed: Posed, solution: Solution, alternatives: tuple[Alternative, 
     )
     return replace(
         plan,
-        warnings=(*plan.warnings, *unsaid(posed.ways, plan)),
+        warnings=(*warnings_of(posed, solution, plan), *unsaid(posed.ways, plan)),
         covers=tuple(_covers(posed, solution, plan)),
         pool_forecasts=tuple(pool_forecasts(plan)),
         peak_uses=_peak_uses(plan, c),
@@ -316,66 +315,6 @@ def _certificate(posed: Posed, solution: Solution, names: Mapping[tuple[str, str
         ),
         utilisation={names[pool.key]: pool.utilisation for pool in solution.pools},
     )
-
-
-def _warnings(posed: Posed, solution: Solution) -> Iterator[str]:
-    c = posed.candidates
-    yield from (f"plugin {p.name} {p.version} cannot be used: {p.error}" for p in c.plugins.broken)
-    yield from c.gathered.selection.warnings
-    if c.spec.policy.share_nodes and len(c.models) == 1:
-        yield "policy.share_nodes says nothing here: the spec has one model, and there is none to share its nodes with"
-    if c.spec.policy.share_gpus and not any(one.mig for one in posed.configurations.values()):
-        useless = "no slice of a GPU on offer holds a model and serves a class within the targets"
-        whole = "no provider of the offers lets its GPUs be cut"
-        able = any(offer.provider in c.cutting for offer in posed.offers.values())
-        yield f"policy.share_gpus says nothing here: {useless if able else whole}"
-    chosen = [posed.offers[offer] for offer in nodes_of(posed.problem, solution.pools)]
-    if any(offer.plan_only for offer in chosen):
-        yield "list prices are for planning only: up needs live offers"
-    live = {offer.provider for offer in chosen if not offer.plan_only}
-    for provider in c.plugins.providers:
-        if provider.name in live and for_planning_only(provider):
-            yield f"{provider.name} is for planning only: up cannot provision on it yet"
-    if not solution.within_gap:
-        yield f"the search ended at a gap of {solution.gap:.2%}, policy.gap asks for {c.spec.policy.gap:.2%}"
-    for offer in solution.assumed_offers:
-        most = posed.problem.assumed_max_nodes
-        yield f"nobody knows how many nodes of {offer} can be had: {most} are assumed (policy.max_nodes_per_offer)"
-    yield from _guesses(posed, solution)
-    if untold := [o.id for o in chosen if not interruptions(c.spec.policy, o).known]:
-        yield f"nobody says how often nodes of {', '.join(untold)} are taken away: the plan counts on never (policy.interruptions)"
-    served = [one for one in _services(posed, solution) if one.usd_per_hour]
-    if c.floors and served:
-        names = ", ".join(one.name for one in served)
-        yield f"nobody says in which precision {names} serves: {in_words(c.floors)} does not cover it"
-    yield from shed_in_words(solution.shed)
-    yield from _leaving(posed)
-
-
-def _guesses(posed: Posed, solution: Solution) -> Iterator[str]:
-    """What speeds the plan takes from something else than what runs, and whether a benchmark can tell better."""
-    chosen = [posed.configurations[pool.configuration] for pool in solution.pools]
-    sliced = {one.id for one in chosen if one.mig}
-    apart = {one.id for one in chosen if one.role is not Role.MIXED}
-    staged = {one.id for one in chosen if one.stages}
-    if sliced:
-        yield "speeds of slices are those of their GPU in proportion: nobody measured a slice"
-    if apart:
-        yield "speeds of prefill and decode apart are those of whole replicas without the rest: nobody measured them alone"
-    if staged:
-        yield "speeds of pipelines over several nodes are reckoned of each stage by itself: none is measured"
-    priors = {r.configuration for r in _rows(posed, solution) if r.evidence.layer is EvidenceLayer.PRIOR}
-    if priors - sliced - apart - staged:
-        yield "some speeds are guesses from another GPU family: measure them with hetops bench"
-
-
-def _leaving(posed: Posed) -> Iterator[str]:
-    """Pools that run and that the plan cannot keep."""
-    running = posed.candidates.held.running
-    able = {column.key for column in posed.problem.columns if column.requests_per_second}
-    for pool in running.pools if running else ():
-        if (pool.offer.id, pool.configuration.id) not in able:
-            yield f"{pool.name} runs and cannot stay: its offer or its configuration may not be chosen now"
 
 
 def floor_cost(posed: Posed, solution: Solution) -> tuple[str, ...]:

@@ -1,0 +1,76 @@
+"""What the reader of a plan is warned of: what it assumes, guesses, and cannot do yet. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from hetops.app.pose import Posed
+from hetops.app.quality import in_words
+from hetops.app.shedding import shed_in_words
+from hetops.app.terms import interruptions
+from hetops.domain.configuration import Role
+from hetops.domain.performance import EvidenceLayer
+from hetops.domain.plan import Plan
+from hetops.plugin.provider import for_planning_only
+from hetops.solver.solution import Solution, nodes_of
+
+
+def warnings_of(posed: Posed, solution: Solution, plan: Plan) -> Iterator[str]:
+    """What to warn of, a sentence each: of the question, then of the answer and the plan that it means."""
+    c = posed.candidates
+    yield from (f"plugin {p.name} {p.version} cannot be used: {p.error}" for p in c.plugins.broken)
+    yield from c.gathered.selection.warnings
+    if c.spec.policy.share_nodes and len(c.models) == 1:
+        yield "policy.share_nodes says nothing here: the spec has one model, and there is none to share its nodes with"
+    if c.spec.policy.share_gpus and not any(one.mig for one in posed.configurations.values()):
+        useless = "no slice of a GPU on offer holds a model and serves a class within the targets"
+        whole = "no provider of the offers lets its GPUs be cut"
+        able = any(offer.provider in c.cutting for offer in posed.offers.values())
+        yield f"policy.share_gpus says nothing here: {useless if able else whole}"
+    chosen = [posed.offers[offer] for offer in nodes_of(posed.problem, solution.pools)]
+    if any(offer.plan_only for offer in chosen):
+        yield "list prices are for planning only: up needs live offers"
+    live = {offer.provider for offer in chosen if not offer.plan_only}
+    for provider in c.plugins.providers:
+        if provider.name in live and for_planning_only(provider):
+            yield f"{provider.name} is for planning only: up cannot provision on it yet"
+    if not solution.within_gap:
+        yield f"the search ended at a gap of {solution.gap:.2%}, policy.gap asks for {c.spec.policy.gap:.2%}"
+    for offer in solution.assumed_offers:
+        most = posed.problem.assumed_max_nodes
+        yield f"nobody knows how many nodes of {offer} can be had: {most} are assumed (policy.max_nodes_per_offer)"
+    yield from _guesses(posed, solution, plan)
+    if untold := [o.id for o in chosen if not interruptions(c.spec.policy, o).known]:
+        yield f"nobody says how often nodes of {', '.join(untold)} are taken away: the plan counts on never (policy.interruptions)"
+    served = [one for one in plan.services if one.usd_per_hour]
+    if c.floors and served:
+        names = ", ".join(one.name for one in served)
+        yield f"nobody says in which precision {names} serves: {in_words(c.floors)} does not cover it"
+    yield from shed_in_words(solution.shed)
+    yield from _leaving(posed)
+
+
+def _guesses(posed: Posed, solution: Solution, plan: Plan) -> Iterator[str]:
+    """What speeds the plan takes from something else than what runs, and whether a benchmark can tell better."""
+    chosen = [posed.configurations[pool.configuration] for pool in solution.pools]
+    sliced = {one.id for one in chosen if one.mig}
+    apart = {one.id for one in chosen if one.role is not Role.MIXED}
+    staged = {one.id for one in chosen if one.stages}
+    if sliced:
+        yield "speeds of slices are those of their GPU in proportion: nobody measured a slice"
+    if apart:
+        yield "speeds of prefill and decode apart are those of whole replicas without the rest: nobody measured them alone"
+    if staged:
+        yield "speeds of pipelines over several nodes are reckoned of each stage by itself: none is measured"
+    priors = {r.configuration for r in plan.performance if r.evidence.layer is EvidenceLayer.PRIOR}
+    if priors - sliced - apart - staged:
+        yield "some speeds are guesses from another GPU family: measure them with hetops bench"
+
+
+def _leaving(posed: Posed) -> Iterator[str]:
+    """Pools that run and that the plan cannot keep."""
+    running = posed.candidates.held.running
+    able = {column.key for column in posed.problem.columns if column.requests_per_second}
+    for pool in running.pools if running else ():
+        if (pool.offer.id, pool.configuration.id) not in able:
+            yield f"{pool.name} runs and cannot stay: its offer or its configuration may not be chosen now"
