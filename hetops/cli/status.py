@@ -29,16 +29,17 @@ def command(file: Path | None, every: float | None, window_seconds: float, as_js
     Exit code 1 where nothing serves.
     """
     from hetops.app.status import StatusAsked, status
-    from hetops.reports import status as report
+    from hetops.reports.status import as_json as document
+    from hetops.reports.status_text import as_text
 
     while True:
         found = status(StatusAsked(spec=asked.about(file), window_seconds=window_seconds))
         if every and not as_json:
             click.clear()
         if as_json:
-            click.echo(json.dumps(report.as_json(found), indent=2))
+            click.echo(json.dumps(document(found), indent=2))
         else:
-            options.show(report.as_text(found))
+            options.show(as_text(found))
         if not every:
             click.get_current_context().exit(found.exit_code)
         time.sleep(every)

@@ -15,6 +15,7 @@ from hetops.observations.merge import summarize
 from hetops.plugin.provider import Node, NodeState
 from hetops.reports import status as report
 from hetops.reports.status import Health, NodeStatus, RouterStatus, Seen, Status
+from hetops.reports.status_text import as_text, sparkline
 from tests.doubles import plans
 
 UNTIL = plans.NOW.timestamp()
@@ -73,7 +74,7 @@ def found(
 def test_all_planned_nodes_running_behind_a_healthy_router_are_healthy() -> None:
     status = found()
     assert (status.health, status.exit_code) == (Health.HEALTHY, 0)
-    assert report.as_text(status).startswith("chat: healthy, llama-3.1-8b\n")
+    assert as_text(status).startswith("chat: healthy, llama-3.1-8b\n")
 
 
 def test_a_node_that_failed_degrades_its_pool_and_is_named_with_its_reason() -> None:
@@ -82,7 +83,7 @@ def test_a_node_that_failed_degrades_its_pool_and_is_named_with_its_reason() -> 
     status = found(nodes=tuple(nodes), serving={"l4-fp8": 1, "l40s-fp8": 1})
     assert (status.health, status.exit_code) == (Health.DEGRADED, 0)
     assert [p.health for p in status.pools] == [Health.DEGRADED, Health.HEALTHY]
-    assert "l4-fp8-0 (l4-fp8) is failed: its engine has died" in report.as_text(status)
+    assert "l4-fp8-0 (l4-fp8) is failed: its engine has died" in as_text(status)
 
 
 @pytest.mark.parametrize(
@@ -107,7 +108,7 @@ def test_rates_latencies_and_shares_stand_beside_the_plan() -> None:
     assert chat.requests_per_second == report.Measured(planned=3.0, measured=1.0)
     assert chat.ttft_seconds == report.Measured(planned=0.41, measured=0.5, planned_low=0.3, planned_high=0.8)
     assert chat.shares["l4-fp8"] == report.Measured(planned=0.6, measured=0.75)
-    row = next(line for line in report.as_text(status).splitlines() if line.startswith("chat  "))
+    row = next(line for line in as_text(status).splitlines() if line.startswith("chat  "))
     assert "p90 60 ms  50 ms missed" in row
     assert "l4-fp8 75 % (60 %), l40s-fp8 25 % (40 %)" in row
 
@@ -131,7 +132,7 @@ def test_utilisation_is_the_share_of_slots_that_requests_hold_in_each_step() -> 
     held = [observation(SINCE + 5, total_seconds=10.0)] * 16
     busy = report.utilisation(pool, held, SINCE, UNTIL)
     assert busy[:3] == (0.25, 0.25, 0.0)
-    assert report.sparkline(busy[:3]) == "▃▃▁"
+    assert sparkline(busy[:3]) == "▃▃▁"
 
 
 def test_utilisation_counts_only_what_lies_in_the_window() -> None:
@@ -162,7 +163,7 @@ def test_a_node_keeps_the_first_line_of_its_provider_s_message() -> None:
 
 
 def test_emulated_pools_say_so_in_the_table() -> None:
-    assert "L4 (emulated)" in report.as_text(found())
+    assert "L4 (emulated)" in as_text(found())
 
 
 def test_a_service_is_a_pool_without_nodes_that_costs_what_its_answers_took() -> None:
@@ -174,6 +175,6 @@ def test_a_service_is_a_pool_without_nodes_that_costs_what_its_answers_took() ->
     due = 120 / 240 * 3600 * (1000 * 0.10 + 200 * 0.30) / 1e6
     assert float(service.usd_per_hour) == pytest.approx(due)
     assert status.usd_per_hour == plans.plan().usd_per_hour + service.usd_per_hour
-    row = next(line for line in report.as_text(status).splitlines() if line.startswith("paygo"))
+    row = next(line for line in as_text(status).splitlines() if line.startswith("paygo"))
     assert "by the token" in row
     assert found(plan=plan, serving={**SERVING, "paygo": 0}).health is Health.DEGRADED
