@@ -47,6 +47,7 @@ from hetops.plugin.surroundings import (
 )
 
 if TYPE_CHECKING:
+    from hetops.plugin.answers import Meaning, Refused
     from hetops.plugin.boot import (
         NETWORKS_SETTING,
         ROUTER_NETWORKS,
@@ -56,18 +57,9 @@ if TYPE_CHECKING:
         networks_setting,
         router_networks,
     )
-    from hetops.plugin.http import (
-        Api,
-        HttpError,
-        Meaning,
-        Pace,
-        RealClock,
-        Refused,
-        Repeat,
-        Service,
-        understood,
-    )
+    from hetops.plugin.http import Api, HttpError, Repeat, Service, understood
     from hetops.plugin.nodes import PATIENCE_SECONDS, CloudDriver, NodeCloud, Waits
+    from hetops.plugin.pace import Pace, RealClock
 
 __all__ = [
     "BYTES_PER_GIB",
@@ -150,6 +142,7 @@ __all__ = [
 ]
 
 _ON_DEMAND = {
+    "hetops.plugin.answers": ("Meaning", "Refused"),
     "hetops.plugin.boot": (
         "NETWORKS_SETTING",
         "ROUTER_NETWORKS",
@@ -159,18 +152,9 @@ _ON_DEMAND = {
         "networks_setting",
         "router_networks",
     ),
-    "hetops.plugin.http": (
-        "Api",
-        "HttpError",
-        "Meaning",
-        "Pace",
-        "RealClock",
-        "Refused",
-        "Repeat",
-        "Service",
-        "understood",
-    ),
+    "hetops.plugin.http": ("Api", "HttpError", "Repeat", "Service", "understood"),
     "hetops.plugin.nodes": ("PATIENCE_SECONDS", "CloudDriver", "NodeCloud", "Waits"),
+    "hetops.plugin.pace": ("Pace", "RealClock"),
 }
 
 

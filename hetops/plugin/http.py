@@ -10,15 +10,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-import json
 import ssl
-import threading
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from decimal import Decimal
-from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from http import HTTPStatus
 from typing import Any, NoReturn, Self, TypeVar
@@ -27,7 +22,19 @@ from urllib.parse import urlsplit
 import httpx
 import msgspec
 
-from hetops.errors import ErrorKind, ProviderError, Scope
+from hetops.errors import ErrorKind, ProviderError
+from hetops.plugin.answers import (
+    MeaningOf,
+    Refused,
+    by_status,
+    date_of,
+    is_json,
+    is_page,
+    media_type,
+    parsed,
+    retry_after,
+)
+from hetops.plugin.pace import Pace, RealClock
 from hetops.plugin.surroundings import Clock, Patience, Secret
 
 T = TypeVar("T")
@@ -41,7 +48,6 @@ _MOST_WORDS = 300
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 _FIRST_WAIT_SECONDS = 0.25
-_TURN_POLL_SECONDS = 0.01
 
 _UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
 """Failures before a byte of the request was on its way."""
@@ -54,40 +60,6 @@ class Repeat(StrEnum):
     """A second one changes nothing: reading, removing."""
     NEVER = "never"
     """It would create a second thing. Asked again only where the first one surely had no effect."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refused:
-    """An answer with a status of 400 or more. `said` is its JSON, None where it is none."""
-
-    status: int
-    method: str
-    path: str
-    said: Any
-
-    @property
-    def words(self) -> str:
-        """What the provider says, from the fields that error bodies usually have; empty where it says nothing."""
-        body = self.said.get("error", self.said) if isinstance(self.said, Mapping) else self.said
-        if not isinstance(body, Mapping):
-            return body if isinstance(body, str) else ""
-        parts = (body.get(name) for name in ("message", "detail", "suggestion", "title"))
-        told = [part for part in parts if isinstance(part, str) and part]
-        return " ".join(told[:2]) if "suggestion" in body else next(iter(told), "")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Meaning:
-    """What a refusal means. An empty message leaves the provider's own words."""
-
-    kind: ErrorKind
-    scope: Scope = Scope.PROVIDER
-    message: str = ""
-    hint: str = ""
-
-
-MeaningOf = Callable[[Refused], Meaning | None]
-"""The provider's own reading of a refusal; None leaves it to the status."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,18 +85,6 @@ class HttpError(ProviderError):
     """The request was sent and may have had its effect all the same: look before asking again."""
 
 
-class RealClock:
-    """The clock of this machine."""
-
-    def now(self) -> float:
-        """As `Clock.now`."""
-        return time.monotonic()
-
-    async def sleep(self, seconds: float) -> None:
-        """As `Clock.sleep`."""
-        await asyncio.sleep(max(0.0, seconds))
-
-
 def understood(said: Any, kind: type[T], *, provider: str, what: str) -> T:
     """JSON as a value of that type.
 
@@ -136,32 +96,6 @@ def understood(said: Any, kind: type[T], *, provider: str, what: str) -> T:
     except msgspec.ValidationError as fault:
         message = f"{what} cannot be understood: {fault}"
         raise HttpError(message, provider=provider, kind=ErrorKind.INVALID) from fault
-
-
-class Pace:
-    """One request at a time, and so many seconds from the end of one to the next: `async with pace: ...`.
-
-    From the end, because a request may arrive late. Loops, threads and clients share one pace.
-    """
-
-    def __init__(self, seconds_between: float, clock: Clock | None = None) -> None:
-        self._seconds = seconds_between
-        self._clock = clock or RealClock()
-        self._taken = threading.Lock()
-        self._free_at = float("-inf")
-
-    async def __aenter__(self) -> None:
-        while not self._taken.acquire(blocking=False):
-            await asyncio.sleep(_TURN_POLL_SECONDS)
-        try:
-            await self._clock.sleep(max(0.0, self._free_at - self._clock.now()))
-        except BaseException:
-            self._taken.release()
-            raise
-
-    async def __aexit__(self, *_: object) -> None:
-        self._free_at = self._clock.now() + self._seconds
-        self._taken.release()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -265,7 +199,7 @@ class Api:
     # Judging
 
     def _judged(self, asked: _Asked, response: httpx.Response, content: bytes | None) -> Any:
-        said_at = _date(str(response.headers.get("date", "")))
+        said_at = date_of(response.headers.get("date", ""))
         if said_at is not None:
             self.clock_ahead_seconds = (datetime.now(UTC) - said_at).total_seconds()
         status = response.status_code
@@ -278,13 +212,13 @@ class Api:
             self._no_answer(asked, f"answered with more than {MOST_BYTES >> 20} MiB", ErrorKind.INVALID)
         if status == HTTPStatus.NO_CONTENT or (not content and asked.method != "GET"):
             return None
-        kind = _media_type(response)
-        if _is_page(kind, content):
+        kind = media_type(response.headers)
+        if is_page(kind, content):
             self._no_answer(asked, "answered with a web page, not with JSON", ErrorKind.INVALID)
-        if kind and not _is_json(kind):
+        if kind and not is_json(kind):
             self._no_answer(asked, f"answered with {kind}, not with JSON", ErrorKind.INVALID)
         try:
-            return _parsed(content)
+            return parsed(content)
         except ValueError:
             return self._no_answer(
                 asked,
@@ -310,13 +244,13 @@ class Api:
     def _refused(self, asked: _Asked, response: httpx.Response, content: bytes) -> HttpError:
         status = response.status_code
         try:
-            said = _parsed(content) if content and not _is_page(_media_type(response), content) else None
+            said = parsed(content) if content and not is_page(media_type(response.headers), content) else None
         except ValueError:
             said = None
         refused = Refused(status=status, method=asked.method, path=asked.path, said=said)
-        meaning = self._service.meaning(refused) or _by_status(status)
+        meaning = self._service.meaning(refused) or by_status(status)
         words = meaning.message or refused.words or f"status {status}"
-        wait = _retry_after(response)
+        wait = retry_after(response.headers, datetime.now(UTC))
         again = f"run again in {wait:.0f} s" if wait is not None else "run again in a while"
         fault = HttpError(
             self._shown(f"{asked.method} {asked.path}: {words}"),
@@ -365,61 +299,6 @@ async def _content(response: httpx.Response) -> bytes | None:
             return None
         parts.append(part)
     return b"".join(parts)
-
-
-def _parsed(content: bytes) -> Any:
-    """JSON whose fractions stay exact; ValueError where it is none."""
-    try:
-        return json.loads(content, parse_float=Decimal, parse_constant=_no_number)
-    except RecursionError as fault:
-        raise ValueError("nested too deeply") from fault
-
-
-def _no_number(text: str) -> NoReturn:
-    raise ValueError(f"{text} is no number")
-
-
-def _media_type(response: httpx.Response) -> str:
-    return str(response.headers.get("content-type", "")).partition(";")[0].strip().lower()
-
-
-def _is_json(media_type: str) -> bool:
-    return media_type == "application/json" or media_type.endswith("+json")
-
-
-def _is_page(media_type: str, content: bytes) -> bool:
-    return media_type in ("text/html", "application/xhtml+xml") or content.lstrip()[:1] == b"<"
-
-
-def _by_status(status: int) -> Meaning:
-    kinds = {
-        HTTPStatus.UNAUTHORIZED: ErrorKind.AUTH,
-        HTTPStatus.PAYMENT_REQUIRED: ErrorKind.BALANCE,
-        HTTPStatus.FORBIDDEN: ErrorKind.AUTH,
-        HTTPStatus.REQUEST_TIMEOUT: ErrorKind.TRANSIENT,
-        HTTPStatus.TOO_MANY_REQUESTS: ErrorKind.THROTTLED,
-    }
-    may_pass = status >= HTTPStatus.INTERNAL_SERVER_ERROR
-    default = ErrorKind.TRANSIENT if may_pass else ErrorKind.INVALID
-    scope = Scope.OFFER if status == HTTPStatus.NOT_FOUND else Scope.PROVIDER
-    return Meaning(kind=next((k for s, k in kinds.items() if s == status), default), scope=scope)
-
-
-def _retry_after(response: httpx.Response) -> float | None:
-    """Seconds to wait, from either form of the header; a date is held against the server's clock, not ours."""
-    text = str(response.headers.get("retry-after", "")).strip()
-    if text.isdecimal():
-        return float(text)
-    until, said_at = _date(text), _date(str(response.headers.get("date", "")))
-    return None if until is None else max(0.0, (until - (said_at or datetime.now(UTC))).total_seconds())
-
-
-def _date(text: str) -> datetime | None:
-    try:
-        found = parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def _may_repeat(fault: HttpError, asked: _Asked) -> bool:

@@ -17,7 +17,8 @@ from typing import Protocol
 import httpx
 
 from hetops.errors import ErrorKind, HetopsError, ProviderError, Scope
-from hetops.plugin.http import HttpError, RealClock
+from hetops.plugin.http import HttpError
+from hetops.plugin.pace import RealClock
 from hetops.plugin.provider import Node, NodeRequest, NodeState
 from hetops.plugin.surroundings import Clock
 
