@@ -261,7 +261,7 @@ class ClientConnection(asyncio.Protocol):
         if request is None or self._transport.is_closing():
             return
         if not request.keep_alive or (self._front.draining and not self._queue):
-            self._close()
+            self.close()
             return
         if self._owes_continue and not self._queue:
             self._owes_continue = False
@@ -279,7 +279,7 @@ class ClientConnection(asyncio.Protocol):
     def close_after_writes(self) -> None:
         """Closes once what was written is sent; the answer has no proper end."""
         self._answering = self._current = None
-        self._close()
+        self.close()
 
     @property
     def answering(self) -> bool:
@@ -292,8 +292,15 @@ class ClientConnection(asyncio.Protocol):
         return not self.answering and self._phase in (_Phase.IDLE, _Phase.DEAF)
 
     def close(self) -> None:
-        """Ends the connection in order."""
-        self._close()
+        """Ends the connection; a client that may still be sending gets a moment to read the answer first."""
+        if self._closing_at is not None or self._transport.is_closing():
+            return
+        if self._phase is _Phase.DEAF and self._transport.can_write_eof():
+            self._closing_at = time.monotonic() + _LINGER_SECONDS
+            self._transport.write_eof()
+        else:
+            self._phase = _Phase.DEAF
+            self._transport.close()
 
     def tick(self, now: float) -> None:
         """Looks at the deadlines."""
@@ -304,19 +311,23 @@ class ClientConnection(asyncio.Protocol):
         elif now - self._moved > limits.stalled_seconds:
             self._transport.abort()
             return
-        if self._closing_at is not None:
-            if now > self._closing_at and not unsent:
-                self._transport.abort()
-        elif self._phase is _Phase.HEAD and now - self._since > limits.head_seconds:
-            self._late(f"the head of the request did not come within {limits.head_seconds:g} s")
-        elif self._phase is _Phase.BODY and now - self._heard > limits.body_seconds:
-            self._late(f"the body of the request paused for more than {limits.body_seconds:g} s")
-        elif self.idle and now - self._since > limits.idle_seconds:
-            self._close()
+        if self._closing_at is None:
+            self._wait(limits, now)
+        elif now > self._closing_at and not unsent:
+            self._transport.abort()
         if self._current:
             self._current.tick(now)
 
     # Private.
+
+    def _wait(self, limits: Limits, now: float) -> None:
+        """Nobody waits for ever for what a client is to send."""
+        if self._phase is _Phase.HEAD and now - self._since > limits.head_seconds:
+            self._late(f"the head of the request did not come within {limits.head_seconds:g} s")
+        elif self._phase is _Phase.BODY and now - self._heard > limits.body_seconds:
+            self._late(f"the body of the request paused for more than {limits.body_seconds:g} s")
+        elif self.idle and now - self._since > limits.idle_seconds:
+            self.close()
 
     def _start_message(self) -> None:
         self._url = b""
@@ -383,17 +394,6 @@ class ClientConnection(asyncio.Protocol):
     def _refuse_connection(self, refusal: Refusal) -> None:
         self._refuse_now(refusal)
         self._next()
-
-    def _close(self) -> None:
-        """Ends the connection; a client that may still be sending gets a moment to read the answer first."""
-        if self._closing_at is not None or self._transport.is_closing():
-            return
-        if self._phase is _Phase.DEAF and self._transport.can_write_eof():
-            self._closing_at = time.monotonic() + _LINGER_SECONDS
-            self._transport.write_eof()
-        else:
-            self._phase = _Phase.DEAF
-            self._transport.close()
 
 
 _JSON: Header = (b"content-type", b"application/json")

@@ -1,7 +1,7 @@
 """Edge: the router as a whole: what it goes by, what it counts, its connections on both sides.
 
-Wires the deciders (`decide`, `classify`, `auth`) to the connections (`client`, `engines`, `exchange`); decides itself only
-which of its own answers a path gets.
+Wires the deciders (`decide`, `classify`, `paths`) to the connections (`client`, `engines`, `exchange`); decides itself only
+how often a busy engine's requests are sent again.
 """
 
 from __future__ import annotations
@@ -11,28 +11,22 @@ import itertools
 import secrets
 import time
 from collections import defaultdict
-from collections.abc import Iterable
 from functools import partial
-from urllib.parse import unquote
 
-import orjson
-
-from hetops.domain import codec
 from hetops.domain.observation import Observation, Outcome
-from hetops.router import asks, heads, metrics
-from hetops.router.auth import allowed
+from hetops.router import asks, heads
 from hetops.router.classify import LearntLengths, Lengths
 from hetops.router.client import ClientConnection
 from hetops.router.config import Limits, RoutedService, RouterConfig
 from hetops.router.decide import Choice, Dispatcher, Unroutable
 from hetops.router.engines import Call, Engines, Listener
 from hetops.router.exchange import Exchange, Job
-from hetops.router.heads import Header
 from hetops.router.health import Fault
 from hetops.router.observe import Observer
 from hetops.router.origins import of_each_model
+from hetops.router.paths import FORWARDED, no_model, own_answer, screened
 from hetops.router.probes import probe, probe_service
-from hetops.router.refusals import Refusal, unauthorised, unavailable
+from hetops.router.refusals import Refusal, unavailable
 from hetops.router.requests import Answering, Request, RequestHead
 from hetops.router.status import Moment, RouterStatus, router_status
 from hetops.router.tally import Tally
@@ -41,13 +35,8 @@ from hetops.router.watch import Orders
 TICK_SECONDS = 0.25
 """How often deadlines are looked at and probes sent."""
 
-_JSON: Header = (b"content-type", b"application/json")
 _PREFIX = "/v1"
 """What the base URL of a service ends with, as a rule: paths go on after it."""
-_FORWARDED = frozenset({"/v1/chat/completions", "/v1/completions"})
-_OWN = frozenset({"/v1/models", "/health", "/metrics", "/hetops/status"})
-_OPEN = frozenset({"/health"})
-"""Answered without a key: whoever watches over the router has none."""
 
 _BUSY_RETRIES_SHARE = 0.1
 """Requests that may be sent again because an engine was busy, as a part of all: more would multiply an overload."""
@@ -159,23 +148,7 @@ class Router:
 
     def screen(self, head: RequestHead) -> Refusal | None:
         """Why a request is refused before its body is read; None where it is not."""
-        path = head.path
-        keys = None if path in _OPEN else self._keys
-        if keys is not None and not allowed(head.fields.get(b"authorization", b""), keys):
-            return unauthorised()
-        known = path in _FORWARDED or path in _OWN or path.startswith("/v1/models/")
-        if not known:
-            return Refusal(404, f"no such path: {path}", code="unknown_url")
-        methods = (b"POST",) if path in _FORWARDED else (b"GET", b"HEAD")
-        if head.method not in methods:
-            allow = b", ".join(methods)
-            return Refusal(
-                405,
-                f"{path} takes {allow.decode()}, not {head.method.decode('latin-1')}",
-                code="method_not_allowed",
-                headers=((b"allow", allow),),
-            )
-        return None
+        return screened(head, self._keys)
 
     def refused(self) -> None:
         """A request was refused unread. It is counted, but no observation: strangers write no files."""
@@ -184,9 +157,9 @@ class Router:
     def begin(self, connection: ClientConnection, request: Request) -> Answering | None:
         """Answers a request; None where that is done already."""
         assert request.head
-        if request.head.path not in _FORWARDED:
-            status, body, kind = self._own_answer(request.head.path)
-            connection.reply(status, body, (kind,))
+        if request.head.path not in FORWARDED:
+            own = own_answer(request.head.path, self.config, self._tally, self._moment())
+            connection.reply(own.status, own.body, (own.kind,))
             return None
         at = time.time()
         try:
@@ -301,31 +274,6 @@ class Router:
             warnings=(*self.warnings, fault) if fault else self.warnings,
         )
 
-    def _own_answer(self, path: str) -> tuple[int, bytes, Header]:
-        if path == "/health":
-            return *self._health(), _JSON
-        if path == "/metrics":
-            text = metrics.metrics(self.config, self._tally, self._moment())
-            return 200, text.encode(), (b"content-type", metrics.CONTENT_TYPE)
-        if path == "/hetops/status":
-            return 200, codec.encode(self.status()), _JSON
-        entries = [_model(name, int(self._started_at)) for name in self.config.models]
-        if path == "/v1/models":
-            return 200, orjson.dumps({"object": "list", "data": entries}), _JSON
-        for entry in entries:
-            if unquote(path) == f"/v1/models/{entry['id']}":
-                return 200, orjson.dumps(entry), _JSON
-        missing = _no_model(unquote(path).removeprefix("/v1/models/"), self.config.models)
-        return missing.status, missing.body, _JSON
-
-    def _health(self) -> tuple[int, bytes]:
-        endpoints = [e for e in self._dispatcher.endpoints() if not e.draining]
-        healthy = sum(e.circuit.value == "healthy" for e in endpoints)
-        good = self._dispatcher.healthy and not self._draining
-        status = "draining" if self._draining else "ok" if good else "no healthy endpoint"
-        body = {"status": status, "healthy_endpoints": healthy, "endpoints": len(endpoints)}
-        return 200 if good else 503, orjson.dumps(body)
-
     # Private.
 
     def _job(self, request: Request) -> Job:
@@ -338,7 +286,7 @@ class Router:
         ask = asks.read(request.body, request.head.fields)
         origins = self._origins.get(ask.model)
         if origins is None:
-            raise _no_model(ask.model, self.config.models)
+            raise no_model(ask.model, self.config.models)
         exact, learnt = ask.input_tokens, self._learnt[ask.model]
         lengths = Lengths(
             input_tokens=learnt.input_tokens(ask.text_bytes) if exact is None else exact,
@@ -394,15 +342,6 @@ class Router:
 def _services(config: RouterConfig) -> dict[str, RoutedService]:
     """Services by their endpoints."""
     return {url.rstrip("/"): p.service for p in config.pools if p.service for url in p.endpoints}
-
-
-def _model(name: str, created: int) -> dict[str, object]:
-    return {"id": name, "object": "model", "created": created, "owned_by": "hetops"}
-
-
-def _no_model(name: str, known: Iterable[str]) -> Refusal:
-    told = f"the model `{name}` does not exist; there is {', '.join(known)}"
-    return Refusal(404, told, code="model_not_found", param="model")
 
 
 def _given_id(request: Request) -> bytes:

@@ -59,26 +59,30 @@ def last_of_all(request: Request) -> Request:
 
 def ambiguity(head: RequestHead) -> Refusal | None:
     """What two readers could read in two ways, or what HTTP/1.1 requires and is missing."""
-    names = [name for name, _ in head.headers]
-    lengths, codings = names.count(b"content-length"), names.count(b"transfer-encoding")
-    fault = ""
-    if lengths > 1 or codings > 1 or (lengths and codings):
-        fault = "the request says its length twice"
-    elif codings and (
-        head.version == "1.0" or head.fields[b"transfer-encoding"].strip().lower() != b"chunked"
-    ):
-        fault = "the only Transfer-Encoding that is understood is chunked, in HTTP/1.1"
-    elif lengths and not head.fields[b"content-length"].isdigit():
-        fault = "Content-Length must be a number"
-    elif names.count(b"host") > 1 or (head.version == "1.1" and b"host" not in head.fields):
-        fault = "the request must have one Host header"
-    elif b"upgrade" in head.fields or head.method == b"CONNECT":
-        fault = "the connection cannot be upgraded: this server speaks HTTP/1.1"
-    if fault:
+    if fault := _fault(head):
         return Refusal(400, fault, code="bad_request")
     if head.fields.get(b"expect", b"100-continue").lower() != b"100-continue":
         return Refusal(417, "only 100-continue can be expected", code="expectation_failed")
     return None
+
+
+def _fault(head: RequestHead) -> str:
+    """What is wrong with the head; empty where nothing is."""
+    names = [name for name, _ in head.headers]
+    lengths, codings = names.count(b"content-length"), names.count(b"transfer-encoding")
+    if lengths > 1 or codings > 1 or (lengths and codings):
+        return "the request says its length twice"
+    if codings and (
+        head.version == "1.0" or head.fields[b"transfer-encoding"].strip().lower() != b"chunked"
+    ):
+        return "the only Transfer-Encoding that is understood is chunked, in HTTP/1.1"
+    if lengths and not head.fields[b"content-length"].isdigit():
+        return "Content-Length must be a number"
+    if names.count(b"host") > 1 or (head.version == "1.1" and b"host" not in head.fields):
+        return "the request must have one Host header"
+    if b"upgrade" in head.fields or head.method == b"CONNECT":
+        return "the connection cannot be upgraded: this server speaks HTTP/1.1"
+    return ""
 
 
 def large_body(head: RequestHead, limits: Limits) -> Refusal | None:

@@ -257,16 +257,18 @@ def test_whatever_happens_in_flight_counts_are_those_of_the_requests_under_way(
     held: list[str] = []
     for at, (move, number) in enumerate(moves):
         urls = list(states(dispatcher))
-        if move == "choose" and isinstance(choice := dispatcher.choose("chat", 10), Choice):
-            held.append(choice.endpoint)
-        elif move == "release" and held:
-            dispatcher.release(held.pop(number % len(held)))
-        elif move == "fail":
-            dispatcher.failed(urls[number % len(urls)], Fault.UNREACHABLE, float(at))
-        elif move == "probe":
-            dispatcher.probed(urls[number % len(urls)], float(at))
-        elif move == "change":
-            dispatcher.reconfigure(configs[number % 3])
+        match move:
+            case "choose":
+                choice = dispatcher.choose("chat", 10)
+                held += [choice.endpoint] if isinstance(choice, Choice) else []
+            case "release" if held:
+                dispatcher.release(held.pop(number % len(held)))
+            case "fail":
+                dispatcher.failed(urls[number % len(urls)], Fault.UNREACHABLE, float(at))
+            case "probe":
+                dispatcher.probed(urls[number % len(urls)], float(at))
+            case "change":
+                dispatcher.reconfigure(configs[number % 3])
         assert {u: n for u, n in states(dispatcher).items() if n} == Counter(held)
 
 

@@ -9,7 +9,7 @@ import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
@@ -323,6 +323,15 @@ def test_a_router_that_is_stopped_tells_those_it_cuts_off() -> None:
         assert b"the router was stopped" in client.rest()
 
 
+def all_at_once(client: Callable[[int], None], seeds: Iterable[int]) -> None:
+    """Every client in a thread of its own, until the last one is done."""
+    threads = [threading.Thread(target=client, args=(seed,)) for seed in seeds]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+
+
 def test_whatever_clients_and_engines_do_every_request_ends_once(tmp_path: Path) -> None:
     """Nothing stays in flight, every request that was read leaves one observation, and the router still works."""
     dice = random.Random(7)
@@ -366,11 +375,7 @@ def test_whatever_clients_and_engines_do_every_request_ends_once(tmp_path: Path)
         pools = {"a": (a.url, b.url), "b": (c.url, dead.url)}
         with running(config(pools, max_sequences=2, observations_file=str(file))) as router:
             for batch in range(10):
-                threads = [threading.Thread(target=client, args=(batch * 100 + n,)) for n in range(12)]
-                for thread in threads:
-                    thread.start()
-                for thread in threads:
-                    thread.join(10)
+                all_at_once(client, range(batch * 100, batch * 100 + 12))
             until(lambda: router.do(lambda r: not r.busy and r.status().connections == 0))
             assert router.in_flight == 0
             outcomes = router.do(lambda r: r.status().outcomes)

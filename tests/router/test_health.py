@@ -93,15 +93,17 @@ def test_an_endpoint_that_is_out_always_has_a_probe_to_come_within_the_longest_p
     state, at = Health(), 0.0
     for name in names:
         at += 1.0
-        if name == "answered":
-            state = health.answered(state)
-        elif name == "probed":
-            state = health.probed(state, at, POLICY)
-        elif name == "missed":
-            state = health.probe_failed(state, Fault.BROKEN, at, POLICY)
-        else:
-            fault = Fault.UNREACHABLE if name == "unreachable" else Fault.BROKEN
-            state = health.failed(state, fault, at, POLICY)
+        match name:
+            case "answered":
+                state = health.answered(state)
+            case "probed":
+                state = health.probed(state, at, POLICY)
+            case "missed":
+                state = health.probe_failed(state, Fault.BROKEN, at, POLICY)
+            case "unreachable":
+                state = health.failed(state, Fault.UNREACHABLE, at, POLICY)
+            case "broken":
+                state = health.failed(state, Fault.BROKEN, at, POLICY)
         assert state.usable or state.probe_at <= at + POLICY.longest_pause_seconds
         if not state.usable:
             assert health.probed(state, at, POLICY).usable
