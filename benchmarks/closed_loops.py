@@ -141,10 +141,11 @@ def _ttft(core: EngineCore, way: Way, tokens: tuple[int, int], at_once: int) -> 
         send(0.0)
     while (after := core.next_event_at()) is not None:
         for event in core.advance(after):
-            if event.kind is EventKind.FIRST_TOKEN:
-                ttft[event.request] = event.at - sent[event.request]
-            elif event.kind is EventKind.FINISHED:
-                send(after)
+            match event.kind:
+                case EventKind.FIRST_TOKEN:
+                    ttft[event.request] = event.at - sent[event.request]
+                case EventKind.FINISHED:
+                    send(after)
     return ttft[warm:]
 
 

@@ -104,16 +104,17 @@ class ClockedEngine:
     def _measure(self, ticket: Ticket, event: Event) -> None:
         """Counts what vLLM counts. Where nobody watched the tokens their gaps are known by their mean only."""
         metrics, ask = self.metrics, ticket.ask
-        if event.kind is EventKind.FIRST_TOKEN:
-            ticket.first_at = event.at
-            metrics.ttft.observe(event.at - ticket.submitted_at)
-        elif event.kind is EventKind.TOKEN:
-            metrics.gap.observe(event.at - ticket.last_at)
-        elif event.kind is EventKind.FINISHED:
-            del self._tickets[event.request]
-            if not ask.stream and event.tokens > 1:
-                metrics.gap.observe((event.at - ticket.first_at) / (event.tokens - 1), event.tokens - 1)
-            metrics.whole.observe(event.at - ticket.submitted_at)
-            metrics.generation_tokens += event.tokens
-            metrics.finished[ask.finish_reason] += 1
+        match event.kind:
+            case EventKind.FIRST_TOKEN:
+                ticket.first_at = event.at
+                metrics.ttft.observe(event.at - ticket.submitted_at)
+            case EventKind.TOKEN:
+                metrics.gap.observe(event.at - ticket.last_at)
+            case EventKind.FINISHED:
+                del self._tickets[event.request]
+                if not ask.stream and event.tokens > 1:
+                    metrics.gap.observe((event.at - ticket.first_at) / (event.tokens - 1), event.tokens - 1)
+                metrics.whole.observe(event.at - ticket.submitted_at)
+                metrics.generation_tokens += event.tokens
+                metrics.finished[ask.finish_reason] += 1
         ticket.last_at = event.at

@@ -1,6 +1,6 @@
 """Plays arrivals through a virtual fleet, event by event: who serves what when. Pure; the same input gives the same output.
 
-Every replica is an `Engine`; who decides which replica gets a request is told as a `Router`. What happens to requests on
+Every `Replica` is an engine of its own; who decides which replica gets a request is told as a `Router`. What happens to requests on
 a replica that goes is what a proxy does: an answer that has begun breaks off, any other request is sent again. A connection
 to a replica that is gone comes to nothing after a while, and so do the router's looks at it.
 
@@ -16,20 +16,18 @@ import heapq
 import itertools
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import IntEnum
 from typing import NamedTuple
 
-from hetops.domain.configuration import Role
 from hetops.domain.observation import Outcome
 from hetops.simulate.arrivals import Arrivals
-from hetops.simulate.core import EngineCore
-from hetops.simulate.engine import Engine, EventKind, Generation
-from hetops.simulate.fleet import VirtualFleet, VirtualPool, VirtualService
+from hetops.simulate.engine import EventKind, Generation
+from hetops.simulate.fleet import VirtualFleet, VirtualPool
 from hetops.simulate.links import Links, Way
 from hetops.simulate.record import Record, Sample
+from hetops.simulate.replica import Replica
 from hetops.simulate.router import Router
-from hetops.simulate.stated import StatedEngine
 from hetops.simulate.timeline import Change, Happening
 
 CONNECT_SECONDS = 2.0
@@ -74,24 +72,6 @@ class _Sent(NamedTuple):
     way: Way
 
 
-@dataclass(slots=True, kw_only=True, eq=False)
-class _Replica:
-    """A replica, and since when it is what it is."""
-
-    number: int
-    pool: int
-    core: Engine
-    prefills: bool
-    """Whether it does nothing but prompts."""
-    armed: float = math.inf
-    """When its next event is due in the queue of events."""
-    requests: dict[int, None] = field(default_factory=dict)
-    changed_at: float = 0.0
-    gone: int = 0
-    leaving: int = 0
-    factors: list[float] = field(default_factory=list)
-
-
 class Replay:
     """One run. `run` plays it and tells now and then how far it is; `record` holds what happened until then."""
 
@@ -102,7 +82,7 @@ class Replay:
         pools = len(fleet.pools)
         self.record = Record.empty(requests=count, pools=pools)
         self._replicas = [
-            _Replica(number=n, pool=pool, core=self._engine(pool), prefills=place.role is Role.PREFILL)
+            Replica(number=n, pool=pool, place=place)
             for pool, place in enumerate(fleet.pools)
             for n in fleet.replicas_of(pool)
         ]
@@ -114,7 +94,7 @@ class Replay:
         self._tried: dict[int, list[int]] = {}
         """Of requests that were sent again."""
         self._order = itertools.count()
-        self._due: list[tuple[float, int, int, int, int]] = []
+        self._due: list[tuple[float, _Kind, int, int, int]] = []
         self._open = 0
         """Requests that are under way."""
         self._samples_left = 0
@@ -143,7 +123,7 @@ class Replay:
         """Ends the run where it is: what is counted by time is counted up to now."""
         at = self.record.now
         for replica in self._replicas:
-            self._count_time(replica, at)
+            replica.count_time(self.record, at)
             self.record.preemptions[replica.pool] += replica.core.preemptions
 
     def _schedule(self) -> None:
@@ -163,26 +143,25 @@ class Replay:
     def _happen(self) -> None:
         """The next thing that is due."""
         at, kind, order, number, replica = heapq.heappop(self._due)
-        if kind == _Kind.ENGINE:
-            if self._replicas[replica].armed == at:
-                self.record.now = at
-                self._work(self._replicas[replica], at)
+        if kind is _Kind.ENGINE and self._replicas[replica].armed != at:
             return
         self.record.now = at
-        if kind == _Kind.CHANGE:
-            self._change(self._scenario.changes[number], at)
-        elif kind == _Kind.LOST_CONNECTION:
-            self._router.unreachable(replica, at)
-            self._open -= 1
-            self._send_again(number, replica, at)
-        elif kind == _Kind.ARRIVED:
-            sent = self._sent.get(number)
-            if sent and sent.order == order:
-                self._arrive(number, at)
-        elif kind == _Kind.TICK:
-            self._tick(at)
-        else:
-            self._sample(at)
+        match kind:
+            case _Kind.ENGINE:
+                self._work(self._replicas[replica], at)
+            case _Kind.CHANGE:
+                self._change(self._scenario.changes[number], at)
+            case _Kind.ARRIVED:
+                if (sent := self._sent.get(number)) and sent.order == order:
+                    self._arrive(number, at)
+            case _Kind.LOST_CONNECTION:
+                self._router.unreachable(replica, at)
+                self._open -= 1
+                self._send_again(number, replica, at)
+            case _Kind.TICK:
+                self._tick(at)
+            case _Kind.SAMPLE:
+                self._sample(at)
 
     # Requests
 
@@ -214,14 +193,14 @@ class Replay:
                 at,
             )
 
-    def _submit(self, replica: _Replica, generation: Generation, at: float) -> None:
-        self._count_time(replica, at)
+    def _submit(self, replica: Replica, generation: Generation, at: float) -> None:
+        replica.count_time(self.record, at)
         replica.requests[generation.id] = None
         replica.core.submit(generation, at)
         self._arm(replica)
 
-    def _leave(self, replica: _Replica, request: int, at: float) -> None:
-        self._count_time(replica, at)
+    def _leave(self, replica: Replica, request: int, at: float) -> None:
+        replica.count_time(self.record, at)
         del replica.requests[request]
 
     def _send_again(self, request: int, replica: int, at: float) -> None:
@@ -241,25 +220,29 @@ class Replay:
         self.record.ended_at[request] = at
         self._tried.pop(request, None)
 
-    def _work(self, replica: _Replica, at: float) -> None:
+    def _work(self, replica: Replica, at: float) -> None:
         """The replica's events up to now."""
         replica.armed = math.inf
         for event in replica.core.advance(at):
-            if replica.prefills:
-                if event.kind is EventKind.FINISHED:
-                    self._hand_over(event.request, replica, event.at)
-            elif event.kind is EventKind.FINISHED:
-                self._leave(replica, event.request, event.at)
-                self._open -= 1
-                self._router.answered(event.request, replica.number)
-                self._over(event.request, Outcome.OK, event.at)
-            elif event.kind is EventKind.FIRST_TOKEN:
+            if event.kind is EventKind.FINISHED:
+                self._finish(event.request, replica, event.at)
+            elif event.kind is EventKind.FIRST_TOKEN and not replica.prefills:
                 self.record.first_at[event.request] = event.at
         self._arm(replica)
 
+    def _finish(self, request: int, replica: Replica, at: float) -> None:
+        """The replica has done its part: all of the answer, or the prompt."""
+        if replica.prefills:
+            self._hand_over(request, replica, at)
+            return
+        self._leave(replica, request, at)
+        self._open -= 1
+        self._router.answered(request, replica.number)
+        self._over(request, Outcome.OK, at)
+
     # From prefill to decode
 
-    def _hand_over(self, request: int, replica: _Replica, at: float) -> None:
+    def _hand_over(self, request: int, replica: Replica, at: float) -> None:
         """A prompt is prefilled: its KV cache goes to where the answer is made."""
         to = self._router.onward(request, self._tried.get(request, ()), at)
         pool, tokens = self._scenario.fleet.pools[replica.pool], self._inputs[request]
@@ -281,7 +264,7 @@ class Replay:
             order = self._push(way.there, _Kind.ARRIVED, request, to)
             self._sent[request] = _Sent(order, replica.number, to, way)
 
-    def _hand_in(self, request: int, source: _Replica, at: float) -> None:
+    def _hand_in(self, request: int, source: Replica, at: float) -> None:
         """The replica that prefilled the request has done with it."""
         self._leave(source, request, at)
         self._router.handed(request, source.number)
@@ -305,30 +288,13 @@ class Replay:
             at,
         )
 
-    def _arm(self, replica: _Replica) -> None:
+    def _arm(self, replica: Replica) -> None:
         at = replica.core.next_event_at()
         if at is not None and at != replica.armed:
             replica.armed = at
             self._push(at, _Kind.ENGINE, 0, replica.number)
 
-    def _count_time(self, replica: _Replica, at: float) -> None:
-        """Adds up what the replica was since the last change."""
-        seconds, record, pool = at - replica.changed_at, self.record, replica.pool
-        replica.changed_at = at
-        count = len(replica.requests)
-        if count:
-            record.busy_seconds[pool] += seconds
-            record.in_flight_seconds[pool] += seconds * count
-        if replica.gone:
-            record.gone_seconds[pool] += seconds
-
     # The fleet
-
-    def _engine(self, pool: int) -> Engine:
-        one = self._scenario.fleet.pools[pool]
-        if isinstance(one, VirtualService):
-            return StatedEngine(ttft_seconds=one.ttft_seconds, tpot_seconds=one.tpot_seconds)
-        return EngineCore(one.step_times)
 
     def _change(self, change: Change, at: float) -> None:
         replicas = [self._replicas[number] for number in change.replicas]
@@ -341,25 +307,25 @@ class Replay:
                 self._announce(replicas, 1 if change.what is Happening.LEAVING else -1)
             case Happening.SLOWER | Happening.AS_BEFORE:
                 for replica in replicas:
-                    self._slow(replica, change, at)
+                    replica.slow(change, at)
+                    self._arm(replica)
 
-    def _announce(self, replicas: Sequence[_Replica], notices: int) -> None:
+    def _announce(self, replicas: Sequence[Replica], notices: int) -> None:
         """Notices that replicas will go, given or, below zero, taken back."""
         for replica in replicas:
             replica.leaving += notices
         self._router.leaving(frozenset(r.number for r in self._replicas if r.leaving))
 
-    def _lose(self, replicas: Sequence[_Replica], at: float) -> None:
+    def _lose(self, replicas: Sequence[Replica], at: float) -> None:
         """The replicas go, all of them before anything is sent again."""
-        broken: list[tuple[int, _Replica]] = []
+        broken: list[tuple[int, Replica]] = []
         for replica in replicas:
-            self._count_time(replica, at)
+            replica.count_time(self.record, at)
             replica.gone += 1
             if replica.gone > 1:
                 continue
             broken += [(request, replica) for request in replica.requests]
-            replica.requests.clear()
-            self._replace_engine(replica)
+            replica.begin_anew(self.record)
         for request, replica in broken:
             self._open -= 1
             if sent := self._sent.pop(request, None):
@@ -376,26 +342,11 @@ class Replay:
             self._ticking = True
             self._push(at, _Kind.TICK)
 
-    def _bring_back(self, replicas: Sequence[_Replica], at: float) -> None:
+    def _bring_back(self, replicas: Sequence[Replica], at: float) -> None:
         for replica in replicas:
-            self._count_time(replica, at)
+            replica.count_time(self.record, at)
             replica.gone -= 1
         self._quiet_at = at + _LOOKED_AFTER_SECONDS
-
-    def _replace_engine(self, replica: _Replica) -> None:
-        self.record.preemptions[replica.pool] += replica.core.preemptions
-        replica.core = self._engine(replica.pool)
-        replica.armed = math.inf
-        if replica.factors:
-            replica.core.slow(math.prod(replica.factors), self.record.now)
-
-    def _slow(self, replica: _Replica, change: Change, at: float) -> None:
-        if change.what is Happening.SLOWER:
-            replica.factors.append(change.factor)
-        else:
-            replica.factors.remove(change.factor)
-        replica.core.slow(math.prod(replica.factors), at)
-        self._arm(replica)
 
     def _tick(self, at: float) -> None:
         """The router looks after replicas as long as one is gone, and a while longer."""

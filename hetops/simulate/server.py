@@ -130,18 +130,19 @@ async def _stream(ticket: Ticket, reply: replies.Reply, out: _Out, fault: Fault)
     """Each token as its own event, when the engine gives it."""
     sent = 0
     while event := await ticket.next():
-        if event.kind is EventKind.FIRST_TOKEN:
-            await out.begin(200, b"text/event-stream; charset=utf-8")
-            await out.part(reply.opening() + reply.piece(0, 1))
-            sent = 1
-            _die_of(fault)
-        elif event.kind is EventKind.TOKEN and event.tokens > sent:
-            await out.part(reply.piece(sent, event.tokens))
-            sent = event.tokens
-        elif event.kind is EventKind.FINISHED:
-            await out.part(reply.closing())
-            await out.end()
-            return
+        match event.kind:
+            case EventKind.FIRST_TOKEN:
+                await out.begin(200, b"text/event-stream; charset=utf-8")
+                await out.part(reply.opening() + reply.piece(0, 1))
+                sent = 1
+                _die_of(fault)
+            case EventKind.TOKEN if event.tokens > sent:
+                await out.part(reply.piece(sent, event.tokens))
+                sent = event.tokens
+            case EventKind.FINISHED:
+                await out.part(reply.closing())
+                await out.end()
+                return
 
 
 async def _whole(ticket: Ticket, reply: replies.Reply, out: _Out, fault: Fault) -> None:
