@@ -8,8 +8,9 @@ from decimal import Decimal
 from hetops.solver.problem import Mode, Problem, QuotaGroup
 from hetops.solver.rows import change, money, risk, serve, supply
 from hetops.solver.terms import Billing, Loss, Migration, Period, Running, ShareLimit, Trait
-from tests.solver.binding import Binding, at
+from tests.solver.binding import Binding
 from tests.solver.problems import column, demands, offer
+from tests.solver.termed import at
 
 PAIRED = Problem(
     offers=(

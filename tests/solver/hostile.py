@@ -11,7 +11,7 @@ from hetops.solver.problem import Problem
 from tests.solver.binding import BINDING
 from tests.solver.binding_mixed import MIXED_BINDING
 from tests.solver.problems import TOY
-from tests.solver.varied import woven
+from tests.solver.woven import woven
 
 SOUND = (*(case.problem for case in (BINDING | MIXED_BINDING).values()), TOY)
 NUMBERS = (0, -1, 1, 2, 0.5, 1e-9, 1e-6, 1e3, 1e6, 1e9, 1e12, 1e15, 1e300, -1e300, 5e-324, 10**30, 10**400)

@@ -25,8 +25,8 @@ from hetops.solver.terms import (
     Trait,
     exact,
 )
-from tests.solver.binding import at, one, with_columns
 from tests.solver.problems import offer
+from tests.solver.termed import at, one, with_columns
 
 Counts = tuple[int, ...]
 

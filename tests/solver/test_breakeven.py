@@ -18,8 +18,8 @@ from hetops.solver.questions.why import Case
 from hetops.solver.rows.supply import SMALLEST_UNIT
 from hetops.solver.terms import Loss, Service
 from tests.solver import oracle
-from tests.solver.binding import DAY_AND_NIGHT, RESERVED, at, one
 from tests.solver.problems import TOY, column, demands, offer, small, tiny
+from tests.solver.termed import DAY_AND_NIGHT, RESERVED, at, one
 from tests.solver.test_why import case, day, feasible
 
 

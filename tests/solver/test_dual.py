@@ -15,7 +15,8 @@ from hetops.solver.search.start import relax
 from hetops.solver.solution import Solution
 from hetops.solver.solve import solve
 from tests.solver.binding import BINDING
-from tests.solver.varied import varied, woven
+from tests.solver.varied import varied
+from tests.solver.woven import woven
 
 FASTEST = BINDING["a mean budget"].problem
 

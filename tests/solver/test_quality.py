@@ -25,8 +25,8 @@ from hetops.solver.questions.why import why
 from hetops.solver.solution import Infeasible, Solution
 from hetops.solver.solve import read_answer, solve
 from hetops.solver.terms import Loss, Period, Trait, exact
-from tests.solver.binding import MIXED, SPLIT
 from tests.solver.problems import column, demands, offer
+from tests.solver.termed import MIXED, SPLIT
 from tests.solver.test_by_period import batch, searched
 from tests.solver.test_why import case
 

@@ -21,8 +21,8 @@ from hetops.solver.questions.why_none import why_none
 from hetops.solver.solution import Infeasible, Solution
 from hetops.solver.solve import solve
 from hetops.solver.terms import Billing, Period
-from tests.solver.binding import DAY_AND_NIGHT, at, one
 from tests.solver.problems import column, demands, offer
+from tests.solver.termed import DAY_AND_NIGHT, at, one
 from tests.solver.test_by_period import day
 from tests.solver.test_why import case
 

@@ -13,18 +13,9 @@ from hetops.solver.questions.explanation import Topic
 from hetops.solver.questions.why import why
 from hetops.solver.questions.why_not import why_not
 from hetops.solver.terms import Loss, Migration, Running, ShareLimit
-from tests.solver.binding import (
-    BATCH,
-    BINDING,
-    DAY_AND_NIGHT,
-    MIXED,
-    ON_DEMAND,
-    RESERVED,
-    SPOT,
-    at,
-    one,
-)
+from tests.solver.binding import BINDING
 from tests.solver.problems import offer
+from tests.solver.termed import BATCH, DAY_AND_NIGHT, MIXED, ON_DEMAND, RESERVED, SPOT, at, one
 from tests.solver.test_why import case
 
 DEAR, CHEAP = offer("dear", "2"), offer("cheap", "1")

@@ -25,8 +25,8 @@ from hetops.solver.questions.why_none import why_none
 from hetops.solver.solution import Infeasible, Solution, SolvedShed
 from hetops.solver.solve import read_answer, solve
 from hetops.solver.terms import Loss, Period, ShareLimit, Trait
-from tests.solver.binding import BATCH, MIXED, one
 from tests.solver.problems import column, demands, offer
+from tests.solver.termed import BATCH, MIXED, one
 from tests.solver.test_by_period import batch, searched
 from tests.solver.test_why import case
 

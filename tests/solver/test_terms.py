@@ -15,8 +15,8 @@ from hetops.solver.questions.relaxation import RelaxationKind, relaxed
 from hetops.solver.solution import Infeasible, Solution
 from hetops.solver.solve import solve
 from hetops.solver.terms import Billing, Link, Loss, Migration, Period, Running, Service, ShareLimit, Trait
-from tests.solver.binding import BATCH, DAY_AND_NIGHT, ON_DEMAND, SPLIT, SPOT, ZONES, at, one, with_columns
 from tests.solver.problems import column, demands, offer, small
+from tests.solver.termed import BATCH, DAY_AND_NIGHT, ON_DEMAND, SPLIT, SPOT, ZONES, at, one, with_columns
 
 NAN = float("nan")
 

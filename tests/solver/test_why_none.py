@@ -17,8 +17,8 @@ from hetops.solver.questions.why_none import why_none
 from hetops.solver.solution import Infeasible, Solution
 from hetops.solver.solve import solve
 from hetops.solver.terms import ShareLimit
-from tests.solver.binding import ZONES, at, one
 from tests.solver.problems import column, offer, small, tiny
+from tests.solver.termed import ZONES, at, one
 
 
 def test_each_change_is_told_with_the_cost_of_the_fleet_that_it_lets_exist() -> None:

@@ -22,7 +22,7 @@ from hetops.solver.terms import Migration, Running, ShareLimit, Trait
 from tests.solver import oracle
 from tests.solver.problems import column, demands, offer, small, tiny
 from tests.solver.test_why import case
-from tests.solver.varied import dense
+from tests.solver.woven import dense
 
 
 def dear(**changes: object) -> Problem:

@@ -23,7 +23,7 @@ from hetops.solver.solution import Solution
 from hetops.solver.solve import PROOF_GAP, Effort, solve, unservable_classes
 from tests.solver.latest import latest
 from tests.solver.test_oracle import NO_ANSWER, Proven, compare, proven
-from tests.solver.varied import dense, woven
+from tests.solver.woven import dense, woven
 
 BRIEFLY = Effort(limit_seconds=4.0, most_gap=PROOF_GAP)
 

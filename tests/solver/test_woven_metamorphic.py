@@ -16,7 +16,7 @@ from hetops.solver.terms import Role
 from tests.solver.latest import latest
 from tests.solver.test_oracle import NO_ANSWER, Proven
 from tests.solver.test_woven import searched
-from tests.solver.varied import dense, woven
+from tests.solver.woven import dense, woven
 
 Each = TypeVar("Each", float, Decimal)
 

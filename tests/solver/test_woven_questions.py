@@ -21,7 +21,7 @@ from hetops.solver.solution import Infeasible, Solution
 from hetops.solver.solve import Effort, solve, unservable_classes
 from tests.solver.test_oracle import NO_ANSWER, UNKNOWN, Proven, proven
 from tests.solver.test_woven import BRIEFLY
-from tests.solver.varied import dense
+from tests.solver.woven import dense
 
 
 def whole(problem: Problem, must_rent: Collection[str]) -> Proven:
