@@ -47,7 +47,7 @@ def command(
     if output:
         write_solution(solved, output)
     if as_json:
-        click.echo(json.dumps(report.as_json(solved.solution), indent=2))
+        click.echo(json.dumps(report.as_json(solved.problem, solved.solution), indent=2))
     else:
         options.show(report.as_text(solved.problem, solved.solution))
     if solved.solution.ended is Ended.INTERRUPTED:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
+from decimal import Decimal
 from typing import Any
 
 from hetops.domain import codec
@@ -14,9 +15,9 @@ from hetops.solver.solution import Ended, Solution, SolvedPool, SolvedShare
 from hetops.solver.terms import Role
 
 
-def as_json(solution: Solution) -> dict[str, Any]:
+def as_json(problem: Problem, solution: Solution) -> dict[str, Any]:
     """The solution document with its price per month (730 h) and the rules checked."""
-    totals = {"usd_per_month": str(solution.usd_per_month), "checks": list(CHECKS)}
+    totals = {"usd_per_month": str(solution.usd_per_month), "checks": list(_checks(problem))}
     return {**codec.to_builtins(solution), **totals}
 
 
@@ -79,17 +80,27 @@ def _offers(pool: SolvedPool) -> str:
 
 
 def _beside_nodes(solution: Solution) -> Iterator[str]:
-    """What is paid for as a whole, by the request, and for changes."""
+    """What is paid for as a whole, by the request, for links and for changes."""
     for rental in solution.rentals:
         yield f"{rental.offer}: {q.many(rental.nodes, 'node')} paid for as a whole, {q.usd(rental.usd_per_hour)} /h"
     for share in solution.shares:
         if share.usd_per_hour:
             yield f"{share.workload_class} on {_place(share)}: requests for {q.usd(share.usd_per_hour)} /h"
+    for (source, target), usd in _paid_links(solution).items():
+        yield f"KV caches from {source} to {target}: {q.usd(usd)} /h"
     for one in solution.shed:
         what = f"{q.share(one.share)} of {one.workload_class} turned away, {q.rate(one.requests_per_second)}"
         yield f"{what}: counts for {q.usd(one.usd_per_hour)} /h, which nobody is paid"
     if solution.changes_usd_per_hour:
         yield f"Starts and changes: {q.usd(solution.changes_usd_per_hour)} /h"
+
+
+def _paid_links(solution: Solution) -> dict[tuple[str, str], Decimal]:
+    """What goes over each link from prefill to decode costs, where it costs something."""
+    usd: dict[tuple[str, str], Decimal] = {}
+    for one in solution.handovers:
+        usd[one.source, one.target] = usd.get((one.source, one.target), Decimal(0)) + one.usd_per_hour
+    return {link: paid for link, paid in usd.items() if paid}
 
 
 def _place(share: SolvedShare) -> str:
@@ -138,7 +149,7 @@ def _largest_first(shares: Iterable[SolvedShare]) -> str:
 
 
 def _proof(problem: Problem, solution: Solution) -> str:
-    checks = CHECKS if problem.plain else (*CHECKS, *CHECKS_OF_TERMS)
+    checks = _checks(problem)
     unit = "usd_per_hour" if solution.mode is Mode.MIN_COST else "requests per second"
     merged = (
         f"; searched as {q.many(solution.searched_classes, 'class')}" if solution.searched_classes else ""
@@ -149,6 +160,11 @@ def _proof(problem: Problem, solution: Solution) -> str:
         f"       {len(checks)} rules checked in exact arithmetic: {', '.join(checks)}\n"
         f"       {solution.solver}, {solution.solve_seconds:.2f} s{merged}; problem {solution.problem_digest[:12]}"
     )
+
+
+def _checks(problem: Problem) -> tuple[str, ...]:
+    """The rules that a solution of the problem is held against."""
+    return CHECKS if problem.plain else (*CHECKS, *CHECKS_OF_TERMS)
 
 
 def _warnings(problem: Problem, solution: Solution) -> str:

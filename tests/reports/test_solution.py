@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from hetops.domain import codec
 from hetops.reports import solution as report
-from hetops.solver.certify import CHECKS
+from hetops.solver.certify import CHECKS, CHECKS_OF_TERMS
 from hetops.solver.solution import Solution
 from hetops.solver.solve import solve
 from hetops.solver.terms import Service
@@ -57,7 +57,7 @@ def test_text_says_how_many_classes_were_told_apart_and_that_merging_may_cost_th
 
 
 def test_json_reads_back_as_the_same_solution() -> None:
-    raw = report.as_json(solved())
+    raw = report.as_json(small(), solved())
     assert raw["usd_per_month"] == "3650"
     assert codec.decode(Solution, json.dumps(raw), source="test") == solved_with_seconds(raw)
 
@@ -79,3 +79,19 @@ def test_what_is_paid_beside_nodes_is_told_and_every_period_has_its_line() -> No
     assert "chat on api: requests for $0.18 /h" in text
     assert "1-3" in text
     assert "night       1 /s   $1.80  1 tp1 on reserved" in text
+
+
+def test_what_goes_over_links_is_told_and_all_rules_that_were_checked() -> None:
+    problem = BINDING["decode serves what prefill hands over"].problem
+    priced = replace(problem, links=tuple(replace(one, usd_per_gb=Decimal("0.001")) for one in problem.links))
+    solution = solve(priced)
+    assert isinstance(solution, Solution)
+    text = report.as_text(priced, solution)
+    links = {(one.source, one.target) for one in solution.handovers}
+    assert links
+    for source, target in links:
+        usd = sum(
+            one.usd_per_hour for one in solution.handovers if (one.source, one.target) == (source, target)
+        )
+        assert f"KV caches from {source} to {target}: ${usd:.2f} /h" in text
+    assert report.as_json(priced, solution)["checks"] == [*CHECKS, *CHECKS_OF_TERMS]

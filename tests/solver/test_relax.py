@@ -100,7 +100,7 @@ def test_assumed_stock_is_told_apart_from_known_stock() -> None:
     offers = (offer("cheap", "1", 1), offer("fast", "4", None))
     found = relaxations(small(offers=offers, assumed_max_nodes=0))
     texts = [r.text for r in found if r.kind is RelaxationKind.STOCK]
-    assert "find 1 nodes of fast (0 assumed, its stock is unknown)" in texts
+    assert "find 1 node of fast (0 assumed, its stock is unknown)" in texts
     assert any(text.endswith("(1 to be had)") for text in texts)
 
 

@@ -96,13 +96,14 @@ def having(problem: Problem, limit: Limit, value: Decimal) -> Problem:
 def advice(problem: Problem, limit: Limit, value: Decimal) -> str:
     """What to do, with both numbers."""
     now, least = _plain(current(problem, limit)), _plain(value)
+    nodes = "node" if value == 1 else "nodes"
     if limit.kind is LimitKind.STOCK:
         known = problem.offer(limit.subject).max_nodes is not None
         have = f"{now} to be had" if known else f"{now} assumed, its stock is unknown"
-        return f"find {least} nodes of {limit.subject} ({have})"
+        return f"find {least} {nodes} of {limit.subject} ({have})"
     if limit.kind is LimitKind.EVERY_QUALITY and len(_asked_qualities(problem)) > 1:
         return f"lower the mean quality of every class by {_plain(current(problem, limit) - value)}"
-    text = _LEVERS[limit.kind].advice.format(subject=limit.subject, now=now, least=least)
+    text = _LEVERS[limit.kind].advice.format(subject=limit.subject, now=now, least=least, nodes=nodes)
     if limit.kind in (LimitKind.SERVICE_REQUESTS, LimitKind.SERVICE_TOKENS):
         text += _times(value, current(problem, limit))
     if limit.kind is LimitKind.QUOTA:
@@ -324,16 +325,16 @@ _LEVERS: Mapping[LimitKind, _Lever] = {
     LimitKind.CHANGES: _Lever(
         now=lambda problem, _: Decimal((problem.migration and problem.migration.max_changed_nodes) or 0),
         having=_having_changes,
-        advice="let {least} nodes change instead of {now}",
+        advice="let {least} {nodes} change instead of {now}",
     ),
     LimitKind.ADDED_NODES: _Lever(
         now=lambda _, most: Decimal(most),
         having=_having_added,
-        advice="let {least} nodes of an offer be added from one period to the next instead of {now}",
+        advice="let {least} {nodes} of an offer be added from one period to the next instead of {now}",
     ),
     LimitKind.REMOVED_NODES: _Lever(
         now=lambda _, most: Decimal(most),
         having=_having_removed,
-        advice="let {least} nodes of an offer be removed from one period to the next instead of {now}",
+        advice="let {least} {nodes} of an offer be removed from one period to the next instead of {now}",
     ),
 }
