@@ -23,7 +23,7 @@ from hetops.performance.memory import MemoryFit, fit, kv_bytes, weight_bytes
 from hetops.performance.pipelines import Network, StageShare, pipeline
 from hetops.performance.replica import Replica, computes_in
 from hetops.performance.roles import Apart, Requests, apart
-from hetops.performance.stages import even
+from hetops.performance.stages import even, slowest_over_mean
 from hetops.plugin import manager
 
 _SIXTEEN_BIT = (Precision.BF16, Precision.FP16)
@@ -117,9 +117,11 @@ def estimate(subject: Subject, load: Load, asked: Asked = NOTHING_MORE) -> Estim
             else "no GPU type of the catalogue holds it: more stages (--pp)",
         )
     gpus = {gpu.name: gpu}
+    layers = even(model, subject.pipeline_parallel) if subject.pipeline_parallel > 1 else ()
     times = Times(
         plain=plain_step_times([configuration], model, gpus)[0],
         whole=step_times([configuration], model, gpus)[0],
+        slowest_over_mean=slowest_over_mean(model, layers) if layers else 1.0,
     )
     replica = replica_of(configuration, model, gpu)
     known = Known(
@@ -131,7 +133,7 @@ def estimate(subject: Subject, load: Load, asked: Asked = NOTHING_MORE) -> Estim
     return Estimated(
         answer=known.answer(load, asked),
         memory=memory,
-        layers=even(model, subject.pipeline_parallel) if subject.pipeline_parallel > 1 else (),
+        layers=layers,
         apart=_apart(times.whole, subject, configuration, load, model),
         weights=_known_weights(replica, catalog),
     )
@@ -364,7 +366,12 @@ def _over_stages(
         raise HetopsError(
             f"it does not fit: {fault}", hint="more GPUs a stage, more stages, or lighter weights"
         ) from fault
-    times = Times(plain=plain_step_times([configuration], model, gpus)[0], whole=found.times)
+    seconds = [stage.seconds for stage in found.stages]
+    times = Times(
+        plain=plain_step_times([configuration], model, gpus)[0],
+        whole=found.times,
+        slowest_over_mean=max(seconds) * len(seconds) / sum(seconds),
+    )
     over = "+".join(f"{stage.gpu}:{stage.tensor_parallel}" for stage in subject.stages)
     nobody_measured = replace(calibration(), families=())
     like_first = replica_of(configuration, model, gpus[configuration.gpu])

@@ -6,13 +6,15 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from hetops.domain.performance import StepTimes
-from hetops.performance.cases import Case, Cases, Metric, in_flight
+from hetops.performance.cases import Case, Cases, Metric, in_flight, most_sequences
 from hetops.performance.estimate import Calibration
 from hetops.performance.form import Terms, compute_efficiency, terms
 from hetops.performance.measured import ClosedLoop, closed_loop
 from hetops.performance.physics import Physics, physics
 from hetops.performance.predict import Prediction, predictions
 from hetops.performance.replica import Replica
+
+_ROUNDING = 1e-6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,11 +59,14 @@ class Breakdown:
     in_flight: float
     """As many of them as the memory and the engine let run at once; the others wait."""
     parts: tuple[Part, ...]
-    """Of one decode step with so many in flight; reading weights and computing overlap."""
+    """Of one decode step with so many in flight; reading weights and computing overlap, and the bubble is what a stage of a pipeline
+    idles on average meanwhile."""
     step_seconds: float
     prefill_seconds: float
     binding: str
-    """The longest part."""
+    """The longest part; `memory` where more could run if the KV cache held them."""
+    memory_wait_seconds: float
+    """What a request waits for a place in the KV cache; 0 where memory binds nothing."""
     output_tokens_per_second: Prediction
     tpot: Prediction
     ttft: Prediction
@@ -93,6 +98,8 @@ class Times:
 
     plain: StepTimes
     whole: StepTimes
+    slowest_over_mean: float = 1.0
+    """How many times as long as the mean stage of a pipeline its slowest takes."""
 
 
 def explain(name: str, replica: Replica, load: Load, times: Times, calibration: Calibration) -> Breakdown:
@@ -102,10 +109,15 @@ def explain(name: str, replica: Replica, load: Load, times: Times, calibration: 
     form = terms(p, calibration.values)
     n = float(in_flight(Cases.of([_case(replica, load, Metric.TPOT)]), form)[0])
     running, whole = replace(load, concurrency=n), times.whole
-    parts = _parts(form, running, times)
+    between = float((p.stages[0] - 1.0) * calibration.values["hop"])
+    parts = _parts(form, running, times, between)
     cached = load.prefix_share * load.input_tokens
     prompt = whole.prefill_seconds(load.input_tokens, cached) - whole.overhead_seconds
     scale = _scale(times, running)
+    ttft = _answer(replica, load, Metric.TTFT, calibration, scale.ttft_seconds)
+    places = min(load.concurrency, p.groups[0] * most_sequences(str(replica.generation)))
+    by_memory = n < places * (1.0 - _ROUNDING)
+    unhindered = _answer(replica, running, Metric.TTFT, calibration, scale.ttft_seconds)
     return Breakdown(
         configuration=name,
         input_tokens=load.input_tokens,
@@ -115,19 +127,23 @@ def explain(name: str, replica: Replica, load: Load, times: Times, calibration: 
         parts=parts,
         step_seconds=whole.decode_seconds(n, load.context_tokens),
         prefill_seconds=prompt,
-        binding=max(parts, key=lambda part: part.seconds).name,
+        binding="memory" if by_memory else max(parts, key=lambda part: part.seconds).name,
+        memory_wait_seconds=max((ttft.value or 0.0) - (unhindered.value or 0.0), 0.0) / 1e3
+        if by_memory
+        else 0.0,
         output_tokens_per_second=_answer(
             replica, load, Metric.OUTPUT, calibration, scale.requests_per_second
         ),
         tpot=_answer(replica, load, Metric.TPOT, calibration, scale.tpot_seconds),
-        ttft=_answer(replica, load, Metric.TTFT, calibration, scale.ttft_seconds),
+        ttft=ttft,
         evidence=str(calibration.layer(replica)),
         roofline=_roofline(p, (_decode(p, running, whole), _prefill(p, load, prompt)), whole, calibration),
     )
 
 
-def _parts(t: Terms, load: Load, times: Times) -> tuple[Part, ...]:
-    """A step's parts. Links and overhead are one in step times: they are told apart as the form has them."""
+def _parts(t: Terms, load: Load, times: Times, between: float) -> tuple[Part, ...]:
+    """A step's parts. Links and overhead are one in step times: they are told apart as the form has them, which has so many seconds
+    `between` stages."""
     n, plain, whole = load.concurrency, times.plain, times.whole
     links, overhead = (
         float((once + each * n)[0]) for once, each in ((t.step_link, t.link), (t.overhead, t.per_sequence))
@@ -135,15 +151,22 @@ def _parts(t: Terms, load: Load, times: Times) -> tuple[Part, ...]:
     added = whole.overhead_seconds + whole.overhead_seconds_per_sequence * n
     attended = whole.attended(load.context_tokens)
     alike = added / (plain.overhead_seconds + plain.overhead_seconds_per_sequence * n)
-    return (
-        Part(
-            name="weight bandwidth", seconds=whole.weights_seconds * _touched(whole, whole.shared_weights, n)
-        ),
-        Part(name="compute", seconds=whole.compute_seconds_per_sequence * n),
-        Part(name="KV bandwidth", seconds=whole.kv_seconds_per_token * attended * whole.read_for(n)),
-        Part(name="all-reduce", seconds=links * alike),
-        Part(name="engine overhead", seconds=overhead * alike),
-    )
+    told = {
+        "weight bandwidth": whole.weights_seconds * _touched(whole, whole.shared_weights, n),
+        "compute": whole.compute_seconds_per_sequence * n,
+        "KV bandwidth": whole.kv_seconds_per_token * attended * whole.read_for(n),
+        "all-reduce": (links - between) * alike,
+        "stage links": between * alike,
+        "engine overhead": overhead * alike,
+        "pipeline bubble": _idle(times, n) * whole.decode_seconds(n, load.context_tokens),
+    }
+    return tuple(Part(name=name, seconds=seconds) for name, seconds in told.items())
+
+
+def _idle(times: Times, sequences: float) -> float:
+    """Share of a step that the mean stage waits: for the slowest one, and for sequences where there are fewer than stages."""
+    busy = min(sequences / times.whole.pipeline_stages, 1.0)
+    return 1.0 - busy / times.slowest_over_mean
 
 
 def _touched(times: StepTimes, shared: float, sequences: float) -> float:

@@ -145,6 +145,7 @@ def as_text(estimated: Estimated) -> str:
             "binds" * (p.name == found.binding),
         )
         for p in found.parts
+        if p.seconds or p.name not in _OF_PIPELINES
     ]
     sections = (
         f"{found.configuration}: {lengths}",
@@ -153,7 +154,9 @@ def as_text(estimated: Estimated) -> str:
         _most(answer),
         q.table(("a decode step", "seconds", "of step", ""), parts, right=(1, 2))
         + f"\nA step of {found.in_flight:.3g} takes {q.seconds(found.step_seconds)} (reading weights and computing overlap), a"
-        f" prompt {q.seconds(found.prefill_seconds)}; TPOT is the step and its share of the others' prompts",
+        f" prompt {q.seconds(found.prefill_seconds)}; TPOT is the step and its share of the others' prompts"
+        + _bubble(found)
+        + _memory_wait(found),
         "\n".join(filter(None, (_memory(estimated.memory), _weights(estimated.weights))))
         or _stages(estimated.stages),
         f"Layers by stage: {' + '.join(map(str, estimated.layers))}" if estimated.layers else "",
@@ -161,6 +164,23 @@ def as_text(estimated: Estimated) -> str:
         f"Evidence: {found.evidence}; low and high enclose 80 % of cases",
     )
     return "\n\n".join(filter(None, sections)) + "\n"
+
+
+_OF_PIPELINES = ("stage links", "pipeline bubble")
+
+
+def _bubble(found: Breakdown) -> str:
+    bubble = next(p.seconds for p in found.parts if p.name == "pipeline bubble")
+    return "\nThe bubble is what a stage idles on average within the step" if bubble else ""
+
+
+def _memory_wait(found: Breakdown) -> str:
+    if found.binding != "memory":
+        return ""
+    return (
+        f"\nMemory binds: the KV cache holds {found.in_flight:.0f} of the {found.concurrency:.0f} requests, a new one waits"
+        f" {q.seconds(found.memory_wait_seconds)} for a place"
+    )
 
 
 def _benchmarked(found: Breakdown) -> str:

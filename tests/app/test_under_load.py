@@ -14,7 +14,7 @@ from hetops.app.under_load import NOTHING_MORE, Asked
 from hetops.domain.model import Precision
 from hetops.domain.workload import LatencyTarget
 from hetops.errors import HetopsError
-from hetops.performance.breakdown import Load
+from hetops.performance.breakdown import Breakdown, Load
 from hetops.performance.under_load import lengths
 from hetops.reports import estimate as report
 from hetops.reports import roofline
@@ -126,3 +126,30 @@ def test_nothing_stands_above_its_roof(gpu: str, concurrency: float) -> None:
     picture = roofline.as_svg(replace(found, configuration="<a&b>"))
     assert "&lt;a&amp;b&gt;" in picture
     assert picture.count("<circle") == 2
+
+
+def _part(found: Breakdown, name: str) -> float:
+    return next(part.seconds for part in found.parts if part.name == name)
+
+
+def test_stages_that_fewer_requests_than_they_are_leave_idle_are_a_bubble_and_their_links_no_all_reduce() -> (
+    None
+):
+    few = asked(replace(LOAD, concurrency=1.0), pipeline_parallel=4).breakdown
+    many = asked(replace(LOAD, concurrency=64.0), pipeline_parallel=4).breakdown
+    alone = asked(replace(LOAD, concurrency=1.0)).breakdown
+    assert _part(few, "pipeline bubble") == pytest.approx(0.75 * few.step_seconds, rel=0.05)
+    assert _part(many, "pipeline bubble") < 0.1 * many.step_seconds, "of unequal stages alone"
+    assert _part(few, "all-reduce") == pytest.approx(0.0)
+    assert _part(few, "stage links") > 0.0
+    assert _part(alone, "pipeline bubble") == _part(alone, "stage links") == 0.0
+
+
+def test_memory_binds_where_more_could_run_than_it_holds_and_the_wait_is_told() -> None:
+    tight = replace(LOAD, input_tokens=6000.0, concurrency=64.0)
+    found, roomy = asked(tight).breakdown, asked(tight, gpu="H200-SXM").breakdown
+    assert found.binding == "memory"
+    assert 0.0 < found.memory_wait_seconds < (found.ttft.value or 0.0) / 1e3
+    assert "Memory binds: the KV cache holds" in report.as_text(asked(tight))
+    assert roomy.binding != "memory"
+    assert roomy.memory_wait_seconds == 0.0
