@@ -47,6 +47,8 @@ class Answer:
     error: str = ""
     odd: bytes = b""
     """The beginning of what came first that is no event of such a stream."""
+    broken: bytes = b""
+    """Of what came first that is no event of any: no JSON, or no line of a stream at all."""
     _rest: bytes = field(default=b"")
 
     @property
@@ -56,9 +58,11 @@ class Answer:
 
     @property
     def nonsense(self) -> str:
-        """What to say of an answer without a token that is no event stream; empty where it is one."""
+        """What to say of an answer that is no event stream, or one with something else among its tokens; empty where it is one."""
+        if self.first_at is not None:
+            return f"among its tokens is what is no event: {self.broken!r}" if self.broken else ""
         odd = self.odd or self._rest.strip()[:_SHOWN_BYTES]
-        return f"no event stream, it begins {odd!r}" if odd and self.first_at is None else ""
+        return f"no event stream, it begins {odd!r}" if odd else ""
 
     @property
     def tpot_seconds(self) -> float | None:
@@ -69,13 +73,13 @@ class Answer:
         return gap if gap >= _FINEST_SECONDS else None
 
     def feed(self, data: bytes, at: float) -> None:
-        """More bytes of the body, received at a moment; what is no event of ours is passed over."""
+        """More bytes of the body, received at a moment; events that are JSON but none of ours are passed over."""
         *lines, self._rest = (self._rest + data).split(b"\n")
         for line in lines:
             if line.startswith(_DATA):
                 self._event(line.removeprefix(_DATA).strip(), at)
             elif line.strip() and not line.startswith(_OTHER):
-                self.odd = self.odd or line[:_SHOWN_BYTES]
+                self._is_broken(line)
         if len(self._rest) > _LONGEST_BYTES:
             self.odd = self.odd or self._rest[:_SHOWN_BYTES]
             self.error = f"a line of more than {_LONGEST_BYTES >> 20} MiB"
@@ -86,8 +90,11 @@ class Answer:
             return
         try:
             chunk = _CHUNK.decode(data)
-        except msgspec.DecodeError:
+        except msgspec.ValidationError:
             self.odd = self.odd or data[:_SHOWN_BYTES]
+            return
+        except msgspec.DecodeError:
+            self._is_broken(data)
             return
         if chunk.error is not None:
             self.error = str(chunk.error)
@@ -98,6 +105,10 @@ class Answer:
             self.first_at = at if self.first_at is None else self.first_at
             self.last_at = at
             self.pieces += 1
+
+    def _is_broken(self, data: bytes) -> None:
+        self.broken = self.broken or data[:_SHOWN_BYTES]
+        self.odd = self.odd or self.broken
 
 
 def _has_text(choice: dict[str, Any]) -> bool:

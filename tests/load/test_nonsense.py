@@ -20,6 +20,7 @@ Answer = Callable[[asyncio.StreamWriter], Awaitable[None]]
 LENGTHS = Lengths(input_tokens=20, output_tokens=5)
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
 TOKEN = b'data: {"choices": [{"delta": {"content": "a"}}]}\n\n'
+DONE = b"data: [DONE]\n\n"
 
 
 async def web_page(writer: asyncio.StreamWriter) -> None:
@@ -117,6 +118,8 @@ async def served(
         (said_once(CHUNKED + b"zz\r\n"), "'zz' for a number of bytes"),
         (said_once(CHUNKED + b"ffffffffffff\r\n"), "a chunk of 281474976710655 bytes"),
         (said_once(HEAD + TOKEN * 2), "without [DONE]"),
+        (said_once(HEAD + TOKEN + b"data: {not json\n\n" + TOKEN + DONE), "no event: b'{not json'"),
+        (said_once(HEAD + TOKEN + b"<html>\n" + TOKEN + DONE), "no event: b'<html>'"),
         (said_once(b""), "it closed the connection"),
     ],
 )

@@ -72,3 +72,11 @@ def test_a_count_below_zero_is_none() -> None:
     answer = Answer()
     answer.feed(BODY.replace(b":7,", b":-7,").replace(b":3}", b":-3}"), at=1.0)
     assert (answer.input_tokens, answer.tokens) == (0, 2)
+
+
+def test_what_is_json_but_no_event_of_ours_is_passed_over_and_what_is_none_spoils_the_answer() -> None:
+    other, broken = Answer(), Answer()
+    other.feed(b'data: {"choices":null}\ndata: {"usage":{"prompt_tokens":"x"}}\n' + BODY, at=1.0)
+    assert (other.tokens, other.whole, other.nonsense) == (3, True, "")
+    broken.feed(BODY + b"data: \xff\xfe\n", at=1.0)
+    assert "no event: b'\\xff\\xfe'" in broken.nonsense
