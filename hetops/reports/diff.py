@@ -57,7 +57,7 @@ def _pools(diff: FleetDiff) -> str:
     if any(egress):
         rows.append(("", "egress", "", "", *_money(*egress)))
     rows.append(("", "total", "", "", *_money(diff.usd_per_hour_before, diff.usd_per_hour_after)))
-    return q.indent(q.table(("", "pool", "gpu", "nodes", "$/hour", "$/month"), rows, right=(0,)))
+    return q.table(("", "pool", "gpu", "nodes", "$/hour", "$/month"), rows, right=(0,), indent=2)
 
 
 def _pool_row(pool: PoolDiff) -> tuple[str, ...]:
@@ -142,6 +142,6 @@ def _drift(drift: tuple[Drift, ...]) -> str:
     return "\n".join(
         (
             "Drift: what runs is not what the state says; an up mends it",
-            q.indent(q.table(("node", "pool", "is", ""), rows)),
+            q.table(("node", "pool", "is", ""), rows, indent=2),
         )
     )

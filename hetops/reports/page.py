@@ -29,11 +29,13 @@ _ENDS = (
 _LEAST = 6
 
 
-def fitted(grid: Sequence[Sequence[str]], rigid: Collection[int]) -> list[list[list[str]]]:
-    """For each row its cells as lines, so that all columns fit the page. Of columns of `rigid` only the first cell folds, at spaces."""
+def fitted(grid: Sequence[Sequence[str]], rigid: Collection[int], indent: int = 0) -> list[list[list[str]]]:
+    """For each row its cells as lines, so that all columns fit the page, `indent` blanks from its left. Of columns of `rigid` only
+    the first cell folds, at spaces."""
     columns = list(zip(*grid, strict=True))
     widths = [max(map(len, column)) for column in columns]
-    room = WIDTH.get()
+    page = WIDTH.get()
+    room = None if page is None else page - indent
     if room is not None and _whole(widths) > room:
         whole = {i: _whole_below(columns[i]) for i in rigid}
         for ends in _ENDS:

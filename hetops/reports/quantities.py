@@ -101,13 +101,15 @@ def sparkline(values: Sequence[Decimal | None], scale: tuple[Decimal, Decimal], 
     return "".join(" " if v is None else _BARS[round(float(v - low) / span * top)] for v in shown)
 
 
-def table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()) -> str:
+def table(
+    headers: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int] = (), indent: int = 0
+) -> str:
     """Columns two spaces apart, headers in capitals; columns of `right` are right-aligned. No trailing blanks.
 
-    Other columns fold where the reader's page is too narrow (`page.WIDTH`).
+    Other columns fold where the reader's page is too narrow (`page.WIDTH`); `indent` blanks stand left of all.
     """
     grid = [[h.upper() for h in headers], *[[str(cell) for cell in row] for row in rows]]
-    folded = page.fitted(grid, right)
+    folded = page.fitted(grid, right, indent)
     widths = [max(len(line) for row in folded for line in row[i]) for i in range(len(headers))]
     aligned = (
         (" " * page.GAP).join(
@@ -117,12 +119,7 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, right: Seque
         for row in folded
         for line in itertools.zip_longest(*row, fillvalue="")
     )
-    return "\n".join(line.rstrip() for line in aligned)
-
-
-def indent(text: str, by: str = "  ") -> str:
-    """Every non-empty line of `text` moved right."""
-    return "\n".join(by + line if line else line for line in text.splitlines())
+    return "\n".join((" " * indent + line).rstrip() for line in aligned)
 
 
 def served_on(model: str, gpu: str) -> str:

@@ -22,10 +22,11 @@ def as_text(found: Status) -> str:
     sections = (
         _head(found),
         q.table(
-            ("pool", "", "gpu", "nodes", "replicas", "requests", "planned", "$/hour", "busy"),
+            ("pool", "", "gpu", "nodes", "replicas", "requests", "planned", "$/hour"),
             [_pool_row(p) for p in found.pools],
             right=(3, 4, 5, 6, 7),
         ),
+        _busy(found.pools),
         q.table(
             ("class", "requests", "planned", "TTFT", "target", "TPOT", "target", "goes to (planned)"),
             [_class_row(c) for c in found.classes],
@@ -70,8 +71,13 @@ def _pool_row(pool: PoolStatus) -> tuple[str, ...]:
         _rate(rates.measured),
         _rate(rates.planned),
         q.usd(pool.usd_per_hour),
-        sparkline(pool.utilisation),
     )
+
+
+def _busy(pools: Iterable[PoolStatus]) -> str:
+    """Slots in use over the window; a table of its own, for bars cannot fold."""
+    rows = [(pool.name, sparkline(pool.utilisation)) for pool in pools if pool.utilisation]
+    return q.table(("busy, oldest first", ""), rows) if rows else ""
 
 
 def _rate(value: float | None) -> str:

@@ -73,6 +73,13 @@ def test_a_page_too_narrow_for_columns_that_stay_whole_gets_the_table_as_it_is()
     )
 
 
+def test_an_indented_table_fits_the_page_with_its_blanks() -> None:
+    page.WIDTH.set(20)
+    shown = q.table(("a", "b"), (("one two three", "four five"),), indent=4).splitlines()
+    assert max(map(len, shown)) <= 20
+    assert all(line.startswith("    ") for line in shown)
+
+
 def test_headers_of_numbers_fold_at_spaces() -> None:
     page.WIDTH.set(20)
     shown = q.table(("a", "nodes as it is"), (("ten-tokens", "1"),), right=(1,)).splitlines()

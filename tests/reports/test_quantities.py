@@ -119,8 +119,8 @@ def test_a_table_of_nothing_is_its_header() -> None:
     assert q.table(("one", "two"), []) == "ONE  TWO"
 
 
-def test_indenting_leaves_empty_lines_empty() -> None:
-    assert q.indent("a\n\nb") == "  a\n\n  b"
+def test_an_indented_table_has_blanks_left_of_every_row() -> None:
+    assert q.table(("one", "two"), [("a", "b")], indent=2) == "  ONE  TWO\n  a    b"
 
 
 def test_a_sparkline_runs_from_the_lower_to_the_upper_end_of_its_scale() -> None:

@@ -13,6 +13,7 @@ from hetops.domain.observation import Observation, Outcome
 from hetops.domain.plan import Plan
 from hetops.observations.merge import summarize
 from hetops.plugin.provider import Node, NodeState
+from hetops.reports import page
 from hetops.reports import status as report
 from hetops.reports.status import Health, NodeStatus, RouterStatus, Seen, Status
 from hetops.reports.status_text import as_text, sparkline
@@ -160,6 +161,15 @@ def test_json_reads_back_as_the_same_status() -> None:
 def test_a_node_keeps_the_first_line_of_its_provider_s_message() -> None:
     node = Node(id="a", name="a", deployment="chat", state=NodeState.FAILED, message="died\nlog line")
     assert report.node_status(node, "l4-fp8").message == "died"
+
+
+def test_a_status_fits_eighty_characters_with_its_bars_in_one_line() -> None:
+    token = page.WIDTH.set(80)
+    lines = page.folded(as_text(found(observations=[observation(SINCE, "l4-fp8")]))).splitlines()
+    page.WIDTH.reset(token)
+    assert max(map(len, lines)) <= 80
+    assert lines[lines.index("BUSY, OLDEST FIRST") + 1].split()[0] == "l4-fp8"
+    assert len(lines[lines.index("BUSY, OLDEST FIRST") + 1].split()[1]) == 24
 
 
 def test_emulated_pools_say_so_in_the_table() -> None:
