@@ -325,4 +325,4 @@ def _notes(plan: Plan, classes: Sequence[SimulatedClass]) -> Iterator[str]:
         if planned and came and came > planned * 1.1:
             yield f"{c.name}: {came:.3g} requests a second came, {planned:.3g} are planned for"
     if margin := max((e.margin for e in plan.evidence), default=0.0):
-        yield f"steps take as long as estimated; the plan counts on {margin:.0%} less throughput than that"
+        yield f"steps take as long as estimated; the plan counts on {q.share(margin)} less throughput than that"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 
 from hetops.reports import quantities as q
@@ -63,17 +63,27 @@ def head(found: Simulation) -> Iterator[str]:
         )
     yield from (f"fault: {f.fault}" for f in found.faults)
     if found.attainment is not None:
-        late = [c.name for c in found.classes if c.late]
-        told = f"not kept for {', '.join(late)}" if late else "kept for every class"
-        yield f"Targets {told}; {precisely(found.attainment)} of the requests within theirs"
+        yield f"Targets {_kept(found.classes)}; {precisely(found.attainment)} of the requests within theirs"
     moved = ((found.spilled, "taken by a pool that was not full"), (found.retries, "sent again"))
     if any(count for count, _ in moved):
         yield "; ".join(f"{q.many(count, 'request')} {what}" for count, what in moved if count)
 
 
+def _kept(classes: Sequence[SimulatedClass]) -> str:
+    """For whom the targets were kept; of a class without a request nobody can tell."""
+    silent = [c.name for c in classes if not c.requests]
+    late = [c.name for c in classes if c.late]
+    others = "every other class" if silent else "every class"
+    told = f"not kept for {', '.join(late)}" if late else f"kept for {others}"
+    return told + (f" (no request of {', '.join(silent)} came)" if silent else "")
+
+
 def precisely(share: float) -> str:
     """A share in per cent with as many digits as tell it from all."""
-    return f"{share:.2%}" if 0.99 <= share < 1 else q.share(share)
+    if not 0.99 <= share < 1:
+        return q.share(share)
+    shown = (f"{100 * share:.{digits}f}" for digits in range(2, 15))
+    return f"{next((text for text in shown if float(text) < 100), '100')} %"
 
 
 def money(found: Simulation) -> list[tuple[str, str, str]]:

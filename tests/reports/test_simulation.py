@@ -17,7 +17,7 @@ from hetops.reports.simulation_html import as_html
 from hetops.reports.simulation_plots import Curve, Plot, Span, svg
 from hetops.reports.simulation_run import Played
 from hetops.reports.simulation_summary import MOST_MOMENTS, Scene, figures, simulation
-from hetops.reports.simulation_text import as_text
+from hetops.reports.simulation_text import as_text, precisely
 from hetops.router.config import from_plan
 from hetops.simulate.fleet import VirtualFleet
 from hetops.simulate.replay import Scenario
@@ -107,6 +107,21 @@ def test_a_target_is_kept_by_the_share_of_all_requests_that_its_percentile_names
     text = as_text(replace(FOUND, classes=(replace(enough, tpot_attainment=0.5), FOUND.classes[1])))
     assert "Targets not kept for chat; " in text
     assert "Targets kept for every class; " in as_text(replace(FOUND, classes=(enough,)))
+
+
+def test_nothing_is_said_of_the_targets_of_a_class_whose_requests_never_came() -> None:
+    silent = replace(FOUND.classes[1], name="code", requests=0, attainment=None)
+    kept = replace(FOUND.classes[0], ttft_attainment=1.0, tpot_attainment=1.0)
+    text = as_text(replace(FOUND, classes=(kept, silent)))
+    assert "Targets kept for every other class (no request of code came); " in text
+
+
+@pytest.mark.parametrize(
+    ("share", "text"),
+    [(1.0, "100 %"), (0.994, "99.40 %"), (0.99999, "99.999 %"), (0.92, "92 %"), (0.0, "0 %")],
+)
+def test_a_share_is_never_rounded_to_all(share: float, text: str) -> None:
+    assert precisely(share) == text
 
 
 def test_moments_cover_the_time_and_every_request_once() -> None:
