@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -121,24 +121,28 @@ def _with_dynamic(space: Space) -> Sequence[Checkpoint]:
 
 
 def _without_checkpoint(space: Space, rules: Rules) -> Iterator[Refusal]:
-    """The precisions that the spec allows and no checkpoint has; 16 bit is one."""
+    """The precisions that the spec allows and no checkpoint has."""
     known = {c.precision for c in _with_dynamic(space)}
-    sixteen = bool(known.intersection(_SIXTEEN_BIT))
     for precision in rules.precisions:
-        if precision not in known and not (sixteen and precision in _SIXTEEN_BIT):
+        if not _among(known, precision):
             yield Refusal(subject=space.model.name, reason=f"{precision}: {Why.NO_CHECKPOINT}", count=1)
 
 
 def _precision_refused(
     precision: Precision, needs: EngineNeeds, gpu: GpuType, model: Model, rules: Rules
 ) -> str:
-    if rules.precisions and precision not in rules.precisions:
+    if rules.precisions and not _among(rules.precisions, precision):
         return Why.PRECISION_NOT_ALLOWED
     if precision not in needs.precisions:
         return Why.PRECISION_ENGINE
     if gpu.vendor != "cpu" and not runs(precision, gpu, model.native):
         return Why.PRECISION_HARDWARE
     return _kv_refused(rules.kv, needs, gpu) or rules.quality(model).refused_for_all(precision, rules.floors)
+
+
+def _among(precisions: Collection[Precision], one: Precision) -> bool:
+    """Whether it is one of them. 16 bit is one: engines serve either format as the one that the GPU has."""
+    return one in precisions or (one in _SIXTEEN_BIT and any(p in _SIXTEEN_BIT for p in precisions))
 
 
 def _kv_refused(kv: Precision | None, needs: EngineNeeds, gpu: GpuType) -> str:

@@ -44,7 +44,7 @@ class ModelSpec(Table, frozen=True, kw_only=True):
     config: str = ""
     """Path, relative to this file, of the `config.json` of a model that the catalogue does not know, or of its folder."""
     precisions: tuple[Precision, ...] = ()
-    """Precisions that may be chosen; empty leaves the choice to hetops' quality rules."""
+    """Precisions that may be chosen, `fp16` and `bf16` being one; empty leaves the choice to hetops' quality rules."""
     quality_floor: Recovery | None = None
     """Share of the 16-bit score that a precision must keep in a class's task, where that is known: 0.98."""
     mean_quality: Recovery | None = None
@@ -315,6 +315,8 @@ class LoadedSpec(msgspec.Struct, frozen=True, kw_only=True):
     path: Path
     digest: str
     """SHA-256 of the effective content, overrides and references applied."""
+    overrides: tuple[str, ...] = ()
+    """`key.path=value`, each in place of what the file says."""
 
     @property
     def folder(self) -> Path:

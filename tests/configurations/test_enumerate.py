@@ -111,10 +111,23 @@ def test_the_page_says_what_runs_where_as_the_planner_has_it() -> None:
 def test_a_precision_that_is_asked_for_and_has_no_checkpoint_is_told_first() -> None:
     asked = Rules(max_context_tokens=4096, precisions=(Precision.FP4, Precision.FP8, Precision.FP16))
     tried = found("qwen2.5-72b", {"B200": 8}, asked)
-    assert precisions(tried) == {Precision.FP8}
+    assert precisions(tried) == {Precision.FP8, Precision.BF16}
     told = [r for r in tried.refusals if Why.NO_CHECKPOINT in r.reason]
     assert told == [tried.refusals[0]]
     assert (told[0].subject, told[0].reason) == ("qwen2.5-72b", "fp4: no checkpoint is known")
+
+
+@pytest.mark.parametrize("asked", [Precision.FP16, Precision.BF16])
+def test_16_bit_is_one_precision_whichever_format_is_asked_for(asked: Precision) -> None:
+    tried = found(
+        "llama-3.1-8b",
+        {"H100-SXM": 1, "V100-32GB-SXM2": 1},
+        Rules(max_context_tokens=4096, precisions=(asked,)),
+    )
+    assert {(c.gpu, c.weights) for c in tried.configurations} == {
+        ("H100-SXM", Precision.BF16),
+        ("V100-32GB-SXM2", Precision.FP16),
+    }
 
 
 @pytest.mark.parametrize(
