@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hetops.solver import highs
 from hetops.solver.certify import certify
 from hetops.solver.formulate import formulate
-from hetops.solver.problem import Problem, QuotaGroup
+from hetops.solver.problem import Mode, Problem, QuotaGroup
 from hetops.solver.questions.class_cost import class_cost
 from hetops.solver.questions.explanation import Topic
 from hetops.solver.questions.why_not import meant, why_not
@@ -92,6 +92,24 @@ def test_several_limits_that_keep_it_out_together_are_said_to() -> None:
         "The quota q and the budget keep it out together: without both a node of H100-SXM would cost $2.00 per hour more."
     )
     assert (said.before, said.after) == (5.0, 7.0)
+
+
+def test_a_budget_that_none_of_it_fits_into_is_told_with_what_the_least_that_has_one_serves() -> None:
+    problem = dear(mode=Mode.MAX_THROUGHPUT, budget_usd_per_hour=Decimal(2))
+    quota = QuotaGroup(id="q", limit=Decimal(0))
+    asked = case(problem)
+    forced, blamed = why_not(asked, "H100-SXM", DEAR)
+    assert forced.after is None
+    richer = solve(replace(problem, budget_usd_per_hour=Decimal(3)), must_rent=DEAR)
+    assert isinstance(richer, Solution)
+    assert (blamed.topic, blamed.after) == (Topic.BUDGET, richer.objective)
+    assert blamed.text.startswith(
+        "A budget below $3.00 per hour keeps it out: without that a node of H100-SXM"
+    )
+    *_, both = why_not(case(replace(problem, quota_groups=(quota,))), "H100-SXM", DEAR)
+    assert both.text.startswith("The quota q and a budget below $3.00 per hour keep it out together")
+    (told, _) = why_not(case(replace(problem, budget_usd_per_hour=Decimal(3))), "H100-SXM", DEAR)
+    assert told.after == richer.objective
 
 
 def test_a_limit_that_makes_it_dear_is_the_one_that_pays() -> None:

@@ -11,9 +11,10 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import partial
 
-from hetops.solver.problem import Mode, PricedOffer, Problem
+from hetops.solver.problem import Column, Mode, PricedOffer, Problem
 from hetops.solver.questions.explanation import Topic, dollars
 from hetops.solver.solution import Solution, SolvedPeriod
+from hetops.solver.terms import Role
 
 Change = Callable[[Problem], Problem]
 """What a question changes of a problem."""
@@ -144,6 +145,8 @@ def barring(problem: Problem, offers: frozenset[str]) -> Iterator[Liftable]:
         yield _provider_budget(problem, provider, Decimal(0))
     if problem.mode is Mode.MIN_COST:
         yield from _budgets(problem)
+    elif problem.budget_usd_per_hour is not None:
+        yield from _budget_for_one(problem, offers)
     if problem.max_pools is not None:
         yield _pools(problem.max_pools)
 
@@ -174,6 +177,31 @@ def _budgets(problem: Problem) -> Iterator[Liftable]:
             subject="mean",
             name="the mean budget",
             lifted=partial(replace, mean_budget_usd_per_hour=None),
+        )
+
+
+def _budget_for_one(problem: Problem, offers: frozenset[str]) -> Iterator[Liftable]:
+    """Of the largest rate, a budget that no node of the offers fits into; lifted to what a fleet with one costs at least."""
+    usd = {o.id: Decimal(0) if o.committed_nodes else o.usd_per_hour for o in problem.offers}
+    lots = {o.id: o.lot_nodes for o in problem.offers}
+
+    def price(column: Column) -> Decimal:
+        return sum((usd[o] * max(math.ceil(n), lots[o]) for o, n in column.takes.items()), Decimal(0))
+
+    serving = [c for c in problem.columns if any(c.requests_per_second.values())]
+    feeds = {Role.PREFILL: Role.DECODE, Role.DECODE: Role.PREFILL}
+    cheapest = {
+        role: min((price(c) for c in serving if c.role is role), default=Decimal(0)) for role in feeds
+    }
+    own = (c for c in serving if not c.offers.isdisjoint(offers))
+    each = (price(c) + (cheapest[feeds[c.role]] if c.role in feeds else 0) for c in own)
+    anyway = sum((o.usd_per_hour * o.committed_nodes for o in problem.offers), Decimal(0))
+    least = anyway + min(each, default=Decimal(0))
+    if least > (problem.budget_usd_per_hour or 0):
+        yield Liftable(
+            topic=Topic.BUDGET,
+            name=f"a budget below {dollars(least)} per hour",
+            lifted=partial(replace, budget_usd_per_hour=least),
         )
 
 
