@@ -10,14 +10,14 @@ NO_NUMBER = 0
 """Told, but not over how many groups."""
 
 _NAMES = (
-    r"(?:attention|attn)[ _-]*(?:dp|data[ _-]*parallel(?:ism)?)",
+    r"(?:attention|attn)(?:[ _-]+(?:is[ _-]+)?in)?[ _-]*(?:dp|data[ _-]*parallel(?:ism)?)",
     r"(?<![a-z])dp[ _-]*(?:attention|attn)",
     r"(?<![a-z])adp(?![a-z])",
     r"(?<![a-z])dep(?=[ _-]?\d)",
     r"(?-i:\bDEP\b)",
 )
 _DENIED = r"(?P<denied>\b(?:no|not|without|w/o|disabled?)[ _-]+)?"
-_VALUE = r"(?:[ _-]*size)?(?:\s*[=: _-]?\s*(?P<value>\d+|true|false|on|off|yes|no|none|enabled|disabled)\b)?"
+_VALUE = r"(?:[ _-]*size)?(?:\s*(?:[=: _-]|over)?\s*(?P<value>\d+|true|false|on|off|yes|no|none|enabled|disabled)\b)?"
 _TOLD = re.compile(f"{_DENIED}(?:{'|'.join(_NAMES)}){_VALUE}", re.IGNORECASE)
 _SIZE = r"(?<![a-z])(?:dp|data[ _-]parallel)(?:[ _-]size)?[ =]*(?P<value>\d+)"
 _GROUPS = re.compile(_SIZE, re.IGNORECASE)

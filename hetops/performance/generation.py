@@ -41,6 +41,7 @@ class _Engine(Enum):
     NIM = r"\bnim\b|nvidia-nim"
     LLAMACPP = r"llama[._ -]?cpp|llama-bench|llamafile|ollama|lm[ -]?studio|koboldcpp"
     SGLANG = r"sglang"
+    ATOM = r"\batom\b"
     TGI = r"\btgi|text[-_ ]generation[-_ ]inference"
     VLLM = r"vllm"
 
@@ -50,8 +51,10 @@ _WHATEVER_THE_VERSION = {
     _Engine.NIM: Generation.TRTLLM_MID,
     _Engine.LLAMACPP: Generation.LLAMACPP,
     _Engine.SGLANG: Generation.SGLANG,
+    _Engine.ATOM: Generation.SGLANG,
 }
-"""NVIDIA's microservices pack TensorRT-LLM and have numbers of their own."""
+"""NVIDIA's microservices pack TensorRT-LLM and have numbers of their own. AMD's ATOM hands over a pass of prompts before any decoding, as
+SGLang does (github.com/ROCm/ATOM, `atom/model_engine/scheduler.py`)."""
 
 
 @lru_cache(maxsize=1 << 10)

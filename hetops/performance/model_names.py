@@ -27,6 +27,8 @@ _SIZE = re.compile(r"(?:(\d+)x)?(\d+(?:\.\d+)?)([bmt])")
 _UNITS_B = {"m": 1e-3, "b": 1.0, "t": 1e3}
 _ACTIVE = re.compile(r"a(\d+(?:\.\d+)?)b")
 _EXPERTS = re.compile(r"\d+e")
+_MINOR = re.compile(r"(?<=\d)\.\d+$")
+_ENDS_IN = re.compile(r"\d+(?:\.\d+)?$")
 _PART_OF_EXPERTS = 0.82
 """An `8x7b` has 0.82 times 8 times 7 billion parameters (both Mixtrals): its experts share the attention."""
 _LARGEST_DENSE_B = 550.0
@@ -86,13 +88,21 @@ class ModelNames:
         another minor version."""
         yield from self._named(words)
         yield from self._named([w for w in words if not _TUNING.fullmatch(w)])
-        whole_versions = [re.sub(r"(?<=\d)\.\d+$", "", w) for w in words]
-        yield from ((model, False) for model, _ in self._named(whole_versions))
+        others = self._of_other_minor_versions(words)
+        yield from ((model, False) for model, _ in self._named(_whole_versions(words), others))
 
-    def _named(self, words: Sequence[str]) -> Iterator[tuple[Model, bool]]:
+    def _of_other_minor_versions(self, words: Sequence[str]) -> Mapping[str, Model]:
+        """Models by their names without minor versions, of several the one whose version is nearest."""
+        named = [(own, model) for model in self.models for own in _names(model)]
+        named.sort(key=lambda one: abs(_version(one[0]) - _version(words)))
+        return {"".join(_whole_versions(own)): model for own, model in reversed(named)}
+
+    def _named(
+        self, words: Sequence[str], names: Mapping[str, Model] | None = None
+    ) -> Iterator[tuple[Model, bool]]:
         spans = combinations(range(len(words) + 1), 2)
         for begin, end in sorted(spans, key=lambda span: span[0] - span[1]):
-            model = self.whole.get("".join(words[begin:end]))
+            model = (self.whole if names is None else names).get("".join(words[begin:end]))
             if model is None:
                 continue
             rest = [w for w in (*words[:begin], *words[end:]) if not _TUNING.fullmatch(w)]
@@ -115,7 +125,7 @@ class ModelNames:
             if apart(model) >= _SAME_SIZE:
                 return 1, False, apart(model)
             own = model.latent_kv or model.windowed_layers > 0 or model.selection is not None
-            return -len(set(words) & set(_words(model.name))), own, apart(model)
+            return -len(_kin(words) & _kin(_words(model.name))), own, apart(model)
 
         kinds = (True, False) if size.mixture is None else (size.mixture,)
         pool = [m for m in self.models if bool(m.experts) in kinds and apart(m) < _LIKE_SIZE]
@@ -172,6 +182,21 @@ def _is_of_size(model: Model, size_b: float) -> bool:
     """Whether a size is a model's, of all of it or of what a token passes."""
     own = (model.parameters_b, model.active_parameters_b)
     return size_b > 0 and any(abs(math.log(size_b / b)) < _SAME_SIZE for b in own)
+
+
+def _whole_versions(words: Sequence[str]) -> list[str]:
+    return [_MINOR.sub("", w) for w in words]
+
+
+def _version(words: Sequence[str]) -> float:
+    """The first number that ends a word: 3.5 of `qwen3.5-27b`; 0 where none does."""
+    return next((float(found.group()) for w in words if (found := _ENDS_IN.search(w))), 0.0)
+
+
+def _kin(words: Sequence[str]) -> set[str]:
+    """Words that tell whose a model is, with and without their versions."""
+    own = [w for w in words if not _tells_size(w)]
+    return {*own, *(_ENDS_IN.sub("", w) for w in own)} - {""}
 
 
 def _names(model: Model) -> Iterator[list[str]]:

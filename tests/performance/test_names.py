@@ -201,6 +201,7 @@ def test_every_model_is_known_by_its_own_name_and_its_repository_whatever_was_do
     [
         ("foo-13b", "llama-2-13b", 13, 13),
         ("Qwen9-30B-A3B", "qwen3-30b-a3b", 30, 3),
+        ("Qwen3.9-9B", "qwen3-8b", 9, 9),
         ("K-EXAONE-236B-A23B", "qwen3-235b-a22b", 236, 23),
         ("foo-1.5b", "qwen2.5-1.5b", 1.5, 1.5),
         ("foo-135m", "gemma-3-270m", 0.135, 0.135),
@@ -223,8 +224,8 @@ def test_a_size_beside_a_name_is_another_model_and_one_of_a_column_counts_where_
     assert MODELS.meant("phi-4-multimodal").thing.name == "phi-4-14b"
     assert MODELS.meant("phi-4-multimodal", 5.6).thing.parameters_b == 5.6
     assert MODELS.meant("phi-4", 5.6).thing.name == "phi-4-14b"
-    assert MODELS.meant("Kimi-K2.9").thing.name == "kimi-k2"
-    assert "taken for kimi-k2" in MODELS.meant("Kimi-K2.9").assumed
+    assert MODELS.meant("Kimi-K2.9").thing.name == "kimi-k2.6", "the nearest version"
+    assert "taken for kimi-k2.6" in MODELS.meant("Kimi-K2.9").assumed
     assert MODELS.meant("Kimi-K2.9", 8.0).thing.parameters_b == 8.0
     assert MODELS.meant("whatever", 8.0).thing.parameters_b == 8.0
     assert MODELS.meant("DeepSeek-V9", 671.0).thing.experts, "a name without any size may be a mixture's"
@@ -360,6 +361,7 @@ def test_a_word_that_tells_no_bits_is_no_precision(word: str) -> None:
         ("llamacpp", "", Generation.LLAMACPP),
         ("ollama", "0.5.7", Generation.LLAMACPP),
         ("sglang", "0.5.9", Generation.SGLANG),
+        ("ATOM", "", Generation.SGLANG),
         ("SGLang (v0.4)", "", Generation.SGLANG),
         ("TGI", "1.1.0", Generation.TGI),
         ("text-generation-inference", "3.0.1", Generation.VLLM_NEW),
