@@ -77,7 +77,7 @@ def generation(engine: str, version: str = "") -> Generation:
 
 def is_known(engine: str) -> bool:
     """Whether an engine's name is one that has coefficients of its own."""
-    return _named(engine) is not None
+    return _named(engine) not in (None, _Engine.ATOM)
 
 
 def _named(engine: str) -> _Engine | None:

@@ -148,14 +148,15 @@ def _replica(row: Row, names: _Names) -> tuple[Replica, tuple[str, ...], tuple[s
         kv=kv.thing,
         generation=generation(engine, row.get("engine_version", "")),
     )
-    like_vllm = "" if is_known(engine) else f"engine {engine or '(none told)'} taken for one like vllm"
+    kin = str(replica.generation).partition("_")[0]
+    like = "" if is_known(engine) else f"engine {engine or '(none told)'} taken for one like {kin}"
     replica, lighter = _as_published(replica)
     assumed = (
         gpu.assumed,
         model.assumed,
         weights.assumed,
         kv.assumed,
-        like_vllm,
+        like,
         lighter,
         apart.assumed,
         _too_heavy(replica),

@@ -361,7 +361,6 @@ def test_a_word_that_tells_no_bits_is_no_precision(word: str) -> None:
         ("llamacpp", "", Generation.LLAMACPP),
         ("ollama", "0.5.7", Generation.LLAMACPP),
         ("sglang", "0.5.9", Generation.SGLANG),
-        ("ATOM", "", Generation.SGLANG),
         ("SGLang (v0.4)", "", Generation.SGLANG),
         ("TGI", "1.1.0", Generation.TGI),
         ("text-generation-inference", "3.0.1", Generation.VLLM_NEW),
@@ -379,6 +378,11 @@ def test_engines_belong_to_generations(engine: str, version: str, meant: Generat
 def test_an_engine_that_nobody_knows_is_like_vllm_of_today_and_not_known(engine: str, version: str) -> None:
     assert generation(engine, version) is Generation.VLLM_NEW
     assert not is_known(engine)
+
+
+def test_amds_engine_puts_prompts_first_as_sglang_does_and_has_no_numbers_of_its_own() -> None:
+    assert generation("ATOM", "0.1.2") is Generation.SGLANG
+    assert not is_known("AMD ATOM")
 
 
 def test_a_slice_is_meant_by_its_own_name_and_no_gpu_is_taken_for_one() -> None:
