@@ -8,8 +8,10 @@ bilinear makespan of arXiv:2502.00722 (its T times y) becomes linear by working 
 
 from __future__ import annotations
 
+import gc
 import math
 from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -123,7 +125,24 @@ def formulate(
     With `minimise`, that limit is not enforced and what it limits (USD per hour, nodes, quota, pools, a share) is
     minimised instead of the cost: the smallest value of the limit that lets the problem be solved.
     """
-    frame = frame_of(problem, minimise, must_rent)
+    with _uncollected():
+        return _formulated(frame_of(problem, minimise, must_rent), constraints)
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Without the search for cycles: hundreds of thousands of rows have none, and it takes as long as making them."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
+
+
+def _formulated(frame: Frame, constraints: tuple[Constraint, ...]) -> Formulation:
+    minimise = frame.minimise
     told = [(row, of is whole_class_rows) for of in constraints for row in of(frame)]
     limited = [row for row, _ in told if minimise is not None and row.subject == minimise]
     enforced = [(row, implied) for row, implied in told if minimise is None or row.subject != minimise]
@@ -202,7 +221,10 @@ def _upper(frame: Frame) -> Floats:
         bound(Block.ADDED, most)
         bound(Block.REMOVED, run)
     if frame.scale_index is None:
-        bound(Block.SHARE, [_most_of(frame, n, w) for n, _, w in frame.pairs])
+        shares = [
+            [_most_of(frame, n, w) for w in range(len(frame.classes))] for n in range(len(frame.layers))
+        ]
+        bound(Block.SHARE, [shares[n][w] for n, _, w in frame.pairs])
         bound(Block.MISSING, [1.0] * frame.sizes[Block.MISSING])
         bound(Block.SHED, [1.0] * len(frame.sheds))
         bound(Block.DEFERRED, [1.0] * len(frame.waits))

@@ -123,6 +123,8 @@ class Frame:
     demand_unit: float
     pairs: tuple[tuple[int, int, int], ...]
     """Layer, place and class of each share."""
+    loads: tuple[float, ...]
+    """By pair, nodes of its column that all of the class would take; of a service nothing."""
     rentals: tuple[Rental, ...]
     sheds: Mapping[tuple[int, int], int]
     """By stretch of arrival and class, wherever some may be turned away: which of such variables, in order."""
@@ -190,8 +192,7 @@ class Frame:
 
     def load(self, pair: int) -> float:
         """Nodes of the pair's column that all of the class would take."""
-        layer, place, w = self.pairs[pair]
-        return self.rates[layer][w] / self.columns[place].rate(self.classes[w].name)
+        return self.loads[pair]
 
     def role(self, place: int) -> Role:
         """What part of a request the place serves."""
@@ -231,6 +232,9 @@ def frame_of(problem: Problem, minimise: Limit | None, must_rent: Collection[str
     layers = tuple(Layer(stretch=t, scenario=s) for s in (None, *scenarios) for t in range(len(stretches)))
     rentals, unit = tuple(_rentals(problem, columns, len(stretches))), _demand_unit(problem, columns, means)
     pairs = tuple(_pairs(problem, stretches, layers, columns, classes))
+    asked_for = tuple(
+        tuple(r * unit for r in _rates(problem, layer, stretches, classes, means)) for layer in layers
+    )
     waits = tuple(_waits(problem, minimise, stretches, classes))
     sheds = tuple(_sheds(problem, minimise, stretches, classes))
     handovers = tuple(_handovers(problem, layers, columns, classes))
@@ -254,12 +258,11 @@ def frame_of(problem: Problem, minimise: Limit | None, must_rent: Collection[str
         takes=tuple(takes[c.key] for c in columns),
         caps=tuple(tuple(caps_of[c.key][t] for c in columns) for t in range(len(stretches))),
         classes=classes,
-        rates=tuple(
-            tuple(r * unit for r in _rates(problem, layer, stretches, classes, means)) for layer in layers
-        ),
+        rates=asked_for,
         usable=tuple(float(usable[c.key]) for c in columns),
         demand_unit=unit,
         pairs=pairs,
+        loads=tuple(_loads(pairs, columns, classes, asked_for)),
         rentals=rentals,
         sheds={at: k for k, at in enumerate(sheds)},
         waits=waits,
@@ -456,9 +459,8 @@ def _pairs(
     classes: tuple[Demand, ...],
 ) -> Iterator[tuple[int, int, int]]:
     """Layer, place and class, wherever the place is not lost and can serve a class that has a rate."""
-    able = [
-        (j, w, c.offers) for j, c in enumerate(columns) for w, of in enumerate(classes) if c.rate(of.name) > 0
-    ]
+    stands, names = [c.offers for c in columns], [(w, of.name) for w, of in enumerate(classes)]
+    able = [(j, w, stands[j]) for j, c in enumerate(columns) for w, name in names if c.rate(name) > 0]
     able += [
         (len(columns) + i, w, frozenset((service.id,)))
         for i, service in enumerate(problem.services)
@@ -470,6 +472,18 @@ def _pairs(
         rates = stretches[layer.stretch].rates
         asked = [rates[c.name] > 0 or deferrable(problem, c) for c in classes]
         yield from ((n, place, w) for place, w, at in able if asked[w] and lost.isdisjoint(at))
+
+
+def _loads(
+    pairs: tuple[tuple[int, int, int], ...],
+    columns: tuple[Column, ...],
+    classes: tuple[Demand, ...],
+    rates: tuple[tuple[float, ...], ...],
+) -> Iterator[float]:
+    """Nodes that all of a class would take, by pair."""
+    names = [c.name for c in classes]
+    for n, place, w in pairs:
+        yield rates[n][w] / columns[place].requests_per_second[names[w]] if place < len(columns) else 0.0
 
 
 def _rentals(problem: Problem, columns: tuple[Column, ...], stretches: int) -> Iterator[Rental]:

@@ -26,6 +26,11 @@ FEASIBILITY_TOLERANCE = 1e-7
 WAIT_SECONDS = 0.1
 """How late Ctrl-C may be noticed; the end of a search is noticed at once."""
 
+OVERTIME_SECONDS = 0.5
+"""What a search may take to end, once its time is up or it was stopped."""
+
+OVERTIME_PART = 0.1
+"""And as much of its time: HiGHS does not look at the clock in all that it does, for tens of seconds where a model is large."""
 
 GLANCE_NODES = 100
 """Of the tree that a glance sees."""
@@ -71,6 +76,17 @@ class Answer:
     def found(self) -> bool:
         """Whether there are values."""
         return self.status in (Status.OPTIMAL, Status.TIME_LIMIT, Status.INTERRUPTED)
+
+
+NOTHING = Answer(
+    status=Status.NOTHING_FOUND,
+    values=np.empty(0),
+    objective=INFINITY,
+    bound=-INFINITY,
+    row_duals=np.empty(0),
+    seconds=0.0,
+)
+"""What is known of a model that nothing was found out about."""
 
 
 def run(
@@ -169,14 +185,16 @@ def _run(model: MatrixModel, options: dict[str, object], on_interrupt: OnInterru
         known = highspy.HighsSolution()
         known.col_value = start.tolist()
         solver.setSolution(known)
-    _search(solver, on_interrupt)
+    late = began + float(str(options["time_limit"])) * (1 + OVERTIME_PART) + OVERTIME_SECONDS
+    ended = _search(solver, on_interrupt, late)
     for option, value in _OTHER_WAYS:
-        if solver.getModelStatus() not in _UNSURE:
+        if not ended or solver.getModelStatus() not in _UNSURE:
             break
         solver.clearSolver()
         solver.setOptionValue(option, value)
-        _search(solver, on_interrupt)
-    return _answer(solver, model, time.monotonic() - began)
+        ended = _search(solver, on_interrupt, late)
+    seconds = time.monotonic() - began
+    return _answer(solver, model, seconds) if ended else replace(NOTHING, seconds=seconds)
 
 
 _UNSURE = (highspy.HighsModelStatus.kSolveError, highspy.HighsModelStatus.kUnknown)
@@ -239,19 +257,26 @@ class Hot:
         return Vertex(values=np.array(found.col_value), reduced=np.array(found.col_dual), objective=objective)
 
 
-def _search(solver: highspy.Highs, on_interrupt: OnInterrupt) -> None:
-    """In a thread of its own, or Ctrl-C would wait for the end of the search."""
+def _search(solver: highspy.Highs, on_interrupt: OnInterrupt, late: float) -> bool:
+    """In a thread of its own, or Ctrl-C would wait for the end of the search.
+
+    False where it has not ended by the time that is `late`: it is left alone, and ends when it looks at the clock.
+    """
     solver.HandleUserInterrupt = True
     solver.startSolve()
     try:
         while not solver.wait(WAIT_SECONDS)[0]:
             if stopped() and on_interrupt is not OnInterrupt.FINISH:
                 raise KeyboardInterrupt
+            if time.monotonic() > late:
+                solver.cancelSolve()
+                return False
     except KeyboardInterrupt:
         solver.cancelSolve()
-        solver.wait()
-        if on_interrupt is not OnInterrupt.TAKE_BEST or not _feasible(solver):
+        ended = solver.wait(OVERTIME_SECONDS)[0]
+        if on_interrupt is not OnInterrupt.TAKE_BEST or not ended or not _feasible(solver):
             raise
+    return True
 
 
 def _options(gap: float, limit_seconds: float) -> dict[str, object]:

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hetops.solver.formulate import Formulation
-from hetops.solver.highs import FEASIBILITY_TOLERANCE, Answer, OnInterrupt, Status
+from hetops.solver.highs import FEASIBILITY_TOLERANCE, NOTHING, Answer, OnInterrupt, Status
 from hetops.solver.lines import cost_of
 from hetops.solver.matrix import INFINITY, Floats, MatrixModel
 from hetops.solver.patience import Patience, stopped
@@ -29,7 +29,7 @@ from hetops.solver.periods.fleets import Fleets
 from hetops.solver.periods.known import Known
 from hetops.solver.periods.windows import Integers, Lined, Windows, first, improved
 from hetops.solver.search import start
-from hetops.solver.search.start import NOTHING, Relaxed
+from hetops.solver.search.start import Relaxed
 
 FIRST_GAP = 5e-3
 """How good the day is to begin with, whose prices of starts all boxes are searched at."""

@@ -140,7 +140,7 @@ def _least(front: Front, limit: Limit, patience: Patience) -> tuple[Formulation,
     while True:
         formulation = formulate(bands.searched, minimise=limit)
         if not formulation.frame.places:
-            return formulation, start.NOTHING
+            return formulation, highs.NOTHING
         relaxed = start.relax(formulation, patience)
         answer = relaxed.answer
         if not parts_suffice:

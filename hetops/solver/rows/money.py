@@ -22,13 +22,13 @@ def spending(frame: Frame, stretch: int) -> Iterator[Spent]:
     for i, offer, nodes in frame.renting(stretch):
         yield i, offer.usd_per_hour * nodes, offer.provider
     providers, places = {offer.id: offer.provider for offer in frame.problem.offers}, frame.places
-    for k, (n, place, w) in enumerate(frame.pairs):
-        if frame.layers[n].scenario is None and frame.layers[n].stretch == stretch:
-            at = places[place]
-            usd = at.usd_per_request.get(frame.classes[w].name, Decimal(0))
-            if usd:
-                provider = at.provider if isinstance(at, Service) else providers[at.offer]
-                yield frame.share(k), per_hour(usd, frame.rates[n][w]), provider
+    paid = [bool(at.usd_per_request) for at in places]
+    own = [layer.scenario is None and layer.stretch == stretch for layer in frame.layers]
+    for k, (n, place, w) in enumerate(frame.pairs if any(paid) else ()):
+        at = places[place]
+        if paid[place] and own[n] and (usd := at.usd_per_request.get(frame.classes[w].name)):
+            provider = at.provider if isinstance(at, Service) else providers[at.offer]
+            yield frame.share(k), per_hour(usd, frame.rates[n][w]), provider
     for h, one in enumerate(frame.handovers):
         link = frame.problem.links[one.link]
         if link.usd_per_gb and one.layer == stretch:

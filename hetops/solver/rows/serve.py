@@ -14,10 +14,7 @@ Terms = Sequence[tuple[int, float]]
 
 def demand_rows(frame: Frame) -> Iterator[Row]:
     """Each class is served in full but for what is shed, or `scale` times in full; where decode has its own place, prefill counts."""
-    of: dict[tuple[int, int], Found] = {}
-    for k, (n, place, w) in enumerate(frame.pairs):
-        if frame.role(place) is not Role.DECODE:
-            of.setdefault((n, w), []).append((frame.share(k), 1.0))
+    of = _begun(frame)
     for n, layer in enumerate(frame.layers):
         if layer.scenario is not None:
             continue
@@ -25,6 +22,19 @@ def demand_rows(frame: Frame) -> Iterator[Row]:
             if frame.rates[n][w] > 0 and not frame.may_wait(w):
                 terms = [*of.get((n, w), []), *frame.shed(n, w)]
                 yield _served(frame, _at(frame, layer.stretch, demand.name), terms)
+
+
+def _begun(frame: Frame) -> dict[tuple[int, int], Found]:
+    """By layer and class, the shares that its requests begin with: whole, or in prefill."""
+    first, decodes = (
+        frame.first[Block.SHARE],
+        [frame.role(i) is Role.DECODE for i in range(len(frame.places))],
+    )
+    of: dict[tuple[int, int], Found] = {}
+    for k, (n, place, w) in enumerate(frame.pairs):
+        if not decodes[place]:
+            of.setdefault((n, w), []).append((first + k, 1.0))
+    return of
 
 
 def shed_rows(frame: Frame) -> Iterator[Row]:
@@ -56,10 +66,7 @@ def loss_rows(frame: Frame) -> Iterator[Row]:
     scenarios = frame.problem.scenarios
     if not scenarios:
         return
-    of: dict[tuple[int, int], Found] = {}
-    for k, (n, place, w) in enumerate(frame.pairs):
-        if frame.role(place) is not Role.DECODE:
-            of.setdefault((n, w), []).append((frame.share(k), 1.0))
+    of = _begun(frame)
     stretches, first = len(frame.stretches), frame.first[Block.MISSING]
     missing = {
         (s.name, t): first + i * stretches + t for i, s in enumerate(scenarios) for t in range(stretches)
@@ -108,9 +115,10 @@ def bounded_share(frame: Frame, limit: Limit, terms: Terms, most: float, shed: T
 def capacity_rows(frame: Frame) -> Iterator[Row]:
     """The loads on a column's nodes leave the headroom free, and what interruptions take."""
     loads: list[list[Found]] = [[[] for _ in frame.columns] for _ in frame.layers]
-    for k, (n, place, _) in enumerate(frame.pairs):
+    first = frame.first[Block.SHARE]
+    for k, ((n, place, _), load) in enumerate(zip(frame.pairs, frame.loads, strict=True)):
         if place < len(frame.columns):
-            loads[n][place].append((frame.share(k), frame.load(k)))
+            loads[n][place].append((first + k, load))
     for n, layer in enumerate(frame.layers):
         for j, terms in enumerate(loads[n]):
             if terms or len(frame.layers) == 1:
@@ -127,10 +135,12 @@ def whole_class_rows(frame: Frame) -> Iterator[Row]:
     """
     if frame.scale_index is not None:
         return
-    for k, (n, j, w) in enumerate(frame.pairs):
-        if j < len(frame.columns) and not frame.may_wait(w) and frame.load(k) < frame.usable[j]:
+    keys, usable, first = [c.key for c in frame.columns], frame.usable, frame.first[Block.SHARE]
+    waits = [frame.may_wait(w) for w in range(len(frame.classes))]
+    for k, ((n, j, w), load) in enumerate(zip(frame.pairs, frame.loads, strict=True)):
+        if j < len(keys) and not waits[w] and load < usable[j]:
             nodes = (frame.nodes(frame.layers[n].stretch, j), -1.0)
-            yield Row(subject=(*frame.columns[j].key, n, w), terms=[(frame.share(k), 1.0), nodes], upper=0.0)
+            yield Row(subject=(*keys[j], n, w), terms=[(first + k, 1.0), nodes], upper=0.0)
 
 
 def service_rows(frame: Frame) -> Iterator[Row]:
@@ -188,6 +198,8 @@ def deferral_rows(frame: Frame) -> Iterator[Row]:
 
 def handover_rows(frame: Frame) -> Iterator[Row]:
     """All that prefill serves goes over links, or within its network, to decode, and decode serves nothing else."""
+    if not frame.problem.hands_over:
+        return
     networks = {offer.id: offer.network for offer in frame.problem.offers}
     ends: dict[tuple[Role | str, int, str, str, int], Found] = {}
     for k, (n, place, w) in enumerate(frame.pairs):

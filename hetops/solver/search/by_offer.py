@@ -22,7 +22,7 @@ from hetops.solver.highs import Answer, Status
 from hetops.solver.lines import in_lines
 from hetops.solver.matrix import INFINITY, Floats, MatrixModel, Row, extended
 from hetops.solver.patience import Patience, stopped
-from hetops.solver.search import borne, start
+from hetops.solver.search import borne
 from hetops.solver.search.start import Relaxed, Searched
 from hetops.solver.search.told import ROUGHLY, Told
 
@@ -101,7 +101,7 @@ def _run(model: MatrixModel, gap: float, patience: Patience) -> Answer:
     except KeyboardInterrupt:
         if not stopped():
             raise
-        return start.NOTHING
+        return highs.NOTHING
 
 
 def _told_of(told: Told, sums: _Sums, most: Floats, patience: Patience) -> tuple[Told, bool]:

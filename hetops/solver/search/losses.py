@@ -63,7 +63,7 @@ def search(
     if not relaxed.answer.found:
         return best
     found = by_offer.search(told, relaxed, gap=problem.gap, patience=patience)
-    best = found.best or replace(best, answer=replace(start.NOTHING, bound=found.bound))
+    best = found.best or replace(best, answer=replace(highs.NOTHING, bound=found.bound))
     best = replace(best, answer=_proven(best.answer, found.bound, problem.gap))
     if best.answer.status is Status.OPTIMAL or (best.answer.found and patience.left <= 0):
         return best

@@ -23,8 +23,14 @@ from hetops.solver.patience import Patience, stopped
 from hetops.solver.search import lined
 from hetops.solver.solution import Ended
 
-LEAST_SECONDS = 2.0
+LEAST_SECONDS = 0.5
 """What the relaxation, and the small model, may take of time that is not there any more."""
+
+RELAXED_PART = 0.6
+"""Of the time that is left: what the relaxation may take of it, for without it there is a fleet as well."""
+
+SECONDS_PER_ENTRY = 2e-6
+"""Of a model: what HiGHS takes to look at it before it searches, or ends."""
 
 PART_OF_GAP = 0.5
 """The small model is searched to this part of the gap that is wanted of the whole one."""
@@ -40,16 +46,6 @@ LINED_PART = 0.7
 
 LIKELY = 4
 """Columns for each class, those that serve it for least, to begin with where no relaxation says which."""
-
-NOTHING = Answer(
-    status=Status.NOTHING_FOUND,
-    values=np.empty(0),
-    objective=INFINITY,
-    bound=-INFINITY,
-    row_duals=np.empty(0),
-    seconds=0.0,
-)
-"""What is known of a relaxation that was stopped."""
 
 USED = 1e-9
 """Nodes in the relaxation above which a column is used."""
@@ -119,12 +115,13 @@ def _likely(formulation: Formulation) -> NDArray[np.bool_]:
 def relaxed(model: MatrixModel, patience: Patience) -> Relaxed:
     """A model without whole numbers, solved."""
     seconds, on_interrupt = _needed(patience, OnInterrupt.CANCEL)
+    seconds = max(seconds * RELAXED_PART, LEAST_SECONDS)
     try:
         answer = highs.run(model, limit_seconds=seconds, on_interrupt=on_interrupt)
     except KeyboardInterrupt:
         if not stopped():
             raise
-        answer = NOTHING
+        answer = highs.NOTHING
     used = answer.values > USED if answer.found else np.ones(len(model.cost), dtype=bool)
     return Relaxed(model=model, answer=answer, used=used)
 
@@ -147,7 +144,7 @@ def search(
     if relaxed.answer.status is Status.INFEASIBLE:
         return relaxed.answer
     best = _first(model, relaxed, gap, patience, on_interrupt)
-    if best.status is Status.OPTIMAL:
+    if best.status is Status.OPTIMAL or (best.found and _is_long(model, patience)):
         return best
     try:
         if model.lines and patience.left > 0:
@@ -169,6 +166,11 @@ def search(
             raise
         return replace(best, status=Status.INTERRUPTED)
     return _better(best, found, gap)
+
+
+def _is_long(model: MatrixModel, patience: Patience) -> bool:
+    """Whether nothing would come of a search of the model in what is left of the time."""
+    return patience.left <= SECONDS_PER_ENTRY * len(model.row_values)
 
 
 def _lined(model: MatrixModel, first: Answer, gap: float, patience: Patience) -> Answer:
