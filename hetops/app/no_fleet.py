@@ -52,8 +52,7 @@ def _no_column(c: Candidates, table: PerformanceTable) -> InfeasibleError:
         return InfeasibleError(
             f"no configuration of {c.names} runs on any GPU type on offer",
             details=told,
-            hint=f"allow larger GPUs, other precisions ({'model' if c.spec.model else 'models[]'}.precisions) or other engines "
-            "(engine.names)",
+            hint=_what_to_allow(c),
         )
     whole = _whole(c, table)
     names = {row.workload_class for row in whole}
@@ -62,6 +61,16 @@ def _no_column(c: Candidates, table: PerformanceTable) -> InfeasibleError:
         details=(_nearest(name, whole) for name in sorted(names)),
         hint=_loosest_hint(c),
     )
+
+
+def _what_to_allow(c: Candidates) -> str:
+    """So that something runs: a lower quality floor, where something would without one."""
+    table = "model" if c.spec.model else "models[]"
+    precisions = f"other precisions ({table}.precisions)"
+    if any(one.without_floors.configurations for one in c.models):
+        return f"lower the quality floor ({table}.quality_floor, or that of a class), or allow {precisions}"
+    apart = "" if c.spec.engine.across_nodes else ", or replicas over several nodes ([engine.across_nodes])"
+    return f"allow larger GPUs, {precisions}, other engines (engine.names){apart}"
 
 
 def _loosest_hint(c: Candidates) -> str:

@@ -131,6 +131,22 @@ def test_what_leaves_nothing_to_choose_says_what_did(tmp_path: Path, override: s
     assert caught.value.hint
 
 
+@pytest.mark.parametrize(
+    ("overrides", "hint"),
+    [
+        (('model.precisions=["int4"]', "model.quality_floor=1.0"), "lower the quality floor"),
+        (('offers.gpus=["L4:1"]', "model.name=llama-3.1-70b"), "[engine.across_nodes]"),
+    ],
+)
+def test_where_nothing_runs_the_hint_names_the_field_that_lets_something(
+    tmp_path: Path, overrides: tuple[str, ...], hint: str
+) -> None:
+    with pytest.raises(InfeasibleError) as caught:
+        make_plan(specs.asked(tmp_path, specs.LISTED, *overrides))
+    assert "no configuration of llama-3.1" in caught.value.message
+    assert hint in caught.value.hint
+
+
 def test_measurements_of_other_hardware_do_not_count(tmp_path: Path) -> None:
     asked = specs.asked(
         tmp_path,
