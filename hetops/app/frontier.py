@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from decimal import Decimal
+from decimal import ROUND_FLOOR, Decimal
 from itertools import chain
 
 from hetops.app.candidates import Asked
@@ -118,7 +118,17 @@ def _points_at(
     if budget is not None:
         problem = replace(problem, mode=Mode.MAX_THROUGHPUT, budget_usd_per_hour=budget)
     for blank in blanks:
-        yield _solved(blank, replace(problem, headroom=blank.headroom), posed, limit_seconds)
+        found = _solved(blank, replace(problem, headroom=blank.headroom), posed, limit_seconds)
+        yield found if budget is None else replace(found, rate_scale=_rate_scale(found, posed))
+
+
+def _rate_scale(point: FrontierPoint, posed: Posed) -> float | None:
+    """What to set `workload.rate_scale` to for a plan of the point, rounded down to four digits."""
+    part = (point.requests_per_second or 0.0) / posed.problem.requests_per_second
+    scale = Decimal(part * posed.candidates.spec.workload.rate_scale)
+    if scale <= 0:
+        return None
+    return float(scale.quantize(Decimal(1).scaleb(scale.adjusted() - 3), rounding=ROUND_FLOOR))
 
 
 def _solved(blank: FrontierPoint, problem: Problem, posed: Posed, limit_seconds: float) -> FrontierPoint:
@@ -171,6 +181,7 @@ def _no_worse_than(harder: Iterable[FrontierPoint], own: FrontierPoint) -> Front
                 own,
                 usd_per_hour=point.usd_per_hour,
                 requests_per_second=point.requests_per_second,
+                rate_scale=point.rate_scale,
                 nodes=point.nodes,
                 roles=point.roles,
                 shed_usd_per_hour=point.shed_usd_per_hour,

@@ -50,6 +50,8 @@ class FrontierPoint:
     services: tuple[str, ...] = ()
     """Those that are paid by the token and get a share."""
     gap: float = 0.0
+    rate_scale: float | None = field(default=None, metadata=ADDED)
+    """Of a budget: the `workload.rate_scale` at which a plan within it serves the rate, a thousandth of it at most left out."""
     reason: str = ""
     """Why there is no fleet."""
 
@@ -124,7 +126,21 @@ def as_text(told: Frontier) -> str:
     headers = (first, "headroom", "cost", "rate", "fleet")
     if told.stopped:
         title += f"\nStopped: {len(told.points)} of {told.points_asked} points"
-    return f"{title}\n\n{q.table(headers, rows, right=(0, 1, 2, 3))}\n"
+    return f"{title}\n\n{q.table(headers, rows, right=(0, 1, 2, 3))}\n{_plan_of_the_last(told)}"
+
+
+def _plan_of_the_last(told: Frontier) -> str:
+    """How to come from a budget's point to a plan, which `up` takes."""
+    point = next((one for one in reversed(told.points) if one.rate_scale is not None), None)
+    if point is None:
+        return ""
+    fields = {
+        "budget.usd_per_hour": point.budget_usd_per_hour,
+        "workload.rate_scale": point.rate_scale,
+        "policy.headroom": f"{point.headroom:g}",
+    }
+    sets = " ".join(f"--set {name}={value}" for name, value in fields.items())
+    return f"\nThe last one's plan: hetops plan {sets}\n"
 
 
 def _fleet(point: FrontierPoint) -> str:
@@ -148,6 +164,7 @@ def as_csv(told: Frontier) -> str:
         "usd_per_hour",
         "requests_per_second",
         "gap",
+        "rate_scale",
         "shed_usd_per_hour",
         "nodes",
         "roles",

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
 from hetops.app.frontier import FrontierAsked, frontier
+from hetops.app.plan import make_plan
 from hetops.reports import frontier as report
 from tests.doubles import specs
 
@@ -35,3 +37,26 @@ def test_stopped_before_the_first_point_there_is_nothing_to_tell(
     monkeypatch.setattr("hetops.app.frontier.solve", lambda *_args, **_more: stop(""))
     with pytest.raises(KeyboardInterrupt):
         frontier(FrontierAsked(spec=specs.asked(tmp_path), target_factors=(1.0,)), stop)
+
+
+def test_what_is_told_of_a_budget_makes_a_plan_within_it(tmp_path: Path) -> None:
+    budgets = (Decimal("0.01"), Decimal(4))
+    asked = specs.asked(tmp_path, specs.LISTED, "workload.rate_scale=0.5")
+    none, point = frontier(FrontierAsked(spec=asked, budgets_usd_per_hour=budgets), stop).points
+    assert none.rate_scale is None
+    assert point.rate_scale is not None
+    assert point.requests_per_second is not None
+    plan = make_plan(
+        specs.asked(
+            tmp_path, specs.LISTED, "budget.usd_per_hour=4", f"workload.rate_scale={point.rate_scale}"
+        )
+    )
+    assert plan.usd_per_hour <= 4
+    served = sum(c.requests_per_second for c in plan.workload.classes)
+    assert 0.999 * point.requests_per_second <= served <= point.requests_per_second
+
+
+def test_text_says_how_to_plan_the_last_point(tmp_path: Path) -> None:
+    told = frontier(FrontierAsked(spec=specs.asked(tmp_path), budgets_usd_per_hour=(Decimal(4),)), stop)
+    last = f"hetops plan --set budget.usd_per_hour=4 --set workload.rate_scale={told.points[0].rate_scale} "
+    assert last in report.as_text(told)
