@@ -239,7 +239,10 @@ class Certificate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alternative:
-    """The best fleet under one further restriction, and how much dearer it is; None where there is none."""
+    """The best fleet under one further restriction, and how much dearer it is; None where there is none.
+
+    Of the largest rate, how much more the best fleet of all serves.
+    """
 
     description: str
     usd_per_hour: Decimal | None

@@ -10,7 +10,7 @@ from hetops.domain.plan import Alternative
 from hetops.reports import page
 from hetops.reports import quantities as q
 from hetops.reports import solution as solutions
-from hetops.solver.problem import Problem
+from hetops.solver.problem import Mode, Problem
 from hetops.solver.questions.explanation import Explanation, Question, Statement, Unit
 
 _WIDTH = 110
@@ -29,7 +29,7 @@ def as_text(problem: Problem, explanation: Explanation) -> str:
         if whole and explanation.solution
         else "",
         "\n".join(_line(statement) for statement in explanation.statements),
-        _alternatives(explanation.alternatives),
+        _alternatives(explanation.alternatives, problem.mode),
     )
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -51,7 +51,8 @@ def _value(value: float | None) -> str:
     return "none" if value is None else f"{value:.6g}"
 
 
-def _alternatives(alternatives: tuple[Alternative, ...]) -> str:
+def _alternatives(alternatives: tuple[Alternative, ...], mode: Mode) -> str:
+    worse = "dearer by" if mode is Mode.MIN_COST else "best serves"
     rows = [
         (
             a.description,
@@ -60,4 +61,4 @@ def _alternatives(alternatives: tuple[Alternative, ...]) -> str:
         )
         for a in alternatives
     ]
-    return q.table(("instead", "$/hour", "dearer by"), rows, right=(1, 2)) if rows else ""
+    return q.table(("instead", "$/hour", worse), rows, right=(1, 2)) if rows else ""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from decimal import Decimal
 
 from hetops.domain import codec
 from hetops.domain.plan import Alternative
 from hetops.reports import explanation as report
+from hetops.solver.problem import Mode
 from hetops.solver.questions.explanation import Explanation, Question, Statement, Topic, Unit
 from hetops.solver.solution import Solution
 from hetops.solver.solve import solve
@@ -55,6 +57,12 @@ def test_the_losers_are_told_with_their_cost() -> None:
     assert "Total $5.00 /h" in text
     assert "only fast         $8.00      +60 %" in text
     assert "only cheap  none exists          -" in text
+
+
+def test_at_the_largest_rate_the_losers_are_told_with_what_the_best_serves_more() -> None:
+    text = report.as_text(replace(small(), mode=Mode.MAX_THROUGHPUT), explanation())
+    assert "BEST SERVES" in text
+    assert "DEARER BY" not in text
 
 
 def test_json_reads_back_as_the_same_explanation() -> None:

@@ -12,7 +12,7 @@ from hetops.domain import codec
 from hetops.domain.offer import Trait
 from hetops.domain.plan import Alternative
 from hetops.solver.certify import certify
-from hetops.solver.problem import Problem
+from hetops.solver.problem import Mode, Problem
 from hetops.solver.questions.explain import weigh
 from hetops.solver.solution import Solution
 from hetops.solver.solve import solve
@@ -58,7 +58,16 @@ def test_the_difference_is_relative_to_the_best() -> None:
     assert only_fast.difference_share == pytest.approx(8 / 5 - 1)
 
 
-def test_when_maximising_the_difference_is_in_the_price_of_a_request() -> None:
+def test_when_maximising_the_difference_is_in_what_is_served_however_little_a_loser_costs() -> None:
+    problem = replace(small(), mode=Mode.MAX_THROUGHPUT, budget_usd_per_hour=Decimal(5))
+    weighed = weigh(problem, solved(problem))
+    only_fast = next(a for a in weighed.alternatives if a.description.startswith("only fast"))
+    served = float(only_fast.description.split(", ")[1].split()[0])
+    assert only_fast.usd_per_hour == Decimal(4) < weighed.solution.usd_per_hour
+    assert only_fast.difference_share == pytest.approx(weighed.solution.objective / served - 1, abs=1e-3)
+
+
+def test_when_maximising_the_same_requests_take_longer() -> None:
     weighed = weigh(TOY, solved(TOY))
     without = next(a for a in weighed.alternatives if a.description.startswith("without t2-pair"))
     assert without.description == "without t2-pair, 2.897 requests per second"

@@ -39,7 +39,7 @@ class Weighed:
 def weigh(
     problem: Problem, solution: Solution, *, limit_seconds: float = 20.0, most_gap: float = INFINITY
 ) -> Weighed:
-    """The best fleet of each GPU type alone, without each offer in use, and without each provider in use: cheapest first.
+    """The best fleet of each GPU type alone, without each offer in use, and without each provider in use: the best first.
 
     Each is searched for to `most_gap` or the problem's own gap, whichever is smaller.
     """
@@ -127,7 +127,7 @@ def _better(answer: Solution, than: Solution) -> bool:
 
 
 def _alternative(description: str, answer: Solution | Infeasible | None, best: Solution) -> Alternative:
-    """How much dearer an answer is than the best; when maximising, how much dearer a request is."""
+    """How much dearer an answer is than the best; when maximising, how much longer it takes for the same requests."""
     if not isinstance(answer, Solution):
         words = description if answer else f"{description} (not found in time)"
         return Alternative(description=words, usd_per_hour=None, difference_share=None)
@@ -147,6 +147,7 @@ def _dearness(alternative: Alternative) -> float:
 
 
 def _dearness_of(solution: Solution) -> float:
-    """What the same demand costs, with what shedding does; when maximising, what a request does."""
-    usd = float(solution.counted_usd_per_hour)
-    return usd / solution.requests_per_second if solution.mode is Mode.MAX_THROUGHPUT else usd
+    """What the same demand costs, with what shedding does; when maximising, the seconds that a request takes."""
+    if solution.mode is Mode.MAX_THROUGHPUT:
+        return 1 / solution.requests_per_second
+    return float(solution.counted_usd_per_hour)
