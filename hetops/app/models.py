@@ -292,9 +292,14 @@ def _checkpoints(engine: EngineChoice, catalog: Catalog, model: Model) -> tuple[
 
 
 def checkpoints_for(needs: EngineNeeds, known: Iterable[Checkpoint]) -> tuple[Checkpoint, ...]:
-    """Those of the catalogue's checkpoints that an engine gets at: the host's cores read what lies on the host."""
+    """Those of the catalogue's checkpoints that an engine gets at and reads: the host's cores read what lies on the host, and GGUF is
+    llama.cpp's."""
     on_this_machine = "cpu" in needs.gpu_vendors
-    return tuple(c for c in known if c.reference.startswith(_ON_ONE_MACHINE) == on_this_machine)
+    return tuple(
+        c
+        for c in known
+        if c.reference.startswith(_ON_ONE_MACHINE) == on_this_machine and c.precision in needs.precisions
+    )
 
 
 def _fits(model: Model) -> Callable[[Configuration, GpuType], str]:

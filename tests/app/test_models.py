@@ -15,13 +15,17 @@ from hetops.app.bench import measurable
 from hetops.app.candidates import Candidates, candidates
 from hetops.app.day import find_day
 from hetops.app.frontier import FrontierAsked, frontier
+from hetops.app.models import checkpoints_for
 from hetops.app.plan import make_plan
 from hetops.app.played_requests import Stretch
 from hetops.app.pose import pose
 from hetops.app.preconditions import check_whole_nodes
 from hetops.app.simulate import SimulationAsked, simulate
+from hetops.catalog import tables
+from hetops.configurations.engines import BUILT_IN
 from hetops.domain import codec
 from hetops.domain.day import Day
+from hetops.domain.model import Precision
 from hetops.domain.plan import Plan
 from hetops.errors import HetopsError, InfeasibleError, PolicyError, SpecError, UnknownNameError
 from hetops.reports import plan as report
@@ -369,3 +373,11 @@ def test_a_diff_says_which_model_each_pool_serves() -> None:
     assert " on L4" not in as_text(fleet_diff(None, one, Changes(steps=())))
     served = {s.what: (s.before, s.after) for s in fleet_diff(one, two, Changes(steps=())).served}
     assert served["model"] == ((LLAMA,), (LLAMA, QWEN))
+
+
+def test_an_engine_gets_the_formats_that_it_reads_and_gguf_is_no_matter_of_gpu_engines() -> None:
+    known = tables.load().checkpoints_of("llama-3.1-8b")
+    formats = {c.precision for c in known}
+    assert {"fp8", "int8", "int4", "fp4", "q4_k_m"} <= formats
+    read = {c.precision for c in checkpoints_for(BUILT_IN["vllm"], known)}
+    assert read == formats - {Precision.GGUF_Q4_K_M}
