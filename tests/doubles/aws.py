@@ -25,6 +25,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from tests.doubles import aws_account, aws_wire
 from tests.doubles.aws_account import AwsFault, AwsScenario, Denied
+from tests.doubles.aws_prices import price_row
 from tests.doubles.aws_wire import Asked
 from tests.doubles.fake_api import LOGIN_PAGE, FaultKind
 
@@ -234,56 +235,6 @@ class AwsCloud(ThreadingHTTPServer):
         return {key: list(rows[start : start + size]), **more}
 
 
-def price_row(region: str, name: str, usd: str, *, reserved: int = 0, **attributes: str) -> dict[str, Any]:
-    """A row of the price list, in the nesting that GetProducts has."""
-    sku = f"{abs(hash((region, name))):X}"[:16]
-    dimension = {
-        "unit": "Hrs",
-        "beginRange": "0",
-        "endRange": "Inf",
-        "description": f"${usd} per On Demand Linux {name} Instance Hour",
-        "appliesTo": [],
-        "rateCode": f"{sku}.JRTCKXETXF.6YS6EN2CT7",
-        "pricePerUnit": {"USD": usd},
-    }
-    term = {
-        "priceDimensions": {f"{sku}.JRTCKXETXF.6YS6EN2CT7": dimension},
-        "sku": sku,
-        "effectiveDate": "2026-11-01T00:00:00Z",
-        "offerTermCode": "JRTCKXETXF",
-        "termAttributes": {},
-    }
-    told = {
-        "servicecode": "AmazonEC2",
-        "locationType": "AWS Region",
-        "regionCode": region,
-        "instanceType": name,
-        "instanceFamily": "GPU instance",
-        "operatingSystem": "Linux",
-        "licenseModel": "No License required",
-        "preInstalledSw": "NA",
-        "tenancy": "Shared",
-        "capacitystatus": "Used",
-        "marketoption": "OnDemand",
-        "operation": "RunInstances",
-        "usagetype": f"BoxUsage:{name}",
-        **attributes,
-    }
-    return {
-        "product": {"productFamily": "Compute Instance", "attributes": told, "sku": sku},
-        "serviceCode": "AmazonEC2",
-        "terms": {
-            "OnDemand": {f"{sku}.JRTCKXETXF": term},
-            "Reserved": {
-                f"{sku}.R{n}": {**term, "termAttributes": {"LeaseContractLength": "1yr"}}
-                for n in range(reserved)
-            },
-        },
-        "version": "20261120000000",
-        "publicationDate": "2026-11-20T00:00:00Z",
-    }
-
-
 def _is_of(row: Any, region: str) -> bool:
     return isinstance(row, str) or row["product"]["attributes"].get("regionCode", region) == region
 
@@ -362,40 +313,42 @@ class _Handler(BaseHTTPRequestHandler):
     def _fail(self, fault: AwsFault, asked: Asked) -> None:
         kind = fault.kind
         codes = _JSON_CODES if asked.body else _XML_CODES
-        if kind in (FaultKind.THROTTLED, FaultKind.THROTTLED_BARE):
-            content, as_type = aws_wire.error(asked, codes["throttled"], "Rate exceeded")
-            after = {"Retry-After": f"{fault.seconds:g}"} if kind is FaultKind.THROTTLED else {}
-            self._send(429 if asked.body else 503, content, {"Content-Type": as_type, **after})
-        elif kind is FaultKind.ERROR_500:
-            self._send(500, b"<html>upstream error</html>", {"Content-Type": "text/html"})
-        elif kind is FaultKind.LOGIN_PAGE:
-            self._plain(200, LOGIN_PAGE)
-        elif kind is FaultKind.CLOCK_SKEW:
-            content, as_type = aws_wire.error(asked, "RequestExpired", "Request has expired.")
-            self._send(400, content, {"Content-Type": as_type})
-        elif kind in (FaultKind.RESET, FaultKind.LOST_ANSWER):
-            self._reset()
-        elif kind in (FaultKind.DEAD, FaultKind.SILENT_SUCCESS):
-            self.server.closing.wait(60)
-            self._reset()
-        else:
-            self._spoil(fault, asked)
+        match kind:
+            case FaultKind.THROTTLED | FaultKind.THROTTLED_BARE:
+                content, as_type = aws_wire.error(asked, codes["throttled"], "Rate exceeded")
+                after = {"Retry-After": f"{fault.seconds:g}"} if kind is FaultKind.THROTTLED else {}
+                self._send(429 if asked.body else 503, content, {"Content-Type": as_type, **after})
+            case FaultKind.ERROR_500:
+                self._send(500, b"<html>upstream error</html>", {"Content-Type": "text/html"})
+            case FaultKind.LOGIN_PAGE:
+                self._plain(200, LOGIN_PAGE)
+            case FaultKind.CLOCK_SKEW:
+                content, as_type = aws_wire.error(asked, "RequestExpired", "Request has expired.")
+                self._send(400, content, {"Content-Type": as_type})
+            case FaultKind.RESET | FaultKind.LOST_ANSWER:
+                self._reset()
+            case FaultKind.DEAD | FaultKind.SILENT_SUCCESS:
+                self.server.closing.wait(60)
+                self._reset()
+            case _:
+                self._spoil(fault, asked)
 
     def _spoil(self, fault: AwsFault, asked: Asked) -> None:
         """The right answer, which does not arrive as it should."""
         status, content, headers = self._answered(asked)
         half = content[: len(content) // 2]
-        if fault.kind is FaultKind.TRUNCATED_JSON:
-            self._send(status, half, headers)
-        elif fault.kind is FaultKind.WRONG_CONTENT_TYPE:
-            self._send(status, content, {**headers, "Content-Type": "text/plain"})
-        elif fault.kind is FaultKind.REDIRECT:
-            self._plain(302, b"", Location=f"{self.server.url}/login")
-        else:
-            self._send(status, half, headers, length=len(content))
-            if fault.kind is FaultKind.SLOW_BODY:
-                self.server.closing.wait(60)
-            self._reset()
+        match fault.kind:
+            case FaultKind.TRUNCATED_JSON:
+                self._send(status, half, headers)
+            case FaultKind.WRONG_CONTENT_TYPE:
+                self._send(status, content, {**headers, "Content-Type": "text/plain"})
+            case FaultKind.REDIRECT:
+                self._plain(302, b"", Location=f"{self.server.url}/login")
+            case _:
+                self._send(status, half, headers, length=len(content))
+                if fault.kind is FaultKind.SLOW_BODY:
+                    self.server.closing.wait(60)
+                self._reset()
 
     def _plain(self, status: int, content: bytes, **headers: str) -> None:
         """What somebody else answers, without AWS's headers."""

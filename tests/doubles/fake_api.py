@@ -62,10 +62,6 @@ class FaultKind(StrEnum):
     """The answer's Date is `seconds` off."""
 
 
-ACTING = frozenset({FaultKind.LOST_ANSWER, FaultKind.SILENT_SUCCESS})
-"""Faults after the request had its effect."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
     """A fault of the requests that match, after `skip` of them, so many `times`."""
@@ -77,6 +73,10 @@ class Fault:
     skip: int = 0
     times: int = 1
     seconds: float = 1.0
+
+    def meets(self, seen: Seen) -> bool:
+        """Whether it may happen to that request."""
+        return self.method in ("", seen.method) and seen.path.startswith(self.path)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,15 +195,13 @@ class FakeApi(ThreadingHTTPServer):
     def fault_of(self, seen: Seen) -> Fault | None:
         """The fault that this request meets."""
         with self.lock:
-            for entry in self._faults:
-                fault = entry[0]
-                if fault.method not in ("", seen.method) or not seen.path.startswith(fault.path):
-                    continue
+            for entry in (e for e in self._faults if e[0].meets(seen)):
                 if entry[1] > 0:
                     entry[1] -= 1
-                elif entry[2] > 0:
+                    continue
+                if entry[2] > 0:
                     entry[2] -= 1
-                    return fault
+                    return entry[0]
         return None
 
     def heal(self) -> None:
@@ -291,41 +289,47 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _fail(self, fault: Fault, seen: Seen) -> None:
         kind = fault.kind
-        if kind in (FaultKind.THROTTLED, FaultKind.THROTTLED_BARE):
-            answer = self.server.throttled()
-            bare = {k: v for k, v in answer.headers.items() if k != "Retry-After"}
-            told = {**bare, "Retry-After": f"{fault.seconds:g}"}
-            self._say(replace(answer, headers=bare if kind is FaultKind.THROTTLED_BARE else told))
-        elif kind is FaultKind.ERROR_500:
-            self._send(500, b"<html>upstream error</html>", {"Content-Type": "text/html"})
-        elif kind is FaultKind.LOGIN_PAGE:
-            self._send(200, LOGIN_PAGE, {"Content-Type": "text/html; charset=utf-8"})
-        elif kind is FaultKind.REDIRECT:
-            self._send(302, b"", {"Location": "https://login.example/?next=api"})
-        elif kind in (FaultKind.RESET, FaultKind.DEAD):
-            self._leave(fault)
-        else:
-            self._spoil(fault, self.server.respond(seen))
+        match kind:
+            case FaultKind.THROTTLED | FaultKind.THROTTLED_BARE:
+                answer = self.server.throttled()
+                bare = {k: v for k, v in answer.headers.items() if k != "Retry-After"}
+                told = {**bare, "Retry-After": f"{fault.seconds:g}"}
+                self._say(replace(answer, headers=bare if kind is FaultKind.THROTTLED_BARE else told))
+            case FaultKind.ERROR_500:
+                self._send(500, b"<html>upstream error</html>", {"Content-Type": "text/html"})
+            case FaultKind.LOGIN_PAGE:
+                self._send(200, LOGIN_PAGE, {"Content-Type": "text/html; charset=utf-8"})
+            case FaultKind.REDIRECT:
+                self._send(302, b"", {"Location": "https://login.example/?next=api"})
+            case FaultKind.RESET | FaultKind.DEAD:
+                self._leave(fault)
+            case _:
+                self._spoil(fault, self.server.respond(seen))
 
     def _spoil(self, fault: Fault, answer: Answer) -> None:
         """The right answer, which does not arrive as it should."""
         content = json.dumps(answer.said).encode()
         as_json = {"Content-Type": "application/json", **answer.headers}
-        if fault.kind in ACTING:
-            self._leave(fault)
-        elif fault.kind is FaultKind.WRONG_CONTENT_TYPE:
-            self._send(answer.status, content, {"Content-Type": "text/plain"})
-        elif fault.kind is FaultKind.TRUNCATED_JSON:
-            self._send(answer.status, content[: len(content) // 2], as_json)
-        elif fault.kind is FaultKind.SHORT_BODY:
-            self._send(answer.status, content[: len(content) // 2], as_json, length=len(content))
-            self._reset(struct.pack("ii", 0, 0))
-        else:
-            self._send(answer.status, content[:1], as_json, length=len(content))
-            for byte in content[1:]:
-                if self._gone(0.02):
-                    return
-                self.wfile.write(bytes((byte,)))
+        match fault.kind:
+            case FaultKind.LOST_ANSWER | FaultKind.SILENT_SUCCESS:
+                self._leave(fault)
+            case FaultKind.WRONG_CONTENT_TYPE:
+                self._send(answer.status, content, {"Content-Type": "text/plain"})
+            case FaultKind.TRUNCATED_JSON:
+                self._send(answer.status, content[: len(content) // 2], as_json)
+            case FaultKind.SHORT_BODY:
+                self._send(answer.status, content[: len(content) // 2], as_json, length=len(content))
+                self._reset(struct.pack("ii", 0, 0))
+            case _:
+                self._send(answer.status, content[:1], as_json, length=len(content))
+                self._trickle(content[1:])
+
+    def _trickle(self, content: bytes) -> None:
+        """A byte now and then, until the client has had enough."""
+        for byte in content:
+            if self._gone(0.02):
+                return
+            self.wfile.write(bytes((byte,)))
 
     def _leave(self, fault: Fault) -> None:
         """No answer: the connection is reset at once, or held until the client has had enough."""
@@ -350,55 +354,6 @@ class _Handler(BaseHTTPRequestHandler):
         with contextlib.suppress(OSError):
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
             self.connection.close()
-
-
-CHAT = {
-    "id": "chat-1",
-    "object": "chat.completion",
-    "created": 0,
-    "model": "any",
-    "choices": [
-        {"index": 0, "message": {"role": "assistant", "content": "Hello"}, "finish_reason": "length"}
-    ],
-    "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2},
-}
-"""One word, as OpenAI's API says it: what a fleet's first request is answered with."""
-
-
-class Engine(ThreadingHTTPServer):
-    """A serving engine as far as a driver and a first request look at it: its health path answers, and it says a word."""
-
-    daemon_threads = True
-
-    def __init__(self, host: str, port: int) -> None:
-        super().__init__((host, port), _Health)
-        threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-
-    def close(self) -> None:
-        """Ends it."""
-        self.shutdown()
-        self.server_close()
-
-
-class _Health(BaseHTTPRequestHandler):
-    def do_GET(self) -> None:
-        """200 for the health path, 404 for the rest."""
-        self._say(200 if self.path == "/health" else 404, b"")
-
-    def do_POST(self) -> None:
-        """A word."""
-        self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        self._say(200, json.dumps(CHAT).encode())
-
-    def _say(self, status: int, content: bytes) -> None:
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_message(self, format: str, *arguments: Any) -> None:
-        """Says nothing."""
 
 
 def started(api: FakeApi) -> FakeApi:

@@ -16,7 +16,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from tests.doubles.fake_api import TOKEN, Answer, Engine, FakeApi, Fault, FaultKind, Scenario, Seen, main
+from tests.doubles.engines import Engine
+from tests.doubles.fake_api import TOKEN, Answer, FakeApi, Fault, FaultKind, Scenario, Seen, main
 
 OPTIONS = "/v2/on-demand/rental-options"
 RENTALS = "/v2/on-demand/virtual-machine-rentals"

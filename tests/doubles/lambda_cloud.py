@@ -11,7 +11,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from tests.doubles.fake_api import TOKEN, Answer, Engine, FakeApi, Fault, FaultKind, Scenario, Seen
+from tests.doubles.engines import Engine
+from tests.doubles.fake_api import TOKEN, Answer, FakeApi, Fault, FaultKind, Scenario, Seen
 
 TYPES: Mapping[str, tuple[str, int, int]] = {
     "gpu_1x_a10": ("A10 (24 GB PCIe)", 1, 129),

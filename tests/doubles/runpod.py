@@ -12,7 +12,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from tests.doubles.fake_api import CHAT, TOKEN, Answer, FakeApi, Fault, FaultKind, Scenario, Seen, main
+from tests.doubles.engines import CHAT
+from tests.doubles.fake_api import TOKEN, Answer, FakeApi, Fault, FaultKind, Scenario, Seen, main
 
 GPUS: Mapping[str, tuple[int, Any, Any, int]] = {
     "NVIDIA L4": (24, 0.39, 0, 4),

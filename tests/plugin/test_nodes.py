@@ -12,7 +12,8 @@ import pytest
 
 from hetops.errors import ErrorKind, ProviderError
 from hetops.plugin import CloudDriver, HttpError, Launch, Node, NodeRequest, NodeState, Waits
-from tests.doubles.fake_api import Engine, VirtualClock
+from tests.doubles.engines import Engine
+from tests.doubles.fake_api import VirtualClock
 
 HOST = "127.3.0.1"
 REQUEST = NodeRequest(

@@ -62,17 +62,18 @@ class Rented(Subject):
     def meets(self, trouble: Trouble) -> None:
         create = self.cloud.kind.create_path
         lost = Fault(kind=FaultKind.LOST_ANSWER, method="POST", path=create)
-        if trouble is Trouble.KEY_REFUSED:
-            self._told = wrong_keys(self.cloud.api.environment())
-        elif trouble in FAULTS:
-            fault = Fault(kind=FAULTS[trouble], times=EVERY_TIME, seconds=60)
-            self.cloud = self._behaving(Scenario(faults=(fault,)))
-        elif trouble is Trouble.LOST_CREATE:
-            self.cloud = self._behaving(Scenario(faults=(lost,)))
-        elif trouble is Trouble.SOLD_OUT:
-            self.cloud = self._behaving(Scenario(taken_before_create=True))
-        else:
-            super().meets(trouble)
+        match trouble:
+            case Trouble.KEY_REFUSED:
+                self._told = wrong_keys(self.cloud.api.environment())
+            case _ if trouble in FAULTS:
+                fault = Fault(kind=FAULTS[trouble], times=EVERY_TIME, seconds=60)
+                self.cloud = self._behaving(Scenario(faults=(fault,)))
+            case Trouble.LOST_CREATE:
+                self.cloud = self._behaving(Scenario(faults=(lost,)))
+            case Trouble.SOLD_OUT:
+                self.cloud = self._behaving(Scenario(taken_before_create=True))
+            case _:
+                super().meets(trouble)
 
     def driver(self) -> NodeDriver:
         return self.cloud.driver(**self._told)

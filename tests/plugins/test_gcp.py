@@ -17,7 +17,7 @@ from hetops.errors import ErrorKind, ProviderError
 from hetops.offers.select import Reason
 from hetops.offers.sources import SourceState
 from hetops.plugin.provider import for_planning_only
-from tests.doubles.gcp import sku
+from tests.doubles.gcp_skus import sku
 from tests.plugins.clouds import NOW, query, selected
 from tests.plugins.gcp_cloud import Project, project
 

@@ -12,8 +12,8 @@ from hetops_gcp.machines import CANONICAL
 from hetops_gcp.skus import GPUS, SLICES, Component, component_of, read_prices
 
 from hetops.domain.offer import Market
-from tests.doubles.gcp import sku as row
-from tests.doubles.gcp import skus
+from tests.doubles.gcp_skus import sku as row
+from tests.doubles.gcp_skus import skus
 from tests.plugins.clouds import NOW
 
 PAYLOADS = Path(__file__).parents[1] / "doubles" / "payloads"
