@@ -26,6 +26,7 @@ _ENTRY = re.compile(r"\[(\d+)\]")
 _REFERENCE = re.compile(r"\$\{env:([A-Za-z_][A-Za-z0-9_]*)\}")
 _SECRET = re.compile(r"KEY|TOKEN|SECRET|PASSW", re.IGNORECASE)
 _AT = re.compile(r" - at `\$(?P<path>[^`]*)`$")
+_EXAMPLE = "for example --set budget.usd_per_hour=40"
 _STEP = re.compile(r"\.([A-Za-z0-9_-]+)|\[(\d+|\.\.\.)\]")
 
 
@@ -60,9 +61,16 @@ def load(
         if not overrides:
             raise
         _loaded(path, (), environment)  # raises where the file is wrong without them
-        field = re.sub(rf"^{re.escape(str(path))}(:\d+)?: ", "", fault.message)
         told = " ".join(f"--set {override}" for override in overrides)
-        raise SpecError(f"{told}: {field}", hint=fault.hint) from fault
+        raise SpecError(f"{told}: {_beside(path, overrides, fault)}", hint=fault.hint) from fault
+
+
+def _beside(path: Path, overrides: Sequence[str], fault: SpecError) -> str:
+    """What is wrong with overrides: the field alone where one sets it, its line too where they clash with the file."""
+    found = re.match(rf"{re.escape(str(path))}(:\d+)?: (([\w.\[\]-]+): )?", fault.message)
+    if found and found[1] and not _setting(overrides, _steps(f".{found[3] or ''}")):
+        return fault.message
+    return fault.message[found.start(2) if found and found[2] else found.end() if found else 0 :]
 
 
 def _loaded(path: Path, overrides: Sequence[str], environment: Mapping[str, str]) -> LoadedSpec:
@@ -71,11 +79,18 @@ def _loaded(path: Path, overrides: Sequence[str], environment: Mapping[str, str]
     for override in overrides:
         _override(raw, override)
     resolved = _resolved(raw, _Source(path=path, text=text, environment=environment))
-    return LoadedSpec(spec=_converted(path, text, resolved), path=path.resolve(), digest=_digest(resolved))
+    return LoadedSpec(
+        spec=_converted(path, text, resolved),
+        path=path.resolve(),
+        digest=_digest(resolved),
+        overrides=tuple(overrides),
+    )
 
 
 def place(loaded: LoadedSpec, *where: str | int) -> str:
     """Where a field stands, for errors that only its reader can find: `hetops.toml:12: offers.gpus[0]`."""
+    if override := _setting(loaded.overrides, where):
+        return f"--set {override}: {_dotted(where)}"
     return _place(loaded.path, _text(loaded.path), where)
 
 
@@ -97,7 +112,7 @@ def _text(path: Path) -> str:
     try:
         return read_bytes(path, what="spec").decode("utf-8")
     except UnicodeDecodeError as fault:
-        raise SpecError(f"{path}: not text in UTF-8 (byte {fault.start})") from fault
+        raise SpecError(f"{path}: not text in UTF-8 (byte {fault.start})", hint="save it as UTF-8") from fault
 
 
 def _parsed(path: Path, text: str) -> dict[str, Any]:
@@ -117,10 +132,8 @@ def _override(raw: dict[str, Any], override: str) -> None:
     except tomli.TOMLDecodeError:
         value = text
     if not sign or not key.strip():
-        raise UsageError(
-            f"--set {override!r} is no key.path=value", hint="for example --set budget.usd_per_hour=40"
-        )
-    *tables, last = _ENTRY.sub(r".\1", key.strip()).split(".")
+        raise UsageError(f"--set {override!r} is no key.path=value", hint=_EXAMPLE)
+    *tables, last = _steps_of(key)
     table: Any = raw
     for name in tables:
         if isinstance(table, dict):
@@ -129,12 +142,24 @@ def _override(raw: dict[str, Any], override: str) -> None:
     table[_step(table, last, key)] = value
 
 
+def _steps_of(key: str) -> list[str]:
+    """`models[0].name` and `models.0.name` in steps."""
+    return _ENTRY.sub(r".\1", key.strip()).split(".")
+
+
+def _setting(overrides: Sequence[str], where: Sequence[str | int]) -> str:
+    """The last override that sets the field, or what it is in; empty where none does."""
+    wanted = [str(step) for step in where]
+    set_to = ((one, _steps_of(one.partition("=")[0])) for one in reversed(overrides))
+    return next((one for one, steps in set_to if wanted[: len(steps)] == steps), "")
+
+
 def _step(table: Any, name: str, key: str) -> str | int:
     """The key of a field in a table, or the place of an entry in an array: `models.0.name`."""
     if isinstance(table, dict):
         return name
     if not isinstance(table, list):
-        raise UsageError(f"--set {key}: {name} stands in no table")
+        raise UsageError(f"--set {key}: {name} stands in no table", hint=_EXAMPLE)
     if name not in map(str, range(len(table))):
         raise UsageError(
             f"--set {key}: no entry {name} in an array of {len(table)}",
@@ -228,8 +253,12 @@ def _unknown_text(path: Path, text: str, where: Sequence[str | int], known: list
 
 def _place(path: Path, text: str, where: Sequence[str | int]) -> str:
     line = line_of(text, where)
-    dotted = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in where).lstrip(".")
+    dotted = _dotted(where)
     return f"{path}:{line}" * bool(line) + str(path) * (not line) + f": {dotted}" * bool(dotted)
+
+
+def _dotted(where: Sequence[str | int]) -> str:
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in where).lstrip(".")
 
 
 def _steps(path: str) -> tuple[str | int, ...]:

@@ -34,8 +34,10 @@ def test_a_configuration_is_explained(tmp_path: Path) -> None:
 def test_cases_are_answered_one_line_each_and_the_impossible_with_a_reason(tmp_path: Path) -> None:
     lines = SHIPPED.read_text(encoding="utf-8").splitlines()[:4]
     lines.append(lines[1].replace("H100-SXM", "H900").replace("0001", "9999", 1))
+    lines[0] += ",batch_size"
     (tmp_path / "cases.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
     run = hetops(tmp_path, "estimate", "--cases", "cases.csv", "--json")
+    assert "cases.csv: batch_size not read; columns are id, " in run.stderr
     answers = [json.loads(line) for line in run.stdout.splitlines()]
     assert [a["id"] for a in answers] == ["0001", "0002", "0003", "9999"]
     assert all(a["low"] < a["value"] < a["high"] for a in answers[:3])

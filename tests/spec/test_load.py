@@ -12,7 +12,7 @@ import tomli
 
 from hetops.domain.model import Precision
 from hetops.errors import SpecError, UsageError
-from hetops.spec.load import find, json_schema, load
+from hetops.spec.load import find, json_schema, load, place
 from hetops.spec.locate import line_of
 
 GOOD = """\
@@ -184,6 +184,27 @@ def test_what_is_wrong_with_an_override_is_told_of_it_and_of_no_line(tmp_path: P
     written(tmp_path, GOOD + "[nonsense]\n")
     with pytest.raises(SpecError, match="nonsense: unknown key"):
         load(path, overrides=("targets.ttft_seconds=soon",))
+
+
+def test_an_override_that_clashes_with_the_file_is_told_with_the_line_that_it_clashes_with(
+    tmp_path: Path,
+) -> None:
+    path = written(tmp_path, GOOD)
+    line = 1 + GOOD[: GOOD.index("[[workload.classes]]")].count("\n")
+    with pytest.raises(SpecError) as caught:
+        load(path, overrides=("workload.trace=x.csv",))
+    assert caught.value.message == (
+        f"--set workload.trace=x.csv: {path}:{line}: workload: give one of trace, traces and classes"
+    )
+
+
+def test_the_place_of_a_field_is_the_override_that_sets_it_or_its_line(tmp_path: Path) -> None:
+    loaded = load(written(tmp_path, GOOD), overrides=('offers.gpus=["L4"]', "workload.classes[1].task=chat"))
+    assert place(loaded, "offers", "gpus", 0) == '--set offers.gpus=["L4"]: offers.gpus[0]'
+    assert place(loaded, "workload", "classes", 1, "task").startswith("--set workload.classes[1].task=chat: ")
+    assert re.search(
+        r"hetops\.toml:\d+: workload\.classes\[0\]\.name$", place(loaded, "workload", "classes", 0, "name")
+    )
 
 
 def test_references_and_overrides_are_applied_and_change_the_digest(tmp_path: Path) -> None:
