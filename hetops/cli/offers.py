@@ -124,12 +124,13 @@ def _watch(question: Any, asked: dict[str, Any], as_json: bool) -> None:
     looks = watch(question, seconds=asked["every"], wait=time.sleep, now=lambda: datetime.now(UTC))
     for number, (listing, changes) in enumerate(looks):
         _record(listing, question, asked)
-        if as_json:
-            click.echo(json.dumps(codec.to_builtins(changes)))
-        elif number == 0:
-            _show(listing, asked, as_json)
-        elif changes.count:
-            options.show(report.changes_as_text(changes))
+        match as_json, number:
+            case True, _:
+                click.echo(json.dumps(codec.to_builtins(changes)))
+            case False, 0:
+                _show(listing, asked, as_json)
+            case _ if changes.count:
+                options.show(report.changes_as_text(changes))
         sys.stdout.flush()
 
 

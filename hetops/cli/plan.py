@@ -77,7 +77,6 @@ def command(
     from hetops.app.plan import write_problem
     from hetops.app.what_if import pose_under, restrictions
     from hetops.errors import CancelledError
-    from hetops.reports import answer as report
     from hetops.solver.highs import OnInterrupt
     from hetops.solver.solution import Ended
     from hetops.solver.solve import Effort
@@ -101,9 +100,15 @@ def command(
     if output:
         write_answer(told, output)
         options.say(f"wrote {output}")
+    _show(told, as_json)
+    if told.ended is Ended.INTERRUPTED:
+        ctx.exit(CancelledError.exit_code)
+
+
+def _show(told: Any, as_json: bool) -> None:
+    from hetops.reports import answer as report
+
     if as_json:
         click.echo(json.dumps(report.as_json(told), indent=2))
     else:
         options.show(report.as_text(told))
-    if told.ended is Ended.INTERRUPTED:
-        ctx.exit(CancelledError.exit_code)

@@ -72,9 +72,7 @@ def _fault(head: RequestHead) -> str:
     lengths, codings = names.count(b"content-length"), names.count(b"transfer-encoding")
     if lengths > 1 or codings > 1 or (lengths and codings):
         return "the request says its length twice"
-    if codings and (
-        head.version == "1.0" or head.fields[b"transfer-encoding"].strip().lower() != b"chunked"
-    ):
+    if codings and (head.version == "1.0" or head.fields[b"transfer-encoding"].strip().lower() != b"chunked"):
         return "the only Transfer-Encoding that is understood is chunked, in HTTP/1.1"
     if lengths and not head.fields[b"content-length"].isdigit():
         return "Content-Length must be a number"

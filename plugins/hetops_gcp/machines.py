@@ -169,13 +169,9 @@ def machines_of(
 ) -> Iterator[Machine | Refusal]:
     """The machines with GPUs of every zone, and those that are no offer. Both lists are by zone."""
     for zone, types in sorted(rows.items()):
-        hosts: dict[str, Machine] = {}
-        for row in types:
-            found = _read(row, zone)
-            if isinstance(found, Machine) and found.series is _N1:
-                hosts[found.machine_type] = found
-            elif found is not None:
-                yield found
+        read = [found for row in types if (found := _read(row, zone)) is not None]
+        hosts = {one.machine_type: one for one in read if isinstance(one, Machine) and one.series is _N1}
+        yield from (one for one in read if not isinstance(one, Machine) or one.series is not _N1)
         yield from _with_attached(hosts, accelerators.get(zone, []))
 
 

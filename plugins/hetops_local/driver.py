@@ -154,10 +154,10 @@ class LocalDriver:
             with admission.admitted(request, self._state_folder):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
                 write_whole(folder / "node.json", _describe(request))
-                for index, (replica, launch) in enumerate(zip(replicas, request.launches, strict=True)):
-                    if not replica.alive:
-                        started.add(replica)
-                        replica.start(launch, self._mark(request, index))
+                missing = [n for n, replica in enumerate(replicas) if not replica.alive]
+                for index in missing:
+                    started.add(replicas[index])
+                    replicas[index].start(request.launches[index], self._mark(request, index))
         except (HetopsError, OSError):
             _end_at_once(started)
             if not any(replica.alive for replica in replicas):
@@ -253,14 +253,19 @@ async def _answered(replica: Replica, launch: Launch) -> str:
     """The endpoint of a replica once its health path answers 200."""
     try:
         async with asyncio.timeout(launch.ready_seconds):
-            while replica.alive:
-                if replica.endpoint and await _healthy(replica.endpoint, launch.health_path):
-                    return replica.endpoint
+            while not await _serves(replica, launch):
                 await asyncio.sleep(_POLL_SECONDS)
     except TimeoutError:
         reason = f"did not answer within {launch.ready_seconds:.0f} s"
         raise _NotServingError(replica, reason, died=False) from None
-    raise _NotServingError(replica, "died while it started", died=True)
+    return replica.endpoint
+
+
+async def _serves(replica: Replica, launch: Launch) -> bool:
+    """Whether its health path answers 200 by now; an error where it died."""
+    if not replica.alive:
+        raise _NotServingError(replica, "died while it started", died=True)
+    return bool(replica.endpoint) and await _healthy(replica.endpoint, launch.health_path)
 
 
 async def _all_or_first_error(answers: Iterable[Awaitable[str]]) -> tuple[str, ...]:

@@ -9,20 +9,12 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from hetops.plugin import (
-    Availability,
-    AvailabilityState,
-    Limits,
-    Offer,
-    PriceBasis,
-    Refusal,
-    usd,
-)
+from hetops.plugin import Availability, AvailabilityState, Limits, Offer, PriceBasis, Refusal, usd
 from hetops_runpod.settings import PROVIDER, RunPodSettings, Tier
 
 TTL_SECONDS = 300
@@ -125,9 +117,9 @@ def _of_row(
         what = Machine(gpu_id=str(row["id"]), count=count, tier=tier)
         if (row["maxCount"].get(tier.lower()) or 0) < count and count > min(settings.gpu_counts):
             return
-        price = usd(row["price"].get(tier.lower()), currency=row["price"].get("currency", "USD"))
+        anywhere = _offer(what, row, settings, now)
         for region, word in sorted(places(row).items()):
-            yield _offer(what, row, price, region, word, settings, now)
+            yield replace(anywhere, region=region, availability=_availability(word, now))
     except ValueError as fault:
         yield Refusal(subject=f"{PROVIDER} {what.sku}", reason=str(fault))
     except (KeyError, TypeError, AttributeError, ArithmeticError) as fault:
@@ -135,15 +127,9 @@ def _of_row(
         yield Refusal(subject=f"{PROVIDER} {name}", reason=f"it cannot be understood: {fault!r}"[:160])
 
 
-def _offer(  # noqa: PLR0913, PLR0917 - the parts of one offer
-    what: Machine,
-    row: Mapping[str, Any],
-    price: Decimal,
-    region: str,
-    word: str,
-    settings: RunPodSettings,
-    now: datetime,
-) -> Offer:
+def _offer(what: Machine, row: Mapping[str, Any], settings: RunPodSettings, now: datetime) -> Offer:
+    """What is the same wherever it is rented."""
+    price = usd(row["price"].get(what.tier.lower()), currency=row["price"].get("currency", "USD"))
     gpu = GPUS.get(what.gpu_id, what.gpu_id)
     disk = disk_gb(float(row["memory"]), what.count)
     return Offer(
@@ -151,7 +137,7 @@ def _offer(  # noqa: PLR0913, PLR0917 - the parts of one offer
         sku=what.sku,
         gpu=gpu,
         gpu_count=what.count,
-        region=region,
+        region=ANYWHERE,
         usd_per_hour=price * what.count,
         extra_usd_per_hour=(disk * _DISK_USD_PER_GB_MONTH / _HOURS_PER_MONTH).quantize(Decimal("0.0001")),
         basis=PriceBasis.LIVE,
@@ -159,7 +145,6 @@ def _offer(  # noqa: PLR0913, PLR0917 - the parts of one offer
         source="GET /v2/catalog/gpus",
         ttl_seconds=TTL_SECONDS,
         nvlink=what.count > 1 and gpu in _NVLINK,
-        availability=_availability(word, now),
         limits=Limits(spend_usd_per_hour=settings.account_usd_per_hour),
         notes=f"with {disk} GB of disk",
     )
