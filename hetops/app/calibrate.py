@@ -18,11 +18,16 @@ from hetops.performance.estimate import Calibration, calibration
 from hetops.performance.predict import Prediction, as_told, predictions, refusal
 from hetops.performance.rows import NEEDED, read_cases
 from hetops.performance.score import Score, score
-from hetops.performance.sheet import read_sheet
+from hetops.performance.sheet import Sheet, read_sheet
 from hetops.plugin import manager
 
 SHIPPED = tables.DATA / "perf_calibration.csv"
 """The measurements that the shipped coefficients were fitted on."""
+
+_ALSO_READ = ("attention_dp", "requests", "unit")
+"""Columns that a file may have beyond those of the shipped one."""
+
+_MEASURED = f"each row needs a value of its metric, as in hetops' own {SHIPPED.name}"
 
 _DIGITS = 6
 
@@ -47,7 +52,7 @@ def fit_file(path: Path) -> Fitted:
         found, _ = calibrate(cases, source=path.name)
         scored = score(cases, _answers(cases, found), refused=len(refused))
     except ValueError as fault:
-        raise DocumentError(f"{path}: {fault}") from fault
+        raise DocumentError(f"{path}: {fault}", hint=_MEASURED) from fault
     return Fitted(calibration=found, score=scored, refused=refused)
 
 
@@ -57,7 +62,7 @@ def score_file(path: Path) -> Score:
     try:
         return score(cases, _answers(cases, calibration()), refused=len(refused))
     except ValueError as fault:
-        raise DocumentError(f"{path}: {fault}") from fault
+        raise DocumentError(f"{path}: {fault}", hint=_MEASURED) from fault
 
 
 def predict_file(path: Path) -> tuple[Prediction, ...]:
@@ -72,6 +77,14 @@ def predict_file(path: Path) -> tuple[Prediction, ...]:
         r.place: refusal(r) for r in refused
     }
     return tuple(answers[place] for place in sorted(answers))
+
+
+def unread_columns(path: Path) -> str:
+    """Which columns of a file of measurements nobody reads, in words; empty where there are none. Errors as `fit_file`."""
+    shipped = SHIPPED.read_text(encoding="utf-8").partition("\n")[0]
+    known = (*read_sheet(shipped).columns, *_ALSO_READ)
+    unread = [name for name in _sheet(path).columns if name and name not in known]
+    return f"{path}: {', '.join(unread)} not read; columns are {', '.join(known)}" if unread else ""
 
 
 def write_coefficients(found: Calibration, path: Path) -> None:
@@ -97,10 +110,10 @@ def _rounded(values: Mapping[str, float]) -> dict[str, float]:
 def _cases(path: Path) -> tuple[tuple[Case, ...], tuple[RefusedCase, ...]]:
     plugins = manager.load()
     catalog = tables.load(plugins.gpu_types, plugins.models, plugins.checkpoints)
-    return read_cases(_rows(path), tuple(catalog.devices.values()), catalog.models)
+    return read_cases(_sheet(path).rows, tuple(catalog.devices.values()), catalog.models)
 
 
-def _rows(path: Path) -> Sequence[Mapping[str, str]]:
+def _sheet(path: Path) -> Sheet:
     raw = read_bytes(path, what="measurements")
     encoding = "utf-16" if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8"
     sheet = read_sheet(raw.decode(encoding, errors="replace"))
@@ -111,4 +124,4 @@ def _rows(path: Path) -> Sequence[Mapping[str, str]]:
             details=(f"found: {', '.join(sheet.columns)[:200]}",),
             hint=f"columns are those of hetops' own {SHIPPED.name}; no row does without {', '.join(NEEDED)}",
         )
-    return sheet.rows
+    return sheet

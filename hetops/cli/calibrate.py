@@ -25,9 +25,11 @@ def fit(measurements: Path | None, output: Path | None, as_json: bool) -> None:
     The half widths of the intervals come from leaving out one GPU type, and one publisher, at a time. The same file
     gives the same coefficients. Takes a minute or two.
     """
-    from hetops.app.calibrate import SHIPPED, fit_file, write_coefficients
+    from hetops.app.calibrate import SHIPPED, fit_file, unread_columns, write_coefficients
     from hetops.reports import calibration as report
 
+    if told := unread_columns(measurements or SHIPPED):
+        options.say(told)
     found = fit_file(measurements or SHIPPED)
     if output:
         write_coefficients(found.calibration, output)
@@ -43,9 +45,11 @@ def fit(measurements: Path | None, output: Path | None, as_json: bool) -> None:
 @options.json_option
 def score(measurements: Path, as_json: bool) -> None:
     """Hold the shipped model against the CSV file MEASUREMENTS: medians, by GPU type, order, intervals."""
-    from hetops.app.calibrate import score_file
+    from hetops.app.calibrate import score_file, unread_columns
     from hetops.reports import calibration as report
 
+    if told := unread_columns(measurements):
+        options.say(told)
     found = score_file(measurements)
     if as_json:
         click.echo(json.dumps(report.as_json(found), indent=2))

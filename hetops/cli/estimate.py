@@ -114,8 +114,10 @@ def command(cases: Path | None, plot: Path | None, as_json: bool, **asked: Any) 
     from hetops.reports import estimate as report
 
     if cases:
-        from hetops.app.calibrate import predict_file
+        from hetops.app.calibrate import predict_file, unread_columns
 
+        if told := unread_columns(cases):
+            options.say(told)
         found = predict_file(cases)
         if as_json:
             click.echo(report.cases_as_json_lines(found), nl=False)
