@@ -94,7 +94,26 @@ def read_bytes(path: Path, *, what: str) -> bytes:
     try:
         return path.read_bytes()
     except OSError as fault:
-        raise HetopsError(
-            f"{what} {path} cannot be read: {fault.strerror or fault}",
-            hint="name a file that is there and may be read",
-        ) from fault
+        raise unreadable(f"{what} {path}", fault) from fault
+
+
+def unreadable(what: str, fault: OSError) -> HetopsError:
+    """The error that says that `what`, a file and its role, cannot be read."""
+    return HetopsError(
+        f"{what} cannot be read: {fault.strerror or fault}", hint="name a file that is there and may be read"
+    )
+
+
+def unreadable_own(what: str, fault: OSError) -> HetopsError:
+    """As `unreadable`, of a file that hetops keeps and nobody names."""
+    return HetopsError(
+        f"{what} cannot be read: {fault.strerror or fault}", hint="let this user read it, or move it away"
+    )
+
+
+def unwritable(what: str, fault: OSError) -> HetopsError:
+    """The error that says that `what`, a file or a folder and its role, cannot be written."""
+    return HetopsError(
+        f"{what} cannot be written: {fault.strerror or fault}",
+        hint="free some space, or let this user write there",
+    )

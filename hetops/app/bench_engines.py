@@ -71,7 +71,10 @@ async def engines(found: Candidates, one: Bench) -> AsyncIterator[Sequence[Targe
 def _driver(found: Candidates, provider: str) -> NodeDriver:
     driving = found.plugins.provider(provider)
     if not isinstance(driving, DrivesNodes):
-        raise HetopsError(f"provider {provider} does not create single nodes")
+        raise HetopsError(
+            f"provider {provider} does not create single nodes",
+            hint="bench measures on providers whose nodes hetops starts: leave this one out with offers.exclude",
+        )
     settings = found.spec.provider_settings.get(provider, {})
     return driving.node_driver(found.home.cache / "bench", settings)
 

@@ -13,6 +13,7 @@ from hetops.app.candidates import Asked, Candidates, candidates
 from hetops.domain.configuration import Configuration
 from hetops.domain.performance import Measurement
 from hetops.errors import HetopsError, UnknownNameError
+from hetops.files import unreadable
 from hetops.observations import result_files
 from hetops.observations.imports import ImportedFile, ImportedRun, ImportResult, contradictions, disagree
 from hetops.performance import estimate, measured
@@ -66,9 +67,11 @@ def _read(path: Path, concurrency: int | None) -> ImportedFile:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as fault:
-        raise HetopsError(f"{path} is no text") from fault
+        raise HetopsError(
+            f"{path} is no text", hint="name a result file as the benchmark wrote it: JSON, JSON lines or CSV"
+        ) from fault
     except OSError as fault:
-        raise HetopsError(f"{path} cannot be read: {fault.strerror or fault}") from fault
+        raise unreadable(str(path), fault) from fault
     return result_files.read(path.name, text, concurrency)
 
 

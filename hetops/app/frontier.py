@@ -79,7 +79,10 @@ def frontier(asked: FrontierAsked, say: Callable[[str], None]) -> Frontier:
     along = sorted(set(along))
     wanted = len(along) * len(headrooms)
     if wanted > MOST_POINTS:
-        raise UsageError(f"{wanted} points are asked for: at most {MOST_POINTS}")
+        raise UsageError(
+            f"{wanted} points are asked for: at most {MOST_POINTS}",
+            hint="name fewer in --targets, --budgets or --headroom",
+        )
     points: list[FrontierPoint] = []
     try:
         for own in chain.from_iterable(

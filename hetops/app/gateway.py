@@ -21,6 +21,7 @@ _POOL_HEADER = "x-hetops-pool"
 _STATUS_SECONDS = 2.0
 _PROBE_SECONDS = 120.0
 _POLL_SECONDS = 0.05
+_HINT = "`hetops status` says what of it is up"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,11 +39,16 @@ class Gateway:
         """
         status, _, body = self._ask("GET", STATUS_PATH, None, _STATUS_SECONDS)
         if status != http.client.OK:
-            raise EngineError(f"{self.url} answers {status} to {STATUS_PATH}", details=_lines(body))
+            raise EngineError(
+                f"{self.url} answers {status} to {STATUS_PATH}", details=_lines(body), hint=_HINT
+            )
         try:
             return codec.decode(RouterStatus, body, source=f"{self.url}{STATUS_PATH}")
         except DocumentError as fault:
-            raise EngineError(f"what answers on {self.url} is no router of ours: {fault.message}") from fault
+            raise EngineError(
+                f"what answers on {self.url} is no router of ours: {fault.message}",
+                hint="another program has the port: set router.port to a free one",
+            ) from fault
 
     def await_plan(self, digest: str, seconds: float) -> None:
         """Returns once the router goes by the plan of that digest.
@@ -66,10 +72,10 @@ class Gateway:
         except EngineError as fault:
             return fault
         if said.plan_digest != digest:
-            return EngineError("the router goes by another plan", details=said.warnings)
-        return (
-            None if said.healthy else EngineError("the router has no healthy replica", details=said.warnings)
-        )
+            return EngineError("the router goes by another plan", details=said.warnings, hint=_HINT)
+        if not said.healthy:
+            return EngineError("the router has no healthy replica", details=said.warnings, hint=_HINT)
+        return None
 
     def probe(self, model: str) -> Probe:
         """Asks the model for one token.
@@ -82,7 +88,9 @@ class Gateway:
         status, headers, answer = self._ask("POST", _CHAT_PATH, body, _PROBE_SECONDS)
         seconds = time.monotonic() - began
         if status != http.client.OK:
-            raise EngineError(f"the probe of {model} was answered with {status}", details=_lines(answer))
+            raise EngineError(
+                f"the probe of {model} was answered with {status}", details=_lines(answer), hint=_HINT
+            )
         try:
             tokens = int(json.loads(answer)["usage"]["completion_tokens"])
         except (ValueError, KeyError, TypeError):
@@ -104,7 +112,9 @@ class Gateway:
             return answer.status, told, answer.read()
         except (OSError, http.client.HTTPException) as fault:
             reason = fault.strerror if isinstance(fault, OSError) and fault.strerror else str(fault)
-            raise EngineError(f"{self.url} does not answer: {reason or type(fault).__name__}") from fault
+            raise EngineError(
+                f"{self.url} does not answer: {reason or type(fault).__name__}", hint=_HINT
+            ) from fault
         finally:
             connection.close()
 

@@ -20,7 +20,7 @@ from hetops.catalog.tables import Catalog
 from hetops.domain.model import Model
 from hetops.domain.workload import Priority
 from hetops.errors import HetopsError, InfeasibleError, UsageError
-from hetops.files import make_private, write_whole
+from hetops.files import make_private, unwritable, write_whole
 from hetops.plugin import manager
 from hetops.plugin.manager import Plugins
 from hetops.spec import load as specs
@@ -199,4 +199,4 @@ def _make_folder(folder: Path) -> None:
     try:
         make_private(folder)
     except OSError as fault:
-        raise HetopsError(f"{folder} cannot be made: {fault.strerror or fault}") from fault
+        raise unwritable(str(folder), fault) from fault

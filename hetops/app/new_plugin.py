@@ -12,7 +12,7 @@ from typing import ClassVar
 
 from hetops import bundled
 from hetops.errors import HetopsError, UsageError
-from hetops.files import write_whole
+from hetops.files import unwritable, write_whole
 from hetops.plugin import manager
 
 _EXAMPLE = "hetops-example"
@@ -107,4 +107,4 @@ def _write(target: Path, files: Mapping[str, str]) -> None:
                 write_whole(path, text.encode())
             shutil.move(whole, target)
     except OSError as fault:
-        raise HetopsError(f"{target} cannot be written: {fault.strerror or fault}") from fault
+        raise unwritable(str(target), fault) from fault

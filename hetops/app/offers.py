@@ -109,7 +109,10 @@ def wanted_by(loaded: LoadedSpec, surroundings: Surroundings) -> Wanted:
     for name, limit in limits.items():
         where = place(loaded, "providers", name, "usd_per_hour")
         if not (isinstance(limit, Decimal) and limit.is_finite() and limit > 0):
-            raise SpecError(f"{where}: must be a price above zero, found {limit}")
+            raise SpecError(
+                f"{where}: must be a price above zero, found {limit}",
+                hint="say what its nodes may cost together, as in usd_per_hour = 40",
+            )
         if limit >= _NO_LIMIT_USD:
             raise SpecError(f"{where}: a thousand million and more limits nothing: leave it out")
     return Wanted(settings=spec.provider_settings, rules=rules, usd_per_hour=limits)

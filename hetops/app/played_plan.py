@@ -48,7 +48,10 @@ def plan_of_file_unchecked(path: Path, asked: Asked) -> PlayedPlan:
 def _playable(path: Path, found: PlanFile) -> PlayedPlan:
     plan = found.plan
     if not plan.shares or not plan.destinations:
-        raise HetopsError(f"{path}: no class has a share of a pool: there is nothing to route")
+        raise HetopsError(
+            f"{path}: no class has a share of a pool: there is nothing to route",
+            hint="plan with a fleet: a larger budget, or a price of turning requests away that is above its cost",
+        )
     if nameless := [c.name for c in plan.workload.classes if plan.workload.models and not c.model]:
         raise HetopsError(
             f"{path}: class {nameless[0]} does not say which of several models it asks for",

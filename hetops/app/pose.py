@@ -37,6 +37,8 @@ from hetops.performance.table import PerformanceTable
 from hetops.solver.problem import Column, Demand, Problem, QuotaGroup
 from hetops.solver.reach import LEAST, beyond_reach
 
+_MADE_OF = "`hetops schema problem` says what these are made of: rates, prices, hours and sizes of the spec"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Posed:
@@ -123,13 +125,13 @@ def _sound(
     try:
         problem = over_the_day(c, _problem(c, classes, columns, offers, services))
     except ValueError as fault:
-        raise SpecError(f"what the spec says makes no sound question: {fault}") from fault
+        raise SpecError(f"what the spec says makes no sound question: {fault}", hint=_MADE_OF) from fault
     if faults := tuple(beyond_reach(problem)):
         told = tuple(fault.removeprefix(".") for fault in faults)
         raise SpecError(
             f"what the spec says makes no sound question: {told[0]}",
             details=told[1:8],
-            hint="`hetops schema problem` says what these are made of: rates, prices, hours and sizes of the spec",
+            hint=_MADE_OF,
         )
     return problem
 

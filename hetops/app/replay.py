@@ -77,7 +77,9 @@ def replay(asked: Asked, part: Slice, say: Say) -> Ledger:
     seen = _observed(folder.observations, began, len(sent.samples))
     if not seen:
         raise HetopsError(
-            f"the router observed none of {len(sent.samples)} requests", details=_failures(sent)
+            f"the router observed none of {len(sent.samples)} requests",
+            details=_failures(sent),
+            hint="`hetops status` says whether it serves",
         )
     return ledger(
         plan, summarize(at_origins(plan, seen), since=began, until=began + part.seconds), _notes(sent)

@@ -162,7 +162,9 @@ def _faults(asked: SimulationAsked) -> tuple[Fault, ...]:
         try:
             text = raw.decode("utf-8")
         except UnicodeDecodeError as fault:
-            raise HetopsError(f"{asked.faults_file}: not text in UTF-8 (byte {fault.start})") from fault
+            raise HetopsError(
+                f"{asked.faults_file}: not text in UTF-8 (byte {fault.start})", hint="save it as UTF-8"
+            ) from fault
         found += written.from_toml(text, str(asked.faults_file))
     return tuple(sorted(found, key=lambda f: f.at_seconds))
 

@@ -55,7 +55,10 @@ def virtual(plan: Plan, source: str) -> VirtualPlan:
     """
     replicas = sum(p.replicas for p in plan.pools)
     if replicas > MOST_REPLICAS:
-        raise HetopsError(f"{source}: {replicas:,} replicas are too many to play, at most {MOST_REPLICAS:,}")
+        raise HetopsError(
+            f"{source}: {replicas:,} replicas are too many to play, at most {MOST_REPLICAS:,}",
+            hint="play a part: a plan made with a smaller workload.rate_scale, and a trace as much thinner",
+        )
     try:
         pools = [_handing_over(plan, _pool(p, p.step_times)) for p in plan.pools if p.step_times]
         fleet = VirtualFleet([*pools, *(_service(one, plan) for one in plan.services)])

@@ -66,7 +66,8 @@ class Target:
             )
         if not self.api_key.isascii() or not self.api_key.isprintable():
             raise UsageError(
-                f"the key of {self.url} holds what no header can: line ends or letters beyond ASCII"
+                f"the key of {self.url} holds what no header can: line ends or letters beyond ASCII",
+                hint="copy the key anew, without what stands around it",
             )
 
 

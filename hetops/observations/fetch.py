@@ -13,7 +13,7 @@ from typing import BinaryIO
 import msgspec
 
 from hetops.domain.observation import Observation
-from hetops.errors import HetopsError
+from hetops.files import unreadable_own
 
 _BLOCK_BYTES = 256 << 10
 _SLACK_SECONDS = 5.0
@@ -44,7 +44,7 @@ def read(path: Path, since: float = 0.0) -> tuple[Observation, ...]:
     except FileNotFoundError:
         return ()
     except OSError as fault:
-        raise HetopsError(f"observations {path} cannot be read: {fault.strerror or fault}") from fault
+        raise unreadable_own(f"observations {path}", fault) from fault
     return tuple(o for block in reversed(blocks) for o in block if o.at >= since)
 
 

@@ -31,6 +31,7 @@ FORMATS = (
     + ", ...",
 )
 _SECONDS = {"s": 1.0, "sec": 1.0, "seconds": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
+_AS_WRITTEN = "name the file as the benchmark wrote it"
 _OWN_CSV = ("input_tokens", "output_tokens", "requests_per_second", "ttft_p50_seconds")
 """Columns by which our own CSV is known."""
 
@@ -58,11 +59,13 @@ def _rows(name: str, text: str) -> list[list[str]]:
     try:
         return [row for row in csv.reader(io.StringIO(text)) if any(cell.strip() for cell in row)]
     except csv.Error as fault:
-        raise HetopsError(f"{name} is no CSV: {fault}") from fault
+        raise HetopsError(f"{name} is no CSV: {fault}", hint=_AS_WRITTEN) from fault
 
 
 def _unknown(where: str) -> HetopsError:
-    return HetopsError(f"{where}: a result file of no known format", details=FORMATS)
+    return HetopsError(
+        f"{where}: a result file of no known format", details=FORMATS, hint="name a file of one of these"
+    )
 
 
 def _json(name: str, text: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -130,7 +133,9 @@ class _Fields:
         except ValueError:
             value = math.nan
         if isinstance(found, bool) or not (value > 0 and math.isfinite(value)):
-            raise HetopsError(f"{self.where}: {path} must be a number above zero, found {found!r}")
+            raise HetopsError(
+                f"{self.where}: {path} must be a number above zero, found {found!r}", hint=_AS_WRITTEN
+            )
         return value
 
     def percentiles(self, scale: float, *patterns: str) -> tuple[float, ...]:
@@ -266,7 +271,8 @@ def _latency(fields: _Fields, metric: str) -> tuple[float, ...]:
     unit = fields.get(f"{metric}.unit")
     if not isinstance(unit, str) or unit not in _SECONDS:
         raise HetopsError(
-            f"{fields.where}: {metric}.unit must be one of {', '.join(_SECONDS)}, found {unit!r}"
+            f"{fields.where}: {metric}.unit must be one of {', '.join(_SECONDS)}, found {unit!r}",
+            hint=_AS_WRITTEN,
         )
     return fields.percentiles(_SECONDS[unit], metric + ".p{}")
 
@@ -292,7 +298,10 @@ def _of_own_csv(
     for number, row in enumerate(rows, 2):
         cells = [cell.strip() for cell in row]
         if len(cells) != len(header):
-            raise HetopsError(f"{name}, line {number}: {len(cells)} cells under {len(header)} columns")
+            raise HetopsError(
+                f"{name}, line {number}: {len(cells)} cells under {len(header)} columns",
+                hint="a cell with a comma in it stands in quotes",
+            )
         runs.append(
             _own_run(_Fields(dict(zip(header, cells, strict=True)), f"{name}, line {number}"), concurrency)
         )
@@ -330,7 +339,8 @@ def _in_flight(fields: _Fields, given: int | None, *paths: str) -> int | None:
     value = fields.number(*(path for path in paths if fields.get(path) == told[0]))
     if value != int(value) or given not in (None, int(value)):
         raise HetopsError(
-            f"{fields.where}: {value:g} requests were in flight" + (f", not {given}" if given else "")
+            f"{fields.where}: {value:g} requests were in flight" + (f", not {given}" if given else ""),
+            hint="leave --concurrency out" if given else "name a run with a whole number of them",
         )
     return int(value)
 
@@ -350,5 +360,7 @@ def _time(fields: _Fields, *paths: str) -> datetime | None:
         stamp = re.fullmatch(r"\d{8}-\d{6}", found)
         at = datetime.strptime(found, "%Y%m%d-%H%M%S") if stamp else datetime.fromisoformat(found)
     except (ValueError, OverflowError, OSError, TypeError) as fault:
-        raise HetopsError(f"{fields.where}: {paths[0]} is no time: {found!r}") from fault
+        raise HetopsError(
+            f"{fields.where}: {paths[0]} is no time: {found!r}", hint="write it as in 2026-11-24T12:00:00Z"
+        ) from fault
     return at if at.tzinfo else at.replace(tzinfo=UTC)

@@ -16,8 +16,8 @@ import msgspec
 
 from hetops.domain import codec
 from hetops.domain.offer import Market, PriceBasis
-from hetops.errors import DocumentError, HetopsError
-from hetops.files import append_line, make_private, read_bytes
+from hetops.errors import DocumentError
+from hetops.files import append_line, make_private, read_bytes, unwritable
 from hetops.offers.listing import OfferListing
 from hetops.offers.rank import PricedOffer
 
@@ -67,7 +67,7 @@ def append(path: Path, record: PriceRecord) -> None:
         make_private(path.parent)
         append_line(path, msgspec.json.encode(codec.to_builtins(record)))
     except OSError as fault:
-        raise HetopsError(f"record {path} cannot be written: {fault.strerror or fault}") from fault
+        raise unwritable(f"record {path}", fault) from fault
 
 
 def read(path: Path) -> tuple[PriceRecord, ...]:

@@ -102,7 +102,7 @@ def _read_keys(path: Path) -> Keys:
     try:
         keys = parse_keys(content.decode())
     except UnicodeDecodeError as fault:
-        raise HetopsError(f"file of API keys {path} is no text") from fault
+        raise HetopsError(f"file of API keys {path} is no text", hint="write one key a line") from fault
     if not keys.digests:
         raise HetopsError(
             f"file of API keys {path} has no key", hint="write one key a line; lines with # are comments"

@@ -155,7 +155,9 @@ def from_toml(text: str, name: str) -> tuple[Fault, ...]:
     try:
         raw = tomli.loads(text)
     except tomli.TOMLDecodeError as fault:
-        raise HetopsError(f"{name}:{fault.lineno}: not TOML: {fault.msg}") from fault
+        raise HetopsError(
+            f"{name}:{fault.lineno}: not TOML: {fault.msg}", hint=f"look at column {fault.colno}"
+        ) from fault
     tables = raw.get("fault")
     strangers = [key for key in raw if key != "fault"]
     if strangers or not isinstance(tables, list) or not tables:

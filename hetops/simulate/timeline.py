@@ -82,7 +82,10 @@ def _hit(fleet: VirtualFleet, fault: Lose | Reclaim | Slow, chance: np.random.Ge
     ]
     count = len(nodes) if fault.nodes is None else fault.nodes
     if count > len(nodes):
-        raise HetopsError(f"{in_short(fault)}: {kind} {name} has {len(nodes)} nodes of the plan")
+        raise HetopsError(
+            f"{in_short(fault)}: {kind} {name} has {len(nodes)} nodes of the plan",
+            hint=f"let the fault hit at most {len(nodes)}",
+        )
     which = sorted(chance.choice(len(nodes), count, replace=False).tolist())
     return tuple(replica for number in which for replica in nodes[number])
 

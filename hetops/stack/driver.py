@@ -17,6 +17,7 @@ from pathlib import Path
 from pulumi import automation
 
 from hetops.errors import HetopsError, LockError
+from hetops.files import unreadable_own
 from hetops.stack import backend_locks, backend_state
 from hetops.stack.changes import Changes, Happening, KnownNode, PoolEvent, StackOutputs
 from hetops.stack.declaring import Declaring
@@ -202,7 +203,7 @@ class FleetStack:
         return backend_state.state_file(self._place.folder.backend, PROJECT, self._place.folder.name)
 
     def _unreadable(self, fault: OSError) -> HetopsError:
-        return HetopsError(f"the state {self._state_file} cannot be read: {fault.strerror or fault}")
+        return unreadable_own(f"the state {self._state_file}", fault)
 
     def _stack(self) -> automation.Stack:
         folder = self._place.folder.create()

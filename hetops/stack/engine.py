@@ -34,6 +34,7 @@ _VERSION_VARIABLE = "github.com/pulumi/pulumi/sdk/v3/go/common/version.Version"
 _VERSION = re.compile(r"v?(\d+)\.(\d+)\.(\d+)")
 _ANSWER_SECONDS = 10.0
 _BUILD_SECONDS = 3600.0
+_ANOTHER = "put `pulumi` 3 on PATH, or fetch one: hetops doctor --download"
 
 Say = Callable[[str], None]
 """Takes one line of progress for the user."""
@@ -147,10 +148,10 @@ def engine_version(path: Path, environment: Mapping[str, str]) -> str:
             [path, "version"], env=asked, capture_output=True, text=True, timeout=_ANSWER_SECONDS, check=True
         ).stdout
     except (OSError, subprocess.SubprocessError, UnicodeDecodeError) as fault:
-        raise HetopsError(f"{path} does not answer to `pulumi version`: {fault}") from fault
+        raise HetopsError(f"{path} does not answer to `pulumi version`: {fault}", hint=_ANOTHER) from fault
     found = _VERSION.match(answer.strip())
     if not found:
-        raise HetopsError(f"{path} tells no version: {answer.strip()[:80]!r}")
+        raise HetopsError(f"{path} tells no version: {answer.strip()[:80]!r}", hint=_ANOTHER)
     return answer.strip().removeprefix("v")
 
 
@@ -217,7 +218,9 @@ def _make_beside(engine: Path, environment: Mapping[str, str], make: Callable[[P
         make(made)
         version = engine_version(made / "bin" / "pulumi", environment)
         if version != ENGINE_VERSION:
-            raise HetopsError(f"the engine that was made says it is {version}, not {ENGINE_VERSION}")
+            raise HetopsError(
+                f"the engine that was made says it is {version}, not {ENGINE_VERSION}", hint=_ANOTHER
+            )
         shutil.rmtree(home, ignore_errors=True)  # what stands there holds no engine
         made.rename(home)
 
@@ -256,4 +259,4 @@ def _go_build(go: str, target: Path, environment: Mapping[str, str]) -> None:
             hint="check that Go is 1.25 or newer and that its module proxy can be reached, then try again",
         ) from fault
     except (OSError, subprocess.TimeoutExpired) as fault:
-        raise HetopsError(f"the build of the Pulumi engine did not run: {fault}") from fault
+        raise HetopsError(f"the build of the Pulumi engine did not run: {fault}", hint=_ANOTHER) from fault

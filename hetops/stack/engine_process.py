@@ -23,7 +23,8 @@ from pulumi.automation import CommandResult, PulumiCommand
 from pulumi.automation.errors import create_command_error
 from semver import VersionInfo
 
-from hetops.errors import CancelledError, HetopsError, LockError
+from hetops.errors import CancelledError, LockError
+from hetops.files import unwritable
 from hetops.stack.engine import EngineChoice
 
 _READING = (["preview"], ["stack", "export"], ["stack", "output"], ["stack", "history"])
@@ -142,7 +143,10 @@ def end_orphan(record: Path, stop_seconds: float = STOP_SECONDS) -> str:
             return ""
         pid = _orphan(handle, record)
         if not (_ended(handle, pid, signal.SIGINT, stop_seconds) or _ended(handle, pid, signal.SIGKILL)):
-            raise LockError(f"the Pulumi engine of a killed command, process {pid}, does not end")
+            raise LockError(
+                f"the Pulumi engine of a killed command, process {pid}, does not end",
+                hint=f"end it by hand, then run again: kill -9 {pid}",
+            )
         record.unlink(missing_ok=True)
         return f"ended the Pulumi engine that a killed command had left running (process {pid})"
     finally:
@@ -155,7 +159,7 @@ def _recorded(record: Path) -> Iterator[int]:
     try:
         handle = os.open(record, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as fault:
-        raise HetopsError(f"{record} cannot be written: {fault.strerror or fault}") from fault
+        raise unwritable(str(record), fault) from fault
     try:
         if not _free(handle):
             raise LockError(

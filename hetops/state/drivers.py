@@ -26,7 +26,10 @@ def drivers(plugins: Plugins, home: Home) -> DriverOf:
     def driver(provider: str, deployment: str) -> NodeDriver:
         found = plugins.provider(provider)
         if not isinstance(found, DrivesNodes):
-            raise HetopsError(f"provider {provider} does not create single nodes")
+            raise HetopsError(
+                f"provider {provider} does not create single nodes",
+                hint=f"plan without it: set providers.{provider}.enabled = false",
+            )
         folder = home.deployment(deployment)
         settings = provider_settings.read(folder.provider_settings)
         return found.node_driver(folder.path, settings.get(provider, {}))

@@ -13,8 +13,8 @@ from typing import ClassVar
 import msgspec
 
 from hetops.domain import codec
-from hetops.errors import DocumentError, HetopsError
-from hetops.files import append_line, make_private
+from hetops.errors import DocumentError
+from hetops.files import append_line, make_private, unreadable_own, unwritable
 
 
 class Action(StrEnum):
@@ -56,7 +56,7 @@ def append(folder: Path, entry: HistoryEntry) -> None:
         make_private(folder)
         append_line(_path(folder, entry.deployment), msgspec.json.encode(codec.to_builtins(entry)))
     except OSError as fault:
-        raise HetopsError(f"history in {folder} cannot be written: {fault.strerror or fault}") from fault
+        raise unwritable(f"history in {folder}", fault) from fault
 
 
 def read(folder: Path, deployment: str) -> tuple[HistoryEntry, ...]:
@@ -67,7 +67,7 @@ def read(folder: Path, deployment: str) -> tuple[HistoryEntry, ...]:
     except FileNotFoundError:
         return ()
     except OSError as fault:
-        raise HetopsError(f"history {path} cannot be read: {fault.strerror or fault}") from fault
+        raise unreadable_own(f"history {path}", fault) from fault
     return tuple(entry for line in lines if (entry := _entry(line, str(path))) is not None)
 
 

@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from hetops.domain import codec
-from hetops.errors import HetopsError
-from hetops.files import make_private, read_bytes, write_whole
+from hetops.files import make_private, read_bytes, unwritable, write_whole
 from hetops.plugin.provider import NodeRequest
 
 
@@ -48,7 +47,7 @@ def record(folder: Path, intent: Intent) -> None:
         finally:
             os.close(handle)
     except OSError as fault:
-        raise HetopsError(f"intents in {folder} cannot be written: {fault.strerror or fault}") from fault
+        raise unwritable(f"intents in {folder}", fault) from fault
 
 
 def withdraw(folder: Path, node: str) -> None:

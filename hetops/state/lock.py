@@ -14,8 +14,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from hetops.errors import HetopsError, LockError
-from hetops.files import make_private
+from hetops.errors import LockError
+from hetops.files import make_private, unwritable
 
 
 @contextlib.contextmanager
@@ -43,7 +43,7 @@ def _acquire(path: Path) -> int:
         except FileNotFoundError:
             continue  # removed between the two calls
         except OSError as fault:
-            raise HetopsError(f"lock {path} cannot be written: {fault.strerror or fault}") from fault
+            raise unwritable(f"lock {path}", fault) from fault
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as fault:

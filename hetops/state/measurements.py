@@ -12,8 +12,8 @@ import msgspec
 
 from hetops.domain import codec
 from hetops.domain.performance import Measurement
-from hetops.errors import DocumentError, HetopsError
-from hetops.files import append_line
+from hetops.errors import DocumentError
+from hetops.files import append_line, unreadable_own, unwritable
 
 _FILE = "measurements.jsonl"
 
@@ -30,7 +30,7 @@ def append(folder: Path, measurements: Sequence[Measurement]) -> None:
         if lines:
             append_line(folder / _FILE, lines)
     except OSError as fault:
-        raise HetopsError(f"measurements in {folder} cannot be written: {fault.strerror or fault}") from fault
+        raise unwritable(f"measurements in {folder}", fault) from fault
 
 
 def read(folder: Path) -> tuple[Measurement, ...]:
@@ -41,7 +41,7 @@ def read(folder: Path) -> tuple[Measurement, ...]:
     except FileNotFoundError:
         return ()
     except OSError as fault:
-        raise HetopsError(f"measurements {path} cannot be read: {fault.strerror or fault}") from fault
+        raise unreadable_own(f"measurements {path}", fault) from fault
     return tuple(m for line in lines if (m := _measurement(line, str(path))) is not None)
 
 

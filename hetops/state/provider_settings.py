@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from hetops.errors import HetopsError
-from hetops.files import read_bytes, write_whole
+from hetops.files import read_bytes, unwritable, write_whole
 
 ByProvider = Mapping[str, Mapping[str, Any]]
 
@@ -30,7 +30,7 @@ def write(path: Path, settings: ByProvider) -> None:
     try:
         write_whole(path, _WRITER.encode(settings) + b"\n", mode=0o600)
     except OSError as fault:
-        raise HetopsError(f"{path} cannot be written: {fault.strerror or fault}") from fault
+        raise unwritable(str(path), fault) from fault
 
 
 def read(path: Path) -> ByProvider:

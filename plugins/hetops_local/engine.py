@@ -116,7 +116,8 @@ def _seconds(settings: Mapping[str, Any], name: str, default: float) -> float:
     value = settings.get(name, default)
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
         raise HetopsError(
-            f"engine.settings.llamacpp.{name} must be a number of seconds above zero, not {value!r}"
+            f"engine.settings.llamacpp.{name} must be a number of seconds above zero, not {value!r}",
+            hint=f"leave it out: {default:g} is taken then",
         )
     return float(value)
 

