@@ -242,12 +242,13 @@ def _types(zone: str) -> list[dict[str, Any]]:
     if region not in ZONES:
         return []
     here = _ELSEWHERE.get(region, frozenset((*_MACHINES, *_HOSTS)))
-    with_gpus = [_type(name, *row) for name, row in _MACHINES.items() if name in here]
+    with_gpus = [_type(name, row) for name, row in _MACHINES.items() if name in here]
     hosts = [{"name": n, "guestCpus": c, "memoryMb": m} for n, (c, m) in _HOSTS.items() if n in here]
     return [*with_gpus, *hosts, {"name": "n1-standard-1", "guestCpus": 1, "memoryMb": 3840}]
 
 
-def _type(name: str, cores: int, memory: int, gpu: str, count: int, ssds: int | None) -> dict[str, Any]:
+def _type(name: str, machine: tuple[int, int, str, int, int | None]) -> dict[str, Any]:
+    cores, memory, gpu, count, ssds = machine
     row: dict[str, Any] = {
         "name": name,
         "guestCpus": cores,
