@@ -127,7 +127,7 @@ def _exactly(merged: Merged, wanted: _Wanted) -> Solution | Infeasible:
 def _nearly(merged: Merged, wanted: _Wanted) -> Solution | Infeasible:
     """The answer where it costs something: by the best fleet for all classes; without one by the best of few."""
     problem, patience = merged.original, wanted.patience
-    everywhere = _Classes.of(problem)
+    everywhere = Classes.of(problem)
     known = _known(everywhere, wanted)
     if known.impossible:
         return Infeasible(problem_digest=codec.digest(problem))
@@ -156,7 +156,7 @@ def _in_time(problem: Problem, wanted: _Wanted) -> Solution | Infeasible | None:
         return None
 
 
-def _known(everywhere: _Classes, wanted: _Wanted) -> Found:
+def _known(everywhere: Classes, wanted: _Wanted) -> Found:
     """What is known of all classes without merging any."""
     formulation = wanted.means.nodes(everywhere.problem)
     if formulation is None:
@@ -174,19 +174,17 @@ def _has_many(problem: Problem) -> bool:
     return problem.plain and len(problem.classes) > MOST_CLASSES
 
 
-def _priced(everywhere: _Classes, patience: Patience) -> tuple[ScarcityPrices | None, Floats | None]:
+def _priced(everywhere: Classes, patience: Patience) -> tuple[ScarcityPrices | None, Floats | None]:
     """Scarcity prices, and what a node of each column costs with them; None at the largest rate."""
     if everywhere.problem.mode is not Mode.MIN_COST:
         return None, None
     return priced(everywhere.problem, everywhere.loads, Patience.of(patience.left / 4))
 
 
-def _groupings(
-    everywhere: _Classes, merged: Merged, known: Found, charges: Floats | None
-) -> Iterator[Merged]:
+def _groupings(everywhere: Classes, merged: Merged, known: Found, charges: Floats | None) -> Iterator[Merged]:
     """Ways to merge the classes, the most promising first."""
     if known.best and known.best.ways.size:
-        filled = _as_filled(everywhere, known, known.best)
+        filled = as_filled(everywhere, known, known.best)
         if known.good or len(filled.members) <= MOST_PARTED:
             yield filled
     if charges is not None:
@@ -196,10 +194,12 @@ def _groupings(
     yield merged
 
 
-def _as_filled(everywhere: _Classes, known: Found, best: Filled) -> Merged:
-    """Classes that go to the same pools of a fleet in the same parts are one. A good fleet has no use for other columns."""
+def as_filled(everywhere: Classes, known: Found, best: Filled) -> Merged:
+    """Classes that go to the same pools of a fleet in the same parts are one. A good fleet has no use for other columns,
+    so there it matters nothing where else each of them could go."""
     of = np.unique(best.ways, axis=0, return_inverse=True)[1].reshape(-1)
-    owners = [rows[of[rows] == one] for rows in _kinds(everywhere) for one in np.unique(of[rows])]
+    kinds = [np.arange(len(of))] if known.good else _kinds(everywhere)
+    owners = [rows[of[rows] == one] for rows in kinds for one in np.unique(of[rows])]
     grouping = _joined(everywhere, owners)
     if not known.good:
         return grouping
@@ -209,7 +209,7 @@ def _as_filled(everywhere: _Classes, known: Found, best: Filled) -> Merged:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Classes:
+class Classes:
     """The classes of a problem that have a demand, and the nodes that all of each takes, by class and column."""
 
     problem: Problem
@@ -218,7 +218,8 @@ class _Classes:
     """Infinite where a class cannot be served."""
 
     @classmethod
-    def of(cls, problem: Problem) -> _Classes:
+    def of(cls, problem: Problem) -> Classes:
+        """Those of a problem, by their names."""
         classes = tuple(
             sorted((c for c in problem.classes if c.requests_per_second > 0), key=lambda c: c.name)
         )
@@ -234,11 +235,11 @@ def merge(problem: Problem, *, most: int) -> Merged:
 
     Classes without demand are left out.
     """
-    everywhere = _Classes.of(problem)
+    everywhere = Classes.of(problem)
     return _joined(everywhere, _owners(everywhere, np.log(everywhere.loads), most))
 
 
-def _joined(everywhere: _Classes, owners: list[NDArray[np.int64]]) -> Merged:
+def _joined(everywhere: Classes, owners: list[NDArray[np.int64]]) -> Merged:
     """The problem with one class for each group of members."""
     problem, classes, loads = everywhere.problem, everywhere.classes, everywhere.loads
     groups = sorted(owners, key=lambda rows: int(rows[0]))
@@ -252,7 +253,7 @@ def _joined(everywhere: _Classes, owners: list[NDArray[np.int64]]) -> Merged:
     return Merged(original=problem, problem=small, members=members, exact=exact)
 
 
-def _kinds(everywhere: _Classes) -> list[NDArray[np.int64]]:
+def _kinds(everywhere: Classes) -> list[NDArray[np.int64]]:
     """The classes that may merge with one another: alike but for name and rate, and served by the same columns."""
     kinds: dict[object, list[int]] = {}
     for i, (demand, row) in enumerate(zip(everywhere.classes, everywhere.loads, strict=True)):
@@ -261,7 +262,7 @@ def _kinds(everywhere: _Classes) -> list[NDArray[np.int64]]:
     return [np.array(rows) for rows in kinds.values()]
 
 
-def _owners(everywhere: _Classes, places: Floats, most: int) -> list[NDArray[np.int64]]:
+def _owners(everywhere: Classes, places: Floats, most: int) -> list[NDArray[np.int64]]:
     """Members of each group. First a group for each kind of class; then, again and again, the class that being merged may
     cost most becomes the centre of a group, to which those go that are nearer to it. `places` says where each class lies."""
     loads, kinds = everywhere.loads, _kinds(everywhere)

@@ -7,6 +7,7 @@ import threading
 from dataclasses import replace
 from decimal import Decimal
 from itertools import product
+from random import Random
 
 import numpy as np
 import pytest
@@ -113,6 +114,27 @@ def test_a_few_nodes_for_hundreds_of_unrelated_classes_are_proven_best(mode: Mod
     assert found.within_gap
     assert certify(problem, found) == ()
     assert abs(found.certified_bound - found.objective) > 0.02 * found.objective
+
+
+def test_a_proven_fleet_is_served_by_few_classes_wherever_else_each_of_them_could_go() -> None:
+    whole, random = unrelated(300, 12), Random(5)
+    columns = tuple(
+        replace(
+            c, requests_per_second={k: r for k, r in c.requests_per_second.items() if random.random() < 0.9}
+        )
+        for c in whole.columns
+    )
+    problem = replace(whole, columns=columns)
+    known = crowd.search(crowd.nodes_of(problem), gap=1e-3, patience=Patience.of(30.0))
+    assert known.good
+    assert known.best is not None
+    filled_by = merge.as_filled(merge.Classes.of(problem), known, known.best)
+    assert len(filled_by.members) < 50
+    found = solve(problem)
+    assert isinstance(found, Solution)
+    assert found.within_gap
+    assert found.searched_classes is None
+    assert certify(problem, found) == ()
 
 
 def test_limits_that_nothing_keeps_are_told_without_a_model_of_all_classes() -> None:
