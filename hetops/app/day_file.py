@@ -11,7 +11,7 @@ from hetops.app.candidates import Asked
 from hetops.domain import codec
 from hetops.domain.day import Day, now_in
 from hetops.domain.plan import Plan
-from hetops.errors import PolicyError, UnknownNameError, UsageError
+from hetops.errors import DocumentError, PolicyError, UnknownNameError, UsageError
 from hetops.files import read_bytes
 from hetops.solver.certify import Violation
 from hetops.solver.recheck.day import recheck_day
@@ -52,12 +52,19 @@ def checked_file(path: Path, asked: Asked) -> PlanFile:
 
 def plan_file(path: Path, asked: Asked) -> PlanFile:
     """As `read_plan`, whatever it breaks."""
-    text = read_bytes(path, what="plan")
-    if codec.format_of(text) == Day.FORMAT:
-        day = codec.decode(Day, text, source=str(path))
-        return PlanFile(plan=in_period(day, asked), broken=recheck_day(day), of_day=True)
-    plan = codec.decode(Plan, text, source=str(path))
-    return PlanFile(plan=in_period(plan, asked), broken=recheck(plan), of_day=False)
+    found = _plan_or_day(read_bytes(path, what="plan"), str(path))
+    broken = recheck_day(found) if isinstance(found, Day) else recheck(found)
+    return PlanFile(plan=in_period(found, asked), broken=broken, of_day=isinstance(found, Day))
+
+
+def _plan_or_day(text: bytes, source: str) -> Plan | Day:
+    try:
+        if codec.format_of(text) == Day.FORMAT:
+            return codec.decode(Day, text, source=source)
+        return codec.decode(Plan, text, source=source)
+    except DocumentError as fault:
+        hint = fault.hint or "`hetops plan -o FILE` writes a plan"
+        raise DocumentError(fault.message, details=fault.details, hint=hint) from fault
 
 
 def in_period(found: Plan | Day, asked: Asked) -> Plan:

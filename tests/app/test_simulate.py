@@ -237,8 +237,9 @@ def test_a_plan_that_cannot_be_played_is_refused_with_what_it_lacks(tmp_path: Pa
         with pytest.raises(HetopsError, match=message):
             simulate(question(tmp_path, plan_file=written(tmp_path, lacking), unchecked=True), told)
     (tmp_path / "plan.json").write_text("{}", encoding="utf-8")
-    with pytest.raises(DocumentError, match="format is None"):
+    with pytest.raises(DocumentError, match="format is None") as fault:
         simulate(question(tmp_path, plan_file=tmp_path / "plan.json"), told)
+    assert "hetops plan -o FILE" in fault.value.hint
 
 
 @pytest.mark.parametrize(
