@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -48,7 +49,9 @@ class Catalog:
     def _named(self, name: str, known: Mapping[str, GpuType], where: str) -> GpuType:
         if name in known:
             return known[name]
-        members = [g.name for g in self.gpu_types if g.name.lower().startswith(name.lower() + "-")]
+        told = _words(name)
+        alike = [g.name for g in self.gpu_types if told <= _words(g.name)]
+        members = alike or [g.name for g in self.gpu_types if _words(g.name) <= told]
         raise UnknownNameError("GPU type", name, known, where=where, members=members)
 
     def model(self, name: str, *, where: str = "") -> Model:
@@ -61,6 +64,12 @@ class Catalog:
     def checkpoints_of(self, model: str) -> tuple[Checkpoint, ...]:
         """The checkpoints known for a model."""
         return tuple(c for c in self.checkpoints if c.model == model)
+
+
+def _words(gpu: str) -> frozenset[str]:
+    """What a GPU type's name tells, in whatever order and case: `A100-SXM4-80G` is `A100-80GB-SXM`."""
+    words = re.split(r"[-_ ]+", gpu.lower())
+    return frozenset(re.sub(r"(?<=\d)g$", "gb", re.sub(r"^sxm\d$", "sxm", word)) for word in words)
 
 
 def load(

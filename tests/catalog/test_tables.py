@@ -38,6 +38,21 @@ def test_a_family_name_is_answered_with_its_members_never_guessed() -> None:
     assert "hetops.toml:3" in caught.value.message
 
 
+@pytest.mark.parametrize(
+    ("told", "meant"),
+    [
+        ("A100-SXM-80G", "A100-80GB-SXM"),
+        ("a100-sxm4-80gb", "A100-80GB-SXM"),
+        ("h100-sxm", "H100-SXM"),
+        ("H100-80GB-PCIe", "H100-PCIe"),
+    ],
+)
+def test_a_gpu_type_told_in_other_words_is_answered_with_its_name_alone(told: str, meant: str) -> None:
+    with pytest.raises(UnknownNameError) as caught:
+        CATALOG.gpu(told)
+    assert caught.value.hint.startswith(f"did you mean {meant!r}?")
+
+
 def test_an_unknown_model_names_the_nearest() -> None:
     with pytest.raises(UnknownNameError) as caught:
         CATALOG.model("lama-3.1-70b")
