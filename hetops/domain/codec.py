@@ -61,8 +61,12 @@ def _meant(value: Any, plain: Any) -> Any:
         return plain
     kind: Any = type(value)
     added = _added_fields(kind)
-    told = {name: getattr(value, name) for name in plain if name not in ("format", "format_version")}
-    return {n: _meant(v, plain[n]) for n, v in told.items() if n not in added or v != added[n]}
+    left_out = {"format", "format_version", *(n for n, usual in added.items() if getattr(value, n) == usual)}
+    return {
+        name: _meant(getattr(value, name), of) if isinstance(of, list | dict) else of
+        for name, of in plain.items()
+        if name not in left_out
+    }
 
 
 @functools.cache

@@ -5,6 +5,7 @@ The only module that imports highspy. Never import ortools in one process with i
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -263,9 +264,10 @@ def _search(solver: highspy.Highs, on_interrupt: OnInterrupt, late: float) -> bo
     False where it has not ended by the time that is `late`: it is left alone, and ends when it looks at the clock.
     """
     solver.HandleUserInterrupt = True
-    solver.startSolve()
+    ended = threading.Event()
+    threading.Thread(target=_solve, args=(solver, ended), daemon=True).start()
     try:
-        while not solver.wait(WAIT_SECONDS)[0]:
+        while not ended.wait(WAIT_SECONDS):
             if stopped() and on_interrupt is not OnInterrupt.FINISH:
                 raise KeyboardInterrupt
             if time.monotonic() > late:
@@ -273,10 +275,19 @@ def _search(solver: highspy.Highs, on_interrupt: OnInterrupt, late: float) -> bo
                 return False
     except KeyboardInterrupt:
         solver.cancelSolve()
-        ended = solver.wait(OVERTIME_SECONDS)[0]
-        if on_interrupt is not OnInterrupt.TAKE_BEST or not ended or not _feasible(solver):
+        heard = ended.wait(OVERTIME_SECONDS)
+        if on_interrupt is not OnInterrupt.TAKE_BEST or not heard or not _feasible(solver):
             raise
     return True
+
+
+def _solve(solver: highspy.Highs, ended: threading.Event) -> None:
+    """As `startSolve` of highspy, whose searches all wait for one lock: none could begin while another is left alone."""
+    try:
+        solver.run()
+        solver.resetThreadScheduler(False)
+    finally:
+        ended.set()
 
 
 def _options(gap: float, limit_seconds: float) -> dict[str, object]:

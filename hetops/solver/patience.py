@@ -34,6 +34,24 @@ class Patience:
         return 0.0 if stopped() else max(self.until - time.monotonic(), 0.0)
 
 
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How fast work goes on this machine just now."""
+
+    began: float
+    worked: float
+
+    @classmethod
+    def now(cls) -> Pace:
+        """Measured from now on."""
+        return cls(time.monotonic(), time.process_time())
+
+    @property
+    def slowness(self) -> float:
+        """Seconds that passed for each second of work since; 1 on a machine that has nothing else to do."""
+        return max((time.monotonic() - self.began) / max(time.process_time() - self.worked, 1e-3), 1.0)
+
+
 def stopped() -> bool:
     """Whether somebody asked for an end, and is content with what there is by now."""
     return _stop.is_set()

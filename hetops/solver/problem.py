@@ -85,6 +85,8 @@ class PricedOffer:
     @property
     def lost_share(self) -> Fraction:
         """The share of the time in which a node is on its way back: so much of its capacity does not count."""
+        if not self.interruptions_per_hour:
+            return Fraction(0)
         return exact(self.interruptions_per_hour) * exact(self.recovery_hours)
 
     @property
@@ -271,6 +273,8 @@ class Problem:
     @property
     def scenarios(self) -> tuple[Scenario, ...]:
         """Every single loss that the fleet must bear; one of what could serve nothing anyway takes nothing."""
+        if not self.losses:
+            return ()
         serving = {offer for c in self.columns for offer in c.offers} | {s.id for s in self.services}
         return tuple(
             Scenario(
@@ -345,6 +349,8 @@ class Problem:
     def usable(self, columns: Iterable[Column]) -> dict[tuple[str, str], Fraction]:
         """By column, the share of a node that may be planned with: less headroom, less what interruptions take."""
         whole, lost = self.usable_share, {o.id: o.lost_share for o in self.offers}
+        if not any(lost.values()):
+            return dict.fromkeys((c.key for c in columns), whole)
         return {c.key: whole * (1 - c.lost_share(lost)) for c in columns}
 
     @property

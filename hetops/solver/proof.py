@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hetops.solver.certify import TOLERANCE, ScarcityPrices, relative_gap
+from hetops.solver.certify import TOLERANCE, ScarcityPrices, relative_gap, weak_duality_bound
 from hetops.solver.dual import dual_bound
 from hetops.solver.formulate import Formulation, Limit, LimitKind, formulate
 from hetops.solver.patience import Patience
@@ -70,6 +70,13 @@ def _guessed(problem: Problem) -> ScarcityPrices:
     if problem.budget_usd_per_hour is not None:
         return ScarcityPrices(budget=1.0)
     return ScarcityPrices(stock={offer.id: float(offer.usd_per_hour) for offer in problem.offers})
+
+
+def bound_of_anything(problem: Problem) -> float:
+    """What exact arithmetic proves of a problem that nothing was searched for of."""
+    if problem.plain:
+        return float(weak_duality_bound(problem, _guessed(problem)))
+    return 0.0 if problem.mode is Mode.MIN_COST else problem.requests_per_second * 1e12
 
 
 def certified_bound(problem: Problem, formulation: Formulation, relaxed: Relaxed) -> float:

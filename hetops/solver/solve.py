@@ -17,7 +17,7 @@ from enum import StrEnum
 
 from hetops.domain import codec
 from hetops.errors import HetopsError, TimeoutExpiredError
-from hetops.solver import highs
+from hetops.solver import highs, hurried
 from hetops.solver.answers.cheapest import cheapest
 from hetops.solver.answers.overall import overall
 from hetops.solver.answers.plain import read_plain
@@ -29,11 +29,11 @@ from hetops.solver.formulate import Formulation, formulate
 from hetops.solver.highs import OnInterrupt
 from hetops.solver.matrix import INFINITY, Floats
 from hetops.solver.merge import Means, search_merged
-from hetops.solver.patience import Patience, stoppable, stopped
+from hetops.solver.patience import Pace, Patience, stoppable, stopped
 from hetops.solver.periods import boxes, freed, mean_budget, scarcest
 from hetops.solver.periods.known import Known
 from hetops.solver.problem import Mode, Problem
-from hetops.solver.proof import Proven, certified_bound, scarcity_prices, uncertified_bound
+from hetops.solver.proof import Proven, bound_of_anything, certified_bound, scarcity_prices, uncertified_bound
 from hetops.solver.prune import able
 from hetops.solver.search import crowd, losses, start
 from hetops.solver.search.begun import Begun, formulated, renting
@@ -180,8 +180,23 @@ def _outcome(
 
     def search_few(part: Problem, seconds: float) -> Solution | Infeasible:
         nonlocal past
-        found, past = _solve(part, replace(effort, limit_seconds=seconds), must_rent, past)
-        return found
+        patience, pace, first = Patience.of(seconds), Pace.now(), None
+        if hurried.is_long(part, seconds):
+            first = _hurried(part, replace(effort, limit_seconds=seconds * hurried.FIRST_PART), must_rent)
+        if first is not None and hurried.seconds_of(part) * pace.slowness > patience.left:
+            return first
+        try:
+            found, past = _solve(part, replace(effort, limit_seconds=patience.left), must_rent, past)
+        except TimeoutExpiredError:
+            first = first or _hurried(part, replace(effort, limit_seconds=patience.left), must_rent)
+            if first is None:
+                raise
+            return first
+        except KeyboardInterrupt:
+            if first is None or not stopped():
+                raise
+            return first
+        return _better(part, first, found) if first else found
 
     def in_parts(part: Problem, seconds: float) -> Mapping[str, int]:
         nonlocal past
@@ -207,6 +222,41 @@ def _outcome(
         apart=must_rent,
         in_parts=in_parts if _ripens(problem) else None,
     )
+
+
+def _hurried(problem: Problem, effort: Effort, must_rent: Collection[str]) -> Solution | None:
+    """A fleet of few columns, for the model of all of them takes too long; None where none is found."""
+    few = hurried.few_of(problem, must_rent)
+    if len(few.columns) == len(problem.columns):
+        return None
+    try:
+        found, _ = _solve(few, effort, must_rent, _Past(gap=problem.gap))
+    except TimeoutExpiredError:
+        return None
+    if not isinstance(found, Solution):
+        return None
+    bound = bound_of_anything(problem)
+    own = replace(
+        found, problem_digest=codec.digest(problem), ended=Ended.INTERRUPTED if stopped() else Ended.TIME
+    )
+    return _bounded(problem, own, bound, bound)
+
+
+def _bounded(problem: Problem, found: Solution, bound: float, certified: float) -> Solution:
+    proven = Proven.of(problem, found.objective, bound, certified)
+    return replace(
+        found, bound=proven.bound, certified_bound=certified, gap=proven.gap, within_gap=proven.within_gap
+    )
+
+
+def _better(problem: Problem, first: Solution, found: Solution | Infeasible) -> Solution | Infeasible:
+    """The better of two answers to one problem, with what the search for the second one proved."""
+    if not isinstance(found, Solution):
+        return found
+    sign = 1 if problem.mode is Mode.MIN_COST else -1
+    if sign * found.objective <= sign * first.objective:
+        return found
+    return _bounded(problem, replace(first, ended=found.ended), found.bound, found.certified_bound)
 
 
 def _ripens(problem: Problem) -> bool:
@@ -254,6 +304,9 @@ def _solve(
         past = past.of(problem, must_rent, patience)
         if past.begun is None:
             return Infeasible(problem_digest=digest), past
+        whole = not boxes.separable(past.begun.formulation)
+        if whole and hurried.is_lost(problem, past.begun.relaxed):
+            raise too_late(effort.limit_seconds)
         searched, past = _searched(past, past.begun, replace(effort, most_gap=asked.gap), patience)
     nothing = serves_nothing(searched.formulation, searched.answer)
     if searched.answer.status is highs.Status.NOTHING_FOUND or (nothing and searched.ended is not Ended.GAP):

@@ -157,7 +157,8 @@ def _wrong_rates(moment: Moment) -> Iterator[Violation]:
 def overloaded_pools(problem: Problem, solution: Solution) -> Iterator[Violation]:
     """The loads of each pool add up to what of its nodes may be planned with, at most."""
     columns = {column.key: column for column in problem.columns}
-    usable = problem.usable(problem.columns)
+    known = {pool.key for pools in (solution.pools, *(p.pools for p in solution.periods)) for pool in pools}
+    usable = problem.usable(columns[key] for key in known)
     for moment in (*moments(problem, solution), *aftermaths(problem, solution)):
         loads: defaultdict[Key, Fraction] = defaultdict(Fraction)
         for share in moment.does.shares:
