@@ -15,6 +15,7 @@ import shutil
 import signal
 import stat
 import sys
+import threading
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any, NoReturn
@@ -206,7 +207,7 @@ def _end(code: int) -> NoReturn:
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = code or READER_GONE
-    if code == CancelledError.exit_code:
+    if code == CancelledError.exit_code or any(thread.daemon for thread in threading.enumerate()):
         # A solver's threads may still be at work, and C++ aborts a process that ends under them.
         os._exit(code)
     sys.exit(code)

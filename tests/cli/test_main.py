@@ -10,6 +10,7 @@ import re
 import signal
 import struct
 import subprocess
+import sys
 import termios
 from pathlib import Path
 
@@ -186,6 +187,25 @@ def test_a_cancelled_command_ends_at_once_with_its_exit_code(
 
 SPACE = ("sh", "-c", 'ulimit -f 2; exec "$@"', "sh")
 """A disk on which no file can grow beyond 2 blocks, as a full one would have it."""
+
+
+LEFT_ALONE = """
+import atexit, sys, threading
+from hetops.cli import main
+sys.argv = ["hetops", "--version"]
+atexit.register(print, "aborted")
+threading.Thread(target=threading.Event().wait, daemon=True).start()
+main.main()
+"""
+"""What is left of a search that has not looked at the clock in time, which C++ would abort the process for."""
+
+
+def test_a_search_that_was_left_alone_does_not_spoil_the_end() -> None:
+    run = subprocess.run(
+        [sys.executable, "-c", LEFT_ALONE], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (run.returncode, run.stdout.split()[0], run.stderr) == (0, "hetops,", "")
+    assert "aborted" not in run.stdout
 
 
 @pytest.mark.parametrize("old", [b"the old plan", None], ids=["over an old plan", "where there was none"])
