@@ -63,7 +63,7 @@ def _meant(value: Any, plain: Any) -> Any:
     added = _added_fields(kind)
     left_out = {"format", "format_version", *(n for n, usual in added.items() if getattr(value, n) == usual)}
     return {
-        name: _meant(getattr(value, name), of) if isinstance(of, list | dict) else of
+        name: _meant(getattr(value, name), of) if isinstance(of, list | tuple | dict) else of
         for name, of in plain.items()
         if name not in left_out
     }

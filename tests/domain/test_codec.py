@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import ClassVar
 
@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hetops.domain import codec
+from hetops.domain.added import ADDED
 from hetops.domain.observation import Observation, Outcome
 from hetops.domain.performance import Measurement
 from hetops.domain.plan import Plan
@@ -94,6 +95,35 @@ def test_equal_documents_have_equal_digests_and_others_have_others() -> None:
         Small(parts=(Inner(name="a", price=Decimal("1.00")),))
     )
     assert len(codec.digest(SMALL)) == 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaterInner:
+    """A part with a field that a minor version added."""
+
+    name: str
+    price: Decimal = Decimal(1)
+    colour: str = field(default="", metadata=ADDED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Later:
+    """The document of few fields, as a later minor version has it."""
+
+    FORMAT: ClassVar[str] = "hetops.small"
+    FORMAT_VERSION: ClassVar[str] = "1.3"
+
+    parts: tuple[LaterInner, ...] = ()
+    count: int | None = None
+    whole: LaterInner | None = field(default=None, metadata=ADDED)
+
+
+def test_what_a_minor_version_adds_changes_no_digest_until_it_is_used_in_parts_too() -> None:
+    part = LaterInner(name="a", price=Decimal("0.10"))
+    later = Later(parts=(part,), count=3)
+    assert codec.digest(later) == codec.digest(SMALL)
+    for used in (replace(later, parts=(replace(part, colour="red"),)), replace(later, whole=part)):
+        assert codec.digest(used) != codec.digest(SMALL)
 
 
 @pytest.mark.parametrize(
