@@ -45,9 +45,11 @@ def peak_tflops(gpu: GpuType, weights: Precision) -> float:
 
 
 def computes_in(r: Replica) -> Precision:
-    """The format that weights are multiplied in: 16 bit where the GPU lacks theirs, or only their storage has four bits.
-    Weights that their makers published in FP4 (MXFP4 of gpt-oss) meet activations of eight bits on GPUs with FP4."""
+    """The format that weights are multiplied in: 16 bit where the GPU lacks theirs, or only their storage has four bits, as in
+    llama.cpp's kernels. Weights that their makers published in FP4 (MXFP4 of gpt-oss) meet activations of eight bits on GPUs with FP4."""
     gpu = r.gpu
+    if r.generation is Generation.LLAMACPP:
+        return Precision.BF16
     if r.weights is Precision.FP4 and gpu.fp4_tflops:
         return Precision.FP8 if r.model.native is Precision.FP4 else Precision.FP4
     native = {Precision.FP8: gpu.fp8_tflops, Precision.INT8: gpu.int8_tops}

@@ -52,6 +52,9 @@ _OF_UNEQUAL_LENGTHS = re.compile(
     r"sharegpt|llmperf|alpaca|lmsys|wildchat|longbench|arxiv|azure|mooncake|burstgpt|speed.?bench|conversation"
 )
 """Data sets and clients whose requests differ in length."""
+_BETWEEN = re.compile(r"\bratio\b[ =:]*(?:of )?0?\.\d*[1-9]")
+"""Lengths between a part of those told and all of these (SGLang's client and AMD's), or as far to both sides (vLLM's): neither makes all
+alike but for 0 or 1."""
 _NAMES_KEPT = 4096
 
 T = TypeVar("T")
@@ -117,10 +120,16 @@ def _case(row: Row, place: int, names: _Names) -> Case:
         noted=tuple(filter(None, (*noted, _too_long(replica.model, given + wanted)))),
         requests=float(_whole(row, "requests", REQUESTS)),
         whole=_tells(row, "requests"),
-        unequal=bool(_OF_UNEQUAL_LENGTHS.search(row.get("dataset", "").lower())),
+        unequal=_lengths_differ(row),
         place=place,
         told=told,
     )
+
+
+def _lengths_differ(row: Row) -> bool:
+    """Whether requests are known to differ in length; of others no word tells whether they do."""
+    data, note = row.get("dataset", "").lower(), row.get("note", "").lower()
+    return bool(_OF_UNEQUAL_LENGTHS.search(data) or _BETWEEN.search(f"{data} {note}"))
 
 
 def _replica(row: Row, names: _Names) -> tuple[Replica, tuple[str, ...], tuple[str, ...]]:
