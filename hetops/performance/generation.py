@@ -7,6 +7,8 @@ from enum import Enum, StrEnum
 from functools import lru_cache
 
 _NUMBERS = re.compile(r"(\d+)\.(\d+)")
+_UNTAGGED = re.compile(r"\b0\.1\.dev\d+")
+"""What a build from a copy of the repository without tags calls itself, whatever release it follows."""
 _YEAR = re.compile(r"20(\d\d)")
 
 
@@ -63,7 +65,7 @@ def generation(engine: str, version: str = "") -> Generation:
 
     A version may stand in the name. An engine that nobody knows is taken for one like vLLM.
     """
-    name, version = _named(engine), version or engine
+    name, version = _named(engine), _UNTAGGED.sub("", version or engine)
     if name in _WHATEVER_THE_VERSION:
         return _WHATEVER_THE_VERSION[name]
     if name is _Engine.TENSORRT:
