@@ -51,7 +51,8 @@ class Catalog:
             return known[name]
         told = _words(name)
         alike = [g.name for g in self.gpu_types if told <= _words(g.name)]
-        members = alike or [g.name for g in self.gpu_types if _words(g.name) <= told]
+        chip = {word for word in told if not re.fullmatch(r"\d+gb", word)}
+        members = alike or [g.name for g in self.gpu_types if _words(g.name) == chip]
         raise UnknownNameError("GPU type", name, known, where=where, members=members)
 
     def model(self, name: str, *, where: str = "") -> Model:
