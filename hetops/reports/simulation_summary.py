@@ -106,7 +106,7 @@ def simulation(plan: Plan, scene: Scene, run: Played, runs: Sequence[RunFigures]
         usd_per_million_tokens_within_targets=bill.of_a_million(bill.good_tokens),
         moments=tuple(_moments(run)),
         spread=tuple(_spread(runs)) if len(runs) > 1 else (),
-        notes=(*scene.notes, *_notes(plan, classes), *_of_network(run)),
+        notes=(*scene.notes, *_notes(plan, classes), *_bursts(run, classes), *_of_network(run)),
     )
 
 
@@ -326,3 +326,20 @@ def _notes(plan: Plan, classes: Sequence[SimulatedClass]) -> Iterator[str]:
             yield f"{c.name}: {came:.3g} requests a second came, {planned:.3g} are planned for"
     if margin := max((e.margin for e in plan.evidence), default=0.0):
         yield f"steps take as long as estimated; the plan counts on {q.share(margin)} less throughput than that"
+
+
+_BURST = 1.5
+"""The busiest minute's rate over the planned one from which on late classes are told of it."""
+
+
+def _bursts(run: Played, classes: Sequence[SimulatedClass]) -> Iterator[str]:
+    """Where targets are not kept: that requests came in bursts beyond what is planned for."""
+    planned = sum(c.requests_per_second.planned or 0.0 for c in classes)
+    if run.seconds < 60.0 or not any(c.late for c in classes):
+        return
+    busiest = float(np.bincount((run.arrivals.at_seconds // 60.0).astype(np.int64)).max()) / 60.0
+    if busiest > _BURST * planned:
+        yield (
+            f"{busiest:.3g} requests a second came in the busiest minute, {planned:.3g} are planned for: workload.periods plans"
+            " for the busiest of more stretches, policy.headroom leaves more room"
+        )

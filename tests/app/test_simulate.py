@@ -95,6 +95,16 @@ def test_the_bill_is_for_the_time_and_the_nodes_that_were_there(tmp_path: Path) 
     assert lost.usd == pytest.approx((3.5 * lost.answered_seconds - 1.9 * 100) / 3600)
 
 
+def test_targets_that_a_burst_broke_are_told_with_its_rate(tmp_path: Path) -> None:
+    found = simulate(question(tmp_path, faults=("burst,at_seconds=60",)), told)
+    assert any(c.late for c in found.classes)
+    assert any("in the busiest minute, 4 are planned for: workload.periods" in n for n in found.notes), (
+        found.notes
+    )
+    calm = simulate(question(tmp_path), told)
+    assert not any("busiest minute" in note for note in calm.notes)
+
+
 def test_the_same_question_gives_the_same_bytes_and_another_seed_others(tmp_path: Path) -> None:
     fields = {
         "faults": ("lose,pool=l4-fp8,at_seconds=60,for_seconds=60,nodes=1", "burst,at_seconds=200,factor=3"),
