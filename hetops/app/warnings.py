@@ -42,6 +42,9 @@ def warnings_of(posed: Posed, solution: Solution, plan: Plan) -> Iterator[str]:
     yield from _guesses(posed, solution, plan)
     if untold := [o.id for o in chosen if not interruptions(c.spec.policy, o).known]:
         yield f"nobody says how often nodes of {', '.join(untold)} are taken away: the plan counts on never (policy.interruptions)"
+    for idle in (one for one in posed.overflow if not one.classes):
+        why = "; ".join(f"{of.subject}: {of.reason}" for of in idle.refusals[:1])
+        yield f"{idle.service.name} may serve no class, and is left out: {why}"
     served = [one for one in plan.services if one.usd_per_hour]
     if c.floors and served:
         names = ", ".join(one.name for one in served)

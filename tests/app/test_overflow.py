@@ -122,6 +122,13 @@ def test_a_class_that_a_service_must_not_serve_is_refused_with_the_reason(
     assert all(s.workload_class == "long" for s in plan.shares if s.pool == "paygo")
 
 
+def test_a_service_that_may_serve_nobody_is_warned_of(tmp_path: Path) -> None:
+    slow = planned(tmp_path, CHEAP.replace("ttft_seconds = 0.6", "ttft_seconds = 60"))
+    assert "paygo" not in {one.name for one in slow.services}
+    assert [w for w in slow.warnings if w.startswith("paygo may serve no class, and is left out: ")]
+    assert not [w for w in planned(tmp_path).warnings if "may serve no class" in w]
+
+
 def test_what_goes_to_services_can_be_capped_as_what_goes_to_a_market(tmp_path: Path) -> None:
     cap = '[[policy.shares]]\nof = "market"\nnames = ["token"]\nat_most = 0.1\n'
     plan = planned(tmp_path, CHEAP + cap)
