@@ -170,6 +170,7 @@ def _replica(row: Row, names: _Names) -> tuple[Replica, tuple[str, ...], tuple[s
         lighter,
         apart.assumed,
         _too_heavy(replica),
+        _unshared(replica),
     )
     return replica, assumed, (noted, apart.noted)
 
@@ -208,6 +209,13 @@ def _groups_told(row: Row) -> int | None:
     if _tells(row, "attention_dp"):
         return groups_told(f"attention dp {row['attention_dp']}")
     return groups_told(" ".join(row.get(name, "") for name in ("engine", "engine_version", "note")))
+
+
+def _unshared(r: Replica) -> str:
+    """What is assumed of a tensor degree that no engine starts, because heads lie whole on a GPU; a mixture's columns may tell experts'."""
+    if r.model.heads % r.tensor_parallel == 0 or r.model.experts:
+        return ""
+    return f"{r.model.heads} heads taken as if {r.tensor_parallel} GPUs could share them"
 
 
 def _too_long(model: Model, tokens: float) -> str:

@@ -404,3 +404,10 @@ def test_a_row_may_tell_how_many_requests_were_sent_and_that_their_lengths_diffe
         )
     assert refusal({**ROW, "requests": "many"}).startswith("requests must be a number")
     assert refusal({**ROW, "requests": "3.5"}).startswith("requests must be a whole number")
+
+
+def test_heads_that_do_not_divide_over_the_gpus_are_told_but_for_a_mixture() -> None:
+    dense = {"model": "llama-3.1-8b", "params_b": "8", "gpu_count": "3", "tp": "3"}
+    assert read(**dense).assumed == ("32 heads taken as if 3 GPUs could share them",)
+    assert read(**{**dense, "tp": "2", "gpu_count": "2"}).assumed == ()
+    assert read(model="qwen3-30b-a3b", params_b="30", gpu_count="3", tp="3").assumed == ()
