@@ -37,7 +37,7 @@ _AT_ONCE = 16.0
 @click.option("--pp", type=click.IntRange(min=1), default=1, show_default=True, help="Pipeline stages.")
 @click.option(
     "--precision",
-    help="Of the weights: bf16, fp8, int8, int4, fp4.  [default: as the model's makers published it, mostly bf16]",
+    help="Of the weights: bf16, fp8, int8, w8a16, int4, fp4; for llamacpp also q8_0, q4_k_m.  [default: as the model's makers published it, mostly bf16]",
 )
 @click.option("--kv", default="bf16", show_default=True, help="Precision of the KV cache.")
 @click.option("--input", "input_tokens", type=options.Number(min=1), default=1000.0, show_default=True)
