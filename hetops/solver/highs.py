@@ -341,10 +341,15 @@ def _answer(solver: highspy.Highs, model: MatrixModel, seconds: float) -> Answer
         status=status,
         values=np.array(solution.col_value) if found else np.empty(0),
         objective=float(info.objective_function_value) if found else float("inf"),
-        bound=float(info.mip_dual_bound if whole else info.objective_function_value),
+        bound=float(info.mip_dual_bound if whole else _bound_of(info.objective_function_value, status)),
         row_duals=np.empty(0) if whole or not found else np.array(solution.row_dual),
         seconds=seconds,
     )
+
+
+def _bound_of(objective: float, status: Status) -> float:
+    """What a linear model proves: nothing, where its search ended at an answer that is not known to be the best."""
+    return -INFINITY if status is Status.TIME_LIMIT else objective
 
 
 def _status(solver: highspy.Highs) -> Status:

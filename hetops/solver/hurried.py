@@ -41,8 +41,11 @@ def seconds_of(problem: Problem) -> float:
 
 
 def is_long(problem: Problem, seconds: float) -> bool:
-    """Whether the model of the problem would take much of the time; a small one has a little time whatever was asked."""
-    return seconds_of(problem) > LONG_PART * max(seconds, LEAST_SECONDS)
+    """Whether the model of the problem would take much of the time; a small one has a little time whatever was asked.
+
+    Never that of a day, which is searched period by period and soon has a fleet, and a bound.
+    """
+    return not problem.periods and seconds_of(problem) > LONG_PART * max(seconds, LEAST_SECONDS)
 
 
 def is_lost(problem: Problem, relaxed: Relaxed) -> bool:

@@ -274,9 +274,9 @@ class _Past:
     known: Known = field(default_factory=Known)
 
     def of(self, problem: Problem, must_rent: Collection[str], patience: Patience) -> _Past:
-        """With the problem's own model; with none where nothing can serve."""
+        """With the problem's own model, and its relaxation where there is time for it now; with none where nothing can serve."""
         if self.begun and self.begun.is_of(problem):
-            return self
+            return replace(self, begun=self.begun.relaxed_within(patience))
         return replace(self, begun=Begun.of(problem, must_rent, patience))
 
 

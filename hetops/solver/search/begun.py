@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from hetops.solver.formulate import Formulation, formulate
 from hetops.solver.frame import Frame
+from hetops.solver.highs import Status
 from hetops.solver.matrix import Floats, Row
 from hetops.solver.patience import Patience
 from hetops.solver.problem import Problem
@@ -38,6 +39,12 @@ class Begun:
     def is_of(self, problem: Problem) -> bool:
         """Whether the problem is this one, to whatever gap."""
         return problem is self.problem or replace(problem, gap=self.problem.gap) == self.problem
+
+    def relaxed_within(self, patience: Patience) -> Begun:
+        """With a relaxation, if there was no time for it before, and is some now."""
+        if self.relaxed.answer.status is not Status.NOTHING_FOUND or patience.left <= 0:
+            return self
+        return replace(self, relaxed=relax(self.formulation, patience))
 
     @property
     def rented(self) -> Counter[str]:
