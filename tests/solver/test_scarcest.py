@@ -102,6 +102,19 @@ def test_where_nothing_arrives_any_rate_is_served() -> None:
     )
 
 
+def test_a_service_alone_serves_a_day_that_ends_asleep() -> None:
+    """Its last period has no variable at all."""
+    service = Service(id="api", usd_per_request={"x": Decimal("0.001")}, max_requests_per_second=3.0)
+    periods = (Period(name="day", hours=12.0), Period(name="night", hours=12.0, requests_per_second={"x": 0}))
+    problem = Problem(
+        offers=(), configurations=(), classes=demands(x=2.0), columns=(), services=(service,), periods=periods
+    )
+    found = solve(fastest(problem, "7.2"))
+    assert isinstance(found, Solution)
+    assert found.objective == pytest.approx(2.0 / 2)
+    assert [p.requests_per_second for p in found.periods] == pytest.approx([2.0, 0.0])
+
+
 def test_a_class_that_stock_leaves_no_node_for_lets_no_rate_be_served() -> None:
     problem = fastest(day(periods=2))
     sold_out = replace(

@@ -91,12 +91,13 @@ class _Found:
         """Before any period was searched."""
         windows, scale = windows_of(formulation), formulation.frame.first[Block.SCALE]
         alone = (_alone(windows, period, scale) for period in range(windows.count))
+        asked = formulation.frame.stretches[: windows.count]  # The last may have no variables: no window.
         return cls(
             formulation=formulation,
             windows=windows,
             alone=tuple(
                 own if any(stretch.rates.values()) else _at_most(own, 0.0)
-                for stretch, own in zip(formulation.frame.stretches, alone, strict=True)
+                for stretch, own in zip(asked, alone, strict=True)
             ),
             values=np.zeros(formulation.frame.size),
             rates=np.full(windows.count, INFINITY),
