@@ -33,10 +33,10 @@ from hetops.performance.rate import sustained
 from hetops.solver.baselines import helix, hexgen
 from hetops.solver.baselines.bilinear import binary_search
 from hetops.solver.certify import certify
-from hetops.solver.frame import frame_of
 from hetops.solver.problem import Column, Demand, Mode, PricedOffer, Problem
 from hetops.solver.solution import Solution
 from hetops.solver.solve import solve
+from hetops.solver.variables import frame_of
 
 MODEL = "llama-3.1-70b"
 MOST_STAGES = 4

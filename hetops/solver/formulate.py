@@ -3,7 +3,7 @@
 With D[w] the demand and h[j, w] the rate of one node, the load of a share is D[w] / h[j, w] nodes. Time shared between
 classes adds up, so a node is full when its loads add up to 1 less the headroom. No product of variables appears: the
 bilinear makespan of arXiv:2502.00722 (its T times y) becomes linear by working in rates. The variables are those of
-`frame`.
+`frame`, as `variables` lays them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from hetops.solver.frame import Block, Frame, Limit, LimitKind, frame_of, kinds, running
+from hetops.solver.frame import Block, Frame, kinds, running
+from hetops.solver.limit import Limit, LimitKind
 from hetops.solver.matrix import INFINITY, Floats, MatrixModel, Row, assemble, with_row, with_rows_where
 from hetops.solver.problem import Column, Mode, Problem
 from hetops.solver.rows.change import change_limit_rows, migration_rows, start_rows
@@ -45,6 +46,7 @@ from hetops.solver.rows.supply import (
     rental_rows,
     stock_rows,
 )
+from hetops.solver.variables import frame_of
 
 __all__ = ["CONSTRAINTS", "SMALLEST_UNIT", "Formulation", "Limit", "LimitKind", "at_rate", "formulate"]
 

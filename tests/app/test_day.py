@@ -24,12 +24,12 @@ from hetops.domain.model import Precision
 from hetops.domain.offer import Market
 from hetops.errors import HetopsError, UnknownNameError, UsageError
 from hetops.reports import day as report
-from hetops.solver.frame import window
 from hetops.solver.questions.explanation import Question
 from hetops.solver.recheck.day import recheck_day
 from hetops.solver.recheck.plan import recheck
 from hetops.solver.solution import Infeasible
 from hetops.solver.solve import solve
+from hetops.solver.waiting import window
 from hetops.workloads.reader import read_trace
 from tests.app.test_overflow import CHEAP
 from tests.cli.process import hetops, told

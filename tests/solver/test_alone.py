@@ -9,7 +9,7 @@ from decimal import Decimal
 import pytest
 
 from hetops.solver.answers.alone import alone, served_rates
-from hetops.solver.answers.settle import MICRO_USD
+from hetops.solver.answers.reading import MICRO_USD
 from hetops.solver.certify import certify
 from hetops.solver.problem import Mode, Problem
 from hetops.solver.solution import Infeasible, Solution

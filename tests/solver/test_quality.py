@@ -16,7 +16,6 @@ from hetops.solver import highs
 from hetops.solver.answers.alone import alone
 from hetops.solver.certify import certify
 from hetops.solver.formulate import formulate
-from hetops.solver.frame import frame_of
 from hetops.solver.problem import Column, Demand, Mode, Problem
 from hetops.solver.questions.explanation import Topic
 from hetops.solver.questions.relax import relaxations
@@ -25,6 +24,7 @@ from hetops.solver.questions.why import why
 from hetops.solver.solution import Infeasible, Solution
 from hetops.solver.solve import read_answer, solve
 from hetops.solver.terms import Loss, Period, Trait, exact
+from hetops.solver.variables import frame_of
 from tests.solver.problems import column, demands, offer
 from tests.solver.termed import MIXED, SPLIT
 from tests.solver.test_by_period import batch, searched

@@ -15,7 +15,7 @@ from fractions import Fraction
 
 from hetops.domain import codec
 from hetops.errors import HetopsError
-from hetops.solver.answers.settle import MICRO_USD
+from hetops.solver.answers.reading import MICRO_USD
 from hetops.solver.certify import TOLERANCE, certify, relative_gap, weak_duality_bound
 from hetops.solver.checks.violation import waits
 from hetops.solver.formulate import formulate

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from hetops.solver import highs
 from hetops.solver.answers.cheapest import RATE_SLACK, usd
-from hetops.solver.answers.settle import COST_SLACK, with_whole
+from hetops.solver.answers.levels import COST_SLACK, with_whole
 from hetops.solver.formulate import Formulation, Limit, LimitKind, formulate
 from hetops.solver.frame import Block, Frame, running
 from hetops.solver.highs import Answer, OnInterrupt, Status

@@ -14,7 +14,7 @@ from decimal import Decimal
 
 from hetops.domain import codec
 from hetops.solver.answers.overall import overall
-from hetops.solver.answers.settle import MICRO_USD
+from hetops.solver.answers.reading import MICRO_USD
 from hetops.solver.certify import certify
 from hetops.solver.patience import Patience
 from hetops.solver.problem import Mode, Problem

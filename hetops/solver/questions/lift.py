@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 
 from hetops.domain.offer import Trait
-from hetops.solver.frame import Limit, LimitKind
+from hetops.solver.limit import Limit, LimitKind
 from hetops.solver.problem import PricedOffer, Problem
 from hetops.solver.rows.supply import SMALLEST_UNIT
 from hetops.solver.terms import Link, Service, ShareLimit

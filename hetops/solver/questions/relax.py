@@ -12,8 +12,8 @@ from hetops.errors import InfeasibleError
 from hetops.solver import highs
 from hetops.solver.bands import Bands
 from hetops.solver.formulate import Formulation, Limit, LimitKind, at_rate, formulate
-from hetops.solver.frame import OF_WHAT_IS_SERVED, deferrable
 from hetops.solver.highs import Answer
+from hetops.solver.limit import OF_WHAT_IS_SERVED
 from hetops.solver.matrix import INFINITY
 from hetops.solver.patience import Patience
 from hetops.solver.problem import Mode, Problem
@@ -25,6 +25,7 @@ from hetops.solver.search import start
 from hetops.solver.search.begun import rented
 from hetops.solver.solution import Infeasible
 from hetops.solver.solve import unservable_classes
+from hetops.solver.waiting import deferrable
 
 MOST_PROBED = 8
 """Stocks and quotas that are solved for, the scarcest first: the tenth best suggestion helps nobody."""

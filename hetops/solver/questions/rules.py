@@ -11,12 +11,12 @@ from decimal import Decimal
 from functools import partial, reduce
 from typing import TypeVar
 
-from hetops.solver.frame import deferrable
 from hetops.solver.problem import Demand, Mode, PricedOffer, Problem
 from hetops.solver.questions.explanation import Topic, dollars
 from hetops.solver.questions.limits import Liftable
 from hetops.solver.questions.relaxation import waiting
 from hetops.solver.terms import Link, Migration, Service, ShareLimit
+from hetops.solver.waiting import deferrable
 
 T = TypeVar("T")
 

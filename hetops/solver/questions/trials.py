@@ -14,12 +14,13 @@ from typing import TypeVar
 from hetops.domain.offer import Trait
 from hetops.errors import TimeoutExpiredError
 from hetops.solver import highs
-from hetops.solver.frame import Limit, LimitKind, deferrable
+from hetops.solver.limit import Limit, LimitKind
 from hetops.solver.problem import Demand, Mode, Problem
 from hetops.solver.questions import lift
 from hetops.solver.questions.relaxation import Loosen, Relaxation, RelaxationKind, waiting
 from hetops.solver.solution import Infeasible, Solution
 from hetops.solver.solve import solve
+from hetops.solver.waiting import deferrable
 
 LOOSEST_FACTOR = 4096.0
 """Targets are loosened no further: milliseconds that were written for seconds are found out, a mistake beyond is not."""

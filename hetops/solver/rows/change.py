@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from hetops.solver.frame import Block, Frame, Limit, LimitKind, running
+from hetops.solver.frame import Block, Frame, running
+from hetops.solver.limit import Limit, LimitKind
 from hetops.solver.matrix import Row
 
 

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from decimal import Decimal
 
 from hetops.domain.units import SECONDS_PER_HOUR
-from hetops.solver.frame import Block, Frame, Limit, LimitKind
+from hetops.solver.frame import Block, Frame
+from hetops.solver.limit import Limit, LimitKind
 from hetops.solver.matrix import Row
 from hetops.solver.rows.supply import in_steps
 from hetops.solver.terms import Service

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from hetops.solver.frame import Frame, Limit, LimitKind
+from hetops.solver.frame import Frame
+from hetops.solver.limit import Limit, LimitKind
 from hetops.solver.matrix import Row
 from hetops.solver.rows.serve import bounded_share
 from hetops.solver.terms import Role, ShareLimit

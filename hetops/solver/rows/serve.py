@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from hetops.solver.frame import Block, Frame, Limit, LimitKind
+from hetops.solver.frame import Block, Frame
+from hetops.solver.limit import Limit, LimitKind
 from hetops.solver.matrix import Row
 from hetops.solver.terms import Role
 

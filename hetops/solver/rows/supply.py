@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
-from hetops.solver.frame import Block, Frame, Limit, LimitKind
+from hetops.solver.frame import Block, Frame
+from hetops.solver.limit import Limit, LimitKind
 from hetops.solver.matrix import INFINITY, Row
 
 SMALLEST_UNIT = Decimal("0.000001")
