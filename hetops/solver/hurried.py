@@ -13,6 +13,7 @@ import numpy as np
 
 from hetops.solver.frame import running
 from hetops.solver.highs import Status
+from hetops.solver.patience import Pace
 from hetops.solver.problem import Column, Problem, with_sharers
 from hetops.solver.search import losses
 from hetops.solver.search.start import LEAST_SECONDS, Relaxed
@@ -25,6 +26,9 @@ LONG_PART = 0.3
 
 FIRST_PART = 0.15
 """Of the time: what that search may take."""
+
+LEAST_WORK_SECONDS = 0.5
+"""And of work at least, on a busy machine in more time than that: without it there may be no fleet."""
 
 LIKELY = 6
 """Columns of a class at least, on offers of their own."""
@@ -40,6 +44,11 @@ def seconds_of(problem: Problem) -> float:
     return SECONDS_PER_SHARE * serving * copies * len(problem.stretches)
 
 
+def first_seconds(seconds: float, pace: Pace) -> float:
+    """Of the time: what a search of few columns may take."""
+    return max(seconds * FIRST_PART, LEAST_WORK_SECONDS * pace.slowness)
+
+
 def is_long(problem: Problem, seconds: float) -> bool:
     """Whether the model of the problem would take much of the time; a small one has a little time whatever was asked.
 
@@ -53,30 +62,40 @@ def is_lost(problem: Problem, relaxed: Relaxed) -> bool:
     return relaxed.answer.status is Status.NOTHING_FOUND and is_long(problem, 0.0)
 
 
-def few_of(problem: Problem, must_rent: Collection[str]) -> Problem:
-    """The problem with those columns alone on which its classes are served for little money, on enough nodes."""
+def few_of(problem: Problem, must_rent: Collection[str]) -> Iterator[Problem]:
+    """The problem with those columns alone on which its classes are served for little money, on enough nodes.
+
+    Where pools are limited, then with those alone of which few pools are enough: what is cheap may come in small numbers.
+    """
     usd = {offer.id: float(offer.usd_per_hour) for offer in problem.offers}
     prices = {c.key: sum(usd[o] * float(n) for o, n in c.takes.items()) for c in problem.columns}
     rented = [c for c in problem.columns if not c.offers.isdisjoint(must_rent)]
-    kept = {*_likely(problem, problem.columns, prices), *_likely(problem, rented, prices), *running(problem)}
-    return replace(problem, columns=with_sharers(problem.columns, kept))
+    peak = max(sum(stretch.rates.values()) for stretch in problem.stretches)
+    for large in (0.0, *([ROOM * peak / problem.max_pools] if problem.max_pools else [])):
+        of = (_likely(problem, columns, prices, large) for columns in (problem.columns, rented))
+        kept = {*(key for keys in of for key in keys), *running(problem)}
+        yield replace(problem, columns=with_sharers(problem.columns, kept))
 
 
 def _likely(
-    problem: Problem, columns: Collection[Column], prices: Mapping[tuple[str, str], float]
+    problem: Problem, columns: Collection[Column], prices: Mapping[tuple[str, str], float], large: float
 ) -> Iterator[tuple[str, str]]:
-    """The keys of the columns that each class would be served on first, in each role, the cheapest of an offer alone."""
-    left = {offer.id: float(problem.max_nodes(offer)) for offer in problem.offers}
+    """The keys of the columns that each class would be served on first, in each role, of an offer alone: the cheapest of those
+    that can serve as many requests per second as is `large`, then the largest."""
+    most = {offer.id: float(problem.max_nodes(offer)) for offer in problem.offers}
+    left = dict(most)
     peaks = {c.name: max(s.rates[c.name] for s in problem.stretches) for c in problem.classes}
     alike: dict[object, list[Column]] = {}
     for column in columns:
         alike.setdefault((column.role, column.kv_format), []).append(column)
     for own in alike.values():
         usd = np.array([prices[column.key] for column in own])
+        places = np.array([most[column.offer] * column.parts_per_node for column in own])
         for name in (name for name, peak in peaks.items() if peak > 0):
             rates = np.array([column.requests_per_second.get(name, 0.0) for column in own])
             able = np.flatnonzero(rates > 0)
-            best = able[np.argsort(usd[able] / rates[able], kind="stable")]
+            enough = np.minimum(rates[able] * places[able], large)
+            best = able[np.lexsort((usd[able] / rates[able], -enough))]
             yield from _enough((own[j] for j in best), name, peaks[name] * ROOM, left)
 
 

@@ -176,19 +176,20 @@ def _outcome(
     problem: Problem, effort: Effort, must_rent: Collection[str], begun: Begun | None
 ) -> Solution | Infeasible:
     """As `solve`, not checked yet."""
-    past = _Past(gap=problem.gap, begun=begun)
+    past, pace = _Past(gap=problem.gap, begun=begun), Pace.now()
 
     def search_few(part: Problem, seconds: float) -> Solution | Infeasible:
         nonlocal past
-        patience, pace, first = Patience.of(seconds), Pace.now(), None
-        if hurried.is_long(part, seconds):
-            first = _hurried(part, replace(effort, limit_seconds=seconds * hurried.FIRST_PART), must_rent)
+        patience, first = Patience.of(seconds), None
+        if hurried.is_long(part, seconds / pace.slowness):
+            first = _hurried(part, hurried.first_seconds(seconds, pace), effort, must_rent)
         if first is not None and hurried.seconds_of(part) * pace.slowness > patience.left:
             return first
         try:
             found, past = _solve(part, replace(effort, limit_seconds=patience.left), must_rent, past)
         except TimeoutExpiredError:
-            first = first or _hurried(part, replace(effort, limit_seconds=patience.left), must_rent)
+            seconds = max(patience.left, hurried.first_seconds(0.0, pace))
+            first = first or _hurried(part, seconds, effort, must_rent)
             if first is None:
                 raise
             return first
@@ -224,22 +225,26 @@ def _outcome(
     )
 
 
-def _hurried(problem: Problem, effort: Effort, must_rent: Collection[str]) -> Solution | None:
+def _hurried(problem: Problem, seconds: float, effort: Effort, must_rent: Collection[str]) -> Solution | None:
     """A fleet of few columns, for the model of all of them takes too long; None where none is found."""
-    few = hurried.few_of(problem, must_rent)
-    if len(few.columns) == len(problem.columns):
-        return None
+    effort = replace(effort, limit_seconds=seconds)
+    for few in hurried.few_of(problem, must_rent):
+        found = _of_few(few, effort, must_rent) if len(few.columns) < len(problem.columns) else None
+        if found is not None:
+            bound = bound_of_anything(problem)
+            ended = Ended.INTERRUPTED if stopped() else Ended.TIME
+            own = replace(found, problem_digest=codec.digest(problem), ended=ended)
+            return _bounded(problem, own, bound, bound)
+    return None
+
+
+def _of_few(few: Problem, effort: Effort, must_rent: Collection[str]) -> Solution | None:
+    """The fleet that is found of few columns; None where there is none, or none in time."""
     try:
-        found, _ = _solve(few, effort, must_rent, _Past(gap=problem.gap))
+        found, _ = _solve(few, effort, must_rent, _Past(gap=few.gap))
     except TimeoutExpiredError:
         return None
-    if not isinstance(found, Solution):
-        return None
-    bound = bound_of_anything(problem)
-    own = replace(
-        found, problem_digest=codec.digest(problem), ended=Ended.INTERRUPTED if stopped() else Ended.TIME
-    )
-    return _bounded(problem, own, bound, bound)
+    return found if isinstance(found, Solution) else None
 
 
 def _bounded(problem: Problem, found: Solution, bound: float, certified: float) -> Solution:

@@ -28,7 +28,7 @@ def test_a_fleet_of_few_columns_is_an_answer_to_the_whole_problem(mode: Mode) ->
     assert isinstance(solution, Solution)
     assert certify(problem, solution) == ()
     assert (solution.ended, solution.within_gap) == (Ended.TIME, False)
-    assert {pool.key for pool in solution.pools} <= {c.key for c in hurried.few_of(problem, ()).columns}
+    assert {pool.key for pool in solution.pools} <= {c.key for c in next(hurried.few_of(problem, ())).columns}
 
 
 def test_nothing_that_is_proven_of_it_is_wrong() -> None:
@@ -43,8 +43,8 @@ def test_few_columns_are_enough_of_each_class_and_hold_what_must_be_rented() -> 
     dear = offer("dear", "5000")
     column = replace(LARGE.columns[0], offer="dear")
     problem = replace(LARGE, offers=(*LARGE.offers, dear), columns=(*LARGE.columns, column))
-    few = hurried.few_of(problem, ("dear",))
-    assert "dear" not in {c.offer for c in hurried.few_of(problem, ()).columns}
+    few = next(hurried.few_of(problem, ("dear",)))
+    assert "dear" not in {c.offer for c in next(hurried.few_of(problem, ())).columns}
     assert "dear" in {c.offer for c in few.columns}
     stock = {o.id: problem.max_nodes(o) for o in problem.offers}
     for demand in problem.classes:
@@ -54,6 +54,20 @@ def test_few_columns_are_enough_of_each_class_and_hold_what_must_be_rented() -> 
         }
         assert len(best) >= hurried.LIKELY
         assert sum(rate * stock[o] for o, rate in best.items()) >= demand.requests_per_second
+
+
+def test_few_pools_of_offers_with_few_nodes_each_are_not_all_that_is_tried() -> None:
+    """Each cheap offer has one node and three pools may be: only the dear one has enough."""
+    alone = tuple(replace(o, max_nodes=1) for o in LARGE.offers)
+    dear = replace(offer("dear", "50"), max_nodes=1000)
+    column = replace(LARGE.columns[0], offer="dear", requests_per_second={c.name: 1.0 for c in LARGE.classes})
+    problem = replace(LARGE, offers=(*alone, dear), columns=(*LARGE.columns, column), max_pools=3)
+    cheap, large = hurried.few_of(problem, ())
+    assert "dear" not in {c.offer for c in cheap.columns}
+    assert "dear" in {c.offer for c in large.columns}
+    solution = solve(problem, limit_seconds=0.0)
+    assert isinstance(solution, Solution)
+    assert "dear" in {pool.offer for pool in solution.pools}
 
 
 def test_a_search_that_does_not_look_at_the_clock_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
