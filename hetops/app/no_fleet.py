@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from dataclasses import replace
 
 from hetops.app.candidates import Candidates
+from hetops.app.models import together
 from hetops.app.overflow import Overflow
 from hetops.app.speeds import with_targets, without_floors
 from hetops.app.ways import ways_of
@@ -22,10 +24,26 @@ def no_fleet(
     c: Candidates, table: PerformanceTable, problem: Problem, outcome: Infeasible, loosen: Loosen
 ) -> InfeasibleError:
     """The error with the smallest relaxation and, for classes that nothing serves, what comes nearest."""
-    error = infeasible_error(problem, outcome, relaxations(problem, loosen=loosen))
-    whole = _whole(c, table)
-    nearest = tuple(_nearest(name, whole) for name in outcome.unservable)
-    return InfeasibleError(error.message, details=(*nearest, *error.details), hint=error.hint)
+    found = relaxations(problem, loosen=loosen)
+    error = infeasible_error(problem, outcome, found)
+    whole, bare = _whole(c, table), _bare(c, outcome.unservable)
+    known = {row.workload_class for row in whole}
+    nearest = (_nearest(name, whole) for name in outcome.unservable if name in known)
+    nothing_runs = (
+        f"no configuration of {one.model.name} runs on any GPU type on offer" for one in bare.models
+    )
+    refused = (f"{r.subject}: {r.reason}" for r in together(one.told for one in bare.models).refusals[:4])
+    hint = _what_to_allow(bare) if bare.models and not found else error.hint
+    return InfeasibleError(
+        error.message, details=(*nearest, *nothing_runs, *refused, *error.details), hint=hint
+    )
+
+
+def _bare(c: Candidates, classes: Collection[str]) -> Candidates:
+    """With the models alone that have no configuration at all, of those that some of the classes ask for."""
+    asking = tuple(one for one in c.workload.classes if one.name in classes)
+    bare = (one for one in c.models if one.of_own(asking) and not one.enumeration.configurations)
+    return replace(c, models=tuple(bare))
 
 
 def nothing_to_choose(

@@ -75,15 +75,15 @@ def sustained_by(crowd: Crowd, workload_class: WorkloadClass, max_context: Seque
     longest = workload_class.input_tokens.p99 + workload_class.output_tokens.p50
     contexts = np.array(max_context)
     too_long = longest > contexts
-    rate, endless = np.where(too_long, 0.0, found.rate), np.where(too_long, np.inf, 0.0)
+    rate = np.where(too_long, 0.0, found.rate)
     binding, reason = found.binding, [""] * len(contexts)
     for i in np.flatnonzero(rate <= 0).tolist():
         binding[i], reason[i] = _too_long(longest, max_context[i]) if too_long[i] else found.why(i)
     in_flight = rate * (np.where(rate > 0, found.ttft, 0.0) + queue.load.output_mean * found.tpot)
     return Columns(
         requests_per_second=rate.tolist(),
-        ttft_seconds=(found.ttft + endless).tolist(),
-        tpot_seconds=(found.tpot + endless).tolist(),
+        ttft_seconds=found.ttft.tolist(),
+        tpot_seconds=found.tpot.tolist(),
         concurrency=in_flight.tolist(),
         binding=binding,
         reason=reason,

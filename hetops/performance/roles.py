@@ -17,7 +17,7 @@ from hetops.domain.units import BYTES_PER_GB
 from hetops.domain.workload import TokenLengths, WorkloadClass
 from hetops.performance.memory import kv_bytes
 
-_NO_TIME = 1e-9
+NO_TIME = 1e-9
 """Seconds of a target of which nothing is left."""
 _ONE_TOKEN = TokenLengths.fixed(1.0)
 
@@ -153,6 +153,6 @@ def _times_to_first_token(c: WorkloadClass, transfer: Transfer) -> tuple[float |
     target = c.target
     if target.ttft_seconds is None:
         return None, None
-    left = max(target.ttft_seconds - transfer.seconds(highest_input(c)), _NO_TIME)
+    left = max(target.ttft_seconds - transfer.seconds(highest_input(c)), NO_TIME)
     step = min(target.tpot_seconds or math.inf, left / 4.0)
     return left - 2.0 * step, step

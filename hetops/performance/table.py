@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -21,7 +20,7 @@ from hetops.performance.memory import fit
 from hetops.performance.neighbours import Measured, off, sharpened
 from hetops.performance.rate import Columns, sustained_by
 from hetops.performance.replicas import Crowd
-from hetops.performance.roles import role_times
+from hetops.performance.roles import NO_TIME, role_times
 from hetops.performance.speculation import told
 from hetops.performance.spread import half_widths
 
@@ -127,10 +126,10 @@ def _table(
     kinds = {evidence: i for i, evidence in enumerate(dict.fromkeys(e for _, e in founded.values()))}
     kind_of = [kinds[evidence] for _, evidence in founded.values()]
     rows: dict[tuple[str, str, float], PerformanceRow] = {}
-    answers: dict[WorkloadClass | None, Columns] = {None: _too_far(len(contexts))}
+    answers: dict[WorkloadClass, Columns] = {}
     for seen in _seen(classes, round_trips or {}):
         like = seen.like
-        if like is not None and like not in answers:
+        if like not in answers:
             answers[like] = sustained_by(crowd, like, contexts)
         grounds = [_with_prefix(evidence, seen.of) for evidence in kinds]
         known = zip(founded, [grounds[kind] for kind in kind_of], strict=True)
@@ -146,14 +145,17 @@ class _Seen:
     round_trip_seconds: float
 
     @property
-    def like(self) -> WorkloadClass | None:
-        """What rates hang on, so that classes which are alike in it are reckoned once; None where the way leaves no time."""
-        of, target = self.of, self.of.target
-        if target.ttft_seconds is not None:
-            left = target.ttft_seconds - self.round_trip_seconds
-            if left <= 0:
-                return None
-            target = replace(target, ttft_seconds=left)
+    def left_seconds(self) -> float | None:
+        """What is left of the target of TTFT; None where there is none."""
+        target = self.of.target.ttft_seconds
+        return None if target is None else target - self.round_trip_seconds
+
+    @property
+    def like(self) -> WorkloadClass:
+        """What rates hang on, so that classes which are alike in it are reckoned once."""
+        of, target, left = self.of, self.of.target, self.left_seconds
+        if left is not None:
+            target = replace(target, ttft_seconds=max(left, NO_TIME))
         return WorkloadClass(
             name="",
             requests_per_second=0.0,
@@ -165,21 +167,10 @@ class _Seen:
 
     def because(self, reason: str) -> str:
         """Why a rate is zero, with what the way has to do with it."""
-        trip = self.round_trip_seconds
+        trip, left = self.round_trip_seconds, self.left_seconds
+        if left is not None and left <= 0:
+            reason = "nothing is left of the TTFT target"
         return f"{reason} (a round trip of {trip:.3g} s is taken off)" if reason and trip else reason
-
-
-def _too_far(count: int) -> Columns:
-    """No rate for any of so many configurations."""
-    endless = [math.inf] * count
-    return Columns(
-        requests_per_second=[0.0] * count,
-        ttft_seconds=endless,
-        tpot_seconds=endless,
-        concurrency=[0.0] * count,
-        binding=[Binding.TTFT] * count,
-        reason=["nothing is left of the TTFT target"] * count,
-    )
 
 
 def _seen(classes: Iterable[WorkloadClass], round_trips: Mapping[str, Sequence[float]]) -> Iterator[_Seen]:

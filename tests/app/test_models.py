@@ -52,6 +52,19 @@ def planned(*overrides: str, text: str = TWO) -> Plan:
         return make_plan(specs.asked(Path(folder), text, *overrides))
 
 
+def test_a_model_that_runs_nowhere_is_named_with_the_reason_and_the_field(tmp_path: Path) -> None:
+    """The other model is served: it is not what hinders."""
+    text = TWO.replace(f'name = "{QWEN}"', f'name = "{QWEN}"\nkv_precision = "fp8"')
+    with pytest.raises(InfeasibleError) as caught:
+        make_plan(specs.asked(tmp_path, text, 'offers.gpus=["A100"]'))
+    assert "serves code within" in caught.value.message
+    first, *reasons = caught.value.details
+    assert first == f"no configuration of {QWEN} runs on any GPU type on offer"
+    assert any("the GPU has no FP8 arithmetic for the KV cache" in one for one in reasons)
+    assert "models[].precisions" in caught.value.hint
+    assert "quality floor" not in caught.value.hint
+
+
 def test_every_pool_serves_the_model_that_its_classes_ask_for() -> None:
     plan = planned()
     assert (plan.model, plan.models) == (f"{LLAMA}, {QWEN}", (LLAMA, QWEN))

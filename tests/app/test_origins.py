@@ -132,6 +132,13 @@ def test_a_way_that_takes_all_of_the_time_moves_a_class_and_no_other(tmp_path: P
     assert plan.usd_per_hour > free.usd_per_hour
 
 
+def test_a_plan_with_a_class_that_is_too_far_from_a_pool_is_read_as_it_was_written(tmp_path: Path) -> None:
+    """Its row has no rate, and the times of a replica that has nothing else to do."""
+    plan = planned(tmp_path, ONE, way("aws", 1.5))
+    assert {r.workload_class for r in plan.performance if "nothing is left" in r.reason} == {"short@eu"}
+    assert codec.decode(Plan, codec.encode(plan), source="plan.json") == plan
+
+
 def test_rates_are_those_of_a_target_without_the_round_trip(tmp_path: Path) -> None:
     tight = ("targets.ttft_seconds=0.25",)
     far = pose(specs.asked(tmp_path, specs.LISTED + ONE + way("*", 0.125), *tight))

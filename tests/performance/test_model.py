@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -150,7 +151,9 @@ def test_a_rate_of_zero_says_why_with_the_numbers() -> None:
     steps = [one(configuration("L4", Precision.FP8, model="llama-3.1-8b"))]
     assert "a bigger batch will not help" in sustained(steps, a_class(ttft_seconds=0.001), [8192])[0].reason
     assert "a decode step alone takes" in sustained(steps, a_class(tpot_seconds=0.001), [8192])[0].reason
-    assert "exceed the context of 1,000 tokens" in sustained(steps, a_class(), [1000])[0].reason
+    too_long = sustained(steps, a_class(), [1000])[0]
+    assert "exceed the context of 1,000 tokens" in too_long.reason
+    assert math.isfinite(too_long.ttft_seconds + too_long.tpot_seconds)
 
 
 def test_prompts_of_a_batch_share_the_compute() -> None:
