@@ -5,6 +5,7 @@ The only module that imports highspy. Never import ortools in one process with i
 
 from __future__ import annotations
 
+import atexit
 import threading
 import time
 from collections.abc import Mapping
@@ -265,20 +266,27 @@ def _search(solver: highspy.Highs, on_interrupt: OnInterrupt, late: float) -> bo
     """
     solver.HandleUserInterrupt = True
     ended = threading.Event()
-    threading.Thread(target=_solve, args=(solver, ended), daemon=True).start()
+    thread = threading.Thread(target=_solve, args=(solver, ended), daemon=True)
+    thread.start()
     try:
         while not ended.wait(WAIT_SECONDS):
             if stopped() and on_interrupt is not OnInterrupt.FINISH:
                 raise KeyboardInterrupt
             if time.monotonic() > late:
-                solver.cancelSolve()
+                _leave_alone(solver, thread)
                 return False
     except KeyboardInterrupt:
-        solver.cancelSolve()
+        _leave_alone(solver, thread)
         heard = ended.wait(OVERTIME_SECONDS)
         if on_interrupt is not OnInterrupt.TAKE_BEST or not heard or not _feasible(solver):
             raise
     return True
+
+
+def _leave_alone(solver: highspy.Highs, thread: threading.Thread) -> None:
+    """Asks a search to end. A script that is done waits for it, for C++ aborts a process that ends under its threads."""
+    solver.cancelSolve()
+    atexit.register(thread.join)
 
 
 def _solve(solver: highspy.Highs, ended: threading.Event) -> None:

@@ -66,6 +66,12 @@ def test_standard_output_stays_empty() -> None:
     assert done.stderr == b""
 
 
+def test_a_script_ends_as_it_says_though_a_search_was_left_alone() -> None:
+    code = SLOW + "highs.OVERTIME_SECONDS = -1.0\nhighs.run(model, limit_seconds=0.2)\nraise SystemExit(3)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (3, b"")
+
+
 INTERRUPTED = """
 import os, signal, threading, time
 def interrupt_once_the_search_runs():
