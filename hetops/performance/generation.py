@@ -6,17 +6,22 @@ import re
 from enum import Enum, StrEnum
 from functools import lru_cache
 
-_NUMBERS = re.compile(r"(\d+)\.(\d+)")
+_NUMBERS = re.compile(r"(\d+)\.(\d+)(?:\.(\d+))?")
 _UNTAGGED = re.compile(r"\b0\.1\.dev\d+")
 """What a build from a copy of the repository without tags calls itself, whatever release it follows."""
-_YEAR = re.compile(r"20(\d\d)")
+_DATE = re.compile(r"20(\d\d)[-_./]?(0[1-9]|1[0-2])?")
+_LAST = 99
+"""What a version that tells no third number may have there."""
 
 
 class Generation(StrEnum):
     """Engines whose releases differ less among themselves than from the others."""
 
     VLLM_OLD = "vllm_old"
-    """Before the V1 core of 0.8 (2025): scheduling in Python between steps."""
+    """Before 0.6.2 (September 2024): scheduling in Python between steps, beside the server that answers."""
+    VLLM_MID = "vllm_mid"
+    """Up to the V1 core of 0.8 (2025): answers go out while the next step runs, from a process of their own, and one schedule may serve
+    several steps, since 0.6 (vLLM's blog of 5 September 2024); AMD's own attention, since 0.6.2 (its pull request 8310)."""
     VLLM_NEW = "vllm_new"
     SGLANG = "sglang"
     TRTLLM_OLD = "trtllm_old"
@@ -31,7 +36,7 @@ class Generation(StrEnum):
     """No engine: timings of single layers added up."""
 
 
-PREFILL_FIRST = (Generation.VLLM_OLD, Generation.SGLANG, Generation.TGI)
+PREFILL_FIRST = (Generation.VLLM_OLD, Generation.VLLM_MID, Generation.SGLANG, Generation.TGI)
 """Engines whose prompts go before all decoding unless told otherwise; the others run a part of them with each step."""
 
 
@@ -70,11 +75,9 @@ def generation(engine: str, version: str = "") -> Generation:
         return _WHATEVER_THE_VERSION[name]
     if name is _Engine.TENSORRT:
         return _of_tensorrt(version)
-    if name is _Engine.TGI and _before(version, (2, 0), 2024):
-        return Generation.TGI
-    oldest_like_today = (3, 0) if name is _Engine.TGI else (0, 8)
-    old = name in (_Engine.TGI, _Engine.VLLM) and _before(version, oldest_like_today, 2025)
-    return Generation.VLLM_OLD if old else Generation.VLLM_NEW
+    if name is _Engine.TGI:
+        return _of_tgi(version)
+    return _of_vllm(version) if name is _Engine.VLLM else Generation.VLLM_NEW
 
 
 def is_known(engine: str) -> bool:
@@ -88,14 +91,29 @@ def _named(engine: str) -> _Engine | None:
 
 
 def _of_tensorrt(version: str) -> Generation:
-    if _before(version, (0, 10), 2024):
+    if _before(version, (0, 10, 0), (2024, 1)):
         return Generation.TRTLLM_OLD
-    return Generation.TRTLLM_MID if _before(version, (1, 0), 2025) else Generation.TRTLLM_NEW
+    return Generation.TRTLLM_MID if _before(version, (1, 0, 0), (2025, 1)) else Generation.TRTLLM_NEW
 
 
-def _before(version: str, number: tuple[int, int], year: int) -> bool:
-    """Whether a version such as `0.6.3`, `v0.10` or `mid-2024` is older than a number or a year."""
-    if told := _YEAR.search(version):
-        return 2000 + int(told.group(1)) < year
-    found = _NUMBERS.search(version)
-    return found is not None and (int(found.group(1)), int(found.group(2))) < number
+def _of_tgi(version: str) -> Generation:
+    if _before(version, (2, 0, 0), (2024, 1)):
+        return Generation.TGI
+    return Generation.VLLM_OLD if _before(version, (3, 0, 0), (2025, 1)) else Generation.VLLM_NEW
+
+
+def _of_vllm(version: str) -> Generation:
+    """Images of AMD's name other versions before it (`rocm6.2_vllm_0.6.4`)."""
+    version = version.lower().rpartition("vllm")[2]
+    if _before(version, (0, 6, 2), (2024, 10)):
+        return Generation.VLLM_OLD
+    return Generation.VLLM_MID if _before(version, (0, 8, 0), (2025, 1)) else Generation.VLLM_NEW
+
+
+def _before(version: str, number: tuple[int, int, int], month: tuple[int, int]) -> bool:
+    """Whether a version such as `0.6.3`, `v0.10`, `2024-11` or `mid-2024` is older than a number or a month; of a year alone its first
+    month counts, and of two numbers alone the last that begins with them."""
+    if told := _DATE.search(version):
+        return (2000 + int(told.group(1)), int(told.group(2) or 1)) < month
+    found = _NUMBERS.search(_UNTAGGED.sub("", version))
+    return found is not None and tuple(int(n or _LAST) for n in found.groups()) < number

@@ -22,6 +22,8 @@ UTILISATION = {"vllm": 0.92, "sglang": 0.88, "llamacpp": 0.90}
 
 _GGUF = (Precision.GGUF_Q4_K_M, Precision.GGUF_Q8_0)
 _MXFP4_BYTES = 0.53125
+Q8_0_BYTES = 1.0625
+"""Of a value in llama.cpp's format of eight bits, 32 values of which share a scale."""
 _BATCHED_TOKENS = 8192
 """Tokens of one prefill step whose activations must fit (vLLM's default `--max-num-batched-tokens` for servers)."""
 _ACTIVATION_COPIES = 8
@@ -63,12 +65,12 @@ class Weights:
         return self.passed + self.experts
 
 
-def weights(model: Model, precision: Precision) -> Weights:
+def weights(model: Model, precision: Precision, unquantized_bytes: float = 2.0) -> Weights:
     """A model's weights as checkpoints of that precision hold them. Quantized ones other than GGUF keep embeddings and head in
-    16 bit, those of four bits the attention that the model says too."""
+    16 bit, those of four bits the attention that the model says too; `unquantized_bytes` are those of such a value."""
     total, of_experts = model.parameters_b * 1e9, expert_parameters(model)
     each, table = _bytes_per_value(model, precision), float(model.vocabulary * model.hidden)
-    wide = each if precision in _GGUF else max(each, 2.0)
+    wide = each if precision in _GGUF else max(each, unquantized_bytes)
     kept = table if model.tied_embeddings else 2.0 * table
     kept = min(kept + kept_in_16_bit(model, precision), total - of_experts)
     passed = (total - of_experts - kept) * each + kept * wide

@@ -17,6 +17,7 @@ from hetops.domain.gpu import GpuType
 from hetops.domain.model import Precision
 from hetops.performance.generation import Generation
 from hetops.performance.memory import (
+    Q8_0_BYTES,
     attention,
     expert_parameters,
     forgotten_share,
@@ -69,9 +70,10 @@ device had 0.48 (TensorRT-LLM, `examples/wide_ep/ep_load_balancer/README.md`, me
 _NODE_GPUS = 8
 _RACK_GPUS = 72
 _BRIDGE = re.compile(r"bridge(?: of (\d+))?")
-_APART_GB_PER_SECOND = 100.0
-"""Both directions of the 400 Gbit/s adapter that each GPU of a node has, and about those of a PCIe 5.0 slot: what is left of a tensor
-group over several nodes, or over more cards than a bridge joins."""
+_ADAPTER_GB_PER_SECOND = 100.0
+"""Both directions of the 400 Gbit/s adapter that each GPU of a node has: what is left of a tensor group over several nodes."""
+_SLOT_GB_PER_SECOND = 128.0
+"""The same of a PCIe 5.0 slot: what is left over more cards than a bridge joins."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -194,7 +196,9 @@ def _column(r: Replica) -> dict[str, object]:
     gpu, model, host, devices = r.gpu, r.model, r.gpu.vendor == "cpu", r.gpu.devices
     peak_16 = (gpu.bf16_tflops or gpu.fp16_tflops) * 1e12
     joined, apart = gpu.interconnect_gb_per_second, r.tensor_parallel > _joined_gpus(gpu)
-    stored, multiplied = weights(model, r.weights), computes_in(r)
+    bridged = _BRIDGE.search(gpu.interconnect) and r.tensor_parallel <= _NODE_GPUS
+    beyond = _SLOT_GB_PER_SECOND if bridged else _ADAPTER_GB_PER_SECOND
+    stored, multiplied = weights(model, r.weights, _unquantized_bytes(r)), computes_in(r)
     near = within(model, r.kv, r)
     active = model.active_parameters_b * 1e9
     table = min(float(model.vocabulary * model.hidden), 0.4 * active)
@@ -204,7 +208,7 @@ def _column(r: Replica) -> dict[str, object]:
         "flops_16": peak_16 / devices,
         "power": _power(gpu),
         "memory": gpu.memory_bytes / devices,
-        "link": (min(_APART_GB_PER_SECOND, joined) if apart else joined) * 1e9,
+        "link": (min(beyond, joined) if apart else joined) * 1e9,
         "fast_link": gpu.nvlink and not apart,
         "through_host": not gpu.peer_to_peer,
         "amd": gpu.vendor == "amd",
@@ -249,12 +253,18 @@ def _column(r: Replica) -> dict[str, object]:
     }
 
 
+def _unquantized_bytes(r: Replica) -> float:
+    """llama.cpp's files of MXFP4 (gpt-oss) keep in eight bits what other engines' checkpoints keep in 16: 12.1 and 63.4 GB of them."""
+    return Q8_0_BYTES if r.generation is Generation.LLAMACPP else 2.0
+
+
 def _kv_reads(r: Replica) -> float:
-    """Paged attention as vLLM had it for AMD in 2024 has a block of threads for each query head, and reads the KV that query heads share
-    once for each of them (`csrc/attention/attention_kernels.cuh`); NVIDIA's ran FlashAttention, which reads it once, and so do today's."""
+    """Paged attention as vLLM had it for AMD before 0.6.2 has a block of threads for each query head, and reads the KV that query heads
+    share once for each of them (`csrc/attention/attention_kernels.cuh`); NVIDIA's ran FlashAttention, which reads it once, and so does
+    AMD's own since (`csrc/rocm/attention.cu`)."""
     model = r.model
-    shared = r.gpu.vendor == "amd" and not tuned(r) and not model.latent_kv
-    return model.heads / max(model.kv_heads, 1) if shared else 1.0
+    old = r.gpu.vendor == "amd" and not tuned(r) and r.generation is not Generation.VLLM_MID
+    return model.heads / max(model.kv_heads, 1) if old and not model.latent_kv else 1.0
 
 
 def _fullest(r: Replica) -> float:

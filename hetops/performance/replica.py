@@ -32,10 +32,10 @@ def family(gpu: GpuType) -> str:
 
 
 def tuned(replica: Replica) -> bool:
-    """Whether a replica's kernels are tuned as today's are, which on AMD makes the difference: those of the engines of today,
-    and those of FP8, which only AMD's own builds had before."""
-    today = (Generation.VLLM_NEW, Generation.SGLANG, Generation.TRTLLM_NEW)
-    return replica.generation in today or replica.weights is Precision.FP8
+    """Whether a replica's kernels are tuned as today's are, which on AMD makes the difference: those of all engines but the vLLM of
+    2024 and what had its kernels, and those of FP8, which only AMD's own builds had then."""
+    of_2024 = (Generation.VLLM_OLD, Generation.VLLM_MID, Generation.TGI)
+    return replica.generation not in of_2024 or replica.weights is Precision.FP8
 
 
 def peak_tflops(gpu: GpuType, weights: Precision) -> float:

@@ -99,6 +99,18 @@ def test_a_lone_token_reads_attention_and_head_in_16_bit_and_four_experts_in_fou
     assert parts.experts * 4 / 128 == pytest.approx(experts * 0.53125, rel=0.02)
 
 
+@pytest.mark.parametrize(("model", "gigabytes"), [("gpt-oss-20b", 12.1), ("gpt-oss-120b", 63.4)])
+def test_of_mxfp4_llama_cpp_s_files_keep_eight_bits_where_others_keep_16(
+    model: str, gigabytes: float
+) -> None:
+    asked = replica("RTX5090", Precision.FP4, model)
+    rows = physics([asked, replace(asked, generation=Generation.LLAMACPP)])
+    assert rows.stored_bytes[1] / 1e9 == pytest.approx(gigabytes, rel=0.02)
+    parts = weights(CATALOG.model(model), Precision.FP4)
+    assert rows.weight_bytes[0] == parts.streamed
+    assert rows.weight_bytes[1] == pytest.approx(parts.experts + parts.passed * 1.0625 / 2, rel=1e-3)
+
+
 def test_a_head_that_is_the_embeddings_is_read_and_held_once() -> None:
     tied = CATALOG.model("llama-3.2-1b")
     apart = replace(tied, tied_embeddings=False)
@@ -277,6 +289,8 @@ def test_an_mi250_is_two_devices_that_each_have_half_of_it_and_talk_to_each_othe
         (old("MI300X", "llama-2-7b"), 1),
         (old("MI300X", "deepseek-v3"), 1),
         (old("MI300X", weights=Precision.FP8), 1),
+        (replace(old("MI300X"), generation=Generation.VLLM_MID), 1),
+        (replace(old("MI300X"), generation=Generation.LLAMACPP), 1),
         (replica("MI300X", Precision.BF16), 1),
         (old("A100-80GB-SXM"), 1),
     ],
@@ -322,4 +336,12 @@ def test_a_tensor_group_talks_over_the_links_of_its_gpus_as_far_as_they_join(gpu
     whole = replica(gpu, Precision.BF16)
     rows = physics([replace(whole, tensor_parallel=n) for n in (joined, joined + 1)])
     assert rows.fast_link.tolist() == [True, False]
-    assert rows.link.tolist() == [GPUS[gpu].interconnect_gb_per_second * 1e9, 100e9]
+    beyond = 128e9 if gpu.endswith("NVL") else 100e9
+    assert rows.link.tolist() == [GPUS[gpu].interconnect_gb_per_second * 1e9, beyond]
+
+
+def test_beyond_its_bridge_a_card_is_one_of_its_slot_within_a_node_and_has_an_adapter_beyond() -> None:
+    whole = replica("H200-NVL", Precision.BF16)
+    rows = physics([replace(whole, tensor_parallel=n) for n in (8, 16)])
+    assert rows.link[0] == GPUS["H100-PCIe"].interconnect_gb_per_second * 1e9
+    assert rows.link[1] == 100e9

@@ -342,7 +342,15 @@ def test_a_word_that_tells_no_bits_is_no_precision(word: str) -> None:
 @pytest.mark.parametrize(
     ("engine", "version", "meant"),
     [
-        ("vllm", "0.6.3", Generation.VLLM_OLD),
+        ("vllm", "0.6.1.post2", Generation.VLLM_OLD),
+        ("vllm", "0.6.3", Generation.VLLM_MID),
+        ("vllm", "0.6", Generation.VLLM_MID),
+        ("vllm", "rocm6.2_vllm_0.6.4", Generation.VLLM_MID),
+        ("vllm", "rocm/vllm-dev:20241121-tuned", Generation.VLLM_MID),
+        ("vllm", "0.7.3", Generation.VLLM_MID),
+        ("vllm", "0.8", Generation.VLLM_NEW),
+        ("vllm", "2024-05", Generation.VLLM_OLD),
+        ("vllm", "0.1.dev12777", Generation.VLLM_NEW),
         ("vllm", "mid-2024", Generation.VLLM_OLD),
         ("vllm", "0.18.0", Generation.VLLM_NEW),
         ("vllm", "", Generation.VLLM_NEW),
