@@ -160,23 +160,29 @@ class StepTimes:
 
     def decode_seconds(self, sequences: float, context_tokens: float) -> float:
         """One decode step of `sequences` sequences that hold `context_tokens` each on average."""
-        each = sequences / self.pipeline_stages
-        experts: float = (1.0 - self.shared_weights) * (1.0 - (1.0 - self.expert_share) ** each)
+        n = self.paced(sequences)
+        experts: float = (1.0 - self.shared_weights) * (
+            1.0 - (1.0 - self.expert_share) ** (n / self.pipeline_stages)
+        )
         read = self.weights_seconds * (self.shared_weights + experts)
-        done = self.compute_seconds_per_sequence * sequences
+        done = self.compute_seconds_per_sequence * n
         s = self.sharpness
         both: float = max(read, done) if s is None else (read**s + done**s) ** (1.0 / s)
         return (
             both
             + self.kv_seconds_per_token * self.attended(context_tokens) * self.read_for(sequences)
             + self.overhead_seconds
-            + self.overhead_seconds_per_sequence * sequences
+            + self.overhead_seconds_per_sequence * n
             + (self.curve.at(sequences) if self.curve else 0.0)
         )
 
+    def paced(self, sequences: float) -> float:
+        """Sequences as which a step takes its time: fewer than stages go through all of these one by one, and the others idle."""
+        return max(sequences, float(self.pipeline_stages))
+
     def read_for(self, sequences: float) -> float:
         """Sequences whose KV takes as long to read, if all parts of the replica shared it, as that of the fullest part."""
-        return sequences + (self.attention_groups - 1) * self.pipeline_stages
+        return self.paced(sequences) + (self.attention_groups - 1) * self.pipeline_stages
 
     def prefill_seconds(self, tokens: float, cached_tokens: float = 0.0, together: float = 1.0) -> float:
         """Prefill of one prompt of `tokens` tokens on an idle replica that has the KV of so many of them already: the others

@@ -144,7 +144,8 @@ def explain(name: str, replica: Replica, load: Load, times: Times, calibration: 
 def _parts(t: Terms, load: Load, times: Times, between: float) -> tuple[Part, ...]:
     """A step's parts. Links and overhead are one in step times: they are told apart as the form has them, which has so many seconds
     `between` stages."""
-    n, plain, whole = load.concurrency, times.plain, times.whole
+    plain, whole = times.plain, times.whole
+    n = whole.paced(load.concurrency)
     links, overhead = (
         float((once + each * n)[0]) for once, each in ((t.step_link, t.link), (t.overhead, t.per_sequence))
     )
@@ -158,7 +159,7 @@ def _parts(t: Terms, load: Load, times: Times, between: float) -> tuple[Part, ..
         "all-reduce": (links - between) * alike,
         "stage links": between * alike,
         "engine overhead": overhead * alike,
-        "pipeline bubble": _idle(times, n) * whole.decode_seconds(n, load.context_tokens),
+        "pipeline bubble": _idle(times, load.concurrency) * whole.decode_seconds(n, load.context_tokens),
     }
     return tuple(Part(name=name, seconds=seconds) for name, seconds in told.items())
 
@@ -171,7 +172,7 @@ def _idle(times: Times, sequences: float) -> float:
 
 def _touched(times: StepTimes, shared: float, sequences: float) -> float:
     """Share that a step touches of what every token passes, so much of the whole, and of experts."""
-    unchosen = (1.0 - times.expert_share) ** (sequences / times.pipeline_stages)
+    unchosen = (1.0 - times.expert_share) ** (times.paced(sequences) / times.pipeline_stages)
     touched: float = shared + (1.0 - shared) * (1.0 - unchosen)
     return touched
 

@@ -77,7 +77,8 @@ class Terms:
 
     def step(self, sequences: Floats, context: Floats) -> Floats:
         """A decode step of so many sequences with so many tokens of context each; of n sequences the fullest of g groups
-        attends to (n + g - 1) / g."""
+        attends to (n + g - 1) / g. Fewer sequences than stages go through all of these one by one, and the others idle."""
+        sequences = np.maximum(sequences, self.stages)
         each = sequences / self.stages
         touched = self.shared + (1.0 - self.shared) * (1.0 - (1.0 - self.expert_share) ** each)
         read, done = self.weights * touched, self.compute * sequences

@@ -80,12 +80,13 @@ class Replicas:
 
     def fixed(self, in_flight: Floats) -> Floats:
         """Seconds of a decode step but for reading KV, for one number in flight a replica, or for numbers in a column."""
-        unchosen = (1.0 - self.expert_share) ** (in_flight / self.stages)
+        paced = self._paced(in_flight)
+        unchosen = (1.0 - self.expert_share) ** (paced / self.stages)
         touched = self.shared + (1.0 - self.shared) * (1.0 - unchosen)
-        read, done, s = self.weights * touched, self.compute * in_flight, self.sharpness
+        read, done, s = self.weights * touched, self.compute * paced, self.sharpness
         larger = np.maximum(np.maximum(read, done), _NOTHING)
         both = larger * (1.0 + (np.minimum(read, done) / larger) ** s) ** (1.0 / s)
-        seconds: Floats = both + self.per_sequence * in_flight + (self.overhead + self.curve_start)
+        seconds: Floats = both + self.per_sequence * paced + (self.overhead + self.curve_start)
         for at, bend in zip(self.bends_at, self.bends, strict=True):
             seconds += bend * np.maximum(in_flight - at, 0.0)
         return seconds
@@ -98,12 +99,19 @@ class Replicas:
     def reading(self, in_flight: Floats, context: float) -> Floats:
         """Seconds of a decode step in which KV is read; none for nobody."""
         each: Floats = self.kv * self.attended(context)
-        seconds = each * in_flight
+        seconds = each * self._paced(in_flight)
         return (
             seconds + each * (self.groups - 1.0) * self.stages * (in_flight > 0)
             if self.any_apart
             else seconds
         )
+
+    def _paced(self, in_flight: Floats) -> Floats:
+        """As `StepTimes.paced`; of nobody none."""
+        if not (self.stages > 1.0).any():
+            return in_flight
+        found: Floats = np.maximum(in_flight, self.stages * (in_flight > 0))
+        return found
 
     @property
     def any_apart(self) -> bool:

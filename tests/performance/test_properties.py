@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,6 +17,7 @@ from hetops.domain.workload import LatencyTarget, TokenLengths, WorkloadClass
 from hetops.performance.estimate import step_times
 from hetops.performance.measured import closed_loop
 from hetops.performance.rate import latencies, sustained
+from hetops.performance.replicas import Replicas
 from hetops.performance.search import CLOSE
 from tests.performance.test_features import CATALOG, GPUS, configuration
 
@@ -148,6 +150,26 @@ def test_targets_are_held_at_their_percentile_of_the_lengths_not_at_the_mean() -
     loose = a_class(LatencyTarget(ttft_seconds=5.0), 1.8)
     longer = found.first_token_factor * found.prefill_seconds(900)
     assert latencies(found, loose, 0.01).ttft_seconds > longer > 1.3 * own
+
+
+@pytest.mark.parametrize("model", ["llama-3.1-8b", "mixtral-8x7b"])
+def test_a_lone_token_takes_as_long_through_a_pipeline_as_through_one_gpu_that_holds_all(model: str) -> None:
+    """All layers one after the other, whoever has them: only the hops between stages come on top, and the slowest stage's pace."""
+    whole, staged = (
+        step_times(
+            [configuration(model, "B300", pipeline_parallel=s, max_context_tokens=30_000)],
+            CATALOG.model(model),
+            GPUS,
+        )[0]
+        for s in (1, 4)
+    )
+    one, four = (t.decode_seconds(1.0, 20_000.0) for t in (whole, staged))
+    assert one < four < 1.15 * one
+    assert staged.decode_seconds(4.0, 20_000.0) == four
+    assert staged.decode_seconds(5.0, 20_000.0) > four
+    form = Replicas.of([whole, staged])
+    assert form.decode(np.array([1.0, 1.0]), 20_000.0) == pytest.approx([one, four])
+    assert form.reading(np.array([0.0, 0.0]), 20_000.0).tolist() == [0.0, 0.0]
 
 
 def test_laws_of_scale() -> None:
