@@ -115,5 +115,5 @@ def _before(version: str, number: tuple[int, int, int], month: tuple[int, int]) 
     month counts, and of two numbers alone the last that begins with them."""
     if told := _DATE.search(version):
         return (2000 + int(told.group(1)), int(told.group(2) or 1)) < month
-    found = _NUMBERS.search(_UNTAGGED.sub("", version))
+    found = _NUMBERS.search(version)
     return found is not None and tuple(int(n or _LAST) for n in found.groups()) < number

@@ -93,12 +93,17 @@ def test_a_plan_tells_which_pool_feeds_which_and_by_how_much() -> None:
 
 
 def test_a_frontier_tells_which_nodes_prefill_and_which_decode(tmp_path: Path) -> None:
-    """At targets four times as loose the fleet serves whole requests, and nothing is told of roles."""
-    asked = FrontierAsked(spec=specs.asked(tmp_path, APART), target_factors=(1.0, 4.0))
-    tight, loose = frontier(asked, lambda _: None).points
-    assert set(tight.roles) == set(tight.nodes)
-    assert {role for of in tight.roles.values() for role in of} == {Part.PREFILL, Part.DECODE}
-    assert not loose.roles
+    """Of a fleet that serves whole requests nothing is told of roles."""
+    apart, whole = (
+        frontier(
+            FrontierAsked(spec=specs.asked(tmp_path, text), target_factors=(1.0,)), lambda _: None
+        ).points[0]
+        for text in (APART, WHOLE)
+    )
+    assert set(apart.roles) == set(apart.nodes)
+    assert {role for of in apart.roles.values() for role in of} == {Part.PREFILL, Part.DECODE}
+    assert whole.nodes
+    assert not whole.roles
 
 
 def test_what_nobody_measured_is_a_prior_and_its_time_to_the_first_token_has_the_way_in_it() -> None:
