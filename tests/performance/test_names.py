@@ -357,7 +357,6 @@ def test_a_word_that_tells_no_bits_is_no_precision(word: str) -> None:
         ("vLLM 0.11.0", "", Generation.VLLM_NEW),
         ("vLLM 0.5.4", "", Generation.VLLM_OLD),
         ("vLLM (V1)", "0.9.1", Generation.VLLM_NEW),
-        ("vllm", "0.1.dev12777", Generation.VLLM_NEW),
         ("vllm(helix fork)", "2024", Generation.LAYERS),
         ("vLLM", "rocm6.4.1_vllm_0.10.1", Generation.VLLM_NEW),
         ("tensorrt-llm", "0.7.1", Generation.TRTLLM_OLD),
