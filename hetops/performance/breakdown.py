@@ -115,7 +115,7 @@ def explain(name: str, replica: Replica, load: Load, times: Times, calibration: 
     prompt = whole.prefill_seconds(load.input_tokens, cached) - whole.overhead_seconds
     scale = _scale(times, running)
     ttft = _answer(replica, load, Metric.TTFT, calibration, scale.ttft_seconds)
-    places = min(load.concurrency, p.groups[0] * most_sequences(str(replica.generation)))
+    places = min(load.concurrency, p.groups[0] * most_sequences(replica.generation.coefficients))
     by_memory = n < places * (1.0 - _ROUNDING)
     unhindered = _answer(replica, running, Metric.TTFT, calibration, scale.ttft_seconds)
     return Breakdown(

@@ -103,7 +103,7 @@ def kinds_of(cases: Sequence[Case]) -> Mapping[str, Sequence[str]]:
         "gpu": [c.gpu for c in cases],
         "family": [family(c.replica.gpu) for c in cases],
         "publisher": [publisher(c) for c in cases],
-        "generation": [str(c.replica.generation) for c in cases],
+        "generation": [c.replica.generation.coefficients for c in cases],
     }
 
 

@@ -20,7 +20,6 @@ from hetops.performance.replica import Replica
 
 _MOST_SEQUENCES = {
     "vllm_old": 256.0,
-    "vllm_mid": 256.0,
     "vllm_new": 1024.0,
     "sglang": 1024.0,
     "trtllm_old": 1024.0,

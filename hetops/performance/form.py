@@ -144,7 +144,8 @@ def terms(p: Physics, values: Values) -> Terms:
         link=np.where(linked, link, 0.0) / p.stages,
         overhead=_of(p, values, "overhead")
         + (values["layer"] + np.where(p.mixture, values["mixture_layer"], 0.0)) * p.layers,
-        per_sequence=_of(p, values, "sequence") + (moved + 2.0 * p.state_bytes / state_bandwidth) / p.stages,
+        per_sequence=_of(p, values, "sequence") * p.sequence_share
+        + (moved + 2.0 * p.state_bytes / state_bandwidth) / p.stages,
         prefill=2.0 * (p.prompted + crowded) / flops + moved,
         prefill_squared=2.0 * p.layers * p.attention / attention_flops,
         window_share=p.window_share,

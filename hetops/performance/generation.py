@@ -35,6 +35,11 @@ class Generation(StrEnum):
     LAYERS = "layers"
     """No engine: timings of single layers added up."""
 
+    @property
+    def coefficients(self) -> str:
+        """The name under which its coefficients stand: its own, but for vLLM of 0.6.2 to 0.7, of which no row under load is known."""
+        return str(Generation.VLLM_OLD if self is Generation.VLLM_MID else self)
+
 
 PREFILL_FIRST = (Generation.VLLM_OLD, Generation.VLLM_MID, Generation.SGLANG, Generation.TGI)
 """Engines whose prompts go before all decoding unless told otherwise; the others run a part of them with each step."""
