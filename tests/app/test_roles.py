@@ -341,7 +341,8 @@ usd_per_gb = 0.09
 
 
 def test_the_way_is_taken_off_the_prompts_part_once_and_answers_cost_egress_once() -> None:
-    near, far = planned(), planned(text=APART + FAR)
+    one = APART.replace("[model]\n", '[model]\nprecisions = ["fp8"]\n')
+    near, far = planned(text=one), planned(text=one + FAR)
     assert recheck(far) == ()
     assert roles(far) == {Role.PREFILL, Role.DECODE}
     decoding = {p.name for p in far.pools if p.configuration.role is Role.DECODE}
