@@ -81,10 +81,14 @@ def found(solution: Solution) -> Found:
 
 
 def best(mode: Mode, *found: Found) -> Found:
-    """The better of several answers to the same question: a fleet under a limit is one without it, too."""
+    """The better of several answers to the same question: a fleet under a limit is one without it, too. Of those as good but for rounding
+    one that is proven."""
     sign = 1 if mode is Mode.MIN_COST else -1
     solved = [f for f in found if f.solution]
-    return min(solved, key=lambda f: sign * (f.objective or 0.0)) if solved else found[0]
+    if not solved:
+        return found[0]
+    first = min(solved, key=lambda f: sign * (f.objective or 0.0))
+    return next((f for f in solved if f.exact and not better(mode, first, f)), first)
 
 
 def better(mode: Mode, one: Found, than: Found) -> bool:
