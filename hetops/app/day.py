@@ -19,6 +19,7 @@ from hetops.app.plan import (
     unsealed,
 )
 from hetops.app.pose import Posed, pose
+from hetops.app.pruning import pruned
 from hetops.app.shedding import shed_in_words, shed_of
 from hetops.app.term_costs import cost_from_nothing, cost_of, least_cost, term_costs
 from hetops.app.terms import share_rules
@@ -117,12 +118,13 @@ def write_answer(found: Answer, path: Path) -> None:
 def _day(posed: Posed, found: Solution) -> Day:
     c, problem = posed.candidates, posed.problem
     plans, late = tuple(_plan(posed, one) for one in alone(problem, found)), waiting(problem)
+    spared = pruned(posed)
     periods = tuple(
         DayPeriod(
             name=stretch.name,
             hours=stretch.hours,
             arrivals=stretch.rates,
-            plan=seal(plan),
+            plan=seal(replace(plan, pruning=spared)),
             shed=shed_of(problem, (one for one in period.shed if one.workload_class in late)),
         )
         for stretch, plan, period in zip(problem.stretches, plans, found.periods, strict=True)

@@ -15,6 +15,7 @@ from hetops.app.forecasts import class_forecasts, pool_forecasts
 from hetops.app.no_fleet import no_fleet
 from hetops.app.overflow import planned_service
 from hetops.app.pose import Posed, pose, pose_of
+from hetops.app.pruning import pruned
 from hetops.app.quality import in_words
 from hetops.app.roles import asked_first, handovers
 from hetops.app.shedding import demand_served, served_of, shed_of
@@ -75,7 +76,7 @@ def planned(posed: Posed, found: Solution) -> Plan:
     """The plan that an answer means, held against the losers; whoever stopped the search waits for no loser."""
     stopped = found.ended is Ended.INTERRUPTED
     weighed = Weighed(solution=found) if stopped else weigh(posed.problem, found, limit_seconds=WEIGH_SECONDS)
-    plan = unsealed(posed, weighed.solution, weighed.alternatives)
+    plan = replace(unsealed(posed, weighed.solution, weighed.alternatives), pruning=pruned(posed))
     if not stopped:
         plan = _with_costs(plan, posed, weighed.solution)
     plan = seal(plan)

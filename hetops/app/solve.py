@@ -10,6 +10,7 @@ from hetops.errors import DocumentError
 from hetops.files import read_bytes, write_whole
 from hetops.solver.merge import with_few_classes
 from hetops.solver.problem import Problem
+from hetops.solver.pruned import pruning_of
 from hetops.solver.questions.relax import infeasible_error, relaxations
 from hetops.solver.questions.relaxation import Relaxation
 from hetops.solver.reach import beyond_reach
@@ -58,7 +59,7 @@ def solve_file(path: Path, *, effort: Effort | None = None) -> Solved:
     outcome = solve(problem, effort=effort)
     if isinstance(outcome, Infeasible):
         raise infeasible_error(problem, outcome, _relaxations(problem))
-    return Solved(problem=problem, solution=outcome)
+    return Solved(problem=problem, solution=replace(outcome, pruning=pruning_of(problem)))
 
 
 def _relaxations(problem: Problem) -> tuple[Relaxation, ...]:

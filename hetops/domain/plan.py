@@ -17,6 +17,7 @@ from hetops.domain.network import Network
 from hetops.domain.offer import Offer
 from hetops.domain.performance import Evidence, PerformanceRow, StepTimes
 from hetops.domain.policy import LossCover, LossRule, Migration, Rental, ShareRule, TermCost
+from hetops.domain.pruning import Pruning
 from hetops.domain.service import PlannedService
 from hetops.domain.units import MINUTES_PER_HOUR, usd_per_month
 from hetops.domain.workload import Workload, WorkloadClass
@@ -285,6 +286,8 @@ class Plan:
     refusals: tuple[Refusal, ...] = ()
     offers_considered: int = 0
     configurations_considered: int = 0
+    pruning: tuple[Pruning, ...] = field(default=(), metadata=ADDED)
+    """Of configurations and columns: what the search began with, of a day the search for all of it."""
     coverage: str = ""
     """Where the offers came from and how old they are, in one line."""
     warnings: tuple[str, ...] = ()

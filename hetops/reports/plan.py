@@ -14,7 +14,7 @@ from hetops.domain.performance import Evidence
 from hetops.domain.plan import Alternative, ClassForecast, Plan, PlannedPool, PoolForecast, Shed
 from hetops.domain.service import PlannedService
 from hetops.domain.workload import WorkloadClass
-from hetops.reports import plan_terms
+from hetops.reports import plan_terms, pruning
 from hetops.reports import quantities as q
 
 
@@ -91,6 +91,7 @@ def considered(plan: Plan) -> str:
             f"  {r.count:>5,}  {r.subject}: {r.reason}"
             for r in sorted(plan.refusals, key=lambda r: -r.count)[:6]
         ),
+        *pruning.lines(plan.pruning),
     ]
     return "\n".join([f"Offers: {plan.coverage}" if plan.coverage else "", *lines]).strip()
 

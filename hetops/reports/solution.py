@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from hetops.domain import codec
+from hetops.reports import pruning
 from hetops.reports import quantities as q
 from hetops.solver.certify import CHECKS, CHECKS_OF_TERMS
 from hetops.solver.problem import Mode, Problem
@@ -42,7 +43,8 @@ def _head(problem: Problem, solution: Solution) -> str:
         q.many(len(problem.columns), "column"),
     )
     classes = q.many(len(problem.classes), "class")
-    return f"{q.rate(solution.requests_per_second)} requests of {classes}, {asked}; {', '.join(sizes)}"
+    head = f"{q.rate(solution.requests_per_second)} requests of {classes}, {asked}; {', '.join(sizes)}"
+    return "\n".join((head, *pruning.lines((solution.pruning,) if solution.pruning else ())))
 
 
 def _fleet(problem: Problem, solution: Solution) -> str:

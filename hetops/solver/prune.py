@@ -36,6 +36,28 @@ def _without_slivers(column: Column, least: Mapping[str, float]) -> Column:
     )
 
 
+def asked_for(
+    problem: Problem, columns: tuple[Column, ...], classes: tuple[Demand, ...]
+) -> tuple[Column, ...]:
+    """`columns` without those that serve none of the classes, do not run already and are not worth keeping idle."""
+    run, ramping, names = _running(problem), _ramping(problem), [c.name for c in classes]
+    return tuple(
+        column
+        for column in columns
+        if any(column.rate(name) for name in names)
+        or column.key in run
+        or not column.offers.isdisjoint(ramping)
+    )
+
+
+def _running(problem: Problem) -> frozenset[tuple[str, str]]:
+    return frozenset(one.key for one in problem.migration.running) if problem.migration else frozenset()
+
+
+def _ramping(problem: Problem) -> frozenset[str]:
+    return frozenset(offer.id for offer in problem.ramping)
+
+
 def undominated(
     problem: Problem,
     columns: tuple[Column, ...],
@@ -50,16 +72,12 @@ def undominated(
     roles or start-up, nor for nodes that run already, nor for some of an offer in `must_rent` and none. Of equals the first stays. Of offers whose nodes may change only by so
     many at once idle ones may be kept: there no column takes less for it than another, and one that serves nothing is of use.
     """
-    run = {one.key for one in problem.migration.running} if problem.migration else set()
-    ramping = {offer.id for offer in problem.ramping}
+    run, ramping = _running(problem), _ramping(problem)
     together = sorted({offer for column in columns if column.also for offer in column.offers})
     by_kind: dict[object, list[tuple[Column, Floats]]] = {}
-    for column in columns:
+    for column in asked_for(problem, columns, classes):
         rates = np.array([column.rate(c.name) for c in classes])
         usd = np.array([float(column.usd_per_request.get(c.name, 0)) for c in classes])
-        idles = not column.offers.isdisjoint(ramping)
-        if not rates.any() and column.key not in run and not idles:
-            continue
         spared = _spared(column, together) if not column.offers.isdisjoint(together) else usd[:0]
         kind = (
             column.offer if usd.any() or not spared.size else "",  # whose provider is paid for requests

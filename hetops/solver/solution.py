@@ -12,6 +12,7 @@ from math import ceil
 from typing import ClassVar
 
 from hetops.domain.added import ADDED
+from hetops.domain.pruning import Pruning
 from hetops.domain.units import usd_per_month
 from hetops.solver.problem import Mode, Problem
 
@@ -202,6 +203,8 @@ class Solution:
     """What is turned away, over the whole window."""
     searched_classes: int | None = field(default=None, metadata=ADDED)
     """Classes with demand that the search told apart, where it merged some; the gap says what that may cost."""
+    pruning: Pruning | None = field(default=None, metadata=ADDED)
+    """The columns that the search began with; None where nobody counted them."""
 
     @property
     def usd_per_month(self) -> Decimal:

@@ -1,6 +1,6 @@
 """Which variables the model of a problem has, in which order: each is there only where something asks for it.
 
-Decides which columns can be of use; enforces no limit. Without a use for them, most kinds of variables are not there: a
+Enforces no limit. Without a use for them, most kinds of variables are not there: a
 problem with neither periods nor losses has one layer of shares.
 """
 
@@ -10,31 +10,20 @@ import math
 from collections.abc import Collection, Iterator, Mapping
 from itertools import accumulate
 
-from hetops.solver.caps import Allowed
-from hetops.solver.frame import Block, Frame, Handover, Layer, Rental, running
+from hetops.solver.frame import Block, Frame, Handover, Layer, Rental
 from hetops.solver.limit import OF_MANY_ROWS, OF_WHAT_IS_SERVED, Limit, LimitKind
 from hetops.solver.problem import Column, Demand, Mode, Problem
-from hetops.solver.prune import able, undominated
 from hetops.solver.terms import Billing, Role, Stretch
-from hetops.solver.waiting import deferrable, peak_rate, window
+from hetops.solver.useful import useful
+from hetops.solver.waiting import deferrable, window
 
 
 def frame_of(problem: Problem, minimise: Limit | None, must_rent: Collection[str] = ()) -> Frame:
     """The variables of `problem`; what `minimise` limits is no reason to leave a column out, nor one with offers in `must_rent`."""
-    stretches = problem.stretches
-    offers = {offer.id: offer for offer in problem.offers}
-    asked = {c.name for c in problem.classes if any(s.rates[c.name] > 0 for s in stretches)}
-    classes = tuple(sorted((c for c in problem.classes if c.name in asked), key=lambda c: c.name))
-    rates = problem.mean_rates
+    found = useful(problem, minimise, must_rent)
+    stretches, columns, classes = problem.stretches, found.columns, found.classes
+    rates, takes = problem.mean_rates, found.takes
     means = {c.name: rates[c.name] for c in classes}
-    peaks = [{c.name: peak_rate(problem, stretches, t, c) for c in classes} for t in range(len(stretches))]
-    most = {c.name: max(peak[c.name] for peak in peaks) for c in classes}
-    rivals = undominated(problem, able(problem, most), classes, must_rent)
-    usable = problem.usable(rivals)
-    takes = {c.key: tuple((offers[o], nodes) for o, nodes in c.takes.items()) for c in rivals}
-    allowed = Allowed.of(problem, minimise)
-    caps_of = {c.key: allowed.caps(c, takes[c.key], float(usable[c.key]), peaks) for c in rivals}
-    columns = tuple(c for c in rivals if any(caps_of[c.key]) or c.key in running(problem))
     scenarios = problem.scenarios
     layers = tuple(Layer(stretch=t, scenario=s) for s in (None, *scenarios) for t in range(len(stretches)))
     rentals, unit = tuple(_rentals(problem, columns, len(stretches))), _demand_unit(problem, columns, means)
@@ -61,12 +50,12 @@ def frame_of(problem: Problem, minimise: Limit | None, must_rent: Collection[str
         stretches=stretches,
         layers=layers,
         columns=columns,
-        offers=tuple(offers[c.offer] for c in columns),
+        offers=tuple(takes[c.key][0][0] for c in columns),
         takes=tuple(takes[c.key] for c in columns),
-        caps=tuple(tuple(caps_of[c.key][t] for c in columns) for t in range(len(stretches))),
+        caps=tuple(tuple(found.caps[c.key][t] for c in columns) for t in range(len(stretches))),
         classes=classes,
         rates=asked_for,
-        usable=tuple(float(usable[c.key]) for c in columns),
+        usable=tuple(found.usable[c.key] for c in columns),
         demand_unit=unit,
         pairs=pairs,
         loads=tuple(_loads(pairs, columns, classes, asked_for)),

@@ -60,6 +60,16 @@ def test_each_period_has_a_plan_for_its_own_rates_and_the_whole_costs_their_mean
     assert free.certificate.bound <= free.certificate.objective
 
 
+def test_each_period_tells_what_the_search_for_the_whole_day_was_spared(free: Day) -> None:
+    day, night = (period.plan.pruning for period in free.periods)
+    assert day == night
+    configurations, columns = day
+    assert configurations.kept < configurations.count
+    assert 0 < columns.kept < columns.count
+    text = report.as_text(free)
+    assert f"Of {columns.count} columns the search begins with {columns.kept};" in text
+
+
 def test_no_plan_of_a_period_costs_less_than_what_is_proven_of_it_alone(free: Day) -> None:
     for period in free.periods:
         certificate = period.plan.certificate

@@ -19,6 +19,7 @@ from hetops.domain.performance import EvidenceLayer, Measurement
 from hetops.domain.plan import Plan
 from hetops.errors import HetopsError, InfeasibleError
 from hetops.solver.certify import certify
+from hetops.solver.pruned import pruning_of
 from hetops.state import host, measurements
 from hetops.state.home import home
 from tests.doubles import specs
@@ -52,6 +53,15 @@ def test_the_losers_are_told_and_none_is_cheaper(tmp_path: Path) -> None:
     assert priced
     assert min(priced) >= plan.usd_per_hour
     assert any(a.description.startswith("without ") for a in plan.alternatives)
+
+
+def test_what_is_left_out_before_the_search_adds_up_to_the_problem(tmp_path: Path) -> None:
+    posed = pose(specs.asked(tmp_path))
+    configurations, columns = planning.answer(posed).pruning
+    used = {column.configuration for column in posed.problem.columns}
+    assert (configurations.of, configurations.kept) == ("configuration", len(used))
+    assert configurations.count == len(posed.candidates.enumeration.configurations) > configurations.kept
+    assert columns == pruning_of(posed.problem)
 
 
 def test_the_same_spec_gives_the_same_fleet_under_the_same_names(tmp_path: Path) -> None:

@@ -1,0 +1,16 @@
+"""What was left out before a search, a line for each kind: how many, and why. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from hetops.domain.pruning import Pruning
+from hetops.reports import quantities as q
+
+
+def lines(prunings: Iterable[Pruning]) -> Iterator[str]:
+    """`Of 79 columns the search begins with 40; 28 waiting behind a cheaper offer of equal nodes, 11 beaten ...`."""
+    for one in prunings:
+        begins = f"Of {q.many(one.count, one.of)} the search begins with"
+        why = ", ".join(f"{left.count:,} {left.why}" for left in one.left_out)
+        yield f"{begins} {one.kept:,}; {why}" if why else f"{begins} all"
