@@ -70,8 +70,9 @@ def check(problem: Problem) -> None:
         return
     known = highs.run(model, gap=0.3)
     best = highs.run(model)
-    for start in (np.empty(0), known.values):
-        answer = lined.search(model, start, gap=0.0, limit_seconds=30.0)
+    relaxed = highs.run(replace(model, integer=np.zeros_like(model.integer)))
+    for start, told in ((np.empty(0), None), (known.values, None), (known.values, relaxed)):
+        answer = lined.search(model, start, gap=0.0, limit_seconds=30.0, relaxed=told)
         assert not answer.found or holds(model, answer.values)
         assert not answer.found or best.found
         if best.found:

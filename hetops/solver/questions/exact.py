@@ -104,6 +104,8 @@ class Front:
     """A problem as questions see it: few of its offers for themselves, the rest of each line of equal offers as one."""
 
     bands: Bands
+    known: frozenset[tuple[str, str]] = frozenset()
+    """Columns of the answer that questions are about: theirs are mostly not far from it."""
 
     @classmethod
     def of(cls, problem: Problem, solution: Solution) -> Front:
@@ -116,14 +118,14 @@ class Front:
             min(first + spare, len(line)) if first else 0
             for line, first in zip(bands.lines, last, strict=True)
         )
-        return cls._in_lines(bands, zip(bands.lines, alone, strict=True))
+        known = frozenset(pool.key for stretch in solution.stretches for pool in stretch.pools)
+        return cls(bands=bands, known=known)._in_lines(zip(bands.lines, alone, strict=True))
 
-    @classmethod
-    def _in_lines(cls, bands: Bands, lines: Iterable[tuple[tuple[PricedOffer, ...], int]]) -> Front:
-        """Lines with how many of each stand for themselves; who stands alone does."""
+    def _in_lines(self, lines: Iterable[tuple[tuple[PricedOffer, ...], int]]) -> Front:
+        """With these lines and how many of each stand for themselves; who stands alone does."""
         told = [(line, max(first, int(len(line) == 1))) for line, first in lines if line]
         alone = tuple(first for _, first in told)
-        return cls(bands=replace(bands, lines=tuple(line for line, _ in told), alone=alone))
+        return replace(self, bands=replace(self.bands, lines=tuple(line for line, _ in told), alone=alone))
 
     def apart(self, offers: Collection[str]) -> Front:
         """Where a question is about some offers: no line holds both of them and of others."""
@@ -133,7 +135,7 @@ class Front:
             for asked in (True, False)
         )
         lines = ((own, sum((o.id in offers) is asked for o in front)) for own, asked, front in parts)
-        return self._in_lines(self.bands, lines)
+        return self._in_lines(lines)
 
     def ask(self, change: Change, seconds: float, *, must_rent: Collection[str] = ()) -> Found:
         """The best fleet of the changed problem; with `must_rent` the best that has a node of those offers."""
@@ -154,7 +156,7 @@ class Front:
             problem = change(bands.searched)
             if problem is None:
                 return Infeasible()
-            begun = _begun(problem, must_rent, patience)
+            begun = self._begun(problem, must_rent, patience)
             ripe = bands.finer_by(begun.rented if begun else {})
             if ripe != bands and patience.left > 0:
                 bands = ripe
@@ -168,10 +170,11 @@ class Front:
                 return bands.restated(outcome)
             bands = finer
 
-
-def _begun(problem: Problem, must_rent: Collection[str], patience: Patience) -> Begun | None:
-    """The model and its relaxation; None where nothing can serve."""
-    return None if unservable_classes(problem) else Begun.of(problem, must_rent, patience)
+    def _begun(self, problem: Problem, must_rent: Collection[str], patience: Patience) -> Begun | None:
+        """The model and its relaxation; None where nothing can serve."""
+        if unservable_classes(problem):
+            return None
+        return Begun.beside(problem, must_rent, patience, self.known)
 
 
 def unchanged(problem: Problem) -> Problem:

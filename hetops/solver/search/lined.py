@@ -18,8 +18,12 @@ from hetops.solver.lines import ROUNDING, cost_of, in_lines
 from hetops.solver.matrix import INFINITY, Floats, MatrixModel
 
 
-def search(model: MatrixModel, start: Floats, *, gap: float, limit_seconds: float) -> Answer:
+def search(
+    model: MatrixModel, start: Floats, *, gap: float, limit_seconds: float, relaxed: Answer | None = None
+) -> Answer:
     """An answer to a model with lines, and what was proven of all; `start` is one that is known, or empty.
+
+    So is the answer `relaxed` to the model without its whole numbers, which is searched for otherwise.
 
     Without a better answer than it was given it has none.
 
@@ -27,7 +31,7 @@ def search(model: MatrixModel, start: Floats, *, gap: float, limit_seconds: floa
         KeyboardInterrupt: it was stopped.
     """
     lined = in_lines(model, model.lines)
-    relaxed = highs.run(replace(lined, integer=np.zeros_like(lined.integer)), limit_seconds=limit_seconds)
+    relaxed = _of_lines(relaxed, model) if relaxed else _relaxed(lined, limit_seconds)
     if relaxed.status is not Status.OPTIMAL:
         return _nothing(relaxed, -INFINITY)
     begun = np.append(start, [start[line].sum() for line in model.lines]) if len(start) else start
@@ -48,6 +52,15 @@ def search(model: MatrixModel, start: Floats, *, gap: float, limit_seconds: floa
         objective=objective,
         bound=min(found.bound, objective),
     )
+
+
+def _relaxed(model: MatrixModel, seconds: float) -> Answer:
+    return highs.run(replace(model, integer=np.zeros_like(model.integer)), limit_seconds=seconds)
+
+
+def _of_lines(relaxed: Answer, model: MatrixModel) -> Answer:
+    """The relaxation of a model as that of its lines, whose sums cost nothing of their own."""
+    return replace(relaxed, row_duals=np.append(relaxed.row_duals, np.zeros(len(model.lines))), seconds=0.0)
 
 
 def _nothing(found: Answer, bound: float) -> Answer:

@@ -65,6 +65,20 @@ class Relaxed:
         """What no answer to the model itself is below."""
         return self.answer.objective if self.answer.status is Status.OPTIMAL else -INFINITY
 
+    def is_all_of(self, model: MatrixModel) -> bool:
+        """Whether it is known, and of the very rows and costs of a model."""
+        own = self.model
+        told = (
+            (own.cost, model.cost),
+            (own.row_lower, model.row_lower),
+            (own.row_upper, model.row_upper),
+            (own.row_indices, model.row_indices),
+            (own.row_values, model.row_values),
+        )
+        within = (own.lower <= model.lower).all() and (own.upper >= model.upper).all()
+        known = self.answer.status is Status.OPTIMAL and within
+        return bool(known and all(np.array_equal(one, other) for one, other in told))
+
 
 def relax(formulation: Formulation, patience: Patience) -> Relaxed:
     """The linear relaxation; without terms the one whose duals say what the limits are worth.
@@ -84,6 +98,15 @@ def relax(formulation: Formulation, patience: Patience) -> Relaxed:
     )
     found = relaxed(loose, patience)
     return replace(found, used=found.used | opened if found.answer.found else _likely(formulation))
+
+
+def relax_whole(formulation: Formulation, patience: Patience) -> Relaxed:
+    """As `relax`; where the model has lines with the rows that are implied too, so that a search in lines needs no other."""
+    model = formulation.model
+    if not model.lines or not formulation.frame.problem.plain:
+        return relax(formulation, patience)
+    found = relaxed(replace(model, integer=np.zeros_like(model.integer)), patience)
+    return found if found.answer.found else replace(found, used=_likely(formulation))
 
 
 def _opened(frame: Frame) -> NDArray[np.bool_]:
@@ -148,7 +171,7 @@ def search(
         return best
     try:
         if model.lines and patience.left > 0:
-            best = _lined(model, best, gap, patience)
+            best = _lined(model, relaxed, best, gap, patience)
         if best.status is Status.OPTIMAL:
             return best
         seconds, when_stopped = (
@@ -173,10 +196,12 @@ def _is_long(model: MatrixModel, patience: Patience) -> bool:
     return patience.left <= SECONDS_PER_ENTRY * len(model.row_values)
 
 
-def _lined(model: MatrixModel, first: Answer, gap: float, patience: Patience) -> Answer:
+def _lined(model: MatrixModel, relaxed: Relaxed, first: Answer, gap: float, patience: Patience) -> Answer:
     """The better of an answer and one that a search in lines finds, with what either proved."""
     seconds = patience.left * LINED_PART
-    return _better(first, lined.search(model, first.values, gap=gap, limit_seconds=seconds), gap)
+    known = relaxed.answer if relaxed.is_all_of(model) else None
+    found = lined.search(model, first.values, gap=gap, limit_seconds=seconds, relaxed=known)
+    return _better(first, found, gap)
 
 
 def _better(one: Answer, other: Answer, gap: float) -> Answer:
