@@ -271,7 +271,8 @@ class _Rounds:
     def _nearer(self, reached: Reached, promising: Prices) -> Reached | None:
         """With what is proven at better prices; where that is no more, and no fleet is new either, otherwise."""
         known = reached.fleets.count
-        further = self._proofs.at(reached, promising.of_rows)
+        step = reached.step * (promising.of_rows - reached.prices)
+        further = self._proofs.at(reached, reached.prices + step)
         if further is None or further.bold >= LEAST_BOLD or reached.fleets.count > known:
             return further
         # Windows prove less than their best fleets cost, however finely searched: sums of lines are whole, nodes are not.

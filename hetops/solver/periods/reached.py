@@ -18,6 +18,9 @@ from hetops.solver.periods.windows import Windows
 BOLDER, LESS_BOLD, LEAST_BOLD, MOST_BOLD = 2.0, 0.5, 0.05, 4.0
 """What that is multiplied by where prices proved more, and where they did not; searches are not made finer than by the last."""
 
+SHORTER, SHORTEST = 0.5, 0.25
+"""What the step to the next prices is multiplied by where they did not prove more, and the least that it becomes."""
+
 FIRST_REACH = 0.2
 """How far the next prices of ties other than starts may be from the first, in parts of their mean, or of what starts cost where that is more."""
 
@@ -48,6 +51,8 @@ class Reached:
     cost: float
     bold: float = 1.0
     """How far the next prices may be from these, and how coarsely what they prove is searched for."""
+    step: float = 1.0
+    """How far the next prices of starts go from these towards those that promise most: all the way as long as that proves more."""
     near: int = 0
     """How many neighbouring windows were made better together without a better answer."""
     numbered: Numbers | None = None
@@ -67,7 +72,8 @@ class Reached:
         """With what was proven at some prices, if it is more."""
         bound = float(bounds.sum()) + loose
         if bound <= self.priced:
-            return replace(self, bold=self.bold * LESS_BOLD)
+            shorter = max(self.step * SHORTER, SHORTEST)
+            return replace(self, bold=self.bold * LESS_BOLD, step=shorter)
         return replace(
             self,
             bound=max(self.bound, bound),
