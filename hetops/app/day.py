@@ -27,6 +27,7 @@ from hetops.app.what_if import Compared, answer_under, with_the_free
 from hetops.domain import codec
 from hetops.domain.day import Day, DayCertificate, DayPeriod, PoolBounds, Start, Wait
 from hetops.domain.offer import Market
+from hetops.domain.percent import percent
 from hetops.domain.plan import Plan
 from hetops.domain.policy import ShareRule, TermCost
 from hetops.domain.units import SECONDS_PER_HOUR
@@ -241,10 +242,10 @@ def _warnings(posed: Posed, found: Solution, plans: tuple[Plan, ...]) -> Iterato
         yield from (f"{stretch.name}: {told}" if told in shed else told for told in plan.warnings)
     if not found.within_gap:
         wanted = posed.candidates.spec.policy.gap
-        yield f"the search ended at a gap of {found.gap:.2%}, policy.gap asks for {wanted:.2%}"
+        yield f"the search ended at a gap of {percent(found.gap, 2)}, policy.gap asks for {percent(wanted, 2)}"
     late = waiting(posed.problem)
     for one in (s for s in found.shed if s.workload_class in late):
-        yield f"{one.share:.1%} of {one.workload_class} is turned away: whoever sends it does so before it waits"
+        yield f"{percent(one.share, 1)} of {one.workload_class} is turned away: whoever sends it does so before it waits"
     if found.waits:
         yield "the router holds nothing back: whoever sends batch work sends it when the day says"
 

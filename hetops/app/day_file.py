@@ -87,7 +87,7 @@ def in_period(found: Plan | Day, asked: Asked) -> Plan:
     if not plan.shares:
         raise UsageError(
             f"nothing is served in {name}: there is no fleet",
-            hint="hetops down removes the one of another period",
+            hint="name another period with --period, or hetops down removes the fleet that runs",
         )
     return plan
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from hetops.app.candidates import Asked, load_spec
 from hetops.app.day import fleet_of
 from hetops.app.day_file import PlanFile, checked_file, plan_file
+from hetops.domain.percent import percent
 from hetops.domain.plan import Plan
 from hetops.errors import HetopsError
 
@@ -71,6 +72,6 @@ def _playable(path: Path, found: PlanFile) -> PlayedPlan:
 def _stated(plan: Plan) -> Iterator[str]:
     """What the plan turns away; what nobody here knows of services: how they answer under load."""
     for one in plan.shed:
-        yield f"{one.share:.1%} of {one.workload_class} is turned away by plan: those requests count as not answered"
+        yield f"{percent(one.share, 1)} of {one.workload_class} is turned away by plan: those requests count as not answered"
     if names := [one.name for one in plan.services]:
         yield f"{', '.join(names)}: every answer takes what the spec states, however much is asked there"

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from hetops.domain.model import Model
+from hetops.domain.percent import percent
 from hetops.domain.workload import LatencyTarget, TokenLengths, Workload, WorkloadClass
 from hetops.errors import HetopsError, SpecError
 from hetops.spec.fields import LoadedSpec, Spec
@@ -257,7 +258,7 @@ def _notes(one: Traced, error: ClassError, costs: Mapping[str, CostOf]) -> Itera
     trace = one.trace
     yield from trace.notes
     yield (
-        f"{len(trace):,} requests in {trace.seconds:,.0f} s; classes misjudge its cost by {error.worst:.1%} at most"
+        f"{len(trace):,} requests in {trace.seconds:,.0f} s; classes misjudge its cost by {percent(error.worst, 1)} at most"
     )
     if told := advice(trace, error, costs, one.clustered):
         yield told

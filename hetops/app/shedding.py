@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from hetops.app.requests import overrides_of
+from hetops.domain.percent import percent
 from hetops.domain.plan import Shed
 from hetops.domain.units import SECONDS_PER_MINUTE
 from hetops.domain.workload import Workload, WorkloadClass
@@ -67,7 +68,7 @@ def shed_in_words(shed: Iterable[SolvedShed | Shed]) -> Iterator[str]:
     for one in shed:
         rate = one.requests_per_second / one.share * (1 - one.share) * SECONDS_PER_MINUTE
         yield (
-            f"{one.share:.1%} of {one.workload_class} is turned away: the router gives {rate:.4g} requests of it to pools"
+            f"{percent(one.share, 1)} of {one.workload_class} is turned away: the router gives {rate:.4g} requests of it to pools"
             f" in any minute and answers all others 429 with Retry-After"
         )
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 from hetops.app.pose import Posed
+from hetops.domain.percent import percent
 from hetops.domain.policy import TermCost
 from hetops.errors import TimeoutExpiredError
 from hetops.solver.problem import PricedOffer, Problem
@@ -40,7 +41,7 @@ def cost_from_nothing(posed: Posed, *, limit_seconds: float) -> Decimal | None:
 def _without(problem: Problem, posed: Posed) -> Iterator[tuple[str, Problem]]:
     """Each kind of rule in words, and the question without it."""
     if problem.losses:
-        told = ", ".join(f"{loss.id} with {loss.kept_share:.0%} still served" for loss in problem.losses)
+        told = ", ".join(f"{loss.id} with {percent(loss.kept_share)} still served" for loss in problem.losses)
         yield f"bearing {told}", replace(problem, losses=())
     if problem.share_limits:
         told = ", ".join(f"{one.id} {_bounds(one.at_least, one.at_most)}" for one in problem.share_limits)
@@ -75,7 +76,7 @@ def _without(problem: Problem, posed: Posed) -> Iterator[tuple[str, Problem]]:
 
 
 def _bounds(at_least: float, at_most: float) -> str:
-    least, most = f"at least {at_least:.0%}", f"at most {at_most:.0%}"
+    least, most = f"at least {percent(at_least)}", f"at most {percent(at_most)}"
     return " and ".join((*([least] if at_least > 0 else ()), *([most] if at_most < 1 else ())))
 
 

@@ -13,6 +13,7 @@ from decimal import Decimal
 from hetops.app.candidates import Candidates
 from hetops.app.naming import Place, values_of
 from hetops.domain.offer import Market, Offer
+from hetops.domain.percent import percent
 from hetops.domain.policy import LossRule, ShareRule
 from hetops.domain.units import MINUTES_PER_HOUR
 from hetops.errors import InfeasibleError
@@ -119,7 +120,7 @@ def share_rules(c: Candidates, places: Iterable[Place]) -> tuple[ShareRule, ...]
 def _demand_possible(one: ShareSpec, index: int, classes: tuple[str, ...]) -> None:
     if classes and one.at_least > 0:
         raise InfeasibleError(
-            f"policy.shares[{index}] wants at least {one.at_least:.0%} on {_words(one.of, one.names)}, and nothing of it is on offer",
+            f"policy.shares[{index}] wants at least {percent(one.at_least)} on {_words(one.of, one.names)}, and nothing of it is on offer",
             hint="widen offers.markets or [providers], or lower at_least",
         )
 

@@ -9,6 +9,7 @@ from hetops.app.quality import in_words
 from hetops.app.shedding import shed_in_words
 from hetops.app.terms import interruptions
 from hetops.domain.configuration import Role
+from hetops.domain.percent import percent
 from hetops.domain.performance import EvidenceLayer
 from hetops.domain.plan import Plan
 from hetops.plugin.provider import for_planning_only
@@ -35,7 +36,7 @@ def warnings_of(posed: Posed, solution: Solution, plan: Plan) -> Iterator[str]:
         if provider.name in live and for_planning_only(provider):
             yield f"{provider.name} is for planning only: up cannot provision on it yet"
     if not solution.within_gap:
-        yield f"the search ended at a gap of {solution.gap:.2%}, policy.gap asks for {c.spec.policy.gap:.2%}"
+        yield f"the search ended at a gap of {percent(solution.gap, 2)}, policy.gap asks for {percent(c.spec.policy.gap, 2)}"
     for offer in solution.assumed_offers:
         most = posed.problem.assumed_max_nodes
         yield f"nobody knows how many nodes of {offer} can be had: {most} are assumed (policy.max_nodes_per_offer)"

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from hetops.domain.model import Model, Precision
+from hetops.domain.percent import percent
 
 LARGE_MODEL_B = 30.0
 """Billions of parameters from which INT4 loses 1-3 % rather than 2-6 % (neuralmagic and ModelOpt model cards)."""
@@ -67,8 +68,8 @@ class Quality:
             return BY_DEFAULT if four_bit and self._lossy and precision not in self.asked else ""
         if floor.share is not None and known < floor.share:
             return (
-                f"keeps {known:.1%} of the 16-bit score in {floor.task or 'its worst task'},"
-                f" the quality floor of {floor.workload_class} is {floor.share:.1%}"
+                f"keeps {percent(known, 1)} of the 16-bit score in {floor.task or 'its worst task'},"
+                f" the quality floor of {floor.workload_class} is {percent(floor.share, 1)}"
             )
         long = four_bit and self.input_tokens_p90 > LONG_INPUT_TOKENS and precision not in self.asked
         return BY_DEFAULT if long else ""

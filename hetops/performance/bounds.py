@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from hetops.domain.configuration import Role
 from hetops.domain.gpu import GpuType
 from hetops.domain.model import Model
+from hetops.domain.percent import percent
 from hetops.domain.plan import ClassShare, PeakUse, PlannedPool
 from hetops.domain.workload import WorkloadClass
 from hetops.performance.memory import kv_bytes, within
@@ -46,7 +47,7 @@ def peak_uses(
 def violations(uses: Sequence[PeakUse]) -> tuple[str, ...]:
     """One sentence for each peak that a pool is asked to exceed; none for a sound plan."""
     return tuple(
-        f"pool {use.pool} would need {share:.0%} of the {what} peak of its {use.gpu}"
+        f"pool {use.pool} would need {percent(share)} of the {what} peak of its {use.gpu}"
         for use in uses
         for what, share in (("compute", use.compute), ("bandwidth", use.bandwidth))
         if share > 1.0

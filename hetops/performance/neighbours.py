@@ -19,6 +19,7 @@ from statistics import median
 
 from hetops.domain.configuration import Configuration
 from hetops.domain.gpu import GpuType
+from hetops.domain.percent import percent, signed_percent
 from hetops.domain.performance import Evidence, Measurement, StepTimes
 from hetops.performance.margins import HalfWidths, founded_on, widths_of
 from hetops.performance.measured import closed_loop
@@ -148,7 +149,7 @@ def _narrowed(evidence: Evidence, how: Nearness, nearest: Sequence[Measured]) ->
     more = f" and {len(names) - 1} more" if len(names) > 1 else ""
     off = math.expm1(median(one.step for one in nearest))
     told = (
-        f"{evidence.source}; sharpened by the benchmark of {names[0]}{more} ({how.differs}), whose steps took {off:+.0%} against"
-        f" the form: interval {evidence.margin:.0%} -> {-math.expm1(-left.throughput):.0%}"
+        f"{evidence.source}; sharpened by the benchmark of {names[0]}{more} ({how.differs}), whose steps took {signed_percent(off)} against"
+        f" the form: interval {percent(evidence.margin)} -> {percent(-math.expm1(-left.throughput))}"
     )
     return founded_on(evidence.layer, told, left)

@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from hetops.domain.configuration import Speculation
+from hetops.domain.percent import percent
 from hetops.domain.performance import StepTimes
 
 
@@ -37,5 +38,5 @@ def told(speculation: Speculation) -> str:
     """What a number that rests on speculation says of it."""
     return (
         f"speculative decoding as the spec tells it: {speculation.draft_tokens} tokens drafted,"
-        f" {speculation.acceptance:.0%} accepted, {speculation.tokens_per_step:.2f} tokens a step"
+        f" {percent(speculation.acceptance)} accepted, {speculation.tokens_per_step:.2f} tokens a step"
     )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from hetops.domain.configuration import Configuration, Role
 from hetops.domain.gpu import GpuType
 from hetops.domain.model import Model
+from hetops.domain.percent import percent
 from hetops.domain.performance import Binding, Evidence, EvidenceLayer, Measurement, PerformanceRow, StepTimes
 from hetops.domain.workload import WorkloadClass
 from hetops.errors import HetopsError
@@ -183,7 +184,7 @@ def _with_prefix(evidence: Evidence, of: WorkloadClass) -> Evidence:
     """What the class's rates rest on besides, where the spec says that engines have prompts in their caches."""
     if of.prefix_share == 0:
         return evidence
-    said = f"{of.prefix_share:.0%} of a prompt from the prefix cache, as the spec tells it"
+    said = f"{percent(of.prefix_share)} of a prompt from the prefix cache, as the spec tells it"
     return replace(evidence, source=f"{evidence.source}; {said}")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from hetops.domain import codec
+from hetops.domain.percent import percent, signed_percent
 from hetops.performance.score import Score, Spread
 from hetops.reports import quantities as q
 
@@ -23,13 +24,13 @@ def as_text(score: Score) -> str:
     order = (
         "no two GPU types on the same job"
         if score.ordered_right is None
-        else f"{score.ordered_right:.1%} of {score.pairs:,} pairs of GPU types more than a fifth apart ranked right"
+        else f"{percent(score.ordered_right, 1)} of {score.pairs:,} pairs of GPU types more than a fifth apart ranked right"
     )
     parts = (
         f"{score.rows:,} measured rows{left}{refused}",
         _table("metric", score.metrics),
         _table("throughput on", score.gpus) if score.gpus else "",
-        f"{order}\n{score.covered:.1%} of all rows lie within their 80 % interval",
+        f"{order}\n{percent(score.covered, 1)} of all rows lie within their 80 % interval",
     )
     return "\n\n".join(p for p in parts if p) + "\n"
 
@@ -39,10 +40,10 @@ def _table(what: str, spreads: tuple[Spread, ...]) -> str:
         (
             s.subject,
             f"{s.rows:,}",
-            f"{s.median_error:.1%}",
-            f"{s.within_a_quarter:.0%}",
-            f"{s.bias:+.1%}",
-            f"{s.covered:.0%}",
+            percent(s.median_error, 1),
+            percent(s.within_a_quarter),
+            signed_percent(s.bias, 1),
+            percent(s.covered),
         )
         for s in spreads
     ]

@@ -9,6 +9,7 @@ from typing import Any
 
 from hetops.domain import codec
 from hetops.domain.day import Day, DayPeriod, PoolBounds
+from hetops.domain.percent import percent
 from hetops.domain.plan import ClassForecast, Plan, PlannedPool
 from hetops.domain.workload import WorkloadClass
 from hetops.reports import plan as plan_report
@@ -234,7 +235,7 @@ def _proof(day: Day) -> str:
     evidence = dict.fromkeys(e for period in day.periods for e in period.plan.evidence)
     return "\n".join(
         (
-            f"Proof: cost {c.objective:.4f} on average, bound {c.bound:.4f}, gap {c.gap:.2%}{within}; {len(c.checks)} rules"
+            f"Proof: cost {c.objective:.4f} on average, bound {c.bound:.4f}, gap {percent(c.gap, 2)}{within}; {len(c.checks)} rules"
             f" checked in exact arithmetic; {c.solver}, {c.solve_seconds:.2f} s; problem {c.problem_digest[:12]}",
             *(f"Evidence: {plan_report.evidence(e)}" for e in evidence),
         )

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from hetops.domain import codec
+from hetops.domain.percent import percent
 from hetops.domain.units import usd_per_month
 from hetops.domain.workload import LatencyTarget
 from hetops.reports import quantities as q
@@ -130,7 +131,7 @@ def _routing(diff: FleetDiff) -> str:
 def _moved(share: ShareDiff) -> str:
     """`53 % → 57 %`, with a decimal where it takes one to see the difference; empty where that does not do."""
     whole = q.share(share.before), q.share(share.after)
-    fine = tuple(f"{100 * value:.1f} %" for value in (share.before, share.after))
+    fine = tuple(percent(value, 1) for value in (share.before, share.after))
     before, after = whole if whole[0] != whole[1] else fine
     return "" if before == after else f"{before} → {after}"
 

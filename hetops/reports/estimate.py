@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from hetops.domain import codec
 from hetops.domain.model import Precision
+from hetops.domain.percent import percent
 from hetops.domain.performance import Binding
 from hetops.performance.breakdown import Breakdown
 from hetops.performance.intervals import Range
@@ -141,7 +142,7 @@ def as_text(estimated: Estimated) -> str:
         (
             p.name,
             q.seconds(p.seconds),
-            f"{p.seconds / found.step_seconds:.0%}",
+            percent(p.seconds / found.step_seconds),
             "binds" * (p.name == found.binding),
         )
         for p in found.parts

@@ -10,6 +10,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from hetops.domain.offer import Offer, PriceBasis
+from hetops.domain.percent import percent
 from hetops.domain.plan import Refusal
 from hetops.offers.changes import ChangedPrice, OfferChanges, nodes_left
 from hetops.offers.history import PriceHistory, PriceSeries
@@ -158,7 +159,7 @@ def _cells(priced: PricedOffer, now: datetime) -> dict[str, str]:
     return {
         **dict(zip(_WHAT, _what(offer), strict=True)),
         _LEFT: _left(offer),
-        _CHANCE: "-" if score is None else f"{score:.0%}",
+        _CHANCE: "-" if score is None else percent(score),
         "$/hour": q.usd(offer.total_usd_per_hour),
         "$/gpu": q.usd(priced.usd_per_gpu_hour),
         "$/gb": q.usd(priced.usd_per_gb_hour),

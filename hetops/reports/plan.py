@@ -10,6 +10,7 @@ from typing import Any
 from hetops.domain import codec
 from hetops.domain.configuration import Configuration, Role
 from hetops.domain.offer import Offer
+from hetops.domain.percent import percent
 from hetops.domain.performance import Evidence
 from hetops.domain.plan import Alternative, ClassForecast, Plan, PlannedPool, PoolForecast, Shed
 from hetops.domain.service import PlannedService
@@ -237,8 +238,8 @@ def _qualities(plan: Plan) -> Iterator[str]:
     for one in plan.forecasts:
         if one.mean_quality is not None and one.least_mean_quality is not None:
             yield (
-                f"Quality: {one.workload_class} gets {one.mean_quality:.2%} of the 16-bit score on average,"
-                f" at least {one.least_mean_quality:.2%} is asked for"
+                f"Quality: {one.workload_class} gets {percent(one.mean_quality, 2)} of the 16-bit score on average,"
+                f" at least {percent(one.least_mean_quality, 2)} is asked for"
             )
 
 
@@ -293,7 +294,7 @@ def _difference(alternative: Alternative) -> str:
 def _proof(plan: Plan) -> str:
     c = plan.certificate
     lines = [
-        f"Proof: cost {c.objective:.4f}, bound {c.bound:.4f}, gap {c.gap:.2%}; {len(c.checks)} rules checked in exact arithmetic;"
+        f"Proof: cost {c.objective:.4f}, bound {c.bound:.4f}, gap {percent(c.gap, 2)}; {len(c.checks)} rules checked in exact arithmetic;"
         f" {c.solver}, {c.solve_seconds:.2f} s; problem {c.problem_digest[:12]}",
         *_arithmetic(plan),
         *(f"Evidence: {evidence(e)}" for e in plan.evidence),

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from decimal import Decimal
 from fractions import Fraction
 
+from hetops.domain.percent import percent, signed_percent
 from hetops.domain.units import usd_per_month
 from hetops.reports import page
 
@@ -54,14 +55,12 @@ def within(value: float, low: float | None, high: float | None, shown: Callable[
 
 def share(value: float) -> str:
     """A share as per cent without decimals, one decimal below 10 %."""
-    percent = value * 100
-    return f"{percent:.0f} %" if percent >= 9.95 or percent == 0 else f"{percent:.1f} %"
+    return percent(value, 0 if value >= 0.0995 or value == 0 else 1)
 
 
 def change(value: float) -> str:
     """A relative change with its sign: `+22 %`, `-1.5 %`."""
-    percent = value * 100
-    return f"{percent:+.0f} %" if abs(percent) >= 9.95 else f"{percent:+.1f} %"
+    return signed_percent(value, 0 if abs(value) >= 0.0995 else 1)
 
 
 def tokens(count: float) -> str:

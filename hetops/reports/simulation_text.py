@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 
+from hetops.domain.percent import percent
 from hetops.reports import quantities as q
 from hetops.reports.simulation import Ended, SimulatedClass, SimulatedModel, SimulatedPool, Simulation, Spread
 from hetops.reports.status import Measured
@@ -82,8 +83,8 @@ def precisely(share: float) -> str:
     """A share in per cent with as many digits as tell it from all."""
     if not 0.99 <= share < 1:
         return q.share(share)
-    shown = (f"{100 * share:.{digits}f}" for digits in range(2, 15))
-    return f"{next((text for text in shown if float(text) < 100), '100')} %"
+    shown = (percent(share, digits) for digits in range(2, 15))
+    return next((text for text in shown if not text.startswith("100")), percent(1.0))
 
 
 def money(found: Simulation) -> list[tuple[str, str, str]]:

@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from hetops.domain import codec
+from hetops.domain.percent import percent
 from hetops.reports import pruning
 from hetops.reports import quantities as q
 from hetops.solver.certify import CHECKS, CHECKS_OF_TERMS
@@ -157,7 +158,7 @@ def _proof(problem: Problem, solution: Solution) -> str:
         f"; searched as {q.many(solution.searched_classes, 'class')}" if solution.searched_classes else ""
     )
     return (
-        f"Proof: {solution.objective:.6g} {unit}, bound {solution.bound:.6g}, gap {solution.gap:.3%}"
+        f"Proof: {solution.objective:.6g} {unit}, bound {solution.bound:.6g}, gap {percent(solution.gap, 3)}"
         f" (exact arithmetic alone proves {solution.certified_bound:.6g})\n"
         f"       {len(checks)} rules checked in exact arithmetic: {', '.join(checks)}\n"
         f"       {solution.solver}, {solution.solve_seconds:.2f} s{merged}; problem {solution.problem_digest[:12]}"
@@ -179,5 +180,7 @@ def _warnings(problem: Problem, solution: Solution) -> str:
         what = "the search was stopped" if stopped else "the time ran out"
         if solution.searched_classes and solution.ended is Ended.GAP:
             what = "classes were merged and the search ended"
-        lines.append(f"warning: {what} at a gap of {solution.gap:.3%}, before the gap asked for was reached")
+        lines.append(
+            f"warning: {what} at a gap of {percent(solution.gap, 3)}, before the gap asked for was reached"
+        )
     return "\n".join(lines)

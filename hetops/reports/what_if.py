@@ -10,6 +10,7 @@ from math import ceil
 from typing import Any, ClassVar
 
 from hetops.domain import codec
+from hetops.domain.percent import percent
 from hetops.domain.plan import Plan
 from hetops.reports import plan as plan_report
 from hetops.reports import quantities as q
@@ -138,4 +139,4 @@ def _gets(name: str, plan: Plan) -> tuple[str, str, str]:
 
 
 def _proof(plan: Plan) -> str:
-    return f"bound {plan.certificate.bound:.4f}, gap {plan.certificate.gap:.2%}"
+    return f"bound {plan.certificate.bound:.4f}, gap {percent(plan.certificate.gap, 2)}"

@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import ClassVar
 
 from hetops.domain.added import ADDED
+from hetops.domain.percent import signed_percent
 from hetops.domain.plan import Plan, PlannedPool
 from hetops.domain.service import PlannedService
 from hetops.domain.units import usd_per_month
@@ -358,6 +359,6 @@ def _money(diff: FleetDiff) -> str:
     before, after = diff.usd_per_hour_before, diff.usd_per_hour_after
     if before == after:
         return f"${after:,.2f} /h (${diff.usd_per_month_after:,.0f} /month)"
-    share = f", {float((after - before) / before):+.0%}".replace("%", " %") if before else ""
+    share = f", {signed_percent((after - before) / before)}" if before else ""
     months = f"${diff.usd_per_month_before:,.0f} → ${diff.usd_per_month_after:,.0f} /month"
     return f"${before:,.2f} → ${after:,.2f} /h ({months}{share})"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hetops.domain.percent import percent
 from hetops.workloads.classes import Clustering
 from hetops.workloads.trace import Floats, Trace
 
@@ -58,11 +59,11 @@ def advice(
     """What to do about a large error: the number of classes, doubled until it is small; empty where it is small now."""
     if not error.much:
         return ""
-    said = f"classes misjudge the cost of the trace by {error.worst:.1%}"
+    said = f"classes misjudge the cost of the trace by {percent(error.worst, 1)}"
     count = 2
     while count <= MOST_CLASSES:
         found = class_error(trace, clustered(count), costs)
         if not found.much:
-            return f"{said}: workload.class_count = {count} makes it {found.worst:.1%}"
+            return f"{said}: workload.class_count = {count} makes it {percent(found.worst, 1)}"
         count *= 2
-    return f"{said}, and {MOST_CLASSES} classes still do by more than {MUCH:.0%}"
+    return f"{said}, and {MOST_CLASSES} classes still do by more than {percent(MUCH)}"

@@ -190,7 +190,7 @@ def test_where_services_alone_cannot_take_it_all_the_error_says_how_much_they_ca
     text = hurried("0.0001").replace("_minute = 1200", "_minute = 60")
     with pytest.raises(InfeasibleError) as found:
         make_plan(specs.asked(tmp_path, text))
-    assert any("serve 9.4% of the demand" in detail for detail in found.value.details)
+    assert any("serve 9.4 % of the demand" in detail for detail in found.value.details)
 
 
 @pytest.mark.parametrize(
@@ -292,7 +292,7 @@ def test_explanations_know_services(tmp_path: Path) -> None:
     assert "paygo serves" in told
     assert "Without paygo would cost" in told
     dear = explained(tmp_path, Question.WHY_NOT, "paygo", DEAR)
-    assert "1% of short, long on paygo would cost" in dear
+    assert "1 % of short, long on paygo would cost" in dear
     slow = explained(
         tmp_path, Question.WHY_NOT, "paygo", CHEAP.replace("tpot_seconds = 0.03", "tpot_seconds = 9")
     )
@@ -305,7 +305,7 @@ def test_explanations_know_services(tmp_path: Path) -> None:
 def test_break_even_prices_of_a_service_are_by_the_token(tmp_path: Path) -> None:
     told = explained(tmp_path, Question.BREAKEVEN, "paygo")
     assert "paygo leaves the fleet above $" in told
-    assert "above its price now, $0.01 and $0.03 per million input and output tokens; within 0.1%)" in told
+    assert "above its price now, $0.01 and $0.03 per million input and output tokens; within 0.1 %)" in told
 
 
 def test_a_frontier_names_the_services_of_its_fleets(tmp_path: Path) -> None:

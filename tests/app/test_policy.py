@@ -52,7 +52,7 @@ def test_without_any_zone_the_rest_serves_what_is_to_be_kept_and_the_plan_says_w
     assert cost.usd_per_hour_without == free.usd_per_hour
     assert cost.usd_per_hour == plan.usd_per_hour > free.usd_per_hour
     told = report.as_text(plan)
-    assert "Bearing losing any zone with 90% still served costs" in told
+    assert "Bearing losing any zone with 90 % still served costs" in told
     assert "THEN GOES TO" in told
 
 
@@ -73,7 +73,7 @@ def test_a_cap_on_spot_holds_for_interactive_classes_and_lets_batch_go_anywhere(
     assert spot_share(free, "short") > 0.25
     assert spot_share(plan, "short") <= 0.25 + 1e-6
     assert spot_share(plan, "long") > 0.25
-    assert any(c.text == "spreading (market spot at most 25%)" for c in plan.term_costs)
+    assert any(c.text == "spreading (market spot at most 25 %)" for c in plan.term_costs)
 
 
 def test_a_least_share_on_demand_holds(tmp_path: Path) -> None:
@@ -84,7 +84,7 @@ def test_a_least_share_on_demand_holds(tmp_path: Path) -> None:
 
 def test_a_least_share_of_what_nobody_offers_is_told(tmp_path: Path) -> None:
     least = '[[policy.shares]]\nof = "market"\nnames = ["spot"]\nat_least = 0.6\n'
-    with pytest.raises(InfeasibleError, match=r"policy.shares\[0\] wants at least 60% on market spot"):
+    with pytest.raises(InfeasibleError, match=r"policy.shares\[0\] wants at least 60 % on market spot"):
         planned(tmp_path, least)
 
 
@@ -163,7 +163,7 @@ def test_the_command_writes_a_plan_whose_policy_is_checked_again_and_names_what_
     specs.written(tmp_path, specs.LISTED + SPOT + tables)
     run = hetops(tmp_path, "plan", "--offline", "-o", "plan.json")
     assert run.returncode == 0, run.stderr
-    assert "Bearing losing any provider with 50% still served costs" in run.stdout
+    assert "Bearing losing any provider with 50 % still served costs" in run.stdout
     raw = json.loads((tmp_path / "plan.json").read_text(encoding="utf-8"))
     assert {lost for cover in raw["covers"] for lost in cover["lost"]} == {"aws", "gcp"}
     raw["covers"] = raw["covers"][1:]

@@ -10,6 +10,7 @@ import pytest
 from hetops.app.plan import make_plan
 from hetops.app.pose import pose
 from hetops.domain.model import Precision
+from hetops.domain.percent import percent
 from hetops.errors import HetopsError
 from hetops.reports.plan import as_text
 from hetops.solver.formulate import at_rate
@@ -42,7 +43,7 @@ def test_a_floor_of_the_model_removes_what_loses_more_and_the_plan_says_so_and_w
     write(folder, model="quality_floor = 0.999")
     plan = make_plan(asked(folder))
     assert {p.configuration.weights for p in plan.pools} <= {Precision.BF16, Precision.FP16}
-    assert any("fp8: keeps 98.5% of the 16-bit score" in r.reason for r in plan.refusals)
+    assert any("fp8: keeps 98.5 % of the 16-bit score" in r.reason for r in plan.refusals)
     (told,) = (w for w in plan.warnings if "quality floor" in w)
     assert str(plan.usd_per_hour) in told
     assert plan.usd_per_hour >= free.usd_per_hour
@@ -54,7 +55,7 @@ def test_a_floor_of_one_class_keeps_a_precision_from_it_and_from_no_other(folder
     rates = {(of, name): row for (of, name, _), row in posed.table.rows.items() if "/fp8/" in of}
     assert rates
     short = [row for (_, name), row in rates.items() if name == "short"]
-    assert all(row.requests_per_second == 0 and "98.5%" in row.reason for row in short)
+    assert all(row.requests_per_second == 0 and "98.5 %" in row.reason for row in short)
     assert any(row.requests_per_second > 0 for (_, name), row in rates.items() if name == "long")
     plan = make_plan(asked(folder))
     of = {p.name: p.configuration.weights for p in plan.pools}
@@ -70,7 +71,7 @@ def test_a_floor_above_one_or_of_nothing_is_an_error_of_its_field(folder: Path) 
 
 
 def test_a_mean_of_the_model_lets_some_requests_go_where_less_is_kept(folder: Path) -> None:
-    """Of 98.5% and of all, the least cost of many requests takes as much of the first as keeps 99% on average."""
+    """Of 98.5 % and of all, the least cost of many requests takes as much of the first as keeps 99 % on average."""
     write(folder, model="mean_quality = 0.99")
     posed = pose(asked(folder))
     assert {c.mean_quality for c in posed.problem.classes} == {0.99}
@@ -102,7 +103,7 @@ def test_a_plan_for_a_mean_says_what_it_costs_and_a_class_may_have_its_own(folde
         assert forecast.mean_quality is not None
         assert forecast.least_mean_quality is not None
         assert forecast.mean_quality >= forecast.least_mean_quality - 1e-9
-        told = f"Quality: {forecast.workload_class} gets {forecast.mean_quality:.2%} of the 16-bit score on average"
+        told = f"Quality: {forecast.workload_class} gets {percent(forecast.mean_quality, 2)} of the 16-bit score on average"
         assert told in as_text(plan)
 
 

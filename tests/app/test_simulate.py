@@ -293,7 +293,7 @@ def test_a_plan_that_somebody_changed_is_refused_as_up_does_and_played_where_tha
     path = written(tmp_path, replace(plan, pools=(replace(plan.pools[0], nodes=1), *plan.pools[1:])))
     with pytest.raises(PolicyError, match="certificate does not check: it breaks capacity") as fault:
         simulate(question(tmp_path, plan_file=path), told)
-    assert any("l4-fp8: uses 181.8182% of its capacity" in told for told in fault.value.details)
+    assert any("l4-fp8: uses 181.8182 % of its capacity" in told for told in fault.value.details)
     played = simulate(question(tmp_path, plan_file=path, unchecked=True), told)
     assert any("certificate does not check: it breaks capacity" in note for note in played.notes)
     assert {p.name: p.replicas for p in played.pools}["l4-fp8"] == 1

@@ -131,5 +131,5 @@ def test_who_stopped_the_search_gets_the_plan_at_once_with_its_gap_in_a_warning(
     stopped = replace(found, ended=Ended.INTERRUPTED, bound=bound, gap=0.1, within_gap=False)
     plan = planned(posed, stopped)
     assert plan.alternatives == ()
-    assert any(w.startswith("the search ended at a gap of 10.00%") for w in plan.warnings)
+    assert any(w.startswith("the search ended at a gap of 10.00 %") for w in plan.warnings)
     assert recheck(plan) == ()

@@ -21,8 +21,8 @@ def floor(share: float | None) -> Floor:
 
 def test_what_keeps_less_than_the_floor_is_refused_with_both_numbers() -> None:
     told = SMALL.refused(Precision.FP8, floor(0.99))
-    assert "98.5%" in told
-    assert "99.0%" in told
+    assert "98.5 %" in told
+    assert "99.0 %" in told
     assert "talk" in told
     assert SMALL.refused(Precision.FP8, floor(0.98)) == ""
 
@@ -48,7 +48,7 @@ def test_for_a_mean_what_is_known_counts_and_lets_in_what_others_may_make_up_for
 
 def test_a_floor_beside_a_mean_holds_for_every_request() -> None:
     both = Floor(workload_class="talk", share=0.95, mean=0.99, recovery=KNOWN)
-    assert "93.0%" in SMALL.refused(Precision.INT4, both)
+    assert "93.0 %" in SMALL.refused(Precision.INT4, both)
     assert SMALL.refused(Precision.FP8, both) == ""
 
 
@@ -66,7 +66,7 @@ def test_long_inputs_keep_the_default_rule_whatever_short_tests_say() -> None:
 def test_a_floor_holds_for_precisions_that_the_spec_asks_for_too() -> None:
     asked = Quality(model=SMALL.model, asked=(Precision.INT4,))
     assert asked.refused(Precision.INT4) == ""
-    assert "93.0%" in asked.refused(Precision.INT4, floor(0.95))
+    assert "93.0 %" in asked.refused(Precision.INT4, floor(0.95))
 
 
 def test_16_bit_is_never_refused() -> None:
@@ -76,7 +76,7 @@ def test_16_bit_is_never_refused() -> None:
 def test_a_precision_is_refused_for_all_only_where_no_class_may_get_it() -> None:
     strict, lax = floor(0.99), floor(0.9)
     assert SMALL.refused_for_all(Precision.FP8, (strict, lax)) == ""
-    assert "98.5%" in SMALL.refused_for_all(Precision.FP8, (strict, strict))
+    assert "98.5 %" in SMALL.refused_for_all(Precision.FP8, (strict, strict))
     assert SMALL.refused_for_all(Precision.INT4, ()) == BY_DEFAULT
 
 

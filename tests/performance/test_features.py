@@ -139,8 +139,8 @@ def test_what_the_spec_tells_stands_in_the_evidence() -> None:
     asked = configuration(speculation=SPECULATION)
     basis = Basis(model=CATALOG.model("llama-3.1-8b"), gpus=GPUS)
     row = build([asked], [a_class(prefix_share=0.4)], basis).row(asked.id, "chat")
-    assert "4 tokens drafted, 70% accepted, 2.77 tokens a step" in row.evidence.source
-    assert "40% of a prompt from the prefix cache" in row.evidence.source
+    assert "4 tokens drafted, 70 % accepted, 2.77 tokens a step" in row.evidence.source
+    assert "40 % of a prompt from the prefix cache" in row.evidence.source
 
 
 BOUNDED = (

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hetops.catalog import tables
 from hetops.domain.configuration import Configuration, Role
 from hetops.domain.model import Precision
+from hetops.domain.percent import percent
 from hetops.domain.performance import EvidenceLayer, Measurement, PerformanceRow
 from hetops.domain.workload import LatencyTarget, TokenLengths, WorkloadClass
 from hetops.performance.estimate import step_times
@@ -93,8 +94,8 @@ def test_the_interval_of_a_neighbour_narrows_and_its_source_says_whose_benchmark
     assert after.margin < before.margin
     assert after.layer is before.layer is EvidenceLayer.CALIBRATED
     assert TP1.id in after.source
-    assert f"interval {before.margin:.0%} -> {after.margin:.0%}" in after.source
-    assert "+50%" in after.source
+    assert f"interval {percent(before.margin)} -> {percent(after.margin)}" in after.source
+    assert "+50 %" in after.source
 
 
 def test_the_measured_one_itself_is_measured_and_a_far_gpu_is_untouched() -> None:

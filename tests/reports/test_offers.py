@@ -75,7 +75,7 @@ def test_a_chance_is_shown_where_somebody_tells_one() -> None:
     told = live_offer("cloud", "spot", "9.00", availability=Availability(score=0.6))
     header, first, second = report.as_text(listing([told, EIGHT])).splitlines()[:3]
     at = header.index("CHANCE")
-    assert (second[at : at + 6].strip(), first[at : at + 6].strip()) == ("60%", "-")
+    assert (second[at : at + 6].strip(), first[at : at + 6].strip()) == ("60 %", "-")
     assert "CHANCE" not in report.as_text(listing())
 
 

@@ -38,7 +38,7 @@ def test_text_shows_the_losers_and_by_how_much() -> None:
 def test_text_names_evidence_gap_and_warnings() -> None:
     text = report.as_text(plans.plan())
     assert "calibrated (closed form), planned with 10 % taken off" in text
-    assert "gap 0.29%" in text
+    assert "gap 0.29 %" in text
     assert "warning: 8 offers have no known stock" in text
 
 

@@ -28,7 +28,7 @@ def test_text_shows_fleet_shares_cost_bound_and_checks() -> None:
     assert "6 /s requests of 2 classes, at least cost; 2 offers, 1 configuration, 2 columns" in text
     assert "Total $5.00 /h · $3,650 /month (730 h)" in text
     assert "tp1 on fast 100 %" in text
-    assert "Proof: 5 usd_per_hour, bound 5, gap 0.000% (exact arithmetic alone proves 5)" in text
+    assert "Proof: 5 usd_per_hour, bound 5, gap 0.000 % (exact arithmetic alone proves 5)" in text
     assert all(check in text for check in CHECKS)
     assert "warning" not in text
 
@@ -53,7 +53,7 @@ def test_text_says_how_many_classes_were_told_apart_and_that_merging_may_cost_th
     merged = replace(solved(), searched_classes=1, gap=0.02, within_gap=False)
     text = report.as_text(small(), merged)
     assert "; searched as 1 class; problem" in text
-    assert "warning: classes were merged and the search ended at a gap of 2.000%" in text
+    assert "warning: classes were merged and the search ended at a gap of 2.000 %" in text
 
 
 def test_json_reads_back_as_the_same_solution() -> None:

@@ -40,7 +40,7 @@ def test_an_offer_enters_below_the_price_of_what_it_replaces() -> None:
     (told,) = breakeven(case(problem), (of_offer(problem.offer("third")),))
     assert told.usd_per_hour == 1
     assert told.text == (
-        "third enters the fleet below $1.00 per hour (66.7% below its price now, $3.00 per hour; within 0.1%)."
+        "third enters the fleet below $1.00 per hour (66.7 % below its price now, $3.00 per hour; within 0.1 %)."
     )
     assert (told.before, told.after) == (4.999, 5.0)
 
@@ -48,7 +48,7 @@ def test_an_offer_enters_below_the_price_of_what_it_replaces() -> None:
 def test_an_offer_leaves_above_the_price_at_which_the_next_best_costs_the_same() -> None:
     (told,) = breakeven(case(small()), (of_offer(small().offer("cheap")),))
     assert told.usd_per_hour == 4
-    assert "leaves the fleet above $4.00 per hour (300.0% above its price now, $1.00 per hour" in told.text
+    assert "leaves the fleet above $4.00 per hour (300.0 % above its price now, $1.00 per hour" in told.text
 
 
 def test_what_cannot_be_done_without_is_in_at_any_price() -> None:
@@ -199,8 +199,8 @@ def test_of_services_alone_each_is_worth_what_the_next_one_costs() -> None:
     services = tuple(Service(id=name, usd_per_request={"chat": Decimal(usd)}) for name, usd in prices.items())
     problem = Problem(offers=(), configurations=(), classes=demands(chat=1.0), columns=(), services=services)
     first, second = (s.text for s in breakeven(case(problem), asked_about(case(problem))))
-    assert first.startswith("a leaves the fleet above $0.002 a request of chat (100.0% above its price now")
-    assert second.startswith("b enters the fleet below $0.001 a request of chat (50.0% below its price now")
+    assert first.startswith("a leaves the fleet above $0.002 a request of chat (100.0 % above its price now")
+    assert second.startswith("b enters the fleet below $0.001 a request of chat (50.0 % below its price now")
 
 
 def test_a_service_that_only_stands_by_is_worth_any_price() -> None:

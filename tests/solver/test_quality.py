@@ -218,7 +218,7 @@ def test_where_no_fleet_is_good_enough_the_mean_that_one_has_is_told() -> None:
 
 def test_what_it_costs_is_told() -> None:
     (told,) = (s for s in why(case(MIXED)) if s.topic is Topic.QUALITY)
-    assert told.text == "Any quality of chat instead of 95.00% on average would save $4.00 per hour."
+    assert told.text == "Any quality of chat instead of 95.00 % on average would save $4.00 per hour."
     assert (told.subject, told.before, told.after) == ("chat", 8.0, 4.0)
 
 

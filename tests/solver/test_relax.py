@@ -93,7 +93,7 @@ def test_the_smallest_relaxation_comes_first_and_becomes_the_hint() -> None:
     assert error.exit_code == 6
     assert error.message == "no fleet serves 6 requests per second within the limits"
     assert error.hint == "raise the budget from 4.9 to 5 usd_per_hour"
-    assert "  ".join(error.details).count("+2.0%") == 1
+    assert "  ".join(error.details).count("+2.0 %") == 1
 
 
 def test_assumed_stock_is_told_apart_from_known_stock() -> None:
@@ -111,7 +111,7 @@ def test_headroom_is_offered_where_giving_up_some_of_it_suffices() -> None:
         headroom=0.2,
     )
     found = by_kind(problem)[RelaxationKind.HEADROOM]
-    assert found.text == "lower the headroom from 20.0% to 10.0%"
+    assert found.text == "lower the headroom from 20.0 % to 10.0 %"
 
 
 def test_targets_are_loosened_by_the_smallest_factor_that_suffices() -> None:

@@ -224,7 +224,7 @@ def test_why_says_what_is_shed_and_what_it_would_cost_to_serve_it() -> None:
     ]
     assert (told[1].before, told[1].after) == (pytest.approx(4.72), pytest.approx(6.0))
     capped = [s.text for s in why(case(shedding(NODES, max_shed_share=0.05))) if s.topic is Topic.SHED]
-    assert capped == ["Any share of chat shed instead of at most 5.00% would save $1.28 per hour."]
+    assert capped == ["Any share of chat shed instead of at most 5.00 % would save $1.28 per hour."]
     assert any("turned away" in s.text for s in class_cost(case(shedding(NODES)), "chat"))
 
 

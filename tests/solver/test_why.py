@@ -43,7 +43,7 @@ def test_the_fleet_is_told_in_sentences_between_bound_and_cost() -> None:
     assert whole.text == "The fleet costs $5.00 per hour; no fleet costs less than $5.00 per hour."
     assert [pool.subject for pool in pools] == ["cheap", "fast"]
     assert pools[0].text == (
-        "1 node of cheap with tp1 for $1.00 per hour serves all of chat and is at 100% of what may be used."
+        "1 node of cheap with tp1 for $1.00 per hour serves all of chat and is at 100 % of what may be used."
     )
     assert {(s.before, s.after, s.unit) for s in (whole, *pools)} == {(5.0, 5.0, Unit.USD_PER_HOUR)}
 
@@ -60,9 +60,9 @@ def test_what_must_be_borne_and_limits_on_shares_are_told_with_what_they_are_wor
     told = why(case(twins))
     (loss,), (share,) = on(Topic.LOSS, told), on(Topic.SHARE, told)
     assert (loss.before, loss.after) == (5.0, 3.0)
-    assert loss.text == "Not to bear losing any provider (50% still served) would save $2.00 per hour."
+    assert loss.text == "Not to bear losing any provider (50 % still served) would save $2.00 per hour."
     assert (share.before, share.after) == (5.0, 5.0)
-    assert share.text == "Any share of a class on provider two instead of at least 50% would change nothing."
+    assert share.text == "Any share of a class on provider two instead of at least 50 % would change nothing."
     said, both = on(Topic.LIMITS, told)
     assert said.text.startswith("No stock, quota, budget or number of pools binds")
     assert both.text == "All of these rules lifted together would save $3.00 per hour."
@@ -137,7 +137,7 @@ def test_looser_targets_are_solved_for_where_they_are_known() -> None:
         return small(columns=faster)
 
     (told,) = on(Topic.TARGETS, why(replace(case(small()), loosen=loosen)))
-    assert told.text == "Latency targets 10% looser would save $1.00 per hour."
+    assert told.text == "Latency targets 10 % looser would save $1.00 per hour."
     assert (told.before, told.after) == (5.0, 4.0)
     assert on(Topic.TARGETS, why(case(small()))) == []
 

@@ -58,7 +58,7 @@ def test_limits_that_need_not_go_are_not_named_among_those_that_bar_together() -
     few = tuple(at(o, max_nodes=1) for o in ZONES)
     problem = replace(one(*few, chat=8.0), share_limits=(limit,), max_pools=9)
     (told,) = why_none(replace(problem, budget_usd_per_hour=Decimal(100)))
-    assert "Without the stock of every offer and the rule of at most 25%" in told.text
+    assert "Without the stock of every offer and the rule of at most 25 %" in told.text
     assert told.after == 8.0
 
 

@@ -131,7 +131,7 @@ def test_limits_that_make_it_dear_only_together_are_said_to() -> None:
     assert (forced.before, forced.after) == (5.0, 8.0)
     assert (told.topic, told.before, told.after) == (Topic.LIMITS, 8.0, 3.0)
     assert told.text == (
-        "The rule of at most 10% of a class on gpu and the rule of at most 10% of a class on third together are to blame:"
+        "The rule of at most 10 % of a class on gpu and the rule of at most 10 % of a class on third together are to blame:"
         " without them a fleet with a node of H100-SXM is at $3.00 per hour instead of $8.00 per hour, and no fleet is better."
     )
 

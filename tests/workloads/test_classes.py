@@ -93,7 +93,7 @@ def test_a_large_error_comes_with_the_number_of_classes_that_mends_it() -> None:
 
     error = class_error(trace, clustered(1), costs)
     assert error.much
-    assert "workload.class_count = 2 makes it 0.0%" in advice(trace, error, costs, clustered)
+    assert "workload.class_count = 2 makes it 0.0 %" in advice(trace, error, costs, clustered)
     assert advice(trace, class_error(trace, clustered(2), costs), costs, clustered) == ""
 
 
@@ -102,7 +102,7 @@ def test_an_error_that_no_number_of_classes_mends_is_said_so() -> None:
     costs = {"gpu": lambda i, _: np.where(i == 100, 0.0, 1.0)}
     error = class_error(trace, cluster(trace, count=1, periods=1, target=TARGET), costs)
     said = advice(trace, error, costs, lambda n: cluster(trace, count=n, periods=1, target=TARGET))
-    assert said.endswith("64 classes still do by more than 5%")
+    assert said.endswith("64 classes still do by more than 5 %")
 
 
 @pytest.mark.parametrize("count", [1, 2, 5, 64])

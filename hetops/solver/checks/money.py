@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from fractions import Fraction
 
+from hetops.domain.percent import percent
 from hetops.solver.checks.violation import TOLERANCE, Moment, Violation, close, moments, name_of
 from hetops.solver.problem import Demand, Mode, Problem
 from hetops.solver.solution import Solution, SolvedShed
@@ -190,7 +191,7 @@ def _faults_of_shed(one: SolvedShed, demand: Demand, arriving: Fraction) -> Iter
     rate = arriving * share
     usd = rate * Fraction(demand.shed_usd_per_request or 0) * SECONDS_PER_HOUR
     if share <= 0 or share > most + TOLERANCE * (most < 1):
-        yield f"{float(share):.4%} is turned away, at most {float(most):.2%} may be"
+        yield f"{percent(float(share), 4)} is turned away, at most {percent(float(most), 2)} may be"
     if abs(exact(one.requests_per_second) - rate) > rate * TOLERANCE:
         yield f"says {one.requests_per_second} requests per second, are {float(rate)}"
     if abs(Fraction(one.usd_per_hour) - usd) > STEP + usd * TOLERANCE:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from fractions import Fraction
 
+from hetops.domain.percent import percent
 from hetops.solver.checks.violation import TOLERANCE, Moment, Violation, moments, waits
 from hetops.solver.problem import Problem
 from hetops.solver.solution import Solution
@@ -23,7 +24,7 @@ def low_quality(problem: Problem, solution: Solution) -> Iterator[Violation]:
             means = [_mean(problem, name, some, role) for role in (Role.PREFILL, Role.DECODE)]
             mean = min((m for m in means if m is not None), default=least)
             if mean < least - TOLERANCE:
-                message = f"gets {float(mean):.4%} of the 16-bit score on average, must be {float(least):.2%}"
+                message = f"gets {percent(float(mean), 4)} of the 16-bit score on average, must be {percent(float(least), 2)}"
                 yield Violation(rule="mean quality", subject=subject, message=message)
 
 

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from fractions import Fraction
 
+from hetops.domain.percent import percent
 from hetops.solver.checks.violation import TOLERANCE, Moment, Violation, moments, waits
 from hetops.solver.problem import Problem
 from hetops.solver.solution import Solution
@@ -66,7 +67,5 @@ def _outside(
         partly, wholly = (of[name] / rate for of in served)
         if partly > exact(limit.at_most) + TOLERANCE or wholly < exact(limit.at_least) - TOLERANCE:
             share = partly if partly > exact(limit.at_most) else wholly
-            message = (
-                f"serves {float(share):.4%} of {name}, must be {limit.at_least:.2%} to {limit.at_most:.2%}"
-            )
+            message = f"serves {percent(float(share), 4)} of {name}, must be {percent(limit.at_least, 2)} to {percent(limit.at_most, 2)}"
             yield Violation(rule="share limits", subject=subject, message=message)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Set
 from fractions import Fraction
 
 from hetops.domain import codec
+from hetops.domain.percent import percent
 from hetops.solver.checks.violation import (
     TOLERANCE,
     Moment,
@@ -102,7 +103,7 @@ def uncovered_losses(problem: Problem, solution: Solution) -> Iterator[Violation
         for name, rate in moment.rates.items():
             negligible = moment.does.name and rate <= TOLERANCE and not served[name]
             if rate > 0 and served[name] < kept - TOLERANCE and not negligible:
-                message = f"{float(served[name]):.4%} is served, must be {float(kept):.2%}"
+                message = f"{percent(float(served[name]), 4)} is served, must be {percent(float(kept), 2)}"
                 yield Violation(rule="losses", subject=moment.where(name), message=message)
 
 
@@ -169,7 +170,7 @@ def overloaded_pools(problem: Problem, solution: Solution) -> Iterator[Violation
             utilisation, most = loads[pool.key] / pool.nodes, usable[pool.key]
             subject = moment.where(name_of(pool.key))
             if utilisation > most * (1 + TOLERANCE):
-                message = f"uses {float(utilisation):.6%} of its capacity, may use {float(most):.2%}"
+                message = f"uses {percent(float(utilisation), 6)} of its capacity, may use {percent(float(most), 2)}"
                 yield Violation(rule="capacity", subject=subject, message=message)
             if moment.loss is None and abs(exact(pool.utilisation) - utilisation) > TOLERANCE:
                 message = f"says utilisation {pool.utilisation}, has {float(utilisation)}"

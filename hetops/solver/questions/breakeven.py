@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import ROUND_HALF_EVEN, Decimal
 
+from hetops.domain.percent import percent
 from hetops.solver.certify import relative_gap
 from hetops.solver.matrix import INFINITY
 from hetops.solver.problem import Mode, PricedOffer, Problem
@@ -255,9 +256,11 @@ def _confirmed(priced: _Priced, around: _Between) -> Statement:
     inside, outside = priced.at(around.inside), priced.at(around.outside)
     exact = inside.exact and outside.exact and priced.without.exact
     share = float(around.outside / good.now) - 1
-    change = f"{abs(share):.1%} {'above' if share > 0 else 'below'} its price now, {good.said(good.now)}"
+    change = (
+        f"{percent(abs(share), 1)} {'above' if share > 0 else 'below'} its price now, {good.said(good.now)}"
+    )
     verb = "leaves the fleet above" if good.used(case.solution) else "enters the fleet below"
-    sure = f"within {float(TOLERANCE):.1%}" if exact else "not proven in time"
+    sure = f"within {percent(float(TOLERANCE), 1)}" if exact else "not proven in time"
     return Statement(
         topic=Topic.PRICE,
         subject=good.id,

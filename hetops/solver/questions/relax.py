@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from hetops.domain.percent import signed_percent
 from hetops.errors import InfeasibleError
 from hetops.solver import highs
 from hetops.solver.bands import Bands
@@ -84,7 +85,7 @@ def _a_little(problem: Problem) -> Problem:
 
 def _percent(relaxation: Relaxation) -> str:
     change = relaxation.change_share
-    return (f"{change:+.1%}" if change < INFINITY else "from nothing") + (
+    return (signed_percent(change, 1) if change < INFINITY else "from nothing") + (
         "" if relaxation.smallest else ", maybe less"
     )
 

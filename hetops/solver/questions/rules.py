@@ -11,6 +11,7 @@ from decimal import Decimal
 from functools import partial, reduce
 from typing import TypeVar
 
+from hetops.domain.percent import percent
 from hetops.solver.problem import Demand, Mode, PricedOffer, Problem
 from hetops.solver.questions.explanation import Topic, dollars
 from hetops.solver.questions.limits import Liftable
@@ -75,7 +76,7 @@ def listed(lifted: tuple[Liftable, ...]) -> str:
 
 def _losses(problem: Problem) -> Iterator[Rule]:
     for loss in problem.losses:
-        kept = f"{loss.id} ({loss.kept_share:.0%} still served)"
+        kept = f"{loss.id} ({percent(loss.kept_share)} still served)"
         yield Rule(
             topic=Topic.LOSS,
             subject=loss.id,
@@ -104,7 +105,7 @@ def _share_limit(limit: ShareLimit) -> Rule:
 
 
 def _bounds(limit: ShareLimit) -> str:
-    least, most = f"at least {limit.at_least:.0%}", f"at most {limit.at_most:.0%}"
+    least, most = f"at least {percent(limit.at_least)}", f"at most {percent(limit.at_most)}"
     return " and ".join((*([least] if limit.at_least > 0 else ()), *([most] if limit.at_most < 1 else ())))
 
 
@@ -130,7 +131,7 @@ def _quality(demand: Demand) -> Rule:
         topic=Topic.QUALITY,
         subject=demand.name,
         name=f"the mean quality of {demand.name}",
-        freed=f"Any quality of {demand.name} instead of {demand.mean_quality:.2%} on average",
+        freed=f"Any quality of {demand.name} instead of {percent(demand.mean_quality or 0.0, 2)} on average",
         lifted=partial(_of_any_quality, names=frozenset((demand.name,))),
     )
 
@@ -147,7 +148,7 @@ def _sheds(problem: Problem) -> Iterator[Rule]:
                 topic=Topic.SHED,
                 subject=demand.name,
                 name=f"the limit on what is shed of {demand.name}",
-                freed=f"Any share of {demand.name} shed instead of at most {demand.max_shed_share:.2%}",
+                freed=f"Any share of {demand.name} shed instead of at most {percent(demand.max_shed_share, 2)}",
                 lifted=partial(_shedding_any, name=demand.name),
             )
 

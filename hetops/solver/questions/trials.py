@@ -12,6 +12,7 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import TypeVar
 
 from hetops.domain.offer import Trait
+from hetops.domain.percent import percent
 from hetops.errors import TimeoutExpiredError
 from hetops.solver import highs
 from hetops.solver.limit import Limit, LimitKind
@@ -56,9 +57,9 @@ def less_demand(problem: Problem, limit_seconds: float) -> Iterator[Relaxation]:
         kind=RelaxationKind.DEMAND,
         current=Decimal(1),
         needed=part,
-        change_share=served - 1,
+        change_share=float(part - 1),
         factor=1 / served,
-        text=f"serve {part:.1%} of the demand ({rates})",
+        text=f"serve {percent(part, 1)} of the demand ({rates})",
         smallest=outcome.within_gap and not problem.sheds_any,
     )
     found = _headroom(problem, served, limit_seconds)
@@ -70,7 +71,7 @@ def less_demand(problem: Problem, limit_seconds: float) -> Iterator[Relaxation]:
             needed=headroom,
             change_share=float(headroom) / problem.headroom - 1,
             factor=float((1 - headroom) / (1 - Decimal(repr(problem.headroom)))),
-            text=f"lower the headroom from {problem.headroom:.1%} to {headroom:.1%}",
+            text=f"lower the headroom from {percent(problem.headroom, 1)} to {percent(headroom, 1)}",
             smallest=sure and outcome.within_gap,
         )
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import partial
 
+from hetops.domain.percent import percent
 from hetops.solver.problem import Mode, Problem
 from hetops.solver.questions.exact import Change, Found, Front, best, better, found, look
 from hetops.solver.questions.explanation import Statement, Topic, Unit, amount, dollars, effect, part
@@ -154,7 +155,7 @@ def _pool(case: Case, pool: SolvedPool) -> str:
     return (
         f"{nodes} with {pool.configuration}"
         f" {price} {_DOES[column.role]}{'s' * one} {serves or 'nothing'}"
-        f" and {'is' if one else 'are'} at {full:.0%} of what may be used."
+        f" and {'is' if one else 'are'} at {percent(full)} of what may be used."
     )
 
 
@@ -214,7 +215,7 @@ def _rules(case: Case) -> Iterator[Statement]:
         yield case.changed(Topic.LIMITS, "All of these rules lifted together", freed)
     if problem.headroom > 0:
         freed = _freed(case, partial(replace, headroom=0.0))
-        yield case.changed(Topic.HEADROOM, f"No headroom instead of {problem.headroom:.1%}", freed)
+        yield case.changed(Topic.HEADROOM, f"No headroom instead of {percent(problem.headroom, 1)}", freed)
 
 
 def _shed(case: Case) -> Iterator[Statement]:
@@ -295,4 +296,4 @@ def _looser_targets(case: Case) -> Iterator[Statement]:
     if case.loosen is None:
         return
     after = best(case.problem.mode, look(case.loosen(LOOSER), case.seconds), case.answer)
-    yield case.changed(Topic.TARGETS, f"Latency targets {LOOSER - 1:.0%} looser", after)
+    yield case.changed(Topic.TARGETS, f"Latency targets {percent(LOOSER - 1)} looser", after)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 
 from hetops.domain.offer import Trait
+from hetops.domain.percent import percent
 from hetops.solver.problem import Problem
 from hetops.solver.questions.explanation import Statement, Topic, dollars, part
 from hetops.solver.questions.goods import closed
@@ -44,5 +45,5 @@ def why_not_service(case: Case, service: Service) -> tuple[Statement, ...]:
         id=f"some on {service.id}", trait=Trait.OFFER, values=(service.id,), classes=classes, at_least=_SOME
     )
     forced = case.ask(partial(replace, share_limits=(*case.problem.share_limits, least)))
-    begin = f"{_SOME:.0%} of {', '.join(classes)} on {service.id}"
+    begin = f"{percent(_SOME)} of {', '.join(classes)} on {service.id}"
     return (case.changed(Topic.OFFER, begin, forced, service.id),)

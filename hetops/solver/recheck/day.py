@@ -14,6 +14,7 @@ from fractions import Fraction
 from hetops.domain import codec
 from hetops.domain.day import Day, DayPeriod, Start
 from hetops.domain.offer import Market
+from hetops.domain.percent import percent
 from hetops.domain.plan import ClassShare, Plan, usd_of_shed
 from hetops.domain.policy import ShareRule
 from hetops.solver.certify import TOLERANCE, Violation
@@ -280,7 +281,7 @@ def _outside_of(
     least, most = exact(rule.at_least) - TOLERANCE, exact(rule.at_most) + TOLERANCE
     too_little, too_much = within < least * whole, touched > most * whole
     if too_little or too_much:
-        message = f"{float((within if too_little else touched) / whole):.2%} of {name} on {' or '.join(values)} over the day, must be {rule.at_least:.2%} to {rule.at_most:.2%}"
+        message = f"{percent(float((within if too_little else touched) / whole), 2)} of {name} on {' or '.join(values)} over the day, must be {percent(rule.at_least, 2)} to {percent(rule.at_most, 2)}"
         yield Violation(rule="share limits", subject=rule.id, message=message)
 
 

@@ -14,6 +14,7 @@ from fractions import Fraction
 
 from hetops.domain import codec
 from hetops.domain.day import DayCertificate
+from hetops.domain.percent import percent
 from hetops.domain.plan import Certificate, ClassShare, Plan, PlanLimits, PlannedPool, Shed
 from hetops.solver.certify import TOLERANCE, Violation, relative_gap
 from hetops.solver.recheck.network import broken_network, egress_to, round_trip
@@ -160,7 +161,7 @@ def faults_of_shed(one: Shed, arriving: Fraction) -> Iterator[str]:
     rate, most = arriving * exact(one.share), exact(one.max_share)
     usd = exact(one.requests_per_second) * Fraction(one.usd_per_request) * 3600
     if not 0 < exact(one.share) <= most + TOLERANCE * (most < 1) or most > 1:
-        yield f"{one.share:.4%} is turned away, at most {one.max_share:.2%} may be"
+        yield f"{percent(one.share, 4)} is turned away, at most {percent(one.max_share, 2)} may be"
     if abs(rate - exact(one.requests_per_second)) > arriving * TOLERANCE:
         yield f"{one.requests_per_second} requests per second are not a share of {one.share}"
     if abs(usd - Fraction(one.usd_per_hour)) > _STEP + usd * TOLERANCE:
@@ -184,7 +185,7 @@ def _overloaded_pools(plan: Plan, limits: PlanLimits) -> Iterator[Violation]:
 def _load_of(pool: PlannedPool, used: Fraction, plan: Plan, limits: PlanLimits) -> Iterator[Violation]:
     most = usable(pool, limits)
     if used > most * (1 + TOLERANCE):
-        message = f"uses {float(used):.4%} of its capacity, may use {float(most):.2%}"
+        message = f"uses {percent(float(used), 4)} of its capacity, may use {percent(float(most), 2)}"
         yield Violation(rule="capacity", subject=pool.name, message=message)
     said = plan.certificate.utilisation.get(pool.name)
     if said is None or abs(exact(said) - used) > TOLERANCE:

@@ -13,6 +13,7 @@ from fractions import Fraction
 from hetops.domain.configuration import Role
 from hetops.domain.offer import Market, Offer, Trait
 from hetops.domain.parts import misfit
+from hetops.domain.percent import percent
 from hetops.domain.plan import ClassShare, Plan, PlanLimits, PlannedPool
 from hetops.domain.policy import LossCover, LossRule, Migration, Rental, ShareRule
 from hetops.solver.certify import TOLERANCE, Violation
@@ -85,7 +86,7 @@ def _outside_of(
             most > exact(rule.at_most) + TOLERANCE,
         )
         if too_little or too_much:
-            message = f"{float(least if too_little else most):.2%} of {name} on {' or '.join(values)}, must be {rule.at_least:.2%} to {rule.at_most:.2%}"
+            message = f"{percent(float(least if too_little else most), 2)} of {name} on {' or '.join(values)}, must be {percent(rule.at_least, 2)} to {percent(rule.at_most, 2)}"
             yield Violation(rule="share limits", subject=rule.id, message=message)
 
 
@@ -140,12 +141,12 @@ def _uncovered(
             yield Violation(rule="losses", subject=where, message=f"{name} {fault} then")
     for name, rate in rates.items():
         if rate > 0 and served[name] < exact(rule.kept_share) - TOLERANCE:
-            message = f"{float(served[name]):.2%} of {name} is served, must be {rule.kept_share:.2%}"
+            message = f"{percent(float(served[name]), 2)} of {name} is served, must be {percent(rule.kept_share, 2)}"
             yield Violation(rule="losses", subject=where, message=message)
     for name, pool in left.items():
         used, most = loads[name] / pool.replicas, usable(pool, limits)
         if used > most * (1 + TOLERANCE):
-            message = f"{name} uses {float(used):.4%} of its capacity then, may use {float(most):.2%}"
+            message = f"{name} uses {percent(float(used), 4)} of its capacity then, may use {percent(float(most), 2)}"
             yield Violation(rule="losses", subject=where, message=message)
 
 
@@ -160,7 +161,7 @@ def _torn(cover: LossCover, left: Mapping[str, PlannedPool]) -> Iterator[str]:
             more[at] += exact(share.share) * (1 if role is Role.PREFILL else -1)
     for (name, where, _), rest in more.items():
         if abs(rest) > TOLERANCE:
-            yield f"{float(rest):.4%} of {name} more is prefilled than decoded in {where} then"
+            yield f"{percent(float(rest), 4)} of {name} more is prefilled than decoded in {where} then"
 
 
 def broken_rentals(plan: Plan) -> Iterator[Violation]:
