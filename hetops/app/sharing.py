@@ -1,4 +1,4 @@
-"""What of a node a replica takes, where a spec lets models share nodes and GPUs. Wires; which parts fill a node together is `domain/parts.py`'s."""
+"""What of a node a replica takes, where a spec lets pools share nodes, or models share GPUs. Wires; which parts fill a node together is `domain/parts.py`'s."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ class Sharing:
 
 
 def sharing(c: Candidates) -> Sharing:
-    """How the replicas of a spec's models may lie on nodes."""
+    """How the replicas of a spec's models may lie on nodes: those of one model in unlike configurations too."""
     policy = c.spec.policy
-    shared = policy.share_gpus or (policy.share_nodes and len(c.models) > 1)
+    shared = policy.share_gpus or policy.share_nodes
     able = {p.name for p in c.plugins.providers if Capability.ONE_ENGINE in p.capabilities}
     return Sharing(nodes=shared, cutting=c.cutting, alone=frozenset(able))
 

@@ -21,8 +21,6 @@ def warnings_of(posed: Posed, solution: Solution, plan: Plan) -> Iterator[str]:
     c = posed.candidates
     yield from (f"plugin {p.name} {p.version} cannot be used: {p.error}" for p in c.plugins.broken)
     yield from c.gathered.selection.warnings
-    if c.spec.policy.share_nodes and len(c.models) == 1:
-        yield "policy.share_nodes says nothing here: the spec has one model, and there is none to share its nodes with"
     if c.spec.policy.share_gpus and not any(one.mig for one in posed.configurations.values()):
         useless = "no slice of a GPU on offer holds a model and serves a class within the targets"
         whole = "no provider of the offers lets its GPUs be cut"

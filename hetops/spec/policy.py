@@ -140,7 +140,8 @@ class PolicySpec(Table, frozen=True, kw_only=True):
     max_nodes_per_offer: Annotated[int, Meta(ge=1)] = 64
     """Taken where a provider does not say how many nodes it has: unknown is never unlimited."""
     share_nodes: bool = False
-    """Whether several models may share a node, each on GPUs of its own. For planning: `up` starts whole nodes only."""
+    """Whether pools may share a node, each on GPUs of its own: unlike configurations of one model, or several models. For planning:
+    `up` starts whole nodes only."""
     share_gpus: bool = False
     """Whether GPUs may be cut into slices (NVIDIA's MIG) that models share, where a provider's nodes allow it; nodes are shared then too.
     For planning: `up` starts whole nodes only."""

@@ -44,6 +44,40 @@ from tests.doubles.two_models import FOURS, TWO, alone
 LLAMA, QWEN = "llama-3.1-8b", "qwen3-32b"
 SHARED = "policy.share_nodes=true"
 
+LONG_AND_SHORT = """
+[deployment]
+name = "one"
+
+[model]
+name = "llama-3.1-8b"
+
+[[workload.classes]]
+name = "short"
+requests_per_second = 20
+input_tokens = 300
+output_tokens = 150
+
+[[workload.classes]]
+name = "long"
+requests_per_second = 0.65
+input_tokens = 12000
+output_tokens = 600
+ttft_seconds = 6.0
+
+[targets]
+ttft_seconds = 2.0
+tpot_seconds = 0.08
+
+[engine]
+names = ["vllm"]
+
+[offers]
+gpus = ["L4:8"]
+
+[providers.gcp]
+"""
+"""One model on nodes of eight GPUs."""
+
 
 @cache
 def planned(*overrides: str, text: str = TWO) -> Plan:
@@ -316,12 +350,17 @@ def test_from_nodes_that_run_whole_a_plan_keeps_the_parts_that_it_uses(tmp_path:
     assert (kept.migration.removed(kept.nodes), kept.usd_per_hour) == (0, planned(FOURS).usd_per_hour)
 
 
-def test_sharing_nodes_means_nothing_for_one_model() -> None:
-    one, told = planned(text=alone(LLAMA)), planned(SHARED, text=alone(LLAMA))
-    assert one.pools == told.pools
-    assert set(told.warnings) - set(one.warnings) == {w for w in told.warnings if "share_nodes" in w}
-    assert any("the spec has one model" in w for w in told.warnings)
-    assert not any("share_nodes" in w for w in planned(FOURS, SHARED).warnings)
+def test_unlike_replicas_of_one_model_may_share_nodes_too() -> None:
+    """Short chats are served best by one GPU, long texts by four; of whole nodes of eight one more is needed."""
+    whole, shared = (planned(*more, text=LONG_AND_SHORT) for more in ((), (SHARED,)))
+    assert (recheck(whole), recheck(shared)) == ((), ())
+    parts = [sum(Fraction(p.nodes, p.parts_per_node) for p in plan.pools) for plan in (whole, shared)]
+    assert parts == [3, 2]
+    assert shared.usd_per_hour * 3 == whole.usd_per_hour * 2
+    assert sorted({pool.parts_per_node for pool in shared.pools}) == [2, 8]
+    check_whole_nodes(whole)
+    with pytest.raises(PolicyError, match="nodes that pools share can only be planned with"):
+        check_whole_nodes(shared)
 
 
 def test_a_model_of_several_that_nothing_runs_is_told_by_its_own_field() -> None:
