@@ -96,6 +96,18 @@ def test_the_smallest_relaxation_comes_first_and_becomes_the_hint() -> None:
     assert "  ".join(error.details).count("+2.0 %") == 1
 
 
+def test_of_a_demand_thousands_of_times_too_large_the_part_that_can_be_served_is_told_too() -> None:
+    """Two requests a second for 2,000, and for 3,500."""
+    for asked, part, text in ((2000.0, "0.001", "0.10 %"), (3500.0, "0.00057", "0.057 %")):
+        columns = (column("cheap", chat=2.0), column("fast", chat=2.0))
+        offers = (offer("cheap", "1", 1), offer("fast", "4", 0))
+        problem = small(offers=offers, classes=demands(chat=asked), columns=columns)
+        demand = by_kind(problem)[RelaxationKind.DEMAND]
+        assert demand.needed == Decimal(part)
+        assert demand.text.startswith(f"serve {text} of the demand (")
+        assert isinstance(solve(followed(problem, demand, demand.needed)), Solution)
+
+
 def test_assumed_stock_is_told_apart_from_known_stock() -> None:
     offers = (offer("cheap", "1", 1), offer("fast", "4", None))
     found = relaxations(small(offers=offers, assumed_max_nodes=0))

@@ -49,9 +49,9 @@ def less_demand(problem: Problem, limit_seconds: float) -> Iterator[Relaxation]:
     if not isinstance(outcome, Solution):
         return
     served = min(outcome.requests_per_second / problem.requests_per_second, 1.0)
-    part = _floor(served)
-    if part == 0:
+    if served == 0:
         return
+    part = _part(served)
     rates = f"{float(part) * problem.requests_per_second:.4g} of {problem.requests_per_second:.4g} requests per second"
     yield Relaxation(
         kind=RelaxationKind.DEMAND,
@@ -59,7 +59,7 @@ def less_demand(problem: Problem, limit_seconds: float) -> Iterator[Relaxation]:
         needed=part,
         change_share=float(part - 1),
         factor=1 / served,
-        text=f"serve {percent(part, 1)} of the demand ({rates})",
+        text=f"serve {percent(part, -2 - int(part.as_tuple().exponent))} of the demand ({rates})",
         smallest=outcome.within_gap and not problem.sheds_any,
     )
     found = _headroom(problem, served, limit_seconds)
@@ -190,6 +190,12 @@ def _least(values: Sequence[_T], suffices: Callable[[_T], bool | None]) -> _Leas
 def _floor(share: float) -> Decimal:
     """To the tenth of a percent that still suffices; rounding of the solver's does not cost one."""
     return Decimal(share + highs.FEASIBILITY_TOLERANCE).quantize(GRID, rounding=ROUND_FLOOR)
+
+
+def _part(served: float) -> Decimal:
+    """As `_floor`, with two digits at least: of a demand a thousand times too large a part can still be served."""
+    exact = Decimal(served * (1 + highs.FEASIBILITY_TOLERANCE))
+    return exact.quantize(min(GRID, Decimal(1).scaleb(exact.adjusted() - 1)), rounding=ROUND_FLOOR)
 
 
 def _exists(problem: Problem, limit_seconds: float) -> bool | None:
