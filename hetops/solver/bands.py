@@ -17,6 +17,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, fields, replace
+from operator import attrgetter
 
 from hetops.domain import codec
 from hetops.domain.offer import Trait
@@ -291,8 +292,10 @@ def _named(problem: Problem) -> Iterator[str]:
 
 def _is_ordinary(offer: PricedOffer) -> bool:
     """Whether nothing is said of it but what is known here."""
-    known = (*_WORDS, *_EQUAL, *_OWN)
-    return all(_is_default(offer, f) for f in fields(offer) if f.name not in known)
+    return all(_is_default(offer, field) for field in _OTHER_FIELDS)
+
+
+_OTHER_FIELDS = tuple(f for f in fields(PricedOffer) if f.name not in (*_WORDS, *_EQUAL, *_OWN))
 
 
 def _is_default(of: object, field: Field[object]) -> bool:
@@ -305,10 +308,16 @@ def _is_default(of: object, field: Field[object]) -> bool:
 def _kind(problem: Problem, offer: PricedOffer, asked: Collection[str]) -> object:
     """What offers in one line have in common besides their columns."""
     provider = offer.provider if offer.provider in problem.provider_budgets_usd_per_hour else ""
-    names = (f.name for f in fields(offer) if f.name in asked or f.name not in (*_WORDS, *_OWN))
-    return (provider, *(repr(getattr(offer, name)) for name in names))
+    asked_of = (getattr(offer, name) for name in sorted(asked))
+    return (provider, *map(repr, (*asked_of, *_ALL_BUT_OWN(offer))))
+
+
+_ALL_BUT_OWN = attrgetter(*(f.name for f in fields(PricedOffer) if f.name not in (*_WORDS, *_OWN)))
 
 
 def _rates(columns: list[Column]) -> object:
     """What nodes of an offer can do."""
-    return tuple(sorted(repr(replace(column, offer="")) for column in columns))
+    return tuple(sorted(repr(_ALL_BUT_OFFER(column)) for column in columns))
+
+
+_ALL_BUT_OFFER = attrgetter(*(field.name for field in fields(Column) if field.name != "offer"))
