@@ -12,7 +12,7 @@ import math
 import random
 import resource
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
@@ -27,8 +27,13 @@ from hetops.performance.table import best_of_each
 from hetops.solver.bands import Bands
 from hetops.solver.formulate import formulate
 from hetops.solver.problem import Column, Demand, Mode, PricedOffer, Problem
+from hetops.solver.questions.breakeven import asked_about, breakeven
+from hetops.solver.questions.class_cost import class_cost
 from hetops.solver.questions.explain import weigh
+from hetops.solver.questions.explanation import Statement
 from hetops.solver.questions.why import Case, why
+from hetops.solver.questions.why_none import why_none
+from hetops.solver.questions.why_not import meant, why_not
 from hetops.solver.solution import Solution
 from hetops.solver.solve import DEFAULT_LIMIT_SECONDS, PROOF_GAP, Effort, solve
 from hetops.solver.terms import Billing, Period
@@ -180,6 +185,7 @@ def figures() -> Iterator[str]:
         yield f"  {_solved(problem)}"
         yield f"  {_formulating(bands.searched)}"
         yield f"  {_explaining(problem)}"
+        yield f"  {_five_questions(problem)}"
     yield from _days()
     yield from _tied_days()
 
@@ -254,12 +260,17 @@ def _formulating(problem: Problem) -> str:
     return f"formulating the first search {made - began:.3f} CPU s, all of it {time.process_time() - made:.2f} CPU s"
 
 
-def _explaining(problem: Problem) -> str:
-    """The whole answer to why: limits, dollars, and the losers, each to a millionth."""
-    began = time.process_time()
+def _proven(problem: Problem) -> Solution:
     proven = solve(problem, effort=Effort(most_gap=PROOF_GAP))
     if not isinstance(proven, Solution):
         raise SystemExit("the catalogue serves nobody: its generator is wrong")
+    return proven
+
+
+def _explaining(problem: Problem) -> str:
+    """The whole answer to why: limits, dollars, and the losers, each to a millionth."""
+    began = time.process_time()
+    proven = _proven(problem)
     solved = time.process_time()
     weighed = weigh(problem, proven, limit_seconds=DEFAULT_LIMIT_SECONDS, most_gap=PROOF_GAP)
     told = why(Case.of(problem, weighed.solution, seconds=DEFAULT_LIMIT_SECONDS / 12))
@@ -267,3 +278,37 @@ def _explaining(problem: Problem) -> str:
         f"proven to {proven.gap:.0e} in {solved - began:.2f} CPU s; explained in {time.process_time() - solved:.2f} CPU s:"
         f" {len(told)} sentences, {len(weighed.alternatives)} losers"
     )
+
+
+def _five_questions(problem: Problem) -> str:
+    """One question after the other, each with its own search for the fleet as a command has it; why without its losers."""
+    poor = replace(problem, budget_usd_per_hour=_proven(problem).usd_per_hour / 3)
+    asked: dict[str, Callable[[], tuple[Statement, ...]]] = {
+        "why": lambda: why(_case(problem)),
+        "why not the first GPU type that is not in it": lambda: _why_not_first(_case(problem)),
+        "a class": lambda: class_cost(_case(problem), problem.classes[2].name),
+        "break-even prices": lambda: _breakeven(_case(problem)),
+        "why no fleet for a third of what it costs": lambda: why_none(poor),
+    }
+    took, sentences = [], 0
+    for question in asked.values():
+        began = time.process_time()
+        sentences += len(question())
+        took.append(time.process_time() - began)
+    each = ", ".join(f"{name} {seconds:.2f}" for name, seconds in zip(asked, took, strict=True))
+    return f"five questions, {sentences} sentences: {sum(took):.2f} CPU s ({each})"
+
+
+def _case(problem: Problem) -> Case:
+    return Case.of(problem, _proven(problem), seconds=DEFAULT_LIMIT_SECONDS)
+
+
+def _why_not_first(case: Case) -> tuple[Statement, ...]:
+    rented = {offer for pool in case.solution.pools for offer in pool.rented}
+    used = {offer.gpu for offer in case.problem.offers if offer.id in rented}
+    gpu = min({offer.gpu for offer in case.problem.offers} - used)
+    return why_not(case, gpu, meant(case.problem, gpu))
+
+
+def _breakeven(case: Case) -> tuple[Statement, ...]:
+    return breakeven(case, asked_about(case))
