@@ -43,7 +43,9 @@ from hetops.plugin.engine import EngineNeeds
 from hetops.plugin.manager import Plugins
 from hetops.spec.fields import LoadedSpec, Spec
 from hetops.spec.load import find, load, place
+from hetops.state import measurements
 from hetops.state.home import Home, home
+from hetops.state.measurements import Recorded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +88,8 @@ class Candidates:
     held: Held = field(default_factory=Held)
     cutting: frozenset[str] = frozenset()
     """Providers whose GPUs may be cut into slices, where the spec lets models share GPUs."""
+    recorded: Recorded = field(default_factory=Recorded)
+    """The user's own measurements."""
     recorded_seconds: float | None = None
     """How long the trace took as it was recorded, whatever its rates are scaled by; None where classes are stated."""
 
@@ -175,6 +179,7 @@ def candidates(asked: Asked) -> Candidates:
         period=asked.period,
         held=stocked.held,
         cutting=cutting,
+        recorded=measurements.recorded(state.measurements),
         recorded_seconds=requests.recorded_seconds,
     )
 

@@ -24,7 +24,7 @@ from hetops.performance.table import (
     from_afar,
     joined,
 )
-from hetops.state import host, measurements
+from hetops.state import host
 
 
 def table_of(c: Candidates, classes: Iterable[WorkloadClass], ways: Ways) -> PerformanceTable:
@@ -107,7 +107,7 @@ def _known(c: Candidates) -> Basis:
     return Basis(
         model=c.models[0].model,
         gpus=c.gpus,
-        measurements=holding(measurements.read(c.home.measurements)),
+        measurements=holding(c.recorded.measurements),
         shipped=holding(c.plugins.measurements),
         estimator=c.plugins.estimator(c.spec.engine.estimator) if c.spec.engine.estimator else None,
     )

@@ -6,6 +6,7 @@ Must not judge them: which are valid on which hardware is for the performance ta
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -33,20 +34,39 @@ def append(folder: Path, measurements: Sequence[Measurement]) -> None:
         raise unwritable(f"measurements in {folder}", fault) from fault
 
 
-def read(folder: Path) -> tuple[Measurement, ...]:
-    """Every measurement, oldest first; empty where there is none. A torn line (a kill, a full disk) is left out."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recorded:
+    """What a file of benchmarks holds."""
+
+    measurements: tuple[Measurement, ...] = ()
+    """Oldest first."""
+    left_out: tuple[str, ...] = ()
+    """Of each line that is none: file, line and reason."""
+
+
+def recorded(folder: Path) -> Recorded:
+    """Every measurement, and every line that is none: torn by a kill or a full disk, or changed by hand.
+
+    Raises:
+        HetopsError: the file cannot be read.
+    """
     path = folder / _FILE
     try:
         lines = path.read_bytes().splitlines()
     except FileNotFoundError:
-        return ()
+        return Recorded()
     except OSError as fault:
         raise unreadable_own(f"measurements {path}", fault) from fault
-    return tuple(m for line in lines if (m := _measurement(line, str(path))) is not None)
+    found: list[Measurement] = []
+    left_out: list[str] = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            found.append(codec.decode(Measurement, line, source=f"{path}:{number}"))
+        except DocumentError as fault:
+            left_out.append(fault.message)
+    return Recorded(measurements=tuple(found), left_out=tuple(left_out))
 
 
-def _measurement(line: bytes, source: str) -> Measurement | None:
-    try:
-        return codec.decode(Measurement, line, source=source)
-    except DocumentError:
-        return None
+def read(folder: Path) -> tuple[Measurement, ...]:
+    """The measurements alone; errors as `recorded`."""
+    return recorded(folder).measurements

@@ -185,6 +185,11 @@ def test_measurements_of_other_hardware_do_not_count(tmp_path: Path) -> None:
     assert evidence(asked, one.id) is EvidenceLayer.PRIOR
     measurements.append(folder, [own])
     assert evidence(asked, one.id) is EvidenceLayer.MEASURED
+    with (folder / "measurements.jsonl").open("a", encoding="utf-8") as file:
+        file.write('{"format": NaN}\n')
+    warned = [w for w in make_plan(asked).warnings if "measurements.jsonl:3: not JSON" in w]
+    assert len(warned) == 1
+    assert warned[0].endswith(": left out, delete the line or measure again")
 
 
 def evidence(asked: Asked, configuration: str) -> EvidenceLayer:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from hetops.domain import codec
 from hetops.domain.performance import Measurement
 from hetops.errors import HetopsError
 from hetops.state import host, measurements
@@ -28,6 +30,11 @@ def measurement(concurrency: int = 1) -> Measurement:
     )
 
 
+def file_line(one: Measurement) -> str:
+    """As the file has it."""
+    return msgspec.json.encode(codec.to_builtins(one)).decode()
+
+
 def test_nothing_measured_is_nothing_read(tmp_path: Path) -> None:
     assert measurements.read(tmp_path / "measurements") == ()
 
@@ -44,7 +51,13 @@ def test_a_torn_line_costs_itself_only(tmp_path: Path) -> None:
     with (tmp_path / "measurements.jsonl").open("ab") as torn:
         torn.write(b'{"format": "hetops.measurement", "format_ver')
     measurements.append(tmp_path, [measurement(2)])
-    assert [m.concurrency for m in measurements.read(tmp_path)] == [1, 2]
+    with (tmp_path / "measurements.jsonl").open("a") as file:
+        file.write(file_line(measurement(3)).replace('"concurrency":3', '"concurrency":NaN') + "\n")
+    found = measurements.recorded(tmp_path)
+    assert [m.concurrency for m in found.measurements] == [1, 2]
+    torn_line, nan = found.left_out
+    assert torn_line.startswith(f"{tmp_path}/measurements.jsonl:2: not JSON")
+    assert nan.startswith(f"{tmp_path}/measurements.jsonl:4: not JSON")
 
 
 def test_a_folder_that_cannot_be_made_is_an_error_of_ours(tmp_path: Path) -> None:
