@@ -15,8 +15,10 @@ from hetops.solver import highs
 from hetops.solver.formulate import formulate
 from hetops.solver.highs import Status
 from hetops.solver.matrix import MatrixModel, Row, assemble
+from hetops.solver.patience import Patience
 from hetops.solver.problem import Demand, Mode, Problem, QuotaGroup
 from hetops.solver.search import lined
+from hetops.solver.search.start import relax_whole
 from hetops.solver.terms import Billing, Loss, Period, ShareLimit
 from tests.solver.problems import column, offer
 from tests.solver.test_bands import lines
@@ -133,3 +135,13 @@ def test_where_nodes_of_a_line_cannot_be_whole_nothing_is_found_and_what_is_prov
     assert answer.status is Status.NOTHING_FOUND
     assert answer.bound == pytest.approx(1.25)
     assert highs.run(model).objective == pytest.approx(5.0)
+
+
+def test_a_relaxation_is_taken_for_that_of_a_model_with_its_rows_costs_and_no_wider_bounds_alone() -> None:
+    formulation, patience = formulate(regions(seed=0)), Patience.of(30.0)
+    model, whole = formulation.model, relax_whole(formulation, patience)
+    assert whole.is_all_of(model)
+    assert whole.is_all_of(replace(model, upper=model.upper / 2))
+    assert not whole.is_all_of(replace(model, upper=model.upper * 2))
+    assert not whole.is_all_of(replace(model, cost=model.cost * 2))
+    assert not whole.is_all_of(replace(model, row_values=model.row_values * 2))
