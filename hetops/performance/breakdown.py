@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -232,7 +233,7 @@ def _answer(
 
 
 def _case(replica: Replica, load: Load, metric: Metric) -> Case:
-    """What a benchmark of such a load would measure."""
+    """What a benchmark of such a load would measure that goes on and on."""
     return Case(
         id=str(metric),
         replica=replica,
@@ -240,8 +241,9 @@ def _case(replica: Replica, load: Load, metric: Metric) -> Case:
         input_tokens=load.input_tokens,
         output_tokens=load.output_tokens,
         concurrency=load.concurrency,
-        requests_per_second=float("inf"),
+        requests_per_second=math.inf,
         metric=metric,
         value=None,
         gpu=replica.gpu.name,
+        requests=math.inf,
     )

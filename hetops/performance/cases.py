@@ -206,10 +206,15 @@ def predict(cases: Cases, values: Values) -> Floats:
     others = _among_others(cases, parts, running)
     held_up = parts.interference * (running - 1.0) / cases.output_tokens * others
     tpot = step + held_up / parts.stages
-    line = _line(cases, completed, come)
-    ttft = _ttft(
-        cases, parts, _Served(running=running, prefill=prefill, step=step, tpot=tpot, line=line), values
+    served = _Served(
+        running=running,
+        prefill=prefill,
+        step=step,
+        tpot=tpot,
+        completed=completed,
+        line=_line(cases, completed, come),
     )
+    ttft = _ttft(cases, parts, served, values)
     answers = {
         Metric.OUTPUT: requests * cases.output_tokens,
         Metric.TOTAL: requests * (cases.input_tokens + cases.output_tokens),
@@ -229,6 +234,8 @@ class _Served:
     prefill: Floats
     step: Floats
     tpot: Floats
+    completed: Floats
+    """Requests a second of a replica."""
     line: Floats
     """Seconds that a request waits on average where more come than are completed."""
 
@@ -270,11 +277,18 @@ def _ttft(cases: Cases, parts: Terms, served: _Served, values: Values) -> Floats
     together = np.maximum(steady, _started_together(cases, others) * wave)
     busy = np.minimum(cases.rate * served.prefill, 1.0)  # apart, as at a rate, prompts wait as in M/D/1
     queue = np.minimum(together, served.prefill * busy / 2.0 / np.maximum(1.0 - busy, _ALL_BUSY))
-    ahead = np.maximum(cases.concurrency - served.running, 0.0)
-    for_a_place = np.minimum(ahead / served.running * cycle * 0.5, served.line)
+    for_a_place = _for_a_place(cases, served)
     own = np.where(several, parts.first_token_factor, 1.0) * served.prefill
     ttft: Floats = parts.first_token + own + np.where(several, queue + for_a_place + 0.5 * served.step, 0.0)
     return ttft
+
+
+def _for_a_place(cases: Cases, served: _Served) -> Floats:
+    """Seconds that a request waits on average for a place among those that run: until all others that wait have had one (Little's
+    law); those that come together as a benchmark begins, until half of them have."""
+    ahead = np.maximum(cases.concurrency - served.running, 0.0)
+    began = np.minimum(cases.concurrency / cases.requests, 1.0)
+    return np.minimum(ahead / served.completed * (1.0 - began / 2.0), served.line)
 
 
 def _wave(cases: Cases, parts: Terms, served: _Served) -> Floats:

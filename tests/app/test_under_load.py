@@ -150,6 +150,8 @@ def test_memory_binds_where_more_could_run_than_it_holds_and_the_wait_is_told() 
     found, roomy = asked(tight).breakdown, asked(tight, gpu="H200-SXM").breakdown
     assert found.binding == "memory"
     assert 0.0 < found.memory_wait_seconds < (found.ttft.value or 0.0) / 1e3
+    each = LOAD.output_tokens / (found.output_tokens_per_second.value or 0.0)
+    assert found.memory_wait_seconds == pytest.approx((64.0 - found.in_flight) * each, rel=0.02)
     assert "Memory binds: the KV cache holds" in report.as_text(asked(tight))
     assert roomy.binding != "memory"
     assert roomy.memory_wait_seconds == 0.0

@@ -205,6 +205,18 @@ def test_a_first_token_waits_where_more_come_than_are_completed() -> None:
     assert queued == pytest.approx(1e3 * 500 / most, rel=0.12)
 
 
+def test_those_kept_at_once_beyond_the_places_wait_as_long_as_littles_law_says() -> None:
+    """Seven of 256 run; the 256 that come as the benchmark begins wait half as long as those that follow one by one."""
+    tight = a_case(concurrency=256, model=CATALOG.model("llama-3.1-70b"), weights=Precision.FP8)
+    tokens, tpot = answer(tight, replace(tight, metric=Metric.TPOT))
+    whole = 256 * 200 / tokens - 0.2 * tpot
+    first = replace(tight, metric=Metric.TTFT)
+    endless, thousand, none_follows = answer(*(replace(first, requests=n) for n in (math.inf, 1e3, 256.0)))
+    assert endless == pytest.approx(1e3 * whole, rel=0.02)
+    assert thousand == pytest.approx(endless * (1 - 0.256 / 2), rel=0.02)
+    assert none_follows == pytest.approx(endless / 2, rel=0.02)
+
+
 def test_hundreds_at_once_wait_for_half_of_the_others_prompts_as_they_start() -> None:
     """Of the 1,000 requests of a benchmark half start together where 500 are kept at once, a hundredth where ten are."""
     prompt = float(
