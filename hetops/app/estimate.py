@@ -18,7 +18,7 @@ from hetops.domain.units import BYTES_PER_GB
 from hetops.errors import HetopsError, UnknownNameError
 from hetops.performance.breakdown import Breakdown, Load, Times
 from hetops.performance.estimate import calibration, plain_step_times, replica_of, step_times
-from hetops.performance.generation import Generation, generation, is_known
+from hetops.performance.generation import Generation, generation, is_known, unread_version
 from hetops.performance.memory import MemoryFit, fit, kv_bytes, weight_bytes
 from hetops.performance.pipelines import Network, StageShare, pipeline
 from hetops.performance.replica import Replica, computes_in
@@ -157,6 +157,11 @@ def _demand_engine(name: str, of_plugins: Iterable[str]) -> None:
     known = {*_ENGINES, *of_plugins}
     if name not in known and not is_known(name):
         raise UnknownNameError("engine", name, known)
+    if unread := unread_version(name):
+        raise HetopsError(
+            f"{unread!r} is no version of an engine",
+            hint="--engine 'vllm 0.6.3', or the name alone for today's version",
+        )
 
 
 def _model(name: str, catalog: Catalog) -> Model:

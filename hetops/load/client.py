@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import ssl
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
@@ -46,6 +46,8 @@ class Target:
     extra: Mapping[str, Any] = field(default_factory=lambda: dict(EXACT))
     silence_seconds: float = 120.0
     """Longest wait for the next byte."""
+    stall_seconds: float = 120.0
+    """Longest wait for it within an answer, from the first token on."""
     origin: str = ""
     """Where requests come from, for a router of ours."""
 
@@ -81,7 +83,7 @@ async def ask(target: Target, lengths: Lengths, text: str, *, due: float, began:
     except _FailedError as fault:
         failure, message = fault.failure, str(fault)
     except TimeoutError:
-        failure, message = Failure.SILENT, f"not a byte for {target.silence_seconds:g} s"
+        failure, message = _silence(target, answer)
     except asyncio.LimitOverrunError:
         failure, message = Failure.NO_HTTP, f"a header of more than {_HEAD_BYTES >> 10} KiB"
     except (OSError, asyncio.IncompleteReadError) as fault:
@@ -105,6 +107,13 @@ async def ask(target: Target, lengths: Lengths, text: str, *, due: float, began:
         failure=failure,
         message=_printable(message),
     )
+
+
+def _silence(target: Target, answer: Answer) -> tuple[Failure, str]:
+    within, failure = (
+        ("", Failure.SILENT) if answer.first_at is None else ("within its answer ", Failure.STALLED)
+    )
+    return failure, f"{within}not a byte for {_patience(target, answer):g} s"
 
 
 def _reason(fault: OSError | asyncio.IncompleteReadError) -> str:
@@ -144,13 +153,22 @@ async def _exchange(target: Target, body: bytes, answer: Answer) -> None:
         await writer.drain()
         async with asyncio.timeout(target.silence_seconds):
             status, headers = await _answer_head(reader)
-        parts = _parts(reader, headers, target.silence_seconds)
+        parts = _parts(reader, headers, lambda: _patience(target, answer))
         if status != 200:
             raise _FailedError(_failure(status), await _refusal(status, headers, parts))
         async for part in parts:
             answer.feed(part, time.monotonic())
             if answer.error:
                 return
+
+
+def _patience(target: Target, answer: Answer) -> float:
+    """Seconds that the next byte is waited for."""
+    return (
+        target.silence_seconds
+        if answer.first_at is None
+        else min(target.silence_seconds, target.stall_seconds)
+    )
 
 
 async def _refusal(status: int, headers: Mapping[str, str], parts: AsyncIterator[bytes]) -> str:
@@ -205,19 +223,19 @@ async def _answer_head(reader: asyncio.StreamReader) -> tuple[int, Mapping[str, 
 
 
 async def _parts(
-    reader: asyncio.StreamReader, headers: Mapping[str, str], silence_seconds: float
+    reader: asyncio.StreamReader, headers: Mapping[str, str], patience: Callable[[], float]
 ) -> AsyncIterator[bytes]:
     """The body, part by part as it comes in."""
     if "chunked" in headers.get("transfer-encoding", "").lower():
         while True:
-            async with asyncio.timeout(silence_seconds):
+            async with asyncio.timeout(patience()):
                 part = await _chunk(reader)
             if not part:
                 return
             yield part
     left = _size(headers["content-length"], 10) if "content-length" in headers else None
     while left is None or left > 0:
-        async with asyncio.timeout(silence_seconds):
+        async with asyncio.timeout(patience()):
             part = await reader.read(_READ_BYTES if left is None else min(left, _READ_BYTES))
         if not part:
             return

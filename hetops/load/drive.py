@@ -25,6 +25,8 @@ OnSample = Callable[[Sample], None]
 """Told of each request when it ends."""
 
 _WATCH_SECONDS = 0.02
+_STALLED = 0.5
+"""Of the time that a load has: an answer that began and is silent for so long will not come."""
 _MOST_IN_FLIGHT = 4096
 """Requests of an open loop that may be unanswered: beyond it, the loop waits and its samples say how late they were."""
 
@@ -138,7 +140,8 @@ class _ClosedLoop:
     """What the places of one closed loop share."""
 
     def __init__(self, tuned: Tuned, rule: StopRule, on_sample: OnSample | None) -> None:
-        self._tuned, self._rule, self._on_sample = tuned, rule, on_sample
+        self._rule, self._on_sample = rule, on_sample
+        self._target = replace(tuned.target, stall_seconds=_STALLED * rule.most_seconds)
         self._began = time.monotonic()
         self._texts = _texts(tuned)
         self._samples: list[Sample] = []
@@ -179,7 +182,7 @@ class _ClosedLoop:
 
     async def _ask(self, lengths: Lengths) -> Sample:
         due = time.monotonic() - self._began
-        return await client.ask(self._tuned.target, lengths, self._texts(lengths), due=due, began=self._began)
+        return await client.ask(self._target, lengths, self._texts(lengths), due=due, began=self._began)
 
     def _take(self, sample: Sample, number: int) -> None:
         self._samples.append(sample)

@@ -29,6 +29,7 @@ class Failure(StrEnum):
     EMPTY = "no token in the answer"
     NONSENSE = "no event stream"
     SILENT = "no answer in time"
+    STALLED = "answer stalled"
 
     @property
     def advice(self) -> str:
@@ -45,6 +46,7 @@ _ADVICE: Mapping[Failure, str] = {
     Failure.EMPTY: "check that this address serves chat completions of this model",
     Failure.NONSENSE: "check that this address serves chat completions, and streams them",
     Failure.SILENT: "check that it serves this model, and is idle",
+    Failure.STALLED: "look at the engine's own log, and at what stands before it",
 }
 
 

@@ -90,6 +90,15 @@ def is_known(engine: str) -> bool:
     return _named(engine) not in (None, _Engine.ATOM)
 
 
+def unread_version(engine: str) -> str:
+    """What stands behind the name of an engine whose version matters, and tells neither a version nor a month; else nothing."""
+    name = _named(engine)
+    if name is None or name in _WHATEVER_THE_VERSION:
+        return ""
+    behind = re.split(rf"(?:{name.value})\S*", engine.lower(), maxsplit=1)[-1].strip()
+    return "" if _NUMBERS.search(engine) or _DATE.search(engine) else behind
+
+
 def _named(engine: str) -> _Engine | None:
     name = engine.lower()
     return next((known for known in _Engine if re.search(known.value, name)), None)

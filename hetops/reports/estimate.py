@@ -161,7 +161,7 @@ def as_text(estimated: Estimated) -> str:
         "\n".join(filter(None, (_memory(estimated.memory), _weights(estimated.weights))))
         or _stages(estimated.stages),
         f"Layers by stage: {' + '.join(map(str, estimated.layers))}" if estimated.layers else "",
-        _apart(estimated.apart) if estimated.apart else "",
+        _apart(estimated.apart, answer.largest_rate) if estimated.apart else "",
         f"Evidence: {found.evidence}; low and high enclose 80 % of cases",
     )
     return "\n\n".join(filter(None, sections)) + "\n"
@@ -278,14 +278,29 @@ def _stages(stages: Iterable[StageShare]) -> str:
     return q.table(("stage", "layers", "seconds a micro-batch", "tokens of KV"), rows, right=(1, 2, 3))
 
 
-def _apart(apart: Apart) -> str:
+def _apart(apart: Apart, within: LargestRate | None) -> str:
     return (
         f"Prefill and decode apart: {apart.prefill_requests_per_second:.3g} requests/s a replica that prefills,"
         f" {apart.decode_requests_per_second:.3g} a replica that decodes, {apart.link_requests_per_second:.3g} over the link;"
         f" {apart.prefill_per_decode:.2g} that prefill for each that decodes.\nKV of a prompt takes"
         f" {q.seconds(apart.transfer_seconds)} over the link: TTFT {q.seconds(apart.ttft_seconds)} alone,"
-        f" TPOT {q.seconds(apart.tpot_seconds)}"
+        f" TPOT {q.seconds(apart.tpot_seconds)}" + (_apart_within(apart, within) if within else "")
     )
+
+
+def _apart_within(apart: Apart, within: LargestRate) -> str:
+    """Whether the pair keeps the targets, for which the largest rate is that of a replica that does both."""
+    told = (
+        ("TTFT", apart.ttft_seconds, within.target.ttft_seconds),
+        ("TPOT", apart.tpot_seconds, within.target.tpot_seconds),
+    )
+    over = [
+        f"{name} is over the {q.seconds(most)} asked for"
+        for name, found, most in told
+        if most and found > most
+    ]
+    kept = " and ".join(over) or "within what is asked for"
+    return f"; {kept}. The rate within targets is that of a replica that does both"
 
 
 def _number(value: float | None) -> str:

@@ -95,6 +95,20 @@ def test_prefix_cache_and_speculation_make_it_faster_and_a_link_sets_prefill_and
     assert "prefill_and_decode_apart" not in plain
 
 
+def test_prefill_and_decode_apart_are_held_against_the_targets(tmp_path: Path) -> None:
+    loose, tight = (
+        hetops(tmp_path, *ON_FOUR, "--link", "50", "--ttft", "60", "--tpot", tpot).stdout
+        for tpot in ("1", "0.0001")
+    )
+    assert "; within what is asked for. The rate within targets is that of a replica that does both" in loose
+    assert "; TPOT is over the 0.1 ms asked for. The rate" in tight
+
+
+def test_a_version_of_an_engine_that_is_none_is_an_error(tmp_path: Path) -> None:
+    assert "'x.y' is no version of an engine" in hetops(tmp_path, *ON_FOUR, "--engine", "vllm x.y").stderr
+    assert hetops(tmp_path, *ON_FOUR, "--engine", "tensorrt-llm 0.17").returncode == 0
+
+
 def test_requests_that_come_at_a_rate_are_told_with_percentiles_and_the_largest_rate_within_targets(
     tmp_path: Path,
 ) -> None:

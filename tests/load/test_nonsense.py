@@ -73,6 +73,11 @@ async def endless_tokens(writer: asyncio.StreamWriter) -> None:
         await asyncio.sleep(0.02)
 
 
+async def stalled(writer: asyncio.StreamWriter) -> None:
+    writer.write(HEAD + TOKEN)
+    await asyncio.sleep(AT_LENGTH_SECONDS)
+
+
 AT_LENGTH_SECONDS = 60.0
 """Silence for who is to wait for what comes, however busy this machine is."""
 
@@ -172,3 +177,13 @@ def test_nonsense_in_a_load_is_counted_as_that() -> None:
     assert isinstance(loaded, drive.Loaded)
     assert {s.failure for s in loaded.samples} == {Failure.NONSENSE}
     assert loaded.stopped is Stop.FAILURES
+
+
+def test_an_answer_that_stalls_is_told_as_that_and_not_as_slow() -> None:
+    async def load(target: Target) -> drive.Loaded:
+        return await drive.closed_loop(drive.Tuned(target=target), LENGTHS, 1, StopRule(max_seconds=0.1))
+
+    loaded = asyncio.run(served(stalled, load, AT_LENGTH_SECONDS))
+    assert isinstance(loaded, drive.Loaded)
+    assert {s.failure for s in loaded.samples} == {Failure.STALLED}
+    assert loaded.samples[0].message == "within its answer not a byte for 0.3 s"
