@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # as in `units.py`: loading decimals takes milliseconds
+    from decimal import Decimal
 
 
 def percent(share: float | Decimal, decimals: int = 0) -> str:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # who estimates needs the numbers alone, and loading decimals takes milliseconds
+    from decimal import Decimal
 
 HOURS_PER_MONTH = 730
 """Hours that make a month wherever hetops prints one (365 * 24 / 12)."""
