@@ -29,7 +29,7 @@ from hetops.errors import TimeoutExpiredError
 from hetops.solver.certify import TOLERANCE, ScarcityPrices, relative_gap, weak_duality_bound
 from hetops.solver.formulate import Formulation
 from hetops.solver.matrix import INFINITY, Floats
-from hetops.solver.patience import Patience, stopped
+from hetops.solver.patience import Pace, Patience, stopped
 from hetops.solver.problem import Column, Demand, Mode, Problem
 from hetops.solver.search import crowd
 from hetops.solver.search.crowd import Found
@@ -51,6 +51,9 @@ COMPETES = 0.1
 
 PART_OF_TIME = 0.6
 """What the search of all classes may take; the rest is for fleets of few."""
+
+LEAST_WORK_SECONDS = 1.5
+"""And of work at least, where there is any time: on a busy machine in more than that. Fleets of few classes would take longer."""
 
 ALIKE = 1e-9
 """Loads whose proportions differ by no more are the same: far below the solver's own tolerance."""
@@ -93,8 +96,10 @@ def search_merged(
     """
     if not _has_many(problem):
         return means.search(problem, limit_seconds)
+    pace = Pace.now()
     merged = merge(problem, most=MOST_CLASSES)
-    began, wanted = time.monotonic(), _Wanted(means=means, gap=gap, patience=Patience.of(limit_seconds))
+    began = time.monotonic()
+    wanted = _Wanted(means=means, gap=gap, patience=Patience.of(limit_seconds), pace=pace)
     answer = (_exactly if merged.exact or not merged.servable else _nearly)(merged, wanted)
     answer = replace(answer, solve_seconds=time.monotonic() - began)
     if isinstance(answer, Infeasible) or answer.within_gap or wanted.patience.left > 0:
@@ -109,6 +114,7 @@ class _Wanted:
     means: Means
     gap: float
     patience: Patience
+    pace: Pace
 
     def search(self, problem: Problem, seconds: float) -> Solution | Infeasible:
         """The answer to a problem of few classes."""
@@ -161,7 +167,8 @@ def _known(everywhere: Classes, wanted: _Wanted) -> Found:
     formulation = wanted.means.nodes(everywhere.problem)
     if formulation is None:
         return Found(bound=0.0, columns=(), impossible=True)
-    patience = Patience.of(wanted.patience.left * PART_OF_TIME)
+    least = LEAST_WORK_SECONDS * wanted.pace.slowness if wanted.patience.left > 0 else 0.0
+    patience = Patience.of(max(wanted.patience.left * PART_OF_TIME, least))
     return crowd.search(formulation, gap=wanted.gap, patience=patience)
 
 

@@ -95,6 +95,7 @@ def test_without_time_there_is_a_fleet_all_the_same_and_its_bound_is_true(proble
     assert isinstance(apart, Solution)
     with told_apart(2), pytest.MonkeyPatch.context() as patch:
         patch.setattr(merge, "PART_OF_TIME", 0.0)
+        patch.setattr(merge, "LEAST_WORK_SECONDS", 0.0)
         found = solve(problem)
     assert isinstance(found, Solution)
     sign = 1 if problem.mode is Mode.MIN_COST else -1

@@ -185,6 +185,7 @@ def test_classes_that_have_nothing_in_common_merge_by_where_they_will_go(
 ) -> None:
     """By proportions alone the gap was 47 %: no two classes are alike. So it is where no time is left to tell all apart."""
     monkeypatch.setattr(merging, "PART_OF_TIME", 0.0)
+    monkeypatch.setattr(merging, "LEAST_WORK_SECONDS", 0.0)
     problem = scarce(unrelated(500, 12), 6)
     with told_apart(50):
         solution = solve(problem, effort=Effort(limit_seconds=10.0))
