@@ -16,10 +16,11 @@ from hetops.solver import highs
 from hetops.solver.answers.alone import alone
 from hetops.solver.certify import certify
 from hetops.solver.formulate import formulate
+from hetops.solver.limit import LimitKind
 from hetops.solver.problem import Column, Demand, Mode, Problem
 from hetops.solver.questions.explanation import Topic
 from hetops.solver.questions.relax import relaxations
-from hetops.solver.questions.relaxation import RelaxationKind, relaxed
+from hetops.solver.questions.relaxation import relaxed
 from hetops.solver.questions.why import why
 from hetops.solver.solution import Infeasible, Solution
 from hetops.solver.solve import read_answer, solve
@@ -210,7 +211,7 @@ def test_where_no_fleet_is_good_enough_the_mean_that_one_has_is_told() -> None:
     offers = (offer("rough", "1"), offer("fine", "3", 2))
     few = replace(asking(MIXED, requests_per_second=6.0), offers=offers)
     told = {r.kind: r for r in relaxations(few)}
-    lower = told[RelaxationKind.QUALITY]
+    lower = told[LimitKind.QUALITY]
     assert float(lower.needed) == pytest.approx(0.9 + 0.1 / 3, abs=2e-6)
     assert lower.text.startswith("lower the mean quality of chat from 0.95 to 0.9333")
     assert isinstance(solve(relaxed(few, lower)), Solution)

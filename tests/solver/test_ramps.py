@@ -10,6 +10,7 @@ import pytest
 from hetops.domain import codec
 from hetops.solver.certify import certify
 from hetops.solver.formulate import formulate
+from hetops.solver.limit import LimitKind
 from hetops.solver.periods.by_period import separable
 from hetops.solver.periods.freed import MOST_RAMPED, freed
 from hetops.solver.problem import Column, PricedOffer, Problem
@@ -147,8 +148,8 @@ def by_kind(problem: Problem) -> dict[RelaxationKind, Relaxation]:
 @pytest.mark.parametrize(
     ("field", "kind", "done"),
     [
-        ("max_added_nodes", RelaxationKind.ADDED_NODES, "added"),
-        ("max_removed_nodes", RelaxationKind.REMOVED_NODES, "removed"),
+        ("max_added_nodes", LimitKind.ADDED_NODES, "added"),
+        ("max_removed_nodes", LimitKind.REMOVED_NODES, "removed"),
     ],
 )
 def test_where_no_fleet_exists_the_least_change_that_would_have_to_be_allowed_is_told(
@@ -171,7 +172,7 @@ def test_offers_that_are_held_to_the_same_are_one_limit_and_are_raised_to_whole_
         at(offer("free", "9", 9), max_added_nodes=7),
     )
     problem = replace(one(*offers, chat=1.0), periods=DAY_AND_NIGHT, mean_budget_usd_per_hour=Decimal("2.9"))
-    (change,) = [r for r in relaxations(problem) if r.kind is RelaxationKind.ADDED_NODES]
+    (change,) = [r for r in relaxations(problem) if r.kind is LimitKind.ADDED_NODES]
     assert (change.subject, change.current, change.needed, change.smallest) == ("0", 0, 3, True)
     assert [o.max_added_nodes for o in relaxed(problem, change).offers] == [3, 4, 7]
 

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 
 from hetops.errors import InfeasibleError
+from hetops.solver.limit import LimitKind
 from hetops.solver.problem import Column, Mode, Problem, QuotaGroup
 from hetops.solver.questions.relax import infeasible_error, relaxations
-from hetops.solver.questions.relaxation import Relaxation, RelaxationKind, relaxed
+from hetops.solver.questions.relaxation import QuestionKind, Relaxation, RelaxationKind, relaxed
 from hetops.solver.solution import Infeasible, Solution
 from hetops.solver.solve import solve
 from tests.solver.latest import latest
@@ -27,23 +28,23 @@ def by_kind(problem: Problem) -> dict[RelaxationKind, Relaxation]:
 def followed(problem: Problem, r: Relaxation, needed: Decimal) -> Problem:
     """The problem with the limit at `needed`."""
     changed: dict[RelaxationKind, Callable[[], dict[str, object]]] = {
-        RelaxationKind.BUDGET: lambda: {"budget_usd_per_hour": needed},
-        RelaxationKind.PROVIDER_BUDGET: lambda: {
+        LimitKind.BUDGET: lambda: {"budget_usd_per_hour": needed},
+        LimitKind.PROVIDER_BUDGET: lambda: {
             "provider_budgets_usd_per_hour": {**problem.provider_budgets_usd_per_hour, r.subject: needed}
         },
-        RelaxationKind.STOCK: lambda: {
+        LimitKind.STOCK: lambda: {
             "offers": tuple(
                 replace(o, max_nodes=int(needed)) if o.id == r.subject else o for o in problem.offers
             )
         },
-        RelaxationKind.QUOTA: lambda: {
+        LimitKind.QUOTA: lambda: {
             "quota_groups": tuple(
                 replace(g, limit=needed) if g.id == r.subject else g for g in problem.quota_groups
             )
         },
-        RelaxationKind.POOLS: lambda: {"max_pools": int(needed)},
-        RelaxationKind.HEADROOM: lambda: {"headroom": float(needed)},
-        RelaxationKind.DEMAND: lambda: {
+        LimitKind.POOLS: lambda: {"max_pools": int(needed)},
+        QuestionKind.HEADROOM: lambda: {"headroom": float(needed)},
+        QuestionKind.DEMAND: lambda: {
             "classes": tuple(
                 replace(c, requests_per_second=c.requests_per_second * float(needed)) for c in problem.classes
             )
@@ -53,13 +54,13 @@ def followed(problem: Problem, r: Relaxation, needed: Decimal) -> Problem:
 
 
 STEP = {
-    RelaxationKind.BUDGET: Decimal("-0.0001"),
-    RelaxationKind.PROVIDER_BUDGET: Decimal("-0.0001"),
-    RelaxationKind.STOCK: Decimal(-1),
-    RelaxationKind.QUOTA: Decimal(-1),
-    RelaxationKind.POOLS: Decimal(-1),
-    RelaxationKind.HEADROOM: Decimal("0.001"),
-    RelaxationKind.DEMAND: Decimal("0.001"),
+    LimitKind.BUDGET: Decimal("-0.0001"),
+    LimitKind.PROVIDER_BUDGET: Decimal("-0.0001"),
+    LimitKind.STOCK: Decimal(-1),
+    LimitKind.QUOTA: Decimal(-1),
+    LimitKind.POOLS: Decimal(-1),
+    QuestionKind.HEADROOM: Decimal("0.001"),
+    QuestionKind.DEMAND: Decimal("0.001"),
 }
 """One step back towards the limit as it was: the smallest step of prices, a node, a GPU, a pool, a tenth of a percent."""
 
@@ -77,9 +78,9 @@ def test_each_relaxation_suffices_and_a_step_less_does_not(problem: Problem) -> 
 
 def test_a_budget_too_small_names_what_the_cheapest_fleet_costs() -> None:
     found = by_kind(small(budget_usd_per_hour=Decimal("4.5")))
-    assert found[RelaxationKind.BUDGET].text == "raise the budget from 4.5 to 5 usd_per_hour"
-    assert found[RelaxationKind.BUDGET].change_share == pytest.approx(1 / 9)
-    assert found[RelaxationKind.DEMAND].needed < 1
+    assert found[LimitKind.BUDGET].text == "raise the budget from 4.5 to 5 usd_per_hour"
+    assert found[LimitKind.BUDGET].change_share == pytest.approx(1 / 9)
+    assert found[QuestionKind.DEMAND].needed < 1
 
 
 def test_the_smallest_relaxation_comes_first_and_becomes_the_hint() -> None:
@@ -102,7 +103,7 @@ def test_of_a_demand_thousands_of_times_too_large_the_part_that_can_be_served_is
         columns = (column("cheap", chat=2.0), column("fast", chat=2.0))
         offers = (offer("cheap", "1", 1), offer("fast", "4", 0))
         problem = small(offers=offers, classes=demands(chat=asked), columns=columns)
-        demand = by_kind(problem)[RelaxationKind.DEMAND]
+        demand = by_kind(problem)[QuestionKind.DEMAND]
         assert demand.needed == Decimal(part)
         assert demand.text.startswith(f"serve {text} of the demand (")
         assert isinstance(solve(followed(problem, demand, demand.needed)), Solution)
@@ -111,7 +112,7 @@ def test_of_a_demand_thousands_of_times_too_large_the_part_that_can_be_served_is
 def test_assumed_stock_is_told_apart_from_known_stock() -> None:
     offers = (offer("cheap", "1", 1), offer("fast", "4", None))
     found = relaxations(small(offers=offers, assumed_max_nodes=0))
-    texts = [r.text for r in found if r.kind is RelaxationKind.STOCK]
+    texts = [r.text for r in found if r.kind is LimitKind.STOCK]
     assert "find 1 node of fast (0 assumed, its stock is unknown)" in texts
     assert any(text.endswith("(1 to be had)") for text in texts)
 
@@ -122,7 +123,7 @@ def test_headroom_is_offered_where_giving_up_some_of_it_suffices() -> None:
         classes=tuple(replace(c, requests_per_second=1.35) for c in small().classes),
         headroom=0.2,
     )
-    found = by_kind(problem)[RelaxationKind.HEADROOM]
+    found = by_kind(problem)[QuestionKind.HEADROOM]
     assert found.text == "lower the headroom from 20.0 % to 10.0 %"
 
 
@@ -140,7 +141,7 @@ def test_targets_are_loosened_by_the_smallest_factor_that_suffices() -> None:
         rates = tuple(replace(c, requests_per_second=3.75) for c in small().classes)
         return small(columns=columns, classes=rates)
 
-    found = {r.kind: r for r in relaxations(loosen(1.0), loosen=loosen)}[RelaxationKind.TARGETS]
+    found = {r.kind: r for r in relaxations(loosen(1.0), loosen=loosen)}[QuestionKind.TARGETS]
     assert 1.25 <= found.factor <= 1.25 * 1.02
 
 
@@ -153,7 +154,7 @@ def test_targets_that_nothing_can_meet_leave_only_the_targets_to_change() -> Non
     outcome = solve(problem)
     assert isinstance(outcome, Infeasible)
     found = relaxations(problem, loosen=loosen)
-    assert [r.kind for r in found] == [RelaxationKind.TARGETS]
+    assert [r.kind for r in found] == [QuestionKind.TARGETS]
     error = infeasible_error(problem, outcome, found)
     assert error.message == "no configuration on any offer serves code within the targets"
     assert error.hint.startswith("loosen the latency targets by a factor of 3.0")
@@ -204,7 +205,7 @@ def test_the_headroom_that_would_do_counts_on_what_may_be_shed() -> None:
     classes = (replace(c, **shed) for c in demands(chat=2.0))  # type: ignore[arg-type]
     columns = (column("cheap", chat=2.0), column("fast", chat=2.0))
     told = by_kind(replace(problem, classes=tuple(classes), columns=columns))
-    headroom, demand = told[RelaxationKind.HEADROOM], told[RelaxationKind.DEMAND]
+    headroom, demand = told[QuestionKind.HEADROOM], told[QuestionKind.DEMAND]
     assert (headroom.needed, headroom.smallest) == (Decimal("0.100"), True)
     assert (demand.needed, demand.smallest) == (Decimal("0.800"), False)
 
@@ -212,9 +213,9 @@ def test_the_headroom_that_would_do_counts_on_what_may_be_shed() -> None:
 def test_a_budget_is_rounded_up_where_requests_cost_something_and_whole_nodes_change_where_parts_do() -> None:
     problem = latest(63)
     found = by_kind(problem)
-    assert found[RelaxationKind.CHANGES].text == "let 6 nodes change instead of 4"
-    for kind in (RelaxationKind.BUDGET, RelaxationKind.CHANGES):
+    assert found[LimitKind.CHANGES].text == "let 6 nodes change instead of 4"
+    for kind in (LimitKind.BUDGET, LimitKind.CHANGES):
         assert isinstance(solve(relaxed(problem, found[kind])), Solution), kind
-    step = found[RelaxationKind.BUDGET].needed - Decimal("0.000001")
+    step = found[LimitKind.BUDGET].needed - Decimal("0.000001")
     less = replace(problem, budget_usd_per_hour=step)
     assert isinstance(solve(less), Infeasible)

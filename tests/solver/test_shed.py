@@ -12,6 +12,7 @@ from hetops.solver import highs
 from hetops.solver.answers.alone import alone
 from hetops.solver.certify import certify
 from hetops.solver.formulate import formulate
+from hetops.solver.limit import LimitKind
 from hetops.solver.problem import Mode, Problem
 from hetops.solver.questions.breakeven import breakeven
 from hetops.solver.questions.class_cost import class_cost
@@ -19,7 +20,7 @@ from hetops.solver.questions.explain import weigh
 from hetops.solver.questions.explanation import Topic
 from hetops.solver.questions.goods import of_offer
 from hetops.solver.questions.relax import relaxations
-from hetops.solver.questions.relaxation import RelaxationKind, relaxed
+from hetops.solver.questions.relaxation import relaxed
 from hetops.solver.questions.why import why
 from hetops.solver.questions.why_none import why_none
 from hetops.solver.solution import Infeasible, Solution, SolvedShed
@@ -253,7 +254,7 @@ def test_alternatives_and_prices_count_what_shedding_costs() -> None:
 def test_where_no_fleet_exists_the_share_that_would_have_to_be_shed_is_told() -> None:
     few = shedding(replace(NODES, offers=(offer("o", "2", 1),)), max_shed_share=0.1)
     told = {r.kind: r for r in relaxations(few)}
-    more = told[RelaxationKind.SHED]
+    more = told[LimitKind.SHED]
     assert float(more.needed) == pytest.approx(1.2 / 2.2, abs=2e-6)
     assert more.text.startswith("let a share of 0.5454")
     assert isinstance(solve(relaxed(few, more)), Solution)
@@ -262,7 +263,7 @@ def test_where_no_fleet_exists_the_share_that_would_have_to_be_shed_is_told() ->
     begin = "Raise the budget from 3 to 4 usd_per_hour: then a fleet exists, at $4.00 per hour, "
     assert dear.text == f"{begin}$4.72 per hour with what is turned away."
     nothing = {r.kind for r in relaxations(shedding(few, max_shed_share=0.0))}
-    assert RelaxationKind.SHED in nothing
+    assert LimitKind.SHED in nothing
 
 
 @pytest.mark.parametrize(

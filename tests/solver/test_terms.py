@@ -9,9 +9,10 @@ from decimal import Decimal
 
 import pytest
 
+from hetops.solver.limit import LimitKind
 from hetops.solver.problem import Mode, Problem
 from hetops.solver.questions.relax import relaxations
-from hetops.solver.questions.relaxation import RelaxationKind, relaxed
+from hetops.solver.questions.relaxation import QuestionKind, RelaxationKind, relaxed
 from hetops.solver.solution import Infeasible, Solution
 from hetops.solver.solve import solve
 from hetops.solver.terms import Billing, Link, Loss, Migration, Period, Running, Service, ShareLimit, Trait
@@ -100,28 +101,28 @@ def test_what_is_wrong_is_said(what: str) -> None:
 
 
 HOPELESS: dict[RelaxationKind, tuple[Problem, Decimal]] = {
-    RelaxationKind.SHARE: (
+    LimitKind.SHARE: (
         replace(
             one(at(ON_DEMAND, max_nodes=1), SPOT, chat=4.0),
             share_limits=(ShareLimit(id="spot", trait=Trait.MARKET, values=("spot",), at_most=0.5),),
         ),
         Decimal("0.75"),
     ),
-    RelaxationKind.LEAST_SHARE: (
+    LimitKind.LEAST_SHARE: (
         replace(
             one(at(ON_DEMAND, max_nodes=1), SPOT, chat=4.0),
             share_limits=(ShareLimit(id="od", trait=Trait.MARKET, values=("on_demand",), at_least=0.5),),
         ),
         Decimal("0.25"),
     ),
-    RelaxationKind.LOSS: (
+    LimitKind.LOSS: (
         replace(
             one(*(at(o, max_nodes=1) for o in ZONES), chat=2.5),
             losses=(Loss(id="zone", trait=Trait.ZONE, kept_share=0.9),),
         ),
         Decimal("0.8"),
     ),
-    RelaxationKind.CHANGES: (
+    LimitKind.CHANGES: (
         replace(
             one(offer("o", "1", 9), chat=5.0),
             migration=Migration(
@@ -130,18 +131,18 @@ HOPELESS: dict[RelaxationKind, tuple[Problem, Decimal]] = {
         ),
         Decimal(3),
     ),
-    RelaxationKind.MEAN_BUDGET: (
+    LimitKind.MEAN_BUDGET: (
         replace(
             one(offer("o", "1", 9), chat=1.0), periods=DAY_AND_NIGHT, mean_budget_usd_per_hour=Decimal(2)
         ),
         Decimal("2.5"),
     ),
-    RelaxationKind.BUDGET: (
+    LimitKind.BUDGET: (
         replace(one(offer("o", "1", 9), chat=1.0), periods=DAY_AND_NIGHT, budget_usd_per_hour=Decimal(3)),
         Decimal(4),
     ),
     # A node serves one of three requests per second.
-    RelaxationKind.SERVICE_REQUESTS: (
+    LimitKind.SERVICE_REQUESTS: (
         replace(
             one(offer("o", "1", 1), chat=3.0),
             services=(Service(id="api", usd_per_request={"chat": Decimal(1)}, max_requests_per_second=0.5),),
@@ -149,7 +150,7 @@ HOPELESS: dict[RelaxationKind, tuple[Problem, Decimal]] = {
         Decimal(2),
     ),
     # The same after a loss of the node, when all of it goes to the service, at 300 tokens a request.
-    RelaxationKind.SERVICE_TOKENS: (
+    LimitKind.SERVICE_TOKENS: (
         replace(
             one(offer("o", "1", 1), chat=3.0),
             losses=(Loss(id="node", trait=Trait.OFFER, values=("o",)),),
@@ -164,7 +165,7 @@ HOPELESS: dict[RelaxationKind, tuple[Problem, Decimal]] = {
         ),
         Decimal(900),
     ),
-    RelaxationKind.LINK: (
+    LimitKind.LINK: (
         replace(
             SPLIT,
             columns=SPLIT.columns[:2],
@@ -173,7 +174,7 @@ HOPELESS: dict[RelaxationKind, tuple[Problem, Decimal]] = {
         Decimal("0.2"),
     ),
     # Nodes for two requests a second, of which half may be served by what gives 0.9; the rest by 1.
-    RelaxationKind.EVERY_QUALITY: (
+    LimitKind.EVERY_QUALITY: (
         replace(
             one(offer("rough", "1", 2), offer("fine", "3", 2), chat=2.0, code=2.0),
             classes=tuple(replace(c, mean_quality=0.99) for c in demands(chat=2.0, code=2.0)),
@@ -185,11 +186,11 @@ HOPELESS: dict[RelaxationKind, tuple[Problem, Decimal]] = {
         Decimal("0.95"),
     ),
     # What comes by day in twelve hours may wait until the night ends.
-    RelaxationKind.DEADLINE: (
+    QuestionKind.DEADLINE: (
         replace(BATCH, classes=tuple(replace(c, deadline_hours=8.0) for c in BATCH.classes)),
         Decimal(24),
     ),
-    RelaxationKind.ASSUMED_STOCK: (
+    QuestionKind.ASSUMED_STOCK: (
         replace(one(offer("a", "1", None), offer("b", "2", None), chat=7.0), assumed_max_nodes=3),
         Decimal(4),
     ),
@@ -209,7 +210,7 @@ def test_what_is_kept_whatever_offer_is_lost_is_found_by_trying() -> None:
     """Of three nodes one each for a request per second two are left, of the 2.5 that are wanted."""
     offers = tuple(offer(f"o{i}", "1", 1) for i in range(3))
     problem = replace(one(*offers, chat=2.5), losses=(Loss(id="any", trait=Trait.OFFER, kept_share=0.9),))
-    change = next(c for c in relaxations(problem) if c.kind is RelaxationKind.LOSS)
+    change = next(c for c in relaxations(problem) if c.kind is LimitKind.LOSS)
     assert change.needed == Decimal("0.8")
     assert isinstance(solve(relaxed(problem, change)), Solution)
 
@@ -221,17 +222,17 @@ def test_a_headroom_that_a_service_need_not_have_is_found_by_trying() -> None:
         headroom=0.5,
         services=(Service(id="api", usd_per_request={"chat": Decimal(1)}, max_requests_per_second=0.5),),
     )
-    change = next(c for c in relaxations(problem) if c.kind is RelaxationKind.HEADROOM)
+    change = next(c for c in relaxations(problem) if c.kind is QuestionKind.HEADROOM)
     assert change.needed == Decimal("0.150")
     assert isinstance(solve(relaxed(problem, change)), Solution)
     assert isinstance(solve(replace(problem, headroom=0.151)), Infeasible)
 
 
 def test_means_of_quality_that_differ_are_lowered_by_as_much() -> None:
-    problem, _ = HOPELESS[RelaxationKind.EVERY_QUALITY]
+    problem, _ = HOPELESS[LimitKind.EVERY_QUALITY]
     chat, code = problem.classes
     unlike = replace(problem, classes=(chat, replace(code, mean_quality=0.97)))
-    change = next(c for c in relaxations(unlike) if c.kind is RelaxationKind.EVERY_QUALITY)
+    change = next(c for c in relaxations(unlike) if c.kind is LimitKind.EVERY_QUALITY)
     assert change.text.startswith("lower the mean quality of every class by 0.03")
     after = relaxed(unlike, change)
     assert [c.mean_quality for c in after.classes] == pytest.approx([0.96, 0.94], abs=2e-6)

@@ -18,9 +18,9 @@ import pytest
 from hetops.domain.offer import Trait
 from hetops.solver.answers.alone import alone
 from hetops.solver.certify import certify
+from hetops.solver.limit import LimitKind
 from hetops.solver.problem import Problem
 from hetops.solver.questions.relax import relaxations
-from hetops.solver.questions.relaxation import RelaxationKind
 from hetops.solver.search import losses
 from hetops.solver.solution import Infeasible, Solution
 from hetops.solver.solve import solve
@@ -156,7 +156,7 @@ def test_what_is_asked_to_be_kept_is_lowered_as_far_as_a_fleet_needs() -> None:
         offers=(offer("o", "1", 3), offer("p", "1.5", 1)),
     )
     assert isinstance(solve(problem), Infeasible)
-    (found,) = (r for r in relaxations(problem) if r.kind is RelaxationKind.LOSS)
+    (found,) = (r for r in relaxations(problem) if r.kind is LimitKind.LOSS)
     assert not found.smallest
     assert float(found.needed) == pytest.approx(0.25)
     changed = replace(problem, losses=(replace(problem.losses[0], kept_share=float(found.needed)),))

@@ -12,7 +12,7 @@ from hetops.domain.offer import Trait
 from hetops.solver.problem import Problem
 from hetops.solver.questions.explanation import Topic
 from hetops.solver.questions.relax import relaxations
-from hetops.solver.questions.relaxation import Relaxation, RelaxationKind, relaxed
+from hetops.solver.questions.relaxation import QuestionKind, Relaxation, relaxed
 from hetops.solver.questions.why_none import why_none
 from hetops.solver.solution import Infeasible, Solution
 from hetops.solver.solve import solve
@@ -73,7 +73,7 @@ def test_every_relaxation_of_an_infeasible_problem_solves(problem: Problem) -> N
 
 def test_looser_targets_need_to_be_known() -> None:
     change = Relaxation(
-        kind=RelaxationKind.TARGETS,
+        kind=QuestionKind.TARGETS,
         current=Decimal(1),
         needed=Decimal(2),
         change_share=1.0,

@@ -21,7 +21,7 @@ from hetops.solver.problem import Mode, Problem
 from hetops.solver.proof import scarcity_prices
 from hetops.solver.questions import lift, trials
 from hetops.solver.questions.exact import Front
-from hetops.solver.questions.relaxation import Loosen, Relaxation, RelaxationKind
+from hetops.solver.questions.relaxation import Loosen, Relaxation
 from hetops.solver.search import start
 from hetops.solver.search.begun import rented
 from hetops.solver.solution import Infeasible
@@ -124,7 +124,7 @@ def _lifted(front: Front, limit: Limit, limit_seconds: float) -> Iterator[Relaxa
     least = float(formulation.model.cost @ values) * formulation.unit
     current, needed = lift.current(problem, limit), lift.needed(problem, limit, least)
     text = lift.advice(problem, limit, needed)
-    found = Relaxation.of(RelaxationKind(limit.kind), current, needed, text=text, subject=limit.subject)
+    found = Relaxation.of(limit.kind, current, needed, text=text, subject=limit.subject)
     smallest = answer.status is highs.Status.OPTIMAL and not _maybe_less(problem, limit)
     yield replace(found, smallest=smallest)
 

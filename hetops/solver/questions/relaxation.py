@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import StrEnum
 
-from hetops.solver.formulate import Limit, LimitKind, at_rate
+from hetops.solver.formulate import at_rate
+from hetops.solver.limit import Limit, LimitKind
 from hetops.solver.matrix import INFINITY
 from hetops.solver.problem import Problem
 from hetops.solver.questions import lift
@@ -16,32 +17,18 @@ Loosen = Callable[[float], Problem]
 """The problem with every latency target multiplied by a factor."""
 
 
-class RelaxationKind(StrEnum):
-    """What is changed: a limit, as `LimitKind` has them, or the question."""
+class QuestionKind(StrEnum):
+    """What is changed of a question that is no limit."""
 
-    BUDGET = "budget"
-    MEAN_BUDGET = "mean budget"
-    PROVIDER_BUDGET = "provider budget"
-    STOCK = "stock"
     ASSUMED_STOCK = "assumed stock"
-    QUOTA = "quota"
-    POOLS = "pools"
-    SHARE = "most share"
-    LEAST_SHARE = "least share"
-    QUALITY = "mean quality"
-    EVERY_QUALITY = "mean quality of every class"
-    SHED = "most shed share"
-    LOSS = "loss"
-    CHANGES = "changes"
-    ADDED_NODES = "added nodes"
-    REMOVED_NODES = "removed nodes"
-    SERVICE_REQUESTS = "requests of a service"
-    SERVICE_TOKENS = "tokens of a service"
-    LINK = "link"
     DEADLINE = "deadline"
     HEADROOM = "headroom"
     DEMAND = "demand"
     TARGETS = "targets"
+
+
+RelaxationKind = LimitKind | QuestionKind
+"""What is changed: a limit, or the question."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,20 +74,21 @@ def relaxed(problem: Problem, change: Relaxation, loosen: Loosen | None = None) 
         ValueError: looser targets without `loosen`.
     """
     needed = change.needed
-    if change.kind is RelaxationKind.TARGETS:
-        if loosen is None:
-            raise ValueError("targets can be loosened only where they are known")
-        return loosen(float(needed))
     match change.kind:
-        case RelaxationKind.DEMAND:
+        case QuestionKind.TARGETS:
+            if loosen is None:
+                raise ValueError("targets can be loosened only where they are known")
+            return loosen(float(needed))
+        case QuestionKind.DEMAND:
             return at_rate(problem, problem.requests_per_second * float(needed))
-        case RelaxationKind.HEADROOM:
+        case QuestionKind.HEADROOM:
             return replace(problem, headroom=float(needed))
-        case RelaxationKind.ASSUMED_STOCK:
+        case QuestionKind.ASSUMED_STOCK:
             return replace(problem, assumed_max_nodes=int(needed))
-        case RelaxationKind.DEADLINE:
+        case QuestionKind.DEADLINE:
             return waiting(problem, change.subject, float(needed))
-    return lift.having(problem, Limit(kind=LimitKind(change.kind), subject=change.subject), needed)
+        case limit:
+            return lift.having(problem, Limit(kind=limit, subject=change.subject), needed)
 
 
 def waiting(problem: Problem, name: str, hours: float) -> Problem:

@@ -18,7 +18,7 @@ from hetops.solver import highs
 from hetops.solver.limit import Limit, LimitKind
 from hetops.solver.problem import Demand, Mode, Problem
 from hetops.solver.questions import lift
-from hetops.solver.questions.relaxation import Loosen, Relaxation, RelaxationKind, waiting
+from hetops.solver.questions.relaxation import Loosen, QuestionKind, Relaxation, waiting
 from hetops.solver.solution import Infeasible, Solution
 from hetops.solver.solve import solve
 from hetops.solver.waiting import deferrable
@@ -54,7 +54,7 @@ def less_demand(problem: Problem, limit_seconds: float) -> Iterator[Relaxation]:
     part = _part(served)
     rates = f"{float(part) * problem.requests_per_second:.4g} of {problem.requests_per_second:.4g} requests per second"
     yield Relaxation(
-        kind=RelaxationKind.DEMAND,
+        kind=QuestionKind.DEMAND,
         current=Decimal(1),
         needed=part,
         change_share=float(part - 1),
@@ -66,7 +66,7 @@ def less_demand(problem: Problem, limit_seconds: float) -> Iterator[Relaxation]:
     if found is not None:
         headroom, sure = found
         yield Relaxation(
-            kind=RelaxationKind.HEADROOM,
+            kind=QuestionKind.HEADROOM,
             current=Decimal(repr(problem.headroom)),
             needed=headroom,
             change_share=float(headroom) / problem.headroom - 1,
@@ -106,7 +106,7 @@ def more_assumed(problem: Problem, limit_seconds: float) -> Iterator[Relaxation]
     if least:
         nodes = tried[least.at]
         text = f"assume {nodes} instead of {now} nodes of each offer whose stock nobody knows"
-        found = Relaxation.of(RelaxationKind.ASSUMED_STOCK, Decimal(now), Decimal(nodes), text=text)
+        found = Relaxation.of(QuestionKind.ASSUMED_STOCK, Decimal(now), Decimal(nodes), text=text)
         yield replace(found, smallest=least.sure)
 
 
@@ -119,7 +119,7 @@ def later_deadlines(problem: Problem, limit_seconds: float) -> Iterator[Relaxati
             now, hours = demand.deadline_hours or 0.0, tried[least.at]
             text = f"let {name} wait {hours:g} instead of {now:g} hours"
             values = Decimal(repr(now)), Decimal(repr(hours))
-            found = Relaxation.of(RelaxationKind.DEADLINE, *values, text=text, subject=name)
+            found = Relaxation.of(QuestionKind.DEADLINE, *values, text=text, subject=name)
             yield replace(found, smallest=least.sure)
 
 
@@ -144,7 +144,7 @@ def less_kept(problem: Problem, limit_seconds: float) -> Iterator[Relaxation]:
         if least:
             kept = tried[least.at]
             values, text = (lift.current(problem, limit), kept), lift.advice(problem, limit, kept)
-            found = Relaxation.of(RelaxationKind.LOSS, *values, text=text, subject=loss.id)
+            found = Relaxation.of(LimitKind.LOSS, *values, text=text, subject=loss.id)
             yield replace(found, smallest=least.sure)
 
 
@@ -168,7 +168,7 @@ def looser_targets(loosen: Loosen, limit_seconds: float) -> Iterator[Relaxation]
         low, high = (low, middle) if feasible(middle) else (middle, high)
     needed = Decimal(high).quantize(Decimal("0.001"), rounding=ROUND_CEILING)
     text = f"loosen the latency targets by a factor of {needed}"
-    yield Relaxation.of(RelaxationKind.TARGETS, Decimal(1), needed, text=text)
+    yield Relaxation.of(QuestionKind.TARGETS, Decimal(1), needed, text=text)
 
 
 def _least(values: Sequence[_T], suffices: Callable[[_T], bool | None]) -> _Least | None:

@@ -6,49 +6,50 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from hetops.solver.bands import Bands
+from hetops.solver.limit import LimitKind
 from hetops.solver.problem import Problem
 from hetops.solver.questions.exact import Found, Front, look, unchanged
 from hetops.solver.questions.explanation import Statement, Topic, Unit, at, capital
 from hetops.solver.questions.limits import Liftable, any_limit
 from hetops.solver.questions.relax import relaxations
-from hetops.solver.questions.relaxation import Loosen, Relaxation, RelaxationKind, relaxed
+from hetops.solver.questions.relaxation import Loosen, QuestionKind, Relaxation, relaxed
 from hetops.solver.questions.rules import listed, rules, together, without_all
 from hetops.solver.solve import PROOF_GAP, unservable_classes
 
 _TOPICS = {
-    RelaxationKind.BUDGET: Topic.BUDGET,
-    RelaxationKind.MEAN_BUDGET: Topic.BUDGET,
-    RelaxationKind.PROVIDER_BUDGET: Topic.PROVIDER_BUDGET,
-    RelaxationKind.STOCK: Topic.STOCK,
-    RelaxationKind.ASSUMED_STOCK: Topic.STOCK,
-    RelaxationKind.QUOTA: Topic.QUOTA,
-    RelaxationKind.POOLS: Topic.POOLS,
-    RelaxationKind.SHARE: Topic.SHARE,
-    RelaxationKind.LEAST_SHARE: Topic.SHARE,
-    RelaxationKind.QUALITY: Topic.QUALITY,
-    RelaxationKind.EVERY_QUALITY: Topic.QUALITY,
-    RelaxationKind.SHED: Topic.SHED,
-    RelaxationKind.LOSS: Topic.LOSS,
-    RelaxationKind.CHANGES: Topic.CHANGES,
-    RelaxationKind.ADDED_NODES: Topic.CHANGES,
-    RelaxationKind.REMOVED_NODES: Topic.CHANGES,
-    RelaxationKind.SERVICE_REQUESTS: Topic.SERVICE,
-    RelaxationKind.SERVICE_TOKENS: Topic.SERVICE,
-    RelaxationKind.LINK: Topic.LINK,
-    RelaxationKind.DEADLINE: Topic.DEADLINE,
-    RelaxationKind.HEADROOM: Topic.HEADROOM,
-    RelaxationKind.DEMAND: Topic.DEMAND,
-    RelaxationKind.TARGETS: Topic.TARGETS,
+    LimitKind.BUDGET: Topic.BUDGET,
+    LimitKind.MEAN_BUDGET: Topic.BUDGET,
+    LimitKind.PROVIDER_BUDGET: Topic.PROVIDER_BUDGET,
+    LimitKind.STOCK: Topic.STOCK,
+    QuestionKind.ASSUMED_STOCK: Topic.STOCK,
+    LimitKind.QUOTA: Topic.QUOTA,
+    LimitKind.POOLS: Topic.POOLS,
+    LimitKind.SHARE: Topic.SHARE,
+    LimitKind.LEAST_SHARE: Topic.SHARE,
+    LimitKind.QUALITY: Topic.QUALITY,
+    LimitKind.EVERY_QUALITY: Topic.QUALITY,
+    LimitKind.SHED: Topic.SHED,
+    LimitKind.LOSS: Topic.LOSS,
+    LimitKind.CHANGES: Topic.CHANGES,
+    LimitKind.ADDED_NODES: Topic.CHANGES,
+    LimitKind.REMOVED_NODES: Topic.CHANGES,
+    LimitKind.SERVICE_REQUESTS: Topic.SERVICE,
+    LimitKind.SERVICE_TOKENS: Topic.SERVICE,
+    LimitKind.LINK: Topic.LINK,
+    QuestionKind.DEADLINE: Topic.DEADLINE,
+    QuestionKind.HEADROOM: Topic.HEADROOM,
+    QuestionKind.DEMAND: Topic.DEMAND,
+    QuestionKind.TARGETS: Topic.TARGETS,
 }
 
 _OF_OFFERS_IN_LINE = frozenset(
     (
-        RelaxationKind.BUDGET,
-        RelaxationKind.STOCK,
-        RelaxationKind.QUOTA,
-        RelaxationKind.POOLS,
-        RelaxationKind.HEADROOM,
-        RelaxationKind.DEMAND,
+        LimitKind.BUDGET,
+        LimitKind.STOCK,
+        LimitKind.QUOTA,
+        LimitKind.POOLS,
+        QuestionKind.HEADROOM,
+        QuestionKind.DEMAND,
     )
 )
 """Changes that mean the same where equal offers stand in line for one."""
@@ -80,7 +81,7 @@ def _nobody_serves(problem: Problem, now: Found, unit: Unit) -> Iterator[Stateme
 def _confirmed(front: Front, change: Relaxation, loosen: Loosen | None, seconds: float) -> Statement:
     problem = front.bands.problem
     if change.kind in _OF_OFFERS_IN_LINE:
-        own = (change.subject,) if change.kind is RelaxationKind.STOCK else ()
+        own = (change.subject,) if change.kind is LimitKind.STOCK else ()
         after = front.apart(own).ask(lambda few: relaxed(few, change, loosen), seconds)
     else:
         after = look(relaxed(problem, change, loosen), seconds)
