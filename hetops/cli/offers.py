@@ -119,19 +119,24 @@ def _watch(question: Any, asked: dict[str, Any], as_json: bool) -> None:
     """The first look as ever, or with --json everything as new; then what changed, one JSON document a line."""
     from hetops.app.offers import watch
     from hetops.domain import codec
-    from hetops.reports import offers as report
 
     looks = watch(question, seconds=asked["every"], wait=time.sleep, now=lambda: datetime.now(UTC))
     for number, (listing, changes) in enumerate(looks):
         _record(listing, question, asked)
-        match as_json, number:
-            case True, _:
-                click.echo(json.dumps(codec.to_builtins(changes)))
-            case False, 0:
-                _show(listing, asked, as_json)
-            case _ if changes.count:
-                options.show(report.changes_as_text(changes))
+        if as_json:
+            click.echo(json.dumps(codec.to_builtins(changes)))
+        else:
+            _show_look(number, listing, changes, asked)
         sys.stdout.flush()
+
+
+def _show_look(number: int, listing: Any, changes: Any, asked: dict[str, Any]) -> None:
+    from hetops.reports import offers as report
+
+    if number == 0:
+        _show(listing, asked, as_json=False)
+    elif changes.count:
+        options.show(report.changes_as_text(changes))
 
 
 def _history(question: Any, asked: dict[str, Any], as_json: bool) -> None:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import types
 import typing
 from collections.abc import Iterator, Mapping
 from enum import Enum
 from typing import Any
 
 _STEP = re.compile(r"\.(\w+)|\[[^]]*\]")
+_UNIONS = (typing.Union, types.UnionType)
 
 
-def named(kind: type, said: str) -> str:
+def names_allowed(kind: type, said: str) -> str:
     """The names that are allowed where msgspec's words, said of a document of `kind`, tell of one that is not; else empty."""
     found = re.search(r"Invalid enum value .*(?:at `(key)` in|at) `(\$[^`]*)`", said)
     if not found:
@@ -50,9 +52,6 @@ def _plain(kind: Any) -> Iterator[Any]:
             yield from _plain(one)
     else:
         yield kind
-
-
-_UNIONS = (typing.Union, type(int | str))
 
 
 def _is_enum(kind: Any) -> bool:

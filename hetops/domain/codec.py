@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Protocol, TypeVar
 
 import msgspec
 
-from hetops.domain.choices import named
+from hetops.domain.choices import names_allowed
 from hetops.domain.written import slips
 from hetops.errors import DocumentError, nearest
 
@@ -155,4 +155,4 @@ def from_builtins(kind: type[D], raw: object, *, source: str) -> D:
     try:
         return msgspec.convert(body, kind, strict=True, str_keys=True, builtin_types=())
     except msgspec.ValidationError as fault:
-        raise DocumentError(f"{source}: {fault}", hint=named(kind, str(fault))) from fault
+        raise DocumentError(f"{source}: {fault}", hint=names_allowed(kind, str(fault))) from fault

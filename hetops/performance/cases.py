@@ -109,8 +109,8 @@ class Case:
     """What the row leaves open and is known all the same, one sentence each."""
     requests: float = float(REQUESTS)
     """That were sent in all."""
-    whole: bool = False
-    """Whether that is told: what comes at a rate then is measured from the first that is sent to the last that is answered."""
+    requests_told: bool = False
+    """Whether the row tells how many: what comes at a rate then is measured from the first that is sent to the last that is answered."""
     unequal: bool = False
     """Whether their lengths are known to differ."""
     place: int = 0
@@ -147,7 +147,8 @@ class Cases:
     """Requests a second of one replica."""
     requests: Floats
     """That one replica is sent in all."""
-    whole: Bools
+    requests_told: Bools
+    """As of a case."""
     unequal: Bools
     metric: Names
     value: Floats
@@ -169,7 +170,7 @@ class Cases:
             concurrency=np.array([c.concurrency for c in cases]) / replicas,
             rate=np.array([c.requests_per_second for c in cases]) / replicas,
             requests=np.array([c.requests for c in cases]) / replicas,
-            whole=np.array([c.whole for c in cases], dtype=bool),
+            requests_told=np.array([c.requests_told for c in cases], dtype=bool),
             unequal=np.array([c.unequal for c in cases], dtype=bool),
             metric=np.array([str(c.metric) for c in cases]),
             value=np.array([math.nan if c.value is None else c.value for c in cases]),
@@ -201,8 +202,8 @@ def predict(cases: Cases, values: Values) -> Floats:
     step = parts.step(running, context)
     prefill = parts.prefill_seconds(cases.input_tokens)
     completed = _completed(cases, parts, running)
-    come = _over_the_run(cases, running, completed)
-    requests = cases.replicas * np.minimum(completed, come)
+    arrivals = _over_the_run(cases, running, completed)
+    requests = cases.replicas * np.minimum(completed, arrivals)
     others = _among_others(cases, parts, running)
     held_up = parts.interference * (running - 1.0) / cases.output_tokens * others
     tpot = step + held_up / parts.stages
@@ -212,7 +213,7 @@ def predict(cases: Cases, values: Values) -> Floats:
         step=step,
         tpot=tpot,
         completed=completed,
-        line=_line(cases, completed, come),
+        line=_line(cases, completed, arrivals),
     )
     ttft = _ttft(cases, parts, served, values)
     answers = {
@@ -251,15 +252,15 @@ def _completed(cases: Cases, parts: Terms, running: Floats) -> Floats:
 def _over_the_run(cases: Cases, running: Floats, completed: Floats) -> Floats:
     """Requests a second of a rate; where their number is told, over a run that lasts until the last that came is answered, which takes
     as long as any other."""
-    own = np.where(cases.whole, running / completed / cases.requests, 0.0)
+    own = np.where(cases.requests_told, running / completed / cases.requests, 0.0)
     found: Floats = np.full(len(cases), np.inf)
     np.divide(1.0, 1.0 / cases.rate + own, out=found, where=np.isfinite(cases.rate))
     return found
 
 
-def _line(cases: Cases, completed: Floats, come: Floats) -> Floats:
+def _line(cases: Cases, completed: Floats, arrivals: Floats) -> Floats:
     """Each of a benchmark's requests puts those after it off by as much longer as completing one takes than another needs to come."""
-    late: Floats = np.maximum(1.0 / completed - 1.0 / come, 0.0)
+    late: Floats = np.maximum(1.0 / completed - 1.0 / arrivals, 0.0)
     return late * cases.requests / 2.0
 
 

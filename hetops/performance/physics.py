@@ -56,11 +56,9 @@ _FREE_SHARE = 0.92
 On 70 GB of weights in 80 GB that is five times what the other rule leaves."""
 _RESERVE_BYTES = 1.5e9
 """Of each GPU: activations of a pass, the CUDA context, and what NCCL keeps."""
-
-
-_LIGHTER = 0.2
-"""Of what a sequence cost vLLM before 0.6: that has 2.7 times the throughput of 0.5.3, of whose time the GPU had 38 % (Llama 3 8B on an
-H100, vLLM's blog of 5 September 2024), so that several steps a schedule leave nearly none; a fifth of it without these is assumed."""
+_VLLM_MID_SEQUENCE_SHARE = 0.2
+"""Of what a sequence cost the older vLLM. 0.6 has 2.7 times the throughput of 0.5.3, whose GPU was at work 38 % of the time (Llama 3 8B on
+an H100, vLLM's blog of 5 September 2024): several steps a schedule leave nearly nothing of that cost, and without them a fifth is assumed."""
 _TILE_ROWS = 16.0
 """The fewest rows of a product on NVIDIA's and AMD's matrix units in Triton, to which vLLM's and SGLang's `fused_moe` pads an expert's
 tokens where they are few. llama.cpp multiplies few rows one by one."""
@@ -224,7 +222,7 @@ def _column(r: Replica) -> dict[str, object]:
         "graphics_memory": gpu.memory_type.startswith("GDDR"),
         "family": family(gpu),
         "generation": r.generation.coefficients,
-        "sequence_share": _LIGHTER if r.generation is Generation.VLLM_MID else 1.0,
+        "sequence_share": _VLLM_MID_SEQUENCE_SHARE if r.generation is Generation.VLLM_MID else 1.0,
         "tensor": float(r.tensor_parallel * devices),
         "stages": float(r.pipeline_parallel),
         "groups": float(r.attention_data_parallel),
@@ -261,7 +259,7 @@ def _column(r: Replica) -> dict[str, object]:
 
 
 def _unquantized_bytes(r: Replica) -> float:
-    """llama.cpp's files of MXFP4 (gpt-oss) keep in eight bits what other engines' checkpoints keep in 16: 12.1 and 63.4 GB of them."""
+    """llama.cpp's files of MXFP4 keep in eight bits what other engines' checkpoints keep in 16: gpt-oss's are 12.1 and 63.4 GB large."""
     return Q8_0_BYTES if r.generation is Generation.LLAMACPP else 2.0
 
 

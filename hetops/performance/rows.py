@@ -119,7 +119,7 @@ def _case(row: Row, place: int, names: _Names) -> Case:
         assumed=tuple(filter(None, (*assumed, lone, told.assumed))),
         noted=tuple(filter(None, (*noted, _too_long(replica.model, given + wanted)))),
         requests=float(_whole(row, "requests", REQUESTS)),
-        whole=_tells(row, "requests"),
+        requests_told=_tells(row, "requests"),
         unequal=_lengths_differ(row),
         place=place,
         told=told,

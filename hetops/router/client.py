@@ -312,7 +312,7 @@ class ClientConnection(asyncio.Protocol):
             self._transport.abort()
             return
         if self._closing_at is None:
-            self._wait(limits, now)
+            self._end_if_late(limits, now)
         elif now > self._closing_at and not unsent:
             self._transport.abort()
         if self._current:
@@ -320,8 +320,8 @@ class ClientConnection(asyncio.Protocol):
 
     # Private.
 
-    def _wait(self, limits: Limits, now: float) -> None:
-        """Nobody waits for ever for what a client is to send."""
+    def _end_if_late(self, limits: Limits, now: float) -> None:
+        """What a client is to send is not waited for beyond its deadline."""
         if self._phase is _Phase.HEAD and now - self._since > limits.head_seconds:
             self._late(f"the head of the request did not come within {limits.head_seconds:g} s")
         elif self._phase is _Phase.BODY and now - self._heard > limits.body_seconds:

@@ -280,11 +280,11 @@ def test_where_no_request_follows_all_wait_as_those_that_start_together() -> Non
 def test_a_run_at_a_rate_lasts_until_the_last_that_came_is_answered() -> None:
     """A hundred at eight a second come within 12.5 seconds; over the whole run fewer are answered a second, and fewer run at once."""
     case = replace(a_case(concurrency=math.inf), requests_per_second=8.0, output_tokens=512.0)
-    steady, long, short = answer(case, *(replace(case, whole=True, requests=n) for n in (1e6, 100.0)))
+    steady, long, short = answer(case, *(replace(case, requests_told=True, requests=n) for n in (1e6, 100.0)))
     assert steady == pytest.approx(8.0 * 512.0)
     assert long == pytest.approx(steady, rel=1e-3)
     e2e, tpot = answer(
-        *(replace(case, whole=True, requests=100.0, metric=m) for m in (Metric.E2E, Metric.TPOT))
+        *(replace(case, requests_told=True, requests=100.0, metric=m) for m in (Metric.E2E, Metric.TPOT))
     )
     assert short == pytest.approx(100 * 512 / (100 / 8 + e2e / 1e3), rel=0.05)
     assert tpot <= answer(replace(case, metric=Metric.TPOT))[0]

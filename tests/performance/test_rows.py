@@ -396,7 +396,7 @@ def test_a_row_may_tell_how_many_requests_were_sent_and_that_their_lengths_diffe
     assert (told.requests, told.unequal) == (320.0, True)
     silent = read(dataset="random")
     assert (silent.requests, silent.unequal) == (1000.0, False)
-    assert (told.whole, silent.whole) == (True, False)
+    assert (told.requests_told, silent.requests_told) == (True, False)
     assert read(dataset="random", note="range ratio 0.8; means").unequal
     for alike in ("range ratio 1.0", "random-range-ratio=0", "ratio 0.0", "a ratio of 2.5 to 1"):
         assert not read(dataset="random", note=alike).unequal, (
