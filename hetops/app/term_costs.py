@@ -11,6 +11,7 @@ from hetops.domain.percent import percent
 from hetops.domain.policy import TermCost
 from hetops.errors import TimeoutExpiredError
 from hetops.solver.problem import PricedOffer, Problem
+from hetops.solver.questions.rules import bounds_of
 from hetops.solver.solution import Infeasible, Solution
 from hetops.solver.solve import Effort, solve
 from hetops.solver.terms import Role
@@ -44,7 +45,7 @@ def _without(problem: Problem, posed: Posed) -> Iterator[tuple[str, Problem]]:
         told = ", ".join(f"{loss.id} with {percent(loss.kept_share)} still served" for loss in problem.losses)
         yield f"bearing {told}", replace(problem, losses=())
     if problem.share_limits:
-        told = ", ".join(f"{one.id} {_bounds(one.at_least, one.at_most)}" for one in problem.share_limits)
+        told = ", ".join(f"{one.id} {bounds_of(one)}" for one in problem.share_limits)
         yield f"spreading ({told})", replace(problem, share_limits=())
     if problem.ramping:
         yield f"keeping to {_ramps(problem.ramping)}", _without_ramps(problem)
@@ -73,11 +74,6 @@ def _without(problem: Problem, posed: Posed) -> Iterator[tuple[str, Problem]]:
         )
     if posed.candidates.held.reserved:
         yield "paying for reserved nodes, used or not,", _unreserved(problem)
-
-
-def _bounds(at_least: float, at_most: float) -> str:
-    least, most = f"at least {percent(at_least)}", f"at most {percent(at_most)}"
-    return " and ".join((*([least] if at_least > 0 else ()), *([most] if at_most < 1 else ())))
 
 
 def _ramps(ramping: Collection[PricedOffer]) -> str:

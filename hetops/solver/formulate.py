@@ -48,7 +48,7 @@ from hetops.solver.rows.supply import (
 )
 from hetops.solver.variables import frame_of
 
-__all__ = ["CONSTRAINTS", "SMALLEST_UNIT", "Formulation", "Limit", "LimitKind", "at_rate", "formulate"]
+__all__ = ["CONSTRAINTS", "SMALLEST_UNIT", "Formulation", "at_rate", "formulate"]
 
 Constraint = Callable[[Frame], Iterator[Row]]
 

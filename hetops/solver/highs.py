@@ -239,7 +239,7 @@ class Hot:
         }
         for option, value in options.items():
             self._solver.setOptionValue(option, value)
-        _pass(self._solver, replace(model, integer=np.zeros_like(model.integer)))
+        _pass(self._solver, model.linear)
 
     def within(self, variables: NDArray[np.int64], lower: Floats, upper: Floats) -> Vertex | None:
         """The best answer with these bounds of some variables, others as they were; None where none costs less.
@@ -356,8 +356,8 @@ def _answer(solver: highspy.Highs, model: MatrixModel, seconds: float) -> Answer
 
 
 def _bound_of(objective: float, status: Status) -> float:
-    """What a linear model proves: nothing, where its search ended at an answer that is not known to be the best."""
-    return -INFINITY if status is Status.TIME_LIMIT else objective
+    """What the search of a linear model proves: nothing, where it ended too early."""
+    return objective if status in (Status.OPTIMAL, Status.INFEASIBLE) else -INFINITY
 
 
 def _status(solver: highspy.Highs) -> Status:

@@ -71,7 +71,8 @@ def few_of(problem: Problem, must_rent: Collection[str]) -> Iterator[Problem]:
     prices = {c.key: sum(usd[o] * float(n) for o, n in c.takes.items()) for c in problem.columns}
     rented = [c for c in problem.columns if not c.offers.isdisjoint(must_rent)]
     peak = max(sum(stretch.rates.values()) for stretch in problem.stretches)
-    for large in (0.0, *([ROOM * peak / problem.max_pools] if problem.max_pools else [])):
+    each = [ROOM * peak / problem.max_pools] if problem.max_pools else []
+    for large in (0.0, *each):
         of = (_likely(problem, columns, prices, large) for columns in (problem.columns, rented))
         kept = {*(key for keys in of for key in keys), *running(problem)}
         yield replace(problem, columns=with_sharers(problem.columns, kept))

@@ -42,9 +42,14 @@ class MatrixModel:
     """Variables that only their costs tell apart, where there are several; what is told of them is no part of the model."""
 
     @property
+    def linear(self) -> MatrixModel:
+        """Without integrality."""
+        return replace(self, integer=np.zeros_like(self.integer))
+
+    @property
     def relaxation(self) -> MatrixModel:
         """Without integrality and without upper bounds on variables: any other bound then shows as a row's dual."""
-        return replace(self, integer=np.zeros_like(self.integer), upper=np.full_like(self.upper, INFINITY))
+        return replace(self.linear, upper=np.full_like(self.upper, INFINITY))
 
     @property
     def row_of(self) -> NDArray[np.int64]:

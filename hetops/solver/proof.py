@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from hetops.solver.certify import TOLERANCE, ScarcityPrices, relative_gap, weak_duality_bound
 from hetops.solver.dual import dual_bound
-from hetops.solver.formulate import Formulation, Limit, LimitKind, formulate
+from hetops.solver.formulate import Formulation, formulate
+from hetops.solver.limit import Limit, LimitKind
 from hetops.solver.patience import Patience
 from hetops.solver.problem import Mode, Problem
 from hetops.solver.search.start import Relaxed, relax
@@ -73,17 +74,17 @@ def _guessed(problem: Problem) -> ScarcityPrices:
 
 
 def bound_of_anything(problem: Problem) -> float:
-    """What exact arithmetic proves of a problem that nothing was searched for of."""
+    """What exact arithmetic proves of a problem whose relaxation nobody solved."""
     if problem.plain:
         return float(weak_duality_bound(problem, _guessed(problem)))
-    return 0.0 if problem.mode is Mode.MIN_COST else problem.requests_per_second * 1e12
+    return _anyway(problem)
 
 
 def certified_bound(problem: Problem, formulation: Formulation, relaxed: Relaxed) -> float:
     """Weak duality on the rows of the model, in rationals; where it proves nothing, the bound that holds for anything."""
     answer = relaxed.answer
     bound = dual_bound(relaxed.model, answer.row_duals) if answer.found else None
-    anyway = uncertified_bound(problem, formulation, relaxed)
+    anyway = _anyway(problem)
     if bound is None:
         return anyway
     if problem.mode is Mode.MIN_COST:
@@ -92,5 +93,9 @@ def certified_bound(problem: Problem, formulation: Formulation, relaxed: Relaxed
 
 
 def uncertified_bound(problem: Problem, _: Formulation, __: Relaxed) -> float:
-    """What holds of anything: where nothing is to be proven beyond what the search did."""
+    """What holds of any problem: where nothing is to be proven beyond what the search did."""
+    return _anyway(problem)
+
+
+def _anyway(problem: Problem) -> float:
     return 0.0 if problem.mode is Mode.MIN_COST else problem.requests_per_second * 1e12

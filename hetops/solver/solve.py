@@ -179,6 +179,7 @@ def _outcome(
     past, pace = _Past(gap=problem.gap, begun=begun), Pace.now()
 
     def search_few(part: Problem, seconds: float) -> Solution | Infeasible:
+        """By the model of all columns; by one of few before it where it takes long, or after it where it brings no fleet."""
         nonlocal past
         patience, first = Patience.of(seconds), None
         if hurried.is_long(part, seconds / pace.slowness):

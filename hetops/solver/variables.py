@@ -1,7 +1,6 @@
 """Which variables the model of a problem has, in which order: each is there only where something asks for it.
 
-Enforces no limit. Without a use for them, most kinds of variables are not there: a
-problem with neither periods nor losses has one layer of shares.
+Enforces no limit. A problem with neither periods nor losses has one layer of shares.
 """
 
 from __future__ import annotations

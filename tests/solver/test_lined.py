@@ -72,7 +72,7 @@ def check(problem: Problem) -> None:
         return
     known = highs.run(model, gap=0.3)
     best = highs.run(model)
-    relaxed = highs.run(replace(model, integer=np.zeros_like(model.integer)))
+    relaxed = highs.run(model.linear)
     for start, told in ((np.empty(0), None), (known.values, None), (known.values, relaxed)):
         answer = lined.search(model, start, gap=0.0, limit_seconds=30.0, relaxed=told)
         assert not answer.found or holds(model, answer.values)
@@ -145,3 +145,5 @@ def test_a_relaxation_is_taken_for_that_of_a_model_with_its_rows_costs_and_no_wi
     assert not whole.is_all_of(replace(model, upper=model.upper * 2))
     assert not whole.is_all_of(replace(model, cost=model.cost * 2))
     assert not whole.is_all_of(replace(model, row_values=model.row_values * 2))
+    longer = np.append(model.row_starts[:1], model.row_starts[1:-1] + 1)
+    assert not whole.is_all_of(replace(model, row_starts=np.append(longer, model.row_starts[-1:])))

@@ -117,7 +117,7 @@ def with_whole(model: MatrixModel, whole: Floats) -> MatrixModel:
     """The model with its first variables at those whole numbers, and no choice but the rest."""
     lower, upper = model.lower.copy(), model.upper.copy()
     lower[: len(whole)] = upper[: len(whole)] = whole
-    return replace(model, lower=lower, upper=upper, integer=np.zeros_like(model.integer))
+    return replace(model.linear, lower=lower, upper=upper)
 
 
 def _level_model(

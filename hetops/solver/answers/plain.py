@@ -14,8 +14,9 @@ from hetops.solver import highs
 from hetops.solver.answers.balance import Balance, Key, balance
 from hetops.solver.answers.cheapest import RATE_SLACK
 from hetops.solver.certify import weak_duality_bound
-from hetops.solver.formulate import SMALLEST_UNIT, Formulation, Limit, LimitKind, at_rate, formulate
+from hetops.solver.formulate import SMALLEST_UNIT, Formulation, at_rate, formulate
 from hetops.solver.highs import Answer, OnInterrupt
+from hetops.solver.limit import Limit, LimitKind
 from hetops.solver.problem import Mode, Problem
 from hetops.solver.proof import Proven, prices_of
 from hetops.solver.search.start import Searched

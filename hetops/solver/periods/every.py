@@ -116,7 +116,7 @@ class _Tree:
     def of(cls, model: MatrixModel, lines: Lines, most: float, seconds: float) -> _Tree | None:
         """None where time did not suffice."""
         lined = in_lines(model, lines)
-        relaxed = highs.run(replace(lined, integer=np.zeros_like(lined.integer)), limit_seconds=seconds)
+        relaxed = highs.run(lined.linear, limit_seconds=seconds)
         if relaxed.status is not Status.OPTIMAL:
             return None
         reduced = lined.cost - lined.weighed_rows(relaxed.row_duals)

@@ -191,4 +191,4 @@ def _asks(alone: MatrixModel) -> bool:
 
 
 def _relaxed(alone: MatrixModel, patience: Patience) -> Relaxed:
-    return start.relaxed(replace(alone, integer=np.zeros_like(alone.integer)), patience)
+    return start.relaxed(alone.linear, patience)

@@ -277,7 +277,7 @@ def improved(window: Lined, start: Floats, *, gap: float, limit_seconds: float) 
     model, lines = window.model, window.lines
     on = Stairs.on(in_lines(model, lines), window.stairs)
     lined, begun = on.model, on.filled(window.seen(start))
-    relaxed = highs.run(replace(lined, integer=np.zeros_like(lined.integer)), limit_seconds=limit_seconds)
+    relaxed = highs.run(lined.linear, limit_seconds=limit_seconds)
     if relaxed.status is not Status.OPTIMAL:
         return replace(relaxed, status=Status.NOTHING_FOUND)
     reduced = lined.cost - lined.weighed_rows(relaxed.row_duals)

@@ -12,9 +12,9 @@ from hetops.domain.percent import signed_percent
 from hetops.errors import InfeasibleError
 from hetops.solver import highs
 from hetops.solver.bands import Bands
-from hetops.solver.formulate import Formulation, Limit, LimitKind, at_rate, formulate
+from hetops.solver.formulate import Formulation, at_rate, formulate
 from hetops.solver.highs import Answer
-from hetops.solver.limit import OF_WHAT_IS_SERVED
+from hetops.solver.limit import OF_WHAT_IS_SERVED, Limit, LimitKind
 from hetops.solver.matrix import INFINITY
 from hetops.solver.patience import Patience
 from hetops.solver.problem import Mode, Problem

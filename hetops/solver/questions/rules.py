@@ -94,7 +94,7 @@ def _without_loss(problem: Problem, *, loss: str) -> Problem:
 
 def _share_limit(limit: ShareLimit) -> Rule:
     of = f" of {', '.join(limit.classes)}" if limit.classes else " of a class"
-    bounds = _bounds(limit)
+    bounds = bounds_of(limit)
     return Rule(
         topic=Topic.SHARE,
         subject=limit.id,
@@ -104,7 +104,8 @@ def _share_limit(limit: ShareLimit) -> Rule:
     )
 
 
-def _bounds(limit: ShareLimit) -> str:
+def bounds_of(limit: ShareLimit) -> str:
+    """Its bounds in words."""
     least, most = f"at least {percent(limit.at_least)}", f"at most {percent(limit.at_most)}"
     return " and ".join((*([least] if limit.at_least > 0 else ()), *([most] if limit.at_most < 1 else ())))
 

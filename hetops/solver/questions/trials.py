@@ -52,6 +52,7 @@ def less_demand(problem: Problem, limit_seconds: float) -> Iterator[Relaxation]:
     if served == 0:
         return
     part = _part(served)
+    decimals = -2 - int(part.as_tuple().exponent)  # of per cent: all that the part has
     rates = f"{float(part) * problem.requests_per_second:.4g} of {problem.requests_per_second:.4g} requests per second"
     yield Relaxation(
         kind=QuestionKind.DEMAND,
@@ -59,7 +60,7 @@ def less_demand(problem: Problem, limit_seconds: float) -> Iterator[Relaxation]:
         needed=part,
         change_share=float(part - 1),
         factor=1 / served,
-        text=f"serve {percent(part, -2 - int(part.as_tuple().exponent))} of the demand ({rates})",
+        text=f"serve {percent(part, decimals)} of the demand ({rates})",
         smallest=outcome.within_gap and not problem.sheds_any,
     )
     found = _headroom(problem, served, limit_seconds)

@@ -27,10 +27,8 @@ def demand_rows(frame: Frame) -> Iterator[Row]:
 
 def _begun(frame: Frame) -> dict[tuple[int, int], Found]:
     """By layer and class, the shares that its requests begin with: whole, or in prefill."""
-    first, decodes = (
-        frame.first[Block.SHARE],
-        [frame.role(i) is Role.DECODE for i in range(len(frame.places))],
-    )
+    first = frame.first[Block.SHARE]
+    decodes = [frame.role(place) is Role.DECODE for place in range(len(frame.places))]
     of: dict[tuple[int, int], Found] = {}
     for k, (n, place, w) in enumerate(frame.pairs):
         if not decodes[place]:

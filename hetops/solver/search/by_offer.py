@@ -148,7 +148,7 @@ class _Sums:
         """The model with those sums, and nothing else that is whole."""
         lined, size = self._lined(model), len(model.cost)
         lower, upper = np.append(lined.lower[:size], most), np.append(lined.upper[:size], most)
-        return replace(lined, lower=lower, upper=upper, integer=np.zeros_like(lined.integer))
+        return replace(lined.linear, lower=lower, upper=upper)
 
     def beyond(self, model: MatrixModel, searched: Sequence[Floats]) -> MatrixModel:
         """The model with whole sums, more of some than any of those that were searched."""

@@ -21,17 +21,15 @@ from hetops.solver.matrix import INFINITY, Floats, MatrixModel
 def search(
     model: MatrixModel, start: Floats, *, gap: float, limit_seconds: float, relaxed: Answer | None = None
 ) -> Answer:
-    """An answer to a model with lines, and what was proven of all; `start` is one that is known, or empty.
+    """An answer to a model with lines, and what was proven of all; none that is no better than `start`, one that is known or empty.
 
-    So is the answer `relaxed` to the model without its whole numbers, which is searched for otherwise.
-
-    Without a better answer than it was given it has none.
+    `relaxed` is the answer to the model without its whole numbers, where that is known; otherwise it is searched for.
 
     Raises:
         KeyboardInterrupt: it was stopped.
     """
     lined = in_lines(model, model.lines)
-    relaxed = _of_lines(relaxed, model) if relaxed else _relaxed(lined, limit_seconds)
+    relaxed = _of_lines(relaxed, model) if relaxed else highs.run(lined.linear, limit_seconds=limit_seconds)
     if relaxed.status is not Status.OPTIMAL:
         return _nothing(relaxed, -INFINITY)
     begun = np.append(start, [start[line].sum() for line in model.lines]) if len(start) else start
@@ -52,10 +50,6 @@ def search(
         objective=objective,
         bound=min(found.bound, objective),
     )
-
-
-def _relaxed(model: MatrixModel, seconds: float) -> Answer:
-    return highs.run(replace(model, integer=np.zeros_like(model.integer)), limit_seconds=seconds)
 
 
 def _of_lines(relaxed: Answer, model: MatrixModel) -> Answer:

@@ -66,18 +66,19 @@ class Relaxed:
         return self.answer.objective if self.answer.status is Status.OPTIMAL else -INFINITY
 
     def is_all_of(self, model: MatrixModel) -> bool:
-        """Whether it is known, and of the very rows and costs of a model."""
+        """Whether it is known, and of the very costs and rows of a model, within bounds no narrower."""
         own = self.model
         told = (
             (own.cost, model.cost),
             (own.row_lower, model.row_lower),
             (own.row_upper, model.row_upper),
+            (own.row_starts, model.row_starts),
             (own.row_indices, model.row_indices),
             (own.row_values, model.row_values),
         )
-        within = (own.lower <= model.lower).all() and (own.upper >= model.upper).all()
-        known = self.answer.status is Status.OPTIMAL and within
-        return bool(known and all(np.array_equal(one, other) for one, other in told))
+        if self.answer.status is not Status.OPTIMAL or not all(np.array_equal(*pair) for pair in told):
+            return False
+        return bool((own.lower <= model.lower).all() and (own.upper >= model.upper).all())
 
 
 def relax(formulation: Formulation, patience: Patience) -> Relaxed:
@@ -91,8 +92,7 @@ def relax(formulation: Formulation, patience: Patience) -> Relaxed:
     model, opened = formulation.model, _opened(formulation.frame)
     free = np.bincount(model.row_of, weights=opened[model.row_indices], minlength=len(model.row_lower)) > 0
     loose = replace(
-        model,
-        integer=np.zeros_like(model.integer),
+        model.linear,
         row_lower=np.where(free, -INFINITY, model.row_lower),
         row_upper=np.where(free, INFINITY, model.row_upper),
     )
@@ -105,7 +105,7 @@ def relax_whole(formulation: Formulation, patience: Patience) -> Relaxed:
     model = formulation.model
     if not model.lines or not formulation.frame.problem.plain:
         return relax(formulation, patience)
-    found = relaxed(replace(model, integer=np.zeros_like(model.integer)), patience)
+    found = relaxed(model.linear, patience)
     return found if found.answer.found else replace(found, used=_likely(formulation))
 
 

@@ -119,7 +119,7 @@ class Told:
 
     def relaxed(self, patience: Patience) -> Relaxed:
         """Without whole numbers."""
-        return start.relaxed(replace(self.model, integer=np.zeros_like(self.model.integer)), patience)
+        return start.relaxed(self.model.linear, patience)
 
     def unborne(self, values: Floats, tolerance: float) -> list[Unborne]:
         """The losses that nodes do not bear, by more of the demand than the tolerance: the worst few."""
