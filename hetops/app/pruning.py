@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from hetops.app.pose import Posed
+from hetops.domain.configuration import Configuration
 from hetops.domain.pruning import LeftOut, Pruning, WhyLeftOut
 from hetops.solver.pruned import pruning_of
 
@@ -19,15 +20,16 @@ def _configurations(posed: Posed) -> Pruning:
     kept = set(ids.values())
     laid = {ids.get(column.configuration) for column in posed.problem.columns}
     able = {key[0] for key, row in posed.table.rows.items() if row.planned_requests_per_second > 0}
-    left = Counter[WhyLeftOut]()
     all_of_them = posed.candidates.enumeration.configurations
-    for one in all_of_them:
+
+    def reason(one: Configuration) -> WhyLeftOut | None:
         if one.id in kept:
-            left[WhyLeftOut.NOWHERE] += one.id not in laid
-        elif one.id not in able:
-            left[WhyLeftOut.TOO_SLOW] += 1
-        else:
-            left[WhyLeftOut.REPLACED if one.stages else WhyLeftOut.BEATEN_ON_GPU] += 1
+            return None if one.id in laid else WhyLeftOut.NOWHERE
+        if one.id not in able:
+            return WhyLeftOut.TOO_SLOW
+        return WhyLeftOut.REPLACED if one.stages else WhyLeftOut.BEATEN_ON_GPU
+
+    left = Counter(reason(one) for one in all_of_them)
     return Pruning(
         of="configuration",
         count=len(all_of_them),

@@ -20,6 +20,9 @@ from hetops.errors import HetopsError
 from hetops.solver.matrix import INFINITY, Floats, MatrixModel
 from hetops.solver.patience import stopped
 
+Value = float | str | bool
+"""Of an option of HiGHS."""
+
 NAME = f"HiGHS {highspy.HIGHS_VERSION_MAJOR}.{highspy.HIGHS_VERSION_MINOR}.{highspy.HIGHS_VERSION_PATCH}"
 
 FEASIBILITY_TOLERANCE = 1e-7
@@ -119,7 +122,7 @@ def run_from(
 def _run_from(
     model: MatrixModel,
     start: Floats,
-    options: Mapping[str, object],
+    options: Mapping[str, Value],
     limit_seconds: float,
     on_interrupt: OnInterrupt,
 ) -> Answer:
@@ -164,7 +167,7 @@ def run_small(
     return _run_from(model, start, {"mip_rel_gap": gap, **_NO_HEURISTICS}, limit_seconds, on_interrupt)
 
 
-_NO_HEURISTICS: dict[str, object] = {
+_NO_HEURISTICS: dict[str, Value] = {
     "mip_heuristic_effort": 0.0,
     "mip_heuristic_run_feasibility_jump": False,
     "mip_heuristic_run_rens": False,
@@ -177,7 +180,7 @@ _NO_HEURISTICS: dict[str, object] = {
 }
 
 
-def _run(model: MatrixModel, options: dict[str, object], on_interrupt: OnInterrupt, start: Floats) -> Answer:
+def _run(model: MatrixModel, options: dict[str, Value], on_interrupt: OnInterrupt, start: Floats) -> Answer:
     began = time.monotonic()
     solver = _Quiet()
     for option, value in options.items():
@@ -187,7 +190,7 @@ def _run(model: MatrixModel, options: dict[str, object], on_interrupt: OnInterru
         known = highspy.HighsSolution()
         known.col_value = start.tolist()
         solver.setSolution(known)
-    late = began + float(str(options["time_limit"])) * (1 + OVERTIME_PART) + OVERTIME_SECONDS
+    late = began + float(options["time_limit"]) * (1 + OVERTIME_PART) + OVERTIME_SECONDS
     ended = _search(solver, on_interrupt, late)
     for option, value in _OTHER_WAYS:
         if not ended or solver.getModelStatus() not in _UNSURE:
@@ -298,7 +301,7 @@ def _solve(solver: highspy.Highs, ended: threading.Event) -> None:
         ended.set()
 
 
-def _options(gap: float, limit_seconds: float) -> dict[str, object]:
+def _options(gap: float, limit_seconds: float) -> dict[str, Value]:
     return {
         "output_flag": False,
         "threads": 1,

@@ -81,37 +81,44 @@ def few_of(problem: Problem, must_rent: Collection[str]) -> Iterator[Problem]:
 def _likely(
     problem: Problem, columns: Collection[Column], prices: Mapping[tuple[str, str], float], large: float
 ) -> Iterator[tuple[str, str]]:
-    """The keys of the columns that each class would be served on first, in each role, of an offer alone: the cheapest of those
-    that can serve as many requests per second as is `large`, then the largest."""
-    most = {offer.id: float(problem.max_nodes(offer)) for offer in problem.offers}
-    left = dict(most)
+    """The keys of the columns that each class would be served on first, in each role: one of each offer, until all that is due is
+    served on nodes that no class before it has taken."""
+    left = {offer.id: float(problem.max_nodes(offer)) for offer in problem.offers}
     peaks = {c.name: max(s.rates[c.name] for s in problem.stretches) for c in problem.classes}
-    alike: dict[object, list[Column]] = {}
-    for column in columns:
-        alike.setdefault((column.role, column.kv_format), []).append(column)
-    for own in alike.values():
-        usd = np.array([prices[column.key] for column in own])
-        places = np.array([most[column.offer] * column.parts_per_node for column in own])
-        for name in (name for name, peak in peaks.items() if peak > 0):
-            rates = np.array([column.requests_per_second.get(name, 0.0) for column in own])
-            able = np.flatnonzero(rates > 0)
-            enough = np.minimum(rates[able] * places[able], large)
-            best = able[np.lexsort((usd[able] / rates[able], -enough))]
-            yield from _enough((own[j] for j in best), name, peaks[name] * ROOM, left)
-
-
-def _enough(
-    best: Iterator[Column], name: str, due: float, left: dict[str, float]
-) -> Iterator[tuple[str, str]]:
-    """The first of these that serve what is due of a class on nodes that no class before it has taken, one of each offer."""
-    seen = set[str]()
-    for column in best:
-        if due <= 0 and len(seen) >= LIKELY:
-            return
-        if column.offer not in seen:
+    asked = [name for name, peak in peaks.items() if peak > 0]
+    places = {column.key: left[column.offer] * column.parts_per_node for column in columns}
+    for name, best in _best_first(columns, asked, prices, places, large):
+        due, seen = peaks[name] * ROOM, set[str]()
+        for column in best:
+            if due <= 0 and len(seen) >= LIKELY:
+                break
+            if column.offer in seen:
+                continue
             seen.add(column.offer)
             rate = column.rate(name) * column.parts_per_node
             nodes = min(left[column.offer], max(due, 0.0) / rate)
             left[column.offer] -= nodes
             due -= nodes * rate
             yield column.key
+
+
+def _best_first(
+    columns: Collection[Column],
+    asked: Collection[str],
+    prices: Mapping[tuple[str, str], float],
+    places: Mapping[tuple[str, str], float],
+    large: float,
+) -> Iterator[tuple[str, Iterator[Column]]]:
+    """By role and class, the columns that serve it: the cheapest of those that can serve as many requests per second as is `large`
+    on the `places` that there are, then the largest."""
+    alike: dict[object, list[Column]] = {}
+    for column in columns:
+        alike.setdefault((column.role, column.kv_format), []).append(column)
+    for own in alike.values():
+        usd = np.array([prices[column.key] for column in own])
+        room = np.array([places[column.key] for column in own])
+        for name in asked:
+            rates = np.array([column.requests_per_second.get(name, 0.0) for column in own])
+            able = np.flatnonzero(rates > 0)
+            enough = np.minimum(rates[able] * room[able], large)
+            yield name, map(own.__getitem__, able[np.lexsort((usd[able] / rates[able], -enough))])

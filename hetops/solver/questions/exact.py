@@ -105,7 +105,7 @@ class Front:
 
     bands: Bands
     known: frozenset[tuple[str, str]] = frozenset()
-    """Columns of the answer that questions are about: theirs are mostly not far from it."""
+    """Columns of the answer that questions are about: what a changed problem is answered with mostly stands on them too."""
 
     @classmethod
     def of(cls, problem: Problem, solution: Solution) -> Front:
