@@ -50,9 +50,9 @@ class Catalog:
         if name in known:
             return known[name]
         told = _words(name)
-        alike = [g.name for g in self.gpu_types if told <= _words(g.name)]
-        chip = {word for word in told if not re.fullmatch(r"\d+gb", word)}
-        members = alike or [g.name for g in self.gpu_types if _words(g.name) == chip]
+        without_memory = {word for word in told if not re.fullmatch(r"\d+gb", word)}
+        members = [g.name for g in self.gpu_types if told <= _words(g.name)]
+        members = members or [g.name for g in self.gpu_types if _words(g.name) == without_memory]
         raise UnknownNameError("GPU type", name, known, where=where, members=members)
 
     def model(self, name: str, *, where: str = "") -> Model:

@@ -110,10 +110,10 @@ async def ask(target: Target, lengths: Lengths, text: str, *, due: float, began:
 
 
 def _silence(target: Target, answer: Answer) -> tuple[Failure, str]:
-    within, failure = (
-        ("", Failure.SILENT) if answer.first_at is None else ("within its answer ", Failure.STALLED)
+    told = f"not a byte for {_patience(target, answer):g} s"
+    return (
+        (Failure.SILENT, told) if answer.first_at is None else (Failure.STALLED, f"within its answer {told}")
     )
-    return failure, f"{within}not a byte for {_patience(target, answer):g} s"
 
 
 def _reason(fault: OSError | asyncio.IncompleteReadError) -> str:
@@ -164,11 +164,8 @@ async def _exchange(target: Target, body: bytes, answer: Answer) -> None:
 
 def _patience(target: Target, answer: Answer) -> float:
     """Seconds that the next byte is waited for."""
-    return (
-        target.silence_seconds
-        if answer.first_at is None
-        else min(target.silence_seconds, target.stall_seconds)
-    )
+    begun = answer.first_at is not None
+    return min(target.silence_seconds, target.stall_seconds) if begun else target.silence_seconds
 
 
 async def _refusal(status: int, headers: Mapping[str, str], parts: AsyncIterator[bytes]) -> str:

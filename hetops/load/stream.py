@@ -79,7 +79,7 @@ class Answer:
             if line.startswith(_DATA):
                 self._event(line.removeprefix(_DATA).strip(), at)
             elif line.strip() and not line.startswith(_OTHER):
-                self._is_broken(line)
+                self._note_broken(line)
         if len(self._rest) > _LONGEST_BYTES:
             self.odd = self.odd or self._rest[:_SHOWN_BYTES]
             self.error = f"a line of more than {_LONGEST_BYTES >> 20} MiB"
@@ -94,7 +94,7 @@ class Answer:
             self.odd = self.odd or data[:_SHOWN_BYTES]
             return
         except msgspec.DecodeError:
-            self._is_broken(data)
+            self._note_broken(data)
             return
         if chunk.error is not None:
             self.error = str(chunk.error)
@@ -106,7 +106,7 @@ class Answer:
             self.last_at = at
             self.pieces += 1
 
-    def _is_broken(self, data: bytes) -> None:
+    def _note_broken(self, data: bytes) -> None:
         self.broken = self.broken or data[:_SHOWN_BYTES]
         self.odd = self.odd or self.broken
 
