@@ -67,7 +67,10 @@ def test_each_period_tells_what_the_search_for_the_whole_day_was_spared(free: Da
     assert configurations.kept < configurations.count
     assert 0 < columns.kept < columns.count
     text = report.as_text(free)
-    assert f"Of {columns.count} columns the search begins with {columns.kept};" in text
+    assert (
+        f"Of {columns.count} columns (each a configuration on an offer) the search begins with {columns.kept};"
+        in text
+    )
 
 
 def test_no_plan_of_a_period_costs_less_than_what_is_proven_of_it_alone(free: Day) -> None:

@@ -64,14 +64,16 @@ def test_each_column_that_goes_is_told_with_its_reason() -> None:
         ),
     )
     assert list(told([pruning_of(problem)])) == [
-        "Of 6 columns the search begins with 2; 1 waiting behind a cheaper offer of equal nodes,"
+        "Of 6 columns (each a configuration on an offer) the search begins with 2; 1 waiting behind a cheaper offer of equal nodes,"
         " 1 serving no class that is asked for, 1 beaten in every class on the same offer,"
         " 1 without room for a node within the limits"
     ]
 
 
 def test_where_nothing_goes_all_is_said_to_be_searched() -> None:
-    assert list(told([pruning_of(small())])) == ["Of 2 columns the search begins with all"]
+    assert list(told([pruning_of(small())])) == [
+        "Of 2 columns (each a configuration on an offer) the search begins with all"
+    ]
 
 
 def test_counts_that_do_not_add_up_are_no_pruning() -> None:
