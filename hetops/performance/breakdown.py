@@ -17,6 +17,11 @@ from hetops.performance.replica import Replica
 
 _ROUNDING = 1e-6
 
+MEMORY = "memory"
+"""What binds where more requests could run if the KV cache held them."""
+STAGE_LINKS, BUBBLE = "stage links", "pipeline bubble"
+"""Parts that a pipeline alone has."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
@@ -119,6 +124,7 @@ def explain(name: str, replica: Replica, load: Load, times: Times, calibration: 
     places = min(load.concurrency, p.groups[0] * most_sequences(replica.generation.coefficients))
     by_memory = n < places * (1.0 - _ROUNDING)
     unhindered = _answer(replica, running, Metric.TTFT, calibration, scale.ttft_seconds)
+    waited = ((ttft.value or 0.0) - (unhindered.value or 0.0)) / 1e3
     return Breakdown(
         configuration=name,
         input_tokens=load.input_tokens,
@@ -128,10 +134,8 @@ def explain(name: str, replica: Replica, load: Load, times: Times, calibration: 
         parts=parts,
         step_seconds=whole.decode_seconds(n, load.context_tokens),
         prefill_seconds=prompt,
-        binding="memory" if by_memory else max(parts, key=lambda part: part.seconds).name,
-        memory_wait_seconds=max((ttft.value or 0.0) - (unhindered.value or 0.0), 0.0) / 1e3
-        if by_memory
-        else 0.0,
+        binding=MEMORY if by_memory else max(parts, key=lambda part: part.seconds).name,
+        memory_wait_seconds=max(waited, 0.0) if by_memory else 0.0,
         output_tokens_per_second=_answer(
             replica, load, Metric.OUTPUT, calibration, scale.requests_per_second
         ),
@@ -158,9 +162,9 @@ def _parts(t: Terms, load: Load, times: Times, between: float) -> tuple[Part, ..
         "compute": whole.compute_seconds_per_sequence * n,
         "KV bandwidth": whole.kv_seconds_per_token * attended * whole.read_for(n),
         "all-reduce": (links - between) * alike,
-        "stage links": between * alike,
+        STAGE_LINKS: between * alike,
         "engine overhead": overhead * alike,
-        "pipeline bubble": _idle(times, load.concurrency) * whole.decode_seconds(n, load.context_tokens),
+        BUBBLE: _idle(times, load.concurrency) * whole.decode_seconds(n, load.context_tokens),
     }
     return tuple(Part(name=name, seconds=seconds) for name, seconds in told.items())
 

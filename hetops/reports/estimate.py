@@ -12,7 +12,7 @@ from hetops.domain import codec
 from hetops.domain.model import Precision
 from hetops.domain.percent import percent
 from hetops.domain.performance import Binding
-from hetops.performance.breakdown import Breakdown
+from hetops.performance.breakdown import BUBBLE, MEMORY, STAGE_LINKS, Breakdown
 from hetops.performance.intervals import Range
 from hetops.performance.memory import MemoryFit
 from hetops.performance.pipelines import StageShare
@@ -146,7 +146,7 @@ def as_text(estimated: Estimated) -> str:
             "binds" * (p.name == found.binding),
         )
         for p in found.parts
-        if p.seconds or p.name not in _OF_PIPELINES
+        if p.seconds or p.name not in (STAGE_LINKS, BUBBLE)
     ]
     sections = (
         f"{found.configuration}: {lengths}",
@@ -167,16 +167,13 @@ def as_text(estimated: Estimated) -> str:
     return "\n\n".join(filter(None, sections)) + "\n"
 
 
-_OF_PIPELINES = ("stage links", "pipeline bubble")
-
-
 def _bubble(found: Breakdown) -> str:
-    bubble = next(p.seconds for p in found.parts if p.name == "pipeline bubble")
+    bubble = next(p.seconds for p in found.parts if p.name == BUBBLE)
     return "\nThe bubble is what a stage idles on average within the step" if bubble else ""
 
 
 def _memory_wait(found: Breakdown) -> str:
-    if found.binding != "memory":
+    if found.binding != MEMORY:
         return ""
     return (
         f"\nMemory binds: the KV cache holds {found.in_flight:.0f} of the {found.concurrency:.0f} requests, a new one waits"
