@@ -8,6 +8,7 @@ from decimal import Decimal
 from fractions import Fraction
 
 from hetops.solver.answers.balance import SHARE_DECIMALS
+from hetops.solver.answers.reading import MICRO_USD
 from hetops.solver.problem import Problem
 from hetops.solver.solution import (
     SolvedHandover,
@@ -18,8 +19,6 @@ from hetops.solver.solution import (
     SolvedShed,
 )
 from hetops.solver.terms import Role
-
-_MICRO_USD = Decimal("0.000001")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +66,7 @@ Weighed = tuple[tuple[Fraction, SolvedPeriod], ...]
 def mean(amounts: Iterable[tuple[Fraction, Decimal]]) -> Decimal:
     """The mean to a millionth of a dollar."""
     exact = sum((part * Fraction(usd) for part, usd in amounts), Fraction(0))
-    return (Decimal(exact.numerator) / exact.denominator).quantize(_MICRO_USD)
+    return (Decimal(exact.numerator) / exact.denominator).quantize(MICRO_USD)
 
 
 def _pool(weighed: Weighed, key: tuple[str, str]) -> SolvedPool:
