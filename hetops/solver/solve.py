@@ -256,9 +256,9 @@ def _bounded(problem: Problem, found: Solution, bound: float, certified: float) 
 
 
 def _better(problem: Problem, first: Solution, found: Solution | Infeasible) -> Solution | Infeasible:
-    """The better of two answers to one problem, with what the search for the second one proved."""
+    """The better of two answers to one problem, with what the search for the second one proved: not that there is none."""
     if not isinstance(found, Solution):
-        return found
+        return first
     sign = 1 if problem.mode is Mode.MIN_COST else -1
     if sign * found.objective <= sign * first.objective:
         return found

@@ -80,22 +80,22 @@ def test_weights_on_this_machine_are_no_checkpoint_for_gpus_of_a_cloud(tmp_path:
 
 
 @pytest.mark.parametrize(
-    ("override", "kind", "near"),
+    ("override", "kind", "near", "place"),
     [
-        ('model.name="llama-3-1-8b"', "model", "llama-3.1-8b"),
-        ('engine.names=["vlm"]', "engine", "vllm"),
-        ('offers.gpus=["H10-SXM"]', "GPU type", "H100-SXM"),
-        ("providers.awz.enabled=true", "provider", "aws"),
+        ('model.name="llama-3-1-8b"', "model", "llama-3.1-8b", "--set model.name="),
+        ('engine.names=["vlm"]', "engine", "vllm", "--set engine.names="),
+        ('offers.gpus=["H10-SXM"]', "GPU type", "H100-SXM", "--set offers.gpus="),
+        ("providers.awz.enabled=true", "provider", "aws", "hetops.toml"),
     ],
 )
 def test_an_unknown_name_is_an_error_with_the_nearest(
-    tmp_path: Path, override: str, kind: str, near: str
+    tmp_path: Path, override: str, kind: str, near: str, place: str
 ) -> None:
     with pytest.raises(UnknownNameError) as caught:
         candidates(specs.asked(tmp_path, specs.LISTED, override))
     assert caught.value.kind == kind
     assert near in caught.value.hint
-    assert "hetops.toml" in caught.value.message
+    assert place in caught.value.message
 
 
 def test_paths_in_an_engines_settings_are_beside_the_spec(tmp_path: Path) -> None:
