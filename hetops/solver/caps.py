@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
-from hetops.solver.frame import Takes, running
+from hetops.solver.frame import Takes
 from hetops.solver.limit import Limit, LimitKind
-from hetops.solver.problem import Column, Mode, PricedOffer, Problem
+from hetops.solver.problem import Column, Mode, PricedOffer, Problem, running
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

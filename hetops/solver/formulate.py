@@ -17,10 +17,10 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from hetops.solver.frame import Block, Frame, kinds, running
+from hetops.solver.frame import Block, Frame, kinds
 from hetops.solver.limit import Limit, LimitKind
 from hetops.solver.matrix import INFINITY, Floats, MatrixModel, Row, assemble, with_row, with_rows_where
-from hetops.solver.problem import Column, Mode, Problem
+from hetops.solver.problem import Column, Mode, Problem, running
 from hetops.solver.rows.change import change_limit_rows, migration_rows, start_rows
 from hetops.solver.rows.money import budget_rows, counted, mean_budget_rows, provider_budget_rows
 from hetops.solver.rows.quality import mean_quality_rows

@@ -196,8 +196,3 @@ def _limits_of(problem: Problem, offer: PricedOffer) -> object:
     """What of its nodes fills limits that offers share: nodes whose sum is whole may fill unlike ones with parts of nodes."""
     provider = offer.provider if offer.provider in problem.provider_budgets_usd_per_hour else ""
     return provider, tuple(sorted(offer.quota_per_node.items()))
-
-
-def running(problem: Problem) -> dict[tuple[str, str], int]:
-    """Nodes that run already, by column."""
-    return {one.key: one.nodes for one in problem.migration.running} if problem.migration else {}

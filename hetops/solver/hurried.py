@@ -11,10 +11,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from hetops.solver.frame import running
 from hetops.solver.highs import Status
 from hetops.solver.patience import Pace
-from hetops.solver.problem import Column, Problem, with_sharers
+from hetops.solver.problem import Column, Problem, running, with_sharers
 from hetops.solver.search import losses
 from hetops.solver.search.start import LEAST_SECONDS, Relaxed
 

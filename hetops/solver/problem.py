@@ -370,3 +370,8 @@ def with_sharers(columns: Iterable[Column], kept: Collection[tuple[str, str]]) -
 
 def _value(place: PricedOffer | Service, trait: Trait) -> str:
     return place.id if trait is Trait.OFFER else str(getattr(place, trait))
+
+
+def running(problem: Problem) -> dict[tuple[str, str], int]:
+    """Nodes that run already, by column."""
+    return {one.key: one.nodes for one in problem.migration.running} if problem.migration else {}

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from hetops.solver.matrix import Floats
-from hetops.solver.problem import Column, Demand, Mode, Problem
+from hetops.solver.problem import Column, Demand, Mode, Problem, running
 from hetops.solver.terms import FULL_QUALITY
 
 MOST_NODES = 1e12
@@ -40,7 +40,7 @@ def asked_for(
     problem: Problem, columns: tuple[Column, ...], classes: tuple[Demand, ...]
 ) -> tuple[Column, ...]:
     """`columns` without those that serve none of the classes, do not run already and are not worth keeping idle."""
-    run, ramping, names = _running(problem), _ramping(problem), [c.name for c in classes]
+    run, ramping, names = running(problem), _ramping(problem), [c.name for c in classes]
     return tuple(
         column
         for column in columns
@@ -48,10 +48,6 @@ def asked_for(
         or column.key in run
         or not column.offers.isdisjoint(ramping)
     )
-
-
-def _running(problem: Problem) -> frozenset[tuple[str, str]]:
-    return frozenset(one.key for one in problem.migration.running) if problem.migration else frozenset()
 
 
 def _ramping(problem: Problem) -> frozenset[str]:
@@ -72,7 +68,7 @@ def undominated(
     roles or start-up, nor for nodes that run already, nor for some of an offer in `must_rent` and none. Of equals the first stays. Of offers whose nodes may change only by so
     many at once idle ones may be kept: there no column takes less for it than another, and one that serves nothing is of use.
     """
-    run, ramping = _running(problem), _ramping(problem)
+    run, ramping = running(problem), _ramping(problem)
     together = sorted({offer for column in columns if column.also for offer in column.offers})
     by_kind: dict[object, list[tuple[Column, Floats]]] = {}
     for column in asked_for(problem, columns, classes):

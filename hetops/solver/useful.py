@@ -6,9 +6,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from hetops.solver.caps import Allowed
-from hetops.solver.frame import Takes, running
+from hetops.solver.frame import Takes
 from hetops.solver.limit import Limit
-from hetops.solver.problem import Column, Demand, Problem
+from hetops.solver.problem import Column, Demand, Problem, running
 from hetops.solver.prune import able, undominated
 from hetops.solver.waiting import peak_rate
 

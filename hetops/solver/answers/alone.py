@@ -19,9 +19,8 @@ from hetops.solver.answers.reading import MICRO_USD
 from hetops.solver.certify import TOLERANCE, certify, relative_gap, weak_duality_bound
 from hetops.solver.checks.violation import waits
 from hetops.solver.formulate import formulate
-from hetops.solver.frame import running
 from hetops.solver.patience import Patience
-from hetops.solver.problem import Problem
+from hetops.solver.problem import Problem, running
 from hetops.solver.proof import Proven, certified_bound, prices_of
 from hetops.solver.search import losses
 from hetops.solver.search.start import relax

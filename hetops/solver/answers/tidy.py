@@ -15,11 +15,11 @@ from hetops.solver import highs
 from hetops.solver.answers.cheapest import RATE_SLACK, usd
 from hetops.solver.answers.levels import COST_SLACK, with_whole
 from hetops.solver.formulate import Formulation, formulate
-from hetops.solver.frame import Block, Frame, running
+from hetops.solver.frame import Block, Frame
 from hetops.solver.highs import Answer, OnInterrupt, Status
 from hetops.solver.limit import Limit, LimitKind
 from hetops.solver.matrix import Floats, Row
-from hetops.solver.problem import with_sharers
+from hetops.solver.problem import running, with_sharers
 from hetops.solver.search.start import Searched
 
 

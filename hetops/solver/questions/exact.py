@@ -11,10 +11,9 @@ from dataclasses import dataclass, replace
 
 from hetops.errors import TimeoutExpiredError
 from hetops.solver.bands import SPARE, Bands
-from hetops.solver.frame import running
 from hetops.solver.matrix import INFINITY
 from hetops.solver.patience import Patience
-from hetops.solver.problem import Mode, PricedOffer, Problem
+from hetops.solver.problem import Mode, PricedOffer, Problem, running
 from hetops.solver.search.begun import Begun
 from hetops.solver.solution import Infeasible, Solution
 from hetops.solver.solve import PROOF_GAP, Effort, InLine, Use, solve, unservable_classes

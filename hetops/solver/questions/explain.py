@@ -12,9 +12,8 @@ from functools import partial
 from hetops.domain.plan import Alternative
 from hetops.errors import TimeoutExpiredError
 from hetops.solver.certify import certify
-from hetops.solver.frame import running
 from hetops.solver.matrix import INFINITY
-from hetops.solver.problem import Mode, Problem, with_sharers
+from hetops.solver.problem import Mode, Problem, running, with_sharers
 from hetops.solver.proof import Proven
 from hetops.solver.questions.exact import Front, without
 from hetops.solver.solution import Infeasible, Solution, usd_of_shed

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from hetops.solver.frame import Block, Frame, running
+from hetops.solver.frame import Block, Frame
 from hetops.solver.limit import Limit, LimitKind
 from hetops.solver.matrix import Row
+from hetops.solver.problem import running
 
 
 def start_rows(frame: Frame) -> Iterator[Row]:

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from hetops.solver import highs
 from hetops.solver.formulate import Formulation
-from hetops.solver.frame import Frame, running
+from hetops.solver.frame import Frame
 from hetops.solver.highs import OnInterrupt
 from hetops.solver.matrix import INFINITY, Floats, MatrixModel
 from hetops.solver.patience import Patience
-from hetops.solver.problem import with_sharers
+from hetops.solver.problem import running, with_sharers
 from hetops.solver.search import start
 from hetops.solver.search.start import Relaxed, Searched
 from hetops.solver.search.told import Told
