@@ -26,6 +26,7 @@ from hetops.solver.search.start import Searched
 from hetops.solver.solve import read_answer
 from hetops.solver.terms import Billing, Loss, Period, ShareLimit, Trait
 from tests.solver.problems import column, demands, offer
+from tests.solver.test_fleets import promise
 
 
 def day(*, periods: int = 18, boot_seconds: float = 600.0, **terms: object) -> Problem:
@@ -265,7 +266,7 @@ def test_nodes_that_fill_unlike_limits_make_no_line_and_windows_prove_what_their
     assert found.answer.bound <= whole.objective * (1 + 1e-9)
     assert isinstance(known, by_period.Went)
     reached = known.reached
-    assert reached.bounds.sum() == pytest.approx(reached.fleets.promise(reached.prices).sum(), rel=1e-6)
+    assert reached.bounds == pytest.approx(promise(reached.fleets, reached.prices), rel=1e-6)
 
 
 def test_what_can_be_but_one_number_ties_no_periods() -> None:

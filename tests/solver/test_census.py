@@ -11,7 +11,7 @@ from hetops.solver.matrix import Floats
 from hetops.solver.periods import ring
 from hetops.solver.periods.census import Census, Taken, census_of_known
 from hetops.solver.periods.fleets import Fleets
-from tests.solver.test_fleets import PERIODS, cost_of, found
+from tests.solver.test_fleets import PERIODS, cost_of, found, promise
 
 __all__ = ["found"]
 
@@ -31,7 +31,7 @@ def test_a_census_proves_ever_more_and_never_more_than_there_is(
     fleets, kept = found
     prices = -part * fleets.start_costs
     least = min(cost_of(fleets, way) for way in product(*kept))
-    bounds = fleets.promise(prices)
+    bounds = promise(fleets, prices)
     census = Census.of(fleets, prices, bounds)
     proven = [census.least()[0]]
     assert proven[0] == pytest.approx(bounds.sum())

@@ -9,7 +9,7 @@ takes is told by their prices. Knows the rows only as numbers.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ from hetops.solver.lines import ROUNDING, Lines, cost_of, in_lines
 from hetops.solver.matrix import Floats, MatrixModel, part
 from hetops.solver.patience import Patience
 from hetops.solver.periods.neighbours import full
+from hetops.solver.reduced import not_dearer
 
 WHOLE = 1e-6
 """How near to a whole number is one."""
@@ -119,14 +120,10 @@ class _Tree:
         relaxed = highs.run(lined.linear, limit_seconds=seconds)
         if relaxed.status is not Status.OPTIMAL:
             return None
-        reduced = lined.cost - lined.weighed_rows(relaxed.row_duals)
+        few = not_dearer(lined, model.integer, lines, relaxed, most)
         counts = np.append(model.integer, np.ones(len(lines), dtype=bool))
-        every = _Box(lower=lined.lower, upper=lined.upper)
-        room = max(most - relaxed.objective, 0.0)
-        upper = np.where(counts, every.narrowed(relaxed.values, reduced, room).upper, lined.upper)
-        free = ~counts | (upper > lined.lower)
+        free = ~counts | (few.upper > few.lower)
         stays = np.where(free, 0.0, lined.lower)
-        few = replace(lined, upper=upper)
         variables = np.flatnonzero(free & ~full(few, free, stays))
         own = part(few, variables, stays)
         whole = np.flatnonzero(own.integer)

@@ -120,12 +120,6 @@ class Fleets:
         """Those of a window, the cheapest at the prices of all ties first."""
         return sorted(self.by_nodes[period].values(), key=lambda fleet: self.cost_at(fleet, prices))[:most]
 
-    def promise(self, prices: Floats) -> Floats:
-        """By window, what none of its fleets is below at the prices of all ties."""
-        return np.array(
-            [min(self.cost_at(fleet, prices) for fleet in found.values()) for found in self.by_nodes]
-        )
-
     def best_sequence(self, prices: Floats) -> list[Fleet]:
         """One fleet for each window, at least cost with the starts from each to the next and from the last to the first.
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -17,7 +18,8 @@ from hetops.solver.periods.census import Census, Taken, census_of_known
 from hetops.solver.periods.every import below
 from hetops.solver.periods.numbered import Numbered
 from hetops.solver.periods.reached import LEAST_BOLD, Numbers, Reached
-from hetops.solver.periods.windows import LEAST_SECONDS, Lined, improved
+from hetops.solver.periods.windows import LEAST_SECONDS, Lined, Windows, improved
+from hetops.solver.side_by_side import side_by_side
 
 CALM = 0.3
 """Part of what is missing that prices of starts must promise more where all of them move."""
@@ -51,13 +53,9 @@ class Proofs:
         fleets, windows = reached.fleets, reached.windows
         prices = windows.spread(prices)
         loose = fleets.loose.least(prices[fleets.others], max(self.patience.left, LEAST_SECONDS))
-        costs, bounds = windows.costs(prices), fleets.promise(prices)
-        for window in range(windows.count):
-            bound = self._bound(reached, window, costs, prices)
-            if bound is None:
-                return None
-            bounds[window] = bound
-        return reached.proven(bounds, loose, prices)
+        costs = windows.costs(prices)
+        bounds = _of_all(windows, lambda window: self._bound(reached, window, costs, prices))
+        return None if bounds is None else reached.proven(bounds, loose, prices)
 
     def _bound(self, reached: Reached, window: int, costs: Floats, prices: Floats) -> float | None:
         """What no fleet of a window costs less than, at the prices that the costs are made of; the best found is kept."""
@@ -93,11 +91,10 @@ class Proofs:
             return None
         many = fleets.count
         bound = fleets.loose.least(prices.others[fleets.others], max(self.patience.left, LEAST_SECONDS))
-        for window in range(windows.count):
-            own = self._bound_by_number(reached, window, prices)
-            if own is None:
-                return None
-            bound += own
+        bounds = _of_all(windows, lambda window: self._bound_by_number(reached, window, prices))
+        if bounds is None:
+            return None
+        bound += float(bounds.sum())
         if bound <= known.bound and fleets.count == many:
             return None
         better = Numbers(prices=prices, bound=bound) if bound > known.bound else known
@@ -141,18 +138,18 @@ class Proofs:
             counted = replace(counted, bound=max(counted.bound, least + loose))
             if counted.is_close(self.gap) or not unknown:
                 return counted
-            for window in unknown:
-                taken = self._taken(counted, window, more[window])
+            enough = partial(self._taken, counted, more)
+            for window, taken in zip(unknown, side_by_side(enough, unknown), strict=True):
                 if taken is None:
                     return counted
                 census = census.having(window, taken)
             more[list(unknown)] *= 2
             counted = self.answered(counted)
 
-    def _taken(self, reached: Reached, window: int, more: float) -> Taken | None:
+    def _taken(self, reached: Reached, more: Floats, window: int) -> Taken | None:
         """The census of a window, up to so much more than its bound; those of its fleets that are whole are kept."""
         windows, members = reached.windows, reached.windows.members[window]
-        up_to = reached.bounds[window] + more
+        up_to = reached.bounds[window] + more[window]
         model = replace(windows.parts[window], cost=windows.costs(reached.prices)[members])
         found = below(model, windows.lines_in(members, np.array([window])), up_to, self.patience)
         if found is None:
@@ -165,3 +162,9 @@ class Proofs:
         for row, point in zip(ties, found, strict=True):
             row[:] = windows.ties_of(window, point.values)
         return Taken(up_to=up_to, costs=np.array([point.cost for point in found]), ties=ties)
+
+
+def _of_all(windows: Windows, bound: Callable[[int], float | None]) -> Floats | None:
+    """The bound of each window; None where the time did not suffice for one."""
+    found = [one for one in side_by_side(bound, range(windows.count)) if one is not None]
+    return np.array(found) if len(found) == windows.count else None

@@ -19,6 +19,7 @@ from hetops.solver.lines import ROUNDING, Lines, cost_of, in_lines
 from hetops.solver.matrix import Floats, MatrixModel, part, with_rows_where
 from hetops.solver.periods.fleets import Fleet, Fleets, Loose
 from hetops.solver.periods.stairs import Stair, Stairs
+from hetops.solver.reduced import not_dearer
 
 FIRST_GAP = 0.02
 """How good an answer to begin with is; the best is searched for from there."""
@@ -280,13 +281,7 @@ def improved(window: Lined, start: Floats, *, gap: float, limit_seconds: float) 
     relaxed = highs.run(lined.linear, limit_seconds=limit_seconds)
     if relaxed.status is not Status.OPTIMAL:
         return replace(relaxed, status=Status.NOTHING_FOUND)
-    reduced = lined.cost - lined.weighed_rows(relaxed.row_duals)
-    room = max(cost_of(lined.cost, begun) - relaxed.objective, 0.0) + ROUNDING * abs(relaxed.objective)
-    limited = reduced > ROUNDING
-    limited[: len(model.cost)] &= model.integer
-    limited[len(model.cost) + len(lines) :] = False
-    enough = lined.lower + np.floor(room / np.where(limited, reduced, 1.0) + ROUNDING)
-    few = replace(lined, upper=np.where(limited, np.minimum(lined.upper, enough), lined.upper))
+    few = not_dearer(lined, model.integer, lines, relaxed, cost_of(lined.cost, begun))
     found = highs.run_small(few, begun, gap=gap, limit_seconds=limit_seconds)
     if not found.found:
         return found

@@ -14,8 +14,9 @@ import numpy as np
 
 from hetops.solver import highs
 from hetops.solver.highs import Answer, Status
-from hetops.solver.lines import ROUNDING, cost_of, in_lines
+from hetops.solver.lines import cost_of, in_lines
 from hetops.solver.matrix import INFINITY, Floats, MatrixModel
+from hetops.solver.reduced import not_dearer
 
 
 def search(
@@ -33,7 +34,9 @@ def search(
     if relaxed.status is not Status.OPTIMAL:
         return _nothing(relaxed, -INFINITY)
     begun = np.append(start, [start[line].sum() for line in model.lines]) if len(start) else start
-    few = _not_dearer(model, lined, relaxed, begun) if len(start) else lined
+    few = lined
+    if len(start):
+        few = not_dearer(lined, model.integer, model.lines, relaxed, cost_of(lined.cost, begun))
     left = max(limit_seconds - relaxed.seconds, 0.0)
     found = highs.run_small(few, begun, gap=gap, limit_seconds=left)
     if not found.found:
@@ -60,15 +63,6 @@ def _of_lines(relaxed: Answer, model: MatrixModel) -> Answer:
 def _nothing(found: Answer, bound: float) -> Answer:
     nothing = np.empty(0)
     return replace(found, status=Status.NOTHING_FOUND, values=nothing, objective=INFINITY, bound=bound)
-
-
-def _not_dearer(model: MatrixModel, lined: MatrixModel, relaxed: Answer, begun: Floats) -> MatrixModel:
-    """Without what costs more than the answer that is known, by what one more of a variable costs in the relaxation."""
-    reduced = lined.cost - lined.weighed_rows(relaxed.row_duals)
-    room = max(cost_of(lined.cost, begun) - relaxed.objective, 0.0) + ROUNDING * abs(relaxed.objective)
-    limited = np.append(model.integer, np.ones(len(model.lines), dtype=bool)) & (reduced > ROUNDING)
-    enough = lined.lower + np.floor(room / np.where(limited, reduced, 1.0) + ROUNDING)
-    return replace(lined, upper=np.where(limited, np.minimum(lined.upper, enough), lined.upper))
 
 
 def _whole(model: MatrixModel, lined: MatrixModel, values: Floats, gap: float, seconds: float) -> Floats:

@@ -1,0 +1,34 @@
+"""Searches side by side: all of them, in order, and an end where one fails."""
+
+from __future__ import annotations
+
+import os
+import threading
+
+import pytest
+
+from hetops.solver.side_by_side import side_by_side
+
+
+def test_what_is_found_comes_in_the_order_of_what_is_searched() -> None:
+    several = threading.Barrier(2, timeout=20) if len(os.sched_getaffinity(0)) > 1 else None
+
+    def search(number: int) -> int:
+        if several and number < 2:
+            several.wait()  # Neither ends before the other has begun.
+        return number * number
+
+    assert side_by_side(search, range(9)) == [n * n for n in range(9)]
+    assert side_by_side(search, ()) == []
+
+
+def test_where_one_is_stopped_no_other_begins() -> None:
+    begun = []
+
+    def search(number: int) -> None:
+        begun.append(number)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        side_by_side(search, range(1000))
+    assert len(begun) < 1000
