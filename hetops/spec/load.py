@@ -27,6 +27,7 @@ _REFERENCE = re.compile(r"\$\{env:([A-Za-z_][A-Za-z0-9_]*)\}")
 _SECRET = re.compile(r"KEY|TOKEN|SECRET|PASSW", re.IGNORECASE)
 _AT = re.compile(r" - at `\$(?P<path>[^`]*)`$")
 _EXAMPLE = "for example --set budget.usd_per_hour=40"
+_NO_MEMBER = "Invalid enum value"
 _STEP = re.compile(r"\.([A-Za-z0-9_-]+)|\[(\d+|\.\.\.)\]")
 
 
@@ -68,7 +69,8 @@ def load(
 def _beside(path: Path, overrides: Sequence[str], fault: SpecError) -> str:
     """What is wrong with overrides: the field alone where one sets it, its line too where they clash with the file."""
     found = re.match(rf"{re.escape(str(path))}(:\d+)?: (([\w.\[\]-]+): )?", fault.message)
-    if found and found[1] and not _setting(overrides, _steps(f".{found[3] or ''}")):
+    raw = _parsed(path, _text(path))
+    if found and found[1] and not _setting(overrides, _steps(f".{found[3] or ''}"), raw):
         return fault.message
     return fault.message[found.start(2) if found and found[2] else found.end() if found else 0 :]
 
@@ -89,9 +91,10 @@ def _loaded(path: Path, overrides: Sequence[str], environment: Mapping[str, str]
 
 def place(loaded: LoadedSpec, *where: str | int) -> str:
     """Where a field stands, for errors that only its reader can find: `hetops.toml:12: offers.gpus[0]`."""
-    if override := _setting(loaded.overrides, where):
+    text = _text(loaded.path)
+    if override := _setting(loaded.overrides, where, _parsed(loaded.path, text)):
         return f"--set {override}: {_dotted(where)}"
-    return _place(loaded.path, _text(loaded.path), where)
+    return _place(loaded.path, text, where)
 
 
 def json_schema() -> dict[str, Any]:
@@ -147,11 +150,17 @@ def _steps_of(key: str) -> list[str]:
     return _ENTRY.sub(r".\1", key.strip()).split(".")
 
 
-def _setting(overrides: Sequence[str], where: Sequence[str | int]) -> str:
-    """The last override that sets the field, or what it is in; empty where none does."""
+def _setting(overrides: Sequence[str], where: Sequence[str | int], raw: Mapping[str, Any]) -> str:
+    """The last override that sets the field or what it is in, or something in it that the file has not; else empty."""
     wanted = [str(step) for step in where]
+    absent = _at(raw, where) is None
     set_to = ((one, _steps_of(one.partition("=")[0])) for one in reversed(overrides))
-    return next((one for one, steps in set_to if wanted[: len(steps)] == steps), "")
+    makes = (
+        one
+        for one, steps in set_to
+        if wanted[: len(steps)] == steps or (absent and steps[: len(wanted)] == wanted)
+    )
+    return next(makes, "")
 
 
 def _step(table: Any, name: str, key: str) -> str | int:
@@ -270,7 +279,7 @@ def _plain(said: str, raw: Mapping[str, Any], where: Sequence[str | int]) -> str
     value = _at(raw, where)
     shown = (
         ""
-        if isinstance(value, dict | list) or value is None
+        if isinstance(value, dict | list) or value is None or _NO_MEMBER in said
         else f", found {value!r}".replace("Decimal('", "").replace("')", "")
     )
     said = said.replace("Object missing required field", "missing").replace("Expected", "expected")
@@ -281,8 +290,7 @@ def _choices(said: str, raw: Mapping[str, Any], where: Sequence[str | int]) -> s
     """For a bad choice among names, the nearest good one; for a table that lacks, how to come by one."""
     if "missing required field" in said and not where:
         return "`hetops init -o FILE` writes a whole spec to go by"
-    from_enum = re.search(r"Invalid enum value", said)
-    if not from_enum:
+    if _NO_MEMBER not in said:
         return ""
     known = _enum_values(where)
     near = nearest(str(_at(raw, where)), known)

@@ -85,7 +85,7 @@ def test_weights_on_this_machine_are_no_checkpoint_for_gpus_of_a_cloud(tmp_path:
         ('model.name="llama-3-1-8b"', "model", "llama-3.1-8b", "--set model.name="),
         ('engine.names=["vlm"]', "engine", "vllm", "--set engine.names="),
         ('offers.gpus=["H10-SXM"]', "GPU type", "H100-SXM", "--set offers.gpus="),
-        ("providers.awz.enabled=true", "provider", "aws", "hetops.toml"),
+        ("providers.awz.enabled=true", "provider", "aws", "--set providers.awz.enabled="),
     ],
 )
 def test_an_unknown_name_is_an_error_with_the_nearest(

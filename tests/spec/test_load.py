@@ -207,6 +207,18 @@ def test_the_place_of_a_field_is_the_override_that_sets_it_or_its_line(tmp_path:
     )
 
 
+def test_what_only_an_override_put_into_the_spec_is_told_of_it(tmp_path: Path) -> None:
+    unknown = load(
+        written(tmp_path, GOOD), overrides=("providers.awz.usd_per_hour=10", "budget.usd_per_hour=3")
+    )
+    assert place(unknown, "providers", "awz") == "--set providers.awz.usd_per_hour=10: providers.awz"
+    assert re.fullmatch(rf"{unknown.path}:\d+: budget", place(unknown, "budget")), (
+        "the file has one of its own"
+    )
+    with pytest.raises(SpecError, match=r"^--set budget\.foo\.bar=1: budget\.foo: unknown key$"):
+        load(unknown.path, overrides=("budget.foo.bar=1",))
+
+
 def test_references_and_overrides_are_applied_and_change_the_digest(tmp_path: Path) -> None:
     path = written(tmp_path, GOOD.replace('"chat"', '"${env:WHO}-chat"'))
     one = load(path, environment={"WHO": "team"})
