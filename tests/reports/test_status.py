@@ -128,6 +128,15 @@ def test_the_cost_counts_the_nodes_that_are_there_and_tokens_both_ways() -> None
     assert status.usd_per_million_tokens.measured == pytest.approx(2.70 / (1200 * 3600) * 1e6)
 
 
+@pytest.mark.parametrize("answered", [0, 29, 30])
+def test_what_tokens_cost_is_told_of_thirty_answers_or_more(answered: int) -> None:
+    failed = [observation(SINCE, outcome=Outcome.ENGINE_ERROR)] * 9
+    told = as_text(found(observations=[observation(SINCE)] * answered + failed)).splitlines()[3]
+    few = "9 failed; too few were answered to tell what a million tokens cost, planned $" in told
+    assert few is (answered < 30)
+    assert (" for a million tokens, planned $" in told) is not few
+
+
 def test_utilisation_is_the_share_of_slots_that_requests_hold_in_each_step() -> None:
     pool = plans.plan().pools[0]  # 2 replicas of 16 slots; 24 steps of 10 s
     held = [observation(SINCE + 5, total_seconds=10.0)] * 16
