@@ -127,6 +127,20 @@ def test_headroom_is_offered_where_giving_up_some_of_it_suffices() -> None:
     assert found.text == "lower the headroom from 20.0 % to 10.0 %"
 
 
+def test_a_change_of_next_to_all_of_a_limit_is_told_apart_from_all_of_it() -> None:
+    """Three nodes of a request a second: all of them in use, or 2.4 of 5,000 requests."""
+    columns = (column("cheap", chat=1.0, code=1.0),)
+    rates = {"all of it": 1.5, "-99.95 %": 2500.0}
+    for change, rate in rates.items():
+        classes = tuple(replace(c, requests_per_second=rate) for c in small().classes)
+        problem = small(columns=columns, classes=classes, headroom=0.2)
+        outcome = solve(problem)
+        assert isinstance(outcome, Infeasible)
+        told = infeasible_error(problem, outcome, relaxations(problem)).details
+        assert any(line.endswith(f"({change})") for line in told), told
+        assert not any("-100.0 %" in line for line in told)
+
+
 def test_targets_are_loosened_by_the_smallest_factor_that_suffices() -> None:
     """The double's nodes serve as much more as the targets are looser: 6 where 7.5 are asked for."""
 

@@ -5,6 +5,7 @@ Decides what to suggest and in which order, never by how much: that is always a 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -67,7 +68,7 @@ def infeasible_error(
         message = "the limits leave no room for a single node of use"
     else:
         message = f"no fleet serves {rate} within the limits"
-    details = tuple(f"{r.text} ({_percent(r)})" for r in found)
+    details = tuple(f"{r.text} ({_change(r)})" for r in found)
     hint = found[0].text if found else _NOTHING_SERVES if infeasible.unservable else _NO_SINGLE_LIMIT
     return InfeasibleError(message, details=details[1:] and ("any one of:", *details), hint=hint)
 
@@ -83,11 +84,16 @@ def _a_little(problem: Problem) -> Problem:
     return at_rate(problem, slowest / 100)
 
 
-def _percent(relaxation: Relaxation) -> str:
+def _change(relaxation: Relaxation) -> str:
+    """How much of the limit is changed: with as many digits as it takes not to say all of it where it is nearly so."""
     change = relaxation.change_share
-    return (signed_percent(change, 1) if change < INFINITY else "from nothing") + (
-        "" if relaxation.smallest else ", maybe less"
-    )
+    if change == INFINITY:
+        told = "from nothing"
+    elif change == -1:
+        told = "all of it"
+    else:
+        told = signed_percent(change, max(1, math.ceil(-math.log10(1 + change)) - 2))
+    return told + ("" if relaxation.smallest else ", maybe less")
 
 
 def _limits(front: Front) -> Iterator[Limit]:

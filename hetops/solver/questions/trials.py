@@ -66,13 +66,16 @@ def less_demand(problem: Problem, limit_seconds: float) -> Iterator[Relaxation]:
     found = _headroom(problem, served, limit_seconds)
     if found is not None:
         headroom, sure = found
+        now = percent(problem.headroom, 1)
         yield Relaxation(
             kind=QuestionKind.HEADROOM,
             current=Decimal(repr(problem.headroom)),
             needed=headroom,
             change_share=float(headroom) / problem.headroom - 1,
             factor=float((1 - headroom) / (1 - Decimal(repr(problem.headroom)))),
-            text=f"lower the headroom from {percent(problem.headroom, 1)} to {percent(headroom, 1)}",
+            text=f"lower the headroom from {now} to {percent(headroom, 1)}"
+            if headroom
+            else f"leave no headroom instead of {now}",
             smallest=sure and outcome.within_gap,
         )
 
