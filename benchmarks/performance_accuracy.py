@@ -20,6 +20,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from hetops.app.calibrate import SHIPPED, predict_file
 from hetops.catalog import tables
+from hetops.domain.percent import percent
 from hetops.domain.performance import EvidenceLayer
 from hetops.performance.calibrate import (
     GROUPS,
@@ -105,7 +106,9 @@ def _line(subject: str, cases: Cases, errors: Floats) -> None:
     parts = []
     for group, metrics in GROUPS.items():
         of = np.abs(np.expm1(errors[np.isin(cases.metric, [str(m) for m in metrics])]))
-        parts.append(f"{group} {np.median(of):6.1%} ({(of <= 0.25).mean():4.0%} within 25 %)")
+        parts.append(
+            f"{group} {percent(np.median(of), 1):>7} ({percent((of <= 0.25).mean()):>5} within 25 %)"
+        )
     print(f"{subject:38s} " + "   ".join(parts))
 
 
@@ -117,7 +120,7 @@ def _order(subject: str, cases: Sequence[Case], errors: Floats) -> None:
         rows, predicted = [c for c, _ in kept], [(c.value or 0.0) * float(np.exp(e)) for c, e in kept]
         for name, order in (("GPU types", gpu_types_ranked), ("configurations", configurations_ranked)):
             found = order(rows, predicted)
-            parts.append(f"{name}, {which} {found.right:.1%} of {found.pairs}")
+            parts.append(f"{name}, {which} {percent(found.right, 1)} of {found.pairs}")
     print(f"order right, {subject:29s} " + "   ".join(parts))
 
 
@@ -135,7 +138,7 @@ def _by(kind: str, names: Sequence[str], cases: Cases, errors: Floats) -> None:
                 off = np.abs(np.expm1(errors[which]))
                 bias = np.median(errors[which])
                 print(
-                    f"  {group:10s} {name:22s} {which.sum():4d} rows {np.median(off):6.1%}, bias {bias:+.2f}"
+                    f"  {group:10s} {name:22s} {which.sum():4d} rows {percent(np.median(off), 1):>7}, bias {bias:+.2f}"
                 )
 
 
@@ -161,12 +164,12 @@ def _coverage(kind: _Kind, used: Sequence[Case], errors: Floats, left_out: LeftO
             widths[which] = np.where(known, calibrated, np.hypot(calibrated, prior))[which]
             if which.any() and np.isfinite(widths[which]).all():
                 inside = np.abs(errors[which]) <= widths[which]
-                print(f"  {group:10s} {name:22s} {which.sum():4d} rows {inside.mean():4.0%}")
+                print(f"  {group:10s} {name:22s} {which.sum():4d} rows {percent(inside.mean()):>5}")
     for group, members in (*GROUPS.items(), ("all", tuple(Metric))):
         which = np.isfinite(widths) & np.isin(cases.metric, [str(m) for m in members])
         if which.any():
             inside = np.abs(errors[which]) <= widths[which]
-            print(f"  {group:10s} {'all':22s} {which.sum():4d} rows {inside.mean():4.0%}")
+            print(f"  {group:10s} {'all':22s} {which.sum():4d} rows {percent(inside.mean()):>5}")
 
 
 def _widths(group: str, used: Sequence[Case], seen: Bools, left_out: LeftOut) -> tuple[Floats, float]:

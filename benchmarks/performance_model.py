@@ -19,6 +19,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from hetops.domain.percent import percent
 from hetops.domain.performance import StepTimes
 from hetops.domain.workload import LatencyTarget, WorkloadClass
 from hetops.performance.measured import step_times
@@ -64,7 +65,7 @@ def _grid(replicas: Mapping[str, StepTimes]) -> None:
     for part, found in ratios.items():
         ttft, tpot = (np.percentile(values, (10, 50, 90)) for values in zip(*found, strict=True))
         print(
-            f"at {part:.0%} of the rate, promised / replayed (10th, 50th, 90th percentile of {len(found)} cases):"
+            f"at {percent(part)} of the rate, promised / replayed (10th, 50th, 90th percentile of {len(found)} cases):"
         )
         print(f"  TTFT p90 {_three(ttft)}   TPOT p90 {_three(tpot)}")
     planned = [one for part in PARTS[1:] for one in ratios[part]]
@@ -103,7 +104,7 @@ def _case(
         ttft, tpot = (float(np.percentile(v, 90)) for v in replayed(steps, rate, *drawn))
         result.append((part, (promised.ttft_seconds / ttft, promised.tpot_seconds / tpot)))
         print(
-            f"{name}: {rate:.3g} /s ({part:.0%}, {found.binding}) TTFT {promised.ttft_seconds:.2f} / {ttft:.2f} s"
+            f"{name}: {rate:.3g} /s ({percent(part)}, {found.binding}) TTFT {promised.ttft_seconds:.2f} / {ttft:.2f} s"
             f" TPOT {promised.tpot_seconds * 1e3:.0f} / {tpot * 1e3:.0f} ms"
         )
     return result

@@ -20,6 +20,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from hetops.catalog import tables
+from hetops.domain.percent import percent
 from hetops.performance.cases import Cases, predict
 from hetops.performance.estimate import calibration
 from hetops.performance.rows import read_cases
@@ -162,7 +163,7 @@ def _ratios(subject: str, pairs: Iterable[tuple[Key, float]], bounds: _Bounds) -
     shown = " ".join(f"{q:8.2f}" for q in np.quantile(ratios, (0, 0.1, 0.5, 0.9, 1)))
     worst = int(np.argmax(np.maximum(bounds.low / ratios, ratios / bounds.high)))
     print(
-        f"{subject:46s} {shown}  {out.mean():6.1%} of {len(ratios)} out  {' '.join(keys[worst]) if out.any() else ''}"
+        f"{subject:46s} {shown}  {percent(out.mean(), 1):>7} of {len(ratios)} out  {' '.join(keys[worst]) if out.any() else ''}"
     )
 
 

@@ -29,6 +29,7 @@ except ImportError:
     from asyncio import new_event_loop
 
 from hetops.domain import codec
+from hetops.domain.percent import percent
 from hetops.router.config import RoutedClass, RoutedPool, RouterConfig
 
 ROUNDS = 3
@@ -212,7 +213,7 @@ def figures(ports: Ports) -> Iterator[str]:
         a, b, used = map(statistics.median, (direct, routed, cpu))
         yield (
             f"{name}, {CONNECTIONS} connections: {a:,.0f} requests/s directly, {b:,.0f} through the router "
-            f"(ratio {b / a:.2f}); router CPU {used * 1e6:.0f} us a request, {min(1.0, used * b):.0%} of its core: "
+            f"(ratio {b / a:.2f}); router CPU {used * 1e6:.0f} us a request, {percent(min(1.0, used * b))} of its core: "
             f"{1 / used:,.0f} requests/s a core"
         )
     near, far = [], []

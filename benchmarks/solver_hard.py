@@ -14,6 +14,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 from hetops.domain.offer import Trait
+from hetops.domain.percent import percent, signed_percent
 from hetops.solver.problem import Column, Demand, Mode, PricedOffer, Problem, QuotaGroup
 from hetops.solver.questions.explain import weigh
 from hetops.solver.questions.relax import relaxations
@@ -180,10 +181,12 @@ def _n_minus_1() -> Iterator[str]:
         whole, _ = timed(replace(problems[0], losses=()))
         dearer = float(answers[0][0].usd_per_hour / whole.usd_per_hour) - 1
         times = [taken for _, taken in answers]
-        label = f"any of {offers} offers lost, {kept_share:.0%} served, {classes} classes, {rate_of_all:g}/s"
+        label = (
+            f"any of {offers} offers lost, {percent(kept_share)} served, {classes} classes, {rate_of_all:g}/s"
+        )
         yield (
             f"{label:<60} {statistics.mean(times):.2f} CPU s on average of {seeds}, {max(times):.2f} at most,"
-            f" gap at most {max(x.gap for x, _ in answers):.1e}; the first {dearer:+.1%}"
+            f" gap at most {max(x.gap for x, _ in answers):.1e}; the first {signed_percent(dearer, 1)}"
         )
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from benchmarks.solver_cells import BUDGETS, MIXES, MODELS, PAPER_GRID, STOCKS, PaperCell, paper_problem
 from hetops.domain.model import Precision
+from hetops.domain.percent import percent
 from hetops.solver.baselines.bilinear import Batch
 from hetops.solver.baselines.homogeneous import uncapped_homogeneous
 from hetops.solver.baselines.levers import (
@@ -90,7 +91,7 @@ def grid(cells: Sequence[PaperCell] = PAPER_GRID) -> Iterator[str]:
     gap = max(answer.gap for answer in answers)
     yield (
         f"paper grid, {len(cells)} cells: gap at most {gap:.1e}; CPU seconds mean {statistics.mean(seconds):.2f},"
-        f" worst {max(seconds):.2f}, all of solve(), one thread; formulating {sum(formulating) / sum(seconds):.1%} of it"
+        f" worst {max(seconds):.2f}, all of solve(), one thread; formulating {percent(sum(formulating) / sum(seconds), 1)} of it"
     )
     yield f"{'answer / ours':<34}{'mean':>7} {'least':>7} {'most':>9}   {'CPU mean':>8} {'worst':>7}"
     yield from _rivals(problems, answers)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from benchmarks.solver_cells import Rated
 from benchmarks.solver_sizes import SizeCell, bucket_of, size_problem, size_rates
+from hetops.domain.percent import percent
 from hetops.domain.performance import StepTimes
 from hetops.simulate.core import EngineCore
 from hetops.simulate.engine import Event, EventKind, Generation
@@ -59,7 +60,7 @@ class Replayed:
         ttft = " ".join(f"{v:7.2f}" for v in np.percentile(self.ttft, (50, 90, 99)))
         tpot = " ".join(f"{1e3 * v:6.1f}" for v in np.percentile(self.tpot, (50, 90, 99)))
         kept = float(((self.tpot <= tpot_bound) & (self.ttft <= TTFT_SECONDS)).mean())
-        return f"{name:<34}{usd_per_hour:9.3f}   {ttft}   {tpot}   {kept:7.1%}"
+        return f"{name:<34}{usd_per_hour:9.3f}   {ttft}   {tpot}   {percent(kept, 1):>8}"
 
 
 def replay(solution: Solution, step_times: Mapping[str, StepTimes], requests: Requests) -> Replayed:
@@ -117,7 +118,7 @@ def _placed(solution: Solution, replicas: Sequence[tuple[str, str]], classes: Se
 def figures(requests_per_second: int = 32) -> Iterator[str]:
     """The conversation trace, its times pressed together to a mean rate, through every answer to its own demand."""
     yield (
-        f"{TRACE.name} at {requests_per_second}/s, {HEADROOM:.0%} headroom, TTFT bound {TTFT_SECONDS:g} s\n"
+        f"{TRACE.name} at {requests_per_second}/s, {percent(HEADROOM)} headroom, TTFT bound {TTFT_SECONDS:g} s\n"
         f"{'answer':<34}{'USD/h':>9}   {'TTFT s p50, p90, p99':<23}   {'TPOT ms p50, p90, p99':<20}   in bounds"
     )
     for seconds in (0.12, 0.04):

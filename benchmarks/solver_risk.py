@@ -14,6 +14,7 @@ from functools import partial
 
 from benchmarks.solver_catalogue import catalogue_problem
 from benchmarks.solver_sizes import SizeCell, size_problem
+from hetops.domain.percent import percent, signed_percent
 from hetops.solver.answers.balance import balance
 from hetops.solver.baselines.homogeneous import homogeneous
 from hetops.solver.baselines.spot_hedge import SPOT, spot_hedge
@@ -68,14 +69,14 @@ def served_share(problem: Problem, solution: Solution, lost: Collection[str]) ->
 def figures() -> Iterator[str]:
     """Cost, and the least share of the demand that is served after the loss of any zone, and of any zone's spot nodes."""
     problem = risk_problem()
-    yield f"{'three zones, chat at 16/s':<34}{'USD/h':>9}{'a zone lost':>14}{'its spot lost':>15}"
+    yield f"{'three zones, chat at 16/s':<36}{'USD/h':>9}{'a zone lost':>14}{'its spot lost':>15}"
     for name, answer in _answers():
         found = answer(problem)
         if isinstance(found, Solution):
             zone, spot = _least_served(problem, found, MARKETS), _least_served(problem, found, (SPOT,))
-            yield f"{name:<34}{found.usd_per_hour:9.3f}{zone:14.1%}{spot:15.1%}"
+            yield f"{name:<36}{found.usd_per_hour:9.3f}{percent(zone, 1):>14}{percent(spot, 1):>15}"
         else:
-            yield f"{name:<34} no fleet"
+            yield f"{name:<36} no fleet"
     yield from _any_offer_lost()
 
 
@@ -90,8 +91,8 @@ def _any_offer_lost() -> Iterator[str]:
         if isinstance(found, Solution) and isinstance(whole, Solution):
             dearer = float(found.usd_per_hour / whole.usd_per_hour) - 1
             yield (
-                f"any of {offers} offers lost, {kept_share:.0%} served, {rate}/s: {seconds:.2f} CPU s"
-                f" (gap {found.gap:.1e}), {dearer:+.1%}"
+                f"any of {offers} offers lost, {percent(kept_share)} served, {rate}/s: {seconds:.2f} CPU s"
+                f" (gap {found.gap:.1e}), {signed_percent(dearer, 1)}"
             )
 
 
@@ -104,7 +105,7 @@ def _least_served(problem: Problem, found: Solution, markets: Collection[str]) -
 def _answers() -> Iterator[tuple[str, Callable[[Problem], Solution | Infeasible]]]:
     yield "hetops, cheapest", solve
     for share in (0.5, 0.8, 1.0):
-        yield f"hetops, any zone lost, {share:.0%} served", partial(_hedged, kept_share=share)
+        yield f"hetops, any zone lost, {percent(share)} served", partial(_hedged, kept_share=share)
     for extra in (0, 1, 2):
         yield f"spot hedge, {extra} too many", partial(spot_hedge, extra=extra)
     yield "one GPU type", homogeneous
