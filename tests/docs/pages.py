@@ -13,6 +13,7 @@ from pathlib import Path
 
 from hetops.app.schema import formats, schema_of
 from tests.docs import commands, fields, words
+from tests.docs.lines import wrapped
 
 ROOT = Path(__file__).parents[2]
 SCHEMAS = ROOT / "docs" / "schemas"
@@ -34,8 +35,8 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "modules": words.modules,
 }
 
-_PART = re.compile(r"(?<=<!-- made from the code: )([a-z ]+)( -->\n)(.*?)(?=<!-- end -->)", re.DOTALL)
 
+_PART = re.compile(r"(?<=<!-- made from the code: )([a-z ]+)( -->\n)(.*?)(?=<!-- end -->)", re.DOTALL)
 
 VOLATILE = (
     (re.compile(r"\d[\d,]* offers?\b"), "N offers"),  # the cores of this machine are offers too
@@ -49,6 +50,11 @@ def steady(text: str) -> str:
     for pattern, instead in VOLATILE:
         text = pattern.sub(instead, text)
     return text
+
+
+def made(name: str) -> str:
+    """A part as the code says it now."""
+    return wrapped(PARTS[name]())
 
 
 def pages() -> tuple[Path, ...]:
@@ -74,10 +80,10 @@ def schemas() -> dict[Path, str]:
 
 def main() -> None:
     """Writes every part and every schema."""
-    made = {name: make() for name, make in PARTS.items()}
+    parts = {name: made(name) for name in PARTS}
     for page in pages():
         text = page.read_text(encoding="utf-8")
-        text = _PART.sub(lambda found: _renewed(found, made[found.group(1)]), text)
+        text = _PART.sub(lambda found: _renewed(found, parts[found.group(1)]), text)
         page.write_text(text, encoding="utf-8")
     SCHEMAS.mkdir(exist_ok=True)
     for stale in set(SCHEMAS.glob("*.json")) - schemas().keys():
@@ -86,11 +92,11 @@ def main() -> None:
         path.write_text(text, encoding="utf-8")
 
 
-def _renewed(found: re.Match[str], made: str) -> str:
+def _renewed(found: re.Match[str], part: str) -> str:
     """The part as it is made now; what differs only as machines do stays."""
-    if steady(found.group(3).strip("\n")) == steady(made):
+    if steady(found.group(3).strip("\n")) == steady(part):
         return found.group()
-    return f"{found.group(1)}{found.group(2)}\n{made}\n\n"
+    return f"{found.group(1)}{found.group(2)}\n{part}\n\n"
 
 
 if __name__ == "__main__":

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from hetops.cli.main import COMMANDS
-from tests.docs.pages import PARTS, ROOT, SCHEMAS, pages, parts_of, schemas, steady
+from tests.docs.lines import too_long, wrapped
+from tests.docs.pages import PARTS, ROOT, SCHEMAS, made, pages, parts_of, schemas, steady
 
 STANDING = [(page, name) for page in pages() for name, _ in parts_of(page)]
 
@@ -21,7 +22,7 @@ def test_every_part_that_can_be_made_stands_in_a_page(name: str) -> None:
 @pytest.mark.parametrize(("page", "name"), STANDING, ids=lambda value: getattr(value, "name", value))
 def test_no_part_is_stale(page: Path, name: str) -> None:
     (text,) = (text for standing, text in parts_of(page) if standing == name)
-    assert steady(text) == steady(PARTS[name]()), "run: make docs"
+    assert steady(text) == steady(made(name)), "run: make docs"
 
 
 def test_no_schema_is_stale() -> None:
@@ -55,6 +56,18 @@ def test_every_link_leads_somewhere(page: Path) -> None:
 def test_every_file_that_is_named_exists(page: Path) -> None:
     named = FILE.findall(page.read_text(encoding="utf-8"))
     assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_no_line_of_prose_is_too_long_to_read(page: Path) -> None:
+    assert too_long(page.read_text(encoding="utf-8")) == []
+
+
+def test_prose_is_broken_at_words_and_never_in_code_or_before_what_would_begin_a_list() -> None:
+    lines = [f"* {'a' * 117}", f"  `two words` {'b' * 113}", "  9 - c"]
+    assert wrapped(" ".join(line.lstrip() for line in lines)).split("\n") == lines
+    kept = f"| {'cell ' * 50}|\n\n```text\n{'code ' * 50}\n```"
+    assert wrapped(kept) == kept
 
 
 COMMAND = re.compile(r"(?:^ {4}|`)hetops ((?!-)[a-z]+)", re.MULTILINE)
