@@ -151,7 +151,7 @@ def _recorded(
         results=tuple(result for _, result in results),
         measurements=made,
         open_loops=tuple(run.open_loops),
-        warnings=tuple(run.warnings),
+        warnings=(*found.recorded.warnings, *run.warnings),
     )
 
 

@@ -50,9 +50,13 @@ def bench_import(asked: Asked, wanted: Imports) -> ImportResult:
             hint="import those that you trust: one replica, one configuration, seconds where seconds are asked for",
         )
     made = tuple(_measurements(found, of, runs))
-    before = measurements.read(found.home.measurements)
+    before = found.recorded
     notes = [note for file in files for note in file.notes]
-    warnings = (*(f"left out: {n}" for n in notes), *_warnings(of, runs, made, before))
+    warnings = (
+        *before.warnings,
+        *(f"left out: {n}" for n in notes),
+        *_warnings(of, runs, made, before.measurements),
+    )
     measurements.append(found.home.measurements, made)
     return ImportResult(
         host=_valid_for(found, of),

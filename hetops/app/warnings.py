@@ -21,7 +21,7 @@ def warnings_of(posed: Posed, solution: Solution, plan: Plan) -> Iterator[str]:
     c = posed.candidates
     yield from (f"plugin {p.name} {p.version} cannot be used: {p.error}" for p in c.plugins.broken)
     yield from c.gathered.selection.warnings
-    yield from (f"{said}: left out, delete the line or measure again" for said in c.recorded.left_out)
+    yield from c.recorded.warnings
     if c.spec.policy.share_gpus and not any(one.mig for one in posed.configurations.values()):
         useless = "no slice of a GPU on offer holds a model and serves a class within the targets"
         whole = "no provider of the offers lets its GPUs be cut"

@@ -43,6 +43,11 @@ class Recorded:
     left_out: tuple[str, ...] = ()
     """Of each line that is none: file, line and reason."""
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What there is to do about each line that is none, for everyone who plans with the others."""
+        return tuple(f"{said}: left out, delete the line or measure again" for said in self.left_out)
+
 
 def recorded(folder: Path) -> Recorded:
     """Every measurement, and every line that is none: torn by a kill or a full disk, or changed by hand.

@@ -100,6 +100,15 @@ def test_what_was_recorded_otherwise_before_is_shown_beside_it(folder: Path) -> 
     assert any("0.6 requests/s" in w and "b.json" in w for w in told)
 
 
+def test_a_line_of_the_record_that_is_none_is_warned_of_once(folder: Path) -> None:
+    records = folder / ".hetops" / "measurements"
+    records.mkdir(parents=True)
+    (records / "measurements.jsonl").write_text('{"torn\n', encoding="utf-8")
+    wanted = Imports(files=(result(folder, "1.json", **ALONE),), configuration=LOCAL)
+    told = [w for w in bench_import(asked(folder), wanted).warnings if "measurements.jsonl:1: not JSON" in w]
+    assert [w.endswith(": left out, delete the line or measure again") for w in told] == [True]
+
+
 def test_unknown_configurations_and_files_that_are_none_are_errors(folder: Path) -> None:
     file = result(folder, "1.json", **ALONE)
     with pytest.raises(UnknownNameError) as fault:
