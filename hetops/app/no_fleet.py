@@ -33,7 +33,9 @@ def no_fleet(
         f"no configuration of {one.model.name} runs on any GPU type on offer" for one in bare.models
     )
     refused = (f"{r.subject}: {r.reason}" for r in together(one.told for one in bare.models).refusals[:4])
-    hint = _what_to_allow(bare) if bare.models and not found else error.hint
+    hint = error.hint
+    if not found and (bare.models or _floor_alone_bars(c, outcome.unservable)):
+        hint = _what_to_allow(bare) if bare.models else _lower_the_floor(c)
     return InfeasibleError(
         error.message, details=(*nearest, *nothing_runs, *refused, *error.details), hint=hint
     )
@@ -77,18 +79,37 @@ def _no_column(c: Candidates, table: PerformanceTable) -> InfeasibleError:
     return InfeasibleError(
         "no configuration on any offer serves a single class within the targets",
         details=(_nearest(name, whole) for name in sorted(names)),
-        hint=_loosest_hint(c),
+        hint=_lower_the_floor(c) if _floor_alone_bars(c, names) else _loosest_hint(c),
     )
 
 
 def _what_to_allow(c: Candidates) -> str:
     """So that something runs: a lower quality floor, where something would without one."""
-    table = "model" if c.spec.model else "models[]"
-    precisions = f"other precisions ({table}.precisions)"
     if any(one.without_floors.configurations for one in c.models):
-        return f"lower the quality floor ({table}.quality_floor, or that of a class), or allow {precisions}"
+        return _lower_the_floor(c)
     apart = "" if c.spec.engine.across_nodes else ", or replicas over several nodes ([engine.across_nodes])"
-    return f"allow larger GPUs, {precisions}, other engines (engine.names){apart}"
+    return f"allow larger GPUs, {_other_precisions(c)}, other engines (engine.names){apart}"
+
+
+def _lower_the_floor(c: Candidates) -> str:
+    field = f"{_table_of_models(c)}.quality_floor"
+    return f"lower the quality floor ({field}, or that of a class), or allow {_other_precisions(c)}"
+
+
+def _other_precisions(c: Candidates) -> str:
+    return f"other precisions ({_table_of_models(c)}.precisions)"
+
+
+def _table_of_models(c: Candidates) -> str:
+    return "model" if c.spec.model else "models[]"
+
+
+def _floor_alone_bars(c: Candidates, classes: Collection[str]) -> bool:
+    """Whether any of these classes, which nothing serves, would be served if its requests might lose more."""
+    asking = tuple(one for one in c.workload.classes if one.name in classes)
+    return bool(c.floors) and any(
+        row.requests_per_second > 0 for row in _whole(c, without_floors(c, asking, ways_of(c)))
+    )
 
 
 def _loosest_hint(c: Candidates) -> str:

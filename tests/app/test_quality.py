@@ -11,7 +11,7 @@ from hetops.app.plan import make_plan
 from hetops.app.pose import pose
 from hetops.domain.model import Precision
 from hetops.domain.percent import percent
-from hetops.errors import HetopsError
+from hetops.errors import HetopsError, InfeasibleError
 from hetops.reports.plan import as_text
 from hetops.solver.formulate import at_rate
 from hetops.solver.solution import Solution
@@ -62,6 +62,20 @@ def test_a_floor_of_one_class_keeps_a_precision_from_it_and_from_no_other(folder
     served = {of[s.pool] for s in plan.shares if s.workload_class == "short" and s.share > 0}
     assert served
     assert Precision.FP8 not in served
+
+
+def test_where_a_floor_of_one_class_leaves_it_nothing_the_hint_names_the_floor(folder: Path) -> None:
+    write(folder, model='precisions = ["int4"]', short="quality_floor = 0.999")
+    with pytest.raises(InfeasibleError, match="serves short within the targets") as caught:
+        make_plan(asked(folder))
+    assert "the quality floor of short is 99.9 %" in caught.value.details[0]
+    lower = "lower the quality floor (model.quality_floor, or that of a class)"
+    assert caught.value.hint == f"{lower}, or allow other precisions (model.precisions)"
+    text = (folder / "hetops.toml").read_text(encoding="utf-8")
+    Person(folder).write(text.replace("output_tokens = 12\n", "output_tokens = 12\nttft_seconds = 1e-6\n"))
+    with pytest.raises(InfeasibleError, match="serves a single class within the targets") as caught:
+        make_plan(asked(folder))
+    assert caught.value.hint.startswith(lower)
 
 
 def test_a_floor_above_one_or_of_nothing_is_an_error_of_its_field(folder: Path) -> None:
