@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from hetops.cli import asked, options
+from hetops.cli.options import Number
 
 QUESTIONS = ("why", "why-not", "infeasible", "breakeven", "class")
 
@@ -22,7 +23,15 @@ QUESTIONS = ("why", "why-not", "infeasible", "breakeven", "class")
 )
 @options.file_option
 @options.set_option
-@options.time_limit_option
+@click.option(
+    "--time-limit",
+    "limit_seconds",
+    type=Number(min=0, min_open=True),
+    default=30.0,
+    show_default=True,
+    help="Seconds to find the fleet in; each search that the question then takes gets a twelfth of them or so, "
+    "one at least.",
+)
 @options.offline_option
 @options.json_option
 def command(

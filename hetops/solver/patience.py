@@ -58,6 +58,18 @@ def stopped() -> bool:
 
 
 @contextmanager
+def stopping() -> Iterator[None]:
+    """While it lasts, everybody asks for an end: searches of all threads."""
+    before = stopped()
+    _stop.set()
+    try:
+        yield
+    finally:
+        if not before:
+            _stop.clear()
+
+
+@contextmanager
 def stoppable() -> Iterator[None]:
     """While it lasts, the first Ctrl-C or SIGTERM is only remembered; the second does what the first does elsewhere.
 

@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+from hetops.solver.patience import stopping
+
 Of = TypeVar("Of")
 Found = TypeVar("Found")
 
@@ -18,7 +20,7 @@ def side_by_side(search: Callable[[Of], Found], of: Sequence[Of]) -> list[Found]
     """What `search` finds of each, in their order.
 
     Raises:
-        KeyboardInterrupt: Ctrl-C; searches that have begun end by themselves, no other begins.
+        KeyboardInterrupt: Ctrl-C; searches that have begun are stopped and waited for, no other begins. So it is where one fails.
     """
     workers = min(_cores(), len(of))
     if workers <= 1:
@@ -26,6 +28,10 @@ def side_by_side(search: Callable[[Of], Found], of: Sequence[Of]) -> list[Found]
     pool = ThreadPoolExecutor(workers)
     try:
         return list(pool.map(search, of))
+    except BaseException:
+        with stopping():
+            pool.shutdown(cancel_futures=True)
+        raise
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
 

@@ -7,6 +7,7 @@ import threading
 
 import pytest
 
+from hetops.solver.patience import stopped
 from hetops.solver.side_by_side import side_by_side
 
 
@@ -32,3 +33,24 @@ def test_where_one_is_stopped_no_other_begins() -> None:
     with pytest.raises(KeyboardInterrupt):
         side_by_side(search, range(1000))
     assert len(begun) < 1000
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="one core: one after the other")
+def test_where_one_is_stopped_those_that_have_begun_are_stopped_and_waited_for() -> None:
+    other, heard = threading.Event(), []
+
+    def search(number: int) -> None:
+        if number == 0:
+            assert other.wait(20)
+            raise KeyboardInterrupt
+        other.set()
+        for _ in range(2000):
+            if stopped():
+                heard.append(number)
+                break
+            threading.Event().wait(0.01)
+
+    with pytest.raises(KeyboardInterrupt):
+        side_by_side(search, (0, 1))
+    assert heard == [1]
+    assert not stopped()

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import ROUND_HALF_EVEN, Decimal
+from functools import partial
 
 from hetops.domain.percent import percent
 from hetops.solver.certify import relative_gap
@@ -21,6 +22,7 @@ from hetops.solver.questions.exact import Found, best, better, found
 from hetops.solver.questions.explanation import Statement, Topic
 from hetops.solver.questions.goods import Good, of_offer, of_service
 from hetops.solver.questions.why import Case
+from hetops.solver.side_by_side import side_by_side
 from hetops.solver.solution import Solution
 
 TOLERANCE = Decimal("0.001")
@@ -82,7 +84,7 @@ def _price_of_all(problem: Problem) -> dict[str, float]:
 
 def breakeven(case: Case, goods: tuple[Good, ...]) -> tuple[Statement, ...]:
     """Of each the price at which it enters or leaves, with the answers on either side of it."""
-    return tuple(_statement(case, good) for good in goods)
+    return tuple(side_by_side(partial(_statement, case), goods))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

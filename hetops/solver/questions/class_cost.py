@@ -10,6 +10,7 @@ from hetops.solver.problem import Column, Mode, Problem
 from hetops.solver.questions.exact import Found
 from hetops.solver.questions.explanation import Statement, Topic, capital, dollars, part
 from hetops.solver.questions.why import Case, serving_all
+from hetops.solver.side_by_side import side_by_side
 from hetops.solver.solution import SolvedShare
 
 
@@ -53,7 +54,9 @@ def _elsewhere(case: Case, name: str) -> Iterator[Statement]:
     """All of the class on each GPU type, or service, alone, cheapest first, the other classes wherever is best."""
     places = {o.id: o.gpu or o.id for o in case.problem.offers}
     places |= {s.id: s.id for s in case.problem.services if name in s.usd_per_request}
-    found = [(place, _only_on(case, name, place, places)) for place in sorted(set(places.values()))]
+    each = sorted(set(places.values()))
+    answers = side_by_side(lambda place: _only_on(case, name, place, places), each)
+    found = list(zip(each, answers, strict=True))
     sign = 1 if case.problem.mode is Mode.MIN_COST else -1
     worst = float("inf")
     found.sort(key=lambda pair: (worst if pair[1].objective is None else sign * pair[1].objective, pair[0]))

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from hetops.errors import TimeoutExpiredError
 from hetops.solver.bands import SPARE, Bands
 from hetops.solver.matrix import INFINITY
-from hetops.solver.patience import Patience
+from hetops.solver.patience import Patience, stopped
 from hetops.solver.problem import Mode, PricedOffer, Problem, running
 from hetops.solver.search.begun import Begun
 from hetops.solver.solution import Infeasible, Solution
@@ -51,7 +51,7 @@ def wanted_gap(problem: Problem) -> float:
 
 def look(problem: Problem, seconds: float) -> Found:
     """The best fleet."""
-    return _found(_outcome(problem, _effort(problem, seconds), (), None))
+    return _found(outcome(problem, _effort(problem, seconds)))
 
 
 def _effort(problem: Problem, seconds: float) -> Effort:
@@ -59,19 +59,26 @@ def _effort(problem: Problem, seconds: float) -> Effort:
     return Effort(limit_seconds=seconds, most_gap=gap, tidy_seconds=0.0, use=Use.TO_COMPARE)
 
 
-def _outcome(
-    problem: Problem, effort: Effort, must_rent: Collection[str], begun: Begun | None
+def outcome(
+    problem: Problem, effort: Effort, must_rent: Collection[str] = (), begun: Begun | None = None
 ) -> Solution | Infeasible | None:
+    """As `solve`; None where there was no answer in time.
+
+    Raises:
+        KeyboardInterrupt: somebody asked for an end, of the questions that follow too.
+    """
+    if stopped():
+        raise KeyboardInterrupt
     try:
         return solve(problem, effort=effort, must_rent=must_rent, begun=begun)
     except TimeoutExpiredError:
         return None
 
 
-def _found(outcome: Solution | Infeasible | None) -> Found:
-    if isinstance(outcome, Solution):
-        return found(outcome)
-    return Found(solution=None, exact=outcome is not None)
+def _found(answer: Solution | Infeasible | None) -> Found:
+    if isinstance(answer, Solution):
+        return found(answer)
+    return Found(solution=None, exact=answer is not None)
 
 
 def found(solution: Solution) -> Found:
@@ -161,12 +168,12 @@ class Front:
                 bands = ripe
                 continue
             within = replace(effort, limit_seconds=max(patience.left, least))
-            outcome = _outcome(problem, within, must_rent, begun)
-            if not isinstance(outcome, Solution):
-                return outcome
-            finer = bands.finer(outcome)
+            answer = outcome(problem, within, must_rent, begun)
+            if not isinstance(answer, Solution):
+                return answer
+            finer = bands.finer(answer)
             if finer == bands:
-                return bands.restated(outcome)
+                return bands.restated(answer)
             bands = finer
 
     def _begun(self, problem: Problem, must_rent: Collection[str], patience: Patience) -> Begun | None:

@@ -16,6 +16,7 @@ from hetops.solver.matrix import INFINITY
 from hetops.solver.problem import Mode, Problem, running, with_sharers
 from hetops.solver.proof import Proven
 from hetops.solver.questions.exact import Front, without
+from hetops.solver.side_by_side import side_by_side
 from hetops.solver.solution import Infeasible, Solution, usd_of_shed
 from hetops.solver.solve import TIDY_SECONDS, Effort, Use, solve
 
@@ -47,9 +48,10 @@ def weigh(
     tidy = TIDY_SECONDS if problem.mode is Mode.MAX_THROUGHPUT else 0.0
     effort = Effort(limit_seconds=each, most_gap=most_gap, tidy_seconds=tidy, use=Use.TO_COMPARE)
     front = Front.of(problem, solution)
-    answers = [(words, _asked(front, offers, effort)) for words, offers in questions]
-    best = _best(problem, solution, (a for _, a in answers if isinstance(a, Solution)))
-    others = ((words, a) for words, a in answers if not isinstance(a, Solution) or a.nodes != best.nodes)
+    answers = side_by_side(lambda asked: _asked(front, asked[1], effort), questions)
+    best = _best(problem, solution, (a for a in answers if isinstance(a, Solution)))
+    told = zip((words for words, _ in questions), answers, strict=True)
+    others = ((words, a) for words, a in told if not isinstance(a, Solution) or a.nodes != best.nodes)
     alternatives = (_alternative(words, a, best) for words, a in others)
     return Weighed(solution=best, alternatives=tuple(sorted(alternatives, key=_dearness)))
 

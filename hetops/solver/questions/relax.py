@@ -5,9 +5,11 @@ Decides what to suggest and in which order, never by how much: that is always a 
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 
 from hetops.domain.percent import signed_percent
 from hetops.errors import InfeasibleError
@@ -25,6 +27,7 @@ from hetops.solver.questions.exact import Front
 from hetops.solver.questions.relaxation import Loosen, Relaxation
 from hetops.solver.search import start
 from hetops.solver.search.begun import rented
+from hetops.solver.side_by_side import side_by_side
 from hetops.solver.solution import Infeasible
 from hetops.solver.solve import unservable_classes
 from hetops.solver.waiting import deferrable
@@ -45,14 +48,18 @@ def relaxations(
     fixed = problem if problem.mode is Mode.MIN_COST else _a_little(problem)
     front = Front(bands=Bands.of(fixed))
     servable = not unservable_classes(fixed)
-    found = [
-        *(r for limit in (_limits(front) if servable else ()) for r in _lifted(front, limit, each)),
-        *(trials.more_assumed(fixed, each) if servable else ()),
-        *(trials.less_kept(fixed, each) if servable else ()),
-        *(trials.later_deadlines(fixed, each) if servable else ()),
-        *(trials.less_demand(problem, each) if fixed is problem else ()),
-        *(trials.looser_targets(loosen, each) if loosen else ()),
+    limits = tuple(_limits(front)) if servable else ()
+    tried: list[Callable[[float], Iterator[Relaxation]]] = [
+        *(partial(_lifted, front, limit) for limit in limits),
+        *(
+            partial(trial, fixed)
+            for trial in (trials.more_assumed, trials.less_kept, trials.later_deadlines)
+            if servable
+        ),
+        *([partial(trials.less_demand, problem)] if fixed is problem else []),
+        *([partial(trials.looser_targets, loosen)] if loosen else []),
     ]
+    found = itertools.chain.from_iterable(side_by_side(lambda of: tuple(of(each)), tried))
     return tuple(sorted(found, key=lambda r: (r.factor, r.kind, r.needed, r.subject)))
 
 

@@ -13,14 +13,14 @@ from typing import TypeVar
 
 from hetops.domain.offer import Trait
 from hetops.domain.percent import percent
-from hetops.errors import TimeoutExpiredError
 from hetops.solver import highs
 from hetops.solver.limit import Limit, LimitKind
 from hetops.solver.problem import Demand, Mode, Problem
 from hetops.solver.questions import lift
+from hetops.solver.questions.exact import outcome
 from hetops.solver.questions.relaxation import Loosen, QuestionKind, Relaxation, waiting
-from hetops.solver.solution import Infeasible, Solution
-from hetops.solver.solve import solve
+from hetops.solver.solution import Solution
+from hetops.solver.solve import Effort
 from hetops.solver.waiting import deferrable
 
 LOOSEST_FACTOR = 4096.0
@@ -45,10 +45,10 @@ class _Least:
 
 def less_demand(problem: Problem, limit_seconds: float) -> Iterator[Relaxation]:
     """The largest part of the demand that can be served in full, and the headroom that would do for all of it."""
-    outcome = _within(replace(problem, mode=Mode.MAX_THROUGHPUT), limit_seconds)
-    if not isinstance(outcome, Solution):
+    most = outcome(replace(problem, mode=Mode.MAX_THROUGHPUT), Effort(limit_seconds=limit_seconds))
+    if not isinstance(most, Solution):
         return
-    served = min(outcome.requests_per_second / problem.requests_per_second, 1.0)
+    served = min(most.requests_per_second / problem.requests_per_second, 1.0)
     if served == 0:
         return
     part = _part(served)
@@ -61,7 +61,7 @@ def less_demand(problem: Problem, limit_seconds: float) -> Iterator[Relaxation]:
         change_share=float(part - 1),
         factor=1 / served,
         text=f"serve {percent(part, decimals)} of the demand ({rates})",
-        smallest=outcome.within_gap and not problem.sheds_any,
+        smallest=most.within_gap and not problem.sheds_any,
     )
     found = _headroom(problem, served, limit_seconds)
     if found is not None:
@@ -76,7 +76,7 @@ def less_demand(problem: Problem, limit_seconds: float) -> Iterator[Relaxation]:
             text=f"lower the headroom from {now} to {percent(headroom, 1)}"
             if headroom
             else f"leave no headroom instead of {now}",
-            smallest=sure and outcome.within_gap,
+            smallest=sure and most.within_gap,
         )
 
 
@@ -204,13 +204,5 @@ def _part(served: float) -> Decimal:
 
 def _exists(problem: Problem, limit_seconds: float) -> bool | None:
     """Whether there is any fleet; None where there was no time to tell."""
-    outcome = _within(replace(problem, gap=0.999), limit_seconds)
-    return None if outcome is None else isinstance(outcome, Solution)
-
-
-def _within(problem: Problem, limit_seconds: float) -> Solution | Infeasible | None:
-    """The outcome, or None where there is none in time."""
-    try:
-        return solve(problem, limit_seconds=limit_seconds)
-    except TimeoutExpiredError:
-        return None
+    answer = outcome(replace(problem, gap=0.999), Effort(limit_seconds=limit_seconds))
+    return None if answer is None else isinstance(answer, Solution)

@@ -5,6 +5,7 @@ Decides which sentences are worth saying; every number in them is a fleet that w
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -13,11 +14,21 @@ from functools import partial
 from hetops.domain.percent import percent
 from hetops.solver.problem import Mode, Problem
 from hetops.solver.questions.exact import Change, Found, Front, best, better, found, look
-from hetops.solver.questions.explanation import Statement, Topic, Unit, amount, dollars, effect, part
-from hetops.solver.questions.limits import met, shut, unlimited
+from hetops.solver.questions.explanation import (
+    Statement,
+    Topic,
+    Unit,
+    amount,
+    capital,
+    dollars,
+    effect,
+    part,
+)
+from hetops.solver.questions.limits import Met, met, shut, unlimited
 from hetops.solver.questions.relaxation import Loosen
-from hetops.solver.questions.rules import rules, without_all
-from hetops.solver.solution import Solution, SolvedPool, nodes_of
+from hetops.solver.questions.rules import Rule, rules, without_all
+from hetops.solver.side_by_side import side_by_side
+from hetops.solver.solution import Solution, SolvedPool, SolvedShed, nodes_of
 from hetops.solver.terms import Role
 
 LOOSER = 1.1
@@ -101,15 +112,17 @@ class Case:
 
 def why(case: Case) -> tuple[Statement, ...]:
     """The fleet in sentences, the limits that it meets, what it must bear, a dollar more and less, and looser targets."""
-    return (
-        *_fleet(case),
-        *_periods(case),
+    parts: tuple[Iterator[Statement], ...] = (
+        _fleet(case),
+        _periods(case),
         *_limits(case),
         *_rules(case),
         *_shed(case),
-        *_a_dollar(case),
-        *_looser_targets(case),
+        _a_dollar(case),
+        _looser_targets(case),
     )
+    told: list[tuple[Statement, ...]] = side_by_side(tuple, parts)
+    return tuple(itertools.chain.from_iterable(told))
 
 
 def _fleet(case: Case) -> Iterator[Statement]:
@@ -176,15 +189,22 @@ def _periods(case: Case) -> Iterator[Statement]:
         yield case.told(Topic.FLEET, text, period.name)
 
 
-def _limits(case: Case) -> Iterator[Statement]:
+def _limits(case: Case) -> Iterator[Iterator[Statement]]:
     """Every limit without room, with what a little more of it is worth; and what no limit at all would be worth."""
     for one in (*met(case.problem, case.solution), *shut(case.problem, case.solution)):
-        after = best(case.problem.mode, case.ask(one.wider, about=one.offers), case.answer)
-        begin = f"{one.state[:1].upper()}{one.state[1:]}: {one.step}"
-        yield case.changed(one.topic, begin, after, one.subject)
+        yield _wider(case, one)
+    yield _unlimited(case)
+
+
+def _wider(case: Case, one: Met) -> Iterator[Statement]:
+    after = _freed(case, one.wider, one.offers)
+    yield case.changed(one.topic, f"{capital(one.state)}: {one.step}", after, one.subject)
+
+
+def _unlimited(case: Case) -> Iterator[Statement]:
     if case.problem.mode is Mode.MAX_THROUGHPUT and case.problem.budget_usd_per_hour is None:
         return
-    free = best(case.problem.mode, case.ask(unlimited), case.answer)
+    free = _freed(case, unlimited)
     if better(case.problem.mode, free, case.answer):
         begin = "Without any limit on stock, quotas, budgets of providers and pools the same demand"
         if case.problem.mode is Mode.MAX_THROUGHPUT:
@@ -202,32 +222,48 @@ def _limits(case: Case) -> Iterator[Statement]:
         yield replace(case.changed(Topic.LIMITS, "", free), text=text)
 
 
-def _rules(case: Case) -> Iterator[Statement]:
+def _rules(case: Case) -> Iterator[Iterator[Statement]]:
     """What each rule costs, all of them together, and the headroom: the same question without it."""
     problem = case.problem
     asked = tuple(rules(problem, {offer for pool in case.solution.pools for offer in pool.rented}))
     for rule in asked:
-        freed = _freed(case, rule.lifted, rule.offers)
-        yield case.changed(rule.topic, rule.freed, freed, rule.subject)
+        yield _without(case, rule)
     if len(asked) > 1:
-        own = frozenset().union(*(rule.offers for rule in asked))
-        freed = _freed(case, partial(without_all, lifted=asked), own)
-        yield case.changed(Topic.LIMITS, "All of these rules lifted together", freed)
+        yield _without_these(case, asked)
     if problem.headroom > 0:
-        freed = _freed(case, partial(replace, headroom=0.0))
-        yield case.changed(Topic.HEADROOM, f"No headroom instead of {percent(problem.headroom, 1)}", freed)
+        yield _full(case)
 
 
-def _shed(case: Case) -> Iterator[Statement]:
+def _without(case: Case, rule: Rule) -> Iterator[Statement]:
+    yield case.changed(rule.topic, rule.freed, _freed(case, rule.lifted, rule.offers), rule.subject)
+
+
+def _without_these(case: Case, asked: tuple[Rule, ...]) -> Iterator[Statement]:
+    own = frozenset().union(*(rule.offers for rule in asked))
+    freed = _freed(case, partial(without_all, lifted=asked), own)
+    yield case.changed(Topic.LIMITS, "All of these rules lifted together", freed)
+
+
+def _full(case: Case) -> Iterator[Statement]:
+    freed = _freed(case, partial(replace, headroom=0.0))
+    begin = f"No headroom instead of {percent(case.problem.headroom, 1)}"
+    yield case.changed(Topic.HEADROOM, begin, freed)
+
+
+def _shed(case: Case) -> Iterator[Iterator[Statement]]:
     """What of each class is turned away, and what it would cost to serve all of it."""
     for one in case.solution.shed:
-        name = one.workload_class
-        text = (
-            f"{one.share:.3g} of {name}, {one.requests_per_second:.4g} requests per second, is turned away"
-            f" at {dollars(one.usd_per_hour)} per hour, which nobody is paid."
-        )
-        yield case.told(Topic.SHED, text, name)
-        yield case.changed(Topic.SHED, f"To serve all of {name}", case.ask(partial(serving_all, name)), name)
+        yield _turned_away(case, one)
+
+
+def _turned_away(case: Case, one: SolvedShed) -> Iterator[Statement]:
+    name = one.workload_class
+    text = (
+        f"{one.share:.3g} of {name}, {one.requests_per_second:.4g} requests per second, is turned away"
+        f" at {dollars(one.usd_per_hour)} per hour, which nobody is paid."
+    )
+    yield case.told(Topic.SHED, text, name)
+    yield case.changed(Topic.SHED, f"To serve all of {name}", case.ask(partial(serving_all, name)), name)
 
 
 def serving_all(name: str, problem: Problem) -> Problem:

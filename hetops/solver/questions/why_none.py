@@ -14,6 +14,7 @@ from hetops.solver.questions.limits import Liftable, any_limit
 from hetops.solver.questions.relax import relaxations
 from hetops.solver.questions.relaxation import Loosen, QuestionKind, Relaxation, relaxed
 from hetops.solver.questions.rules import listed, rules, together, without_all
+from hetops.solver.side_by_side import side_by_side
 from hetops.solver.solve import PROOF_GAP, unservable_classes
 
 _TOPICS = {
@@ -67,7 +68,7 @@ def why_none(
         return (replace(_statement(Topic.FLEET, text, now, unit), before=now.objective),)
     exact = replace(problem, gap=min(problem.gap, PROOF_GAP))
     changes = relaxations(exact, loosen=loosen, limit_seconds=limit_seconds)
-    told = [_confirmed(front, change, loosen, each) for change in changes]
+    told = side_by_side(lambda change: _confirmed(front, change, loosen, each), changes)
     nobody = tuple(_nobody_serves(problem, now, unit))
     return (*nobody, *told) or (_together(problem, now, each),)
 

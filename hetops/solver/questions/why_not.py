@@ -16,6 +16,7 @@ from hetops.solver.questions.explanation import Statement, Topic, amount, capita
 from hetops.solver.questions.limits import Liftable, barring, met
 from hetops.solver.questions.rules import listed, rules, together, without_all
 from hetops.solver.questions.why import Case
+from hetops.solver.side_by_side import side_by_side
 from hetops.solver.solution import Solution, SolvedPool, nodes_of
 
 
@@ -77,8 +78,8 @@ def _kept_out(case: Case, name: str, offers: frozenset[str], forced: Found) -> I
     """What alone keeps it out altogether, each lifted by itself; where nothing does, what keeps it out together."""
     yield case.changed(Topic.OFFER, f"At least one node of {name}", forced, name)
     held, blamed = tuple(_held_to(case.problem, offers, case.solution)), False
-    for one in held:
-        after = case.ask(one.lifted, about=one.offers, must_rent=offers)
+    freed = side_by_side(lambda one: case.ask(one.lifted, about=one.offers, must_rent=offers), held)
+    for one, after in zip(held, freed, strict=True):
         if after.objective is not None:
             blamed = True
             begin = f"{one.name} keeps it out: without that a node of {name}"
@@ -112,7 +113,7 @@ def _who_pays(case: Case, name: str, offers: frozenset[str], forced: Solution) -
     def lifting(these: tuple[Liftable, ...]) -> _Lifted | None:
         return _lifted(case, name, offers, forced, these)
 
-    blamed = tuple(told for told in (lifting((one,)) for one in held) if told)
+    blamed = tuple(told for told in side_by_side(lambda one: lifting((one,)), held) if told)
     if not blamed and len(held) > 1:
         _, told = together(held, lifting, lambda seen: seen is not None)
         blamed = (told,) if told else ()
