@@ -99,6 +99,8 @@ def frontier(asked: FrontierAsked, say: Callable[[str], None]) -> Frontier:
         axis=axis,
         demand_requests_per_second=posed.problem.requests_per_second,
         points_asked=wanted,
+        spec_file=str(asked.spec.file or ""),
+        overrides=asked.spec.overrides,
         points=tuple(sorted(points, key=lambda point: (-point.headroom, point.place))),
     )
 

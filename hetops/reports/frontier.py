@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -81,6 +82,10 @@ class Frontier:
     points: tuple[FrontierPoint, ...]
     points_asked: int = 0
     """More than there are where it was stopped; 0 where nobody counted."""
+    spec_file: str = field(default="", metadata=ADDED)
+    """As `-f` named it; empty where nobody did."""
+    overrides: tuple[str, ...] = field(default=(), metadata=ADDED)
+    """`KEY.PATH=VALUE`, each as `--set` gave it in place of a field of the spec."""
 
     @property
     def stopped(self) -> bool:
@@ -101,46 +106,47 @@ def as_json(told: Frontier) -> dict[str, Any]:
 
 def as_text(told: Frontier) -> str:
     """A row a point."""
-    first = "targets" if told.axis is Axis.TARGETS else "budget"
+    of_budgets = told.axis is Axis.BUDGET
     rows = [
         (
             _place(point),
             q.share(point.headroom),
-            *(
-                ("-", "-", point.reason)
-                if point.usd_per_hour is None
-                else (
-                    f"{q.usd(point.usd_per_hour)} /h",
-                    f"{q.rate(point.requests_per_second or 0.0)}",
-                    _fleet(point),
-                )
-            ),
+            "-" if point.usd_per_hour is None else f"{q.usd(point.usd_per_hour)} /h",
+            "-" if point.requests_per_second is None else q.rate(point.requests_per_second),
+            *(["-" if point.rate_scale is None else f"{point.rate_scale:g}"] if of_budgets else []),
+            point.reason or _fleet(point),
         )
         for point in told.points
     ]
     title = f"{told.deployment}: " + (
         f"least cost of {q.rate(told.demand_requests_per_second)} along the latency targets"
-        if told.axis is Axis.TARGETS
+        if not of_budgets
         else "largest rate along the budget"
     )
-    headers = (first, "headroom", "cost", "rate", "fleet")
+    along = ("budget", "headroom", "cost", "rate", "rate scale")
+    headers = (*(along if of_budgets else ("targets", "headroom", "cost", "rate")), "fleet")
     if told.stopped:
         title += f"\nStopped: {len(told.points)} of {told.points_asked} points"
-    return f"{title}\n\n{q.table(headers, rows, right=(0, 1, 2, 3))}\n{_plan_of_the_last(told)}"
+    return f"{title}\n\n{q.table(headers, rows, right=range(len(headers) - 1))}\n{_plan_of_the_last(told)}"
 
 
 def _plan_of_the_last(told: Frontier) -> str:
-    """How to come from a budget's point to a plan, which `up` takes."""
+    """How to come from a budget's point to a plan, which `up` takes; broken here, for what a page folds no shell reads."""
     point = next((one for one in reversed(told.points) if one.rate_scale is not None), None)
     if point is None:
         return ""
-    fields = {
-        "budget.usd_per_hour": point.budget_usd_per_hour,
-        "workload.rate_scale": point.rate_scale,
-        "policy.headroom": f"{point.headroom:g}",
-    }
-    sets = " ".join(f"--set {name}={value}" for name, value in fields.items())
-    return f"\nThe last one's plan: hetops plan {sets}\n"
+    spec = f" -f {shlex.quote(told.spec_file)}" if told.spec_file else ""
+    overrides = (
+        *told.overrides,
+        f"budget.usd_per_hour={point.budget_usd_per_hour}",
+        f"workload.rate_scale={point.rate_scale}",
+        f"policy.headroom={point.headroom:g}",
+    )
+    sets = "".join(f" \\\n    --set {shlex.quote(one)}" for one in overrides)
+    return (
+        "\nTo run the last; any other has its own budget, rate scale and headroom:\n"
+        f"  hetops plan{spec} -o plan.json{sets}\n  hetops up{spec} plan.json\n"
+    )
 
 
 def _fleet(point: FrontierPoint) -> str:

@@ -67,9 +67,9 @@ class WorkloadSpec(Table, frozen=True, kw_only=True):
     periods: Annotated[int, Meta(ge=1, le=288)] = 1
     """Equal stretches of the trace whose rates are told apart; the busiest is planned for, each with `[policy.day]`."""
     rate_scale: Scale = 1.0
-    """Every rate of the trace times this."""
+    """Every rate times this, of classes as of traces."""
     length_scale: Scale = 1.0
-    """Every length of the trace times this."""
+    """Every length times this, of classes as of traces."""
     start_seconds: Annotated[float, Meta(ge=0)] = 0.0
     """Where in the trace to begin."""
     duration_seconds: Positive | None = None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -58,5 +60,10 @@ def test_what_is_told_of_a_budget_makes_a_plan_within_it(tmp_path: Path) -> None
 
 def test_text_says_how_to_plan_the_last_point(tmp_path: Path) -> None:
     told = frontier(FrontierAsked(spec=specs.asked(tmp_path), budgets_usd_per_hour=(Decimal(4),)), stop)
-    last = f"hetops plan --set budget.usd_per_hour=4 --set workload.rate_scale={told.points[0].rate_scale} "
-    assert last in report.as_text(told)
+    text = report.as_text(told)
+    assert f"--set workload.rate_scale={told.points[0].rate_scale} " in text
+    named = replace(told, spec_file="my spec.toml", overrides=('offers.gpus=["L4"]',))
+    plan, up = report.as_text(named).replace("\\\n", "").splitlines()[-2:]
+    given = ["-f", "my spec.toml", "-o", "plan.json", "--set", 'offers.gpus=["L4"]']
+    assert shlex.split(plan)[: 2 + len(given)] == ["hetops", "plan", *given]
+    assert shlex.split(up) == ["hetops", "up", "-f", "my spec.toml", "plan.json"]
