@@ -4,13 +4,14 @@
 
 Each table: medians of the absolute relative error, the share of rows within 25 %, and of rows within the 80 % interval. Beside the
 form stands a plain roofline: the same equations with the numbers of families, formats and engines' queues left at 1 or at their
-start, fitted and left out alike. Some three minutes on one core; nothing is asserted.
+start, fitted and left out alike. "All three" is each row by a fit with no row of its GPU type, its publisher or its engine generation,
+as others' measurements are to the fit. Some three minutes on one core; nothing is asserted.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -31,6 +32,7 @@ from hetops.performance.calibrate import (
     kinds_of,
     out_of_sample,
     sorts_of,
+    splits,
     throughput_widths,
 )
 from hetops.performance.cases import Case, Cases, Metric, predict
@@ -51,6 +53,7 @@ _KINDS = {
     "publisher": "publisher",
     "generation": "engine generation",
 }
+_ALL_THREE = ("gpu", "publisher", "generation")
 _LAYERS = (EvidenceLayer.CALIBRATED, EvidenceLayer.PRIOR)
 
 
@@ -60,7 +63,9 @@ def main() -> None:
     cases, _ = read_cases(tables.rows("perf_calibration"), catalog.gpu_types, catalog.models)
     used = counted(cases)
     columns = Cases.of(used)
-    kinds = {_KINDS[of]: names for of, names in kinds_of(used).items()}
+    told = kinds_of(used)
+    alone = {_KINDS[of]: [names] for of, names in told.items()}
+    kinds = {**alone, "all three": [told[of] for of in _ALL_THREE]}
     refused = sum(1 for p in predict_file(SHIPPED) if p.reason)
     print(f"{len(used)} measured rows of quality A and B, {refused} refused\n")
     errors = {}
@@ -73,17 +78,15 @@ def main() -> None:
     _order("fitted", used, np.log(predict(columns, fit(columns)) / columns.value))
     for kind in kinds:
         _order(f"{kind} left out", used, errors["closed form", kind])
+    for kind, of in alone.items():
+        _by(kind, of[0], columns, errors["closed form", kind])
+    left_out = _left_out(told, {of: errors["closed form", kind] for of, kind in _KINDS.items()})
+    at_once = {of: errors["closed form", "all three" if of in _ALL_THREE else _KINDS[of]] for of in _KINDS}
+    _half_widths("each left out alone", used, left_out)
+    _half_widths("all three left out", used, _left_out(told, at_once))
+    families = np.array([measured_as(c.replica) for c in used])
     for kind, of in kinds.items():
-        _by(kind, of, columns, errors["closed form", kind])
-    left_out = LeftOut(
-        **{
-            of: Unseen(kinds=np.array(kinds[kind]), errors=errors["closed form", kind])
-            for of, kind in _KINDS.items()
-        }
-    )
-    families = [measured_as(c.replica) for c in used]
-    for kind, of in kinds.items():
-        _coverage(_Kind(kind, np.array(of), np.array(families)), used, errors["closed form", kind], left_out)
+        _coverage(_Kind(kind, of, families), used, errors["closed form", kind], left_out)
 
 
 def _roofline() -> tuple[Parameter, ...]:
@@ -100,6 +103,18 @@ def _plain(p: Parameter) -> Parameter:
     alike = {"first_token": 20e-3, "first_token_factor": 1.2, "queue": 0.3}
     of_engines = {} if p.name.startswith("queue.") and p.name.endswith(("power", "load")) else alike
     return replace(p, start={**none, **one, **of_engines}.get(kind, p.start), spread=1e-3)
+
+
+def _left_out(told: Mapping[str, Sequence[str]], errors: Mapping[str, Floats]) -> LeftOut:
+    return LeftOut(**{of: Unseen(kinds=np.array(told[of]), errors=found) for of, found in errors.items()})
+
+
+def _half_widths(subject: str, used: Sequence[Case], left_out: LeftOut) -> None:
+    """Those of 80 % intervals, by layer, and of throughput by load and sort of model."""
+    of = {**half_widths(Cases.of(used), left_out), "throughput": throughput_widths(used, left_out)}
+    for name, widths in of.items():
+        parts = [f"{group} {width:.3f}" for group, width in widths.items()]
+        print(f"half widths, {subject}, {name}: " + "   ".join(parts))
 
 
 def _line(subject: str, cases: Cases, errors: Floats) -> None:
@@ -144,10 +159,10 @@ def _by(kind: str, names: Sequence[str], cases: Cases, errors: Floats) -> None:
 
 @dataclass(frozen=True)
 class _Kind:
-    """What is left out, one of it at a time, and the families under which rows count as measured."""
+    """What is left out, one of it at a time, by which criteria, and the families under which rows count as measured."""
 
     name: str
-    of: Names
+    of: Sequence[Sequence[str]]
     families: Names
 
 
@@ -155,16 +170,17 @@ def _coverage(kind: _Kind, used: Sequence[Case], errors: Floats, left_out: LeftO
     """Rows within the interval that they would get, of kinds that neither the fit nor the intervals had seen."""
     print(f"\nrows within their 80 % interval, each {kind.name} seen by neither fit nor interval")
     cases, widths = Cases.of(used), np.full(len(used), np.nan)
-    for name in np.unique(kind.of):
-        out = kind.of == name
-        known = np.isin(kind.families, kind.families[~out])
+    for split in splits(kind.of):
+        known = np.isin(kind.families, kind.families[split.seen])
         for group, members in GROUPS.items():
-            which = out & np.isin(cases.metric, [str(m) for m in members])
-            calibrated, prior = _widths(group, used, ~out, left_out)
+            which = split.out & np.isin(cases.metric, [str(m) for m in members])
+            calibrated, prior = _widths(group, used, split.seen, left_out)
             widths[which] = np.where(known, calibrated, np.hypot(calibrated, prior))[which]
             if which.any() and np.isfinite(widths[which]).all():
                 inside = np.abs(errors[which]) <= widths[which]
-                print(f"  {group:10s} {name:22s} {which.sum():4d} rows {percent(inside.mean()):>5}")
+                print(
+                    f"  {group:10s} {' '.join(split.names):22s} {which.sum():4d} rows {percent(inside.mean()):>5}"
+                )
     for group, members in (*GROUPS.items(), ("all", tuple(Metric))):
         which = np.isfinite(widths) & np.isin(cases.metric, [str(m) for m in members])
         if which.any():

@@ -22,8 +22,8 @@ def command() -> None:
 def fit(measurements: Path | None, output: Path | None, as_json: bool) -> None:
     """Fit the coefficients to MEASUREMENTS, the shipped ones unless named, and print how well they fit.
 
-    The half widths of the intervals come from leaving out one GPU type, and one publisher, at a time. The same file
-    gives the same coefficients. Takes a minute or two.
+    The half widths of the intervals come from leaving out one GPU type, family, publisher or engine generation at a time.
+    The same file gives the same coefficients. Takes a minute or two.
     """
     from hetops.app.calibrate import SHIPPED, fit_file, unread_columns, write_coefficients
     from hetops.reports import calibration as report

@@ -9,7 +9,7 @@ the two half widths add as independent errors do.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -83,7 +83,7 @@ def calibrate(cases: Sequence[Case], *, source: str) -> tuple[Calibration, LeftO
     values = fit(columns)
     left_out = LeftOut(
         **{
-            of: Unseen(kinds=np.array(kinds), errors=out_of_sample(columns, kinds, values))
+            of: Unseen(kinds=np.array(kinds), errors=out_of_sample(columns, [kinds], values))
             for of, kinds in kinds_of(used).items()
         }
     )
@@ -112,19 +112,34 @@ def publisher(case: Case) -> str:
     return case.source.partition("/")[0].partition(" ")[0]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Split:
+    """Cases that are left out together, as these, and those that are left."""
+
+    names: tuple[str, ...]
+    out: Bools
+    seen: Bools
+
+
+def splits(kinds: Sequence[Sequence[str]]) -> Iterator[Split]:
+    """Of kinds by several criteria, each by case: the cases that are alike by all, and those that are alike to them by none."""
+    of = np.array(kinds)
+    for names in sorted(set(zip(*kinds, strict=True))):
+        same = of == np.array(names)[:, np.newaxis]
+        yield Split(names=names, out=same.all(axis=0), seen=~same.any(axis=0))
+
+
 def out_of_sample(
     cases: Cases,
-    kinds: Sequence[str],
+    kinds: Sequence[Sequence[str]],
     start: Mapping[str, float],
     parameters: Sequence[Parameter] = PARAMETERS,
 ) -> Floats:
-    """Errors of cases, as logarithms of predicted over measured, each from a fit without the cases of its kind."""
-    names = np.array(kinds)
+    """Errors of cases, as logarithms of predicted over measured, each from a fit without the cases that are like it by any criterion."""
     errors = np.empty(len(cases))
-    for name in np.unique(names):
-        out = names == name
-        values = fit(cases.rows(~out), start, parameters)
-        errors[out] = np.log(predict(cases.rows(out), values) / cases.value[out])
+    for split in splits(kinds):
+        values = fit(cases.rows(split.seen), start, parameters)
+        errors[split.out] = np.log(predict(cases.rows(split.out), values) / cases.value[split.out])
     return errors
 
 

@@ -14,7 +14,7 @@ from hetops.app.calibrate import SHIPPED, predict_file, score_file
 from hetops.catalog import tables
 from hetops.domain.model import Precision
 from hetops.domain.performance import EvidenceLayer
-from hetops.performance.calibrate import LeftOut, Unseen, counted, half_widths, throughput_widths
+from hetops.performance.calibrate import LeftOut, Unseen, counted, half_widths, splits, throughput_widths
 from hetops.performance.cases import Case, Cases, Metric, predict
 from hetops.performance.estimate import calibration, replica_of
 from hetops.performance.fit import PARAMETERS, fit, starting_values
@@ -88,6 +88,21 @@ def test_the_order_of_gpu_types_goes_by_each_gpu_and_that_of_configurations_by_t
     assert right == (Ranked(right=1.0, pairs=1), Ranked(right=1.0, pairs=2))
     assert wrong == (Ranked(right=0.0, pairs=1), Ranked(right=1.0, pairs=2))
     assert gpu_types_ranked(measured[:1], [1.0]) == Ranked(right=None, pairs=0)
+
+
+def test_what_is_left_out_by_several_criteria_is_predicted_by_what_shares_none_of_them() -> None:
+    found = {
+        s.names: (s.out.nonzero()[0].tolist(), s.seen.nonzero()[0].tolist())
+        for s in splits([list("aabbc"), list("xyxyz")])
+    }
+    assert found == {
+        ("a", "x"): ([0], [3, 4]),
+        ("a", "y"): ([1], [2, 4]),
+        ("b", "x"): ([2], [1, 4]),
+        ("b", "y"): ([3], [0, 4]),
+        ("c", "z"): ([4], [0, 1, 2, 3]),
+    }
+    assert [s.seen.tolist() for s in splits([list("aba")])] == [[False, True, False], [True, False, True]]
 
 
 def test_half_widths_hold_every_kind_that_was_left_out_however_few_rows_it_has() -> None:
