@@ -2,8 +2,8 @@
 
 What is off comes from two sides, as independent errors. The step times: their half widths are the calibration's or the benchmark's
 (`spread.py`). And the queue that makes percentiles of them, which errs on the safe side: replayed through the engine's core at 60 and
-85 % of the sustained rate, 80 % of 70 cases lay between e^-0.56 and e^0.14 of the promised TTFT and e^-0.26 and e^0.14 of the promised
-TPOT, the wider of their 90th and 95th percentiles (`benchmarks/performance_model.py`).
+85 % of the sustained rate, 81 to 86 % of 70 cases lie within the half widths below, at the 90th and at the 95th percentile
+(`benchmarks/performance_model.py`).
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from hetops.performance.margins import widths_of
 from hetops.performance.queueing import Load, Mixture
 from hetops.performance.rate import Latencies, latencies_at
 
-_QUEUE_TTFT = (0.56, 0.14)
-_QUEUE_TPOT = (0.26, 0.14)
-"""Half widths to below and above."""
+QUEUE_TTFT = (0.56, 0.14)
+QUEUE_TPOT = (0.26, 0.14)
+"""Half widths of what the queue is off by, to below and above."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,8 +88,8 @@ def _ranges(at_paces: Sequence[Latencies], known: Evidence) -> Forecast:
     """The middle ones, between those of quick and slow steps, and as far off as the queue may be."""
     widths = widths_of(known)
     return Forecast(
-        ttft=_queued([one.ttft_seconds for one in at_paces], widths.ttft, _QUEUE_TTFT),
-        tpot=_queued([one.tpot_seconds for one in at_paces], widths.tpot, _QUEUE_TPOT),
+        ttft=_queued([one.ttft_seconds for one in at_paces], widths.ttft, QUEUE_TTFT),
+        tpot=_queued([one.tpot_seconds for one in at_paces], widths.tpot, QUEUE_TPOT),
     )
 
 
