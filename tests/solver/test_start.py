@@ -44,6 +44,32 @@ def test_it_finds_what_a_search_without_a_start_finds(problem: Problem) -> None:
     assert not ours.found or ours.bound <= ours.objective
 
 
+@settings(max_examples=20, deadline=None)
+@given(tiny(mode=Mode.MAX_THROUGHPUT))
+def test_it_finds_the_largest_rate_that_a_search_without_a_start_finds(problem: Problem) -> None:
+    formulation = formulate(problem)
+    if not formulation.frame.places:
+        return
+    plain, ours = highs.run(formulation.model), searched(problem)
+    assert ours.found == plain.found
+    assert not plain.found or ours.objective == pytest.approx(plain.objective, abs=1e-6)
+
+
+@pytest.mark.parametrize("mode", Mode)
+def test_a_search_goes_on_among_the_nodes_of_fleets_no_dearer(mode: Mode) -> None:
+    """In which the best fleet is, though the relaxation that is known is of fewer rows."""
+    formulation, patience = (
+        formulate(replace(hard(offers=12, configurations=3, classes=4), mode=mode)),
+        Patience.of(30.0),
+    )
+    model, relaxed = formulation.model, start.relax(formulation, patience)
+    near = highs.run(model, gap=0.02)
+    few = start._no_dearer(model, relaxed, near, patience)
+    assert start._free(few) < start._free(model) <= start.FEW
+    assert highs.run(few, gap=1e-5).objective == pytest.approx(highs.run(model, gap=1e-5).objective, rel=3e-5)
+    assert start._no_dearer(model, relaxed, highs.NOTHING, patience) is model
+
+
 @pytest.mark.parametrize("mode", Mode)
 def test_without_time_there_is_a_fleet_not_far_from_the_bound(mode: Mode) -> None:
     problem = replace(hard(offers=20, configurations=6), mode=mode)
