@@ -276,6 +276,7 @@ class Problem:
         if not self.losses:
             return ()
         serving = {offer for c in self.columns for offer in c.offers} | {s.id for s in self.services}
+        by_value = {trait: self._by_value(trait) for trait in {loss.trait for loss in self.losses}}
         return tuple(
             Scenario(
                 name=f"{loss.id}: {name}",
@@ -284,7 +285,7 @@ class Problem:
                 kept_share=exact(loss.kept_share),
             )
             for loss in self.losses
-            for name, lost in self.places(loss.trait, loss.values).items()
+            for name, lost in _places(by_value[loss.trait], loss.trait, loss.values).items()
             if not lost.isdisjoint(serving)
         )
 
@@ -293,14 +294,16 @@ class Problem:
 
         Offers of which the value is unknown count as having one in common; a service without it has none.
         """
-        told = (p for p in self.everywhere if isinstance(p, PricedOffer) or _value(p, trait))
-        value_of = {p.id: _value(p, trait) for p in told}
-        if values:
-            return {" or ".join(values): frozenset(i for i, value in value_of.items() if value in values)}
+        return _places(self._by_value(trait), trait, values)
+
+    def _by_value(self, trait: Trait) -> dict[str, list[str]]:
+        """Offers, and services that have the trait, by their value of it."""
         found: dict[str, list[str]] = {}
-        for id_, value in value_of.items():
-            found.setdefault(value, []).append(id_)
-        return {value or f"no {trait}": frozenset(found[value]) for value in sorted(found)}
+        for place in self.everywhere:
+            value = _value(place, trait)
+            if value or isinstance(place, PricedOffer):
+                found.setdefault(value, []).append(place.id)
+        return found
 
     def values(self, trait: Trait) -> frozenset[str]:
         """What a trait is at any place."""
@@ -366,6 +369,15 @@ def with_sharers(columns: Iterable[Column], kept: Collection[tuple[str, str]]) -
     return tuple(
         c for c in columns if c.key in kept or (c.parts_per_node > 1 and not c.offers.isdisjoint(offers))
     )
+
+
+def _places(
+    by_value: Mapping[str, list[str]], trait: Trait, values: tuple[str, ...]
+) -> dict[str, frozenset[str]]:
+    """Those of some values as one; without values, those of each."""
+    if values:
+        return {" or ".join(values): frozenset(i for value in values for i in by_value.get(value, ()))}
+    return {value or f"no {trait}": frozenset(by_value[value]) for value in sorted(by_value)}
 
 
 def _value(place: PricedOffer | Service, trait: Trait) -> str:
