@@ -18,7 +18,7 @@ from hetops.domain.percent import percent
 from hetops.solver.certify import relative_gap
 from hetops.solver.matrix import INFINITY
 from hetops.solver.problem import Mode, PricedOffer, Problem
-from hetops.solver.questions.exact import Found, best, better, found
+from hetops.solver.questions.exact import Found, better, found, or_known
 from hetops.solver.questions.explanation import Statement, Topic
 from hetops.solver.questions.goods import Good, of_offer, of_service
 from hetops.solver.questions.why import Case
@@ -114,7 +114,7 @@ class _Priced:
             known = self._between(price) if self._is_concave else None
             if known is None or not known.exact:
                 searched = self.case.ask(lambda problem: self.good.at(problem, price), about=self.good.offers)
-                known = best(self.case.problem.mode, searched, *([known] if known else []))
+                known = or_known(searched, known.solution) if known and known.solution else searched
             self.seen[price] = known
         return self.seen[price]
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from hetops.errors import TimeoutExpiredError
 from hetops.solver.bands import SPARE, Bands
+from hetops.solver.certify import relative_gap
 from hetops.solver.matrix import INFINITY
 from hetops.solver.patience import Patience, stopped
 from hetops.solver.problem import Mode, PricedOffer, Problem, running
@@ -84,6 +85,23 @@ def _found(answer: Solution | Infeasible | None) -> Found:
 def found(solution: Solution) -> Found:
     """A solution as a search would have found it."""
     return Found(solution=solution, exact=solution.gap <= PROOF_GAP)
+
+
+def or_known(answer: Found, known: Solution) -> Found:
+    """What a search found, or a fleet that is known of the same question where that is no worse: with the better bound of both."""
+    inner, outer = (min, max) if known.mode is Mode.MIN_COST else (max, min)
+    searched = answer.solution.bound if answer.solution else known.bound
+    bound = inner(outer(known.bound, searched), known.objective)
+    proven = replace(known, bound=bound, gap=relative_gap(known.objective, bound))
+    return best(known.mode, answer, found(proven))
+
+
+def no_worse(answer: Found, than: Found) -> Found:
+    """What a search found, or the answer to a question that leaves less: a fleet of this one too, of which it proves nothing here."""
+    if than.solution is None:
+        return answer
+    anything = 0.0 if than.solution.mode is Mode.MIN_COST else INFINITY
+    return or_known(answer, replace(than.solution, bound=anything))
 
 
 def best(mode: Mode, *found: Found) -> Found:

@@ -13,7 +13,7 @@ from functools import partial
 
 from hetops.domain.percent import percent
 from hetops.solver.problem import Mode, Problem
-from hetops.solver.questions.exact import Change, Found, Front, best, better, found, look
+from hetops.solver.questions.exact import Change, Found, Front, better, found, look, no_worse
 from hetops.solver.questions.explanation import (
     Statement,
     Topic,
@@ -81,14 +81,14 @@ class Case:
         return Statement(
             topic=topic,
             subject=subject,
-            text=f"{begin} {end}{self._unproven(after)}.",
+            text=f"{begin} {end}{self.left_open(after)}.",
             before=self.solution.objective,
             after=after.objective,
             unit=self.unit,
             exact=self.answer.exact and after.exact,
         )
 
-    def _unproven(self, after: Found) -> str:
+    def left_open(self, after: Found) -> str:
         """What both searches left open, where one of them ended before its proof; else nothing."""
         if self.answer.exact and after.exact:
             return ""
@@ -219,7 +219,7 @@ def _unlimited(case: Case) -> Iterator[Statement]:
             text = "No stock, quota, budget or number of pools binds: what the fleet must bear and prices decide."
         if case.problem.mode is Mode.MAX_THROUGHPUT:
             text = "No limit but the budget binds: prices and speeds alone decide."
-        yield replace(case.changed(Topic.LIMITS, "", free), text=text)
+        yield replace(case.changed(Topic.LIMITS, "", free), text=f"{text[:-1]}{case.left_open(free)}.")
 
 
 def _rules(case: Case) -> Iterator[Iterator[Statement]]:
@@ -274,7 +274,7 @@ def serving_all(name: str, problem: Problem) -> Problem:
 
 def _freed(case: Case, change: Change, about: Collection[str] = ()) -> Found:
     """The answer to a question with one limit less, which is never worse."""
-    return best(case.problem.mode, case.ask(change, about=about), case.answer)
+    return no_worse(case.ask(change, about=about), case.answer)
 
 
 def _a_dollar(case: Case) -> Iterator[Statement]:
@@ -293,8 +293,8 @@ def _a_dollar(case: Case) -> Iterator[Statement]:
 
     now = case.answer if maximises else _as_rate(case, case.ask(having(spent)))
     more, less = (case.ask(having(spent + d)) for d in (1, -1))
-    now = best(Mode.MAX_THROUGHPUT, now, less)  # what a smaller budget allows, a larger one does
-    more = best(Mode.MAX_THROUGHPUT, more, now)
+    now = no_worse(now, less)  # what a smaller budget allows, a larger one does
+    more = no_worse(more, now)
     if now.solution is None:
         return
     at_budget = replace(case, problem=replace(problem, mode=Mode.MAX_THROUGHPUT), solution=now.solution)
@@ -306,7 +306,7 @@ def _a_dollar_paid(case: Case, budget: str) -> Iterator[Statement]:
     """What it makes of the cost, with what is turned away in it, to pay $1 per hour more or less."""
     paid = case.solution.usd_per_hour
     more, less = (case.ask(partial(replace, **{budget: max(paid + d, Decimal(0))})) for d in (1, -1))
-    more = best(case.problem.mode, more, case.answer)
+    more = no_worse(more, case.answer)
     for words, after in (("more", more), ("less", less)):
         yield case.changed(Topic.BUDGET, f"To pay up to $1 per hour {words} than {dollars(paid)}", after)
 
@@ -315,7 +315,7 @@ def _as_rate(case: Case, asked: Found) -> Found:
     """The largest rate that the fleet's cost buys: no less than its own, which rounding of prices may hide from a search."""
     rate = case.solution.requests_per_second
     served = replace(case.solution, mode=Mode.MAX_THROUGHPUT, objective=rate, bound=rate)
-    return best(Mode.MAX_THROUGHPUT, asked, Found(solution=served, exact=asked.exact))
+    return no_worse(asked, found(served))
 
 
 def _budget_in_question(problem: Problem) -> str:
@@ -331,5 +331,5 @@ def _budget_in_question(problem: Problem) -> str:
 def _looser_targets(case: Case) -> Iterator[Statement]:
     if case.loosen is None:
         return
-    after = best(case.problem.mode, look(case.loosen(LOOSER), case.seconds), case.answer)
+    after = no_worse(look(case.loosen(LOOSER), case.seconds), case.answer)
     yield case.changed(Topic.TARGETS, f"Latency targets {percent(LOOSER - 1)} looser", after)

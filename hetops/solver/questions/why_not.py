@@ -11,7 +11,7 @@ from decimal import Decimal
 from functools import partial
 
 from hetops.solver.problem import Problem
-from hetops.solver.questions.exact import ROUNDING, Found, best, better, found, unchanged, without
+from hetops.solver.questions.exact import ROUNDING, Found, best, better, found, no_worse, unchanged, without
 from hetops.solver.questions.explanation import Statement, Topic, amount, capital, dollars
 from hetops.solver.questions.limits import Liftable, barring, met
 from hetops.solver.questions.rules import listed, rules, together, without_all
@@ -128,10 +128,10 @@ def _lifted(
     """The fleets without these limits; None where the node is no less dear then."""
     mode, about = case.problem.mode, frozenset().union(*(one.offers for one in limits))
     change = partial(without_all, lifted=limits)
-    after = case.ask(change, about=about, must_rent=offers)
+    after = no_worse(case.ask(change, about=about, must_rent=offers), found(forced))
     if not better(mode, after, found(forced)):
         return None
-    free = best(mode, case.ask(change, about=about | offers), after, case.answer)
+    free = no_worse(case.ask(change, about=about | offers), best(mode, after, case.answer))
     told = _Lifted(case=case, name=name, limits=limits, forced=forced, after=after, free=free)
     return told if told.dearer_by < told.was_dearer_by else None
 
