@@ -100,6 +100,7 @@ class Bands:
     def restated(self, solution: Solution) -> Solution:
         """A solution of fewer offers in the words of the problem with all of them."""
         unknown = {o.id for o in self.problem.offers if o.max_nodes is None}
+        rented = {o for pool in solution.pools for o in pool.rented} | {r.offer for r in solution.rentals}
         names = {}
         for loss in filter(_is_of_each_offer, self.problem.losses):
             for place in self.problem.everywhere:
@@ -107,7 +108,7 @@ class Bands:
         told = tuple(replace(one, name=names.get(one.name, one.name)) for one in solution.losses)
         return replace(
             solution,
-            assumed_offers=tuple(sorted(unknown & {o for pool in solution.pools for o in pool.rented})),
+            assumed_offers=tuple(sorted(unknown & rented)),
             losses=told,
         )
 

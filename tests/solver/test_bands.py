@@ -110,6 +110,19 @@ def test_stock_that_nobody_knows_counts_as_assumed_and_is_named() -> None:
     assert certify(problem, found) == ()
 
 
+def test_of_them_one_that_is_paid_for_and_runs_nothing_is_named_too() -> None:
+    four = replace(like(4, stock=None), assumed_max_nodes=9)
+    dear = replace(four.offers[3], usd_per_hour=Decimal(9), billing=Billing.RESERVED, committed_nodes=1)
+    worse = (*four.columns[:3], column("o003", chat=0.01))
+    problem = replace(four, offers=(*four.offers[:3], dear), columns=worse)
+    assert Bands.of(problem).waiting > 0
+    found = solve(problem)
+    assert isinstance(found, Solution)
+    assert "o003" not in {pool.offer for pool in found.pools}
+    assert found.assumed_offers == ("o000", "o003")
+    assert certify(problem, found) == ()
+
+
 @pytest.mark.parametrize(
     "told_apart",
     [
