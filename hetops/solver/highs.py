@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from hetops.errors import HetopsError
 from hetops.solver.matrix import INFINITY, Floats, MatrixModel
-from hetops.solver.patience import stopped
+from hetops.solver.patience import cancelled, stopped
 
 Value = float | str | bool
 """Of an option of HiGHS."""
@@ -267,13 +267,15 @@ def _search(solver: highspy.Highs, on_interrupt: OnInterrupt, late: float) -> bo
 
     False where it has not ended by the time that is `late`: it is left alone, and ends when it looks at the clock.
     """
+    if cancelled():
+        raise KeyboardInterrupt
     solver.HandleUserInterrupt = True
     ended = threading.Event()
     thread = threading.Thread(target=_solve, args=(solver, ended), daemon=True)
     thread.start()
     try:
         while not ended.wait(WAIT_SECONDS):
-            if stopped() and on_interrupt is not OnInterrupt.FINISH:
+            if cancelled() or (stopped() and on_interrupt is not OnInterrupt.FINISH):
                 raise KeyboardInterrupt
             if time.monotonic() > late:
                 _leave_alone(solver, thread)

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
 
-_stop = threading.Event()
+_stop, _cancel = threading.Event(), threading.Event()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,16 +57,21 @@ def stopped() -> bool:
     return _stop.is_set()
 
 
+def cancelled() -> bool:
+    """Whether nobody wants what the searches of other threads could still find."""
+    return _cancel.is_set()
+
+
 @contextmanager
-def stopping() -> Iterator[None]:
-    """While it lasts, everybody asks for an end: searches of all threads."""
-    before = stopped()
-    _stop.set()
+def cancelling() -> Iterator[None]:
+    """While it lasts, searches of all threads end as by a Ctrl-C that is not remembered."""
+    before = cancelled()
+    _cancel.set()
     try:
         yield
     finally:
         if not before:
-            _stop.clear()
+            _cancel.clear()
 
 
 @contextmanager

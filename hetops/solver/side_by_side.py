@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from hetops.solver.patience import stopping
+from hetops.solver.patience import cancelling
 
 Of = TypeVar("Of")
 Found = TypeVar("Found")
@@ -20,7 +20,7 @@ def side_by_side(search: Callable[[Of], Found], of: Sequence[Of]) -> list[Found]
     """What `search` finds of each, in their order.
 
     Raises:
-        KeyboardInterrupt: Ctrl-C; searches that have begun are stopped and waited for, no other begins. So it is where one fails.
+        KeyboardInterrupt: Ctrl-C; searches that have begun are cancelled and waited for, no other begins.
     """
     workers = min(_cores(), len(of))
     if workers <= 1:
@@ -28,8 +28,8 @@ def side_by_side(search: Callable[[Of], Found], of: Sequence[Of]) -> list[Found]
     pool = ThreadPoolExecutor(workers)
     try:
         return list(pool.map(search, of))
-    except BaseException:
-        with stopping():
+    except KeyboardInterrupt:
+        with cancelling():
             pool.shutdown(cancel_futures=True)
         raise
     finally:

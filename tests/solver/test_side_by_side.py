@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from hetops.solver.patience import stopped
+from hetops.solver.patience import cancelled
 from hetops.solver.side_by_side import side_by_side
 
 
@@ -36,7 +36,7 @@ def test_where_one_is_stopped_no_other_begins() -> None:
 
 
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="one core: one after the other")
-def test_where_one_is_stopped_those_that_have_begun_are_stopped_and_waited_for() -> None:
+def test_where_one_is_stopped_those_that_have_begun_are_cancelled_and_waited_for() -> None:
     other, heard = threading.Event(), []
 
     def search(number: int) -> None:
@@ -45,7 +45,7 @@ def test_where_one_is_stopped_those_that_have_begun_are_stopped_and_waited_for()
             raise KeyboardInterrupt
         other.set()
         for _ in range(2000):
-            if stopped():
+            if cancelled():
                 heard.append(number)
                 break
             threading.Event().wait(0.01)
@@ -53,4 +53,4 @@ def test_where_one_is_stopped_those_that_have_begun_are_stopped_and_waited_for()
     with pytest.raises(KeyboardInterrupt):
         side_by_side(search, (0, 1))
     assert heard == [1]
-    assert not stopped()
+    assert not cancelled()

@@ -13,7 +13,7 @@ from hetops.errors import TimeoutExpiredError
 from hetops.solver.bands import SPARE, Bands
 from hetops.solver.certify import relative_gap
 from hetops.solver.matrix import INFINITY
-from hetops.solver.patience import Patience, stopped
+from hetops.solver.patience import Patience
 from hetops.solver.problem import Mode, PricedOffer, Problem, running
 from hetops.solver.search.begun import Begun
 from hetops.solver.solution import Infeasible, Solution
@@ -63,13 +63,7 @@ def _effort(problem: Problem, seconds: float) -> Effort:
 def outcome(
     problem: Problem, effort: Effort, must_rent: Collection[str] = (), begun: Begun | None = None
 ) -> Solution | Infeasible | None:
-    """As `solve`; None where there was no answer in time.
-
-    Raises:
-        KeyboardInterrupt: somebody asked for an end, of the questions that follow too.
-    """
-    if stopped():
-        raise KeyboardInterrupt
+    """As `solve`; None where there was no answer in time."""
     try:
         return solve(problem, effort=effort, must_rent=must_rent, begun=begun)
     except TimeoutExpiredError:
