@@ -22,9 +22,9 @@ from operator import attrgetter
 from hetops.domain import codec
 from hetops.domain.offer import Trait
 from hetops.errors import TimeoutExpiredError
-from hetops.solver.certify import relative_gap
 from hetops.solver.patience import Patience
-from hetops.solver.problem import Column, Mode, PricedOffer, Problem
+from hetops.solver.problem import Column, PricedOffer, Problem
+from hetops.solver.proof import bounded
 from hetops.solver.solution import Ended, Infeasible, Solution
 from hetops.solver.terms import Loss
 
@@ -249,16 +249,8 @@ def _restated(bands: Bands, found: Solution, spent: float) -> Solution:
 
 def _bounded(real: Solution, found: Solution) -> Solution:
     """A fleet of real offers in place of `found`, which time did not suffice to make real; the bounds are that one's."""
-    inner = min if real.mode is Mode.MIN_COST else max
-    bound = inner(found.bound, real.objective)
-    return replace(
-        real,
-        bound=bound,
-        certified_bound=inner(found.certified_bound, real.objective),
-        gap=relative_gap(real.objective, bound),
-        within_gap=False,
-        ended=Ended.TIME if found.ended is Ended.GAP else found.ended,
-    )
+    late = Ended.TIME if found.ended is Ended.GAP else found.ended
+    return bounded(replace(real, ended=late), found.bound, found.certified_bound, gap=0.0)
 
 
 def _lines(problem: Problem, apart: Collection[str]) -> Iterator[tuple[PricedOffer, ...]]:

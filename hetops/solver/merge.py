@@ -26,11 +26,12 @@ from numpy.typing import NDArray
 
 from hetops.domain import codec
 from hetops.errors import TimeoutExpiredError
-from hetops.solver.certify import TOLERANCE, ScarcityPrices, relative_gap, weak_duality_bound
+from hetops.solver.certify import ScarcityPrices, weak_duality_bound
 from hetops.solver.formulate import Formulation
 from hetops.solver.matrix import INFINITY, Floats
 from hetops.solver.patience import Pace, Patience, stopped
 from hetops.solver.problem import Column, Demand, Mode, Problem
+from hetops.solver.proof import bounded
 from hetops.solver.search import crowd
 from hetops.solver.search.crowd import Found
 from hetops.solver.search.scarcity import priced
@@ -127,7 +128,7 @@ def _exactly(merged: Merged, wanted: _Wanted) -> Solution | Infeasible:
     if isinstance(found, Infeasible):
         return _infeasible(merged, found)
     certified = float(weak_duality_bound(merged.original, wanted.means.prices(merged.problem)))
-    return _bounded(_unmerged(merged, found), [certified, found.bound], wanted.gap)
+    return bounded(_unmerged(merged, found), found.bound, certified, wanted.gap)
 
 
 def _nearly(merged: Merged, wanted: _Wanted) -> Solution | Infeasible:
@@ -139,12 +140,11 @@ def _nearly(merged: Merged, wanted: _Wanted) -> Solution | Infeasible:
         return Infeasible(problem_digest=codec.digest(problem))
     prices, charges = _priced(everywhere, patience)
     certified = float(weak_duality_bound(problem, prices or wanted.means.prices(merged.problem)))
-    bounds = [certified, known.bound]
     best: Solution | None = None
     for grouping in _groupings(everywhere, merged, known, charges):
         found = _in_time(grouping.problem, wanted)
         if isinstance(found, Solution):
-            best = _better(best, _bounded(_unmerged(grouping, found), bounds, wanted.gap))
+            best = _better(best, bounded(_unmerged(grouping, found), known.bound, certified, wanted.gap))
         if best is not None and best.within_gap and known.good:
             return replace(best, searched_classes=None)  # all of them were told apart
         if best is not None and (best.within_gap or patience.left == 0):
@@ -362,19 +362,3 @@ def _better(one: Solution | None, other: Solution) -> Solution:
 
 def _place(share: SolvedShare) -> tuple[str, tuple[str, str]]:
     return share.workload_class, share.key
-
-
-def _bounded(solution: Solution, bounds: list[float], gap: float) -> Solution:
-    """With the best of the bounds, the first of which is certified; none is better than what was reached."""
-    inner, outer = (min, max) if solution.mode is Mode.MIN_COST else (max, min)
-    bound = inner(outer(bounds), solution.objective)
-    reached = relative_gap(solution.objective, bound)
-    within = reached <= gap + float(TOLERANCE)
-    return replace(
-        solution,
-        bound=bound,
-        certified_bound=inner(bounds[0], solution.objective),
-        gap=reached,
-        within_gap=within,
-        ended=Ended.GAP if within else solution.ended,
-    )

@@ -5,7 +5,8 @@ Decides no fleet; the multipliers come from a relaxation that was solved before,
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 from hetops.solver.certify import TOLERANCE, ScarcityPrices, relative_gap, weak_duality_bound
 from hetops.solver.dual import dual_bound
@@ -14,6 +15,7 @@ from hetops.solver.limit import Limit, LimitKind
 from hetops.solver.patience import Patience
 from hetops.solver.problem import Mode, Problem
 from hetops.solver.search.start import Relaxed, relax
+from hetops.solver.solution import Ended, Solution
 
 RELAXATION_SECONDS = 60.0
 """For a relaxation that is solved for its prices alone."""
@@ -29,13 +31,31 @@ class Proven:
 
     @classmethod
     def of(cls, problem: Problem, objective: float, bound: float, certified: float) -> Proven:
-        """By the better of both bounds. None is worse than what was reached: only rounding makes it seem so."""
-        if problem.mode is Mode.MIN_COST:
-            bound = min(max(bound, certified), objective)
-        else:
-            bound = max(min(bound, certified), objective)
+        """By the better of both bounds, held against the problem's gap."""
+        return cls.by((bound, certified), problem.mode, objective, problem.gap)
+
+    @classmethod
+    def by(cls, bounds: Iterable[float], mode: Mode, objective: float, wanted: float) -> Proven:
+        """By the best of the bounds. None is better than what was reached: only rounding makes it seem so."""
+        inner, outer = (min, max) if mode is Mode.MIN_COST else (max, min)
+        bound = inner(outer(bounds), objective)
         gap = relative_gap(objective, bound)
-        return cls(bound=bound, gap=gap, within_gap=gap <= problem.gap + float(TOLERANCE))
+        return cls(bound=bound, gap=gap, within_gap=gap <= wanted + float(TOLERANCE))
+
+
+def bounded(found: Solution, bound: float, certified: float, gap: float) -> Solution:
+    """An answer of which this is proven; its search ended at the gap that was wanted where that is reached."""
+    proven, exactly = (
+        Proven.by(bounds, found.mode, found.objective, gap) for bounds in ((bound, certified), (certified,))
+    )
+    return replace(
+        found,
+        bound=proven.bound,
+        certified_bound=exactly.bound,
+        gap=proven.gap,
+        within_gap=proven.within_gap,
+        ended=Ended.GAP if proven.within_gap else found.ended,
+    )
 
 
 def scarcity_prices(problem: Problem) -> ScarcityPrices:

@@ -25,15 +25,21 @@ from hetops.solver.answers.settle import Settled, serves_nothing, settle, settle
 from hetops.solver.answers.tidy import tidied
 from hetops.solver.bands import search_in_bands, too_late
 from hetops.solver.certify import certify
+from hetops.solver.few_first import FewFirst
 from hetops.solver.formulate import Formulation, formulate
 from hetops.solver.highs import OnInterrupt
 from hetops.solver.matrix import INFINITY, Floats
 from hetops.solver.merge import Means, search_merged
-from hetops.solver.patience import Pace, Patience, stoppable, stopped
+from hetops.solver.patience import Patience, stoppable, stopped
 from hetops.solver.periods import boxes, freed, mean_budget, scarcest
 from hetops.solver.periods.known import Known
 from hetops.solver.problem import Mode, Problem
-from hetops.solver.proof import Proven, bound_of_anything, certified_bound, scarcity_prices, uncertified_bound
+from hetops.solver.proof import (
+    Proven,
+    certified_bound,
+    scarcity_prices,
+    uncertified_bound,
+)
 from hetops.solver.prune import able
 from hetops.solver.search import crowd, losses, start
 from hetops.solver.search.begun import Begun, formulated, renting
@@ -176,29 +182,15 @@ def _outcome(
     problem: Problem, effort: Effort, must_rent: Collection[str], begun: Begun | None
 ) -> Solution | Infeasible:
     """As `solve`, not checked yet."""
-    past, pace = _Past(gap=problem.gap, begun=begun), Pace.now()
+    past = _Past(gap=problem.gap, begun=begun)
 
-    def search_few(part: Problem, seconds: float) -> Solution | Infeasible:
-        """By the model of all columns; by one of few before it where it takes long, or after it where it brings no fleet."""
+    def whole(part: Problem, seconds: float) -> Solution | Infeasible:
         nonlocal past
-        patience, first = Patience.of(seconds), None
-        if hurried.is_long(part, seconds / pace.slowness):
-            first = _hurried(part, hurried.first_seconds(seconds, pace), effort, must_rent)
-        if first is not None and hurried.seconds_of(part) * pace.slowness > patience.left:
-            return first
-        try:
-            found, past = _solve(part, replace(effort, limit_seconds=patience.left), must_rent, past)
-        except TimeoutExpiredError:
-            seconds = max(patience.left, hurried.first_seconds(0.0, pace))
-            first = first or _hurried(part, seconds, effort, must_rent)
-            if first is None:
-                raise
-            return first
-        except KeyboardInterrupt:
-            if first is None or not stopped():
-                raise
-            return first
-        return _better(part, first, found) if first else found
+        found, past = _solve(part, replace(effort, limit_seconds=seconds), must_rent, past)
+        return found
+
+    def few(part: Problem, seconds: float) -> Solution | Infeasible:
+        return _solve(part, replace(effort, limit_seconds=seconds), must_rent, _Past(gap=part.gap))[0]
 
     def in_parts(part: Problem, seconds: float) -> Mapping[str, int]:
         nonlocal past
@@ -206,7 +198,7 @@ def _outcome(
         return past.begun.rented if past.begun else {}
 
     means = Means(
-        search=search_few,
+        search=FewFirst(whole=whole, few=few, must_rent=must_rent).search,
         prices=scarcity_prices,
         nodes=lambda part: renting(crowd.nodes_of(part, must_rent), must_rent),
     )
@@ -224,45 +216,6 @@ def _outcome(
         apart=must_rent,
         in_parts=in_parts if _ripens(problem) else None,
     )
-
-
-def _hurried(problem: Problem, seconds: float, effort: Effort, must_rent: Collection[str]) -> Solution | None:
-    """A fleet of few columns, for the model of all of them takes too long; None where none is found."""
-    effort = replace(effort, limit_seconds=seconds)
-    for few in hurried.few_of(problem, must_rent):
-        found = _of_few(few, effort, must_rent) if len(few.columns) < len(problem.columns) else None
-        if found is not None:
-            bound = bound_of_anything(problem)
-            ended = Ended.INTERRUPTED if stopped() else Ended.TIME
-            own = replace(found, problem_digest=codec.digest(problem), ended=ended)
-            return _bounded(problem, own, bound, bound)
-    return None
-
-
-def _of_few(few: Problem, effort: Effort, must_rent: Collection[str]) -> Solution | None:
-    """The fleet that is found of few columns; None where there is none, or none in time."""
-    try:
-        found, _ = _solve(few, effort, must_rent, _Past(gap=few.gap))
-    except TimeoutExpiredError:
-        return None
-    return found if isinstance(found, Solution) else None
-
-
-def _bounded(problem: Problem, found: Solution, bound: float, certified: float) -> Solution:
-    proven = Proven.of(problem, found.objective, bound, certified)
-    return replace(
-        found, bound=proven.bound, certified_bound=certified, gap=proven.gap, within_gap=proven.within_gap
-    )
-
-
-def _better(problem: Problem, first: Solution, found: Solution | Infeasible) -> Solution | Infeasible:
-    """The better of two answers to one problem, with what the search for the second one proved: not that there is none."""
-    if not isinstance(found, Solution):
-        return first
-    sign = 1 if problem.mode is Mode.MIN_COST else -1
-    if sign * found.objective <= sign * first.objective:
-        return found
-    return _bounded(problem, replace(first, ended=found.ended), found.bound, found.certified_bound)
 
 
 def _ripens(problem: Problem) -> bool:

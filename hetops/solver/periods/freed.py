@@ -12,8 +12,8 @@ from dataclasses import replace
 from hetops.domain import codec
 from hetops.solver.certify import TOLERANCE, certify
 from hetops.solver.problem import Mode, Problem
-from hetops.solver.proof import Proven
-from hetops.solver.solution import Ended, Infeasible, Solution
+from hetops.solver.proof import bounded
+from hetops.solver.solution import Infeasible, Solution
 
 MOST_RAMPED = 100
 """Offers whose ramps are priced: each stands in the model by itself, which takes longer than the whole search where they are many."""
@@ -57,14 +57,7 @@ def best(problem: Problem, answers: Sequence[Solution], found: Solution) -> Solu
     """The best of some answers to the problem, with the most that was proven of any of them or `found` of the freed one."""
     inner, outer = (min, max) if problem.mode is Mode.MIN_COST else (max, min)
     answer, proven = inner(answers, key=lambda one: one.objective), (*answers, found)
-    bound = outer(one.bound for one in proven)
-    certified = inner(outer(one.certified_bound for one in proven), answer.objective)
-    told = Proven.of(problem, answer.objective, bound, certified)
-    return replace(
-        answer,
-        bound=told.bound,
-        certified_bound=certified,
-        gap=told.gap,
-        within_gap=told.within_gap,
-        ended=Ended.GAP if told.within_gap else answer.ended,
+    bound, certified = (
+        outer(values) for values in zip(*((one.bound, one.certified_bound) for one in proven), strict=True)
     )
+    return bounded(answer, bound, certified, problem.gap)

@@ -18,7 +18,7 @@ from hetops.solver.answers.reading import MICRO_USD
 from hetops.solver.certify import certify
 from hetops.solver.patience import Patience
 from hetops.solver.problem import Mode, Problem
-from hetops.solver.proof import Proven
+from hetops.solver.proof import bounded
 from hetops.solver.rows.money import per_hour
 from hetops.solver.solution import Ended, Infeasible, Solution, SolvedShed, usd_of_shed
 
@@ -143,12 +143,5 @@ def _told(problem: Problem, found: Solution) -> Solution:
 
 
 def _with_bound(problem: Problem, told: Solution, bound: float) -> Solution:
-    proven = Proven.of(problem, told.objective, bound, told.certified_bound)
     late = Ended.INTERRUPTED if told.ended is Ended.INTERRUPTED else Ended.TIME
-    return replace(
-        told,
-        bound=proven.bound,
-        gap=proven.gap,
-        within_gap=proven.within_gap,
-        ended=Ended.GAP if proven.within_gap else late,
-    )
+    return bounded(replace(told, ended=late), bound, told.certified_bound, problem.gap)
