@@ -32,6 +32,7 @@ from hetops.solver.questions.why import Case, why
 from hetops.solver.questions.why_none import why_none
 from hetops.solver.questions.why_not import meant, names, why_not
 from hetops.solver.questions.why_services import service_named, services_used, why_not_service
+from hetops.solver.side_by_side import each_of
 from hetops.solver.solution import Infeasible, Solution
 from hetops.solver.solve import DEFAULT_LIMIT_SECONDS, Effort, solve
 
@@ -88,7 +89,7 @@ def explain(asked: ExplainAsked) -> Explained:
         explanation = Explanation(question=asked.question, statements=told)
         return Explained(problem=posed.problem, explanation=explanation)
     solution = _answer(posed, asked.limit_seconds)
-    seconds = max(asked.limit_seconds / MOST_SEARCHES, 1.0)
+    seconds = max(each_of(asked.limit_seconds, MOST_SEARCHES), 1.0)
     case = Case.of(posed.problem, solution, seconds=seconds, loosen=posed.loosen)
     return Explained(problem=posed.problem, explanation=_told(asked, posed, case))
 

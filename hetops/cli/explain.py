@@ -29,8 +29,8 @@ QUESTIONS = ("why", "why-not", "infeasible", "breakeven", "class")
     type=Number(min=0, min_open=True),
     default=30.0,
     show_default=True,
-    help="Seconds to find the fleet in; each search that the question then takes gets a twelfth of them or so, "
-    "one at least.",
+    help="Seconds to find the fleet in. The searches that the question then takes share as many again, about: each "
+    "gets a twelfth of them for every core, one at least.",
 )
 @options.offline_option
 @options.json_option

@@ -36,6 +36,11 @@ def side_by_side(search: Callable[[Of], Found], of: Sequence[Of]) -> list[Found]
         pool.shutdown(wait=False, cancel_futures=True)
 
 
+def each_of(seconds: float, searches: int) -> float:
+    """Seconds for each of so many searches that share some: those that go side by side have them at the same time."""
+    return seconds / max(searches, 1) * max(min(_cores(), searches), 1)
+
+
 def _cores() -> int:
     affinity = getattr(os, "sched_getaffinity", None)  # not on macOS
     return len(affinity(0)) if affinity else os.cpu_count() or 1

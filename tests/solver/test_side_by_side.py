@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from hetops.solver.patience import cancelled
-from hetops.solver.side_by_side import side_by_side
+from hetops.solver.side_by_side import each_of, side_by_side
 
 
 def test_what_is_found_comes_in_the_order_of_what_is_searched() -> None:
@@ -54,3 +54,9 @@ def test_where_one_is_stopped_those_that_have_begun_are_cancelled_and_waited_for
         side_by_side(search, (0, 1))
     assert heard == [1]
     assert not cancelled()
+
+
+def test_what_searches_share_they_have_at_the_same_time_on_as_many_cores_as_there_are() -> None:
+    cores = len(os.sched_getaffinity(0))
+    assert each_of(30.0, 12) == pytest.approx(30.0 / 12 * min(cores, 12))
+    assert each_of(30.0, 1) == each_of(30.0, 0) == 30.0

@@ -16,7 +16,7 @@ from hetops.solver.matrix import INFINITY
 from hetops.solver.problem import Mode, Problem, running, with_sharers
 from hetops.solver.proof import Proven
 from hetops.solver.questions.exact import Front, without
-from hetops.solver.side_by_side import side_by_side
+from hetops.solver.side_by_side import each_of, side_by_side
 from hetops.solver.solution import Infeasible, Solution, usd_of_shed
 from hetops.solver.solve import TIDY_SECONDS, Effort, Use, solve
 
@@ -44,7 +44,7 @@ def weigh(
     Each is searched for to `most_gap` or the problem's own gap, whichever is smaller.
     """
     questions = tuple(_questions(problem, solution))
-    each = max(limit_seconds / max(len(questions), 1), LEAST_SECONDS)
+    each = max(each_of(limit_seconds, len(questions)), LEAST_SECONDS)
     tidy = TIDY_SECONDS if problem.mode is Mode.MAX_THROUGHPUT else 0.0
     effort = Effort(limit_seconds=each, most_gap=most_gap, tidy_seconds=tidy, use=Use.TO_COMPARE)
     front = Front.of(problem, solution)

@@ -27,7 +27,7 @@ from hetops.solver.questions.exact import Front
 from hetops.solver.questions.relaxation import Loosen, Relaxation
 from hetops.solver.search import start
 from hetops.solver.search.begun import rented
-from hetops.solver.side_by_side import side_by_side
+from hetops.solver.side_by_side import each_of, side_by_side
 from hetops.solver.solution import Infeasible
 from hetops.solver.solve import unservable_classes
 from hetops.solver.waiting import deferrable
@@ -44,7 +44,7 @@ def relaxations(
     A problem of mode max_throughput is infeasible where it can serve nothing: the changes then let it serve a little.
     `loosen` gives the problem with looser latency targets; without it targets are not considered.
     """
-    each = limit_seconds / (MOST_PROBED + 4)
+    each = each_of(limit_seconds, MOST_PROBED + 4)
     fixed = problem if problem.mode is Mode.MIN_COST else _a_little(problem)
     front = Front(bands=Bands.of(fixed))
     servable = not unservable_classes(fixed)

@@ -14,7 +14,7 @@ from hetops.solver.questions.limits import Liftable, any_limit
 from hetops.solver.questions.relax import relaxations
 from hetops.solver.questions.relaxation import Loosen, QuestionKind, Relaxation, relaxed
 from hetops.solver.questions.rules import listed, rules, together, without_all
-from hetops.solver.side_by_side import side_by_side
+from hetops.solver.side_by_side import each_of, side_by_side
 from hetops.solver.solve import PROOF_GAP, unservable_classes
 
 _TOPICS = {
@@ -60,7 +60,7 @@ def why_none(
     problem: Problem, *, loosen: Loosen | None = None, limit_seconds: float = 30.0
 ) -> tuple[Statement, ...]:
     """What lets a fleet exist, the smallest change first; that there is one, where the problem has one after all."""
-    each = max(limit_seconds / 16, 1.0)
+    each = max(each_of(limit_seconds, 16), 1.0)
     front, unit = Front(bands=Bands.of(problem)), Unit.of(problem.mode)
     now = front.ask(unchanged, each)
     if now.objective is not None:
