@@ -16,7 +16,7 @@ from hetops.solver import highs
 from hetops.solver.certify import certify
 from hetops.solver.matrix import INFINITY, Row, assemble
 from hetops.solver.problem import Column, Mode, Problem
-from hetops.solver.search import losses
+from hetops.solver.search import by_offer, losses
 from hetops.solver.search.told import Asked
 from hetops.solver.solution import Solution
 from hetops.solver.solve import PROOF_GAP, Effort, solve
@@ -132,10 +132,19 @@ def test_they_do_where_columns_are_lost_with_any_of_their_offers(monkeypatch: py
     assert compare_by_force(range(12), monkeypatch, some_paired) >= 6
 
 
+def test_they_do_where_the_columns_that_the_relaxation_uses_come_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(by_offer, "FEW", 0)
+    assert compare_by_force(range(25, 40), monkeypatch) >= 8
+
+
 @pytest.mark.slow
 def test_prices_find_what_brute_force_finds_hundreds_of_times(monkeypatch: pytest.MonkeyPatch) -> None:
     assert compare_by_force(range(25, 300), monkeypatch) >= 170
     assert compare_by_force(range(25, 200), monkeypatch, some_paired) >= 80
+    monkeypatch.setattr(by_offer, "FEW", 0)
+    assert compare_by_force(range(300, 450), monkeypatch) >= 90
 
 
 def test_sums_of_nodes_that_only_parts_of_nodes_could_do_with_are_left_behind(

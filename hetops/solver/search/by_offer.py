@@ -3,7 +3,8 @@
 How many nodes of each offer a fleet has says mostly what it costs; what each of them runs, whether it bears the losses.
 So the first search has whole sums of nodes by offer, whose columns are anything: few whole numbers, and a bound far above
 the relaxation's. Sums that bear every loss as long as columns are anything are then searched for whole columns, with
-shares for each loss, and with them all fleets that have no more of any offer. So much is known for good, and the first
+shares for each loss, and with them all fleets that have no more of any offer; where those columns are many, the few that
+their relaxation uses come first, for mostly they hold a fleet as good. So much is known for good, and the first
 search goes on among those that have more of some. Decides where to search; enforces no limit.
 """
 
@@ -17,13 +18,13 @@ from numpy.typing import NDArray
 
 from hetops.solver import highs
 from hetops.solver.formulate import Formulation
-from hetops.solver.frame import Frame
+from hetops.solver.frame import Block, Frame
 from hetops.solver.highs import Answer, Status
 from hetops.solver.lines import in_lines
 from hetops.solver.matrix import INFINITY, Floats, MatrixModel, Row, extended
 from hetops.solver.patience import Patience, stopped
-from hetops.solver.search import borne
-from hetops.solver.search.start import Relaxed, Searched
+from hetops.solver.search import borne, start
+from hetops.solver.search.start import FEW, Relaxed, Searched
 from hetops.solver.search.told import ROUGHLY, Told
 
 PART_OF_GAP = 0.25
@@ -31,6 +32,9 @@ PART_OF_GAP = 0.25
 
 PART_OF_TIME = 0.7
 """Of the time that is left: what all of them may take."""
+
+PART_OF_FEW = 0.5
+"""Of the time that is left of that: what the few columns may take that come before many."""
 
 MOST_ROUNDS = 8
 """Of rows for the same sums, after which whole columns decide."""
@@ -87,11 +91,28 @@ def search(told: Told, relaxed: Relaxed, *, gap: float, patience: Patience) -> F
         if more.shares(used) > MOST_SHARES:
             break
         columns = borne.few(more, used)
+        if columns.model.integer.sum() > FEW:
+            few, best = _begun(more, columns, near, own)
+            found = found.with_fleet(Searched(formulation=few, relaxed=relaxed, answer=best))
+            if found.good(gap):
+                break
         best = _run(sums.within(columns, most, others), near, own)
         found = found.with_fleet(Searched(formulation=columns, relaxed=relaxed, answer=best))
         below = min(below, INFINITY if best.status is Status.INFEASIBLE else max(best.bound, others))
         searched.append(most)
     return found
+
+
+def _begun(told: Told, columns: Formulation, near: float, patience: Patience) -> tuple[Formulation, Answer]:
+    """The best fleet of those of the columns that the relaxation of their model uses, if there is one."""
+    own, count = Patience.of(patience.left * PART_OF_FEW), len(columns.columns)
+    relaxed = start.relaxed(columns.model.linear, own)
+    if not relaxed.answer.found:
+        return columns, relaxed.answer
+    used = np.flatnonzero(relaxed.used[: columns.frame.sizes[Block.NODES]]) % count
+    keys = {columns.columns[j].key for j in used}
+    few = borne.few(told, np.array([column.key in keys for column in told.base.columns]))
+    return few, _run(few.model, near, own)
 
 
 def _run(model: MatrixModel, gap: float, patience: Patience) -> Answer:
