@@ -147,6 +147,7 @@ def _day(posed: Posed, found: Solution) -> Day:
             Wait(workload_class=w.workload_class, arrived=w.arrived, served=w.served, share=w.share)
             for w in found.waits
         ),
+        usd_per_pool_hour=problem.usd_per_pool_hour,
         certificate=_certificate(posed, found),
         warnings=tuple(dict.fromkeys(_warnings(posed, found, plans))),
     )

@@ -154,6 +154,7 @@ def unsealed(posed: Posed, solution: Solution, alternatives: tuple[Alternative, 
         shed=shed_of(posed.problem, solution.shed),
         network=network(c, posed.ways, solution, names),
         handovers=tuple(_handovers(posed, solution, names)),
+        usd_per_pool_hour=posed.problem.usd_per_pool_hour,
     )
     return replace(
         plan,

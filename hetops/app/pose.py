@@ -226,6 +226,7 @@ def _problem(
         provider_budgets_usd_per_hour=_provider_budgets(offers),
         headroom=policy.headroom,
         max_pools=policy.max_pools,
+        usd_per_pool_hour=policy.usd_per_pool_hour,
         assumed_max_nodes=policy.max_nodes_per_offer,
         gap=policy.gap,
         services=tuple(priced_services(services, policy.headroom)),

@@ -45,8 +45,9 @@ def _over_nodes(
     table: PerformanceTable,
     shared: Sharing,
 ) -> tuple[Configuration, ...]:
-    """Pipelines over nodes that nothing replaces; where pools are to be few, no pools on each type can replace one."""
+    """Pipelines over nodes that nothing replaces; where pools are to be few, or cost something, no pools on each type can replace one."""
     pipelines = [one for one in kind if one.stages]
-    whole = [one for one in alike if one.role is Role.MIXED] if c.spec.policy.max_pools is None else []
+    few = c.spec.policy.max_pools is not None or c.spec.policy.usd_per_pool_hour > 0
+    whole = [] if few else [one for one in alike if one.role is Role.MIXED]
     lone = {offer.gpu for offer in c.gathered.selection.offers if offer.provider in shared.alone}
     return irreplaceable(pipelines, whole, table, lone)

@@ -215,6 +215,6 @@ def _told(play: Playing, plan: Plan, seed: int, ended: Ended) -> Played:
         record=play.record,
         served=play.served,
         spilled=play.router.spilled,
-        idle_usd_per_hour=float(plan.idle_usd_per_hour),
+        anyway_usd_per_hour=float(plan.idle_usd_per_hour + plan.pools_usd_per_hour),
         away=play.trial.away,
     )

@@ -69,7 +69,7 @@ class Wait:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DayCertificate:
-    """Proof of the whole: `objective` and `bound` are USD per hour on average, starts included.
+    """Proof of the whole: `objective` and `bound` are USD per hour on average, starts and pools included.
 
     The certificate of each plan says how good it is for its own period alone: a fleet that saves starts, or serves what
     waited, need not be the cheapest there.
@@ -120,6 +120,8 @@ class Day:
     busiest_usd_per_hour: Decimal | None = None
     """What one fleet costs that serves every class at its busiest at once, counted alike: the plan of a spec without a day."""
     term_costs: tuple[TermCost, ...] = ()
+    usd_per_pool_hour: Decimal = field(default=Decimal(0), metadata=ADDED)
+    """What a pool costs besides its nodes, all day, if it has nodes in any period; no plan of a period counts it."""
     certificate: DayCertificate
     warnings: tuple[str, ...] = ()
 
@@ -157,8 +159,13 @@ class Day:
 
     @property
     def usd_per_hour(self) -> Decimal:
-        """Cost of the day on average, starts included."""
-        return self.fleets_usd_per_hour + self.starts_usd_per_hour
+        """Cost of the day on average, starts and pools included."""
+        return self.fleets_usd_per_hour + self.starts_usd_per_hour + self.pools_usd_per_hour
+
+    @property
+    def pools_usd_per_hour(self) -> Decimal:
+        """What all pools cost besides their nodes."""
+        return self.usd_per_pool_hour * len(self.pools)
 
     @property
     def shed_usd_per_hour(self) -> Decimal:

@@ -306,15 +306,23 @@ class Plan:
     """Where the spec names origins; every class then has one."""
     handovers: tuple[Handover, ...] = field(default=(), metadata=ADDED)
     """Where prefill and decode are apart: what pools that prefill hand to which others. `shares` are of where requests go first."""
+    usd_per_pool_hour: Decimal = field(default=Decimal(0), metadata=ADDED)
+    """What each pool costs besides its nodes; of a day the day says it."""
 
     @property
     def usd_per_hour(self) -> Decimal:
-        """Cost of the whole fleet: nodes, those that are paid for and idle included; services and egress at the planned rates."""
+        """Cost of the whole fleet: nodes, those that are paid for and idle included, and pools; services and egress at the planned rates."""
         whole = {r.offer.id for r in self.rentals}
         nodes = sum((r.offer.total_usd_per_hour * r.nodes for r in self.rentals), Decimal(0))
         taken = (one for p in self.pools for one in p.takes)
         nodes += sum((usd_of(offer, n) for offer, n in taken if offer.id not in whole), Decimal(0))
-        return nodes + sum((s.usd_per_hour for s in self.services), self.egress_usd_per_hour)
+        besides = self.pools_usd_per_hour + self.egress_usd_per_hour
+        return nodes + sum((s.usd_per_hour for s in self.services), besides)
+
+    @property
+    def pools_usd_per_hour(self) -> Decimal:
+        """What all pools cost besides their nodes."""
+        return self.usd_per_pool_hour * len(self.pools)
 
     @property
     def answers(self) -> tuple[ClassShare, ...]:

@@ -77,6 +77,8 @@ def _periods(day: Day) -> str:
     headers = ("period", "hours", "arrive", "served", "$/hour", "fleet", "starts", "$ once")
     rows = [_period_row(day, period) for period in day.periods]
     starts = f", {q.usd(day.starts_usd_per_hour)} /h of it for starts" if day.starts else ""
+    pools = f"{q.usd(day.pools_usd_per_hour)} /h for {q.many(len(day.pools), 'pool')} besides their nodes"
+    starts += f"{' and' if starts else ', of it'} {pools}" if day.usd_per_pool_hour else ""
     total = f"Total {q.usd_both(day.usd_per_hour)} (730 h) on average{starts}"
     return "\n".join((q.table(headers, rows, right=(1, 2, 3, 4, 7)), total, *_shed(day)))
 

@@ -44,22 +44,15 @@ def as_text(plan: Plan) -> str:
 
 
 def fleet(plan: Plan) -> str:
-    """The pools and the services in use with their cost, what answers cost on their way, and the total."""
+    """The pools and the services in use with their cost, what answers cost on their way and pools besides their nodes, and the total."""
     used = (s for s in plan.services if s.usd_per_hour)
     rows = [*(_pool_row(pool, plan) for pool in plan.pools), *(_service_row(s, plan) for s in used)]
-    if plan.egress_usd_per_hour:
-        rows.append(
-            (
-                "egress",
-                "-",
-                "answers to where requests come from",
-                "-",
-                "-",
-                q.usd(plan.egress_usd_per_hour),
-                "-",
-                "-",
-            )
-        )
+    for name, what, usd in (
+        ("egress", "answers to where requests come from", plan.egress_usd_per_hour),
+        ("pools themselves", f"{q.usd(plan.usd_per_pool_hour)} /h each", plan.pools_usd_per_hour),
+    ):
+        if usd:
+            rows.append((name, "-", what, "-", "-", q.usd(usd), "-", "-"))
     headers = ("pool", "nodes", "offer", "replicas", "configuration", "$/hour", "requests", "sustains (80 %)")
     total = f"Total {q.usd_both(plan.usd_per_hour)} (730 h)"
     counted = f"With that it counts for {q.usd(plan.counted_usd_per_hour)} /h, which fleets are compared by"

@@ -28,8 +28,8 @@ class Played:
     record: Record
     served: Served
     spilled: int
-    idle_usd_per_hour: float = 0.0
-    """Of nodes that are paid for and that no pool uses."""
+    anyway_usd_per_hour: float = 0.0
+    """Of nodes that are paid for and that no pool uses, and what pools cost besides their nodes."""
     away: Away | None = None
     """The ways between classes and pools, where the plan has a network."""
 
@@ -63,7 +63,7 @@ class Bill:
         tokens = run.arrivals.tokens
         return cls(
             usd=sum(by_pool)
-            + run.idle_usd_per_hour / SECONDS_PER_HOUR * seconds
+            + run.anyway_usd_per_hour / SECONDS_PER_HOUR * seconds
             + egress(run, run.served.answered),
             by_pool=by_pool,
             seconds=seconds,

@@ -96,6 +96,9 @@ def _beside_nodes(solution: Solution) -> Iterator[str]:
         yield f"{what}: counts for {q.usd(one.usd_per_hour)} /h, which nobody is paid"
     if solution.changes_usd_per_hour:
         yield f"Starts and changes: {q.usd(solution.changes_usd_per_hour)} /h"
+    if solution.pools_usd_per_hour:
+        what = f"{q.many(len(solution.pools), 'pool')} besides their nodes"
+        yield f"{what}: {q.usd(solution.pools_usd_per_hour)} /h"
 
 
 def _paid_links(solution: Solution) -> dict[tuple[str, str], Decimal]:

@@ -202,6 +202,7 @@ def status(seen: Seen) -> Status:
     plan, total = seen.plan, seen.summary.total
     pools = (*(_pool(p, seen) for p in plan.pools), *(_service(s, seen) for s in plan.services))
     running = sum((pool.usd_per_hour for pool in pools), egress_usd_per_hour(plan, seen.summary))
+    running += plan.usd_per_pool_hour * len({p.name for p in plan.pools if _there(p, seen)})
     return Status(
         deployment=plan.deployment,
         at=seen.at,
@@ -310,8 +311,11 @@ def _running(pool: PlannedPool, seen: Seen) -> int:
 
 def _running_cost(pool: PlannedPool, seen: Seen) -> Decimal:
     """What the pool's nodes cost now: a failed machine is billed as well as one that runs."""
-    there = sum(n.pool == pool.name and n.state is not NodeState.GONE for n in seen.nodes)
-    return pool.offer.total_usd_per_hour * there
+    return pool.offer.total_usd_per_hour * _there(pool, seen)
+
+
+def _there(pool: PlannedPool, seen: Seen) -> int:
+    return sum(n.pool == pool.name and n.state is not NodeState.GONE for n in seen.nodes)
 
 
 def _health(pools: Sequence[PoolStatus], seen: Seen) -> Health:

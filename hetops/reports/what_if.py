@@ -91,6 +91,8 @@ def _fleets(told: WhatIf) -> str:
     rows += [(n, s.url, "-", "-", *_service_costs(n, plans)) for n, s in services.items()]
     if any(plan.egress_usd_per_hour for plan in plans):
         rows.append(("egress", "", "-", "-", *(q.usd(plan.egress_usd_per_hour) for plan in plans)))
+    if any(plan.pools_usd_per_hour for plan in plans):
+        rows.append(("pools themselves", "", "-", "-", *(q.usd(plan.pools_usd_per_hour) for plan in plans)))
     total = ("total", "", *(str(_standing(plan)) for plan in plans))
     headers = ("pool", "offer", *(f"nodes {side}" for side in _SIDES), *(f"$/hour {side}" for side in _SIDES))
     return q.table(

@@ -38,6 +38,8 @@ def _faults_of_limits(problem: Problem) -> Iterator[str]:
         yield f"gap: {problem.gap} must be at least 0 and below 1"
     if problem.max_pools is not None and problem.max_pools < 1:
         yield f"max_pools: {problem.max_pools} must be at least 1"
+    if not _budget(problem.usd_per_pool_hour):
+        yield f"usd_per_pool_hour: {problem.usd_per_pool_hour} must be a number from 0 to 1e15"
     if problem.assumed_max_nodes < 0:
         yield f"assumed_max_nodes: {problem.assumed_max_nodes} must be at least 0"
     for name in ("budget_usd_per_hour", "mean_budget_usd_per_hour"):

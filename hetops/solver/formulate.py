@@ -40,6 +40,7 @@ from hetops.solver.rows.serve import (
 from hetops.solver.rows.supply import (
     SMALLEST_UNIT,
     commitment_rows,
+    opened_rows,
     pool_rows,
     quota_rows,
     ramp_rows,
@@ -60,6 +61,7 @@ CONSTRAINTS: tuple[Constraint, ...] = (
     quota_rows,
     budget_rows,
     provider_budget_rows,
+    opened_rows,
     pool_rows,
     rental_rows,
     commitment_rows,

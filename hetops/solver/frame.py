@@ -19,7 +19,7 @@ class Block(StrEnum):
     """A kind of variable; those of one kind lie together. The first three are whole numbers."""
 
     NODES = "nodes of a column in a stretch"
-    OPENED = "a column is used at all"
+    OPENED = "a column is used at all, in any stretch"
     RENTED = "lots that are paid for of an offer whose nodes are paid for as a whole"
     SHARE = "part of a class's rate that a place serves, in a layer"
     SCALE = "how many times the demand is served; only when maximising"
@@ -117,7 +117,7 @@ class Frame:
     @property
     def counts_pools(self) -> bool:
         """Whether it matters how many columns are used."""
-        return self.problem.max_pools is not None or self.minimise == Limit(kind=LimitKind.POOLS)
+        return counts_pools(self.problem, self.minimise)
 
     @property
     def as_a_whole(self) -> frozenset[str]:
@@ -174,6 +174,12 @@ class Frame:
         for r, rental in enumerate(self.rentals):
             if rental.stretch in (None, stretch):
                 yield self.first[Block.RENTED] + r, rental.offer, rental.offer.lot_nodes
+
+
+def counts_pools(problem: Problem, minimise: Limit | None) -> bool:
+    """Whether it matters how many columns are used: there are at most so many, each costs something, or their number is minimised."""
+    asked = minimise == Limit(kind=LimitKind.POOLS)
+    return asked or problem.max_pools is not None or problem.usd_per_pool_hour > 0
 
 
 def kinds(frame: Frame) -> tuple[tuple[int, ...], ...]:

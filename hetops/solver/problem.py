@@ -226,6 +226,8 @@ class Problem:
     """Over all periods, what is paid for changes included; `budget_usd_per_hour` holds in each of them."""
     migration: Migration | None = field(default=None, metadata=ADDED)
     links: tuple[Link, ...] = field(default=(), metadata=ADDED)
+    usd_per_pool_hour: Decimal = field(default=Decimal(0), metadata=ADDED)
+    """What a pool costs besides its nodes, all the time where it has nodes in any period; no provider is paid it."""
 
     def __post_init__(self) -> None:
         found = list(faults(self))
@@ -341,6 +343,7 @@ class Problem:
             not any(terms)
             and self.mean_budget_usd_per_hour is None
             and self.migration is None
+            and not self.usd_per_pool_hour
             and all(c.mean_quality is None and not c.may_be_shed for c in self.classes)
             and all(o.billing is Billing.RUNNING and o.lot_nodes == 1 for o in self.offers)
             and all(

@@ -130,7 +130,7 @@ class SolvedPeriod:
     rentals: tuple[SolvedRental, ...] = ()
     handovers: tuple[SolvedHandover, ...] = ()
     usd_per_hour: Decimal
-    """Without what changes cost, and what shedding does."""
+    """Without what changes cost, what pools do besides their nodes, and what shedding does."""
     requests_per_second: float
     shed: tuple[SolvedShed, ...] = field(default=(), metadata=ADDED)
     """Parts of what arrives in it."""
@@ -199,6 +199,8 @@ class Solution:
     losses: tuple[SolvedLoss, ...] = field(default=(), metadata=ADDED)
     changes_usd_per_hour: Decimal = field(default=Decimal(0), metadata=ADDED)
     """What boots in the course of the window and the migration into this fleet cost, spread over their time."""
+    pools_usd_per_hour: Decimal = field(default=Decimal(0), metadata=ADDED)
+    """What all pools cost besides their nodes."""
     shed: tuple[SolvedShed, ...] = field(default=(), metadata=ADDED)
     """What is turned away, over the whole window."""
     searched_classes: int | None = field(default=None, metadata=ADDED)
@@ -225,7 +227,7 @@ class Solution:
             shares=self.shares,
             rentals=self.rentals,
             handovers=self.handovers,
-            usd_per_hour=self.usd_per_hour - self.changes_usd_per_hour,
+            usd_per_hour=self.usd_per_hour - self.changes_usd_per_hour - self.pools_usd_per_hour,
             requests_per_second=self.requests_per_second,
             shed=self.shed,
         )

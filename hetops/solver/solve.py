@@ -122,7 +122,9 @@ def solve(
     patience = Patience.of(effort.limit_seconds)
     with stoppable() if effort.on_interrupt is OnInterrupt.TAKE_BEST else nullcontext():
         free = _freed(problem, effort, must_rent)
-        answer = freed.answered(problem, free) if free else None
+        asked = replace(problem, gap=min(problem.gap, effort.most_gap))
+        answer = freed.answered(asked, free) if free else None
+        answer = answer and replace(answer, problem_digest=codec.digest(problem))
         if answer is None and isinstance(free, Solution) and mean_budget.asks(problem):
             answer = _within_mean_budget(
                 problem, free, replace(effort, limit_seconds=patience.left), must_rent
@@ -138,7 +140,6 @@ def solve(
                 raise
             outcome = answer
         if isinstance(outcome, Solution) and isinstance(free, Solution):
-            asked = replace(problem, gap=min(problem.gap, effort.most_gap))
             outcome = freed.best(asked, [outcome, *([answer] if answer else [])], free)
         if isinstance(outcome, Solution):
             _demand_sound(problem, outcome)
@@ -345,7 +346,8 @@ def read_answer(
     minimises, sign = problem.mode is Mode.MIN_COST, 1.0 if problem.mode is Mode.MIN_COST else -1.0
     settled = settled_by(formulation, answer.values)
     whole = overall(problem, settled.periods)
-    usd_per_hour = whole.usd_per_hour + settled.changes_usd_per_hour
+    of_pools = problem.usd_per_pool_hour * len(whole.pools)
+    usd_per_hour = whole.usd_per_hour + settled.changes_usd_per_hour + of_pools
     objective = float(usd_per_hour + usd_of_shed(whole.shed)) if minimises else settled.requests_per_second
     certified = bounded_by(problem, formulation, searched.relaxed)
     proven = Proven.of(problem, objective, sign * answer.bound * formulation.unit, certified)
@@ -374,6 +376,7 @@ def read_answer(
         losses=settled.losses,
         shed=whole.shed,
         changes_usd_per_hour=settled.changes_usd_per_hour,
+        pools_usd_per_hour=of_pools,
     )
 
 

@@ -9,7 +9,7 @@ import math
 from collections.abc import Collection, Iterator, Mapping
 from itertools import accumulate
 
-from hetops.solver.frame import Block, Frame, Handover, Layer, Rental
+from hetops.solver.frame import Block, Frame, Handover, Layer, Rental, counts_pools
 from hetops.solver.limit import OF_MANY_ROWS, OF_WHAT_IS_SERVED, Limit, LimitKind
 from hetops.solver.problem import Column, Demand, Mode, Problem
 from hetops.solver.terms import Billing, Role, Stretch
@@ -82,10 +82,9 @@ def _rates(
 
 def _sizes(problem: Problem, minimise: Limit | None, columns: int, stretches: int) -> dict[Block, int]:
     """How many variables there are of the kinds that go by column."""
-    pools = problem.max_pools is not None or minimise == Limit(kind=LimitKind.POOLS)
     return {
         Block.NODES: stretches * columns,
-        Block.OPENED: columns * pools,
+        Block.OPENED: columns * counts_pools(problem, minimise),
         Block.SCALE: int(problem.mode is Mode.MAX_THROUGHPUT),
         Block.STARTED: stretches * columns * (stretches > 1),
         Block.ADDED: columns * (problem.migration is not None),

@@ -13,6 +13,9 @@ from hetops.domain.units import HOURS_PER_DAY, MINUTES_PER_HOUR
 from hetops.domain.workload import Priority
 from hetops.spec.table import Cost, Hours, Part, PeriodName, Recovery, Share, Table
 
+_MOST_USD_PER_POOL_HOUR = 10**6
+"""Beyond, nobody means it."""
+
 
 class SurviveSpec(Table, frozen=True, kw_only=True):
     """Something that may fail whole: without it the rest still serves every class within the targets."""
@@ -137,6 +140,9 @@ class PolicySpec(Table, frozen=True, kw_only=True):
     """Relative gap to the proven bound at which the solver stops."""
     max_pools: Annotated[int, Meta(ge=1)] | None = None
     """Most pools that a fleet may have; empty allows any number."""
+    usd_per_pool_hour: Cost = Decimal(0)
+    """What a pool costs besides its nodes: a load balancer, a control node, somebody's attention. Fleets of fewer pools are then worth
+    more; budgets count it, those of providers do not. Over a day it is paid all day for a pool with nodes in any period."""
     max_nodes_per_offer: Annotated[int, Meta(ge=1)] = 64
     """Taken where a provider does not say how many nodes it has: unknown is never unlimited."""
     share_nodes: bool = False
@@ -153,3 +159,7 @@ class PolicySpec(Table, frozen=True, kw_only=True):
     """With this table `up` and `diff` plan from the fleet that runs, as `plan --from-running` does."""
     day: DaySpec | None = None
     """With this table every period has a plan of its own."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.usd_per_pool_hour <= _MOST_USD_PER_POOL_HOUR:
+            raise ValueError("usd_per_pool_hour must be at least 0, and no more than a million USD")

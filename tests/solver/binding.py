@@ -98,6 +98,13 @@ BINDING: dict[str, Binding] = {
         constraint=supply.pool_rows,
         rule="number of pools",
     ),
+    # Two of the fast for 8 and their pool for 4; one of each costs 5, and both pools 8.
+    "every pool is paid for": Binding(
+        problem=small(usd_per_pool_hour=Decimal(4), budget_usd_per_hour=Decimal(12)),
+        objective=12.0,
+        constraint=supply.opened_rows,
+        rule="budget",
+    ),
     # 2 nodes, and a tenth of a request per second at 3600 * 0.0005 USD an hour; but only half of it may go there.
     "a service takes so many requests": Binding(
         problem=replace(

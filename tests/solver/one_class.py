@@ -88,6 +88,8 @@ def some_problem(random: Random) -> Problem:
             at(o, max_added_nodes=random.choice(some), max_removed_nodes=random.choice(some)) for o in offers
         )
         problem = replace(problem, offers=tuple(ramps))
+    if random.random() < 0.3:
+        terms["usd_per_pool_hour"] = Decimal(random.choice(("0.0625", "0.5", "2")))
     return at(problem, **terms)  # type: ignore[arg-type]
 
 
@@ -122,6 +124,8 @@ def _cost(problem: Problem, fleet: tuple[Counts, ...]) -> Fraction | None:
         if o.billing is Billing.RESERVED:
             total += Fraction(o.usd_per_hour) * max(nodes[i] for nodes in fleet)
     changes = _migration(problem, fleet[0])
+    pools = sum(any(nodes[i] for nodes in fleet) for i in range(len(problem.offers)))
+    total += pools * Fraction(problem.usd_per_pool_hour)
     return None if changes is None else total + _boots(problem, fleet) + changes
 
 

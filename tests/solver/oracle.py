@@ -33,9 +33,8 @@ def fleets(problem: Problem) -> Iterator[Fleet]:
 
 def cost(problem: Problem, fleet: Fleet) -> Decimal:
     """USD per hour."""
-    return sum(
-        (o.usd_per_hour * n for o, n in zip(problem.offers, _rented(problem, fleet), strict=True)), Decimal(0)
-    )
+    of_nodes = (o.usd_per_hour * n for o, n in zip(problem.offers, _rented(problem, fleet), strict=True))
+    return sum(of_nodes, problem.usd_per_pool_hour * len(fleet))
 
 
 def serves(problem: Problem, fleet: Fleet, times: Fraction) -> bool:
@@ -78,6 +77,6 @@ def _within_limits(problem: Problem, fleet: Fleet) -> bool:
             for g in problem.quota_groups
         )
         and all(spent[p] <= usd for p, usd in problem.provider_budgets_usd_per_hour.items())
-        and (problem.budget_usd_per_hour is None or sum(spent.values()) <= problem.budget_usd_per_hour)
+        and (problem.budget_usd_per_hour is None or cost(problem, fleet) <= problem.budget_usd_per_hour)
         and (problem.max_pools is None or len(fleet) <= problem.max_pools)
     )

@@ -120,6 +120,7 @@ def tiny(draw: st.DrawFn, *, mode: Mode = Mode.MIN_COST, mixed: int = 0) -> Prob
         provider_budgets_usd_per_hour={"p0": Decimal(4)} if "p0" in providers and draw(st.booleans()) else {},
         headroom=draw(st.sampled_from((0.0, 0.25))),
         max_pools=draw(st.sampled_from((None, 1, 2))),
+        usd_per_pool_hour=draw(st.sampled_from((Decimal(0), Decimal(0), Decimal("0.3"), Decimal(2)))),
         gap=0.0,
     )
 

@@ -42,6 +42,7 @@ class SecondModel:
         self.paid = self._rents()
         self.as_asked = [self._flows(t, None) for t in range(len(self.stretches))]
         self.spent = [self._spent(t) for t in range(len(self.stretches))]
+        self.opened = self._opened()
         self.shed = self._sheds()
         self._serves_demand()
         for scenario in problem.scenarios:
@@ -263,22 +264,29 @@ class SecondModel:
                 ]
                 self._hold(quicksum(takes) <= float(group.limit))
             if problem.budget_usd_per_hour is not None:
-                spent = quicksum(usd for _, usd in self.spent[t])
+                spent = quicksum(usd for _, usd in self.spent[t]) + self._pools_cost()
                 self._hold(spent <= float(problem.budget_usd_per_hour))
             for provider, most in problem.provider_budgets_usd_per_hour.items():
                 spent = quicksum(usd for paid, usd in self.spent[t] if paid == provider)
                 self._hold(spent <= float(most))
         if problem.max_pools is not None:
-            self._counts_pools(problem.max_pools)
+            self._hold(quicksum(self.opened) <= problem.max_pools)
 
-    def _counts_pools(self, most: int) -> None:
-        opened = []
+    def _pools_cost(self) -> Any:
+        """USD per hour of all pools besides their nodes: of one that ever has any, at all times."""
+        return float(self.problem.usd_per_pool_hour) * quicksum(self.opened)
+
+    def _opened(self) -> list[Any]:
+        """Whether each column has nodes in any stretch."""
+        opened: list[Any] = []
+        if self.problem.max_pools is None and not self.problem.usd_per_pool_hour:
+            return opened
         for column in self.problem.columns:
             opened.append(self._new("B"))
             room = self.problem.max_nodes(self.problem.offer(column.offer)) * column.parts_per_node
             for t in range(len(self.stretches)):
                 self._hold(self.nodes[t, column.key] <= room * opened[-1])
-        self._hold(quicksum(opened) <= most)
+        return opened
 
     def _spent(self, t: int) -> list[tuple[str, Any]]:
         """USD per hour of nodes, requests and links in a stretch, each with the provider that gets it."""
@@ -334,7 +342,7 @@ class SecondModel:
         parts = [s.hours / self.window for s in self.stretches]
         total = quicksum(
             part * usd for part, spent in zip(parts, self.spent, strict=True) for _, usd in spent
-        ) + quicksum(changes)
+        ) + quicksum([*changes, self._pools_cost()])
         if self.problem.mean_budget_usd_per_hour is not None:
             self._hold(total <= float(self.problem.mean_budget_usd_per_hour))
         usd = {c.name: float(c.shed_usd_per_request or 0) * HOUR for c in self.problem.classes}

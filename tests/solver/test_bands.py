@@ -54,6 +54,7 @@ def lines(draw: st.DrawFn, *, mode: Mode = Mode.MIN_COST) -> Problem:
         budget_usd_per_hour=draw(st.sampled_from((None, Decimal(4), Decimal("7.5")))),
         provider_budgets_usd_per_hour={"p0": Decimal(3)} if "p0" in providers and draw(st.booleans()) else {},
         max_pools=draw(st.sampled_from((None, 2, 3))),
+        usd_per_pool_hour=draw(st.sampled_from((Decimal(0), Decimal(0), Decimal("0.4"), Decimal(2)))),
         gap=0.0,
     )
 

@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from hetops.domain import codec
 from hetops.solver import highs
 from hetops.solver.certify import certify
 from hetops.solver.formulate import Formulation, formulate
+from hetops.solver.frame import Block
 from hetops.solver.highs import Answer, Status
 from hetops.solver.matrix import INFINITY
 from hetops.solver.patience import Patience, stoppable, stopped
@@ -34,6 +36,11 @@ def pools(**terms: object) -> Problem:
     return day(max_pools=2, **terms)
 
 
+def dear(**terms: object) -> Problem:
+    """A day whose pools cost half a dollar each, and some lots are reserved."""
+    return reserved(usd_per_pool_hour=Decimal("0.5"), **terms)
+
+
 def both(**terms: object) -> Problem:
     """A day of at most three pools, some of lots that are reserved, of which one is committed."""
     problem = reserved(max_pools=3, **terms)
@@ -49,7 +56,7 @@ def searched(
     return boxes.search(formulation, relaxed, known or Known(), gap=gap, patience=Patience.of(seconds))
 
 
-@pytest.mark.parametrize("posed", [pools, reserved, both])
+@pytest.mark.parametrize("posed", [pools, reserved, both, dear])
 @pytest.mark.parametrize("periods", [2, 3])
 def test_bound_and_answer_meet_at_the_whole_models_optimum(
     posed: Callable[..., Problem], periods: int
@@ -68,7 +75,7 @@ def test_bound_and_answer_meet_at_the_whole_models_optimum(
 
 
 def test_what_is_in_common_is_whole_and_with_it_given_starts_alone_tie_the_periods() -> None:
-    for posed, count in ((pools, 12), (reserved, 4), (both, 16)):
+    for posed, count in ((pools, 12), (reserved, 4), (both, 16), (dear, 16)):
         formulation = formulate(posed(periods=3))
         common = in_common(formulation)
         assert len(common) == count
@@ -85,7 +92,7 @@ def test_pools_of_a_day_are_told_apart_unless_work_waits_besides() -> None:
     assert not boxes.separable(formulate(batch(max_pools=2)))
 
 
-@pytest.mark.parametrize("posed", [pools, reserved, both])
+@pytest.mark.parametrize("posed", [pools, reserved, both, dear])
 def test_whatever_the_shares_are_copies_that_may_differ_cost_no_more_and_equal_ones_as_much(
     posed: Callable[..., Problem],
 ) -> None:
@@ -93,7 +100,7 @@ def test_whatever_the_shares_are_copies_that_may_differ_cost_no_more_and_equal_o
     whole, common = highs.run(formulation.model), in_common(formulation)
     dice = np.random.default_rng(0)
     for duals in (np.zeros(len(formulation.model.row_lower)), -dice.random(len(formulation.model.row_lower))):
-        copies = Copies.of(formulation, common, duals)
+        copies = Copies.of(formulation, common, duals, dice.random(formulation.frame.sizes[Block.NODES]))
         assert copies.shares.sum(axis=0) == pytest.approx(formulation.model.cost[common])
         assert windows_of(copies.formulation).tied_by_starts_alone
         assert highs.run(copies.formulation.model).objective <= whole.objective * (1 + 1e-6)
@@ -141,7 +148,7 @@ class UntilAsked(Patience):
         return 0.0 if stopped() else 30.0
 
 
-@pytest.mark.parametrize("posed", [pools, reserved])
+@pytest.mark.parametrize("posed", [pools, reserved, dear])
 def test_stopped_wherever_it_is_the_search_has_an_answer_and_a_bound_that_holds(
     posed: Callable[..., Problem],
 ) -> None:

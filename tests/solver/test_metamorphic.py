@@ -61,6 +61,7 @@ def test_prices_and_budgets_scaled_together_change_no_rate(problem: Problem, fac
         provider_budgets_usd_per_hour={
             p: usd * times for p, usd in problem.provider_budgets_usd_per_hour.items()
         },
+        usd_per_pool_hour=problem.usd_per_pool_hour * times,
     )
     assert rate(dearer) == pytest.approx(rate(problem), rel=1e-6)
 

@@ -99,6 +99,7 @@ def test_problems_with_every_term_are_answered_or_refused() -> None:
     answers = [solve(problem) for problem in problems]
     assert 30 <= sum(isinstance(answer, Solution) for answer in answers) < 60
     terms = ("services", "share_limits", "losses", "periods", "links", "migration", "max_pools", "headroom")
+    terms += ("usd_per_pool_hour",)
     for term in terms:
         assert any(getattr(p, term) for p in problems), term
     assert {p.mode for p in problems} == set(Mode)

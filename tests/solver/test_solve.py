@@ -113,6 +113,7 @@ def test_cost_scales_with_prices(problem: Problem, factor: str) -> None:
         provider_budgets_usd_per_hour={
             p: usd * times for p, usd in problem.provider_budgets_usd_per_hour.items()
         },
+        usd_per_pool_hour=problem.usd_per_pool_hour * times,
     )
     assert cost(dearer) == cost(problem) * times
 

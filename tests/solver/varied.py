@@ -30,7 +30,8 @@ def varied(seed: int, *, offers: int = 6, classes: int = 3) -> Problem:
     )
     for change in (_services, _periods, _share_limits, _losses, _parts, _roles, _migration, _limits):
         problem = change(dice, problem)
-    return _ramps(dice, _sheds(dice, _quality(dice, _fastest(dice, problem))))
+    problem = _ramps(dice, _sheds(dice, _quality(dice, _fastest(dice, problem))))
+    return _dear_pools(Random(f"pools {seed}"), problem)
 
 
 def mixed(seed: int) -> Problem:
@@ -261,3 +262,9 @@ def _ramps(dice: Random, problem: Problem) -> Problem:
         return replace(offer, max_added_nodes=dice.choice(lots), max_removed_nodes=dice.choice(lots))
 
     return replace(problem, offers=tuple(map(some, problem.offers)))
+
+
+def _dear_pools(dice: Random, problem: Problem) -> Problem:
+    """Pools that cost something besides their nodes; drawn apart, so that the rest stays."""
+    usd = Decimal(dice.choice(("0.0003", "0.25", "1.5")))
+    return replace(problem, usd_per_pool_hour=usd) if _sometimes(dice, 0.3) else problem

@@ -1,6 +1,6 @@
 """A period of an answer as an answer of its own: the same fleet, for what it serves then, checked and bounded alone.
 
-Decides no fleet and no share. What ties periods together, starts, waits, a mean budget, stays with the whole; what runs
+Decides no fleet and no share. What ties periods together, starts, waits, a mean budget, what pools cost besides their nodes, stays with the whole; what runs
 already changes into the fleet of the first. Limits on
 shares, and on the quality, of work that may wait hold over the whole, so they stay there too; what is shed of it is shed
 where it arrives, before it waits.
@@ -95,6 +95,7 @@ def _alone(problem: Problem, solution: Solution, period: SolvedPeriod) -> Alone:
         ),
         share_limits=tuple(_kept_alone(problem)),
         mean_budget_usd_per_hour=None,
+        usd_per_pool_hour=Decimal(0),
     )
     proven = _proven(question, period) if asked else Proven(bound=0.0, gap=1.0, within_gap=False)
     # As near as is proven of it alone is all that is asked of it: what is wanted is asked of the whole.

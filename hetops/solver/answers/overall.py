@@ -31,7 +31,7 @@ class Overall:
     handovers: tuple[SolvedHandover, ...]
     shed: tuple[SolvedShed, ...]
     usd_per_hour: Decimal
-    """Without what changes cost."""
+    """Without what changes cost, and pools besides their nodes."""
 
 
 def overall(problem: Problem, periods: tuple[SolvedPeriod, ...]) -> Overall:

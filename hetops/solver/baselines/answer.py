@@ -38,7 +38,8 @@ def answer(problem: Problem, nodes: Mapping[Key, int], shares: Shares, solver: s
         return Infeasible(problem_digest=digest)
     scale = 1.0 if minimises else times
     pools = _pools(problem, nodes, rounded, scale)
-    usd_per_hour = sum((pool.usd_per_hour for pool in pools), Decimal(0))
+    of_pools = problem.usd_per_pool_hour * len(pools)
+    usd_per_hour = sum((pool.usd_per_hour for pool in pools), of_pools)
     rate = problem.requests_per_second * scale
     objective = float(usd_per_hour) if minimises else rate
     bound = float(weak_duality_bound(problem, ScarcityPrices()))
@@ -71,6 +72,7 @@ def answer(problem: Problem, nodes: Mapping[Key, int], shares: Shares, solver: s
         solver=solver,
         solve_seconds=0.0,
         ended=Ended.GAP,
+        pools_usd_per_hour=of_pools,
     )
 
 

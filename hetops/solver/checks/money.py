@@ -23,7 +23,7 @@ def broken_budgets(problem: Problem, solution: Solution) -> Iterator[Violation]:
     """In every period the fleet is within the budget, and what is paid to a provider within the provider's."""
     for moment in moments(problem, solution):
         paid = _paid_to(problem, moment)
-        total = sum(paid.values(), Fraction(0))
+        total = sum(paid.values(), _of_pools(problem, solution))
         budget = problem.budget_usd_per_hour
         if budget is not None and total > _most(moment, budget):
             message = f"costs {_usd(total)} usd_per_hour, budget is {budget}"
@@ -46,6 +46,7 @@ def broken_mean_budget(problem: Problem, solution: Solution) -> Iterator[Violati
     """Over the window the fleet costs no more than the mean budget, changes included."""
     budget = problem.mean_budget_usd_per_hour
     total = _mean_cost(problem, solution) + Fraction(solution.changes_usd_per_hour)
+    total += _of_pools(problem, solution)
     if budget is not None and total > Fraction(budget) * (1 + TOLERANCE):
         message = f"costs {_usd(total)} usd_per_hour on average, budget is {budget}"
         yield Violation(rule="mean budget", subject="mean_budget_usd_per_hour", message=message)
@@ -54,6 +55,12 @@ def broken_mean_budget(problem: Problem, solution: Solution) -> Iterator[Violati
 def _mean_cost(problem: Problem, solution: Solution) -> Fraction:
     costs = (m.part * sum(_paid_to(problem, m).values(), Fraction(0)) for m in moments(problem, solution))
     return sum(costs, Fraction(0))
+
+
+def _of_pools(problem: Problem, solution: Solution) -> Fraction:
+    """What pools cost besides their nodes, in every period: one that has nodes in any of them as much as one that always has."""
+    used = {pool.key for does in solution.stretches for pool in does.pools}
+    return Fraction(problem.usd_per_pool_hour) * len(used)
 
 
 def _paid_to(problem: Problem, moment: Moment) -> defaultdict[str, Fraction]:
@@ -138,7 +145,11 @@ def _usd_per_request(problem: Problem) -> defaultdict[tuple[str, str], Mapping[s
 
 
 def _wrong_sums(problem: Problem, solution: Solution) -> Iterator[Violation]:
-    total = _mean_cost(problem, solution) + Fraction(solution.changes_usd_per_hour)
+    of_pools = _of_pools(problem, solution)
+    if Fraction(solution.pools_usd_per_hour) != of_pools:
+        message = f"says {solution.pools_usd_per_hour} usd_per_hour, cost {_usd(of_pools)}"
+        yield Violation(rule="cost and rate", subject="pools_usd_per_hour", message=message)
+    total = _mean_cost(problem, solution) + Fraction(solution.changes_usd_per_hour) + of_pools
     off = abs(Fraction(solution.usd_per_hour) - total)
     if off > STEP * bool(problem.periods):
         message = f"says {solution.usd_per_hour} usd_per_hour, costs {_usd(total)}"

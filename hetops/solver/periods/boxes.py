@@ -17,7 +17,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from hetops.solver import highs
 from hetops.solver.formulate import Formulation
+from hetops.solver.frame import Block
 from hetops.solver.highs import FEASIBILITY_TOLERANCE, NOTHING, Answer, OnInterrupt, Status
 from hetops.solver.lines import cost_of
 from hetops.solver.matrix import INFINITY, Floats, MatrixModel
@@ -36,6 +38,9 @@ FIRST_GAP = 5e-3
 
 FIRST_PART = 0.4
 """Of the time: what that day may take."""
+
+FEWER_PART = 0.2
+"""Of the time that is left: what a search among the columns of the best answer may take."""
 
 PART_OF_GAP = 0.5
 """Each period is searched to this part of the gap wanted of all."""
@@ -140,6 +145,8 @@ class _Grown(Known):
     """Its bound is that of the box in which it was found."""
     counts: Mapping[object, int]
     """How many of what is in common the best answer has, by name; at first that of an earlier search."""
+    tried: frozenset[bytes] = frozenset()
+    """The numbers that were searched as a day because all periods of a box together have them."""
 
     @classmethod
     def of(cls, formulation: Formulation, common: Integers, relaxed: Relaxed, known: Known) -> _Grown:
@@ -147,7 +154,9 @@ class _Grown(Known):
         model, answer = formulation.model, relaxed.answer
         solved = answer.status is Status.OPTIMAL
         duals = answer.row_duals if solved else np.zeros(len(model.row_lower))
-        copies = Copies.of(formulation, common, duals)
+        nodes = np.zeros(formulation.frame.sizes[Block.NODES])
+        nodes = answer.values[: len(nodes)] if solved else nodes
+        copies = Copies.of(formulation, common, duals, nodes)
         windows = windows_of(copies.formulation)
         usd = dict(zip(model.subjects, (float(d) * formulation.unit for d in duals), strict=True))
         bound = max(relaxed.bound, known.usd_per_hour / formulation.unit)
@@ -202,13 +211,12 @@ class _Grown(Known):
         cost = INFINITY if values is None else cost_of(self.formulation.model.cost, values)
         if values is None or cost >= self.best.objective:
             return self
-        return replace(
-            self,
-            by_period=known.by_period,
-            prices=known.prices,
-            best=replace(answer, values=values, objective=cost),
-            counts=self.copies.told(values[self.copies.common]),
-        )
+        found = self.having(replace(answer, values=values, objective=cost))
+        return replace(found, by_period=known.by_period, prices=known.prices)
+
+    def having(self, best: Answer) -> _Grown:
+        """With a better answer of all."""
+        return replace(self, best=best, counts=self.copies.told(best.values[self.copies.common]))
 
 
 def _of_starts(windows: Windows, usd: Mapping[object, float], unit: float) -> Floats:
@@ -261,6 +269,7 @@ class _Tree:
             _, grown = first_day._day(grown, replace(root, lower=counts, upper=counts))
             if grown.best.found:
                 break
+        grown = self._of_fewer(grown)
         return replace(grown, starts=_of_starts(grown.windows, grown.prices, grown.formulation.unit))
 
     def _further(self, grown: _Grown) -> _Grown | None:
@@ -269,13 +278,52 @@ class _Tree:
         unsearched = box.unsearched
         if len(unsearched):
             bounded = self._bounded(grown, box, unsearched)
-            return None if bounded is None else grown.with_boxes(box, *bounded)
+            if bounded is None:
+                return None
+            grown = grown.with_boxes(box, *bounded)
+            return self._with_all_used(grown, bounded[0]) if bounded else grown
         if not box.agrees:
             return grown.with_boxes(box, *box.split(*self._where(grown, box)))
         if box.gap <= self.gap:
             return None
         searched, after = self._day(grown, box)
         return after.with_boxes(box, *searched)
+
+    def _with_all_used(self, grown: _Grown, box: _Box) -> _Grown:
+        """Where pools cost something: with the day in which all may be used that any period uses, if it promises to be better."""
+        counts, copies = box.copies.max(axis=0), grown.copies
+        costs = copies.original.model.cost[copies.common]
+        unpaid = float((costs * counts).sum() - (copies.shares * box.copies).sum())
+        told = counts.tobytes()
+        promises = box.bound + unpaid < self._enough(grown) and told not in grown.tried
+        if not (copies.pays_for_pools and promises):
+            return grown
+        roughly = replace(
+            self, gap=max(self.gap, FIRST_GAP), patience=Patience.of(self.patience.left * FIRST_PART)
+        )
+        _, after = roughly._day(grown, replace(box, lower=counts, upper=counts))
+        after = replace(after, tried=after.tried | {told})
+        return self._of_fewer(after) if after.best is not grown.best else after
+
+    def _of_fewer(self, grown: _Grown) -> _Grown:
+        """Where pools cost something: with the best answer among the columns of the one that is known, as far as little time brings it."""
+        best, common = grown.best, grown.copies.common
+        if not (best.found and grown.copies.pays_for_pools):
+            return grown
+        model = grown.formulation.model
+        upper = model.upper.copy()
+        upper[common] = np.minimum(upper[common], best.values[common].round())
+        answer = highs.run_from(
+            replace(model, upper=upper),
+            best.values,
+            gap=self.gap,
+            limit_seconds=self.patience.left * FEWER_PART,
+            on_interrupt=OnInterrupt.TAKE_BEST,
+        )
+        if not answer.found or answer.objective >= best.objective:
+            return grown
+        values = np.where(model.integer, answer.values.round(), answer.values)
+        return grown.having(replace(best, values=values, objective=cost_of(model.cost, values)))
 
     def _day(self, grown: _Grown, box: _Box) -> tuple[tuple[_Box, ...], _Grown]:
         """A box searched as a day, which is left out where it has no answer; and what is known after it."""

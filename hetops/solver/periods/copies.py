@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 
 from hetops.solver import highs
 from hetops.solver.formulate import Formulation
-from hetops.solver.frame import Block
+from hetops.solver.frame import Block, Frame
 from hetops.solver.highs import FEASIBILITY_TOLERANCE
 from hetops.solver.matrix import Floats, MatrixModel, Row, extended, part, with_rows_where
 from hetops.solver.periods.apart import tied, windows_of
 from hetops.solver.periods.windows import LEAST_SECONDS, Integers
+from hetops.solver.search.start import USED
 
 WHOLE = 1e-6
 """How near to a whole number is one."""
@@ -40,12 +41,17 @@ def in_common(formulation: Formulation) -> Integers:
 
 def name_of(formulation: Formulation, variable: int) -> object:
     """What outlasts the formulation: the offer that is reserved, the column that may be used."""
-    frame, first = formulation.frame, formulation.frame.first
-    if first[Block.RENTED] <= variable < first[Block.RENTED] + frame.sizes[Block.RENTED]:
-        return frame.rentals[variable - first[Block.RENTED]].offer.id
-    if first[Block.OPENED] <= variable < first[Block.OPENED] + frame.sizes[Block.OPENED]:
-        return frame.columns[variable - first[Block.OPENED]].key
+    frame = formulation.frame
+    if variable in _of(frame, Block.RENTED):
+        return frame.rentals[variable - frame.first[Block.RENTED]].offer.id
+    if variable in _of(frame, Block.OPENED):
+        return frame.columns[variable - frame.first[Block.OPENED]].key
     return variable
+
+
+def _of(frame: Frame, block: Block) -> range:
+    """The variables of a kind."""
+    return range(frame.first[block], frame.first[block] + frame.sizes[block])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -63,8 +69,11 @@ class Copies:
     """By period and number: what one of it costs there."""
 
     @classmethod
-    def of(cls, original: Formulation, common: Integers, duals: Floats) -> Copies:
-        """With shares as the rows' duals say, what these leave spread evenly."""
+    def of(cls, original: Formulation, common: Integers, duals: Floats, nodes: Floats) -> Copies:
+        """With shares as the rows' duals say; what these leave of a column by its nodes in the periods, of lots evenly.
+
+        `nodes` are those of columns in periods, as a relaxation has them, in the order of their variables.
+        """
         model, windows = original.model, windows_of(original)
         period_of = np.full(len(model.row_lower), -1)
         np.maximum.at(period_of, model.row_of, windows.period_of[model.row_indices])
@@ -74,7 +83,7 @@ class Copies:
         lower, upper = _bounds(model, alone)
         bounded = replace(with_rows_where(model, ~alone), lower=lower, upper=upper)
         formulation = replace(original, model=bounded, implied=original.implied[~alone])
-        shares = _shares(model, period_of, place, duals)
+        shares = _shares(model, period_of, place, duals, _parts(original.frame, common, nodes))
         return cls(
             original=original,
             formulation=_copied(formulation, place, period_of[~alone], shares),
@@ -83,6 +92,12 @@ class Copies:
             upper=upper[common],
             shares=shares,
         )
+
+    @property
+    def pays_for_pools(self) -> bool:
+        """Whether a column that is used costs something besides its nodes."""
+        opened = np.isin(self.common, _of(self.original.frame, Block.OPENED))
+        return bool((self.original.model.cost[self.common[opened]] > 0).any())
 
     def within(self, lower: Floats, upper: Floats) -> Formulation:
         """The copies' formulation with bounds on the numbers, the same for all periods."""
@@ -103,19 +118,21 @@ class Copies:
         return own if model.beyond(own) <= 10 * FEASIBILITY_TOLERANCE else None
 
     def likely(self, counts: Floats, wanted: Floats) -> Floats:
-        """These numbers, but of those that cost nothing as many as there may be, the most wanted first."""
+        """These lots; of columns as many as there may be, the most wanted first, where using one costs something of those that are wanted."""
         model = self.original.model
         own = part(model, self.common, np.zeros(len(model.cost)))
         counted = np.isin(model.row_indices, self.common)
         others, met = (np.bincount(model.row_of, weights=of) for of in (~counted, counted))
         own = with_rows_where(own, others[met > 0] == 0)
         priced = model.cost[self.common] > 0
+        opened = np.isin(self.common, _of(self.original.frame, Block.OPENED))
         fixed = np.clip(counts, self.lower, self.upper)
+        most = np.where(priced, np.minimum(np.ceil(wanted), own.upper), own.upper)
         free = replace(
             own,
-            cost=np.where(priced, 0.0, -wanted),
-            lower=np.where(priced, fixed, own.lower),
-            upper=np.where(priced, fixed, own.upper),
+            cost=np.where(opened, -wanted, 0.0),
+            lower=np.where(opened, own.lower, fixed),
+            upper=np.where(opened, np.maximum(most, own.lower), fixed),
         )
         answer = highs.run(free, limit_seconds=LEAST_SECONDS)
         return answer.values.round() if answer.found else fixed
@@ -167,15 +184,26 @@ def _bounds(model: MatrixModel, alone: NDArray[np.bool_]) -> tuple[Floats, Float
     return np.where(whole, np.ceil(lower - WHOLE), lower), np.where(whole, np.floor(upper + WHOLE), upper)
 
 
-def _shares(model: MatrixModel, period_of: Integers, place: Integers, duals: Floats) -> Floats:
-    """By period and number: what the period's rows are worth to it, and of what is left as much as any other."""
+def _parts(frame: Frame, common: Integers, nodes: Floats) -> Floats:
+    """By period and number: of a column the part of its nodes that the period has, if any does; else as much as any other."""
+    periods, opened = len(frame.stretches), _of(frame, Block.OPENED)
+    parts = np.full((periods, len(common)), 1.0 / periods)
+    at = np.flatnonzero(np.isin(common, opened))
+    own = nodes.reshape(periods, -1)[:, common[at] - opened.start]
+    used = own.sum(axis=0) > USED
+    parts[:, at[used]] = own[:, used] / own[:, used].sum(axis=0)
+    return parts
+
+
+def _shares(model: MatrixModel, period_of: Integers, place: Integers, duals: Floats, parts: Floats) -> Floats:
+    """By period and number: what the period's rows are worth to it, and its part of what is left."""
     periods, common = int(period_of.max()) + 1, np.flatnonzero(place >= 0)
     shares = np.zeros((periods, len(common)))
     row, variable = model.row_of, model.row_indices
     of = (place[variable] >= 0) & (period_of[row] >= 0)
     worth = duals[row[of]] * model.row_values[of]
     np.add.at(shares, (period_of[row[of]], place[variable[of]]), worth)
-    spread: Floats = shares + (model.cost[common] - shares.sum(axis=0)) / periods
+    spread: Floats = shares + (model.cost[common] - shares.sum(axis=0)) * parts
     return spread
 
 

@@ -12,11 +12,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from hetops.domain import codec
 from hetops.solver.answers.overall import overall
 from hetops.solver.answers.reading import MICRO_USD
 from hetops.solver.certify import certify
 from hetops.solver.patience import Patience
+from hetops.solver.periods.freed import paying_for_pools
 from hetops.solver.problem import Mode, Problem
 from hetops.solver.proof import bounded
 from hetops.solver.rows.money import per_hour
@@ -130,10 +130,10 @@ def _told(problem: Problem, found: Solution) -> Solution:
 
     periods = tuple(replace(p, shed=tuple(map(counted, p.shed))) for p in found.periods)
     shed = overall(problem, periods).shed
-    objective = float(found.usd_per_hour + usd_of_shed(shed))
+    paid = paying_for_pools(problem, found)
+    objective = float(paid.usd_per_hour + usd_of_shed(shed))
     told = replace(
-        found,
-        problem_digest=codec.digest(problem),
+        paid,
         periods=periods,
         shed=shed,
         objective=objective,

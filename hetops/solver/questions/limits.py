@@ -194,7 +194,8 @@ def _budget_for_one(problem: Problem, offers: frozenset[str]) -> Iterator[Liftab
         role: min((price(c) for c in serving if c.role is role), default=Decimal(0)) for role in feeds
     }
     own = (c for c in serving if not c.offers.isdisjoint(offers))
-    each = (price(c) + (cheapest[feeds[c.role]] if c.role in feeds else 0) for c in own)
+    of_pool = problem.usd_per_pool_hour
+    each = (price(c) + of_pool + (cheapest[feeds[c.role]] + of_pool if c.role in feeds else 0) for c in own)
     anyway = sum((o.usd_per_hour * o.committed_nodes for o in problem.offers), Decimal(0))
     least = anyway + min(each, default=Decimal(0))
     if least > (problem.budget_usd_per_hour or 0):

@@ -44,6 +44,7 @@ def rules(problem: Problem, offers: Collection[str]) -> Iterator[Rule]:
     yield from (_link(link) for link in problem.links if link.gb_per_second is not None)
     yield from _reserved(problem, offers)
     yield from _budget_of_a_period(problem)
+    yield from _pools_cost(problem)
 
 
 def without_all(problem: Problem, lifted: Collection[Liftable]) -> Problem:
@@ -325,4 +326,15 @@ def _budget_of_a_period(problem: Problem) -> Iterator[Rule]:
             name="the budget",
             freed=f"Any spending instead of {dollars(budget)} per hour at most",
             lifted=partial(replace, budget_usd_per_hour=None),
+        )
+
+
+def _pools_cost(problem: Problem) -> Iterator[Rule]:
+    if problem.usd_per_pool_hour:
+        yield Rule(
+            topic=Topic.POOLS,
+            subject="cost",
+            name="what pools cost besides their nodes",
+            freed=f"Pools at no cost but their nodes' instead of {dollars(problem.usd_per_pool_hour)} per hour each",
+            lifted=partial(replace, usd_per_pool_hour=Decimal(0)),
         )

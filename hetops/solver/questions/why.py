@@ -134,9 +134,12 @@ def _fleet(case: Case) -> Iterator[Statement]:
         else "no fleet within the limits serves more than"
     )
     verb = "costs" if unit is Unit.USD_PER_HOUR else "serves"
-    changes, told = solution.changes_usd_per_hour, ""
-    if changes:
-        told = f", {dollars(changes)} per hour of it for {'starts' if case.problem.periods else 'changes'}"
+    beside = {
+        "starts" if case.problem.periods else "changes": solution.changes_usd_per_hour,
+        "pools besides their nodes": solution.pools_usd_per_hour,
+    }
+    of_it = " and ".join(f"{dollars(usd)} per hour of it for {what}" for what, usd in beside.items() if usd)
+    told = of_it and f", {of_it}"
     if solution.shed:
         paid, reached = dollars(solution.usd_per_hour), f"{reached} with what is turned away"
         verb, least = (

@@ -49,6 +49,7 @@ def recheck_day(day: Day) -> tuple[Violation, ...]:
         _wrong_sheds,
         _late_work,
         _broken_shares,
+        _broken_budgets,
         _wrong_totals,
         _changed_contents,
     )
@@ -285,11 +286,28 @@ def _outside_of(
         yield Violation(rule="share limits", subject=rule.id, message=message)
 
 
+def _of_pools(day: Day) -> Fraction:
+    """What pools cost besides their nodes, in every period: each that has nodes in any of them."""
+    used = {pool.name for period in day.periods for pool in period.plan.pools}
+    return Fraction(day.usd_per_pool_hour) * len(used)
+
+
+def _broken_budgets(day: Day) -> Iterator[Violation]:
+    """With all pools of the day paid for no period costs more than the budget; without them its plan is within it."""
+    of_pools = _of_pools(day)
+    for period in day.periods if of_pools else ():
+        limits, paid = period.plan.certificate.limits, Fraction(period.plan.usd_per_hour) + of_pools
+        budget = limits.budget_usd_per_hour if limits else None
+        if budget is not None and paid > Fraction(budget) * (1 + TOLERANCE):
+            message = f"costs {float(paid):.10g} usd_per_hour with the day's pools, the budget is {budget}"
+            yield Violation(rule="budget", subject=f"budget_usd_per_hour in {period.name}", message=message)
+
+
 def _wrong_totals(day: Day) -> Iterator[Violation]:
     certificate = day.certificate
     hours = sum((exact(period.hours) for period in day.periods), Fraction(0))
     fleets = sum((exact(p.hours) * Fraction(p.plan.usd_per_hour) for p in day.periods), Fraction(0))
-    cost = (fleets + sum((Fraction(start.usd) for start in day.starts), Fraction(0))) / hours
+    cost = (fleets + sum((Fraction(start.usd) for start in day.starts), Fraction(0))) / hours + _of_pools(day)
     shed = ((*p.shed, *p.plan.shed) for p in day.periods)
     given_up = sum(
         (exact(p.hours) * Fraction(usd_of_shed(of)) for p, of in zip(day.periods, shed, strict=True)),

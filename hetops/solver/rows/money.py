@@ -1,4 +1,4 @@
-"""What a fleet costs: nodes, requests, changes; and the rows that keep it within budgets."""
+"""What a fleet costs: nodes, pools, requests, changes; and the rows that keep it within budgets."""
 
 from __future__ import annotations
 
@@ -66,17 +66,24 @@ def boot_usd(frame: Frame, column: int) -> Decimal:
     return frame.usd_per_hour(column) * seconds / _SECONDS
 
 
-def mean_spending(frame: Frame) -> Iterator[Spent]:
+def pool_costs(frame: Frame) -> Iterator[tuple[int, Decimal]]:
+    """What every column that is used costs in USD per hour besides its nodes, in each stretch: no provider is paid it."""
+    usd = frame.problem.usd_per_pool_hour
+    yield from ((frame.first[Block.OPENED] + j, usd) for j in range(len(frame.columns)) if usd)
+
+
+def mean_spending(frame: Frame) -> Iterator[tuple[int, Decimal]]:
     """What every variable costs over the whole window, changes included; one that costs in several stretches several times."""
     for t, stretch in enumerate(frame.stretches):
         part = Decimal(stretch.part.numerator) / stretch.part.denominator
-        yield from ((i, usd * part, provider) for i, usd, provider in spending(frame, t))
-    yield from change_costs(frame)
+        yield from ((i, usd * part) for i, usd, _ in spending(frame, t))
+    yield from ((i, usd) for i, usd, _ in change_costs(frame))
+    yield from pool_costs(frame)
 
 
 def counted(frame: Frame) -> Iterator[tuple[int, Decimal]]:
     """USD per hour of every variable that is minimised at least cost: what is paid, and what shedding is said to cost."""
-    yield from ((i, usd) for i, usd, _ in mean_spending(frame))
+    yield from mean_spending(frame)
     for (t, w), k in frame.sheds.items():
         stretch, demand = frame.stretches[t], frame.classes[w]
         part = Decimal(stretch.part.numerator) / stretch.part.denominator
@@ -90,7 +97,7 @@ def budget_rows(frame: Frame) -> Iterator[Row]:
     budget = frame.problem.budget_usd_per_hour
     if budget is not None or frame.minimise == limit:
         for t in range(len(frame.stretches)):
-            spent = [(i, usd) for i, usd, _ in spending(frame, t)]
+            spent = [*((i, usd) for i, usd, _ in spending(frame, t)), *pool_costs(frame)]
             yield in_steps(limit, spent, budget or Decimal(0), frame.integers)
 
 
@@ -108,5 +115,6 @@ def mean_budget_rows(frame: Frame) -> Iterator[Row]:
     limit = Limit(kind=LimitKind.MEAN_BUDGET)
     budget = frame.problem.mean_budget_usd_per_hour
     if budget is not None or frame.minimise == limit:
-        spent = [(i, usd) for i, usd, _ in mean_spending(frame)]
-        yield in_steps(limit, spent, budget or Decimal(0), whole=0)  # parts of prices, none in steps
+        yield in_steps(
+            limit, list(mean_spending(frame)), budget or Decimal(0), whole=0
+        )  # parts of prices, none in steps

@@ -88,8 +88,8 @@ def commitment_rows(frame: Frame) -> Iterator[Row]:
             yield Row(subject=("committed", rental.offer.id), terms=terms, lower=least)
 
 
-def pool_rows(frame: Frame) -> Iterator[Row]:
-    """At most so many columns are used: `opened` is 1 where a column has nodes."""
+def opened_rows(frame: Frame) -> Iterator[Row]:
+    """A column that has nodes in any stretch is used: `opened` is 1 for it."""
     if not frame.counts_pools:
         return
     first = frame.first[Block.OPENED]
@@ -101,9 +101,16 @@ def pool_rows(frame: Frame) -> Iterator[Row]:
         if frame.scale_index is None and j < len(frame.columns) and not frame.may_wait(w):
             terms = [(frame.share(k), 1.0), (first + j, -1.0)]
             yield Row(subject=("opened", frame.columns[j].key, k), terms=terms, upper=0.0)
-    most = INFINITY if frame.problem.max_pools is None else float(frame.problem.max_pools)
+
+
+def pool_rows(frame: Frame) -> Iterator[Row]:
+    """At most so many columns are used."""
+    limit, asked = Limit(kind=LimitKind.POOLS), frame.problem.max_pools
+    if asked is None and frame.minimise != limit:
+        return
+    first, most = frame.first[Block.OPENED], INFINITY if asked is None else float(asked)
     opened = [(first + j, 1.0) for j in range(len(frame.columns))]
-    yield Row(subject=Limit(kind=LimitKind.POOLS), terms=opened, upper=most)
+    yield Row(subject=limit, terms=opened, upper=most)
 
 
 def in_steps(limit: Limit, amounts: list[tuple[int, Decimal]], most: Decimal, whole: int) -> Row:

@@ -84,7 +84,7 @@ def test_the_published_search_ends_within_its_tolerance_of_the_true_makespan(tol
 @settings(max_examples=20, deadline=None)
 @given(tiny())
 def test_the_published_search_ties_the_exact_model_within_its_tolerance(problem: Problem) -> None:
-    problem = replace(problem, mode=Mode.MAX_THROUGHPUT, max_pools=None)
+    problem = replace(problem, mode=Mode.MAX_THROUGHPUT, max_pools=None, usd_per_pool_hour=Decimal(0))
     ours, theirs = solve(problem), binary_search(problem, Batch(requests=1000, tolerance_seconds=1.0))
     assert isinstance(ours, Solution) == isinstance(theirs, Solution)
     if isinstance(ours, Solution) and isinstance(theirs, Solution):
@@ -119,7 +119,7 @@ def test_the_stock_that_is_lifted_suffices_for_any_demand() -> None:
 @settings(max_examples=25, deadline=None)
 @given(tiny())
 def test_counting_slices_costs_what_naming_each_costs(problem: Problem) -> None:
-    problem = replace(problem, max_pools=None)
+    problem = replace(problem, max_pools=None, usd_per_pool_hour=Decimal(0))
     named, counted = (every_column(problem, Slicing(slices=3, counted=c)) for c in (False, True))
     assert type(named) is type(counted)
     if isinstance(named, Solution) and isinstance(counted, Solution):
@@ -129,7 +129,7 @@ def test_counting_slices_costs_what_naming_each_costs(problem: Problem) -> None:
 @settings(max_examples=25, deadline=None)
 @given(tiny())
 def test_finer_slices_and_more_layouts_never_cost_more(problem: Problem) -> None:
-    problem = replace(problem, max_pools=None)
+    problem = replace(problem, max_pools=None, usd_per_pool_hour=Decimal(0))
     coarse = every_column(problem, Slicing(slices=1, counted=True))
     fine = every_column(problem, Slicing(slices=4, counted=True))
     one_layout = melange(problem, Slicing(slices=1))
@@ -219,7 +219,7 @@ def test_a_column_that_cannot_serve_all_of_a_block_is_of_no_use_to_blind_serving
 @settings(max_examples=30, deadline=None)
 @given(tiny())
 def test_many_starts_never_cost_more_than_one_pass(problem: Problem) -> None:
-    problem = replace(problem, max_pools=None)
+    problem = replace(problem, max_pools=None, usd_per_pool_hour=Decimal(0))
     once, often = greedy(problem), greedy_many_starts(problem)
     if isinstance(once, Solution):
         assert solution(often).usd_per_hour <= once.usd_per_hour

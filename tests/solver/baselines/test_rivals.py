@@ -40,7 +40,7 @@ def never_better(rival: Solution | Infeasible, ours: Solution | Infeasible) -> b
 @given(data=st.data())
 def test_no_rival_beats_the_exact_model_or_leaves_the_limits(rival: Rival, data: st.DataObject) -> None:
     mode = data.draw(st.sampled_from(sorted(rival.modes)))
-    problem = replace(data.draw(tiny(mode=mode)), max_pools=None)
+    problem = replace(data.draw(tiny(mode=mode)), max_pools=None, usd_per_pool_hour=Decimal(0))
     if mode is Mode.MAX_THROUGHPUT:
         problem = replace(problem, budget_usd_per_hour=problem.budget_usd_per_hour or Decimal(9))
     found = rival.answer(problem)
