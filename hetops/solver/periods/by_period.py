@@ -17,6 +17,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,11 +33,13 @@ from hetops.solver.periods.alike import Prices
 from hetops.solver.periods.apart import starts_stand_alone, stretch_of, windows_of
 from hetops.solver.periods.known import Known, recall, told
 from hetops.solver.periods.neighbours import Neighbourhood
+from hetops.solver.periods.polish import polished
 from hetops.solver.periods.proofs import Proofs
 from hetops.solver.periods.reached import LEAST_BOLD, Reached
-from hetops.solver.periods.windows import LEAST_SECONDS, Integers, Lined, Windows, first, improved
+from hetops.solver.periods.windows import LEAST_SECONDS, Windows, first
 from hetops.solver.search import start
 from hetops.solver.search.start import USED, Relaxed
+from hetops.solver.side_by_side import side_by_side
 from hetops.solver.terms import Billing
 
 WORTH_PROVING = 0.5
@@ -47,9 +50,6 @@ STEP = 0.7
 
 STUCK = 0.25
 """How little bold a search is whose last prices have not proved more, one after the other."""
-
-MOST_NEAR = 2
-"""Neighbouring windows that are made better together, where other ties than starts are there."""
 
 LEAST_INTEGERS = 200
 """Whole numbers below which the model as a whole is searched at once."""
@@ -164,12 +164,9 @@ class _Rounds:
         prices = windows.spread(_prices(windows, found))
         costs, fleets = windows.costs(prices), windows.no_fleets
         best = recall(known, self.formulation, windows, costs, fleets)
-        for window, (members, own) in enumerate(zip(windows.members, windows.parts, strict=True)):
-            if fleets.by_nodes[window]:
-                continue
-            answer = first(
-                replace(own, cost=costs[members]), relaxed.used[members], limit_seconds=self.patience.left
-            )
+        unknown = [window for window in range(windows.count) if not fleets.by_nodes[window]]
+        begin = partial(self._first, windows, costs, relaxed.used)
+        for window, answer in zip(unknown, side_by_side(begin, unknown), strict=True):
             if not answer.found:
                 return _no_answer(answer.status)
             windows.keep(window, answer.values, fleets)
@@ -193,6 +190,12 @@ class _Rounds:
         if reached.cost == INFINITY:
             reached = self._few(reached, relaxed.used)
         return reached if reached.cost < INFINITY else _no_answer(Status.NOTHING_FOUND)
+
+    def _first(self, windows: Windows, costs: Floats, used: NDArray[np.bool_], window: int) -> Answer:
+        """Any good answer for one window, at the costs."""
+        members = windows.members[window]
+        own = replace(windows.parts[window], cost=costs[members])
+        return first(own, used[members], limit_seconds=self.patience.left)
 
     def _few(self, reached: Reached, used: NDArray[np.bool_]) -> Reached:
         """With the best answer among the columns that the relaxation uses, if there is one and it is better."""
@@ -222,7 +225,7 @@ class _Rounds:
             reached = self._answered(further)
             yield reached
             if not reached.is_close(self.gap):
-                reached = self._polished(reached)
+                reached = polished(reached, self.gap * PART_OF_GAP, self.patience)
                 yield reached
             further = None if reached.is_close(self.gap) else self._further(reached)
 
@@ -353,37 +356,7 @@ class _Rounds:
             limit_seconds=self.patience.left * MIXED_PART,
             on_interrupt=OnInterrupt.TAKE_BEST,
         )
-        return self._polished(self._having(reached, answer))
-
-    def _polished(self, reached: Reached) -> Reached:
-        """With a better answer for one window after another, while the nodes of all others stay.
-
-        Where that brought nothing before, and ties of many kinds leave no other way to good answers, for two after two.
-        """
-        windows, most = reached.windows, 1 if reached.windows.tied_by_starts_alone else MOST_NEAR
-        size = reached.near + 1
-        if size > most:
-            return reached
-        better = reached
-        for window in range(0, windows.count, (size + 1) // 2):
-            if self.patience.left <= 0:
-                return better
-            near = (window + np.arange(min(size, windows.count))) % windows.count
-            better = self._improved(better, near)
-        windows.keep_all(better.values, better.fleets)
-        much = reached.cost - better.cost > self.gap * PART_OF_GAP * abs(better.cost)
-        return better if much else replace(better, near=size)
-
-    def _improved(self, reached: Reached, periods: Integers) -> Reached:
-        """With the best answer for some periods, while the nodes of all others stay."""
-        near = Neighbourhood.of(reached.windows, reached.values, periods)
-        answer = improved(
-            Lined(model=near.model, lines=near.lines),
-            reached.values[near.variables],
-            gap=self.gap * PART_OF_GAP,
-            limit_seconds=self.patience.left,
-        )
-        return reached.having(near.filled(answer)) if answer.found else reached
+        return polished(self._having(reached, answer), self.gap * PART_OF_GAP, self.patience)
 
     def _worth_proving(self, reached: Reached, promising: Prices) -> bool:
         """Whether better prices may prove enough, or at least more than counting fleets would in the same time."""
