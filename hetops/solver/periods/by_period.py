@@ -368,9 +368,15 @@ class _Rounds:
 
 
 def _prices(windows: Windows, found: Floats) -> Floats:
-    """Of the ties, those of limits from above at most nothing; those of starts not below minus what they cost."""
+    """Of the ties, those of limits from above at most nothing; of starts of a line all the same part of what they cost, the most."""
     model, ties = windows.model, windows.ties
     lowest = np.where(model.row_upper[ties.rows] < INFINITY, -INFINITY, 0.0)
     highest = np.where(model.row_lower[ties.rows] > -INFINITY, INFINITY, 0.0)
-    lowest[ties.count_starts] = -model.cost[ties.started[ties.count_starts]]
-    return np.clip(found, lowest, highest)
+    prices, starts = np.clip(found, lowest, highest), ties.count_starts
+    costs = model.cost[ties.started[starts]]
+    parts = np.divide(-prices[starts], costs, out=np.zeros_like(costs), where=costs > 0)
+    names, line_of = np.unique(ties.alike[starts], return_inverse=True)
+    most = np.zeros(len(names))
+    np.maximum.at(most, line_of, np.minimum(parts, 1.0))
+    prices[starts] = -most[line_of] * costs
+    return prices

@@ -94,6 +94,16 @@ class Numbered:
             prices[one.rows] = -part[one.line_of] * one.beyond
         return prices
 
+    def towards(self, other: Numbered, step: float) -> Numbered:
+        """A part of the way to other prices, which know of as many numbers or more."""
+        parts = _extended(self.parts, other.parts.shape[2] - 1)
+        return replace(
+            self,
+            others=self.others + step * (other.others - self.others),
+            beyond=self.beyond + step * (other.beyond - self.beyond),
+            parts=parts + step * (other.parts - parts),
+        )
+
     def stairs(self, window: int, places: Integers) -> list[Stair]:
         """What nodes of a window cost by number, in a model in which those of each line are counted at these places."""
         costs = self._costs(window)

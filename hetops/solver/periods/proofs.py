@@ -17,7 +17,7 @@ from hetops.solver.patience import Patience
 from hetops.solver.periods.census import Census, Taken, census_of_known
 from hetops.solver.periods.every import below
 from hetops.solver.periods.numbered import Numbered
-from hetops.solver.periods.reached import LEAST_BOLD, Numbers, Reached
+from hetops.solver.periods.reached import LEAST_BOLD, SHORTER, SHORTEST, Numbers, Reached
 from hetops.solver.periods.windows import LEAST_SECONDS, Lined, Windows, improved
 from hetops.solver.side_by_side import side_by_side
 
@@ -85,11 +85,11 @@ class Proofs:
         )
         if found is None:
             return None
-        prices, promised = found
-        prices = replace(prices, others=windows.spread(prices.others))
+        promising, promised = found
         if promised - known.bound <= WORTH_NUMBERING * (reached.cost - reached.bound):
             return None
-        many = fleets.count
+        prices, many = known.prices.towards(promising, known.step), fleets.count
+        prices = replace(prices, others=windows.spread(prices.others))
         bound = fleets.loose.least(prices.others[fleets.others], max(self.patience.left, LEAST_SECONDS))
         bounds = _of_all(windows, lambda window: self._bound_by_number(reached, window, prices))
         if bounds is None:
@@ -97,7 +97,9 @@ class Proofs:
         bound += float(bounds.sum())
         if bound <= known.bound and fleets.count == many:
             return None
-        better = Numbers(prices=prices, bound=bound) if bound > known.bound else known
+        better = replace(known, step=max(known.step * SHORTER, SHORTEST))
+        if bound > known.bound:
+            better = replace(known, prices=prices, bound=bound)
         return replace(reached, numbered=better, bound=max(reached.bound, bound))
 
     def _bound_by_number(self, reached: Reached, window: int, prices: Numbered) -> float | None:

@@ -31,6 +31,8 @@ class Numbers:
 
     prices: Numbered
     bound: float
+    step: float = 1.0
+    """As `Reached.step`, of these."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
