@@ -229,8 +229,14 @@ def test_without_time_there_is_a_fleet_that_bears_every_loss() -> None:
     assert certify(problem, outcome) == ()
 
 
-def test_dozens_of_losses_that_no_fleet_bears_are_infeasible() -> None:
-    """Each class has one offer, and nothing may be lost of any."""
+@pytest.mark.parametrize("by_column", [False, True])
+def test_dozens_of_losses_that_no_fleet_bears_are_infeasible(
+    monkeypatch: pytest.MonkeyPatch, by_column: bool
+) -> None:
+    """Each class has one offer, and nothing may be lost of any; told by the relaxation, or only where whole columns are searched."""
+    if by_column:
+        monkeypatch.setattr(losses, "_relaxed", lambda told, patience: (told, told.relaxed(patience)))
+        monkeypatch.setattr(by_offer, "search", lambda told, _, **__: by_offer.Found(told=told, bound=0.0))
     problem = dozens()
     able = {c.name: f"o{i}" for i, c in enumerate(problem.classes)}
     columns = tuple(

@@ -76,7 +76,8 @@ def _by_column(told: Told, best: Searched, on_interrupt: OnInterrupt, patience: 
     while True:
         relaxed = told.relaxed(patience)
         if not relaxed.answer.found:
-            return best
+            none = relaxed.answer.status is Status.INFEASIBLE and not best.answer.found
+            return replace(best, answer=relaxed.answer) if none else best
         try:
             answer = start.search(told.model, relaxed, gap=gap, patience=patience, on_interrupt=on_interrupt)
         except KeyboardInterrupt:
