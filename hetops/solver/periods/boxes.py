@@ -13,6 +13,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +31,7 @@ from hetops.solver.periods.known import Known
 from hetops.solver.periods.windows import Integers, Lined, first, improved
 from hetops.solver.search import start
 from hetops.solver.search.start import Relaxed
+from hetops.solver.side_by_side import side_by_side
 
 FIRST_GAP = 5e-3
 """How good the day is to begin with, whose prices of starts all boxes are searched at."""
@@ -48,6 +50,9 @@ PART_OF_MISSING = 0.1
 
 FIRST_MISSING = 0.05
 """What is missing where there is no answer yet."""
+
+AT_ONCE = 8
+"""Periods that are searched side by side before it is seen whether the box is proven to be of no use."""
 
 FEW = 1e-6
 """What a number that costs nothing counts as, where it is decided which to split."""
@@ -220,19 +225,22 @@ class _Tree:
     def _bounded(self, grown: Grown, box: Box, periods: Integers) -> tuple[Box, ...] | None:
         """A box with these periods searched, or as many as are enough; left out where one has no fleet. None in no time."""
         bounds, copies = box.bounds.copy(), box.copies.copy()
-        for period in periods:
-            answer = self._window(grown, int(period), box)
-            if answer.status is Status.INFEASIBLE:
-                return ()
-            if not answer.found:
-                return None
-            bounds[period] = max(bounds[period], answer.bound)
-            copies[period] = answer.values[-len(box.lower) :]
+        for begin in range(0, len(periods), AT_ONCE):
+            some = periods[begin : begin + AT_ONCE].tolist()
+            for period, answer in zip(
+                some, side_by_side(partial(self._window, grown, box), some), strict=True
+            ):
+                if answer.status is Status.INFEASIBLE:
+                    return ()
+                if not answer.found:
+                    return None
+                bounds[period] = max(bounds[period], answer.bound)
+                copies[period] = answer.values[-len(box.lower) :]
             if bounds.sum() >= self._enough(grown):
                 break
         return (replace(box, bounds=bounds, copies=copies),)
 
-    def _window(self, grown: Grown, window: int, box: Box) -> Answer:
+    def _window(self, grown: Grown, box: Box, window: int) -> Answer:
         """The best fleet of a period in a box, with no more of what is in common than it needs."""
         windows, members = grown.windows, grown.windows.members[window]
         if self.patience.left <= 0:
