@@ -13,14 +13,17 @@ from hypothesis import strategies as st
 from hetops.domain import codec
 from hetops.solver.answers.alone import alone
 from hetops.solver.certify import certify
+from hetops.solver.formulate import formulate
+from hetops.solver.patience import Patience
 from hetops.solver.periods.freed import answered, freed
 from hetops.solver.problem import Mode, Problem
 from hetops.solver.questions.explanation import Topic
 from hetops.solver.questions.why import why
 from hetops.solver.questions.why_none import why_none
+from hetops.solver.search.start import relax
 from hetops.solver.solution import Ended, Infeasible, Solution
 from hetops.solver.solve import solve
-from hetops.solver.terms import Period
+from hetops.solver.terms import Period, Service
 from tests.solver.problems import column, demands, offer, small, tiny
 from tests.solver.test_bands import like
 from tests.solver.test_why import case
@@ -194,3 +197,22 @@ def test_too_little_for_any_pool_is_told_with_the_budget_that_does() -> None:
     assert isinstance(solve(problem), Infeasible)
     (budget,) = (s for s in why_none(problem) if s.topic is Topic.BUDGET)
     assert "from 11.99 to 12 usd_per_hour" in budget.text
+
+
+def test_where_only_a_budget_limits_what_a_service_serves_pools_are_paid_out_of_it() -> None:
+    """The relaxation keeps the budget though it counts no pools: without it there would be no largest rate."""
+    problem = replace(
+        priced(small(), "0.5"),
+        mode=Mode.MAX_THROUGHPUT,
+        budget_usd_per_hour=Decimal(20),
+        periods=tuple(
+            Period(name=n, hours=1.0, requests_per_second={"chat": 1.0, "code": 1.0})
+            for n in ("day", "night")
+        ),
+        services=(Service(id="api", usd_per_request={n: Decimal("0.01") for n in ("chat", "code")}),),
+    )
+    formulation = formulate(problem)
+    found, relaxed = solved(problem), relax(formulation, Patience.of(9.0))
+    assert found.requests_per_second <= -relaxed.bound * formulation.unit
+    assert 0 < found.usd_per_hour <= Decimal(20)
+    assert found.pools_usd_per_hour == Decimal("0.5") * len({pool.key for pool in found.pools})

@@ -92,15 +92,18 @@ class Relaxed:
 def relax(formulation: Formulation, patience: Patience) -> Relaxed:
     """The linear relaxation; without terms the one whose duals say what the limits are worth.
 
-    Over periods it counts no pools, of which a part is next to nothing, and takes long.
+    Over periods it counts no pools, of which a part is next to nothing, and takes long; what they take of a budget is left out.
     """
     if formulation.frame.problem.plain:
         found = relaxed(formulation.loose.relaxation, patience)
         return found if found.answer.found else replace(found, used=_likely(formulation))
     model, opened = formulation.model, _opened(formulation.frame)
-    free = np.bincount(model.row_of, weights=opened[model.row_indices], minlength=len(model.row_lower)) > 0
+    counts = opened[model.row_indices]
+    takes = (model.row_values >= 0) & (model.row_lower == -INFINITY)[model.row_of]
+    free = np.bincount(model.row_of, weights=counts & ~takes, minlength=len(model.row_lower)) > 0
     loose = replace(
         model.linear,
+        row_values=np.where(counts, 0.0, model.row_values),
         row_lower=np.where(free, -INFINITY, model.row_lower),
         row_upper=np.where(free, INFINITY, model.row_upper),
     )
