@@ -249,8 +249,7 @@ def _restated(bands: Bands, found: Solution, spent: float) -> Solution:
 
 def _bounded(real: Solution, found: Solution) -> Solution:
     """A fleet of real offers in place of `found`, which time did not suffice to make real; the bounds are that one's."""
-    late = Ended.TIME if found.ended is Ended.GAP else found.ended
-    return bounded(replace(real, ended=late), found.bound, found.certified_bound, gap=0.0)
+    return bounded(replace(real, ended=found.ended), found.bound, found.certified_bound, gap=0.0)
 
 
 def _lines(problem: Problem, apart: Collection[str]) -> Iterator[tuple[PricedOffer, ...]]:

@@ -44,17 +44,18 @@ class Proven:
 
 
 def bounded(found: Solution, bound: float, certified: float, gap: float) -> Solution:
-    """An answer of which this is proven; its search ended at the gap that was wanted where that is reached."""
+    """An answer of which this is proven. Its search ended at the gap that was wanted where that is reached, and nowhere else."""
     proven, exactly = (
         Proven.by(bounds, found.mode, found.objective, gap) for bounds in ((bound, certified), (certified,))
     )
+    otherwise = Ended.TIME if found.ended is Ended.GAP else found.ended
     return replace(
         found,
         bound=proven.bound,
         certified_bound=exactly.bound,
         gap=proven.gap,
         within_gap=proven.within_gap,
-        ended=Ended.GAP if proven.within_gap else found.ended,
+        ended=Ended.GAP if proven.within_gap else otherwise,
     )
 
 

@@ -14,7 +14,7 @@ from hetops.domain import codec
 from hetops.solver.certify import TOLERANCE, certify
 from hetops.solver.problem import Mode, Problem
 from hetops.solver.proof import bounded
-from hetops.solver.solution import Ended, Infeasible, Solution
+from hetops.solver.solution import Infeasible, Solution
 
 MOST_RAMPED = 100
 """Offers whose ramps are priced: each stands in the model by itself, which takes longer than the whole search where they are many."""
@@ -64,8 +64,7 @@ def paying_for_pools(problem: Problem, found: Solution) -> Solution:
     )
     if not usd or problem.mode is not Mode.MIN_COST:
         return paid
-    late = Ended.TIME if found.ended is Ended.GAP else found.ended
-    dearer = replace(paid, objective=float(paid.counted_usd_per_hour), ended=late)
+    dearer = replace(paid, objective=float(paid.counted_usd_per_hour))
     return bounded(dearer, found.bound, found.certified_bound, problem.gap)
 
 
