@@ -8,7 +8,10 @@ from random import Random
 
 from hypothesis import strategies as st
 
+from hetops.solver.certify import certify
 from hetops.solver.problem import Column, Demand, Mode, PricedOffer, Problem, QuotaGroup
+from hetops.solver.solution import Solution
+from hetops.solver.solve import DEFAULT_LIMIT_SECONDS, solve
 
 
 def offer(
@@ -62,6 +65,14 @@ TOY = Problem(
 )
 """The worked example of section 4.2 of "Demystifying Cost-Efficiency in LLM Serving over Heterogeneous GPUs"
 (ICML 2025): three GPU types, two of each, 100 requests, 8 USD per hour."""
+
+
+def solved(problem: Problem, seconds: float = DEFAULT_LIMIT_SECONDS) -> Solution:
+    """The answer, which is certified."""
+    outcome = solve(problem, limit_seconds=seconds)
+    assert isinstance(outcome, Solution)
+    assert certify(problem, outcome) == ()
+    return outcome
 
 
 def small(**changes: object) -> Problem:

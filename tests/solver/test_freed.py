@@ -15,8 +15,9 @@ from hetops.solver.formulate import formulate
 from hetops.solver.periods.freed import best as best_of
 from hetops.solver.periods.freed import freed
 from hetops.solver.problem import Mode, Problem
-from hetops.solver.solution import Infeasible, Solution
+from hetops.solver.solution import Infeasible
 from hetops.solver.solve import solve
+from tests.solver.problems import solved
 from tests.solver.test_by_period import day
 
 
@@ -29,14 +30,6 @@ def best(problem: Problem) -> float:
     """USD per hour of the best answer to the model as a whole."""
     formulation = formulate(problem)
     return highs.run(formulation.model).objective * formulation.unit
-
-
-def solved(problem: Problem, seconds: float = 30.0) -> Solution:
-    """The answer, which is certified."""
-    outcome = solve(problem, limit_seconds=seconds)
-    assert isinstance(outcome, Solution)
-    assert certify(problem, outcome) == ()
-    return outcome
 
 
 def ramped(**terms: object) -> Problem:

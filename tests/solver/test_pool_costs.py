@@ -24,7 +24,7 @@ from hetops.solver.search.start import relax
 from hetops.solver.solution import Ended, Infeasible, Solution
 from hetops.solver.solve import solve
 from hetops.solver.terms import Period, Service
-from tests.solver.problems import column, demands, offer, small, tiny
+from tests.solver.problems import column, demands, offer, small, solved, tiny
 from tests.solver.test_bands import like
 from tests.solver.test_why import case
 
@@ -35,14 +35,6 @@ costs = st.sampled_from([Decimal("0.1"), Decimal("0.75"), Decimal(3)])
 def priced(problem: Problem, usd: Decimal | str) -> Problem:
     """With what a pool costs."""
     return replace(problem, usd_per_pool_hour=Decimal(usd))
-
-
-def solved(problem: Problem) -> Solution:
-    """The answer, which is certified."""
-    outcome = solve(problem)
-    assert isinstance(outcome, Solution)
-    assert certify(problem, outcome) == ()
-    return outcome
 
 
 @some

@@ -19,10 +19,10 @@ from hetops.solver.questions.relax import relaxations
 from hetops.solver.questions.relaxation import Relaxation, RelaxationKind, relaxed
 from hetops.solver.questions.why import why
 from hetops.solver.questions.why_none import why_none
-from hetops.solver.solution import Infeasible, Solution
+from hetops.solver.solution import Infeasible
 from hetops.solver.solve import solve
 from hetops.solver.terms import Billing, Period
-from tests.solver.problems import column, demands, offer
+from tests.solver.problems import column, demands, offer, solved
 from tests.solver.termed import DAY_AND_NIGHT, at, one
 from tests.solver.test_by_period import day
 from tests.solver.test_why import case
@@ -31,14 +31,6 @@ from tests.solver.test_why import case
 def ramped(*, usd: str = "1", **terms: object) -> Problem:
     """Four nodes by day and one by night, of an offer with terms."""
     return replace(one(at(offer("o", usd, 9), **terms), chat=1.0), periods=DAY_AND_NIGHT)
-
-
-def solved(problem: Problem) -> Solution:
-    """The answer, which is certified."""
-    outcome = solve(problem)
-    assert isinstance(outcome, Solution)
-    assert certify(problem, outcome) == ()
-    return outcome
 
 
 def nodes(problem: Problem) -> list[int]:

@@ -26,7 +26,7 @@ from hetops.solver.questions.why_none import why_none
 from hetops.solver.solution import Infeasible, Solution, SolvedShed
 from hetops.solver.solve import read_answer, solve
 from hetops.solver.terms import Loss, Period, ShareLimit, Trait
-from tests.solver.problems import column, demands, offer
+from tests.solver.problems import column, demands, offer, solved
 from tests.solver.termed import BATCH, MIXED, one
 from tests.solver.test_by_period import batch, searched
 from tests.solver.test_why import case
@@ -37,14 +37,6 @@ def shedding(problem: Problem, usd: str | None = "0.001", **terms: object) -> Pr
     price = None if usd is None else Decimal(usd)
     classes = (replace(c, shed_usd_per_request=price, **terms) for c in problem.classes)  # type: ignore[arg-type]
     return replace(problem, classes=tuple(classes))
-
-
-def solved(problem: Problem) -> Solution:
-    """The answer, which is certified."""
-    outcome = solve(problem)
-    assert isinstance(outcome, Solution)
-    assert certify(problem, outcome) == ()
-    return outcome
 
 
 NODES = one(offer("o", "2"), chat=2.2)

@@ -20,7 +20,7 @@ from hetops.solver.periods.freed import paying_for_pools
 from hetops.solver.problem import Mode, Problem
 from hetops.solver.proof import bounded
 from hetops.solver.rows.money import per_hour
-from hetops.solver.solution import Ended, Infeasible, Solution, SolvedShed, usd_of_shed
+from hetops.solver.solution import Infeasible, Solution, SolvedShed, usd_of_shed
 
 PART_OF_TIME = 0.35
 """Of the time that is left, what a search at one price may take."""
@@ -143,5 +143,4 @@ def _told(problem: Problem, found: Solution) -> Solution:
 
 
 def _with_bound(problem: Problem, told: Solution, bound: float) -> Solution:
-    late = Ended.INTERRUPTED if told.ended is Ended.INTERRUPTED else Ended.TIME
-    return bounded(replace(told, ended=late), bound, told.certified_bound, problem.gap)
+    return bounded(told, bound, told.certified_bound, problem.gap)

@@ -115,6 +115,5 @@ def mean_budget_rows(frame: Frame) -> Iterator[Row]:
     limit = Limit(kind=LimitKind.MEAN_BUDGET)
     budget = frame.problem.mean_budget_usd_per_hour
     if budget is not None or frame.minimise == limit:
-        yield in_steps(
-            limit, list(mean_spending(frame)), budget or Decimal(0), whole=0
-        )  # parts of prices, none in steps
+        spent = list(mean_spending(frame))
+        yield in_steps(limit, spent, budget or Decimal(0), whole=0)  # parts of prices, none in steps
