@@ -64,6 +64,8 @@ class KnownWeights:
     """Where they are fetched from; empty where the catalogue knows no checkpoint of that precision."""
     gigabytes: float
     """All of them: as its makers tell, else as the model's shape makes it."""
+    format: str = ""
+    """As `Checkpoint.format`: one that no engine reads as it is shipped, where there is no other."""
     multiplied_in: Precision
 
 
@@ -142,13 +144,15 @@ def estimate(subject: Subject, load: Load, asked: Asked = NOTHING_MORE) -> Estim
 def _known_weights(replica: Replica, catalog: Catalog) -> KnownWeights:
     model, stored = replica.model, replica.weights
     alike = _SIXTEEN_BIT if stored in _SIXTEEN_BIT else (stored,)
-    found = next((c for c in catalog.checkpoints_of(model.name) if c.precision in alike), None)
-    told, format = found.gigabytes if found else None, computes_in(replica)
-    lacks_it = format is Precision.BF16 and not replica.gpu.bf16_tflops
+    known = (c for c in catalog.checkpoints_of(model.name) if c.precision in alike)
+    found = min(known, key=lambda c: bool(c.format), default=None)
+    told, computed = found.gigabytes if found else None, computes_in(replica)
+    lacks_it = computed is Precision.BF16 and not replica.gpu.bf16_tflops
     return KnownWeights(
         reference=found.reference if found else "",
         gigabytes=told or weight_bytes(model, stored) / BYTES_PER_GB,
-        multiplied_in=Precision.FP16 if lacks_it else format,
+        format=found.format if found else "",
+        multiplied_in=Precision.FP16 if lacks_it else computed,
     )
 
 

@@ -227,9 +227,15 @@ def _checkpoint(shape: Shape, name: str) -> Checkpoint:
     return Checkpoint(
         model=name,
         precision=_quantized(shape, quantized) if quantized else _DTYPES.get(dtype, Precision.BF16),
+        format="bitsandbytes" if _method(quantized) == "bitsandbytes" else "",
         reference=str(shape.keys.get("_name_or_path") or name),
         source=str(shape.file),
     )
+
+
+def _method(told: Any) -> str:
+    """What quantized the weights, as the file calls it."""
+    return str(told.get("quant_method", "")).lower() if isinstance(told, dict) else ""
 
 
 def _quantized(shape: Shape, told: Any) -> Precision:
@@ -246,7 +252,7 @@ def _quantized(shape: Shape, told: Any) -> Precision:
         alone = True
     if shape.keys.get("expert_dtype") == "fp4":
         return Precision.FP4
-    method = str(keys.get("quant_method", "")).lower()
+    method = _method(keys)
     precision = _STORED.get(stored) or _QUANTIZED.get(method)
     if precision is Precision.INT8 and alone:
         return Precision.INT8_WEIGHTS

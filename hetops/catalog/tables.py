@@ -190,6 +190,7 @@ def _checkpoint(row: Row) -> Checkpoint:
     return Checkpoint(
         model=row["model"],
         precision=Precision(row["precision"]),
+        format=row["format"],
         reference=row["reference"],
         gigabytes=_number(row["gigabytes"]),
         licence=row["licence"],

@@ -2,7 +2,8 @@
 
 Sources: engine flags of vLLM 0.33 and SGLang 0.5.23; both serve one to many GPUs of a node, tensor parallel first, attend in data
 parallel (vLLM `--data-parallel-size` with `--enable-expert-parallel`, SGLang `--attn-dp-size` with `--ep-size`), and hand KV caches over
-(vLLM `--kv-transfer-config`, SGLang `--disaggregation-mode`).
+(vLLM `--kv-transfer-config`, SGLang `--disaggregation-mode`). Neither reads bitsandbytes by itself: vLLM wants the package
+vllm-bnb-plugin since 0.28, SGLang the package bitsandbytes.
 """
 
 from __future__ import annotations

@@ -22,6 +22,7 @@ class Why(StrEnum):
     VENDOR = "the engine does not run on this vendor's GPUs"
     PRECISION_NOT_ALLOWED = "the spec allows other precisions"
     PRECISION_ENGINE = "the engine cannot serve this precision"
+    FORMAT = "the engine as it is shipped does not read weights of"
     PRECISION_HARDWARE = "the GPU has no way to run this precision"
     ATTENTION = "the engines have no kernel for the model's sparse attention on this GPU"
     KV_PRECISION = "the engine cannot hold the KV cache in this precision"
@@ -79,7 +80,7 @@ def enumerate_configurations(space: Space, rules: Rules, fits: Fits) -> Enumerat
     refused: Counter[tuple[str, str]] = Counter()
     examples: dict[tuple[str, str], str] = {}
     for engine, gpu, checkpoint in _combinations(space):
-        why = _precision_refused(checkpoint.precision, space.engines[engine], gpu, space.model, rules)
+        why = _precision_refused(checkpoint, space.engines[engine], gpu, space.model, rules)
         if not attends(space.model, gpu):
             refused[gpu.name, Why.ATTENTION] += 1
             continue
@@ -100,14 +101,21 @@ def enumerate_configurations(space: Space, rules: Rules, fits: Fits) -> Enumerat
 
 def _combinations(space: Space) -> Iterator[tuple[str, GpuType, Checkpoint]]:
     """Engine, GPU type and checkpoint, where the engine runs on the GPU's vendor at all."""
-    for engine, gpu_name in itertools.product(space.engines, space.largest_node):
-        if space.gpus[gpu_name].vendor in space.engines[engine].gpu_vendors:
-            yield from ((engine, space.gpus[gpu_name], checkpoint) for checkpoint in _with_dynamic(space))
+    for (engine, needs), gpu_name in itertools.product(space.engines.items(), space.largest_node):
+        if space.gpus[gpu_name].vendor in needs.gpu_vendors:
+            yield from ((engine, space.gpus[gpu_name], c) for c in _with_dynamic(space, needs))
 
 
-def _with_dynamic(space: Space) -> Sequence[Checkpoint]:
-    """The known checkpoints, and FP8 made while loading (both GPU engines quantize 16-bit weights to FP8 on the fly)."""
-    known = {c.precision: c for c in reversed(space.checkpoints)}
+def reads(needs: EngineNeeds, checkpoint: Checkpoint) -> bool:
+    """Whether an engine reads a checkpoint's format, whatever its precision."""
+    return not checkpoint.format or checkpoint.format in needs.formats
+
+
+def _with_dynamic(space: Space, needs: EngineNeeds) -> Sequence[Checkpoint]:
+    """Of each precision the first checkpoint that the engine reads, else the first, and FP8 made while loading (both GPU engines
+    quantize 16-bit weights to FP8 on the fly; to INT8 neither does, but for the experts of a mixture)."""
+    first = sorted(space.checkpoints, key=lambda c: not reads(needs, c))
+    known = {c.precision: c for c in reversed(first)}
     if Precision.FP8 not in known and Precision.BF16 in known:
         base = known[Precision.BF16]
         made = Checkpoint(
@@ -122,19 +130,22 @@ def _with_dynamic(space: Space) -> Sequence[Checkpoint]:
 
 def _without_checkpoint(space: Space, rules: Rules) -> Iterator[Refusal]:
     """The precisions that the spec allows and no checkpoint has."""
-    known = {c.precision for c in _with_dynamic(space)}
+    known = {c.precision for needs in space.engines.values() for c in _with_dynamic(space, needs)}
     for precision in rules.precisions:
         if not _among(known, precision):
             yield Refusal(subject=space.model.name, reason=f"{precision}: {Why.NO_CHECKPOINT}", count=1)
 
 
 def _precision_refused(
-    precision: Precision, needs: EngineNeeds, gpu: GpuType, model: Model, rules: Rules
+    checkpoint: Checkpoint, needs: EngineNeeds, gpu: GpuType, model: Model, rules: Rules
 ) -> str:
+    precision = checkpoint.precision
     if rules.precisions and not _among(rules.precisions, precision):
         return Why.PRECISION_NOT_ALLOWED
     if precision not in needs.precisions:
         return Why.PRECISION_ENGINE
+    if not reads(needs, checkpoint):
+        return f"{Why.FORMAT} {checkpoint.format}"
     if gpu.vendor != "cpu" and not runs(precision, gpu, model.native):
         return Why.PRECISION_HARDWARE
     return _kv_refused(rules.kv, needs, gpu) or rules.quality(model).refused_for_all(precision, rules.floors)

@@ -15,7 +15,8 @@ class Precision(StrEnum):
     INT8 = "int8"
     """Weights and what they are multiplied with (W8A8)."""
     INT8_WEIGHTS = "w8a16"
-    """Weights alone, multiplied in 16 bit: GPTQ of 8 bits, bitsandbytes."""
+    """Weights alone, multiplied in 16 bit, as GPTQ of 8 bits; bitsandbytes' eight bits, most of which are multiplied as they are,
+    count as these."""
     INT4 = "int4"
     FP4 = "fp4"
     GGUF_Q8_0 = "q8_0"
@@ -120,6 +121,8 @@ class Checkpoint:
     model: str
     precision: Precision
     reference: str
+    format: str = ""
+    """How the weights are stored, where not every engine that serves the precision reads it: `bitsandbytes`."""
     gigabytes: float | None = None
     licence: str = ""
     source: str = ""

@@ -44,6 +44,8 @@ class EngineNeeds:
     gpu_vendors: frozenset[str]
     """`GpuType.vendor` values it runs on: nvidia, amd, cpu."""
     precisions: frozenset[str]
+    formats: frozenset[str] = frozenset()
+    """`Checkpoint.format` values that it reads: those of `bitsandbytes` want a package that vLLM's and SGLang's images lack."""
     max_sequences: tuple[int, ...]
     """The concurrency limits worth trying."""
     tensor_parallel: tuple[int, ...]

@@ -64,6 +64,10 @@ class Weights(Protocol):
         """The checkpoint; empty where none is known."""
 
     @property
+    def format(self) -> str:
+        """How the checkpoint is stored, where no engine reads it as it is shipped."""
+
+    @property
     def gigabytes(self) -> float:
         """Of all of them."""
 
@@ -114,6 +118,7 @@ def as_json(estimated: Estimated) -> dict[str, Any]:
     if weights := estimated.weights:
         told["weights"] = {
             "checkpoint": weights.reference or None,
+            "format": weights.format or None,
             "gigabytes": weights.gigabytes,
             "multiplied_in": str(weights.multiplied_in),
         }
@@ -250,6 +255,8 @@ def _weights(weights: Weights | None) -> str:
     if weights is None:
         return ""
     source = weights.reference or "no checkpoint of this precision is known"
+    if weights.format:
+        source += f" ({weights.format}, which is slower than this; no engine reads it as it is shipped)"
     return f"Weights: {weights.gigabytes:,.1f} GB, multiplied in {weights.multiplied_in}: {source}"
 
 

@@ -11,7 +11,7 @@ from hetops.catalog import tables
 from hetops.catalog.list_prices import list_prices
 from hetops.catalog.tables import DATA
 from hetops.domain.gpu import GpuType
-from hetops.domain.model import Model
+from hetops.domain.model import Model, Precision
 from tests.doubles.providers import NOW
 
 CATALOG = tables.load()
@@ -133,6 +133,17 @@ def test_what_a_checkpoint_weighs_fits_its_models_parameters() -> None:
         weight = CATALOG.model(checkpoint.model).parameters_b * checkpoint.precision.bytes_per_value
         assert checkpoint.gigabytes is None or 0.8 * weight < checkpoint.gigabytes < 2 * weight, checkpoint
         assert re.fullmatch(r"[\w.-]+/[\w.-]+|package:[\w-]+", checkpoint.reference), checkpoint
+
+
+def test_checkpoints_are_known_once_and_those_of_bitsandbytes_have_eight_bits() -> None:
+    each = [(c.model, c.precision, c.reference) for c in CATALOG.checkpoints]
+    assert len(each) == len(set(each))
+    assert all(c.licence and c.source for c in CATALOG.checkpoints)
+    stored = {(c.format, c.precision) for c in CATALOG.checkpoints if c.format}
+    assert stored == {("bitsandbytes", Precision.INT8_WEIGHTS)}
+    named = [c for c in CATALOG.checkpoints if re.search("bnb|8bit", c.reference, re.IGNORECASE)]
+    assert len(named) > 10
+    assert {c.format for c in named} == {"bitsandbytes"}
 
 
 def test_prices_are_within_reason_and_not_of_the_future() -> None:

@@ -290,6 +290,8 @@ def test_quantized_weights_have_the_bits_that_the_file_tells(
 ) -> None:
     found = read(written(tmp_path, {**LLAMA, "quantization_config": quantization}), "mine")
     assert found.checkpoint.precision is stored
+    of_bitsandbytes = quantization["quant_method"] == "bitsandbytes"
+    assert found.checkpoint.format == ("bitsandbytes" if of_bitsandbytes else "")
 
 
 @pytest.mark.parametrize("told", ["int4", [4], {"quant_method": "modelopt", "quant_algo": "MIXED_PRECISION"}])

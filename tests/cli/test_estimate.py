@@ -168,6 +168,23 @@ def test_the_checkpoint_its_size_and_what_the_gpu_multiplies_it_in_are_told(tmp_
     assert "Weights: " not in hetops(tmp_path, *ASKED, "--stages", "H100-SXM:2,L40S:4").stdout
 
 
+@pytest.mark.parametrize(
+    ("model", "checkpoint", "format"),
+    [
+        ("llama-3-8b", "neuralmagic/Meta-Llama-3-8B-Instruct-quantized.w8a16", None),
+        ("llama-3.3-70b", "lierseleow/Llama-3.3-70B-Instruct-bnb-8bit", "bitsandbytes"),
+    ],
+)
+def test_bitsandbytes_is_told_as_such_and_only_where_there_is_nothing_else(
+    tmp_path: Path, model: str, checkpoint: str, format: str | None
+) -> None:
+    args = ("estimate", "--model", model, "--gpu", "H200-SXM", "--precision", "w8a16")
+    told = json.loads(hetops(tmp_path, *args, "--json").stdout)["weights"]
+    assert (told["checkpoint"], told["format"]) == (checkpoint, format)
+    shown = hetops(tmp_path, *args).stdout
+    assert ("(bitsandbytes, which is slower than this" in shown) == bool(format)
+
+
 def test_weights_that_nobody_tells_are_those_that_the_makers_published(tmp_path: Path) -> None:
     run = hetops(tmp_path, "estimate", "--model", "gpt-oss-120b", "--gpu", "H100-SXM")
     assert run.stdout.startswith("gpt-oss-120b/vllm/H100-SXM/tp1/fp4/")

@@ -55,12 +55,12 @@ def precisions(e: Enumeration) -> set[Precision]:
 @pytest.mark.parametrize(
     ("gpu", "kept"),
     [
-        ("H100-SXM", {"bf16", "fp8", "int8", "int4"}),
-        ("A100-80GB-SXM", {"bf16", "fp8", "int8", "int4"}),
-        ("T4", {"fp16", "fp8", "int8", "int4"}),
-        ("V100-32GB-SXM2", {"fp16"}),
-        ("B200", {"bf16", "fp8", "int4"}),
-        ("RTX5090", {"bf16", "fp8", "int4"}),
+        ("H100-SXM", {"bf16", "fp8", "int8", "w8a16", "int4"}),
+        ("A100-80GB-SXM", {"bf16", "fp8", "int8", "w8a16", "int4"}),
+        ("T4", {"fp16", "fp8", "int8", "w8a16", "int4"}),
+        ("V100-32GB-SXM2", {"fp16", "w8a16"}),
+        ("B200", {"bf16", "fp8", "w8a16", "int4"}),
+        ("RTX5090", {"bf16", "fp8", "w8a16", "int4"}),
         ("MI300X", {"bf16", "fp8"}),
         ("MI250", {"bf16"}),
     ],
@@ -115,6 +115,44 @@ def test_a_precision_that_is_asked_for_and_has_no_checkpoint_is_told_first() -> 
     told = [r for r in tried.refusals if Why.NO_CHECKPOINT in r.reason]
     assert told == [tried.refusals[0]]
     assert (told[0].subject, told[0].reason) == ("qwen2.5-72b", "fp4: no checkpoint is known")
+
+
+def of_eight_bits(needs: EngineNeeds, *formats: str) -> Enumeration:
+    """Llama 3 8B on an L4, from checkpoints of INT8 weights that are stored so, in this order."""
+    base = CATALOG.checkpoints_of("llama-3-8b")[0]
+    eight = tuple(
+        replace(base, precision=Precision.INT8_WEIGHTS, format=one, reference=one or "plain")
+        for one in formats
+    )
+    space = Space(
+        model=CATALOG.model("llama-3-8b"),
+        checkpoints=(base, *eight),
+        engines={"vllm": needs},
+        gpus=GPUS,
+        largest_node={"L4": 1},
+    )
+    asked = Rules(max_context_tokens=4096, precisions=(Precision.INT8_WEIGHTS,))
+    return enumerate_configurations(space, asked, lambda _c, _g: "")
+
+
+def test_weights_of_a_format_that_an_engine_does_not_read_are_refused_with_it() -> None:
+    vllm = BUILT_IN["vllm"]
+    refused = of_eight_bits(vllm, "bitsandbytes")
+    assert refused.configurations == ()
+    told = f"w8a16: {Why.FORMAT} bitsandbytes"
+    assert [(r.subject, r.reason) for r in refused.refusals if Why.FORMAT in r.reason] == [("L4", told)]
+    assert not any(Why.NO_CHECKPOINT in r.reason for r in refused.refusals)
+    packaged = of_eight_bits(replace(vllm, formats=frozenset({"bitsandbytes"})), "bitsandbytes", "")
+    assert {c.checkpoint for c in packaged.configurations} == {"bitsandbytes"}, "the first that it reads"
+
+
+@pytest.mark.parametrize("formats", [("", "bitsandbytes"), ("bitsandbytes", "")])
+def test_of_several_checkpoints_of_a_precision_one_that_the_engine_reads_is_taken(
+    formats: tuple[str, ...],
+) -> None:
+    tried = of_eight_bits(BUILT_IN["vllm"], *formats)
+    assert {c.checkpoint for c in tried.configurations} == {"plain"}
+    assert not any(Why.FORMAT in r.reason for r in tried.refusals)
 
 
 @pytest.mark.parametrize("asked", [Precision.FP16, Precision.BF16])
