@@ -160,7 +160,7 @@ def test_where_nothing_runs_the_hint_names_the_field_that_lets_something(
 def test_weights_of_eight_bits_alone_come_from_what_the_engine_reads(tmp_path: Path) -> None:
     alone = 'model.precisions=["w8a16"]'
     plan = make_plan(specs.asked(tmp_path, specs.LISTED, 'model.name="llama-3-8b"', alone))
-    read = "neuralmagic/Meta-Llama-3-8B-Instruct-quantized.w8a16"
+    read = "RedHatAI/Meta-Llama-3-8B-Instruct-quantized.w8a16"
     assert {(p.configuration.weights, p.configuration.checkpoint) for p in plan.pools} == {("w8a16", read)}
     with pytest.raises(InfeasibleError) as caught:
         make_plan(specs.asked(tmp_path, specs.LISTED, 'model.name="llama-3.3-70b"', alone))

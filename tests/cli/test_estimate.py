@@ -171,7 +171,7 @@ def test_the_checkpoint_its_size_and_what_the_gpu_multiplies_it_in_are_told(tmp_
 @pytest.mark.parametrize(
     ("model", "checkpoint", "format"),
     [
-        ("llama-3-8b", "neuralmagic/Meta-Llama-3-8B-Instruct-quantized.w8a16", None),
+        ("llama-3-8b", "RedHatAI/Meta-Llama-3-8B-Instruct-quantized.w8a16", None),
         ("llama-3.3-70b", "lierseleow/Llama-3.3-70B-Instruct-bnb-8bit", "bitsandbytes"),
     ],
 )
