@@ -40,7 +40,7 @@ class Load:
     output_spread: float
     output_mean: float
     context: float
-    """Mean tokens that a running request holds: its input and half its output."""
+    """Mean tokens that a running request holds: its input and half its output, of answers each as often as it is long."""
     tpot_share: float
     """Share of requests whose TPOT must keep the bound."""
     ttft_bound: float
@@ -59,7 +59,7 @@ class Load:
             input_spread=_spread(c.input_tokens),
             output_spread=_spread(c.output_tokens),
             output_mean=c.output_tokens.mean,
-            context=c.input_tokens.mean + c.output_tokens.mean / 2.0,
+            context=c.input_tokens.mean + c.output_tokens.mean * (1.0 + _spread(c.output_tokens)) / 2.0,
             tpot_share=c.target.tpot_percentile / 100.0,
             ttft_bound=_bound(c.target.ttft_seconds),
             tail=1.0 - c.target.ttft_percentile / 100.0,
@@ -124,11 +124,12 @@ def _bound(seconds: float | None) -> float:
 
 
 def _spread(lengths: TokenLengths) -> float:
-    """Squared coefficient of variation of a log-normal with these median and 90th percentile."""
+    """Squared coefficient of variation of a log-normal with these median and 90th percentile; no more than lengths up to the 99th have
+    that are either none or all of it (Bhatia and Davis 2000)."""
     if lengths.p50 <= 0 or lengths.p90 <= lengths.p50:
         return 0.0
     sigma = np.log(lengths.p90 / lengths.p50) / NormalDist().inv_cdf(0.9)
-    return float(np.expm1(min(sigma**2, 4.0)))
+    return float(min(np.expm1(sigma**2), max(lengths.p99 / lengths.mean - 1.0, 0.0)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -265,5 +266,7 @@ def _prompt(r: Replicas, load: Load, in_flight: Floats | float) -> Floats:
     """Seconds that a prompt of mean length takes of replicas. Those whose places came free in one step go over the parts of a replica
     together."""
     together = np.maximum(in_flight / load.output_mean, 1.0) if r.any_apart else 1.0
-    found: Floats = r.prefill_seconds(load.input_mean, load.prefix_share * load.input_mean, together)
+    found: Floats = r.prefill_seconds(
+        load.input_mean, load.prefix_share * load.input_mean, together, load.input_spread
+    )
     return found / r.stages

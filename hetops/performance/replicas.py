@@ -135,10 +135,13 @@ class Replicas:
         found: Floats = tokens * tokens - self.within_prompts * beyond**2
         return found
 
-    def prefill_seconds(self, tokens: float, cached: float = 0.0, together: float | Floats = 1.0) -> Floats:
-        """As `StepTimes.prefill_seconds`."""
-        linear = self.prefill * (tokens - cached)
-        squares = self.prefill_squared * (self.squares(tokens) - self.squares(cached))
+    def prefill_seconds(
+        self, tokens: float, cached: float = 0.0, together: float | Floats = 1.0, spread: float = 0.0
+    ) -> Floats:
+        """As `StepTimes.prefill_seconds`; of prompts that are so long on average the mean, their squared coefficient of variation
+        being `spread`: attention goes by their squares."""
+        linear, beyond = self.prefill * (tokens - cached), (1.0 + spread) ** 0.5
+        squares = self.prefill_squared * (self.squares(tokens * beyond) - self.squares(cached * beyond))
         waiting = (self.groups - 1.0) / together * (self.apart * linear + squares)
         found: Floats = linear + squares + waiting + self.overhead
         return found

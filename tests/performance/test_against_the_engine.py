@@ -133,6 +133,31 @@ def test_planned_latencies_are_those_of_a_replay_and_rarely_better(
     assert 0.9 * tpot <= promised.tpot_seconds <= 2.5 * tpot
 
 
+@pytest.mark.parametrize(
+    ("typical", "spread"),
+    [((100, 1000), (1.0, 1.0)), ((8000, 2), (0.8, 0.0))],
+    ids=["long answers hold the memory", "long prompts attend by their squares"],
+)
+def test_targets_are_kept_where_lengths_are_very_unequal(
+    typical: tuple[int, int], spread: tuple[float, float]
+) -> None:
+    """Reckoned by mean lengths the replica would be asked for more than it completes, and two thirds and more would be late."""
+    whole = replica("qwen3-30b-a3b", "L40S", 1, 256)
+    steps = replace(whole, kv_capacity_tokens=min(whole.kv_capacity_tokens, 60_000))
+    random = np.random.default_rng(4)
+    inputs, outputs = (
+        np.clip(np.round(n * random.lognormal(-s * s / 2, s, 2000)), 1, 40_000)
+        for n, s in zip(typical, spread, strict=True)
+    )
+    target = LatencyTarget(ttft_seconds=10.0, ttft_percentile=95.0)
+    c = replace(asked(inputs, outputs, (10.0, 1.0)), target=target)
+    rate = PLANNED * sustained([steps], c, [100_000])[0].requests_per_second
+    arrivals = np.cumsum(random.exponential(1 / rate, len(inputs)))
+    first, _ = served(steps, arrivals, inputs, outputs)
+    late = np.mean((first - arrivals)[len(inputs) // 5 :] > 10.0)
+    assert late < 0.08, "of 5 %"
+
+
 @pytest.mark.parametrize("places", [2, 4])
 @pytest.mark.parametrize(
     ("busy", "tokens"), [(0.08, SHORT), (0.1, SHORT), (0.12, SHORT), (0.1, LONG), (0.12, LONG)]

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import product
 
+import numpy as np
 import pytest
 
 from hetops.catalog import tables
@@ -16,7 +17,10 @@ from hetops.domain.performance import StepTimes
 from hetops.domain.workload import LatencyTarget, TokenLengths, WorkloadClass
 from hetops.performance import measured
 from hetops.performance.estimate import step_times
+from hetops.performance.queueing import Load, Queue
 from hetops.performance.rate import sustained
+from hetops.performance.replicas import Crowd
+from hetops.workloads.classes import lengths
 from tests.performance.test_measured import ONE_CORE, RUNS
 
 CATALOG = tables.load()
@@ -171,3 +175,29 @@ def test_a_prefix_in_the_cache_takes_its_tokens_out_of_the_prefill_and_leaves_it
     assert one_more_token == pytest.approx(
         times.prefill_seconds_per_token + times.prefill_seconds_per_token_squared * 7999
     )
+
+
+def test_unequal_lengths_hold_and_compute_what_their_requests_do_on_average() -> None:
+    """Of drawn requests: KV held over the time that each runs, and seconds of their prompts, one by one."""
+    random, steps = np.random.default_rng(3), replica("qwen3-30b-a3b", "H200-SXM", 1, 64)
+    inputs, outputs = (
+        np.round(np.clip(random.lognormal(np.log(n), 0.7, 20_000), 1, 30_000)) for n in (5000, 2000)
+    )
+    c = replace(
+        a_class((1, 1), LatencyTarget()), input_tokens=lengths(inputs), output_tokens=lengths(outputs)
+    )
+    load = Load.of(c)
+    held = float(((inputs + outputs / 2) * outputs).sum() / outputs.sum())
+    assert load.context == pytest.approx(held, rel=0.02)
+    assert held > 1.05 * (inputs.mean() + outputs.mean() / 2)
+    prompts = [steps.prefill_seconds(n) for n in inputs.tolist()]
+    found = float(Queue.of(Crowd.of([steps]), load).prompt(1.0)[0])
+    assert found == pytest.approx(np.mean(prompts), rel=0.03)
+    assert found > 1.1 * steps.prefill_seconds(inputs.mean())
+
+
+def test_no_lengths_count_as_more_unequal_than_their_99th_percentile_lets_them_be() -> None:
+    odd = TokenLengths(mean=100, p50=10, p90=300, p95=320, p99=400)
+    load = Load.of(replace(a_class((100, 50), LatencyTarget()), output_tokens=odd))
+    assert (load.input_spread, load.output_spread) == (0.0, pytest.approx(3.0))
+    assert load.context == pytest.approx(100 + 100 * 4 / 2)
