@@ -15,8 +15,16 @@ from hetops.domain.performance import Measurement
 from hetops.errors import HetopsError, UnknownNameError
 from hetops.files import unreadable
 from hetops.observations import result_files
-from hetops.observations.imports import ImportedFile, ImportedRun, ImportResult, contradictions, disagree
+from hetops.observations.imports import (
+    ImportedFile,
+    ImportedRun,
+    ImportResult,
+    as_run,
+    changed,
+    contradictions,
+)
 from hetops.performance import estimate, measured
+from hetops.reports import quantities as q
 from hetops.state import host, measurements
 
 _FEW_ROUNDS = 4
@@ -43,21 +51,28 @@ def bench_import(asked: Asked, wanted: Imports) -> ImportResult:
     found = candidates(asked)
     runs = [run for file in files for run in file.runs]
     of = _configuration(found, runs, wanted.configuration)
-    if against := contradictions(runs):
+    runs = [replace(run, configuration=of.id) for run in runs]
+    made = tuple(_measurements(found, of, runs))
+    before = [m for m in found.recorded.measurements if m.host == made[0].host]
+    new = _not_yet(made, before)
+    beside = [m for m in before if m.measured_at == made[0].measured_at]
+    if against := contradictions([*runs, *(as_run(m, "recorded before, as of then") for m in beside)]):
         raise HetopsError(
             "the results contradict each other or themselves; nothing was recorded",
             details=against,
             hint="import those that you trust: one replica, one configuration, seconds where seconds are asked for",
         )
-    made = tuple(_measurements(found, of, runs))
-    before = found.recorded
     notes = [note for file in files for note in file.notes]
     warnings = (
-        *before.warnings,
+        *found.recorded.warnings,
         *(f"left out: {n}" for n in notes),
-        *_warnings(of, runs, made, before.measurements),
+        *_warnings(of, runs, made, before),
     )
-    measurements.append(found.home.measurements, made)
+    if len(new) < len(made):
+        warnings += (
+            f"{len(made) - len(new)} of {q.many(len(made), 'run')} recorded already: once is enough",
+        )
+    measurements.append(found.home.measurements, new)
     return ImportResult(
         host=_valid_for(found, of),
         tools=tuple(dict.fromkeys(run.tool for run in runs)),
@@ -125,6 +140,13 @@ def _measurements(found: Candidates, of: Configuration, runs: Sequence[ImportedR
         )
 
 
+def _not_yet(made: Sequence[Measurement], before: Sequence[Measurement]) -> tuple[Measurement, ...]:
+    """Those of the runs that are not recorded: a file that is read again is no second benchmark."""
+    known = {replace(m, measured_at="") for m in before}
+    new = {replace(m, measured_at=""): m for m in made}
+    return tuple(m for bare, m in new.items() if bare not in known)
+
+
 def _estimates(found: Candidates, of: Configuration, made: Sequence[Measurement]) -> Iterator[float]:
     times = estimate.step_times((of,), found.served(of).model, found.gpus)[0]
     for m in made:
@@ -150,26 +172,4 @@ def _warnings(
     newer = [m for m in before if m.configuration == of.id and m.measured_at > made[0].measured_at]
     if newer:
         yield f"a later benchmark of {of.id} is recorded ({newer[-1].measured_at}): plans go by that one"
-    for run in runs:
-        yield from (
-            f"recorded before, {m.measured_at}: {m.requests_per_second:.3g} requests/s; now {run.figures}"
-            for m in before
-            if m.configuration == of.id
-            and m.ttft_seconds
-            and disagree(_as_run(m), replace(run, configuration=of.id))
-        )
-
-
-def _as_run(m: Measurement) -> ImportedRun:
-    return ImportedRun(
-        where="recorded",
-        tool="hetops bench",
-        configuration=m.configuration,
-        input_tokens=m.input_tokens,
-        output_tokens=m.output_tokens,
-        concurrency=m.concurrency,
-        requests=m.requests,
-        requests_per_second=m.requests_per_second,
-        ttft_seconds=m.ttft_seconds,
-        tpot_seconds=m.tpot_seconds,
-    )
+    yield from changed(runs, before)

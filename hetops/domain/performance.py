@@ -259,11 +259,18 @@ class PerformanceRow:
         return self.requests_per_second * (1.0 - self.evidence.margin)
 
 
+_LEAST, _MOST = 1e-12, 1e12
+"""Figures of a measurement lie between these, in every unit of theirs."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measurement:
     """One benchmark result of a configuration and class, written or imported by `hetops bench`: the top layer of evidence.
 
     Percentiles go from the median as far as they are known; a file of another tool may tell fewer.
+
+    Raises:
+        ValueError: a figure that is none: not above zero, or no number.
     """
 
     FORMAT: ClassVar[str] = "hetops.measurement"
@@ -284,3 +291,17 @@ class Measurement:
     """p50, p90, p95, p99"""
     measured_at: str
     engine_version: str = ""
+
+    def __post_init__(self) -> None:
+        told = {
+            "input_tokens": (self.input_tokens,),
+            "output_tokens": (self.output_tokens,),
+            "concurrency": (self.concurrency,),
+            "requests": (self.requests,),
+            "requests_per_second": (self.requests_per_second,),
+            "ttft_seconds": self.ttft_seconds or (math.nan,),
+            "tpot_seconds": self.tpot_seconds,
+        }
+        for name, values in told.items():
+            if not all(_LEAST <= value <= _MOST for value in values):
+                raise ValueError(f"{name} of a measurement is above zero and a number, not {values}")

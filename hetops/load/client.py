@@ -77,7 +77,7 @@ async def ask(target: Target, lengths: Lengths, text: str, *, due: float, began:
     """The sample of one request, sent now. `began` is when the load did, on the monotonic clock. Never raises for what
     the endpoint does; a cancelled call closes its connection."""
     started = time.monotonic()
-    answer, failure, message = Answer(), None, ""
+    answer, failure, message = Answer(most_tokens=lengths.output_tokens), None, ""
     try:
         await _exchange(target, _body(target, lengths, text), answer)
     except _FailedError as fault:
@@ -87,13 +87,12 @@ async def ask(target: Target, lengths: Lengths, text: str, *, due: float, began:
     except asyncio.LimitOverrunError:
         failure, message = Failure.NO_HTTP, f"a header of more than {_HEAD_BYTES >> 10} KiB"
     except (OSError, asyncio.IncompleteReadError) as fault:
-        failure = Failure.CONNECT if answer.first_at is None else Failure.TORN
-        message = _reason(fault)
-    if failure is None and answer.nonsense:
+        failure, message = Failure.TORN if answer.heard else Failure.CONNECT, _reason(fault)
+    if failure in (None, Failure.TORN) and answer.nonsense:
         failure, message = Failure.NONSENSE, answer.nonsense
     if failure is None and (answer.error or not answer.whole):
         failure, message = Failure.TORN, answer.error or "the stream ended without [DONE]"
-    if failure is None and answer.first_at is None:
+    if failure is None and answer.began_at is None:
         failure = Failure.EMPTY
     return Sample(
         due=due,
@@ -102,7 +101,7 @@ async def ask(target: Target, lengths: Lengths, text: str, *, due: float, began:
         asked=lengths,
         input_tokens=answer.input_tokens or lengths.input_tokens,
         output_tokens=answer.tokens,
-        ttft_seconds=None if failure or answer.first_at is None else answer.first_at - started,
+        ttft_seconds=None if failure or answer.began_at is None else answer.began_at - started,
         tpot_seconds=None if failure else answer.tpot_seconds,
         failure=failure,
         message=_printable(message),
@@ -149,16 +148,16 @@ def _body(target: Target, lengths: Lengths, text: str) -> bytes:
 
 async def _exchange(target: Target, body: bytes, answer: Answer) -> None:
     async with _connection(target) as (reader, writer):
-        writer.write(_head(target, len(body)) + body)
-        await writer.drain()
         async with asyncio.timeout(target.silence_seconds):
+            writer.write(_head(target, len(body)) + body)
+            await writer.drain()
             status, headers = await _answer_head(reader)
         parts = _parts(reader, headers, lambda: _patience(target, answer))
         if status != 200:
             raise _FailedError(_failure(status), await _refusal(status, headers, parts))
         async for part in parts:
             answer.feed(part, time.monotonic())
-            if answer.error:
+            if answer.error or answer.done:
                 return
 
 
@@ -172,12 +171,13 @@ async def _refusal(status: int, headers: Mapping[str, str], parts: AsyncIterator
     """What an answer that is none says, as far as it is worth reading."""
     if "location" in headers:
         return f"status {status}: it is at {headers['location'][:_SHOWN_CHARACTERS]}"
+    wait = f", Retry-After {headers['retry-after'][:_SHOWN_CHARACTERS]}" if "retry-after" in headers else ""
     said = b""
     async for part in parts:
         said += part
         if len(said) > _SHOWN_CHARACTERS:
             break
-    return f"status {status}: {said.decode('utf-8', 'replace')[:_SHOWN_CHARACTERS]}"
+    return f"status {status}{wait}: {said.decode('utf-8', 'replace')[:_SHOWN_CHARACTERS]}"
 
 
 @contextlib.asynccontextmanager

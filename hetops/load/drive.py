@@ -45,7 +45,7 @@ class Tuned:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loaded:
-    """What a load measured. `counted` are the samples after the warm-up and before the end, all at full concurrency."""
+    """What a load measured. `counted` are the samples that began after the warm-up and before the stop, all at full concurrency."""
 
     samples: tuple[Sample, ...]
     counted: tuple[Sample, ...]
@@ -88,15 +88,17 @@ async def tune(target: Target, most_tokens: int, *, seed: int | None = None) -> 
 async def closed_loop(
     tuned: Tuned, lengths: Lengths, concurrency: int, rule: StopRule, *, on_sample: OnSample | None = None
 ) -> Loaded:
-    """Keeps `concurrency` requests in flight until the rule says to stop; those in flight then are not counted. The first
-    of each place is the warm-up."""
-    loop = _ClosedLoop(tuned, rule, on_sample)
+    """Keeps `concurrency` requests in flight until the rule says to stop, and on while those are unanswered that began before:
+    to leave them out would be to leave out the slow ones. The first of each place is the warm-up."""
+    loop = _ClosedLoop(tuned, rule, concurrency, on_sample)
     places = (loop.place(closed(lengths, place, concurrency)) for place in range(concurrency))
     watch = asyncio.ensure_future(loop.watch())
     try:
         async with asyncio.timeout(rule.most_seconds), asyncio.TaskGroup() as group:
-            for place in places:
-                group.create_task(place)
+            tasks = [group.create_task(place) for place in places]
+            await loop.over.wait()
+            for task in tasks:
+                task.cancel()
     except TimeoutError:
         loop.end(Stop.SECONDS)
     finally:
@@ -139,24 +141,31 @@ async def open_loop(
 class _ClosedLoop:
     """What the places of one closed loop share."""
 
-    def __init__(self, tuned: Tuned, rule: StopRule, on_sample: OnSample | None) -> None:
-        self._rule, self._on_sample = rule, on_sample
+    def __init__(self, tuned: Tuned, rule: StopRule, concurrency: int, on_sample: OnSample | None) -> None:
+        self._rule, self._concurrency, self._on_sample = rule, concurrency, on_sample
+        self.over = asyncio.Event()
+        """Nothing that counts is unanswered after the stop."""
         self._target = replace(tuned.target, stall_seconds=_STALLED * rule.most_seconds)
         self._began = time.monotonic()
         self._texts = _texts(tuned)
         self._samples: list[Sample] = []
         self._counted: list[Sample] = []
+        self._durations: list[float] = []
+        self._awaited = 0
         self._failures_in_a_row = 0
         self._late: list[float] = []
         self._stopped: Stop | None = None
 
     async def place(self, requests: Iterator[Lengths]) -> None:
-        """Sends its requests one after the other."""
+        """Sends its requests one after the other, until it is cancelled: after the stop, to keep company."""
         for number, lengths in enumerate(requests):
-            self._stopped = self._stopped or self._stop()
+            self._check()
             if self._stopped is not None:
-                return
+                await self._ask(lengths)
+                continue
+            self._awaited += number > 0
             sample = await self._ask(lengths)
+            self._awaited -= number > 0
             self._take(sample, number)
 
     async def watch(self) -> None:
@@ -187,15 +196,18 @@ class _ClosedLoop:
     def _take(self, sample: Sample, number: int) -> None:
         self._samples.append(sample)
         self._failures_in_a_row = self._failures_in_a_row + 1 if sample.failure else 0
-        if number > 0 and self._stopped is None and sample.failure is None:
+        if number > 0 and sample.failure is None:
             self._counted.append(sample)
-        self._stopped = self._stopped or self._stop()
+            self._durations.append(sample.seconds)
         if self._on_sample is not None:
             self._on_sample(sample)
 
-    def _stop(self) -> Stop | None:
-        durations = [s.seconds for s in self._counted]
-        return stop(self._rule, time.monotonic() - self._began, durations, self._failures_in_a_row)
+    def _check(self) -> None:
+        seconds, failed = time.monotonic() - self._began, self._failures_in_a_row
+        if self._stopped is None:
+            self._stopped = stop(self._rule, seconds, self._durations, failed, self._concurrency)
+        if self._stopped is Stop.FAILURES or (self._stopped and not self._awaited):
+            self.over.set()
 
 
 def _texts(tuned: Tuned) -> Callable[[Lengths], str]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 import numpy as np
 
+from hetops.domain.added import ADDED
 from hetops.load.schedule import Lengths
 from hetops.load.stopping import Interval, interval
 
@@ -85,29 +86,38 @@ class Figures:
     ttft_seconds: tuple[float, ...]
     tpot_seconds: tuple[float, ...]
     failures: Mapping[Failure, int]
+    ttft_mean_seconds: Interval | None = field(default=None, metadata=ADDED)
+    tpot_mean_seconds: Interval | None = field(default=None, metadata=ADDED)
 
 
-def figures(samples: Sequence[Sample]) -> Figures:
-    """The figures of the answered requests; the others are counted by what went wrong.
+def figures(samples: Sequence[Sample], together: int = 1) -> Figures:
+    """The figures of the answered requests; the others are counted by what went wrong. `together` were in flight at a time.
 
     Raises:
         ValueError: none was answered.
     """
-    good = [s for s in samples if s.failure is None]
+    good = sorted((s for s in samples if s.failure is None), key=lambda s: s.ended)
     return Figures(
         requests=len(good),
-        seconds=interval([s.seconds for s in good]),
+        seconds=interval([s.seconds for s in good], together),
         input_tokens=float(np.mean([s.input_tokens for s in good])),
         output_tokens=float(np.mean([s.output_tokens for s in good])),
         ttft_seconds=_percentiles(s.ttft_seconds for s in good),
         tpot_seconds=_percentiles(s.tpot_seconds for s in good),
         failures=failures(samples),
+        ttft_mean_seconds=_mean((s.ttft_seconds for s in good), together),
+        tpot_mean_seconds=_mean((s.tpot_seconds for s in good), together),
     )
 
 
 def failures(samples: Iterable[Sample]) -> Mapping[Failure, int]:
     """How often what went wrong."""
     return dict(sorted(Counter(s.failure for s in samples if s.failure).items()))
+
+
+def _mean(values: Iterable[float | None], together: int) -> Interval | None:
+    known = [v for v in values if v is not None]
+    return interval(known, together) if known else None
 
 
 def _percentiles(values: Iterable[float | None]) -> tuple[float, ...]:

@@ -7,6 +7,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import pairwise
 
 CONFIDENCE = 0.95
 
@@ -60,11 +61,16 @@ class StopRule:
 
 
 _PATIENCE = 6.0
-_FEWEST_FOR_PRECISION = 5
+_FEWEST_FOR_PRECISION = 10
+"""Independent values: of fewer, some agree by chance."""
+_MOST_VALUES = 20
+"""Independent values that an interval is reckoned with: the longer each lasts, the less it has to do with the next."""
 
 
-def stop(rule: StopRule, seconds: float, durations: Sequence[float], failures_in_a_row: int) -> Stop | None:
-    """Why to send no more after `seconds` and these durations of counted requests; None to go on."""
+def stop(
+    rule: StopRule, seconds: float, durations: Sequence[float], failures_in_a_row: int, together: int = 1
+) -> Stop | None:
+    """Why to send no more after `seconds` and these durations of counted requests; None to go on. `together` as of `interval`."""
     if failures_in_a_row >= rule.max_failures:
         return Stop.FAILURES
     if len(durations) >= rule.max_requests:
@@ -72,23 +78,26 @@ def stop(rule: StopRule, seconds: float, durations: Sequence[float], failures_in
     few = len(durations) < min(rule.min_requests, rule.max_requests)
     if seconds >= (rule.most_seconds if few else rule.max_seconds):
         return Stop.SECONDS
-    if few or not rule.precision or len(durations) < _FEWEST_FOR_PRECISION:
+    if few or not rule.precision or len(durations) < _FEWEST_FOR_PRECISION * together:
         return None
-    return Stop.PRECISE if interval(durations).half_width_share <= rule.precision else None
+    return Stop.PRECISE if interval(durations, together).half_width_share <= rule.precision else None
 
 
-def interval(values: Sequence[float]) -> Interval:
-    """The mean with Student's interval.
+def interval(values: Sequence[float], together: int = 1) -> Interval:
+    """The mean with Student's interval of batch means (Schmeiser 1982): values in the order of time, of which as many as
+    `together` ran beside one another and had the same good or bad time of it, so that they are one independent value.
 
     Raises:
         ValueError: no value at all.
     """
     if not values:
         raise ValueError("nothing was measured")
-    mean = math.fsum(values) / len(values)
-    if len(values) == 1:
+    mean, count = math.fsum(values) / len(values), min(len(values) // together, _MOST_VALUES)
+    if count < 2:
         return Interval(mean=mean, low=None, high=None)
-    half = _student(len(values) - 1) * statistics.stdev(values) / math.sqrt(len(values))
+    edges = [round(number * len(values) / count) for number in range(count + 1)]
+    means = [statistics.fmean(values[start:end]) for start, end in pairwise(edges)]
+    half = _student(count - 1) * statistics.stdev(means) / math.sqrt(count)
     return Interval(mean=mean, low=mean - half, high=mean + half)
 
 

@@ -121,9 +121,11 @@ _RISE = 1.05
 
 
 def rule(trial: Trial, seconds: float, requests: int, precision: float = 0.0) -> StopRule:
-    """When a trial has measured enough: a fuller replica answers later, so it is given time for half a round at least."""
+    """When a trial has measured enough: a fuller replica answers later, so it is given time for half a round at least, and as
+    many requests as make two rounds are never too many."""
     fewest = min(requests, max(2, trial.concurrency // 2))
-    return StopRule(max_seconds=seconds, max_requests=requests, min_requests=fewest, precision=precision)
+    enough = max(requests, 2 * trial.concurrency)
+    return StopRule(max_seconds=seconds, max_requests=enough, min_requests=fewest, precision=precision)
 
 
 def rate(figures: Figures, concurrency: int) -> Interval:

@@ -87,11 +87,37 @@ def contradictions(runs: Sequence[ImportedRun]) -> tuple[str, ...]:
     return (
         *(f"{one.figures} (in flight over time of one: {_little(one):.3g})" for one in _impossible(runs)),
         *(f"{one.figures}: a percentile is below a lower one" for one in runs if _fall(one)),
-        *(f"{a.figures}\n  against {b.figures}" for a, b in pairs if disagree(a, b)),
+        *(f"{a.figures}\n  against {b.figures}" for a, b in pairs if _disagree(a, b)),
     )
 
 
-def disagree(a: ImportedRun, b: ImportedRun) -> bool:
+def as_run(m: Measurement, where: str) -> ImportedRun:
+    """A measurement of ours as a run to compare with others."""
+    return ImportedRun(
+        where=where,
+        tool="hetops bench",
+        configuration=m.configuration,
+        input_tokens=m.input_tokens,
+        output_tokens=m.output_tokens,
+        concurrency=m.concurrency,
+        requests=m.requests,
+        requests_per_second=m.requests_per_second,
+        ttft_seconds=m.ttft_seconds,
+        tpot_seconds=m.tpot_seconds,
+    )
+
+
+def changed(now: Sequence[ImportedRun], before: Sequence[Measurement]) -> Iterator[str]:
+    """Runs that tell something else than what was recorded last of their load, each beside it."""
+    known = [(as_run(m, f"recorded before, {m.measured_at}"), m.measured_at) for m in before]
+    for run in now:
+        alike = [(at, one) for one, at in known if _same_load(one, run)]
+        last = max(alike, key=lambda pair: pair[0], default=None)
+        if last and not _same_result(last[1], run):
+            yield f"{last[1].figures}; now {run.figures}"
+
+
+def _disagree(a: ImportedRun, b: ImportedRun) -> bool:
     """Whether two runs are of one load and tell different things of it."""
     return _same_load(a, b) and not _same_result(a, b)
 

@@ -14,7 +14,7 @@ from hetops.reports import quantities as q
 
 _HEADERS = (
     *("configuration", "class", "in", "out", "in flight", "requests", "rate", "95 %", "TTFT p50", "p90"),
-    *("TPOT p50", "p90", "estimate was"),
+    *("mean, 95 %", "TPOT p50", "p90", "mean, 95 %", "estimate was"),
 )
 
 _OPEN_LOOPS = (
@@ -66,7 +66,9 @@ def _row(result: TrialResult) -> tuple[str, ...]:
         q.rate(result.requests_per_second.mean),
         _known(result.requests_per_second),
         *(q.seconds(v) for v in found.ttft_seconds[:2] or (None, None)),
+        _between(found.ttft_mean_seconds),
         *(q.seconds(v) for v in found.tpot_seconds[:2] or (None, None)),
+        _between(found.tpot_mean_seconds),
         _off(result),
     )
 
@@ -91,6 +93,13 @@ def _known(interval: Interval) -> str:
     if interval.low is None or interval.high is None:
         return "unknown"
     return f"{max(0.0, interval.low):.3g}-{interval.high:.3g}"
+
+
+def _between(seconds: Interval | None) -> str:
+    """As `_known`, of a mean time."""
+    if seconds is None or seconds.low is None or seconds.high is None:
+        return "unknown"
+    return f"{q.seconds(max(0.0, seconds.low))} to {q.seconds(seconds.high)}"
 
 
 def _off(result: TrialResult) -> str:

@@ -18,6 +18,7 @@ from hetops.domain.performance import EvidenceLayer
 from hetops.errors import EngineError, HetopsError, LockError, UnknownNameError
 from hetops.load.client import Target
 from hetops.plugin.engine import Download
+from hetops.simulate.options import Faults
 from hetops.state import host, lock, measurements
 from tests.doubles import tiny_gguf
 from tests.end_to_end.person import Person
@@ -110,6 +111,21 @@ def test_a_benchmark_measures_every_configuration_and_the_next_plan_rests_on_it(
 def test_two_benchmarks_never_measure_each_other(tiny: Person) -> None:
     with lock.hold(tiny.folder / ".hetops" / "cache" / "bench" / "lock"), pytest.raises(LockError):
         bench(asked(tiny.folder), EFFORT, Heard())
+
+
+def test_an_endpoint_is_not_measured_beside_another_benchmark_either(foreign: Path) -> None:
+    endpoint = Endpoint(url="http://127.0.0.1:9", configuration=LOCAL)
+    with lock.hold(foreign / ".hetops" / "cache" / "bench" / "lock"), pytest.raises(LockError):
+        bench_endpoint(asked(foreign), endpoint, EFFORT, Heard())
+
+
+def test_an_endpoint_that_fails_often_is_no_evidence_of_the_load_that_was_meant(foreign: Path) -> None:
+    with engine(foreign, faults=Faults(fail_every=4, fail_status=503)) as running:
+        endpoint = Endpoint(url=running.url, configuration=LOCAL)
+        with pytest.raises(EngineError, match=r"of \d+ requests failed, so it is not measured") as fault:
+            bench_endpoint(asked(foreign), endpoint, EFFORT, Heard())
+    assert "nothing was recorded" in fault.value.details
+    assert not os.path.exists(foreign / ".hetops" / "measurements")
 
 
 def test_where_nothing_can_be_measured_it_says_what_to_do(foreign: Path) -> None:

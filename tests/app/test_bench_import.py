@@ -100,6 +100,22 @@ def test_what_was_recorded_otherwise_before_is_shown_beside_it(folder: Path) -> 
     assert any("0.6 requests/s" in w and "b.json" in w for w in told)
 
 
+def test_a_file_that_is_read_again_is_no_second_benchmark(folder: Path) -> None:
+    twice = Imports(files=(result(folder, "a.json", **ALONE),) * 2, configuration=LOCAL)
+    for _ in range(2):
+        assert any("recorded already" in w for w in bench_import(asked(folder), twice).warnings)
+    assert len(measurements.read(folder / ".hetops" / "measurements")) == 1
+
+
+def test_runs_of_one_time_that_contradict_are_shown_though_one_is_recorded(folder: Path) -> None:
+    bench_import(asked(folder), Imports(files=(result(folder, "a.json", **ALONE),), configuration=LOCAL))
+    other = result(folder, "b.json", **{**ALONE, "request_throughput": 0.4, "median_tpot_ms": 22.0})
+    with pytest.raises(HetopsError, match="contradict") as fault:
+        bench_import(asked(folder), Imports(files=(other,), configuration=LOCAL))
+    assert "recorded before" in fault.value.details[0]
+    assert len(measurements.read(folder / ".hetops" / "measurements")) == 1
+
+
 def test_a_line_of_the_record_that_is_none_is_warned_of_once(folder: Path) -> None:
     records = folder / ".hetops" / "measurements"
     records.mkdir(parents=True)

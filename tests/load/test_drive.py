@@ -19,6 +19,7 @@ from hetops.load.samples import Failure, figures
 from hetops.load.schedule import Arrival, Lengths, recorded
 from hetops.load.stopping import Stop, StopRule
 from hetops.simulate.options import Faults
+from tests.load.test_nonsense import AT_LENGTH_SECONDS, HEAD, TOKEN, served
 from tests.simulate.engines import MODEL, engine
 
 STEP_TIMES = StepTimes(
@@ -73,6 +74,30 @@ def test_a_closed_loop_keeps_its_places_full_and_counts_no_warm_up(tmp_path: Pat
     assert len(loaded.counted) <= len(loaded.samples) - 4
     alone, full = STEP_TIMES.decode_seconds(1, 200), STEP_TIMES.decode_seconds(4, 200)
     assert figures(loaded.counted).tpot_seconds[0] > (alone + full) / 2
+
+
+def test_a_request_that_began_before_the_stop_counts_however_late_its_answer() -> None:
+    """The fifth of the engine's answers takes far longer than all others: it is the first of its place that counts."""
+    said = TOKEN + b'data: {"choices": [{"delta": {}, "finish_reason": "length"}]}\n\n'
+    arrived = 0
+
+    async def answer(writer: asyncio.StreamWriter) -> None:
+        nonlocal arrived
+        arrived += 1
+        await asyncio.sleep(0.5 if arrived == 5 else 0.02)
+        writer.write(HEAD + said)
+
+    async def load(target: Target) -> drive.Loaded:
+        rule = StopRule(max_seconds=AT_LENGTH_SECONDS, max_requests=4)
+        return await drive.closed_loop(drive.Tuned(target=target), LENGTHS, 3, rule)
+
+    loaded = asyncio.run(served(answer, load, AT_LENGTH_SECONDS))
+    assert isinstance(loaded, drive.Loaded)
+    assert loaded.stopped is Stop.REQUESTS
+    assert max(s.seconds for s in loaded.counted) > 0.4
+    assert loaded.counted[-1].seconds > 0.4, "it is what was waited for"
+    assert 5 <= len(loaded.counted) <= 6
+    assert arrived > len(loaded.samples), "others kept it company, and do not count"
 
 
 def test_an_open_loop_sends_when_it_is_due_whatever_is_unanswered(tmp_path: Path) -> None:

@@ -126,6 +126,11 @@ async def served(
         (said_once(HEAD + TOKEN + b"data: {not json\n\n" + TOKEN + DONE), "no event: b'{not json'"),
         (said_once(HEAD + TOKEN + b"<html>\n" + TOKEN + DONE), "no event: b'<html>'"),
         (said_once(b""), "it closed the connection"),
+        (said_once(CHUNKED + b"4\r\n\x01\x02\x03\x04\r\n"), "it begins b'\\x01\\x02"),
+        (
+            said_once(b"HTTP/1.1 503 Busy\r\nRetry-After: 7\r\n\r\nloading"),
+            "status 503, Retry-After 7: loading",
+        ),
     ],
 )
 def test_what_is_no_answer_is_an_error_that_shows_its_beginning(answer: Answer, said: str) -> None:
@@ -149,6 +154,14 @@ def test_events_without_text_are_no_tokens(event: bytes) -> None:
     body = said_once(HEAD + b"data: " + event + b"\n\ndata: [DONE]\n\n")
     with pytest.raises(EngineError, match="no token in the answer"):
         asyncio.run(served(body, lambda target: drive.tune(target, 200, seed=1), AT_LENGTH_SECONDS))
+
+
+def test_an_answer_that_says_why_it_ended_needs_no_other_end() -> None:
+    finish = b'data: {"choices": [{"delta": {}, "finish_reason": "length"}]}\n\n'
+    body = said_once(HEAD + TOKEN + finish)
+    tuned = asyncio.run(served(body, lambda target: drive.tune(target, 200, seed=1), AT_LENGTH_SECONDS))
+    assert isinstance(tuned, drive.Tuned)
+    assert tuned.exact, "it says that it gave all tokens that were asked for"
 
 
 def test_a_probe_whose_answer_never_ends_is_given_up() -> None:

@@ -26,7 +26,7 @@ def test_too_few_requests_get_more_time_but_not_for_ever() -> None:
 
 
 def test_a_mean_known_well_enough_ends_a_measurement() -> None:
-    assert stop(RULE, 1.0, [1.0, 1.01, 0.99, 1.0, 1.0], 0) is Stop.PRECISE
+    assert stop(RULE, 1.0, [1.0, 1.01, 0.99, 1.0, 1.0] * 2, 0) is Stop.PRECISE
     assert stop(RULE, 1.0, [1.0, 2.0, 0.5, 1.0, 3.0], 0) is None
 
 
@@ -52,6 +52,26 @@ def test_ninety_five_of_a_hundred_intervals_hold_the_true_mean(size: int) -> Non
         found = interval([source.gauss(1.0, 0.3) for _ in range(size)])
         held += (found.low or 0.0) <= 1.0 <= (found.high or 0.0)
     assert held / 2000 == pytest.approx(0.95, abs=0.02)
+
+
+def test_requests_that_ran_beside_one_another_are_one_value() -> None:
+    """Rounds of eight that share a good or a bad time: without `together` the interval is far too narrow."""
+    source = random.Random(1)
+    held = apart = 0
+    for _ in range(500):
+        rounds = [source.gauss(1.0, 0.2) for _ in range(12)]
+        values = [one + source.gauss(0.0, 0.02) for one in rounds for _ in range(8)]
+        found, alone = interval(values, together=8), interval(values)
+        held += (found.low or 0.0) <= 1.0 <= (found.high or 0.0)
+        apart += (alone.low or 0.0) <= 1.0 <= (alone.high or 0.0)
+    assert held / 500 == pytest.approx(0.95, abs=0.03)
+    assert held > apart
+
+
+def test_less_than_two_rounds_bound_nothing() -> None:
+    assert interval([1.0] * 15, together=8).low is None
+    assert stop(RULE, 1.0, [1.0] * 40, 0, 8) is None
+    assert stop(RULE, 1.0, [1.0] * 40, 0, 4) is Stop.PRECISE
 
 
 def test_one_value_bounds_nothing() -> None:

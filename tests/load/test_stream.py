@@ -80,3 +80,35 @@ def test_what_is_json_but_no_event_of_ours_is_passed_over_and_what_is_none_spoil
     assert (other.tokens, other.whole, other.nonsense) == (3, True, "")
     broken.feed(BODY + b"data: \xff\xfe\n", at=1.0)
     assert "no event: b'\\xff\\xfe'" in broken.nonsense
+
+
+def event(choice: str, more: str = "") -> bytes:
+    """An event of one choice, and other fields of it."""
+    return f'data: {{"choices":[{choice}]{more}}}\n'.encode()
+
+
+def test_the_last_token_may_have_no_text() -> None:
+    answer = Answer(most_tokens=5)
+    answer.feed(event('{"delta":{"content":"a"}}'), at=1.0)
+    answer.feed(event('{"delta":{"content":""}}'), at=2.0)
+    answer.feed(event('{"delta":{},"finish_reason":"length"}'), at=5.0)
+    assert (answer.tokens, answer.tpot_seconds, answer.whole) == (5, 1.0, True)
+
+
+def test_an_answer_of_tokens_without_text_has_its_first_at_its_end_and_one_without_tokens_none() -> None:
+    silent, empty = Answer(most_tokens=2), Answer(most_tokens=2)
+    for answer, reason in ((silent, "length"), (empty, "stop")):
+        answer.feed(event('{"delta":{"role":"assistant"}}'), at=1.0)
+        answer.feed(event(f'{{"delta":{{}},"finish_reason":"{reason}"}}'), at=3.0)
+    assert (silent.began_at, silent.tpot_seconds) == (3.0, None)
+    assert empty.began_at is None
+
+
+def test_counts_that_are_not_known_yet_cost_no_token() -> None:
+    answer = Answer()
+    for told in ("null", "1.0", '"x"', "2.0"):
+        answer.feed(
+            event('{"delta":{"content":"a"}}', f',"usage":{{"prompt_tokens":9,"completion_tokens":{told}}}'),
+            1.0,
+        )
+    assert (answer.pieces, answer.input_tokens, answer.output_tokens) == (4, 9, 2)

@@ -29,7 +29,8 @@ def test_a_row_says_how_far_the_estimate_was_off() -> None:
     (row,) = (line for line in report.as_text(BENCH).splitlines() if line.startswith("any"))
     assert row.split() == [
         *("any", "x", "2", "chat", "40", "8", "2", "2", "4", "/s", "4-4"),
-        *("0.12", "s", "0.12", "s", "31.2", "ms", "31.2", "ms", "2x"),
+        *("0.12", "s", "0.12", "s", "0.12", "s", "to", "0.12", "s"),
+        *("31.2", "ms", "31.2", "ms", "31.2", "ms", "to", "31.2", "ms", "2x"),
     ]
 
 

@@ -60,6 +60,29 @@ def test_a_torn_line_costs_itself_only(tmp_path: Path) -> None:
     assert nan.startswith(f"{tmp_path}/measurements.jsonl:4: not JSON")
 
 
+@pytest.mark.parametrize(
+    "slip",
+    [
+        ('"requests":10', '"requests":0'),
+        ('"concurrency":1', '"concurrency":-1'),
+        ('"requests_per_second":2.0', '"requests_per_second":1e300'),
+        ('"ttft_seconds":[0.1,0.2,0.2,0.3]', '"ttft_seconds":[]'),
+        ('"tpot_seconds":[0.01,0.02,0.02,0.03]', '"tpot_seconds":[0.0]'),
+    ],
+)
+def test_a_line_whose_figure_is_none_costs_itself_only(tmp_path: Path, slip: tuple[str, str]) -> None:
+    measurements.append(tmp_path, [measurement(2)])
+    line = file_line(measurement(1))
+    assert slip[0] in line
+    with (tmp_path / "measurements.jsonl").open("a") as file:
+        file.write(line.replace(*slip) + "\n")
+    found = measurements.recorded(tmp_path)
+    assert [m.concurrency for m in found.measurements] == [2]
+    (told,) = found.left_out
+    assert "measurements.jsonl:2" in told
+    assert slip[0].partition(":")[0].strip('"') in told
+
+
 def test_a_folder_that_cannot_be_made_is_an_error_of_ours(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("", encoding="utf-8")
     with pytest.raises(HetopsError, match="cannot be written"):
