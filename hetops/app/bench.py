@@ -31,6 +31,7 @@ from hetops.load.stopping import Stop, StopRule
 from hetops.load.trials import BenchResult, Family, Trial, TrialResult
 from hetops.observations.imports import as_run, changed
 from hetops.performance import estimate, measured
+from hetops.performance.bounds import beyond_peaks
 from hetops.plugin.engine import Download
 from hetops.plugin.provider import Capability
 from hetops.reports import quantities as q
@@ -161,6 +162,7 @@ def _recorded(
 ) -> BenchResult:
     """The results, recorded for planning."""
     made = tuple(_measurements(results, found.now, valid_for))
+    _refuse_impossible(found, made)
     before = [m for m in found.recorded.measurements if m.host == valid_for]
     started = {result.configuration for _, result in results}
     now = [as_run(m, "measured") for m in made if m.configuration in started]
@@ -173,6 +175,22 @@ def _recorded(
         open_loops=tuple(run.open_loops),
         warnings=(*found.recorded.warnings, *run.warnings, *changed(now, before)),
     )
+
+
+def _refuse_impossible(found: Candidates, made: Sequence[Measurement]) -> None:
+    known = {c.id: c for c in found.enumeration.configurations}
+    every = ((m, known[m.configuration]) for m in made)
+    told = [
+        f"{m.concurrency} in flight: {why}"
+        for m, of in every
+        for why in beyond_peaks(of, found.served(of).model, found.gpus, m)
+    ]
+    if told:
+        raise EngineError(
+            f"{made[0].configuration} was faster than its GPUs can be",
+            details=(*told[:5], _NOTHING),
+            hint="check that --configuration names what runs there, and that no cache of prompts answers",
+        )
 
 
 def measurable(found: Candidates) -> Iterator[Bench]:

@@ -1,11 +1,11 @@
 """Use case: benchmarks that other tools made become measurements of a configuration. Reads their files; starts nothing.
 
-Nothing is recorded unless every file can be read and no two runs contradict each other.
+Nothing is recorded unless every file can be read and no run contradicts itself, another or the peaks of its GPUs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from hetops.observations.imports import (
     contradictions,
 )
 from hetops.performance import estimate, measured
+from hetops.performance.bounds import beyond_peaks
 from hetops.reports import quantities as q
 from hetops.state import host, measurements
 
@@ -44,25 +45,29 @@ def bench_import(asked: Asked, wanted: Imports) -> ImportResult:
     """Records the files' runs as measurements, valid on the configuration's GPU type.
 
     Raises:
-        HetopsError: the spec or a file is wrong, or runs contradict themselves or each other.
+        HetopsError: the spec or a file is wrong, or runs contradict themselves, each other or the GPUs' peaks.
         UnknownNameError: the configuration is none of the spec's.
     """
     files = [_read(path, wanted.concurrency) for path in wanted.files]
     found = candidates(asked)
-    runs = [run for file in files for run in file.runs]
-    of = _configuration(found, runs, wanted.configuration)
-    runs = [replace(run, configuration=of.id) for run in runs]
+    read = [run for file in files for run in file.runs]
+    of = _configuration(found, read, wanted.configuration)
+    runs, crowded = _fitting([replace(run, configuration=of.id) for run in read], of)
     made = tuple(_measurements(found, of, runs))
     before = [m for m in found.recorded.measurements if m.host == made[0].host]
     new = _not_yet(made, before)
     beside = [m for m in before if m.measured_at == made[0].measured_at]
-    if against := contradictions([*runs, *(as_run(m, "recorded before, as of then") for m in beside)]):
+    against = (
+        *contradictions([*runs, *(as_run(m, "recorded before, as of then") for m in beside)]),
+        *_impossible(found, of, zip(runs, made, strict=True)),
+    )
+    if against:
         raise HetopsError(
-            "the results contradict each other or themselves; nothing was recorded",
+            "these runs cannot all be evidence; nothing was recorded",
             details=against,
             hint="import those that you trust: one replica, one configuration, seconds where seconds are asked for",
         )
-    notes = [note for file in files for note in file.notes]
+    notes = [*(note for file in files for note in file.notes), *crowded]
     warnings = (
         *found.recorded.warnings,
         *(f"left out: {n}" for n in notes),
@@ -114,6 +119,22 @@ def _configuration(found: Candidates, runs: Sequence[ImportedRun], asked: str) -
     return known[name]
 
 
+def _fitting(runs: Sequence[ImportedRun], of: Configuration) -> tuple[Sequence[ImportedRun], Sequence[str]]:
+    """Runs with no more in flight than the configuration has places, and of the others why not: what waits takes no part in a step."""
+    told = [
+        f"{run.where}: {run.concurrency} in flight, more than the {of.max_sequences} places of {of.id}"
+        for run in runs
+        if run.concurrency > of.max_sequences
+    ]
+    if len(told) == len(runs):
+        raise HetopsError(
+            "all runs had more requests in flight than the configuration has places",
+            details=told,
+            hint="name the configuration that ran, or measure with fewer in flight",
+        )
+    return [run for run in runs if run.concurrency <= of.max_sequences], told
+
+
 def _valid_for(found: Candidates, of: Configuration) -> str:
     gpu = found.gpus[of.gpu]
     return host.fingerprint() if gpu.vendor == "cpu" else gpu.name
@@ -140,6 +161,14 @@ def _measurements(found: Candidates, of: Configuration, runs: Sequence[ImportedR
         )
 
 
+def _impossible(
+    found: Candidates, of: Configuration, runs: Iterable[tuple[ImportedRun, Measurement]]
+) -> Iterator[str]:
+    for run, m in runs:
+        for why in beyond_peaks(of, found.served(of).model, found.gpus, m):
+            yield f"{run.figures}: {why}; did a cache hold the prompts?"
+
+
 def _not_yet(made: Sequence[Measurement], before: Sequence[Measurement]) -> tuple[Measurement, ...]:
     """Those of the runs that are not recorded: a file that is read again is no second benchmark."""
     known = {replace(m, measured_at="") for m in before}
@@ -164,8 +193,8 @@ def _warnings(
     for run in runs:
         if run.requests < _FEW_ROUNDS * run.concurrency:
             yield f"{run.where}: {run.requests} requests with {run.concurrency} in flight: much of it is ramp"
-        if run.concurrency > of.max_sequences:
-            yield f"{run.where}: {run.concurrency} in flight are more than the {of.max_sequences} of {of.id}"
+        if run.failed:
+            yield f"{run.where}: {run.failed} requests failed besides {run.requests}"
     served = {run.model for run in runs if run.model and run.model != of.checkpoint}
     if served:
         yield f"the files call the model {', '.join(sorted(served))}; {of.id} is {of.checkpoint}"

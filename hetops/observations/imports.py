@@ -19,6 +19,8 @@ _SAME_SPEED = 0.15
 """Repeats of one benchmark differ by some 3 %; by so much they were not made on the same thing."""
 _SAME_FIRST_TOKEN = 0.5
 """TTFT of short runs hangs on how the first requests met."""
+_MANY_FAILED = 0.1
+"""Where more requests fail, fewer than meant were in flight."""
 _MOST_OFF_LITTLE = 3.0
 """How far a rate may be from requests in flight over the time of one: ramps of short runs explain a factor of two."""
 
@@ -45,6 +47,13 @@ class ImportedRun:
     """As the engine was asked for it."""
     measured_at: datetime | None = None
     engine_version: str = ""
+    failed: int = 0
+    """Requests besides."""
+
+    @property
+    def many_failed(self) -> bool:
+        """So many that the others tell nothing of the load that was meant."""
+        return self.failed > _MANY_FAILED * (self.requests + self.failed)
 
     @property
     def figures(self) -> str:
@@ -86,6 +95,11 @@ def contradictions(runs: Sequence[ImportedRun]) -> tuple[str, ...]:
     pairs = itertools.combinations(runs, 2)
     return (
         *(f"{one.figures} (in flight over time of one: {_little(one):.3g})" for one in _impossible(runs)),
+        *(
+            f"{one.figures}: {one.failed} requests failed besides {one.requests}"
+            for one in runs
+            if one.many_failed
+        ),
         *(f"{one.figures}: a percentile is below a lower one" for one in runs if _fall(one)),
         *(f"{a.figures}\n  against {b.figures}" for a, b in pairs if _disagree(a, b)),
     )

@@ -3,7 +3,7 @@
 The fields decide the format. What is missing is an error that names the field; a run that did not keep a number of requests
 in flight (an open loop) is none that step times can be read from, and is refused or, beside others, left out with a note.
 Field names as published: what `vllm bench serve` saves (2024 and 2025), guidellm 0.6 and earlier reports with `args.strategy`,
-genai-perf's exporters (2024 and 2025), aiperf 0.5. None of these files was produced here.
+genai-perf's exporters (2024 and 2025), aiperf 0.5 to 0.10, whose warm-up is a phase. None of these files was produced here.
 """
 
 from __future__ import annotations
@@ -14,14 +14,12 @@ import json
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from hetops.errors import HetopsError
+from hetops.observations.fields import AS_WRITTEN, PERCENTS, Fields
 from hetops.observations.imports import ImportedFile, ImportedRun
 
-PERCENTS = (50, 90, 95, 99)
 FORMATS = (
     "`vllm bench serve --save-result` (JSON)",
     "guidellm (JSON)",
@@ -31,9 +29,11 @@ FORMATS = (
     + ", ...",
 )
 _SECONDS = {"s": 1.0, "sec": 1.0, "seconds": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
-_AS_WRITTEN = "name the file as the benchmark wrote it"
 _OWN_CSV = ("input_tokens", "output_tokens", "requests_per_second", "ttft_p50_seconds")
 """Columns by which our own CSV is known."""
+_OWN_MORE = ("concurrency", "requests", "tpot_p50_seconds", "configuration", "measured_at", "engine_version")
+_KEPT = ("synchronous", "concurrent", "throughput")
+"""Strategies of guidellm that keep a number of requests in flight."""
 
 
 def read(name: str, text: str, concurrency: int | None = None) -> ImportedFile:
@@ -44,12 +44,12 @@ def read(name: str, text: str, concurrency: int | None = None) -> ImportedFile:
     """
     if text.lstrip()[:1] in ("{", "["):
         return _merged(
-            _of_json(_Fields(document, where), concurrency) for where, document in _json(name, text)
+            _of_json(Fields(document, where), concurrency) for where, document in _json(name, text)
         )
     rows = _rows(name, text)
     header = [cell.strip() for cell in rows[0]] if rows else []
     if header[:1] == ["Metric"]:
-        return _merged([_of_genai(_Fields(_metrics(rows), name), "genai-perf or aiperf", concurrency)])
+        return _merged([_of_genai(Fields(_metrics(rows), name), "genai-perf or aiperf", concurrency)])
     if set(_OWN_CSV) <= set(header):
         return _of_own_csv(name, header, rows[1:], concurrency)
     raise _unknown(name)
@@ -59,7 +59,7 @@ def _rows(name: str, text: str) -> list[list[str]]:
     try:
         return [row for row in csv.reader(io.StringIO(text)) if any(cell.strip() for cell in row)]
     except csv.Error as fault:
-        raise HetopsError(f"{name} is no CSV: {fault}", hint=_AS_WRITTEN) from fault
+        raise HetopsError(f"{name} is no CSV: {fault}", hint=AS_WRITTEN) from fault
 
 
 def _unknown(where: str) -> HetopsError:
@@ -98,59 +98,7 @@ def _merged(files: Any) -> ImportedFile:
     return merged
 
 
-@dataclass(frozen=True, slots=True)
-class _Fields:
-    """A document, and how its fields are asked for: `a.b.c`, the first of several that is there."""
-
-    document: Any
-    where: str
-
-    def get(self, *paths: str) -> Any:
-        """The first of the paths that is there and not null; else None."""
-        return next((found for path in paths if (found := self._at(path)) is not None), None)
-
-    def _at(self, path: str) -> Any:
-        found = self.document
-        for key in path.split("."):
-            if isinstance(found, list) and key.isdecimal() and int(key) < len(found):
-                found = found[int(key)]
-            elif isinstance(found, dict):
-                found = found.get(key)
-            else:
-                return None
-        return found
-
-    def number(self, *paths: str) -> float:
-        """A number above zero; HetopsError where there is none."""
-        found = self.get(*paths)
-        if found is None or found == "":
-            raise HetopsError(f"{self.where}: {' or '.join(paths)} is missing", hint="was the run streamed?")
-        return self._above_zero(found, paths[0])
-
-    def _above_zero(self, found: Any, path: str) -> float:
-        try:
-            value = float(str(found).replace(",", ""))
-        except ValueError:
-            value = math.nan
-        if isinstance(found, bool) or not (value > 0 and math.isfinite(value)):
-            raise HetopsError(
-                f"{self.where}: {path} must be a number above zero, found {found!r}", hint=_AS_WRITTEN
-            )
-        return value
-
-    def percentiles(self, scale: float, *patterns: str) -> tuple[float, ...]:
-        """p50 and what follows it as far as it is told, in seconds; patterns hold `{}` for the percent."""
-        median = [p.replace("p{}", "median") for p in patterns]
-        told = [self.number(*(p.format(PERCENTS[0]) for p in patterns), *median)]
-        for percent in PERCENTS[1:]:
-            paths = [p.format(percent) for p in patterns]
-            if self.get(*paths) in (None, ""):
-                break
-            told.append(self.number(*paths))
-        return tuple(value * scale for value in told)
-
-
-def _of_json(fields: _Fields, concurrency: int | None) -> ImportedFile:
+def _of_json(fields: Fields, concurrency: int | None) -> ImportedFile:
     if isinstance(fields.get("benchmarks"), list):
         return _of_guidellm(fields, concurrency)
     if isinstance(fields.get("request_throughput"), dict):
@@ -161,14 +109,14 @@ def _of_json(fields: _Fields, concurrency: int | None) -> ImportedFile:
     raise _unknown(fields.where)
 
 
-def _of_vllm(fields: _Fields, concurrency: int | None) -> ImportedFile:
+def _of_vllm(fields: Fields, concurrency: int | None) -> ImportedFile:
     rate = fields.get("request_rate")
     if rate not in (None, "inf", math.inf):
         return _open_loop(f"{fields.where}: requests came at a rate of {rate} /s")
-    in_flight = _in_flight(fields, concurrency, "max_concurrency")
+    in_flight = fields.in_flight(concurrency, "max_concurrency")
     if in_flight is None:
         return _open_loop(f"{fields.where}: all requests were sent at once (no max_concurrency)")
-    completed = fields.number("completed")
+    completed = fields.count("completed")
     output = fields.number("total_output_tokens") / completed
     run = ImportedRun(
         where=fields.where,
@@ -176,20 +124,21 @@ def _of_vllm(fields: _Fields, concurrency: int | None) -> ImportedFile:
         input_tokens=fields.number("total_input_tokens") / completed,
         output_tokens=output,
         concurrency=in_flight,
-        requests=int(completed),
+        requests=completed,
+        failed=fields.failed("failed"),
         requests_per_second=fields.number("request_throughput"),
         ttft_seconds=fields.percentiles(1e-3, "p{}_ttft_ms"),
         tpot_seconds=fields.percentiles(1e-3, "p{}_tpot_ms") if output > 1 else (),
         model=str(fields.get("model_id") or ""),
-        measured_at=_time(fields, "date"),
+        measured_at=fields.time("date"),
     )
     return ImportedFile(runs=(run,))
 
 
-def _of_guidellm(fields: _Fields, concurrency: int | None) -> ImportedFile:
+def _of_guidellm(fields: Fields, concurrency: int | None) -> ImportedFile:
     benchmarks = fields.get("benchmarks")
     found = [
-        _guidellm_run(_Fields(one, f"{fields.where}, benchmark {number}"), concurrency)
+        _guidellm_run(Fields(one, f"{fields.where}, benchmark {number}"), concurrency)
         for number, one in enumerate(benchmarks, 1)
     ]
     return ImportedFile(
@@ -197,13 +146,17 @@ def _of_guidellm(fields: _Fields, concurrency: int | None) -> ImportedFile:
     )
 
 
-def _guidellm_run(fields: _Fields, concurrency: int | None) -> ImportedFile:
+def _guidellm_run(fields: Fields, concurrency: int | None) -> ImportedFile:
     """One benchmark. Its `time_per_output_token_ms` counts the first token's time in: ours is its inter-token latency."""
-    strategy = str(fields.get("config.strategy.type_", "args.strategy.type_") or "unnamed")
-    at = [f"{place}.strategy.{key}" for place in ("config", "args") for key in ("streams", "max_concurrency")]
-    in_flight = 1 if strategy == "synchronous" else _in_flight(fields, concurrency, *at)
-    if in_flight is None or strategy in ("constant", "poisson", "async"):
+    named = ("config.strategy.type_", "config.strategy.kind", "args.strategy.type_")
+    strategy = str(fields.get(*named) or "unnamed")
+    if strategy not in _KEPT:
         return _open_loop(f"{fields.where}: its strategy {strategy} keeps no number of requests in flight")
+    at = [f"{place}.strategy.{key}" for place in ("config", "args") for key in ("streams", "max_concurrency")]
+    in_flight = 1 if strategy == "synchronous" else fields.in_flight(concurrency, *at)
+    if in_flight is None:
+        return _open_loop(f"{fields.where}: its strategy {strategy} sent all requests at once")
+    totals = ("metrics.request_totals", "request_totals")
     output = fields.number("metrics.output_token_count.successful.mean")
     pattern = "metrics.{}.successful.percentiles.p{{}}", "metrics.{}.successful.p{{}}"
     ttft, tpot = (
@@ -215,36 +168,31 @@ def _guidellm_run(fields: _Fields, concurrency: int | None) -> ImportedFile:
         input_tokens=fields.number("metrics.prompt_token_count.successful.mean"),
         output_tokens=output,
         concurrency=in_flight,
-        requests=int(
-            fields.number(
-                "metrics.request_totals.successful.count",
-                "metrics.request_totals.successful",
-                "request_totals.successful",
-            )
+        requests=fields.count(
+            "metrics.request_totals.successful.count", *(f"{t}.successful" for t in totals)
         ),
+        failed=fields.failed(*(f"{t}.errored" for t in totals)),
         requests_per_second=fields.number("metrics.requests_per_second.successful.mean"),
         ttft_seconds=fields.percentiles(1e-3, *ttft),
         tpot_seconds=fields.percentiles(1e-3, *tpot) if output > 1 else (),
         model=str(fields.get("config.backend.model", "worker.backend_model") or ""),
-        measured_at=_time(fields, "start_time", "scheduler_metrics.start_time", "run_stats.start_time"),
+        measured_at=fields.time("start_time", "scheduler_metrics.start_time", "run_stats.start_time"),
     )
     return ImportedFile(runs=(run,))
 
 
-def _of_genai(fields: _Fields, tool: str, concurrency: int | None) -> ImportedFile:
-    config = "input_config."
-    rate = fields.get(
-        config + "loadgen.request_rate",
-        config + "perf_analyzer.stimulus.request_rate",
-        config + "request_rate",
-    )
+def _of_genai(fields: Fields, tool: str, concurrency: int | None) -> ImportedFile:
+    config, phases = "input_config.", [f"phases.{number}." for number in _measured_phases(fields)]
+    rates = ("loadgen.request_rate", "perf_analyzer.stimulus.request_rate", "request_rate")
+    in_phases = (phase + name for phase in phases for name in ("rate", "request_rate"))
+    rate = fields.get(*(config + name for name in (*rates, *in_phases)))
     if rate:
         return _open_loop(f"{fields.where}: requests came at a rate of {rate} /s")
     names = (
-        *("loadgen.concurrency", "perf_analyzer.stimulus.concurrency", "phases.0.concurrency"),
-        *("concurrency.0", "concurrency"),
+        *("loadgen.concurrency", "perf_analyzer.stimulus.concurrency", "concurrency.0", "concurrency"),
+        *(phase + "concurrency" for phase in phases),
     )
-    in_flight = _in_flight(fields, concurrency, *(config + name for name in names))
+    in_flight = fields.in_flight(concurrency, *(config + name for name in names))
     if in_flight is None:
         raise HetopsError(
             f"{fields.where} does not tell how many requests were in flight", hint="--concurrency tells it"
@@ -256,23 +204,35 @@ def _of_genai(fields: _Fields, tool: str, concurrency: int | None) -> ImportedFi
         input_tokens=fields.number("input_sequence_length.avg"),
         output_tokens=output,
         concurrency=in_flight,
-        requests=int(fields.number("request_count.avg")),
+        requests=fields.count("request_count.avg"),
+        failed=fields.failed("error_request_count.avg"),
         requests_per_second=fields.number("request_throughput.avg"),
         ttft_seconds=_latency(fields, "time_to_first_token"),
         tpot_seconds=_latency(fields, "inter_token_latency") if output > 1 else (),
-        model=str(fields.get(config + "endpoint.model_names.0", config + "model_names.0") or ""),
-        measured_at=_time(fields, "start_time"),
+        model=str(fields.get(*(config + name for name in _MODEL_NAMES)) or ""),
+        measured_at=fields.time("start_time"),
     )
     return ImportedFile(runs=(run,))
 
 
-def _latency(fields: _Fields, metric: str) -> tuple[float, ...]:
+_MODEL_NAMES = ("endpoint.model_names.0", "model_names.0", "models.items.0.name")
+
+
+def _measured_phases(fields: Fields) -> Iterator[int]:
+    """Of newer aiperf: those that are no warm-up."""
+    phases = fields.get("input_config.phases")
+    for number, phase in enumerate(phases if isinstance(phases, list) else ()):
+        if isinstance(phase, dict) and not phase.get("exclude_from_results"):
+            yield number
+
+
+def _latency(fields: Fields, metric: str) -> tuple[float, ...]:
     fields.number(f"{metric}.p50")
     unit = fields.get(f"{metric}.unit")
     if not isinstance(unit, str) or unit not in _SECONDS:
         raise HetopsError(
             f"{fields.where}: {metric}.unit must be one of {', '.join(_SECONDS)}, found {unit!r}",
-            hint=_AS_WRITTEN,
+            hint=AS_WRITTEN,
         )
     return fields.percentiles(_SECONDS[unit], metric + ".p{}")
 
@@ -295,6 +255,10 @@ def _of_own_csv(
     name: str, header: Sequence[str], rows: Sequence[Sequence[str]], concurrency: int | None
 ) -> ImportedFile:
     runs = []
+    if not rows:
+        raise HetopsError(f"{name} has no row below its header", hint="write a line for each run")
+    latencies = (f"{metric}_p{percent}_seconds" for metric in ("ttft", "tpot") for percent in PERCENTS)
+    strange = sorted(set(header) - {*_OWN_CSV, *_OWN_MORE, *latencies})
     for number, row in enumerate(rows, 2):
         cells = [cell.strip() for cell in row]
         if len(cells) != len(header):
@@ -303,13 +267,14 @@ def _of_own_csv(
                 hint="a cell with a comma in it stands in quotes",
             )
         runs.append(
-            _own_run(_Fields(dict(zip(header, cells, strict=True)), f"{name}, line {number}"), concurrency)
+            _own_run(Fields(dict(zip(header, cells, strict=True)), f"{name}, line {number}"), concurrency)
         )
-    return _merged([ImportedFile(runs=tuple(runs))])
+    notes = tuple(f"{name}: column {column!r}, which is none of ours" for column in strange)
+    return _merged([ImportedFile(runs=tuple(runs), notes=notes)])
 
 
-def _own_run(fields: _Fields, concurrency: int | None) -> ImportedRun:
-    in_flight = _in_flight(fields, concurrency, "concurrency")
+def _own_run(fields: Fields, concurrency: int | None) -> ImportedRun:
+    in_flight = fields.in_flight(concurrency, "concurrency")
     if in_flight is None:
         raise HetopsError(f"{fields.where}: concurrency is missing", hint="--concurrency tells it")
     output = fields.number("output_tokens")
@@ -320,47 +285,14 @@ def _own_run(fields: _Fields, concurrency: int | None) -> ImportedRun:
         input_tokens=fields.number("input_tokens"),
         output_tokens=output,
         concurrency=in_flight,
-        requests=int(fields.number("requests")),
+        requests=fields.count("requests"),
         requests_per_second=fields.number("requests_per_second"),
         ttft_seconds=fields.percentiles(1.0, "ttft_p{}_seconds"),
         tpot_seconds=fields.percentiles(1.0, "tpot_p{}_seconds") if output > 1 else (),
-        measured_at=_time(fields, "measured_at"),
+        measured_at=fields.time("measured_at"),
         engine_version=fields.get("engine_version") or "",
     )
 
 
-def _in_flight(fields: _Fields, given: int | None, *paths: str) -> int | None:
-    """Requests in flight: as the file tells, else as given; HetopsError where both do and differ."""
-    told = [
-        found for path in paths if isinstance(found := fields.get(path), int | float | str) and found != ""
-    ]
-    if not told:
-        return given
-    value = fields.number(*(path for path in paths if fields.get(path) == told[0]))
-    if value != int(value) or given not in (None, int(value)):
-        raise HetopsError(
-            f"{fields.where}: {value:g} requests were in flight" + (f", not {given}" if given else ""),
-            hint="leave --concurrency out" if given else "name a run with a whole number of them",
-        )
-    return int(value)
-
-
 def _open_loop(note: str) -> ImportedFile:
     return ImportedFile(runs=(), notes=(note,))
-
-
-def _time(fields: _Fields, *paths: str) -> datetime | None:
-    """When it was measured, where that is told; UTC where no zone is."""
-    found = fields.get(*paths)
-    if not found:
-        return None
-    try:
-        if isinstance(found, int | float):
-            return datetime.fromtimestamp(found, UTC)
-        stamp = re.fullmatch(r"\d{8}-\d{6}", found)
-        at = datetime.strptime(found, "%Y%m%d-%H%M%S") if stamp else datetime.fromisoformat(found)
-    except (ValueError, OverflowError, OSError, TypeError) as fault:
-        raise HetopsError(
-            f"{fields.where}: {paths[0]} is no time: {found!r}", hint="write it as in 2026-11-24T12:00:00Z"
-        ) from fault
-    return at if at.tzinfo else at.replace(tzinfo=UTC)

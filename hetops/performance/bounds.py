@@ -11,10 +11,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 
-from hetops.domain.configuration import Role
+from hetops.domain.configuration import Configuration, Role, StageGpus
 from hetops.domain.gpu import GpuType
 from hetops.domain.model import Model
 from hetops.domain.percent import percent
+from hetops.domain.performance import Measurement
 from hetops.domain.plan import ClassShare, PeakUse, PlannedPool
 from hetops.domain.workload import WorkloadClass
 from hetops.performance.memory import kv_bytes, within
@@ -54,6 +55,33 @@ def violations(uses: Sequence[PeakUse]) -> tuple[str, ...]:
     )
 
 
+def beyond_peaks(
+    configuration: Configuration, model: Model, gpus: Mapping[str, GpuType], m: Measurement
+) -> tuple[str, ...]:
+    """What of a measurement no engine can do on these GPUs with prompts that no cache holds: a rate or a first token ahead of
+    the arithmetic, steps ahead of reading the weights. Nothing is said of host cores, whose caches may hold the weights."""
+    stages = configuration.each_stage
+    if any(gpus[stage.gpu].vendor == "cpu" for stage in stages):
+        return ()
+    table, active = _embedding(model), model.active_parameters_b * 1e9
+    flops = _of_stages(stages, gpus, lambda gpu: peak_tflops(gpu, configuration.weights) * 1e12)
+    bandwidth = _of_stages(stages, gpus, lambda gpu: gpu.bandwidth_gb_per_second * 1e9)
+    prompt = 2.0 * m.input_tokens * max(active - 2.0 * table, 0.0) / flops
+    decoded = 2.0 * m.output_tokens * (active - table) / flops
+    per_step = configuration.speculation.tokens_per_step if configuration.speculation else 1.0
+    step = (active - table) * configuration.weights.bytes_per_value / bandwidth / per_step
+    told = (
+        ("a request", 1.0 / m.requests_per_second, prompt + decoded),
+        ("a first token", m.ttft_seconds[0], prompt),
+        *(("a token", seconds, step) for seconds in m.tpot_seconds[:1]),
+    )
+    return tuple(
+        f"{what} takes {least * 1000:.3g} ms at least on {configuration.gpu}, not {seconds * 1000:.3g} ms"
+        for what, seconds, least in told
+        if seconds < least
+    )
+
+
 _Load = Sequence[tuple[WorkloadClass, float]]
 
 
@@ -69,13 +97,17 @@ def _compute_use(pool: PlannedPool, load: _Load, model: Model, gpus: _Gpus) -> f
     decoded *= pool.configuration.role is not Role.PREFILL
     operations = 2.0 * (prompts * max(active - 2.0 * table, 0.0) + decoded * (active - table))
     weights = pool.configuration.weights
-    return operations / (_of_all(pool, gpus, lambda gpu: peak_tflops(gpu, weights) * 1e12))
+    return operations / _of_all(pool, gpus, lambda gpu: peak_tflops(gpu, weights) * 1e12)
 
 
 def _of_all(pool: PlannedPool, gpus: _Gpus, peak: Callable[[GpuType], float]) -> float:
     """A peak of all GPUs of a pool together."""
-    each = (stage.tensor_parallel * peak(gpus[stage.gpu]) for stage in pool.configuration.each_stage)
-    return pool.replicas * math.fsum(each)
+    return pool.replicas * _of_stages(pool.configuration.each_stage, gpus, peak)
+
+
+def _of_stages(stages: Sequence[StageGpus], gpus: _Gpus, peak: Callable[[GpuType], float]) -> float:
+    """A peak of all GPUs of a replica together."""
+    return math.fsum(stage.tensor_parallel * peak(gpus[stage.gpu]) for stage in stages)
 
 
 def _embedding(model: Model) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -23,10 +24,12 @@ from hetops.state import host, lock, measurements
 from tests.doubles import tiny_gguf
 from tests.end_to_end.person import Person
 from tests.load.test_nonsense import HEAD, TOKEN, served
-from tests.simulate.engines import MODEL, engine
+from tests.simulate.engines import MODEL, STEP_TIMES, engine
 
 EFFORT = Effort(seconds=0.2, requests=6)
 LOCAL = "llama-3.1-8b/vllm/L40S/tp1/fp8/s256"
+POSSIBLE = replace(STEP_TIMES, weights_seconds=0.012)
+"""No faster than an L40S reads those weights."""
 
 
 class Heard:
@@ -128,6 +131,16 @@ def test_an_endpoint_that_fails_often_is_no_evidence_of_the_load_that_was_meant(
     assert not os.path.exists(foreign / ".hetops" / "measurements")
 
 
+def test_an_endpoint_that_is_faster_than_its_gpu_can_be_is_another_thing(foreign: Path) -> None:
+    """Steps of 6 ms, where reading the weights takes 8."""
+    with engine(foreign) as running:
+        endpoint = Endpoint(url=running.url, configuration=LOCAL)
+        with pytest.raises(EngineError, match="was faster than its GPUs can be") as fault:
+            bench_endpoint(asked(foreign), endpoint, Effort(seconds=0.05, requests=2), Heard())
+    assert any("a token takes" in line and "at least on L40S" in line for line in fault.value.details)
+    assert not os.path.exists(foreign / ".hetops" / "measurements")
+
+
 def test_where_nothing_can_be_measured_it_says_what_to_do(foreign: Path) -> None:
     with pytest.raises(HetopsError, match="nothing to measure") as fault:
         bench(asked(foreign), EFFORT, Heard())
@@ -135,7 +148,7 @@ def test_where_nothing_can_be_measured_it_says_what_to_do(foreign: Path) -> None
 
 
 def test_an_endpoint_is_measured_as_the_configuration_that_it_is_said_to_be(foreign: Path) -> None:
-    with engine(foreign) as running:
+    with engine(foreign, step_times=POSSIBLE) as running:
         endpoint = Endpoint(url=running.url, configuration=LOCAL)
         found = bench_endpoint(asked(foreign), endpoint, EFFORT, Heard())
     assert {m.configuration for m in found.measurements} == {LOCAL}
@@ -176,7 +189,7 @@ def test_an_endpoint_that_keeps_its_tokens_back_is_no_evidence(foreign: Path) ->
 
 
 def test_rates_are_measured_as_users_come_and_stay_out_of_what_plans_rest_on(foreign: Path) -> None:
-    with engine(foreign) as running:
+    with engine(foreign, step_times=POSSIBLE) as running:
         endpoint = Endpoint(url=running.url, configuration=LOCAL)
         effort = Effort(seconds=0.5, requests=6, rates=(20.0,), precision=0.2)
         found = bench_endpoint(asked(foreign), endpoint, effort, Heard())

@@ -74,7 +74,7 @@ def test_contradicting_files_are_shown_and_nothing_is_recorded(folder: Path) -> 
         result(folder, "a.json"),
         result(folder, "b.json", request_throughput=7.0, median_tpot_ms=9.0),
     )
-    with pytest.raises(HetopsError, match="contradict") as fault:
+    with pytest.raises(HetopsError, match="cannot all be evidence") as fault:
         bench_import(asked(folder), Imports(files=files, configuration=LOCAL))
     assert "a.json" in fault.value.details[0]
     assert "b.json" in fault.value.details[0]
@@ -110,10 +110,35 @@ def test_a_file_that_is_read_again_is_no_second_benchmark(folder: Path) -> None:
 def test_runs_of_one_time_that_contradict_are_shown_though_one_is_recorded(folder: Path) -> None:
     bench_import(asked(folder), Imports(files=(result(folder, "a.json", **ALONE),), configuration=LOCAL))
     other = result(folder, "b.json", **{**ALONE, "request_throughput": 0.4, "median_tpot_ms": 22.0})
-    with pytest.raises(HetopsError, match="contradict") as fault:
+    with pytest.raises(HetopsError, match="cannot all be evidence") as fault:
         bench_import(asked(folder), Imports(files=(other,), configuration=LOCAL))
     assert "recorded before" in fault.value.details[0]
     assert len(measurements.read(folder / ".hetops" / "measurements")) == 1
+
+
+@pytest.mark.parametrize(
+    ("faster", "told"),
+    [
+        ({"median_ttft_ms": 0.12}, "a first token takes"),
+        ({"median_tpot_ms": 0.5, "request_throughput": 40.0}, "a token takes"),
+    ],
+)
+def test_what_no_gpu_can_do_is_no_evidence(folder: Path, faster: dict[str, float], told: str) -> None:
+    path = result(folder, "cached.json", p99_ttft_ms=None, p99_tpot_ms=None, **faster)
+    with pytest.raises(HetopsError, match="cannot all be evidence") as fault:
+        bench_import(asked(folder), Imports(files=(path,), configuration=LOCAL))
+    assert told in fault.value.details[0]
+    assert "ms at least on L40S" in fault.value.details[0]
+
+
+def test_runs_with_more_in_flight_than_places_are_left_out(folder: Path) -> None:
+    crowded = {"max_concurrency": 300, "request_throughput": 100.0, "median_ttft_ms": 1200.0}
+    files = (result(folder, "8.json"), result(folder, "300.json", **crowded))
+    found = bench_import(asked(folder), Imports(files=files, configuration=LOCAL))
+    assert [m.concurrency for m in found.measurements] == [8]
+    assert any("300 in flight, more than the 256 places" in w for w in found.warnings)
+    with pytest.raises(HetopsError, match="than the configuration has places"):
+        bench_import(asked(folder), Imports(files=files[1:], configuration=LOCAL))
 
 
 def test_a_line_of_the_record_that_is_none_is_warned_of_once(folder: Path) -> None:

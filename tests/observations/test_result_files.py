@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from datetime import UTC, datetime
 from typing import Any
 
@@ -121,12 +122,47 @@ def test_a_guidellm_sweep_gives_its_closed_loops_and_our_tpot_is_its_inter_token
         {"perf_analyzer": {"stimulus": {"concurrency": 8}}},
         {"concurrency": [8]},
         {"phases": [{"name": "profiling", "concurrency": 8}]},
+        {
+            "phases": [
+                {"name": "warmup", "exclude_from_results": True, "concurrency": 2},
+                {"name": "profiling", "concurrency": 8},
+            ]
+        },
     ],
 )
 def test_genai_perf_and_aiperf_tell_their_concurrency_in_several_places(config: dict[str, Any]) -> None:
     (run,) = read("a.json", json.dumps(aiperf(**config))).runs
     assert run.concurrency == 8
     assert run.ttft_seconds == pytest.approx((0.12, 0.15, 0.17, 0.3))
+
+
+def test_phases_at_a_rate_and_phases_that_differ_tell_no_number_in_flight() -> None:
+    rate = aiperf(phases=[{"name": "profiling", "type": "poisson", "rate": 4.0, "concurrency": 64}])
+    with pytest.raises(HetopsError, match="no run kept a number") as fault:
+        read("a.json", json.dumps(rate))
+    assert fault.value.details == ("a.json: requests came at a rate of 4.0 /s",)
+    with pytest.raises(HetopsError, match="4 and 8 requests were in flight"):
+        read("a.json", json.dumps(aiperf(phases=[{"concurrency": 4}, {"concurrency": 8}])))
+
+
+@pytest.mark.parametrize("kind", ["replay", "incremental", "poisson"])
+def test_a_strategy_that_keeps_no_number_in_flight_is_none_though_it_has_a_limit(kind: str) -> None:
+    report = guidellm({"kind": "concurrent", "streams": 4}, {"kind": kind, "max_concurrency": 512})
+    found = read("g.json", json.dumps(report))
+    assert [run.concurrency for run in found.runs] == [4]
+    assert f"benchmark 2: its strategy {kind} keeps no number" in found.notes[0]
+
+
+def test_runs_that_failed_often_contradict_what_was_to_be_in_flight() -> None:
+    report = guidellm({"type_": "concurrent", "streams": 1})
+    report["benchmarks"][0]["metrics"]["request_totals"]["errored"] = 30
+    errors = aiperf(concurrency=8) | {"error_request_count": {"unit": "requests", "avg": 60.0}}
+    texts = [json.dumps(one) for one in (VLLM | {"failed": 40}, report, errors)]
+    runs = [read("r.json", text).runs[0] for text in texts]
+    assert [run.failed for run in runs] == [40, 30, 60]
+    assert sum("requests failed besides" in told for told in contradictions(runs)) == 3
+    few = read("v.json", json.dumps(VLLM | {"failed": 4})).runs
+    assert contradictions(few) == ()
 
 
 def test_a_genai_perf_csv_needs_the_concurrency_that_it_does_not_tell() -> None:
@@ -143,6 +179,26 @@ def test_our_own_csv_is_read_line_by_line() -> None:
     assert (run.concurrency, run.ttft_seconds, run.tpot_seconds) == (8, (0.12,), (0.018,))
 
 
+def test_a_comma_is_no_part_of_a_number_but_between_thousands() -> None:
+    (run,) = read("own.csv", OWN_CSV.replace("1000,101", '"1,000",101')).runs
+    assert run.input_tokens == 1000.0
+    with pytest.raises(
+        HetopsError, match="line 2: ttft_p50_seconds must be a number above zero, found '0,12'"
+    ):
+        read("own.csv", OWN_CSV.replace("0.12", '"0,12"'))
+
+
+def test_half_a_request_a_file_of_a_header_and_a_column_of_nobodys_are_told() -> None:
+    with pytest.raises(HetopsError, match=r"line 2: requests must be a whole number, found 0\.5"):
+        read("own.csv", OWN_CSV.replace("80,4.0", "0.5,4.0"))
+    with pytest.raises(HetopsError, match="no row below its header"):
+        read("own.csv", OWN_CSV.splitlines()[0])
+    head, row = OWN_CSV.splitlines()
+    assert read("own.csv", f"{head},ttft_p99\n{row},0.3\n").notes == (
+        "own.csv: column 'ttft_p99', which is none of ours",
+    )
+
+
 @pytest.mark.parametrize("text", ["", "a,b\n1,2\n", '{"some": 1}', "[1, 2]"])
 def test_an_unknown_format_is_told_with_those_that_are_known(text: str) -> None:
     with pytest.raises(HetopsError, match="no known format") as fault:
@@ -154,6 +210,7 @@ def test_an_unknown_format_is_told_with_those_that_are_known(text: str) -> None:
     ("change", "told"),
     [
         ({"median_ttft_ms": None}, "median_ttft_ms is missing"),
+        ({"median_tpot_ms": math.nan}, "median_tpot_ms must be a number above zero, found nan"),
         ({"request_throughput": "fast"}, "request_throughput must be a number above zero, found 'fast'"),
         ({"total_output_tokens": 0}, "total_output_tokens must be a number above zero"),
         ({"request_rate": 3.5}, "no run kept a number of requests in flight"),
