@@ -240,10 +240,10 @@ def _beside(value: Any, folder: Path) -> Any:
 
 
 def _engines(loaded: LoadedSpec, plugins: Plugins) -> tuple[EngineChoice, ...]:
-    """The engines that the spec allows, all that are known where it names none."""
+    """The engines that the spec allows; where it names none, all that are known and do not want to be named."""
     registered = {e.name: e for e in plugins.engines}
     needs = engine_needs(plugins)
-    names = loaded.spec.engine.names or tuple(needs)
+    names = loaded.spec.engine.names or tuple(name for name, one in needs.items() if not one.only_named)
     for index, name in enumerate(names):
         if name not in needs:
             raise UnknownNameError("engine", name, needs, where=place(loaded, "engine", "names", index))

@@ -282,7 +282,7 @@ class _Runs:
             return True
         if self.of_gguf:
             return precision in (*_SIXTEEN_BIT, *_GGUF)
-        return runs(precision, gpu, self.model.native)
+        return precision not in _GGUF and runs(precision, gpu, self.model.native)
 
 
 def _fitting(configuration: Configuration, model: Model, catalog: Catalog) -> Iterator[str]:

@@ -138,7 +138,7 @@ def _engine(model: Model, catalog: Catalog, plugins: Plugins) -> str:
     """The first engine that reads weights of the model; GPU engines come first."""
     known = catalog.checkpoints_of(model.name)
     for name, needs in engine_needs(plugins).items():
-        if any(c.precision in needs.precisions for c in checkpoints_for(needs, known)):
+        if not needs.only_named and any(checkpoints_for(needs, known)):
             return name
     raise InfeasibleError(
         f"no engine can serve {model.name}: no weights of it are known that one reads",

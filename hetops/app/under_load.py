@@ -67,7 +67,10 @@ class Known:
 
     def answer(self, load: Load, asked: Asked) -> Answer:
         """What it does under the load."""
-        widths, of = widths_of(self.calibration.evidence(self.replica)), _class_of(load, asked)
+        widths, of = (
+            widths_of(self.calibration.evidence(self.replica, load.concurrency)),
+            _class_of(load, asked),
+        )
         roomy = self._roomy(asked)
         full = saturation(roomy, of, widths)
         if asked.requests_per_second is None:

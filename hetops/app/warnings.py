@@ -8,10 +8,11 @@ from hetops.app.pose import Posed
 from hetops.app.quality import in_words
 from hetops.app.shedding import shed_in_words
 from hetops.app.terms import interruptions
-from hetops.domain.configuration import Role
+from hetops.domain.configuration import Configuration, Role
 from hetops.domain.percent import percent
 from hetops.domain.performance import EvidenceLayer
 from hetops.domain.plan import Plan
+from hetops.performance.generation import Generation, generation
 from hetops.plugin.provider import for_planning_only
 from hetops.solver.solution import Solution, nodes_of
 
@@ -65,9 +66,16 @@ def _guesses(posed: Posed, solution: Solution, plan: Plan) -> Iterator[str]:
         yield "speeds of prefill and decode apart are those of whole replicas without the rest: nobody measured them alone"
     if staged:
         yield "speeds of pipelines over several nodes are reckoned of each stage by itself: none is measured"
+    crowded = {one.id for one in chosen if _in_slots(one) and posed.candidates.gpus[one.gpu].vendor != "cpu"}
+    if crowded:
+        yield "speeds of llama.cpp with several requests at once are reckoned: nobody measured them, hetops bench can"
     priors = {r.configuration for r in plan.performance if r.evidence.layer is EvidenceLayer.PRIOR}
-    if priors - sliced - apart - staged:
+    if priors - sliced - apart - staged - crowded:
         yield "some speeds are guesses from another GPU family: measure them with hetops bench"
+
+
+def _in_slots(one: Configuration) -> bool:
+    return generation(one.engine) is Generation.LLAMACPP and one.max_sequences > 1
 
 
 def _leaving(posed: Posed) -> Iterator[str]:

@@ -28,6 +28,7 @@ class Why(StrEnum):
     KV_PRECISION = "the engine cannot hold the KV cache in this precision"
     KV_HARDWARE = "the GPU has no FP8 arithmetic for the KV cache"
     NO_CHECKPOINT = "no checkpoint is known"
+    NO_CHECKPOINT_READ = "no checkpoint is known that this engine reads"
     PARALLELISM = "the model's heads or layers cannot be split so"
     MEMORY = "does not fit into memory"
 
@@ -129,7 +130,11 @@ def _with_dynamic(space: Space, needs: EngineNeeds) -> Sequence[Checkpoint]:
 
 
 def _without_checkpoint(space: Space, rules: Rules) -> Iterator[Refusal]:
-    """The precisions that the spec allows and no checkpoint has."""
+    """The precisions that the spec allows and no checkpoint has, or engines for which there is none at all."""
+    if not space.checkpoints:
+        vendors = {space.gpus[name].vendor for name in space.largest_node}
+        for engine in (name for name, needs in space.engines.items() if needs.gpu_vendors & vendors):
+            yield Refusal(subject=space.model.name, reason=f"{engine}: {Why.NO_CHECKPOINT_READ}", count=1)
     known = {c.precision for needs in space.engines.values() for c in _with_dynamic(space, needs)}
     for precision in rules.precisions:
         if not _among(known, precision):
@@ -173,7 +178,8 @@ def runs(precision: Precision, gpu: GpuType, native: Precision = Precision.BF16)
     kernels refuse what comes later); INT8 weights alone from Volta on (GPTQ); INT4 and NVFP4 weights from Turing on, where they are
     unpacked to 16 bit by Marlin, which knows no newest GPU (reports of AWQ on RTX 50: vLLM issue 37387; NVFP4 before Blackwell: SGLang
     PR 19652). Of other vendors' parts 16 bit, and FP8 with arithmetic for it. Models published in MXFP4 (`native`) run from
-    Ampere and MI300 on, their weights multiplied in 16 bit where there is no FP4 (vLLM's recipe for gpt-oss)."""
+    Ampere and MI300 on, their weights multiplied in 16 bit where there is no FP4 (vLLM's recipe for gpt-oss). GGUF is llama.cpp's, whose
+    kernels know all of NVIDIA's."""
     if precision is native is Precision.FP4:
         return gpu.fp8_tflops is not None or (gpu.vendor == "nvidia" and float(gpu.compute_capability) >= 8.0)
     if gpu.vendor != "nvidia":
@@ -187,6 +193,8 @@ def runs(precision: Precision, gpu: GpuType, native: Precision = Precision.BF16)
         Precision.INT8_WEIGHTS: capability >= 7.0,
         Precision.INT4: capability >= 7.5,
         Precision.FP4: capability >= 7.5,
+        Precision.GGUF_Q4_K_M: True,
+        Precision.GGUF_Q8_0: True,
     }.get(precision, False)
 
 

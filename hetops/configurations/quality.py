@@ -17,6 +17,9 @@ LARGE_MODEL_B = 30.0
 """Billions of parameters from which INT4 loses 1-3 % rather than 2-6 % (neuralmagic and ModelOpt model cards)."""
 LONG_INPUT_TOKENS = 32_000
 """90th percentile of the input above which 4-bit weights are not chosen unasked (arXiv 2505.20276: up to 59 % lost)."""
+_FOUR_BIT = (Precision.INT4, Precision.FP4)
+_WITH_GGUF = (*_FOUR_BIT, Precision.GGUF_Q4_K_M)
+"""With those that only an engine reads which has little else: chosen unasked where nothing is asked of quality."""
 BY_DEFAULT = "4-bit weights lose too much quality here unless the model's `precisions` ask for them"
 
 
@@ -62,8 +65,9 @@ class Quality:
 
     def refused(self, precision: Precision, floor: Floor | None = None) -> str:
         """Why a class must not get the precision; empty where it may."""
-        four_bit = precision in (Precision.INT4, Precision.FP4) and precision is not self.model.native
-        known = floor.recovery.get(precision) if floor and floor.asks else None
+        asks = floor is not None and floor.asks
+        four_bit = precision in (_WITH_GGUF if asks else _FOUR_BIT) and precision is not self.model.native
+        known = floor.recovery.get(precision) if floor and asks else None
         if floor is None or known is None:
             return BY_DEFAULT if four_bit and self._lossy and precision not in self.asked else ""
         if floor.share is not None and known < floor.share:

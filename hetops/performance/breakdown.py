@@ -141,7 +141,7 @@ def explain(name: str, replica: Replica, load: Load, times: Times, calibration: 
         ),
         tpot=_answer(replica, load, Metric.TPOT, calibration, scale.tpot_seconds),
         ttft=ttft,
-        evidence=str(calibration.layer(replica)),
+        evidence=str(calibration.layer(replica, load.concurrency)),
         roofline=_roofline(p, (_decode(p, running, whole), _prefill(p, load, prompt)), whole, calibration),
     )
 

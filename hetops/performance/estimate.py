@@ -11,7 +11,7 @@ from hetops.domain.configuration import Configuration
 from hetops.domain.gpu import GpuType
 from hetops.domain.model import Model
 from hetops.domain.performance import Evidence, EvidenceLayer, StepTimes
-from hetops.performance.generation import generation
+from hetops.performance.generation import Generation, generation
 from hetops.performance.margins import HalfWidths, founded_on
 from hetops.performance.memory import fit, forgotten_share, state_tokens, within
 from hetops.performance.replica import Replica, family, tuned
@@ -38,12 +38,13 @@ class Calibration:
     families: tuple[str, ...]
     """GPU families that were measured, AMD's with `old` or `new` software."""
 
-    def layer(self, replica: Replica) -> EvidenceLayer:
-        """Calibrated where the GPU's family was measured with software like this; formats, sparse attention, attention in data parallel
-        and slices of GPUs, which none had, are a prior."""
+    def layer(self, replica: Replica, at_once: float = 1.0) -> EvidenceLayer:
+        """Calibrated where the GPU's family was measured with software like this; formats, sparse attention, attention in data parallel,
+        slices of GPUs, and several requests at once of llama.cpp, which none had, are a prior."""
         native_fp4 = replica.weights.bytes_per_value < 0.7 and replica.gpu.fp4_tflops is not None
         unlike = native_fp4 or replica.model.selection is not None or replica.gpu.mig is not None
         unlike = unlike or replica.attention_data_parallel > 1
+        unlike = unlike or (replica.generation is Generation.LLAMACPP and at_once > 1)
         known = measured_as(replica) in self.families and not unlike
         return EvidenceLayer.CALIBRATED if known else EvidenceLayer.PRIOR
 
@@ -51,10 +52,12 @@ class Calibration:
         """What an estimate of something rests on that nobody measured."""
         return founded_on(EvidenceLayer.PRIOR, source, HalfWidths(**self.half_width[EvidenceLayer.PRIOR]))
 
-    def evidence(self, replica: Replica) -> Evidence:
-        """What an estimate of the replica rests on; the margins take it to the lower ends of its 80 % intervals."""
-        layer = self.layer(replica)
+    def evidence(self, replica: Replica, at_once: float = 1.0) -> Evidence:
+        """What an estimate of the replica with so many requests rests on; the margins take it to the lower ends of its 80 % intervals."""
+        layer = self.layer(replica, at_once)
         source = _SOURCE_OF_SLICES if replica.gpu.mig else _SOURCE[layer]
+        if layer is not self.layer(replica):
+            source = _SOURCE_OF_SLOTS
         return founded_on(layer, source, HalfWidths(**self.half_width[layer]))
 
 
@@ -63,6 +66,9 @@ _SOURCE = {
     EvidenceLayer.PRIOR: "closed form carried to a GPU family, a format or an attention that was not measured",
 }
 _SOURCE_OF_SLICES = "closed form of the whole GPU, in proportion to a slice of it, which nobody measured"
+
+
+_SOURCE_OF_SLOTS = "closed form fitted on lone requests of llama.cpp: nobody measured several at once"
 
 
 def measured_as(replica: Replica) -> str:

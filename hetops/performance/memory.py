@@ -204,7 +204,8 @@ def _draft_share(configuration: Configuration) -> float:
 
 
 def fit(configuration: Configuration, model: Model, gpu: GpuType) -> MemoryFit:
-    """Whether and how a replica lies in memory; at least one sequence of the longest context must fit."""
+    """Whether and how a replica lies in memory: one sequence of the longest context must fit, of llama.cpp on a GPU as many as it has
+    slots, for it takes their KV as it starts."""
     usable = gpu.memory_bytes * UTILISATION.get(configuration.engine, 0.9)
     shards = configuration.gpu_count
     on_cpu = gpu.vendor == "cpu"
@@ -225,12 +226,15 @@ def fit(configuration: Configuration, model: Model, gpu: GpuType) -> MemoryFit:
         kv_capacity_tokens=capacity,
     )
     beyond = max(configuration.max_context_tokens - model.window_tokens, 0)
-    forgotten = forgotten_share(model, generation(configuration.engine)) * beyond
+    engine = generation(configuration.engine)
+    forgotten = forgotten_share(model, engine) * beyond
     whole = (
         configuration.max_context_tokens
         - forgotten
         + state_tokens(model, configuration.kv, gpu, configuration)
     )
+    if engine is Generation.LLAMACPP and not on_cpu:
+        whole *= configuration.max_sequences
     return (
         found
         if capacity // configuration.attention_data_parallel >= whole

@@ -77,7 +77,7 @@ class _Found:
 
 
 def _prediction(case: Case, found: _Found, calibration: Calibration) -> Prediction:
-    layer = EvidenceLayer.PRIOR if case.assumed else calibration.layer(case.replica)
+    layer = EvidenceLayer.PRIOR if case.assumed else calibration.layer(case.replica, case.concurrency)
     half_width = _half_width(case, layer, found.first, calibration)
     if case.assumed:
         half_width = math.hypot(half_width, ASSUMED_HALF_WIDTH)

@@ -258,7 +258,7 @@ def _by_configuration(measurements: Sequence[Measurement]) -> Mapping[str, Seque
 
 def _estimated(configuration: Configuration, times: StepTimes, basis: Basis) -> tuple[StepTimes, Evidence]:
     replica = estimate.replica_of(configuration, basis.model, basis.gpus[configuration.gpu])
-    evidence = estimate.calibration().evidence(replica)
+    evidence = estimate.calibration().evidence(replica, configuration.max_sequences)
     if configuration.speculation:
         evidence = replace(evidence, source=f"{evidence.source}; {told(configuration.speculation)}")
     return times, evidence

@@ -57,6 +57,8 @@ class EngineNeeds:
     attends_apart: bool = False
     """Whether GPUs of one replica can each attend to requests of their own, while the experts lie over all (attention in data
     parallel); then each runs as many sequences as `max_sequences` says."""
+    only_named: bool = False
+    """Whether it is planned with only where the spec names it."""
     hands_over: bool = False
     """Whether the KV cache of a prompt can go from one of its replicas, which prefills alone, to another, which decodes."""
 

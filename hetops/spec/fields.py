@@ -195,7 +195,7 @@ class EngineSpec(Table, frozen=True, kw_only=True):
     """Serving engines: which may be chosen, and the settings of each."""
 
     names: tuple[str, ...] = ()
-    """`vllm`, `sglang`, or what a plugin brings; empty allows all."""
+    """`vllm`, `sglang`, or what a plugin brings; empty allows all but `llamacpp-cuda`, which wants to be named."""
     speculative: SpeculativeSpec | None = None
     """Empty decodes token by token."""
     disaggregation: DisaggregationSpec | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from hetops.plugin import Engine, Provider, hookimpl
+from hetops_local.cuda import LlamaCppCuda
 from hetops_local.engine import LlamaCpp
 from hetops_local.provider import LocalProvider
 
@@ -17,5 +18,5 @@ def register_providers() -> Iterable[Provider]:
 
 @hookimpl
 def register_engines() -> Iterable[Engine]:
-    """llama.cpp on the cores of this machine."""
-    return (LlamaCpp(),)
+    """llama.cpp on the cores of this machine, and in containers on GPUs."""
+    return (LlamaCpp(), LlamaCppCuda())
