@@ -1,7 +1,4 @@
-"""`hetops up`, `status` and `down` at each cloud's fake, by the command itself, with an engine that a third party brings.
-
-No engine of ours runs on clouds' GPUs yet: the example's does, so that everything around it is seen to work.
-"""
+"""`hetops up`, `status` and `down` at each cloud's fake, by the command itself, with an engine that a third party brings, and with ours."""
 
 from __future__ import annotations
 
@@ -84,6 +81,17 @@ def test_a_fleet_comes_up_serves_and_goes_and_shows_its_key_nowhere(cloud: str, 
     assert any("hetops.offer-cache" in text for text in files.values()), "the cache is among the files"
     told = {"command lines": "\n".join(lines), **said(up=up, status=status, down=down)}
     assert [where for where, text in (told | files).items() if TOKEN in text] == []
+
+
+def test_llamacpp_comes_up_in_its_container(tmp_path: Path) -> None:
+    with account("runpod", tmp_path) as person:
+        named = 'engine.names=["llamacpp-cuda"]'
+        up = person.hetops("up", "--yes", "--json", "--set", named, timeout=UP_SECONDS)
+        assert up.code == 0, up.stderr
+        assert up.document["probe"]["output_tokens"] == 1
+        assert any("llama.cpp:server-cuda" in text for text in kept(tmp_path).values()), (
+            "the image is in the state"
+        )
 
 
 def said(**commands: Finished) -> dict[str, str]:
