@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Iterator
 
 from hetops.catalog import tables
-from hetops.configurations.quality import Floor, Recovery, known_of
+from hetops.configurations.quality import Floor, Recovery, known_of, tested
 from hetops.domain.model import Precision
 from hetops.domain.workload import WorkloadClass
 from hetops.solver.problem import Problem
@@ -29,7 +29,7 @@ def floors_of(
             workload_class=c.name,
             share=floors.get(c.stated_name, model.quality_floor),
             mean=means.get(c.stated_name, model.mean_quality),
-            task=c.task,
+            task=c.task if tested(recoveries, c.task) else "",
             recovery=known_of(recoveries, c.task),
         )
         for c in classes

@@ -50,6 +50,7 @@ def warnings_of(posed: Posed, solution: Solution, plan: Plan) -> Iterator[str]:
     if c.floors and served:
         names = ", ".join(one.name for one in served)
         yield f"nobody says in which precision {names} serves: {in_words(c.floors)} does not cover it"
+    yield from _untold_quality(posed, plan)
     yield from shed_in_words(solution.shed)
     yield from _leaving(posed)
 
@@ -76,6 +77,23 @@ def _guesses(posed: Posed, solution: Solution, plan: Plan) -> Iterator[str]:
 
 def _in_slots(one: Configuration) -> bool:
     return generation(one.engine) is Generation.LLAMACPP and one.max_sequences > 1
+
+
+def _untold_quality(posed: Posed, plan: Plan) -> Iterator[str]:
+    """What is asked of quality says nothing of a precision that nobody scored: who gets it is told."""
+    c, pools = posed.candidates, {pool.name: pool.configuration for pool in plan.pools}
+    found: dict[tuple[str, str], list[str]] = {}
+    for share in (s for s in plan.shares if s.share > 0 and s.pool in pools):
+        of = pools[share.pool]
+        floors = (f for f in c.served(of).rules.floors if f.workload_class == share.workload_class)
+        if of.weights is not c.served(of).model.native and any(f.untold(of.weights) for f in floors):
+            found.setdefault((of.model, of.weights), []).append(share.workload_class)
+    for (model, precision), names in found.items():
+        classes = ", ".join(dict.fromkeys(names))
+        yield (
+            f"no score of {model} at {precision} is known: {in_words(c.floors)} says nothing of it, and {classes} may get it"
+            " (model.precisions can leave it out)"
+        )
 
 
 def _leaving(posed: Posed) -> Iterator[str]:

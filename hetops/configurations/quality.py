@@ -40,6 +40,10 @@ class Floor:
         """Whether it asks for anything."""
         return self.share is not None or self.mean is not None
 
+    def untold(self, precision: Precision) -> bool:
+        """Whether it asks for something that nobody knows of the precision."""
+        return self.asks and precision.bytes_per_value < 2 and precision not in self.recovery
+
     def kept(self, precision: Precision) -> float:
         """What counts for a mean: what is known, nothing above all of the score; all of it where nothing is known."""
         return min(self.recovery.get(precision, 1.0), 1.0)
@@ -86,6 +90,11 @@ class Quality:
     @property
     def _lossy(self) -> bool:
         return self.model.parameters_b < LARGE_MODEL_B or self.input_tokens_p90 > LONG_INPUT_TOKENS
+
+
+def tested(recoveries: Iterable[Recovery], task: str) -> bool:
+    """Whether any precision was scored in the task."""
+    return any(one.task == task.lower() for one in recoveries)
 
 
 def known_of(recoveries: Iterable[Recovery], task: str) -> Mapping[Precision, float]:

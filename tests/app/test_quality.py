@@ -9,6 +9,7 @@ import pytest
 
 from hetops.app.plan import make_plan
 from hetops.app.pose import pose
+from hetops.catalog import tables
 from hetops.domain.model import Precision
 from hetops.domain.percent import percent
 from hetops.errors import HetopsError, InfeasibleError
@@ -18,6 +19,7 @@ from hetops.solver.solution import Solution
 from hetops.solver.solve import solve
 from tests.app.test_bench import asked, spec
 from tests.end_to_end.person import Person
+from tests.simulate.engines import MODEL
 
 EMULATED = '[providers.local]\nemulate = true\n[offers]\ngpus = ["L40S"]'
 
@@ -76,6 +78,26 @@ def test_where_a_floor_of_one_class_leaves_it_nothing_the_hint_names_the_floor(f
     with pytest.raises(InfeasibleError, match="serves a single class within the targets") as caught:
         make_plan(asked(folder))
     assert caught.value.hint.startswith(lower)
+
+
+def test_a_precision_that_nobody_scored_is_told_with_who_may_get_it(folder: Path) -> None:
+    write(folder, model='precisions = ["fp8"]\nquality_floor = 0.9')
+    assert not any("no score of" in w for w in make_plan(asked(folder)).warnings)
+    assert not any(row["model"] == "qwen2.5-7b" for row in tables.rows("quality"))
+    text = (folder / "hetops.toml").read_text(encoding="utf-8")
+    Person(folder).write(text.replace(MODEL, "qwen2.5-7b"))
+    (told,) = (w for w in make_plan(asked(folder)).warnings if "no score of" in w)
+    assert told.startswith(
+        "no score of qwen2.5-7b at fp8 is known: the quality floor says nothing of it, and "
+    )
+    assert {"short", "long"} <= set(told.replace(",", "").split())
+
+
+def test_a_task_that_was_never_tested_is_not_said_to_have_been(folder: Path) -> None:
+    write(folder, model='precisions = ["fp8"]', short='task = "knowlegde"\nquality_floor = 0.999')
+    with pytest.raises(InfeasibleError) as caught:
+        make_plan(asked(folder))
+    assert "keeps 98.5 % of the 16-bit score in its worst task" in caught.value.details[0]
 
 
 def test_a_floor_above_one_or_of_nothing_is_an_error_of_its_field(folder: Path) -> None:
