@@ -18,12 +18,16 @@ from hetops.domain.performance import Evidence, EvidenceLayer, Measurement, Step
 from hetops.domain.workload import WorkloadClass
 from hetops.errors import HetopsError
 from hetops.performance import measured
+from hetops.performance.bounds import beyond_peaks
 
 if TYPE_CHECKING:
     from hetops.plugin.estimator import Estimator
 
 _FULL = 64
 """Most requests in flight that an estimator is asked about: step times go on as a line."""
+
+
+_ITS_MAKERS = "tell the makers of the plugin, or name no estimator: engine.estimator"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,14 +63,26 @@ def points(classes: Sequence[WorkloadClass], max_sequences: int) -> tuple[Point,
 def answered(
     estimator: Estimator, configuration: Configuration, model: Model, gpu: GpuType, asked: Sequence[Point]
 ) -> tuple[StepTimes, Evidence] | Unanswered:
-    """Step times with no room for KV said, and what they rest on; whatever a plugin raises is a reason, never ours."""
+    """Step times with no room for KV said, and what they rest on; whatever a plugin raises is a reason, never ours, and so is a
+    margin that is none, or an answer that the GPU's peaks do not allow."""
+    if not 0.0 <= estimator.margin < 1.0:
+        return Unanswered(
+            reason=f"{estimator.name}: its margin is from 0 to below 1, not {estimator.margin}",
+            hint=_ITS_MAKERS,
+        )
     try:
         rows = [_row(estimator, configuration, model, gpu, point) for point in asked]
         times = measured.step_times(configuration, rows, 0)
     except HetopsError as fault:
         return Unanswered(reason=f"{estimator.name}: {fault.message}", hint=fault.hint)
-    except Exception as fault:
+    except (Exception, SystemExit) as fault:
         return Unanswered(reason=f"{estimator.name} failed: {type(fault).__name__}: {fault}")
+    alike = all(stage.gpu == gpu.name for stage in configuration.each_stage)
+    beyond = [
+        why for row in rows if alike for why in beyond_peaks(configuration, model, {gpu.name: gpu}, row)
+    ]
+    if beyond:
+        return Unanswered(reason=f"{estimator.name}: {beyond[0]}", hint=_ITS_MAKERS)
     return times, Evidence(
         layer=EvidenceLayer.ESTIMATOR,
         source=f"{estimator.name}, asked for {len(rows)} benchmarks",

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+
 import pytest
 from hetops_aiconfigurator.estimator import AiConfigurator
 
@@ -87,3 +90,21 @@ def test_aiconfigurator_says_that_it_is_not_installed_and_what_it_never_measured
             build([asked], CLASSES, basis(AiConfigurator()))
         assert said in "".join(caught.value.details)
         assert caught.value.hint
+
+
+def test_an_answer_that_no_gpu_allows_and_a_margin_that_is_none_are_no_answers() -> None:
+    known = two()[:1]
+    with pytest.raises(HetopsError, match="known has no answer") as caught:
+        build(
+            known,
+            CLASSES,
+            basis(Known(replace(TIMES, weights_seconds=1e-5, overhead_seconds=0.0), "H100-SXM")),
+        )
+    assert "a token takes" in caught.value.details[0]
+    assert "at least on H100-SXM" in caught.value.details[0]
+    for margin in (-0.1, 1.0, math.nan):
+        double = Known(TIMES, "H100-SXM")
+        double.margin = margin
+        with pytest.raises(HetopsError) as caught:
+            build(known, CLASSES, basis(double))
+        assert f"its margin is from 0 to below 1, not {margin}" in caught.value.details[0]
