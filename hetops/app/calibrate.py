@@ -45,9 +45,9 @@ def fit_file(path: Path) -> Fitted:
     """The calibration of the measurements in a file; the same file gives the same calibration.
 
     Raises:
-        DocumentError: unreadable, columns missing, or nothing measured.
+        DocumentError: unreadable, columns missing or twice there, or nothing measured.
     """
-    cases, refused = _cases(path)
+    cases, refused = _measured_cases(path)
     try:
         found, _ = calibrate(cases, source=path.name)
         scored = score(cases, _answers(cases, found), refused=len(refused))
@@ -58,7 +58,7 @@ def fit_file(path: Path) -> Fitted:
 
 def score_file(path: Path) -> Score:
     """How the shipped calibration does on the measurements in a file; errors as `fit_file`."""
-    cases, refused = _cases(path)
+    cases, refused = _measured_cases(path)
     try:
         return score(cases, _answers(cases, calibration()), refused=len(refused))
     except ValueError as fault:
@@ -69,7 +69,7 @@ def predict_file(path: Path) -> tuple[Prediction, ...]:
     """An answer for every row of a file, in its order, measured or not; a refusal where there is none.
 
     Raises:
-        DocumentError: unreadable, or columns missing.
+        DocumentError: unreadable, or columns missing or twice there.
     """
     cases, refused = _cases(path)
     found = _answers(cases, calibration())
@@ -81,10 +81,14 @@ def predict_file(path: Path) -> tuple[Prediction, ...]:
 
 def unread_columns(path: Path) -> str:
     """Which columns of a file of measurements nobody reads, in words; empty where there are none. Errors as `fit_file`."""
-    shipped = SHIPPED.read_text(encoding="utf-8").partition("\n")[0]
-    known = (*read_sheet(shipped).columns, *_ALSO_READ)
+    known = _known_columns()
     unread = [name for name in _sheet(path).columns if name and name not in known]
     return f"{path}: {', '.join(unread)} not read; columns are {', '.join(known)}" if unread else ""
+
+
+def _known_columns() -> tuple[str, ...]:
+    shipped = SHIPPED.read_text(encoding="utf-8").partition("\n")[0]
+    return (*read_sheet(shipped).columns, *_ALSO_READ)
 
 
 def write_coefficients(found: Calibration, path: Path) -> None:
@@ -107,6 +111,13 @@ def _rounded(values: Mapping[str, float]) -> dict[str, float]:
     return {name: float(f"{value:.{_DIGITS}g}") for name, value in values.items()}
 
 
+def _measured_cases(path: Path) -> tuple[tuple[Case, ...], tuple[RefusedCase, ...]]:
+    """As `_cases`, but that those are refused whose value cannot be read."""
+    cases, refused = _cases(path)
+    without = (RefusedCase(id=c.id, reason=c.unread, place=c.place) for c in cases if c.unread)
+    return tuple(c for c in cases if not c.unread), (*refused, *without)
+
+
 def _cases(path: Path) -> tuple[tuple[Case, ...], tuple[RefusedCase, ...]]:
     plugins = manager.load()
     catalog = tables.load(plugins.gpu_types, plugins.models, plugins.checkpoints)
@@ -117,6 +128,10 @@ def _sheet(path: Path) -> Sheet:
     raw = read_bytes(path, what="measurements")
     encoding = "utf-16" if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8"
     sheet = read_sheet(raw.decode(encoding, errors="replace"))
+    if twice := next((name for name in _known_columns() if sheet.columns.count(name) > 1), ""):
+        raise DocumentError(
+            f"{path}: two columns are called {twice!r}", hint="leave one of them out, or rename it"
+        )
     missing = [name for name in NEEDED if name not in sheet.columns]
     if missing:
         raise DocumentError(

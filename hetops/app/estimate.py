@@ -17,6 +17,7 @@ from hetops.domain.performance import StepTimes
 from hetops.domain.units import BYTES_PER_GB
 from hetops.errors import HetopsError, UnknownNameError
 from hetops.performance.breakdown import Breakdown, Load, Times
+from hetops.performance.cases import most_sequences
 from hetops.performance.estimate import calibration, plain_step_times, replica_of, step_times
 from hetops.performance.generation import Generation, generation, is_known, unread_version
 from hetops.performance.memory import MemoryFit, fit, kv_bytes, weight_bytes
@@ -128,7 +129,7 @@ def estimate(subject: Subject, load: Load, asked: Asked = NOTHING_MORE) -> Estim
     replica = replica_of(configuration, model, gpu)
     known = Known(
         name=configuration.id,
-        replica=replica,
+        replica=replace(replica, kv_capacity_tokens=float(memory.kv_capacity_tokens)),
         times=times,
         calibration=calibration(),
     )
@@ -203,12 +204,18 @@ def _configuration(subject: Subject, model: Model, catalog: Catalog, load: Load)
         weights=subject.weights or model.native,
         kv=subject.kv,
         checkpoint="",
-        max_sequences=max(1, int(load.concurrency)),
+        max_sequences=max(1, int(min(load.concurrency, _most_at_once(subject)))),
         max_context_tokens=longest,
         speculation=subject.speculation,
         mig=first.mig,
         attention_data_parallel=subject.attention_data_parallel,
     )
+
+
+def _most_at_once(subject: Subject) -> float:
+    """Sequences that the engine runs at once, whatever more are kept waiting: these take no memory."""
+    of_group = most_sequences(generation(subject.engine).coefficients)
+    return subject.attention_data_parallel * of_group
 
 
 def _places(subject: Subject) -> tuple[tuple[str, int], ...]:

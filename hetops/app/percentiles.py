@@ -47,7 +47,7 @@ def _played(case: Case, calibration: Calibration) -> Replayed:
         output_tokens=min(case.output_tokens, _LONGEST),
         concurrency=min(case.concurrency, case.requests) / replicas,
     )
-    times = times_of([replica], [int(most_sequences(str(replica.generation)))], calibration)[0]
+    times = times_of([replica], [int(most_sequences(replica.generation.coefficients))], calibration)[0]
     return virtual_replica.as_a_client_measures(
         _roomy(case, times), load, case.requests_per_second / replicas, case.requests / replicas
     )

@@ -19,6 +19,7 @@ from hetops.simulate.engine import Event, EventKind, Generation
 _REQUESTS = 3000
 _ROUNDS = 8
 """So many requests one after the other at least in each place."""
+_MOST_AT_ONCE = 4096
 _WARM_UP = 0.2
 """The part of the requests that comes before the queue is as it stays."""
 _MOST_PROMPT_TOKENS, _FEWEST = 1e8, 100
@@ -41,8 +42,9 @@ def at_rate(times: StepTimes, load: Load, requests_per_second: float) -> Replaye
 
 
 def kept_at_once(times: StepTimes, load: Load) -> Replayed:
-    """`load.concurrency` requests at once: a new one comes whenever one is done."""
-    random, at_once = np.random.default_rng(_SEED), max(1, round(load.concurrency))
+    """`load.concurrency` requests at once: a new one comes whenever one is done. Where very many wait, fewer are played: all wait alike."""
+    random, most = np.random.default_rng(_SEED), max(_MOST_AT_ONCE, 2 * times.max_sequences)
+    at_once = max(1, min(round(load.concurrency), most))
     requests = _drawn(times, load, random, max(_REQUESTS, _ROUNDS * at_once))
     under_way = random.uniform(size=at_once).tolist()
     requests[:at_once] = [
@@ -53,7 +55,7 @@ def kept_at_once(times: StepTimes, load: Load) -> Replayed:
     for number in range(at_once):
         run.submit(number, 0.0)
     run.to_the_end(replace_done=True)
-    return run.replayed()
+    return replace(run.replayed(), in_flight=max(1.0, load.concurrency))
 
 
 def as_a_client_measures(

@@ -99,6 +99,8 @@ class Case:
     metric: Metric
     value: float | None
     """What was measured, in the metric's own unit; None where only a prediction is asked for."""
+    unread: str = ""
+    """Why what the row tells as measured is no value."""
     gpu: str
     """As the row names it."""
     source: str = ""

@@ -41,6 +41,7 @@ class Generation(StrEnum):
         return str(Generation.VLLM_OLD if self is Generation.VLLM_MID else self)
 
 
+TENSORRT = (Generation.TRTLLM_OLD, Generation.TRTLLM_MID, Generation.TRTLLM_NEW)
 PREFILL_FIRST = (Generation.VLLM_OLD, Generation.VLLM_MID, Generation.SGLANG, Generation.TGI)
 """Engines whose prompts go before all decoding unless told otherwise; the others run a part of them with each step."""
 

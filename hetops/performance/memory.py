@@ -15,11 +15,13 @@ from hetops.domain.configuration import Configuration
 from hetops.domain.gpu import GpuType
 from hetops.domain.model import Model, Precision, Selection
 from hetops.domain.units import BYTES_PER_GB, BYTES_PER_GIB
-from hetops.performance.generation import Generation, generation
+from hetops.performance.generation import TENSORRT, Generation, generation
 
 UTILISATION = {"vllm": 0.92, "sglang": 0.88, "llamacpp": 0.90}
 """Share of a GPU's memory that an engine takes for weights, activations and KV together."""
 
+_OF_THE_REST = 0.9
+"""Share that TensorRT-LLM takes for KV of what weights and reserves leave (`KvCacheConfig.free_gpu_memory_fraction`)."""
 _GGUF = (Precision.GGUF_Q4_K_M, Precision.GGUF_Q8_0)
 _MXFP4_BYTES = 0.53125
 Q8_0_BYTES = 1.0625
@@ -206,13 +208,12 @@ def _draft_share(configuration: Configuration) -> float:
 def fit(configuration: Configuration, model: Model, gpu: GpuType) -> MemoryFit:
     """Whether and how a replica lies in memory: one sequence of the longest context must fit, of llama.cpp on a GPU as many as it has
     slots, for it takes their KV as it starts."""
-    usable = gpu.memory_bytes * UTILISATION.get(configuration.engine, 0.9)
-    shards = configuration.gpu_count
     on_cpu = gpu.vendor == "cpu"
-    if on_cpu:  # threads share one copy of the weights and one KV cache in the host's memory
-        usable, shards = usable * configuration.gpu_count, 1
+    # Threads share one copy of the weights and one KV cache in the host's memory.
+    shards, copies = (1, configuration.gpu_count) if on_cpu else (configuration.gpu_count, 1)
     weights = _held_bytes(configuration, model) * (1.0 + _draft_share(configuration)) / shards
     reserve = _CPU_RESERVE_BYTES if on_cpu else _reserve_bytes(configuration, model)
+    usable = _usable_bytes(configuration.engine, gpu.memory_bytes, weights + reserve) * copies
     kv = usable - weights - reserve
     per_token = kv_bytes(model, Precision.BF16) if on_cpu else kv_bytes_per_token(model, configuration, gpu)
     capacity = int(max(kv, 0.0) / per_token)
@@ -240,6 +241,13 @@ def fit(configuration: Configuration, model: Model, gpu: GpuType) -> MemoryFit:
         if capacity // configuration.attention_data_parallel >= whole
         else _refused(found, configuration, gpu)
     )
+
+
+def _usable_bytes(engine: str, memory: float, taken: float) -> float:
+    """What an engine takes of a GPU for weights, reserves, which take so much of it, and KV: most rules are of all memory."""
+    if generation(engine) in TENSORRT:
+        return memory - (1.0 - _OF_THE_REST) * max(memory - taken, 0.0)
+    return memory * UTILISATION.get(engine, 0.9)
 
 
 def _held_bytes(configuration: Configuration, model: Model) -> float:

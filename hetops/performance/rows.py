@@ -34,6 +34,7 @@ NEEDED = ("gpu", "model", "input_tokens", "output_tokens", "metric")
 _ALL_QUEUED = frozenset({"inf", "infinity", "infinite", "offline", "max", "unlimited", "saturation"})
 _NUMBER = re.compile(r"[+-]?(\d+|\d{1,3}([,' _]\d{3})+)(\.\d*)?(e[+-]?\d+)?|[+-]?\.\d+(e[+-]?\d+)?")
 """27792.16, 27,792.16, 1e3: separators between thousands, and a point before the rest."""
+_ZERO = re.compile(r"[+-]?(0+(\.0*)?|\.0+)(e[+-]?\d+)?", re.IGNORECASE)
 _MOST: Mapping[str, float] = {
     "gpu_count": 1e5,
     "tp": 1e3,
@@ -103,6 +104,7 @@ def _case(row: Row, place: int, names: _Names) -> Case:
     lone = f"{metric} without concurrency or rate taken for a lone request" if alone else ""
     given, wanted = _tokens(row, "input_tokens", least=0.0), _output(row, told)
     gpus = _whole(row, "gpu_count", replica.tensor_parallel * replica.pipeline_parallel)
+    measured, unread = _measured(row)
     return Case(
         id=row["id"],
         replica=replica,
@@ -112,18 +114,29 @@ def _case(row: Row, place: int, names: _Names) -> Case:
         concurrency=1.0 if alone else _at_once(row, "concurrency"),
         requests_per_second=_at_once(row, "request_rate"),
         metric=metric,
-        value=told.in_metric(_number(row, "value"), gpus) if _above_none(row, "value") else None,
+        value=None if measured is None else told.in_metric(measured, gpus),
+        unread=unread,
         gpu=row["gpu"],
         source=row.get("source", ""),
         quality=row.get("quality", "").upper(),
         assumed=tuple(filter(None, (*assumed, lone, told.assumed))),
-        noted=tuple(filter(None, (*noted, _too_long(replica.model, given + wanted)))),
+        noted=tuple(filter(None, (*noted, _too_long(replica.model, given + wanted), unread))),
         requests=float(_whole(row, "requests", REQUESTS)),
         requests_told=_tells(row, "requests"),
         unequal=_lengths_differ(row),
         place=place,
         told=told,
     )
+
+
+def _measured(row: Row) -> tuple[float | None, str]:
+    """What was measured, and why what stands there is no such number: an estimate needs none."""
+    if not _above_none(row, "value"):
+        return None, ""
+    try:
+        return _number(row, "value"), ""
+    except ValueError as fault:
+        return None, str(fault)
 
 
 def _lengths_differ(row: Row) -> bool:
@@ -334,7 +347,7 @@ def _at_once(row: Row, name: str) -> float:
 
 def _above_none(row: Row, name: str) -> bool:
     """Whether a cell tells something other than 0, which tools write where there is no limit or nothing was measured."""
-    return _tells(row, name) and row[name] not in ("0", "0.0")
+    return _tells(row, name) and not _ZERO.fullmatch(row[name])
 
 
 def _whole(row: Row, name: str, default: int) -> int:

@@ -155,7 +155,7 @@ def as_text(estimated: Estimated) -> str:
     ]
     sections = (
         f"{found.configuration}: {lengths}",
-        _benchmarked(found) if rate is None else "",
+        _benchmarked(answer) if rate is None else "",
         _percentiles(answer.under_load),
         _most(answer),
         q.table(("a decode step", "seconds", "of step", ""), parts, right=(1, 2))
@@ -186,11 +186,12 @@ def _memory_wait(found: Breakdown) -> str:
     )
 
 
-def _benchmarked(found: Breakdown) -> str:
-    """What a benchmark that keeps so many at once would report."""
+def _benchmarked(answer: Answer) -> str:
+    """What a benchmark that keeps so many at once would report; no TPOT where no answer has a second token."""
+    found = answer.breakdown
     answers = [
         ("output tokens a second", found.output_tokens_per_second, 1.0),
-        ("TPOT", found.tpot, 1e-3),
+        *([("TPOT", found.tpot, 1e-3)] if answer.under_load.tpot else []),
         ("TTFT", found.ttft, 1e-3),
     ]
     told = [(name, *(_shown(v, scale, name) for v in (p.value, p.low, p.high))) for name, p, scale in answers]
@@ -212,7 +213,7 @@ def _most(answer: Answer) -> str:
     full = answer.saturation
     told = [
         f"Saturated: {_within(full.requests_per_second, q.rate)} requests,"
-        f" {_within(full.output_tokens_per_second, '{:,.0f}'.format)} output tokens a second"
+        f" {_within(full.output_tokens_per_second, _a_second)} output tokens a second"
     ]
     if largest := answer.largest_rate:
         told.append(_largest(largest))
@@ -314,4 +315,8 @@ def _number(value: float | None) -> str:
 def _shown(value: float | None, scale: float, name: str) -> str:
     if value is None:
         return "-"
-    return q.seconds(value * scale) if name.startswith("T") else f"{value:,.0f}"
+    return q.seconds(value * scale) if name.startswith("T") else _a_second(value)
+
+
+def _a_second(tokens: float) -> str:
+    return f"{tokens:,.0f}" if tokens >= 10.0 else f"{tokens:.2g}"

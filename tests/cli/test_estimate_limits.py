@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from hetops.app.estimate import Estimated, Subject, estimate
+from hetops.catalog import tables
 from hetops.domain.model import Precision
+from hetops.domain.units import BYTES_PER_GB
 from hetops.errors import HetopsError, UnknownNameError
 from hetops.performance.breakdown import Load
 from hetops.reports import estimate as report
 from tests.catalog.test_hub_config import LLAMA
 from tests.cli.process import hetops
 
+CATALOG = tables.load()
 SUBJECT: dict[str, Any] = {
     "model": "llama-3.1-8b",
     "gpu": "L40S",
@@ -27,9 +31,9 @@ SUBJECT: dict[str, Any] = {
 }
 
 
-def estimated(concurrency: float, **changed: Any) -> Estimated:
-    """An 8B model on one L40S unless told otherwise, 1000 tokens in and 200 out."""
-    load = Load(input_tokens=1000.0, output_tokens=200.0, concurrency=concurrency)
+def estimated(concurrency: float, tokens: tuple[float, float] = (1000.0, 200.0), **changed: Any) -> Estimated:
+    """An 8B model on one L40S unless told otherwise."""
+    load = Load(input_tokens=tokens[0], output_tokens=tokens[1], concurrency=concurrency)
     return estimate(Subject(**SUBJECT | changed), load)
 
 
@@ -74,8 +78,45 @@ def test_a_step_is_that_of_what_runs_and_what_waits_is_told() -> None:
     assert crowded.memory is not None
     assert 100 < found.in_flight <= crowded.memory.kv_capacity_tokens / 1100
     assert found.step_seconds * 1e3 < (found.tpot.value or 0.0), "the prompts of others come on top"
-    assert "1000 at once, of which 175 run and the others wait" in report.as_text(crowded)
+    assert "1000 at once, of which 180 run and the others wait" in report.as_text(crowded)
     assert "wait" not in report.as_text(few)
+
+
+@pytest.mark.parametrize("engine", ["vllm", "sglang", "tensorrt-llm", "vllm 0.6.3", "tgi"])
+def test_what_runs_is_what_the_memory_that_is_told_holds(engine: str) -> None:
+    """Of 70 GB of weights on 80 GB, where engines' rules differ most: one answer, not two."""
+    found = estimated(16.0, model="llama-3.1-70b", gpu="H100-SXM", weights=Precision.FP8, engine=engine)
+    assert found.memory is not None
+    held = min(16.0, max(1.0, found.memory.kv_capacity_tokens / (1000 + 0.6 * 200)))
+    assert found.breakdown.in_flight == pytest.approx(held, rel=0.01)
+    saturated = found.answer.saturation.output_tokens_per_second.value
+    assert (found.breakdown.output_tokens_per_second.value or 0.0) < 1.15 * saturated
+
+
+def test_tensorrt_takes_nine_tenths_of_what_weights_leave() -> None:
+    theirs = estimated(
+        16.0, model="llama-3.1-70b", gpu="H100-SXM", weights=Precision.FP8, engine="tensorrt-llm"
+    ).memory
+    assert theirs is not None
+    whole = CATALOG.gpu("H100-SXM").memory_bytes / BYTES_PER_GB
+    left = whole - theirs.weights_gb - theirs.reserve_gb
+    assert theirs.kv_gb == pytest.approx(0.9 * left)
+    assert theirs.usable_gb == pytest.approx(whole - 0.1 * left)
+
+
+def test_those_who_wait_take_no_memory_and_are_answered_for_however_many() -> None:
+    some, many = estimated(2_000.0), estimated(1e9)
+    assert some.memory == many.memory
+    assert some.breakdown.in_flight == many.breakdown.in_flight
+    waits = [one.answer.under_load.ttft.p50.value for one in (some, many)]
+    assert waits[1] / waits[0] == pytest.approx(1e9 / 2_000.0, rel=0.15)
+    assert many.answer.under_load.in_flight == 1e9
+
+
+def test_an_answer_of_one_token_has_no_tpot_and_less_than_a_token_a_second_is_told() -> None:
+    text = report.as_text(estimated(16.0, (130_000.0, 1.0), gpu="H100-SXM"))
+    assert "TPOT  " not in text
+    assert re.search(r"output tokens a second +0\.0\d+ ", text)
 
 
 @pytest.mark.parametrize(("file", "name"), [("config.json", "folder"), ("mine.json", "mine"), ("", "folder")])

@@ -64,7 +64,6 @@ def written(tmp_path: Path, text: str | bytes) -> Path:
         ("tp", "0", "tp must be above zero"),
         ("pp", "33", "pp: llama-3.1-8b has 32 layers, fewer than 33 stages"),
         ("gpu_count", "8x", "gpu_count must be a number"),
-        ("value", "OOM", "value must be a number"),
         ("metric", "joules", "metric: unknown metric 'joules'"),
         ("metric", "", "metric: nothing told"),
     ],
@@ -103,7 +102,28 @@ def test_numbers_are_read_as_people_write_them(cell: str, meant: float) -> None:
     "cell", ["1,2", "27.792,16", "1_0,0", "0x10", "1/2", "~500", "12 ms", "\u221e", "1,23,456"]
 )
 def test_a_number_that_may_mean_two_things_is_refused(cell: str) -> None:
-    assert "value must be a number" in refusal({**ROW, "value": cell})
+    assert "input_tokens must be a number" in refusal({**ROW, "input_tokens": cell})
+
+
+@pytest.mark.parametrize("cell", ["OOM", "-5", "tbd", "1e300"])
+def test_a_value_that_is_none_is_answered_all_the_same_and_neither_fitted_nor_scored(
+    cell: str, tmp_path: Path
+) -> None:
+    found, sound = read(value=cell), read()
+    assert found.value is None
+    (answer,), (expected,) = (predictions([c], calibration()) for c in (found, sound))
+    assert (answer.value, answer.low, answer.high) == (expected.value, expected.low, expected.high)
+    assert "value must be" in answer.evidence
+    plain = {**ROW, "note": "", "source": ""}
+    lines = [",".join(plain), *(",".join({**plain, "value": v}.values()) for v in ("100", cell))]
+    scored = score_file(written(tmp_path, "\n".join(lines)))
+    assert (scored.rows, scored.left_out, scored.refused) == (1, 0, 1)
+
+
+def test_two_columns_of_one_name_are_no_guess(tmp_path: Path) -> None:
+    text = f"{','.join(ROW)},GPU\n{','.join(ROW.values())},L4\n"
+    with pytest.raises(DocumentError, match="two columns are called 'gpu'"):
+        predict_file(written(tmp_path, text))
 
 
 def test_case_blanks_dashes_and_words_of_metrics_do_not_matter() -> None:
@@ -138,7 +158,7 @@ def test_what_a_row_does_not_tell_is_taken_as_its_publisher_most_likely_meant_it
     assert read(model="llama-3.1-8b", precision_weights="").replica.weights is Precision.BF16
 
 
-@pytest.mark.parametrize("none", ["", "0", "-", "n/a", "nan", "inf", "None"])
+@pytest.mark.parametrize("none", ["", "0", "0.00", "0E0", "-", "n/a", "nan", "inf", "None"])
 def test_no_limit_on_requests_at_once_is_all_queued(none: str) -> None:
     assert math.isinf(read(concurrency=none).concurrency)
     assert math.isinf(read(request_rate=none).requests_per_second)
