@@ -23,7 +23,7 @@ from hetops.domain.offer import Offer
 from hetops.domain.performance import Measurement
 from hetops.errors import CancelledError, EngineError, HetopsError, UnknownNameError
 from hetops.load import doubts, drive, trials
-from hetops.load.client import Target
+from hetops.load.client import Target, engine_version
 from hetops.load.drive import Tuned
 from hetops.load.open_loops import OpenLoop, at_rate
 from hetops.load.samples import Sample, figures
@@ -263,6 +263,7 @@ class _Run:
     async def _of_targets(self, one: Bench, targets: Sequence[Target]) -> _Results:
         longest = max(trial.lengths.input_tokens for trial in one.trials)
         tuned = await asyncio.gather(*(drive.tune(t, longest) for t in targets))
+        version = await engine_version(targets[0])
         done: list[TrialResult] = []
         too_slow: set[str] = set()
         for trial in one.trials:
@@ -272,7 +273,7 @@ class _Run:
             if found is None:
                 too_slow.add(trial.workload_class)  # fuller, it is slower still
             else:
-                done.append(found)
+                done.append(replace(found, engine_version=version))
         engine = one.family.started.engine
         if not all(t.exact for t in tuned):
             self.warnings.append(f"{engine} does not take a wanted output length")

@@ -31,6 +31,10 @@ _HEAD_BYTES = 64 << 10
 _READ_BYTES = 64 << 10
 _MOST_CHUNK_BYTES = 4 << 20
 """Of one chunk of a body: an event is a token or a few."""
+_VERSIONS = (("/version", "version"), ("/props", "build_info"), ("/get_server_info", "version"))
+"""Where vLLM, llama.cpp and SGLang tell theirs, and under which name."""
+_VERSION_SECONDS = 3.0
+_LONGEST_VERSION = 60
 _SHOWN_CHARACTERS = 300
 """Of what an endpoint says of its failure."""
 
@@ -108,6 +112,35 @@ async def ask(target: Target, lengths: Lengths, text: str, *, due: float, began:
     )
 
 
+async def engine_version(target: Target) -> str:
+    """What the engine calls its version; empty where it tells none. Never raises for what the endpoint does."""
+    for path, name in _VERSIONS:
+        with contextlib.suppress(
+            OSError, EOFError, asyncio.LimitOverrunError, _FailedError, msgspec.DecodeError
+        ):
+            async with asyncio.timeout(_VERSION_SECONDS):
+                told = msgspec.json.decode(await _got(target, path), type=dict[str, Any]).get(name)
+            if isinstance(told, str) and told.strip():
+                return _printable(told.strip())[:_LONGEST_VERSION]
+    return ""
+
+
+async def _got(target: Target, path: str) -> bytes:
+    """The body of a page of the engine."""
+    async with _connection(target) as (reader, writer):
+        writer.write(_head(target, f"GET {_base(target)}{path}", 0))
+        await writer.drain()
+        status, headers = await _answer_head(reader)
+        if status != 200:
+            raise _FailedError(_failure(status), f"status {status}")
+        body = b""
+        async for part in _parts(reader, headers, lambda: _VERSION_SECONDS):
+            body += part
+            if len(body) > _MOST_CHUNK_BYTES:
+                raise _FailedError(Failure.NO_HTTP, "a page without end")
+        return body
+
+
 def _silence(target: Target, answer: Answer) -> tuple[Failure, str]:
     told = f"not a byte for {_patience(target, answer):g} s"
     return (
@@ -149,7 +182,7 @@ def _body(target: Target, lengths: Lengths, text: str) -> bytes:
 async def _exchange(target: Target, body: bytes, answer: Answer) -> None:
     async with _connection(target) as (reader, writer):
         async with asyncio.timeout(target.silence_seconds):
-            writer.write(_head(target, len(body)) + body)
+            writer.write(_head(target, f"POST {_base(target)}{_PATH}", len(body)) + body)
             await writer.drain()
             status, headers = await _answer_head(reader)
         parts = _parts(reader, headers, lambda: _patience(target, answer))
@@ -195,10 +228,16 @@ async def _connection(target: Target) -> AsyncIterator[tuple[asyncio.StreamReade
             await writer.wait_closed()
 
 
-def _head(target: Target, length: int) -> bytes:
+def _base(target: Target) -> str:
+    """The path that all pages of the engine are under."""
+    return urlsplit(target.url).path.rstrip("/").removesuffix("/v1")
+
+
+def _head(target: Target, asked: str, length: int) -> bytes:
+    """`asked` is the method and the path."""
     url = urlsplit(target.url)
     lines = [
-        f"POST {url.path.rstrip('/').removesuffix('/v1')}{_PATH} HTTP/1.1",
+        f"{asked} HTTP/1.1",
         f"Host: {url.netloc.rpartition('@')[2]}",
         "Content-Type: application/json",
         "Accept: text/event-stream",

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import groupby
 from typing import ClassVar
 
+from hetops.domain.added import ADDED
 from hetops.domain.configuration import Configuration
 from hetops.domain.performance import Measurement
 from hetops.domain.workload import WorkloadClass
@@ -64,6 +65,8 @@ class TrialResult:
     requests_per_second: Interval
     estimated_requests_per_second: float | None = None
     estimated_tpot_seconds: float | None = None
+    engine_version: str = field(default="", metadata=ADDED)
+    """As the engine tells it; empty where it does not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,4 +167,5 @@ def measurement(
         ttft_seconds=figures.ttft_seconds,
         tpot_seconds=figures.tpot_seconds,
         measured_at=measured_at.isoformat(),
+        engine_version=result.engine_version,
     )

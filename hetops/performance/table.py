@@ -282,7 +282,9 @@ def _measured(
             gpu = basis.gpus[configuration.gpu]
             capacity = fit(configuration, basis.model, gpu).kv_capacity_tokens
             times = measured.step_times(configuration, own, capacity)
-            source = f"{len(own)} benchmark runs on {own[0].host}, last {max(m.measured_at for m in own)}"
+            last = max(own, key=lambda m: m.measured_at)
+            version = f" of {last.engine_version}" if last.engine_version else ""
+            source = f"{len(own)} benchmark runs on {own[0].host}, last {last.measured_at}{version}"
             return times, founded_on(layer, source, half_widths(times, own, gpu.vendor))
     return None
 

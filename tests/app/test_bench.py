@@ -106,6 +106,7 @@ def test_a_benchmark_measures_every_configuration_and_the_next_plan_rests_on_it(
     assert all(m.requests_per_second > 0 and m.ttft_seconds[0] > 0 for m in recorded)
     alone = [m for m in recorded if m.configuration.endswith("s1")]
     assert sorted(round(m.output_tokens) for m in alone) == [6, 12]
+    assert all(m.engine_version for m in recorded), "llama.cpp tells its build"
     assert "about" in heard.said[0], "how long it takes is said first"
     plan = make_plan(asked(tiny.folder))
     assert {row.evidence.layer for row in plan.performance} == {EvidenceLayer.MEASURED}

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from hetops.errors import EngineError
-from hetops.load import drive
+from hetops.load import client, drive
 from hetops.load.client import Target
 from hetops.load.open_loops import at_rate
 from hetops.load.samples import Failure
@@ -200,3 +200,24 @@ def test_an_answer_that_stalls_is_told_as_that_and_not_as_slow() -> None:
     assert isinstance(loaded, drive.Loaded)
     assert {s.failure for s in loaded.samples} == {Failure.STALLED}
     assert loaded.samples[0].message == "within its answer not a byte for 0.3 s"
+
+
+@pytest.mark.parametrize(
+    ("body", "version"),
+    [
+        (b'{"version": "0.6.3"}', "0.6.3"),
+        (b'{"build_info": "b4120-abc\\u001b[31m"}', "b4120-abc [31m"),
+        (b'{"version": 7}', ""),
+        (b"[]", ""),
+        (b"<html>", ""),
+        (b"", ""),
+    ],
+)
+def test_an_engine_tells_its_version_or_nothing_is_said_of_it(body: bytes, version: str) -> None:
+    page = said_once(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+    assert asyncio.run(served(page, client.engine_version)) == version
+
+
+def test_an_endpoint_without_such_a_page_tells_no_version() -> None:
+    for answer in (said_once(b"HTTP/1.1 404 None\r\n\r\n{}"), no_http, said_once(b""), one_long_line):
+        assert asyncio.run(served(answer, client.engine_version)) == ""
