@@ -315,6 +315,7 @@ class _Run:
                 " (nginx: proxy_buffering off)",
             )
         self.warnings += doubts.of_load(trial, samples, max(load.late_seconds for load in loaded))
+        self.warnings += doubts.of_end(trial, sum(load.unanswered for load in loaded))
         result = _result(one, trial, counted, len(tuned))
         self._talk.say(_progress(result))
         return self._with_estimate(one, result)

@@ -36,6 +36,15 @@ def of_load(trial: Trial, samples: Sequence[Sample], late_seconds: float) -> Ite
         )
 
 
+def of_end(trial: Trial, unanswered: int) -> Iterator[str]:
+    """Whom the figures of a load leave out that the time did not suffice for."""
+    if unanswered:
+        yield (
+            f"{trial.workload_class} at {trial.concurrency}: {unanswered} requests had no answer when the time was over, and its"
+            " figures are those of faster ones: --seconds gives it more time"
+        )
+
+
 def of_rate(loop: OpenLoop) -> Iterator[str]:
     """What is to be doubted of an open loop: whom its latencies leave out, and how late this client sent."""
     where = f"{loop.configuration} at {loop.offered_requests_per_second:g} requests/s"

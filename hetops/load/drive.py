@@ -51,6 +51,8 @@ class Loaded:
     counted: tuple[Sample, ...]
     seconds: float
     stopped: Stop | None = None
+    unanswered: int = 0
+    """Requests that would count and had no answer when the time was over."""
     late_seconds: float = 0.0
     """How late this process was on average to see what had come: all its times are too long by so much."""
 
@@ -186,6 +188,7 @@ class _ClosedLoop:
             counted=tuple(self._counted),
             seconds=time.monotonic() - self._began,
             stopped=self._stopped,
+            unanswered=self._awaited,
             late_seconds=fmean(self._late) if self._late else 0.0,
         )
 

@@ -48,6 +48,12 @@ def test_failures_are_counted_by_kind() -> None:
     assert told == "chat at 4: of 3 requests failed 1 x throttled (429)"
 
 
+def test_those_that_time_did_not_suffice_for_are_told() -> None:
+    assert list(doubts.of_end(TRIAL, 0)) == []
+    (told,) = doubts.of_end(TRIAL, 3)
+    assert told.startswith("chat at 4: 3 requests had no answer when the time was over")
+
+
 def test_a_client_that_is_late_says_by_how_much() -> None:
     (told,) = doubts.of_load(TRIAL, [GOOD] * 5, late_seconds=0.05)
     assert "50 ms late" in told

@@ -98,6 +98,25 @@ def test_a_request_that_began_before_the_stop_counts_however_late_its_answer() -
     assert loaded.counted[-1].seconds > 0.4, "it is what was waited for"
     assert 5 <= len(loaded.counted) <= 6
     assert arrived > len(loaded.samples), "others kept it company, and do not count"
+    assert loaded.unanswered == 0
+
+
+def test_a_load_whose_time_is_over_says_how_many_that_count_it_leaves_out() -> None:
+    said = TOKEN + b'data: {"choices": [{"delta": {}, "finish_reason": "length"}]}\n\n'
+    arrived = 0
+
+    async def answer(writer: asyncio.StreamWriter) -> None:
+        nonlocal arrived
+        arrived += 1
+        await asyncio.sleep(0.01 if arrived < 6 else AT_LENGTH_SECONDS)
+        writer.write(HEAD + said)
+
+    async def load(target: Target) -> drive.Loaded:
+        return await drive.closed_loop(drive.Tuned(target=target), LENGTHS, 2, StopRule(max_seconds=0.1))
+
+    loaded = asyncio.run(served(answer, load, AT_LENGTH_SECONDS))
+    assert isinstance(loaded, drive.Loaded)
+    assert (len(loaded.counted), loaded.unanswered, loaded.stopped) == (3, 2, Stop.SECONDS)
 
 
 def test_an_open_loop_sends_when_it_is_due_whatever_is_unanswered(tmp_path: Path) -> None:
