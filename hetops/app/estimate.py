@@ -24,6 +24,7 @@ from hetops.performance.memory import MemoryFit, fit, kv_bytes, weight_bytes
 from hetops.performance.pipelines import Network, StageShare, pipeline
 from hetops.performance.replica import Replica, computes_in
 from hetops.performance.roles import Apart, Requests, apart
+from hetops.performance.speculation import PLAIN, PerToken, per_token
 from hetops.performance.stages import even, slowest_over_mean
 from hetops.plugin import manager
 
@@ -125,6 +126,7 @@ def estimate(subject: Subject, load: Load, asked: Asked = NOTHING_MORE) -> Estim
         plain=plain_step_times([configuration], model, gpus)[0],
         whole=step_times([configuration], model, gpus)[0],
         slowest_over_mean=slowest_over_mean(model, layers) if layers else 1.0,
+        per_token=_per_token(subject),
     )
     replica = replica_of(configuration, model, gpu)
     known = Known(
@@ -140,6 +142,10 @@ def estimate(subject: Subject, load: Load, asked: Asked = NOTHING_MORE) -> Estim
         apart=_apart(times.whole, subject, configuration, load, model),
         weights=_known_weights(replica, catalog),
     )
+
+
+def _per_token(subject: Subject) -> PerToken:
+    return per_token(subject.speculation) if subject.speculation else PLAIN
 
 
 def _known_weights(replica: Replica, catalog: Catalog) -> KnownWeights:
@@ -387,6 +393,7 @@ def _over_stages(
         plain=plain_step_times([configuration], model, gpus)[0],
         whole=found.times,
         slowest_over_mean=max(seconds) * len(seconds) / sum(seconds),
+        per_token=_per_token(subject),
     )
     over = "+".join(f"{stage.gpu}:{stage.tensor_parallel}" for stage in subject.stages)
     nobody_measured = replace(calibration(), families=())

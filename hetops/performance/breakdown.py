@@ -14,6 +14,7 @@ from hetops.performance.measured import ClosedLoop, closed_loop
 from hetops.performance.physics import Physics, physics
 from hetops.performance.predict import Prediction, predictions
 from hetops.performance.replica import Replica
+from hetops.performance.speculation import PLAIN, PerToken
 
 _ROUNDING = 1e-6
 
@@ -106,6 +107,8 @@ class Times:
     whole: StepTimes
     slowest_over_mean: float = 1.0
     """How many times as long as the mean stage of a pipeline its slowest takes."""
+    per_token: PerToken = PLAIN
+    """Work of a token that comes out, where tokens are drafted."""
 
 
 def explain(name: str, replica: Replica, load: Load, times: Times, calibration: Calibration) -> Breakdown:
@@ -142,7 +145,7 @@ def explain(name: str, replica: Replica, load: Load, times: Times, calibration: 
         tpot=_answer(replica, load, Metric.TPOT, calibration, scale.tpot_seconds),
         ttft=ttft,
         evidence=str(calibration.layer(replica, load.concurrency)),
-        roofline=_roofline(p, (_decode(p, running, whole), _prefill(p, load, prompt)), whole, calibration),
+        roofline=_roofline(p, (_decode(p, running, times), _prefill(p, load, prompt)), times, calibration),
     )
 
 
@@ -194,25 +197,28 @@ def _scale(times: Times, load: Load) -> ClosedLoop:
     )
 
 
-def _roofline(p: Physics, work: tuple[Work, Work], whole: StepTimes, calibration: Calibration) -> Roofline:
+def _roofline(p: Physics, work: tuple[Work, Work], times: Times, calibration: Calibration) -> Roofline:
     gpus = p.tensor * p.stages
     decode, prefill = work
     return Roofline(
         peak_operations_per_second=float((p.flops * gpus)[0]),
         reached_operations_per_second=float((p.flops * gpus * compute_efficiency(p, calibration.values))[0]),
         bandwidth_bytes_per_second=float((p.bandwidth * gpus)[0]),
-        reached_bytes_per_second=float(p.weight_bytes[0]) / whole.weights_seconds,
+        reached_bytes_per_second=float(p.weight_bytes[0])
+        * times.per_token.read
+        / times.whole.weights_seconds,
         decode=decode,
         prefill=prefill,
     )
 
 
-def _decode(p: Physics, load: Load, whole: StepTimes) -> Work:
+def _decode(p: Physics, load: Load, times: Times) -> Work:
     """A step of all sequences in flight."""
-    n = load.concurrency
-    operations = float(2.0 * p.active[0] * n)
+    n, whole, each = load.concurrency, times.whole, times.per_token
+    operations = float(2.0 * p.active[0] * n) * each.computed
     attended = whole.attended(load.context_tokens)
     read = float(p.weight_bytes[0] * _touched(whole, float(p.shared[0]), n) + p.kv_bytes[0] * attended * n)
+    read *= each.read
     return Work(
         operations_per_byte=operations / read,
         operations_per_second=operations / whole.decode_seconds(n, load.context_tokens),

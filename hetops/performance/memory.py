@@ -195,12 +195,12 @@ def state_tokens(model: Model, kv: Precision, gpu: GpuType, layout: Layout) -> f
 
 def kv_bytes_per_token(model: Model, configuration: Configuration, gpu: GpuType) -> float:
     """Bytes that one token takes on each GPU of a stage."""
-    all_layers = kv_bytes(model, configuration.kv) * (1.0 + _draft_share(configuration))
+    all_layers = kv_bytes(model, configuration.kv) * (1.0 + draft_share(configuration))
     shards = kv_shards(model, gpu, configuration)
     return all_layers * gpu.devices / shards / configuration.pipeline_parallel
 
 
-def _draft_share(configuration: Configuration) -> float:
+def draft_share(configuration: Configuration) -> float:
     """What a draft model takes beside the model, in weights and KV."""
     return configuration.speculation.draft_share if configuration.speculation else 0.0
 
@@ -211,7 +211,7 @@ def fit(configuration: Configuration, model: Model, gpu: GpuType) -> MemoryFit:
     on_cpu = gpu.vendor == "cpu"
     # Threads share one copy of the weights and one KV cache in the host's memory.
     shards, copies = (1, configuration.gpu_count) if on_cpu else (configuration.gpu_count, 1)
-    weights = _held_bytes(configuration, model) * (1.0 + _draft_share(configuration)) / shards
+    weights = _held_bytes(configuration, model) * (1.0 + draft_share(configuration)) / shards
     reserve = _CPU_RESERVE_BYTES if on_cpu else _reserve_bytes(configuration, model)
     usable = _usable_bytes(configuration.engine, gpu.memory_bytes, weights + reserve) * copies
     kv = usable - weights - reserve

@@ -16,7 +16,8 @@ from hetops.domain.model import Model
 from hetops.domain.performance import StepTimes
 from hetops.domain.units import BYTES_PER_GB
 from hetops.performance import estimate
-from hetops.performance.memory import kv_bytes_per_token, room_bytes, weight_bytes
+from hetops.performance.memory import draft_share, kv_bytes_per_token, room_bytes, weight_bytes
+from hetops.performance.speculation import speculative
 from hetops.performance.stages import Stage, head_layers, split
 
 _HIDDEN_BYTES = 2.0
@@ -129,7 +130,9 @@ def _over(laid: _Laid, network: Network) -> Pipeline:
     paced = _decoding(times[decoding], carried[decoding], len(stages))
     paced = _filling(paced, times[filling], carried[filling], len(stages))
     held = min(share.kv_capacity_tokens for share in shares)
-    return Pipeline(stages=shares, times=replace(_linked(paced, network, model), kv_capacity_tokens=held))
+    linked = replace(_linked(paced, network, model), kv_capacity_tokens=held)
+    drafted = speculative(linked, base.speculation) if base.speculation else linked
+    return Pipeline(stages=shares, times=drafted)
 
 
 def _alone(base: Configuration, stage: StageGpus) -> Configuration:
@@ -139,15 +142,20 @@ def _alone(base: Configuration, stage: StageGpus) -> Configuration:
 
 def _layers_held(whole: Configuration, model: Model, gpu: GpuType) -> int:
     """Layers that a stage's GPUs hold with the KV of one request of the longest context."""
-    weights = weight_bytes(model, whole.weights) / model.layers / whole.tensor_parallel
+    weights = _weights(whole, model) / model.layers
     kv = kv_bytes_per_token(model, whole, gpu) / model.layers * whole.max_context_tokens
     return max(0, int(room_bytes(whole, model, gpu) / (weights + kv)))
+
+
+def _weights(whole: Configuration, model: Model) -> float:
+    """Bytes of all weights, and of a draft's, on each GPU that would hold all layers of its part."""
+    return weight_bytes(model, whole.weights) * (1.0 + draft_share(whole)) / whole.tensor_parallel
 
 
 def _tokens_held(whole: Configuration, layers: int, model: Model, gpu: GpuType) -> int:
     """Tokens whose KV of so many layers a stage holds beside their weights."""
     share = layers / model.layers
-    weights = weight_bytes(model, whole.weights) * share / whole.tensor_parallel
+    weights = _weights(whole, model) * share
     return int((room_bytes(whole, model, gpu) - weights) / (kv_bytes_per_token(model, whole, gpu) * share))
 
 

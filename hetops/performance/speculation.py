@@ -9,27 +9,44 @@ of them binds throughout.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from hetops.domain.configuration import Speculation
 from hetops.domain.percent import percent
 from hetops.domain.performance import StepTimes
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PerToken:
+    """What a token that is kept takes, in parts of what one of plain decoding does."""
+
+    read: float = 1.0
+    """Of reading weights and KV."""
+    computed: float = 1.0
+
+
+PLAIN = PerToken()
+
+
+def per_token(speculation: Speculation) -> PerToken:
+    """Of so many drafted that are checked at once."""
+    drafts = speculation.draft_tokens * speculation.draft_share
+    kept, checked = speculation.tokens_per_step, speculation.draft_tokens + 1.0
+    return PerToken(read=(1.0 + drafts) / kept, computed=(checked + drafts) / kept)
+
+
 def speculative(times: StepTimes, speculation: Speculation) -> StepTimes:
     """Step times per token kept, out of those of plain decoding; a prompt's prefill is left as it was."""
-    kept = speculation.tokens_per_step
-    drafts = speculation.draft_tokens * speculation.draft_share
-    checked = speculation.draft_tokens + 1.0
-    overhead = times.overhead_seconds * (1.0 + drafts) / kept
+    each = per_token(speculation)
+    overhead = times.overhead_seconds * each.read
     return replace(
         times,
-        weights_seconds=times.weights_seconds * (1.0 + drafts) / kept,
-        expert_share=1.0 - (1.0 - times.expert_share) ** checked,
-        compute_seconds_per_sequence=times.compute_seconds_per_sequence * (checked + drafts) / kept,
-        kv_seconds_per_token=times.kv_seconds_per_token * (1.0 + drafts) / kept,
+        weights_seconds=times.weights_seconds * each.read,
+        expert_share=1.0 - (1.0 - times.expert_share) ** (speculation.draft_tokens + 1.0),
+        compute_seconds_per_sequence=times.compute_seconds_per_sequence * each.computed,
+        kv_seconds_per_token=times.kv_seconds_per_token * each.read,
         overhead_seconds=overhead,
-        overhead_seconds_per_sequence=times.overhead_seconds_per_sequence * (checked + drafts) / kept,
+        overhead_seconds_per_sequence=times.overhead_seconds_per_sequence * each.computed,
         first_token_seconds=max(0.0, times.first_token_seconds + times.overhead_seconds - overhead),
     )
 

@@ -11,6 +11,7 @@ import pytest
 
 from hetops.app.estimate import Estimated, Subject, estimate
 from hetops.catalog import tables
+from hetops.domain.configuration import Speculation, StageGpus
 from hetops.domain.model import Precision
 from hetops.domain.units import BYTES_PER_GB
 from hetops.errors import HetopsError, UnknownNameError
@@ -91,6 +92,25 @@ def test_what_runs_is_what_the_memory_that_is_told_holds(engine: str) -> None:
     assert found.breakdown.in_flight == pytest.approx(held, rel=0.01)
     saturated = found.answer.saturation.output_tokens_per_second.value
     assert (found.breakdown.output_tokens_per_second.value or 0.0) < 1.15 * saturated
+
+
+@pytest.mark.parametrize(
+    "stages", [(), (StageGpus(gpu="L40S", tensor_parallel=1), StageGpus(gpu="L4", tensor_parallel=2))]
+)
+def test_drafted_tokens_stay_below_the_roofline_and_are_reckoned_over_stages_too(
+    stages: tuple[StageGpus, ...],
+) -> None:
+    asked = {"stages": stages, "gpu": "" if stages else "L40S", "pipeline_parallel": 1}
+    plain = estimated(2.0, **asked).breakdown
+    found = estimated(2.0, **asked, speculation=Speculation(draft_tokens=8, acceptance=0.95)).breakdown
+    assert (found.tpot.value or 0.0) < 0.4 * (plain.tpot.value or 0.0)
+    line, decode = found.roofline, found.roofline.decode
+    assert decode.operations_per_second / decode.operations_per_byte < line.bandwidth_bytes_per_second
+    if not stages:
+        assert decode.operations_per_byte > 4 * plain.roofline.decode.operations_per_byte, (
+            "nine are checked at once"
+        )
+        assert line.reached_bytes_per_second == pytest.approx(plain.roofline.reached_bytes_per_second)
 
 
 def test_tensorrt_takes_nine_tenths_of_what_weights_leave() -> None:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hetops.catalog import tables
-from hetops.domain.configuration import Configuration, StageGpus
+from hetops.domain.configuration import Configuration, Speculation, StageGpus
 from hetops.domain.model import Precision
 from hetops.performance.estimate import plain_step_times, step_times
 from hetops.performance.pipelines import Network, Pipeline, holds, pipeline
@@ -140,6 +140,22 @@ def test_two_small_gpus_hold_no_70b_however_it_is_split() -> None:
     assert not holds(one, LLAMA, GPUS)
     with pytest.raises(ValueError, match="have memory for"):
         times_over_stages([one], FAST, LLAMA, GPUS)
+
+
+def test_tokens_are_drafted_over_unlike_stages_too() -> None:
+    """One draft that is never right makes a step longer, one that mostly is shorter; a draft's weights take room from layers and KV."""
+    gpus = [StageGpus(gpu="H100-SXM", tensor_parallel=2), StageGpus(gpu="L40S", tensor_parallel=2)]
+
+    def drafted(acceptance: float, draft_share: float = 0.0) -> Pipeline:
+        draft = Speculation(draft_tokens=4, acceptance=acceptance, draft_share=draft_share)
+        return pipeline(replace(configuration("H100-SXM"), speculation=draft), gpus, FAST, LLAMA, GPUS)
+
+    plain = pipeline(configuration("H100-SXM"), gpus, FAST, LLAMA, GPUS).times
+    wrong, right = drafted(0.0).times, drafted(0.9).times
+    assert wrong.weights_seconds == plain.weights_seconds
+    assert wrong.compute_seconds_per_sequence == pytest.approx(5 * plain.compute_seconds_per_sequence)
+    assert right.decode_seconds(4, 1000) < 0.4 * plain.decode_seconds(4, 1000)
+    assert drafted(0.9, 0.1).times.kv_capacity_tokens < 0.95 * plain.kv_capacity_tokens
 
 
 def test_a_slow_network_costs_prompts_and_full_batches() -> None:
