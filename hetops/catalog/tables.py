@@ -118,6 +118,7 @@ def _gpu_type(row: Row) -> GpuType:
         fp8_tflops=_number(row["fp8_tflops_dense"]),
         int8_tops=_number(row["int8_tops_dense"]),
         fp4_tflops=_number(row["fp4_tflops_dense"]),
+        units_tflops=_number(row["units_tflops_dense"]),
         interconnect=row["interconnect"],
         interconnect_gb_per_second=float(row["interconnect_gbs_per_gpu_bidir"]),
         devices=int(row["devices"] or 1),
@@ -130,7 +131,7 @@ def _slice(whole: GpuType, row: Row) -> GpuType:
     """A slice has its part of the multiprocessors, and of the memory's slices with their bandwidth. It reaches no other GPU."""
     speed = float(row["multiprocessors"]) / float(row["multiprocessors_of_gpu"])
     mig = GpuSlice(of=whole.name, profile=row["profile"], parts=int(row["parts"]))
-    kinds = ("fp16_tflops", "bf16_tflops", "fp8_tflops", "int8_tops", "fp4_tflops", "board_watts")
+    kinds = ("fp16_tflops", "bf16_tflops", "fp8_tflops", "int8_tops", "fp4_tflops", "units_tflops", "board_watts")
     peaks = {kind: peak * speed for kind in kinds if (peak := getattr(whole, kind)) is not None}
     return replace(
         whole,

@@ -61,6 +61,8 @@ class GpuType:
     fp8_tflops: float | None = None
     int8_tops: float | None = None
     fp4_tflops: float | None = None
+    units_tflops: float | None = None
+    """What the matrix units would do in 16 bit where the vendor lets products that are summed in 32 bit have less: a GeForce's half."""
     interconnect: str
     interconnect_gb_per_second: float
     """Both directions together, per GPU."""

@@ -13,7 +13,8 @@ With tensor degree k, S stages, bandwidth W, peak F, link N, B sequences of c to
     step     = (weights^s + compute^s)^(1/s) + KV + links + overhead
 
 eta_c is that of the GPU's family, times (power of the board / what its peak would take)^p: a part that is short of power
-does not hold its peak. Formulas and fit: docs/performance-model.md. Coefficients: `coefficients.json`.
+does not hold its peak, and one whose matrix units could do more than the vendor lets them comes nearer to it. Formulas and fit:
+docs/performance-model.md. Coefficients: `coefficients.json`.
 """
 
 from __future__ import annotations
@@ -198,7 +199,7 @@ def compute_efficiency(p: Physics, values: Values) -> Floats:
         * np.where(p.mixture, values["mixture"], 1.0)
         * np.where(p.fp4, values["fp4"], 1.0)
     )
-    efficiency = _vendor(p, values, "compute") * families * p.power ** values["power"] * formats
+    efficiency = _vendor(p, values, "compute") * families * p.power ** values["power"] * formats * p.spare
     held: Floats = np.minimum(efficiency, MOST_COMPUTE)
     return held
 

@@ -49,6 +49,9 @@ WATT_PER_TFLOP = {
 Quadro RTX 8000 260/130, A100 SXM 400/312, L40S 350/362, H100 SXM 700/989, B200 1000/2250, MI250 560/362, MI300X 750/1307,
 MI355X 1400/2516. A part with less power for its peak (PCIe and NVL boards, L4, T4) cannot hold that peak."""
 
+_TIMES_16_BIT = {Precision.FP8: 2.0, Precision.INT8: 2.0, Precision.FP4: 4.0}
+"""How many times as fast as 16 bit matrix units multiply a format."""
+
 _MEMORY_SHARE = 0.9
 """vLLM's `gpu_memory_utilization` (SGLang's `mem_fraction_static` is alike): of all memory, before the weights."""
 _FREE_SHARE = 0.92
@@ -87,6 +90,8 @@ class Physics:
     flops_16: Floats
     power: Floats
     """Board power over what the family's best-supplied part would have for this peak; at most 1."""
+    spare: Floats
+    """What the matrix units would do in the format that they multiply in, over the peak that the vendor lets them have; at least 1."""
     memory: Floats
     link: Floats
     fast_link: Bools
@@ -211,6 +216,7 @@ def _column(r: Replica) -> dict[str, object]:
         "flops": _flops(r, multiplied, peak_16) / devices,
         "flops_16": peak_16 / devices,
         "power": _power(gpu),
+        "spare": _spare(gpu, multiplied),
         "memory": gpu.memory_bytes / devices,
         "link": (min(beyond, joined) if apart else joined) * 1e9,
         "fast_link": gpu.nvlink and not apart,
@@ -300,6 +306,13 @@ def _flops(r: Replica, multiplied: Precision, peak_16: float) -> float:
     active = r.model.active_parameters_b * 1e9
     kept = min(kept_in_16_bit(r.model, r.weights), active)
     return active / (kept / peak_16 + (active - kept) / (peak_tflops(r.gpu, multiplied) * 1e12))
+
+
+def _spare(gpu: GpuType, multiplied: Precision) -> float:
+    """A GeForce sums products of 16 bit in 32 at half of what its units do, but multiplies integers at all of it."""
+    if gpu.units_tflops is None:
+        return 1.0
+    return max(1.0, gpu.units_tflops * _TIMES_16_BIT.get(multiplied, 1.0) / peak_tflops(gpu, multiplied))
 
 
 def _power(gpu: GpuType) -> float:
