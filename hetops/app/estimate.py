@@ -17,9 +17,8 @@ from hetops.domain.performance import StepTimes
 from hetops.domain.units import BYTES_PER_GB
 from hetops.errors import HetopsError, UnknownNameError
 from hetops.performance.breakdown import Breakdown, Load, Times
-from hetops.performance.cases import most_sequences
 from hetops.performance.estimate import calibration, plain_step_times, replica_of, step_times
-from hetops.performance.generation import Generation, generation, is_known, unread_version
+from hetops.performance.generation import Generation, generation, is_known, most_sequences, unread_version
 from hetops.performance.memory import MemoryFit, fit, kv_bytes, weight_bytes
 from hetops.performance.pipelines import Network, StageShare, pipeline
 from hetops.performance.replica import Replica, computes_in

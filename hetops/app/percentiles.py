@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from hetops.app import virtual_replica
 from hetops.domain.performance import StepTimes
 from hetops.performance.breakdown import Load
-from hetops.performance.cases import Case, Metric, most_sequences
+from hetops.performance.cases import Case, Metric
 from hetops.performance.estimate import Calibration, times_of
+from hetops.performance.generation import most_sequences
 from hetops.performance.physics import physics
 from hetops.performance.under_load import Replayed
 

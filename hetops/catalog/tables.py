@@ -131,7 +131,8 @@ def _slice(whole: GpuType, row: Row) -> GpuType:
     """A slice has its part of the multiprocessors, and of the memory's slices with their bandwidth. It reaches no other GPU."""
     speed = float(row["multiprocessors"]) / float(row["multiprocessors_of_gpu"])
     mig = GpuSlice(of=whole.name, profile=row["profile"], parts=int(row["parts"]))
-    kinds = ("fp16_tflops", "bf16_tflops", "fp8_tflops", "int8_tops", "fp4_tflops", "units_tflops", "board_watts")
+    rates = ("fp16_tflops", "bf16_tflops", "fp8_tflops", "int8_tops", "fp4_tflops", "units_tflops")
+    kinds = (*rates, "board_watts")
     peaks = {kind: peak * speed for kind in kinds if (peak := getattr(whole, kind)) is not None}
     return replace(
         whole,

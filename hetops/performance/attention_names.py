@@ -19,6 +19,8 @@ _NAMES = (
 _DENIED = r"(?P<denied>\b(?:no|not|without|w/o|disabled?)[ _-]+)?"
 _VALUE = r"(?:[ _-]*size)?(?:\s*(?:[=: _-]|over)?\s*(?P<value>\d+|true|false|on|off|yes|no|none|enabled|disabled)\b)?"
 _TOLD = re.compile(f"{_DENIED}(?:{'|'.join(_NAMES)}){_VALUE}", re.IGNORECASE)
+_LEFT_OUT = re.compile(r"[^.;]*\b(?:left out|excluded|omitted|skipped)\b[^.;]*", re.IGNORECASE)
+"""A clause that tells of what a row is not."""
 _SIZE = r"(?<![a-z])(?:dp|data[ _-]parallel)(?:[ _-]size)?[ =]*(?P<value>\d+)"
 _GROUPS = re.compile(_SIZE, re.IGNORECASE)
 _ENGINES = re.compile(rf"{_SIZE}[ +,/x-]+.*(?<![a-z])(?:ep\d*|expert[ _-]parallel)\b", re.IGNORECASE)
@@ -29,7 +31,7 @@ _OFF = frozenset({"false", "off", "no", "none", "disabled", "0", "1"})
 def groups_told(text: str) -> int | None:
     """Over how many groups a text says that attention goes in data parallel (`DEP8`, `attention DP`, `dp_attention=4`, `ADP`); 1 where it
     says that it does not, `NO_NUMBER` where it tells no number, None where it says nothing of it."""
-    seen = plain(text)
+    seen = _LEFT_OUT.sub(" ", plain(text))
     found = _TOLD.search(seen)
     if found is None:
         engines = _ENGINES.search(seen)

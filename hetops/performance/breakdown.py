@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from hetops.domain.performance import StepTimes
-from hetops.performance.cases import Case, Cases, Metric, in_flight, most_sequences
+from hetops.performance.cases import Case, Cases, Metric, in_flight
 from hetops.performance.estimate import Calibration
 from hetops.performance.form import Terms, compute_efficiency, terms
+from hetops.performance.generation import most_sequences
 from hetops.performance.measured import ClosedLoop, closed_loop
 from hetops.performance.physics import Physics, physics
 from hetops.performance.predict import Prediction, predictions

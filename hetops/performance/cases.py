@@ -13,22 +13,12 @@ from enum import StrEnum
 
 import numpy as np
 
+from hetops.performance.draining import drained
 from hetops.performance.form import Terms, Values, terms
-from hetops.performance.generation import PREFILL_FIRST, Generation
+from hetops.performance.generation import PREFILL_FIRST, Generation, most_sequences
 from hetops.performance.physics import Bools, Floats, Names, Physics, physics
 from hetops.performance.replica import Replica
 
-_MOST_SEQUENCES = {
-    "vllm_old": 256.0,
-    "vllm_new": 1024.0,
-    "sglang": 1024.0,
-    "trtllm_old": 1024.0,
-    "trtllm_mid": 2048.0,
-    "trtllm_new": 2048.0,
-}
-"""Sequences that an engine runs at once unless told otherwise: TensorRT-LLM builds for 2,048, vLLM ran 256, and offline runs
-1,024 from its V1 core on."""
-_OTHER_SEQUENCES = 512.0
 _PASS_TOKENS = 8192.0
 """Prompt tokens of one pass: `max_num_tokens` of TensorRT-LLM, `max_num_batched_tokens` of vLLM."""
 _KEPT_OUTPUT = 0.6
@@ -115,6 +105,8 @@ class Case:
     """Whether the row tells how many: what comes at a rate then is measured from the first that is sent to the last that is answered."""
     unequal: bool = False
     """Whether their lengths are known to differ."""
+    talks: bool = False
+    """Whether they are those of conversations: most short, a few many times as long."""
     place: int = 0
     """Where the row stands among its file's, from 0."""
     told: MetricName | None = None
@@ -152,6 +144,7 @@ class Cases:
     requests_told: Bools
     """As of a case."""
     unequal: Bools
+    talks: Bools
     metric: Names
     value: Floats
     series: Names
@@ -174,6 +167,7 @@ class Cases:
             requests=np.array([c.requests for c in cases]) / replicas,
             requests_told=np.array([c.requests_told for c in cases], dtype=bool),
             unequal=np.array([c.unequal for c in cases], dtype=bool),
+            talks=np.array([c.talks for c in cases], dtype=bool),
             metric=np.array([str(c.metric) for c in cases]),
             value=np.array([math.nan if c.value is None else c.value for c in cases]),
             series=np.array([_series(c) for c in cases]),
@@ -205,7 +199,7 @@ def predict(cases: Cases, values: Values) -> Floats:
     prefill = parts.prefill_seconds(cases.input_tokens)
     completed = _completed(cases, parts, running)
     arrivals = _over_the_run(cases, running, completed)
-    requests = cases.replicas * np.minimum(completed, arrivals)
+    requests = cases.replicas * np.minimum(_to_the_end(cases, parts, running, completed), arrivals)
     others = _among_others(cases, parts, running)
     held_up = parts.interference * (running - 1.0) / cases.output_tokens * others
     tpot = step + held_up / parts.stages
@@ -258,6 +252,17 @@ def _over_the_run(cases: Cases, running: Floats, completed: Floats) -> Floats:
     found: Floats = np.full(len(cases), np.inf)
     np.divide(1.0, 1.0 / cases.rate + own, out=found, where=np.isfinite(cases.rate))
     return found
+
+
+def _to_the_end(cases: Cases, parts: Terms, running: Floats, completed: Floats) -> Floats:
+    """Requests a second of a run whose requests wait for one another, until the last is answered: lengths that are alike leave no place
+    empty for long, but those of conversations do."""
+    ends = cases.requests_told & cases.talks & np.isinf(cases.rate)
+    if not ends.any():
+        return completed
+    last = np.minimum(running, cases.requests)
+    seconds = (cases.requests - last) / completed + drained(last, lambda left: _completed(cases, parts, left))
+    return np.where(ends, np.minimum(completed, cases.requests / seconds), completed)
 
 
 def _line(cases: Cases, completed: Floats, arrivals: Floats) -> Floats:
@@ -358,11 +363,6 @@ def in_flight(cases: Cases, parts: Terms) -> Floats:
     full: Floats = np.maximum(asked, 1.0)
     steady = ~np.isinf(cases.rate)
     return np.where(steady, _at_rate(cases, parts, full), full) if steady.any() else full
-
-
-def most_sequences(generation: str) -> float:
-    """Sequences that a generation of engines runs at once, unless told otherwise."""
-    return _MOST_SEQUENCES.get(generation, _OTHER_SEQUENCES)
 
 
 def _at_rate(cases: Cases, parts: Terms, full: Floats) -> Floats:

@@ -45,6 +45,18 @@ TENSORRT = (Generation.TRTLLM_OLD, Generation.TRTLLM_MID, Generation.TRTLLM_NEW)
 PREFILL_FIRST = (Generation.VLLM_OLD, Generation.VLLM_MID, Generation.SGLANG, Generation.TGI)
 """Engines whose prompts go before all decoding unless told otherwise; the others run a part of them with each step."""
 
+_MOST_SEQUENCES = {
+    "vllm_old": 256.0,
+    "vllm_new": 1024.0,
+    "sglang": 1024.0,
+    "trtllm_old": 1024.0,
+    "trtllm_mid": 2048.0,
+    "trtllm_new": 2048.0,
+}
+"""Sequences that an engine runs at once unless told otherwise: TensorRT-LLM builds for 2,048, vLLM ran 256, and offline runs
+1,024 from its V1 core on."""
+_OTHER_SEQUENCES = 512.0
+
 
 class _Engine(Enum):
     """Engines that are told apart, by what stands in the names that they are given."""
@@ -68,6 +80,11 @@ _WHATEVER_THE_VERSION = {
 }
 """NVIDIA's microservices pack TensorRT-LLM and have numbers of their own. AMD's ATOM hands over a pass of prompts before any decoding, as
 SGLang does (github.com/ROCm/ATOM, `atom/model_engine/scheduler.py`)."""
+
+
+def most_sequences(generation: str) -> float:
+    """Sequences that a generation of engines runs at once, unless told otherwise."""
+    return _MOST_SEQUENCES.get(generation, _OTHER_SEQUENCES)
 
 
 @lru_cache(maxsize=1 << 10)

@@ -53,9 +53,15 @@ _OF_UNEQUAL_LENGTHS = re.compile(
     r"sharegpt|llmperf|alpaca|lmsys|wildchat|longbench|arxiv|azure|mooncake|burstgpt|speed.?bench|conversation"
 )
 """Data sets and clients whose requests differ in length."""
+_OF_CONVERSATIONS = re.compile(r"sharegpt|alpaca|lmsys|wildchat|burstgpt|conversation")
+"""Of these such whose answers are mostly short and a few many times as long."""
 _BETWEEN = re.compile(r"\bratio\b[ =:]*(?:of )?0?\.\d*[1-9]")
 """Lengths between a part of those told and all of these (SGLang's client and AMD's), or as far to both sides (vLLM's): neither makes all
 alike but for 0 or 1."""
+_SENT = re.compile(
+    r"(?<!to )(?<!, )(?<!and )(?<!or )\b(?P<times>conc(?:urrency)? ?[*x] ?)?(?P<number>\d[\d,]*) (?:requests|prompts)\b(?! (?:a|per) second)"
+)
+"""How many requests a benchmark sent, as notes tell it: `1,000 requests`, `conc*10 requests`. Not the last of several numbers."""
 _NAMES_KEPT = 4096
 
 T = TypeVar("T")
@@ -105,13 +111,14 @@ def _case(row: Row, place: int, names: _Names) -> Case:
     given, wanted = _tokens(row, "input_tokens", least=0.0), _output(row, told)
     gpus = _whole(row, "gpu_count", replica.tensor_parallel * replica.pipeline_parallel)
     measured, unread = _measured(row)
+    sent = _requests(row)
     return Case(
         id=row["id"],
         replica=replica,
         gpu_count=gpus,
         input_tokens=given,
         output_tokens=wanted,
-        concurrency=1.0 if alone else _at_once(row, "concurrency"),
+        concurrency=1.0 if alone else _kept(row),
         requests_per_second=_at_once(row, "request_rate"),
         metric=metric,
         value=None if measured is None else told.in_metric(measured, gpus),
@@ -121,9 +128,10 @@ def _case(row: Row, place: int, names: _Names) -> Case:
         quality=row.get("quality", "").upper(),
         assumed=tuple(filter(None, (*assumed, lone, told.assumed))),
         noted=tuple(filter(None, (*noted, _too_long(replica.model, given + wanted), unread))),
-        requests=float(_whole(row, "requests", REQUESTS)),
-        requests_told=_tells(row, "requests"),
+        requests=float(sent or REQUESTS),
+        requests_told=sent is not None,
         unequal=_lengths_differ(row),
+        talks=bool(_OF_CONVERSATIONS.search(row.get("dataset", "").lower())),
         place=place,
         told=told,
     )
@@ -137,6 +145,25 @@ def _measured(row: Row) -> tuple[float | None, str]:
         return _number(row, "value"), ""
     except ValueError as fault:
         return None, str(fault)
+
+
+def _kept(row: Row) -> float:
+    """Requests kept at once: where all are sent at once, no more than their column tells."""
+    kept, queued = _at_once(row, "concurrency"), math.isinf(_at_once(row, "request_rate"))
+    return min(kept, float(_whole(row, "requests", REQUESTS))) if queued and _tells(row, "requests") else kept
+
+
+def _requests(row: Row) -> int | None:
+    """How many requests were sent, by their column or by the note's words; None where neither tells one number."""
+    if _tells(row, "requests"):
+        return _whole(row, "requests", REQUESTS)
+    found = _SENT.search(row.get("note", ""))
+    if found is None:
+        return None
+    kept, number = _at_once(row, "concurrency"), float(found["number"].replace(",", ""))
+    sent = number * kept if found["times"] else number
+    of_each = math.isfinite(kept) and sent < kept
+    return int(sent) if number and math.isfinite(sent) and not of_each else None
 
 
 def _lengths_differ(row: Row) -> bool:

@@ -61,8 +61,8 @@ def test_a_model_that_nodes_are_small_for_is_cheaper_over_several_and_the_plan_s
     saved = within.usd_per_hour - plan.usd_per_hour
     text = report.as_text(plan)
     assert f"Letting replicas stand on several nodes saves ${saved:,.2f} /h" in text
-    assert "3 aws g7e.2xlarge us-east-1 on_demand" in text
-    assert "1 x (3 x 1 RTXPRO6000-Server)" in text
+    assert "1 aws p5.4xlarge us-east-1 on_demand + 2 aws g7e.2xlarge us-east-1 on_demand" in text
+    assert "1 x (1 x 1 H100-SXM + 2 x 1 RTXPRO6000-Server)" in text
     assert recheck(plan) == ()
 
 

@@ -108,7 +108,7 @@ def test_a_floor_above_one_or_of_nothing_is_an_error_of_its_field(folder: Path) 
 
 def test_a_mean_of_the_model_lets_some_requests_go_where_less_is_kept(folder: Path) -> None:
     """Of 98.5 % and of all, the least cost of many requests takes as much of the first as keeps 99 % on average."""
-    write(folder, model="mean_quality = 0.99")
+    write(folder, model='mean_quality = 0.99\nprecisions = ["bf16", "fp8", "int4"]')
     posed = pose(asked(folder))
     assert {c.mean_quality for c in posed.problem.classes} == {0.99}
     weights = {c.key: posed.configurations[c.configuration].weights for c in posed.problem.columns}

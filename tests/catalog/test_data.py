@@ -99,6 +99,22 @@ def test_cards_for_games_and_the_a10g_have_no_peer_copies() -> None:
     assert without.isdisjoint({"L40S", "A6000", "RTX6000-Ada", "RTXPRO6000-Server", "A100-80GB-PCIe", "CPU"})
 
 
+def test_parts_whose_matrix_rate_is_halved_are_told_by_their_ratio_to_plain_arithmetic() -> None:
+    """NVIDIA's GeForce, A10G, L40 and L20 sum products in 32 bit at half of their units' rate, H20 has a quarter; their kin have all of it."""
+    less = {g.name: g.units_tflops / g.fp16_tflops for g in CATALOG.gpu_types if g.units_tflops}
+    games = {
+        g.name
+        for g in CATALOG.gpu_types
+        if g.name.startswith(("RTX20", "RTX30", "RTX40", "RTX50")) and "-Ada" not in g.name
+    }
+    assert less.keys() == games | {"A10G", "L40", "L20", "H20", "H20-141GB"}
+    assert all(
+        ratio == pytest.approx(4.0 if name.startswith("H20") else 2.0, rel=0.02)
+        for name, ratio in less.items()
+    )
+    assert CATALOG.gpu("L40").units_tflops == CATALOG.gpu("L40S").fp16_tflops
+
+
 @pytest.mark.parametrize("gpu", [g for g in CATALOG.gpu_types if g.vendor == "nvidia"], ids=lambda g: g.name)
 def test_a_format_is_there_from_its_generation_on(gpu: GpuType) -> None:
     generation = float(gpu.compute_capability)

@@ -205,6 +205,8 @@ def test_nobody_measured_it_so_it_is_a_prior() -> None:
         ("attention_dp_size=1", 1),
         ("without DP attention", 1),
         ("no attention DP", 1),
+        ("512 at once; runs with attention DP and those at a rate left out; FP8", None),
+        ("runs with a draft left out; attention DP, EP 8", NO_NUMBER),
         ("sdp attention backend", None),
         ("depends on the day", None),
         ("in dep", None),

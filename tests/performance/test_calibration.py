@@ -16,6 +16,7 @@ from hetops.domain.model import Precision
 from hetops.domain.performance import EvidenceLayer
 from hetops.performance.calibrate import LeftOut, Unseen, counted, half_widths, splits, throughput_widths
 from hetops.performance.cases import Case, Cases, Metric, predict
+from hetops.performance.draining import drained
 from hetops.performance.estimate import calibration, replica_of
 from hetops.performance.fit import PARAMETERS, fit, starting_values
 from hetops.performance.form import terms
@@ -303,6 +304,27 @@ def test_a_run_at_a_rate_lasts_until_the_last_that_came_is_answered() -> None:
     )
     assert short == pytest.approx(100 * 512 / (100 / 8 + e2e / 1e3), rel=0.05)
     assert tpot <= answer(replace(case, metric=Metric.TPOT))[0]
+
+
+def test_the_longest_answers_of_a_run_leave_places_empty_that_others_would_fill() -> None:
+    """Of a thousand conversations sent at once the last few run nearly alone; of a million nobody sees it, nor where lengths are alike."""
+    case = a_case(concurrency=math.inf)
+    told = [replace(case, requests_told=True, talks=True, requests=n) for n in (1e7, 1e4, 1e3)]
+    steady, endless, long, short = answer(case, *told)
+    assert endless == pytest.approx(steady, rel=1e-3)
+    assert short < long < endless
+    alike = replace(case, requests_told=True, requests=1e3)
+    assert answer(alike)[0] == steady
+
+
+def test_those_left_run_as_fast_as_so_few_do() -> None:
+    """Where n requests take as long as one, 148 with one in e^5 of the longest take five times the mean; where one after another is
+    answered, as long as all of them."""
+    alone, running = 2.0, np.array([148.0])
+    side_by_side = drained(running, lambda left: left / alone)
+    assert side_by_side[0] == pytest.approx(5.0 * alone, rel=0.02)
+    in_a_row = drained(running, lambda left: np.full_like(left, 1.0 / alone))
+    assert in_a_row[0] == pytest.approx(148.0 * alone, rel=0.03)
 
 
 def test_layers_that_route_take_their_time_to_the_first_token() -> None:

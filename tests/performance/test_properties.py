@@ -86,6 +86,25 @@ def test_more_compute_with_the_power_for_it_is_never_slower(
     assert after.prefill_seconds(2000) < before.prefill_seconds(2000) or factor < 1.001
 
 
+@settings(max_examples=40, deadline=None)
+@given(cases, gpus, st.floats(1.0, 4.0), st.floats(1, 256))
+def test_units_that_could_do_more_are_never_slower_and_never_above_the_peak(
+    case: tuple[str, int, Precision], gpu: str, factor: float, n: float
+) -> None:
+    here = replace(GPUS[gpu], units_tflops=GPUS[gpu].fp16_tflops)
+    before, after = times(case, here), times(case, replace(here, units_tflops=factor * here.fp16_tflops))
+    if before is None:
+        return
+    assert after is not None
+    assert after.decode_seconds(n, 500) <= before.decode_seconds(n, 500) * (1 + 1e-12)
+    assert after.prefill_seconds(2000) <= before.prefill_seconds(2000) * (1 + 1e-12)
+    endless = times(case, replace(here, units_tflops=1e9))
+    assert endless is not None
+    assert endless.prefill_seconds(2000) > 0.3 * before.prefill_seconds(2000), (
+        "at most nine tenths of what is allowed"
+    )
+
+
 @settings(max_examples=80, deadline=None)
 @given(cases, gpus, st.integers(1, 255), st.floats(10, 2000), st.floats(2, 500))
 def test_more_at_once_is_never_a_lower_throughput_and_never_a_faster_token(

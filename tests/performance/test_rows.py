@@ -417,6 +417,7 @@ def test_a_row_may_tell_how_many_requests_were_sent_and_that_their_lengths_diffe
     silent = read(dataset="random")
     assert (silent.requests, silent.unequal) == (1000.0, False)
     assert (told.requests_told, silent.requests_told) == (True, False)
+    assert (told.talks, silent.talks) == (True, False)
     assert read(dataset="random", note="range ratio 0.8; means").unequal
     for alike in ("range ratio 1.0", "random-range-ratio=0", "ratio 0.0", "a ratio of 2.5 to 1"):
         assert not read(dataset="random", note=alike).unequal, (
@@ -424,6 +425,36 @@ def test_a_row_may_tell_how_many_requests_were_sent_and_that_their_lengths_diffe
         )
     assert refusal({**ROW, "requests": "many"}).startswith("requests must be a number")
     assert refusal({**ROW, "requests": "3.5"}).startswith("requests must be a whole number")
+
+
+@pytest.mark.parametrize(
+    ("note", "sent"),
+    [
+        ("1,000 requests of ShareGPT at once", 1000.0),
+        ("warm-up; 320 prompts", 320.0),
+        ("conc*10 requests; KV format not told", 160.0),
+        ("concurrency x 4 prompts", 64.0),
+        ("3 requests a level and client", None),
+        ("16 to 96 requests a level", None),
+        ("5, 20, 100, 200 requests", None),
+        ("at 20 requests per second", None),
+        ("nothing of it", None),
+    ],
+)
+def test_a_note_may_tell_how_many_requests_were_sent(note: str, sent: float | None) -> None:
+    found = read(concurrency="16", note=note)
+    assert found.requests_told == (sent is not None)
+    assert found.requests == (sent or 1000.0)
+    assert read(concurrency="16", note=note, requests="48").requests == 48.0, "a column counts for more"
+
+
+def test_of_requests_sent_at_once_no_more_are_kept_than_there_are() -> None:
+    assert read(concurrency="", request_rate="inf", requests="48").concurrency == 48.0
+    assert read(concurrency="16", request_rate="inf", requests="48").concurrency == 16.0
+    assert math.isinf(read(concurrency="", request_rate="2", requests="48").concurrency), (
+        "they come one by one"
+    )
+    assert math.isinf(read(concurrency="", request_rate="inf", note="48 requests a rate").concurrency)
 
 
 def test_heads_that_do_not_divide_over_the_gpus_are_told_but_for_a_mixture() -> None:
