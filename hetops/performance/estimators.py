@@ -47,11 +47,13 @@ class Unanswered:
     hint: str = ""
 
 
-def points(classes: Sequence[WorkloadClass], max_sequences: int) -> tuple[Point, ...]:
-    """What to ask of a replica with so many sequences."""
+def points(
+    classes: Sequence[WorkloadClass], max_sequences: int, kv_capacity_tokens: float
+) -> tuple[Point, ...]:
+    """What to ask of a replica with so many sequences, and room for so much KV."""
     by_input = sorted((c.input_tokens.mean, c.output_tokens.mean) for c in classes)
     middle = by_input[len(by_input) // 2]
-    full = min(max_sequences, _FULL)
+    full = max(1, min(max_sequences, _FULL, int(kv_capacity_tokens / sum(middle))))
     asked = [(by_input[0], 1), (by_input[-1], 1), (middle, max(1, full // 4)), (middle, full)]
     return tuple(
         dict.fromkeys(

@@ -204,7 +204,7 @@ def _founded(
     )
     near = tuple(_neighbours(estimated, known))
     by_benchmark = {name: _measured(name, one, known, basis) for name, (one, _) in estimated.items()}
-    others = [one for name, (one, _) in estimated.items() if by_benchmark[name] is None]
+    others = [one for name, one in estimated.items() if by_benchmark[name] is None]
     by_estimator = _asked(others, classes, basis)
     return {
         name: by_benchmark[name]
@@ -216,14 +216,20 @@ def _founded(
 
 
 def _asked(
-    configurations: Sequence[Configuration], classes: Sequence[WorkloadClass], basis: Basis
+    estimated: Sequence[tuple[Configuration, StepTimes]], classes: Sequence[WorkloadClass], basis: Basis
 ) -> Mapping[str, tuple[StepTimes, Evidence] | Unanswered]:
     """What the estimator says of each configuration; nothing where there is none."""
-    if basis.estimator is None or not configurations:
+    if basis.estimator is None or not estimated:
         return {}
     found = {
-        c.id: answered(basis.estimator, c, basis.model, basis.gpus[c.gpu], points(classes, c.max_sequences))
-        for c in configurations
+        c.id: answered(
+            basis.estimator,
+            c,
+            basis.model,
+            basis.gpus[c.gpu],
+            points(classes, c.max_sequences, steps.kv_capacity_tokens),
+        )
+        for c, steps in estimated
     }
     silent = [one for one in found.values() if isinstance(one, Unanswered)]
     if len(silent) == len(found):

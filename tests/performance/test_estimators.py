@@ -6,7 +6,6 @@ import math
 from dataclasses import replace
 
 import pytest
-from hetops_aiconfigurator.estimator import AiConfigurator
 
 from hetops.domain.configuration import Configuration
 from hetops.domain.model import Precision
@@ -75,23 +74,6 @@ def test_an_estimator_that_answers_for_nothing_is_an_error_with_its_reasons() ->
     assert "broken failed: KeyError: 'H100-SXM'" in "".join(caught.value.details)
 
 
-def test_aiconfigurator_says_that_it_is_not_installed_and_what_it_never_measured() -> None:
-    assert isinstance(AiConfigurator(), Estimator)
-    for asked, said in (
-        (configuration(gpu="H100-SXM"), "aiconfigurator is not installed"),
-        (configuration(gpu="L4"), "measured nothing of GPU type L4"),
-        (configuration(kv=Precision.INT8), "measured nothing of KV precision int8"),
-        (
-            configuration(gpu="H100-SXM", tensor_parallel=2, attention_data_parallel=2),
-            "not asked about attention in data parallel",
-        ),
-    ):
-        with pytest.raises(HetopsError) as caught:
-            build([asked], CLASSES, basis(AiConfigurator()))
-        assert said in "".join(caught.value.details)
-        assert caught.value.hint
-
-
 def test_an_answer_that_no_gpu_allows_and_a_margin_that_is_none_are_no_answers() -> None:
     known = two()[:1]
     with pytest.raises(HetopsError, match="known has no answer") as caught:
@@ -108,3 +90,15 @@ def test_an_answer_that_no_gpu_allows_and_a_margin_that_is_none_are_no_answers()
         with pytest.raises(HetopsError) as caught:
             build(known, CLASSES, basis(double))
         assert f"its margin is from 0 to below 1, not {margin}" in caught.value.details[0]
+
+
+def test_a_replica_is_asked_about_no_more_requests_than_its_kv_holds() -> None:
+    known, _ = two()
+    full = Known(TIMES, "H100-SXM")
+    build([known], CLASSES, basis(full))
+    assert max(b.concurrency for b in full.asked) == 64
+    tight = Known(replace(TIMES, weights_seconds=0.03), "H100-SXM")
+    heavy = replace(known, weights=Precision.FP8, model="llama-3.1-70b")
+    table = build([heavy], CLASSES, replace(basis(tight), model=CATALOG.model("llama-3.1-70b")))
+    holds = table.step_times[heavy.id].kv_capacity_tokens
+    assert 1 < max(b.concurrency for b in tight.asked) <= holds / (3000 + 100) < 64
