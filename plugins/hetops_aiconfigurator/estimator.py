@@ -48,7 +48,7 @@ def installed() -> Package:
         utils = importlib.import_module("aiconfigurator_core.sdk.utils")
     except ImportError as fault:
         raise HetopsError(
-            "the estimator aiconfigurator is not installed",
+            "its package is not installed",
             hint="pip install 'hetops[aiconfigurator]' (850 MB, Linux on x86-64), or name no estimator",
         ) from fault
     for name in ("aiconfigurator", "aiconfigurator_core"):
@@ -97,7 +97,7 @@ def _in_a_line(asked: Benchmark) -> Iterator[None]:
         why = f"{type(fault).__name__}: {said if len(said) <= _TOLD else said[:_TOLD] + '...'}"
         if said.startswith("OOM"):
             why = f"{asked.concurrency} requests at once do not fit, as it counts memory"
-        raise HetopsError(f"aiconfigurator has no answer: {why}", hint=LEAVE_IT) from fault
+        raise HetopsError(f"no answer: {why}", hint=LEAVE_IT) from fault
 
 
 @contextmanager
@@ -116,7 +116,7 @@ def _model(asked: Benchmark, package: Package) -> Iterator[dict[str, Any]]:
     own = _known(model.hub_id, package.models)
     if own is None:
         raise HetopsError(
-            f"aiconfigurator knows models like {model.hub_id} by name, and not this one",
+            f"models like {model.hub_id} are known by name, and this one is not",
             hint=f"it knows {', '.join(nearest(model.hub_id, package.models)) or 'none like it'}",
         )
     yield {"model_path": own, **precisions(asked)}

@@ -8,7 +8,7 @@ from typing import Any
 
 from hetops.plugin import Benchmark, HetopsError, Precision
 
-LEAVE_IT = "leave it to hetops' own estimate, or measure it with hetops bench"
+LEAVE_IT = "leave engine.estimator out, or measure it with hetops bench"
 """What to do where it has no answer."""
 _SYSTEMS = {
     "H100-SXM": "h100_sxm",
@@ -73,16 +73,14 @@ def arguments(asked: Benchmark) -> dict[str, Any]:
 def _refuse_disbelieved(asked: Benchmark) -> None:
     c = asked.configuration
     if c.speculation is not None:
-        raise HetopsError(
-            "aiconfigurator is not asked about speculative decoding", hint="leave [engine.speculative] out"
-        )
+        raise HetopsError("it is not asked about speculative decoding", hint="leave [engine.speculative] out")
     if c.tensor_parallel > _LINKED.get(c.gpu, c.tensor_parallel):
         what = f"{c.tensor_parallel} {c.gpu} at once: by its tables they serve less than one"
     elif asked.model.experts and (c.engine, c.weights) in _SLOW_EXPERTS:
         what = f"{c.weights} experts under {c.engine}: by its tables they are slower than in 16 bit"
     else:
         return
-    raise HetopsError(f"aiconfigurator is not believed on {what}", hint=LEAVE_IT)
+    raise HetopsError(f"it is not believed on {what}", hint=LEAVE_IT)
 
 
 def precisions(asked: Benchmark) -> dict[str, str]:
@@ -107,7 +105,7 @@ def _layout_of_experts(asked: Benchmark) -> dict[str, int]:
 def _word(what: str, value: str, known: Mapping[Any, str]) -> str:
     if value not in known:
         raise HetopsError(
-            f"aiconfigurator has measured nothing of {what} {value}",
+            f"nothing is measured of {what} {value}",
             hint=f"it knows {', '.join(str(k) for k in known)}",
         )
     return known[value]
