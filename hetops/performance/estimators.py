@@ -1,13 +1,16 @@
 """Step times out of what a plugin's estimator says that benchmarks would measure. Pure but for the estimator.
 
 It is asked for lone requests of the shortest and the longest class, and for fuller replicas at the middle one; its answers are
-read as a user's own benchmarks are (`measured.py`). What it cannot answer, and why, is told in the evidence of the closed form.
+read as a user's own benchmarks are (`measured.py`), but for what a step takes for the KV of its sequences: that is the closed form's, by
+its bytes, so that a class is not charged with the contexts of another. What it cannot answer, and why, is told in the evidence of the closed form.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from statistics import fmean
 from typing import TYPE_CHECKING
 
 from hetops.domain.benchmark import Benchmark
@@ -38,6 +41,11 @@ class Point:
     output_tokens: int
     concurrency: int
 
+    @property
+    def context_tokens(self) -> float:
+        """Of a request on average, while it is answered."""
+        return self.input_tokens + self.output_tokens / 2.0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unanswered:
@@ -45,6 +53,14 @@ class Unanswered:
 
     reason: str
     hint: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimated:
+    """A configuration, and its step times by the closed form."""
+
+    configuration: Configuration
+    times: StepTimes
 
 
 def points(
@@ -63,18 +79,20 @@ def points(
 
 
 def answered(
-    estimator: Estimator, configuration: Configuration, model: Model, gpu: GpuType, asked: Sequence[Point]
+    estimator: Estimator, one: Estimated, model: Model, gpu: GpuType, asked: Sequence[Point]
 ) -> tuple[StepTimes, Evidence] | Unanswered:
-    """Step times with no room for KV said, and what they rest on; whatever a plugin raises is a reason, never ours, and so is a
+    """Step times in the memory that the closed form leaves, and what they rest on; whatever a plugin raises is a reason, never ours, and so is a
     margin that is none, or an answer that the GPU's peaks do not allow."""
     if not 0.0 <= estimator.margin < 1.0:
         return Unanswered(
             reason=f"{estimator.name}: its margin is from 0 to below 1, not {estimator.margin}",
             hint=_ITS_MAKERS,
         )
+    configuration = one.configuration
     try:
         rows = [_row(estimator, configuration, model, gpu, point) for point in asked]
-        times = measured.step_times(configuration, rows, 0)
+        read = measured.step_times(configuration, rows, one.times.kv_capacity_tokens)
+        times = _with_kv_apart(read, rows, _kv_seconds(one.times, asked))
     except HetopsError as fault:
         return Unanswered(reason=f"{estimator.name}: {fault.message}", hint=fault.hint)
     except (Exception, SystemExit) as fault:
@@ -92,6 +110,42 @@ def answered(
         ttft_margin=estimator.margin,
         tpot_margin=estimator.margin,
     )
+
+
+def _kv_seconds(times: StepTimes, asked: Sequence[Point]) -> float:
+    """Seconds that a step takes for a sequence's token in the KV cache, in the fullest of the replicas."""
+    full = max(asked, key=lambda point: point.concurrency)
+    kv = times.decode_seconds(full.concurrency, full.context_tokens) - times.decode_seconds(
+        full.concurrency, 0
+    )
+    return kv / full.concurrency / full.context_tokens
+
+
+def _with_kv_apart(times: StepTimes, rows: Sequence[Measurement], kv_seconds_per_token: float) -> StepTimes:
+    """Step times for contexts of any length, out of those that were read at the lengths of the rows."""
+    if times.curve is None:
+        return times
+    totals = itertools.accumulate(
+        (
+            max(times.overhead_seconds + seconds - kv_seconds_per_token * n * _context(rows, n), 0.0)
+            for n, seconds in zip(times.curve.sequences, times.curve.seconds, strict=True)
+        ),
+        max,
+    )
+    first, *others = totals
+    shared = min(times.overhead_seconds, first)
+    return replace(
+        times,
+        kv_seconds_per_token=kv_seconds_per_token,
+        overhead_seconds=shared,
+        first_token_seconds=times.first_token_seconds + times.overhead_seconds - shared,
+        curve=replace(times.curve, seconds=tuple(total - shared for total in (first, *others))),
+    )
+
+
+def _context(rows: Sequence[Measurement], concurrency: float) -> float:
+    """Mean tokens of a sequence in the replicas with so many."""
+    return fmean(m.input_tokens + m.output_tokens / 2.0 for m in rows if m.concurrency == concurrency)
 
 
 def _row(

@@ -15,7 +15,7 @@ from hetops.domain.performance import Binding, Evidence, EvidenceLayer, Measurem
 from hetops.domain.workload import WorkloadClass
 from hetops.errors import HetopsError
 from hetops.performance import estimate, measured, pipelines
-from hetops.performance.estimators import Unanswered, answered, points
+from hetops.performance.estimators import Estimated, Unanswered, answered, points
 from hetops.performance.margins import founded_on
 from hetops.performance.memory import fit
 from hetops.performance.neighbours import Measured, off, sharpened
@@ -209,7 +209,7 @@ def _founded(
     return {
         name: by_benchmark[name]
         or _or_closed_form(
-            by_estimator.get(name), sharpened(one, _estimated(one, steps, basis), near, basis.gpus), steps
+            by_estimator.get(name), sharpened(one, _estimated(one, steps, basis), near, basis.gpus)
         )
         for name, (one, steps) in estimated.items()
     }
@@ -224,7 +224,7 @@ def _asked(
     found = {
         c.id: answered(
             basis.estimator,
-            c,
+            Estimated(configuration=c, times=steps),
             basis.model,
             basis.gpus[c.gpu],
             points(classes, c.max_sequences, steps.kv_capacity_tokens),
@@ -244,15 +244,14 @@ def _asked(
 def _or_closed_form(
     found: tuple[StepTimes, Evidence] | Unanswered | None,
     closed_form: tuple[StepTimes, Evidence],
-    steps: StepTimes,
 ) -> tuple[StepTimes, Evidence]:
-    """The estimator's answer in the memory that there is; the closed form, and why, where it has none."""
+    """The estimator's answer; the closed form, and why, where it has none."""
     if found is None:
         return closed_form
-    times, evidence = closed_form
     if isinstance(found, Unanswered):
+        times, evidence = closed_form
         return times, replace(evidence, source=f"{evidence.source}; {found.reason}")
-    return replace(found[0], kv_capacity_tokens=steps.kv_capacity_tokens), found[1]
+    return found
 
 
 def _by_configuration(measurements: Sequence[Measurement]) -> Mapping[str, Sequence[Measurement]]:

@@ -49,7 +49,7 @@ def installed() -> Package:
     except ImportError as fault:
         raise HetopsError(
             "its package is not installed",
-            hint="pip install 'hetops[aiconfigurator]' (850 MB, Linux on x86-64), or name no estimator",
+            hint="pip install 'hetops[aiconfigurator]' (750 MB, Linux on x86-64), or name no estimator",
         ) from fault
     for name in ("aiconfigurator", "aiconfigurator_core"):
         logging.getLogger(name).setLevel(logging.ERROR)

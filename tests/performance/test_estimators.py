@@ -20,7 +20,7 @@ from tests.performance.test_features import CATALOG, GPUS, configuration
 TIMES = StepTimes(
     weights_seconds=0.01,
     compute_seconds_per_sequence=0.0,
-    kv_seconds_per_token=0.0,
+    kv_seconds_per_token=6e-8,
     overhead_seconds=0.002,
     overhead_seconds_per_sequence=0.0005,
     prefill_seconds_per_token=2e-5,
@@ -54,7 +54,14 @@ def test_what_it_answers_is_planned_with_and_what_it_does_not_says_why() -> None
     assert (row.evidence.layer, row.evidence.margin) == (EvidenceLayer.ESTIMATOR, 0.3)
     steps = table.step_times[known.id]
     for n in (1, 16, 64):
-        assert steps.decode_seconds(n, 0) == pytest.approx(TIMES.decode_seconds(n, 0), rel=0.2)
+        for context in (300, 3050):
+            assert steps.decode_seconds(n, context) == pytest.approx(
+                TIMES.decode_seconds(n, context), rel=0.2
+            )
+    of_context = TIMES.decode_seconds(64, 3050) - TIMES.decode_seconds(64, 300)
+    assert steps.decode_seconds(64, 3050) - steps.decode_seconds(64, 300) == pytest.approx(
+        of_context, rel=0.2
+    )
     assert steps.prefill_seconds(3000) == pytest.approx(TIMES.prefill_seconds(3000), rel=0.2)
     fallen_back = table.row(other.id, "short").evidence
     assert fallen_back.layer is EvidenceLayer.CALIBRATED

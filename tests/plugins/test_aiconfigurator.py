@@ -31,7 +31,7 @@ def _double() -> Callable[[], Package]:
 
 
 def _real() -> Callable[[], Package]:
-    pytest.importorskip(PACKAGE, reason="aiconfigurator is an extra of its own, 850 MB: not installed")
+    pytest.importorskip(PACKAGE, reason="aiconfigurator is an extra of its own, 750 MB: not installed")
     return installed
 
 
