@@ -60,7 +60,10 @@ def told_of(words: list[str]) -> Meant[Precision] | None:
                 return Meant(thing=Precision.INT4)
             alone = found.thing is Precision.INT8 and not _ALONE.isdisjoint(words)
             return Meant(thing=Precision.INT8_WEIGHTS) if alone else found
-    return Meant(thing=Precision.INT4) if any(word in _METHODS for word in words) else None
+    if any(word in _METHODS for word in words):
+        return Meant(thing=Precision.INT4)
+    unsaid = Precision.GGUF_Q4_K_M
+    return Meant(thing=unsaid, assumed=f"precision gguf taken for {unsaid}") if "gguf" in words else None
 
 
 def kv_told_of(text: str) -> Precision | None:

@@ -318,6 +318,7 @@ def test_a_precision_of_the_kv_cache_may_stand_beside_that_of_the_weights(
 @pytest.mark.parametrize(
     ("word", "meant"),
     [
+        ("GGUF", Precision.GGUF_Q4_K_M),
         ("gguf-q2_k", Precision.GGUF_Q4_K_M),
         ("q5_k_m", Precision.GGUF_Q4_K_M),
         ("Q6_K", Precision.GGUF_Q8_0),
