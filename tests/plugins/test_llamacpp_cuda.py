@@ -103,8 +103,8 @@ def test_a_plan_says_that_nobody_measured_several_requests_at_once(tmp_path: Pat
 
 def test_a_model_without_gguf_and_a_floor_that_nobody_tested_say_so(tmp_path: Path) -> None:
     with pytest.raises(InfeasibleError) as caught:
-        make_plan(specs.asked(tmp_path, specs.LISTED, NAMED, 'model.name="llama-3-8b"'))
-    assert "llama-3-8b: llamacpp-cuda: no checkpoint is known that this engine reads" in caught.value.details
+        make_plan(specs.asked(tmp_path, specs.LISTED, NAMED, 'model.name="qwen2-7b"'))
+    assert "qwen2-7b: llamacpp-cuda: no checkpoint is known that this engine reads" in caught.value.details
     with pytest.raises(InfeasibleError) as caught:
         make_plan(specs.asked(tmp_path, specs.LISTED, NAMED, "model.quality_floor=0.98"))
     assert any("q4_k_m: 4-bit weights lose too much" in one for one in caught.value.details)
