@@ -17,7 +17,7 @@ from tests.cli.process import HETOPS, environment
 from tests.cli.test_solve_stopped import searching
 from tests.doubles import specs
 
-HARD = specs.TRACED.replace("periods = 3", "periods = 24\nrate_scale = 8") + (
+HARD = specs.TRACED.replace("periods = 3", "periods = 24\nrate_scale = 12") + (
     "[providers.aws]\n[providers.gcp]\n[policy]\ngap = 0.000000001\nmax_pools = 2\n[policy.day]\nboot_minutes = 5\nhours = 24\n"
 )
 
