@@ -104,7 +104,7 @@ def test_a_replica_is_asked_about_no_more_requests_than_its_kv_holds() -> None:
     full = Known(TIMES, "H100-SXM")
     build([known], CLASSES, basis(full))
     assert max(b.concurrency for b in full.asked) == 64
-    tight = Known(replace(TIMES, weights_seconds=0.03), "H100-SXM")
+    tight = Known(replace(TIMES, weights_seconds=0.03, prefill_seconds_per_token=2e-4), "H100-SXM")
     heavy = replace(known, weights=Precision.FP8, model="llama-3.1-70b")
     table = build([heavy], CLASSES, replace(basis(tight), model=CATALOG.model("llama-3.1-70b")))
     holds = table.step_times[heavy.id].kv_capacity_tokens
