@@ -20,7 +20,7 @@ from hetops.stack.engine_process import EndedBySignalError, EngineProcess, end_o
 from tests.doubles.programs import program
 from tests.stack.places import until
 
-SLEEPER = 'trap "exit 3" INT; echo ready; while :; do sleep 0.05; done'
+SLEEPER = 'trap "exit 3" INT; : >ready; while :; do sleep 0.05; done'
 STUBBORN = 'trap "" INT; while :; do sleep 0.05; done'
 
 
@@ -115,6 +115,7 @@ def test_a_command_that_reads_leaves_no_record(tmp_path: Path, reads: list[str])
 def test_an_interrupted_engine_may_end_in_its_own_way_and_nothing_starts_after_it(tmp_path: Path) -> None:
     engine = process(tmp_path, SLEEPER)
     thread, raised = in_thread(engine, tmp_path)
+    until((tmp_path / "ready").exists)
     engine.interrupt()
     thread.join(timeout=20)
     assert [type(fault) for fault in raised] == [CommandError]
