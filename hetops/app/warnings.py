@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
+from hetops.app.forecasts import late_among_others
 from hetops.app.pose import Posed
 from hetops.app.quality import in_words
 from hetops.app.shedding import shed_in_words
@@ -14,6 +16,7 @@ from hetops.domain.performance import EvidenceLayer
 from hetops.domain.plan import Plan
 from hetops.performance.generation import Generation, generation
 from hetops.plugin.provider import for_planning_only
+from hetops.reports import quantities as q
 from hetops.solver.solution import Solution, nodes_of
 
 
@@ -50,6 +53,7 @@ def warnings_of(posed: Posed, solution: Solution, plan: Plan) -> Iterator[str]:
     if c.floors and served:
         names = ", ".join(one.name for one in served)
         yield f"nobody says in which precision {names} serves: {in_words(c.floors)} does not cover it"
+    yield from _held_up(posed, solution)
     yield from _untold_quality(posed, plan)
     yield from shed_in_words(solution.shed)
     yield from _leaving(posed)
@@ -77,6 +81,17 @@ def _guesses(posed: Posed, solution: Solution, plan: Plan) -> Iterator[str]:
 
 def _in_slots(one: Configuration) -> bool:
     return generation(one.engine) is Generation.LLAMACPP and one.max_sequences > 1
+
+
+def _held_up(posed: Posed, solution: Solution) -> Iterator[str]:
+    """Classes that the others of their pool keep from their target, which rates that are reckoned class by class do not see."""
+    for late in late_among_others(posed, solution):
+        target = late.of.target
+        after = "never" if math.isinf(late.seconds) else f"after {q.seconds(late.seconds)}"
+        yield (
+            f"{late.of.name} shares {late.pool.configuration} with classes that hold it up: p{target.ttft_percentile:g} of its first token may"
+            f" come {after}, beyond its {q.seconds(target.ttft_seconds or 0.0)} (hetops simulate plays it; policy.headroom leaves more room)"
+        )
 
 
 def _untold_quality(posed: Posed, plan: Plan) -> Iterator[str]:
