@@ -20,7 +20,7 @@ from hetops.app.candidates import Asked, Candidates, candidates
 from hetops.app.weights import ensure_weights
 from hetops.domain.configuration import Configuration
 from hetops.domain.offer import Offer
-from hetops.domain.performance import Measurement
+from hetops.domain.performance import Measurement, many_failed
 from hetops.errors import CancelledError, EngineError, HetopsError, UnknownNameError
 from hetops.load import doubts, drive, trials
 from hetops.load.client import Target, engine_version
@@ -302,7 +302,8 @@ class _Run:
         loaded = await asyncio.gather(*loads)
         counted = [s for load in loaded for s in load.counted]
         samples = [s for load in loaded for s in load.samples]
-        if any(load.stopped is Stop.FAILURES for load in loaded) or doubts.many_failed(samples):
+        failed = sum(s.failure is not None for s in samples)
+        if any(load.stopped is Stop.FAILURES for load in loaded) or many_failed(failed, len(samples)):
             raise _unmeasured(_where(one, trial), samples)
         if not counted:
             self._note_silence(one, trial, rule)

@@ -259,6 +259,14 @@ class PerformanceRow:
         return self.requests_per_second * (1.0 - self.evidence.margin)
 
 
+_MANY_FAILED = 0.1
+
+
+def many_failed(failed: int, sent: int) -> bool:
+    """Whether so many of the requests of a benchmark failed that the others tell nothing of the load that was meant: fewer were in flight."""
+    return failed > _MANY_FAILED * sent
+
+
 _LEAST, _MOST = 1e-12, 1e12
 """Figures of a measurement lie between these, in every unit of theirs."""
 

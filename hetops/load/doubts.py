@@ -11,8 +11,6 @@ from hetops.load.trials import Trial, TrialResult
 
 _LATE_SHARE = 0.2
 """Of the time to the first token: a client that is later to see it measures itself."""
-_MANY_FAILED = 0.1
-"""Where more requests fail, others than asked for were in flight: what is measured is another load."""
 _SAME_LENGTH = 0.1
 """Answers whose mean length is so near to what was asked are as long as asked."""
 
@@ -59,11 +57,6 @@ def of_rate(loop: OpenLoop) -> Iterator[str]:
             f"{where}: requests were sent {loop.late_seconds * 1000:.0f} ms late on average, which its latencies leave"
             " out: this client cannot send at that rate"
         )
-
-
-def many_failed(samples: Sequence[Sample]) -> bool:
-    """Whether so many requests failed that the others tell nothing of the load that was meant."""
-    return sum(s.failure is not None for s in samples) > _MANY_FAILED * len(samples)
 
 
 def together(samples: Sequence[Sample]) -> bool:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar
 
-from hetops.domain.performance import Measurement
+from hetops.domain.performance import Measurement, many_failed
 
 _SAME_LENGTHS = 0.05
 """Mean lengths that differ by no more are of one load."""
@@ -19,8 +19,6 @@ _SAME_SPEED = 0.15
 """Repeats of one benchmark differ by some 3 %; by so much they were not made on the same thing."""
 _SAME_FIRST_TOKEN = 0.5
 """TTFT of short runs hangs on how the first requests met."""
-_MANY_FAILED = 0.1
-"""Where more requests fail, fewer than meant were in flight."""
 _MOST_OFF_LITTLE = 3.0
 """How far a rate may be from requests in flight over the time of one: ramps of short runs explain a factor of two."""
 
@@ -49,11 +47,6 @@ class ImportedRun:
     engine_version: str = ""
     failed: int = 0
     """Requests besides."""
-
-    @property
-    def many_failed(self) -> bool:
-        """So many that the others tell nothing of the load that was meant."""
-        return self.failed > _MANY_FAILED * (self.requests + self.failed)
 
     @property
     def figures(self) -> str:
@@ -98,7 +91,7 @@ def contradictions(runs: Sequence[ImportedRun]) -> tuple[str, ...]:
         *(
             f"{one.figures}: {one.failed} requests failed besides {one.requests}"
             for one in runs
-            if one.many_failed
+            if many_failed(one.failed, one.requests + one.failed)
         ),
         *(f"{one.figures}: a percentile is below a lower one" for one in runs if _fall(one)),
         *(f"{a.figures}\n  against {b.figures}" for a, b in pairs if _disagree(a, b)),

@@ -208,8 +208,7 @@ def _column(r: Replica) -> dict[str, object]:
     bridged = _BRIDGE.search(gpu.interconnect) and r.tensor_parallel <= _NODE_GPUS
     beyond = _SLOT_GB_PER_SECOND if bridged else _ADAPTER_GB_PER_SECOND
     stored, multiplied = weights(model, r.weights, _unquantized_bytes(r)), computes_in(r)
-    near = within(model, r.kv, r)
-    active = model.active_parameters_b * 1e9
+    near, active = within(model, r.kv, r), model.active_parameters_b * 1e9
     table = min(float(model.vocabulary * model.hidden), 0.4 * active)
     return {
         "bandwidth": gpu.bandwidth_gb_per_second * 1e9 / devices,
