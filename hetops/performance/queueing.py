@@ -1,7 +1,8 @@
 """A replica as the queue of one class: how many requests are in flight, and what latencies that makes, at a rate. Pure.
 
-A replica with n requests in flight completes mu(n) = 1 / (prefill / stages + output * step(n) / n) requests a second:
-prompts of a batch share the compute, decoding shares one reading of the weights. Under Poisson arrivals at rate r the
+A replica with n requests in flight completes mu(n) = 1 / (prefill / stages + (output * step(n) + ripening) / n) requests a second:
+prompts of a batch share the compute, those of one step its overhead, decoding shares one reading of the weights, and a request keeps
+its place until its first token has come out. Under Poisson arrivals at rate r the
 number in flight is that of a queue with load-dependent processor sharing, pi(n) ~ r^n / (mu(1) ... mu(n)), whatever the
 distribution of lengths (Kelly 1979, Reversibility and Stochastic Networks, ch. 3); beyond the places requests wait.
 TPOT is held with as many in flight as an arrival finds at the target's percentile. Between nobody and one more that is no whole
@@ -43,6 +44,8 @@ class Load:
     """Mean tokens that a running request holds: its input and half its output, of answers each as often as it is long."""
     tpot_share: float
     """Share of requests whose TPOT must keep the bound."""
+    tpot_deviates: float
+    """Standard deviations of a normal number below which that share of it lies."""
     ttft_bound: float
     """Endless where there is none, as for TPOT."""
     tail: float
@@ -61,9 +64,10 @@ class Load:
             output_mean=c.output_tokens.mean,
             context=c.input_tokens.mean + c.output_tokens.mean * (1.0 + _spread(c.output_tokens)) / 2.0,
             tpot_share=c.target.tpot_percentile / 100.0,
+            tpot_deviates=max(NormalDist().inv_cdf(c.target.tpot_percentile / 100.0), 0.0),
             ttft_bound=_bound(c.target.ttft_seconds),
             tail=1.0 - c.target.ttft_percentile / 100.0,
-            tpot_bound=_bound(c.target.tpot_seconds),
+            tpot_bound=_bound(c.target.tpot_seconds if c.output_tokens.mean > 1.0 else None),
         )
 
     def among(self, mixture: Mixture) -> Load:
@@ -97,8 +101,8 @@ class Mixture:
         if not whole > 0:
             raise ValueError("no mixture without requests")
         shares = [(c, rate / whole) for c, rate in rates]
-        inputs = _together([(c.input_tokens, share) for c, share in shares])
-        outputs = _together([(c.output_tokens, share) for c, share in shares])
+        inputs = _lengths([(c.input_tokens, share) for c, share in shares])
+        outputs = _lengths([(c.output_tokens, share) for c, share in shares])
         cached = sum(share * c.input_tokens.mean * c.prefix_share for c, share in shares)
         held = sum(share * c.output_tokens.mean * Load.of(c).context for c, share in shares)
         return cls(
@@ -112,7 +116,7 @@ class Mixture:
         )
 
 
-def _together(shares: Sequence[tuple[TokenLengths, float]]) -> tuple[float, float]:
+def _lengths(shares: Sequence[tuple[TokenLengths, float]]) -> tuple[float, float]:
     """Mean and squared coefficient of variation of lengths that have these shares of the requests."""
     mean = sum(share * tokens.mean for tokens, share in shares)
     squares = sum(share * tokens.mean**2 * (1.0 + _spread(tokens)) for tokens, share in shares)
@@ -160,7 +164,7 @@ class Queue:
             replicas=r,
             load=load,
             places=places,
-            levels=Levels.of(busy, prompt + load.output_mean * step / np.maximum(busy, 1.0)),
+            levels=Levels.of(busy, prompt + _own(r, load, step) / np.maximum(busy, 1.0)),
             prompt_high=r.prefill_seconds(load.input_high, load.prefix_share * load.input_high),
             decoding=load.output_mean * step[1],
         )
@@ -182,13 +186,25 @@ class Queue:
     def completed(self, in_flight: Floats) -> Floats:
         """Requests a second with so many in flight."""
         step = self.replicas.decode(in_flight, self.load.context)
-        rate: Floats = in_flight / (in_flight * self.prompt(in_flight) + self.load.output_mean * step)
+        own = _own(self.replicas, self.load, step)
+        rate: Floats = in_flight / (in_flight * self.prompt(in_flight) + own)
         return rate
 
     def tpot(self, in_flight: Floats) -> Floats:
-        """With so many in flight, the request itself among them."""
-        stalls = self.replicas.interference * (in_flight - 1.0) / self.load.output_mean
+        """With so many in flight at the target's percentile, the request itself among them."""
+        stalls = self.replicas.interference * self._met(in_flight - 1.0)
         return self.replicas.decode(in_flight, self.load.context) + stalls * self.prompt(in_flight)
+
+    def _met(self, others: Floats) -> Floats:
+        """Prompts in each of a request's steps at the target's percentile, where it finds so many others at that.
+
+        Both are taken for Poisson's, z deviations over their mean: a request of many tokens meets as many as it found, one of two
+        tokens has a single step, which may hold several or none.
+        """
+        z, steps = self.load.tpot_deviates, max(self.load.output_mean - 1.0, 1.0)
+        mean = (np.sqrt(z * z / 4.0 + others) - z / 2.0) ** 2 * (steps / self.load.output_mean)
+        found: Floats = (mean + z * np.sqrt(mean)) / steps
+        return found
 
     def prompt(self, in_flight: Floats | float) -> Floats:
         """Seconds that a prompt of mean length takes of the replica with so many in flight."""
@@ -240,10 +256,11 @@ class Queue:
         return nobody * np.exp(-rate * self.decoding), nobody + one * leaves
 
     def first_token(self, now: InFlight, rate: Floats, found: Floats) -> FirstToken:
-        """TTFT and what it is made of: the prompt's own prefill, a step, and the longer wait."""
+        """TTFT and what it is made of: the prompt's own prefill, a step and what else this takes in, and the longer wait."""
         load, r = self.load, self.replicas
         step = r.decode(found, load.context)
-        service = self.prompt(found) + r.interference * step
+        together, prompt = _together(found, load), self.prompt(found)
+        service = prompt + r.interference * step / together
         behind = np.log(np.maximum(np.minimum(rate * service, HIGHEST_USE) / load.tail, 1.0))
         taken = np.log(np.maximum(now.waiting / load.tail, 1.0))
         prompts = Wait(
@@ -258,15 +275,33 @@ class Queue:
             rise=np.where(taken > 0, now.waiting_rise, 0.0),
             use=rate / self.most,
         )
-        own = r.first_token_factor * self.prompt_high + step + r.first_token
+        beside = r.interference * (together - 1.0) * prompt
+        own = r.first_token_factor * self.prompt_high + step + beside + r.first_token
         return FirstToken(own=own, prompts=prompts, place=place)
 
 
 def _prompt(r: Replicas, load: Load, in_flight: Floats | float) -> Floats:
-    """Seconds that a prompt of mean length takes of replicas. Those whose places came free in one step go over the parts of a replica
-    together."""
-    together = np.maximum(in_flight / load.output_mean, 1.0) if r.any_apart else 1.0
-    found: Floats = r.prefill_seconds(
+    """Seconds that a prompt of mean length takes of replicas. Those that one step takes in share its overhead, and go over the parts of
+    a replica together."""
+    together = _together(in_flight, load)
+    found = _alone(r, load, together) - r.overhead * (1.0 - 1.0 / together)
+    return found / r.stages
+
+
+def _alone(r: Replicas, load: Load, together: Floats | float = 1.0) -> Floats:
+    """Seconds of the prefill of a prompt of mean length."""
+    return r.prefill_seconds(
         load.input_mean, load.prefix_share * load.input_mean, together, load.input_spread
     )
-    return found / r.stages
+
+
+def _together(in_flight: Floats | float, load: Load) -> Floats:
+    """Prompts that a step takes in: those whose places came free in the one before, one at least."""
+    return np.maximum(in_flight / load.output_mean, 1.0)
+
+
+def _own(r: Replicas, load: Load, step: Floats) -> Floats:
+    """Seconds that a request has its place for besides those of prompts: its steps, and from the end of its prefill to its first token."""
+    ripening = r.first_token + (r.first_token_factor - 1.0 / r.stages) * _alone(r, load)
+    found: Floats = load.output_mean * step + np.maximum(ripening, 0.0)
+    return found
