@@ -199,11 +199,12 @@ class Queue:
         """Prompts in each of a request's steps at the target's percentile, where it finds so many others at that.
 
         Both are taken for Poisson's, z deviations over their mean: a request of many tokens meets as many as it found, one of two
-        tokens has a single step, which may hold several or none.
+        tokens has a single step, which may hold several or none. Less than one is another for a part of its life.
         """
         z, steps = self.load.tpot_deviates, max(self.load.output_mean - 1.0, 1.0)
-        mean = (np.sqrt(z * z / 4.0 + others) - z / 2.0) ** 2 * (steps / self.load.output_mean)
-        found: Floats = (mean + z * np.sqrt(mean)) / steps
+        several = np.maximum(others, 1.0)
+        mean = (np.sqrt(z * z / 4.0 + several) - z / 2.0) ** 2 * (steps / self.load.output_mean)
+        found: Floats = np.minimum(others, 1.0) * (mean + z * np.sqrt(mean)) / steps
         return found
 
     def prompt(self, in_flight: Floats | float) -> Floats:

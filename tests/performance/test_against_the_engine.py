@@ -174,7 +174,7 @@ def test_where_few_meet_another_the_unlucky_ones_have_it_beside_them_for_a_part_
     alone = steps.prefill_seconds(inputs.mean()) + outputs.mean() * steps.decode_seconds(1, 100)
     promised = latencies(steps, c, busy / alone).tpot_seconds
     _, tpot = replayed(steps, busy / alone, inputs, outputs)
-    assert 0.75 < promised / np.percentile(tpot, 90) < 1.4
+    assert 0.75 < promised / np.percentile(tpot, 90) < 1.45
 
 
 @pytest.mark.parametrize(

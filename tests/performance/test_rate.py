@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import product
+from statistics import NormalDist
 
 import numpy as np
 import pytest
@@ -61,8 +62,21 @@ class ExactQueue:
         self.context = self.inputs + self.outputs / 2
         self.places = int(min(times.max_sequences, times.kv_capacity_tokens // times.kept(self.context)))
         self.prefill = times.prefill_seconds(self.inputs, self.inputs * c.prefix_share)
-        self.prompt = self.prefill / times.pipeline_stages
-        self.mu = [1 / (self.prompt + self.outputs * self.step(n) / n) for n in range(1, self.places + 1)]
+        self.ripening = max(
+            0.0, times.first_token_seconds + (times.first_token_factor - 1 / times.pipeline_stages) * self.prefill
+        )
+        self.mu = [1 / (self.prompt(n) + self.own(n) / n) for n in range(1, self.places + 1)]
+
+    def own(self, n: float) -> float:
+        return self.outputs * self.step(n) + self.ripening
+
+    def together(self, n: float) -> float:
+        """Prompts in a step."""
+        return max(1.0, n / self.outputs)
+
+    def prompt(self, n: float) -> float:
+        shared = self.times.overhead_seconds * (1 - 1 / self.together(n))
+        return (self.prefill - shared) / self.times.pipeline_stages
 
     def step(self, n: float) -> float:
         return self.times.decode_seconds(n, self.context)
@@ -89,21 +103,26 @@ class ExactQueue:
         """The part of its life in which the request at the 90th percentile has another beside it."""
         decoding = self.outputs * self._tpot(1)
         never = nobody * math.exp(-rate * decoding)
-        partly = nobody + one * (1 - math.exp(-decoding / (decoding + self.prompt)))
+        partly = nobody + one * (1 - math.exp(-decoding / (decoding + self.prompt(1))))
         return min(1.0, max(0.0, (0.9 - never) / (partly - never)))
 
     def _tpot(self, found: float) -> float:
-        return self.step(found) + self.times.prefill_interference * (found - 1) / self.outputs * self.prompt
+        z, steps = NormalDist().inv_cdf(0.9), max(self.outputs - 1, 1)
+        met = (math.sqrt(z * z / 4 + max(found - 1, 1)) - z / 2) ** 2 * steps / self.outputs
+        stalls = min(found - 1, 1) * (met + z * math.sqrt(met)) / steps
+        return self.step(found) + self.times.prefill_interference * stalls * self.prompt(found)
 
     def _ttft(self, rate: float, found: float, waiting: float) -> float:
-        service = self.prompt + self.times.prefill_interference * self.step(found)
+        together, prompt = self.together(found), self.prompt(found)
+        service = prompt + self.times.prefill_interference * self.step(found) / together
         if rate * service > 0.98 or rate > 0.98 * self.mu[-1]:
             return math.inf
         behind = service / (2 * (1 - rate * service))
         free = 1 / (2 * (self.mu[-1] - rate))
         waits = behind * math.log(max(1.0, rate * service / 0.1)), free * math.log(max(1.0, waiting / 0.1))
         own = self.times.first_token_factor * self.prefill + self.step(found)
-        return own + self.times.first_token_seconds + max(waits)
+        beside = self.times.prefill_interference * (together - 1) * prompt
+        return own + beside + self.times.first_token_seconds + max(waits)
 
     def kept(self, rate: float) -> bool:
         ttft, tpot = self.latencies(rate)
@@ -133,7 +152,7 @@ def cases() -> Iterator[tuple[StepTimes, WorkloadClass]]:
         replica("gemma-3-27b", "L40S", 1, 64),
     )
     targets = ((0.4, 0.03), (3.0, 0.2), (0.5, None), (None, 0.04))
-    for times, tokens, (ttft, tpot) in product(replicas, ((150, 300), (1500, 100), (4000, 20)), targets):
+    for times, tokens, (ttft, tpot) in product(replicas, ((150, 300), (1500, 100), (4000, 20), (100, 8), (300, 2)), targets):
         yield times, a_class(tokens, LatencyTarget(ttft_seconds=ttft, tpot_seconds=tpot))
 
 
