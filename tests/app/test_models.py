@@ -59,7 +59,7 @@ output_tokens = 150
 
 [[workload.classes]]
 name = "long"
-requests_per_second = 0.65
+requests_per_second = 0.6
 input_tokens = 12000
 output_tokens = 600
 ttft_seconds = 6.0

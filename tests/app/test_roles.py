@@ -368,7 +368,7 @@ def test_the_way_is_taken_off_the_prompts_part_once_and_answers_cost_egress_once
 def test_a_fleet_that_serves_whole_requests_can_change_into_one_apart(tmp_path: Path) -> None:
     whole, free = planned(text=WHOLE), planned()
     terms = "[policy.migration]\nusd_per_added_node = {0}\nusd_per_removed_node = 1\nhorizon_hours = 1\n"
-    for usd, then in ((1, free), (1000, whole)):
+    for usd, then in ((0.1, free), (1000, whole)):
         asked = specs.asked(tmp_path, APART + terms.format(usd))
         plan = make_plan(replace(asked, running=whole))
         assert recheck(plan) == ()

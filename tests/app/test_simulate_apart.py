@@ -105,7 +105,7 @@ def test_decoders_that_go_take_their_answers_with_them_and_the_fleet_recovers(tm
 
 def test_prefills_of_nodes_that_go_are_done_by_those_that_stay(tmp_path: Path) -> None:
     plan = planned()
-    small = next(p.name for p in plan.pools if p.configuration.role is Role.PREFILL and p.nodes == 2)
+    small = next(p.name for p in plan.pools if p.configuration.role is Role.PREFILL and p.nodes > 1)
     found = played(tmp_path, plan, f"lose,pool={small},at_seconds=50,nodes=1")
     assert found.outcomes == {Outcome.OK: found.requests}
     leaving = played(tmp_path, plan, f"reclaim,pool={small},at_seconds=50,nodes=1,boot_seconds=60")
