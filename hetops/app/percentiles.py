@@ -14,7 +14,6 @@ from hetops.domain.performance import StepTimes
 from hetops.performance.breakdown import Load
 from hetops.performance.cases import Case, Metric
 from hetops.performance.estimate import Calibration, times_of
-from hetops.performance.generation import most_sequences
 from hetops.performance.physics import physics
 from hetops.performance.under_load import Replayed
 
@@ -48,7 +47,7 @@ def _played(case: Case, calibration: Calibration) -> Replayed:
         output_tokens=min(case.output_tokens, _LONGEST),
         concurrency=min(case.concurrency, case.requests) / replicas,
     )
-    times = times_of([replica], [int(most_sequences(replica.generation.coefficients))], calibration)[0]
+    times = times_of([replica], [int(case.places)], calibration)[0]
     return virtual_replica.as_a_client_measures(
         _roomy(case, times), load, case.requests_per_second / replicas, case.requests / replicas
     )

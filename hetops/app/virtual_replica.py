@@ -34,10 +34,10 @@ def at_rate(times: StepTimes, load: Load, requests_per_second: float) -> Replaye
     random = np.random.default_rng(_SEED)
     gaps = random.exponential(1.0, _REQUESTS)
     run = _Run(times, _drawn(times, load, random, _REQUESTS))
-    for number, at in enumerate((np.cumsum(gaps) / requests_per_second).tolist()):
+    for at in (np.cumsum(gaps) / requests_per_second).tolist():
         run.until(at)
-        run.submit(number, at)
-    run.to_the_end()
+        run.come(at, _REQUESTS)
+    run.until(math.inf)
     return run.replayed()
 
 
@@ -52,9 +52,9 @@ def kept_at_once(times: StepTimes, load: Load) -> Replayed:
         for one, part in zip(requests, under_way, strict=False)
     ]
     run = _Run(times, requests)
-    for number in range(at_once):
-        run.submit(number, 0.0)
-    run.to_the_end(replace_done=True)
+    for _ in requests:
+        run.come(0.0, at_once)
+    run.until(math.inf)
     return replace(run.replayed(), in_flight=max(1.0, load.concurrency))
 
 
@@ -62,20 +62,16 @@ def as_a_client_measures(
     times: StepTimes, load: Load, requests_per_second: float, requests: float = REQUESTS
 ) -> Replayed:
     """So many requests, at most as many as benchmarks' clients send unless told otherwise, fewer where prompts are very long, each of
-    them counted: as many at once as the load has from the first instant on, or at a finite rate as they come."""
+    them counted: as many at once as the load has from the first instant on, or at a finite rate as they come, no more at once either: a client's
+    clock starts as it sends."""
     count = int(min(REQUESTS, max(requests, 1.0), max(_MOST_PROMPT_TOKENS / load.input_tokens, _FEWEST)))
     at_once = max(1, round(min(load.concurrency, count)))
     random = np.random.default_rng(_SEED)
     run = _Run(times, _drawn(times, load, random, count), warm_up=0.0)
-    if math.isinf(requests_per_second):
-        for number in range(at_once):
-            run.submit(number, 0.0)
-        run.to_the_end(replace_done=True)
-        return run.replayed()
-    for number, at in enumerate((np.cumsum(random.exponential(1.0, count)) / requests_per_second).tolist()):
+    for at in (np.cumsum(random.exponential(1.0, count)) / requests_per_second).tolist():
         run.until(at)
-        run.submit(number, at)
-    run.to_the_end()
+        run.come(at, at_once)
+    run.until(math.inf)
     return run.replayed()
 
 
@@ -106,25 +102,27 @@ class _Run:
         self._requests = requests
         self._came, self._began, self._done = (np.full(len(requests), np.nan) for _ in range(3))
         self._next = 0
+        self._under_way = self._held = 0
+
+    def come(self, at: float, most: int) -> None:
+        """The next request comes; with so many under way it is held back until one is done."""
+        if self._under_way < most:
+            self.submit(self._next, at)
+        else:
+            self._held += 1
 
     def submit(self, number: int, at: float) -> None:
         """The request comes."""
         self._engine.submit(self._requests[number], at)
         self._came[number] = at
         self._next = number + 1
+        self._under_way += 1
 
     def until(self, at: float) -> None:
         """All that happens by then."""
-        for event in self._engine.advance(at):
-            self._note(event)
-
-    def to_the_end(self, *, replace_done: bool = False) -> None:
-        """All that happens, with a new request for each that is done while there are more."""
-        while (at := self._engine.next_event_at()) is not None:
-            for event in self._engine.advance(at):
+        while (then := self._engine.next_event_at()) is not None and then <= at:
+            for event in self._engine.advance(then):
                 self._note(event)
-                if replace_done and event.kind is EventKind.FINISHED and self._next < len(self._requests):
-                    self.submit(self._next, event.at)
 
     def replayed(self) -> Replayed:
         """The requests after the warm-up."""
@@ -142,3 +140,7 @@ class _Run:
             self._began[event.request] = event.at
         elif event.kind is EventKind.FINISHED:
             self._done[event.request] = event.at
+            self._under_way -= 1
+            if self._held:
+                self._held -= 1
+                self.submit(self._next, event.at)

@@ -107,10 +107,17 @@ class Case:
     """Whether their lengths are known to differ."""
     talks: bool = False
     """Whether they are those of conversations: most short, a few many times as long."""
+    max_sequences: float | None = None
+    """That an engine runs at once, or each part of it that attends to requests of its own; None is what it does unless told."""
     place: int = 0
     """Where the row stands among its file's, from 0."""
     told: MetricName | None = None
     """How the row tells the metric; None in its own unit, and of the mean."""
+
+    @property
+    def places(self) -> float:
+        """Sequences that run at once, of each part that attends to requests of its own."""
+        return self.max_sequences or most_sequences(self.replica.generation.coefficients)
 
     @property
     def percentile(self) -> float | None:
@@ -145,6 +152,7 @@ class Cases:
     """As of a case."""
     unequal: Bools
     talks: Bools
+    places: Floats
     metric: Names
     value: Floats
     series: Names
@@ -168,6 +176,7 @@ class Cases:
             requests_told=np.array([c.requests_told for c in cases], dtype=bool),
             unequal=np.array([c.unequal for c in cases], dtype=bool),
             talks=np.array([c.talks for c in cases], dtype=bool),
+            places=np.array([c.places for c in cases]),
             metric=np.array([str(c.metric) for c in cases]),
             value=np.array([math.nan if c.value is None else c.value for c in cases]),
             series=np.array([_series(c) for c in cases]),
@@ -261,7 +270,8 @@ def _to_the_end(cases: Cases, parts: Terms, running: Floats, completed: Floats) 
     if not ends.any():
         return completed
     last = np.minimum(running, cases.requests)
-    seconds = (cases.requests - last) / completed + drained(last, lambda left: _completed(cases, parts, left))
+    end = drained(last, cases.output_tokens, lambda left: _completed(cases, parts, left))
+    seconds = (cases.requests - last) / completed + end
     return np.where(ends, np.minimum(completed, cases.requests / seconds), completed)
 
 
@@ -358,8 +368,7 @@ def in_flight(cases: Cases, parts: Terms) -> Floats:
     p = cases.physics
     kept = np.where(np.strings.startswith(p.generation, "trtllm"), 1.0, _KEPT_OUTPUT)
     held = p.kv_capacity_tokens / p.kept(cases.input_tokens + kept * cases.output_tokens)
-    most = p.groups * np.array([most_sequences(str(g)) for g in p.generation])
-    asked = np.minimum(cases.concurrency, np.minimum(most, np.maximum(held, 1.0)))
+    asked = np.minimum(cases.concurrency, np.minimum(p.groups * cases.places, np.maximum(held, 1.0)))
     full: Floats = np.maximum(asked, 1.0)
     steady = ~np.isinf(cases.rate)
     return np.where(steady, _at_rate(cases, parts, full), full) if steady.any() else full

@@ -321,9 +321,12 @@ def test_those_left_run_as_fast_as_so_few_do() -> None:
     """Where n requests take as long as one, 148 with one in e^5 of the longest take five times the mean; where one after another is
     answered, as long as all of them."""
     alone, running = 2.0, np.array([148.0])
-    side_by_side = drained(running, lambda left: left / alone)
+    talk, long = (np.array([tokens]) for tokens in (200.0, 500.0))
+    side_by_side = drained(running, talk, lambda left: left / alone)
     assert side_by_side[0] == pytest.approx(5.0 * alone, rel=0.02)
-    in_a_row = drained(running, lambda left: np.full_like(left, 1.0 / alone))
+    capped = drained(running, long, lambda left: left / alone)
+    assert capped[0] == pytest.approx(2.0 * alone, rel=0.02), "none is longer than 1,000 tokens"
+    in_a_row = drained(running, talk, lambda left: np.full_like(left, 1.0 / alone))
     assert in_a_row[0] == pytest.approx(148.0 * alone, rel=0.03)
 
 

@@ -155,6 +155,15 @@ def test_percentiles_rise_about_the_mean(tmp_path: Path, load: str) -> None:
         assert high >= mean * 0.999
 
 
+def test_who_waits_for_the_client_to_send_it_waits_for_no_token(tmp_path: Path) -> None:
+    """A client that sends at a rate and keeps no more than so many under way starts each one's clock as it sends it."""
+    load = "1,llama-3.1-8b,vllm,3500,1500,{},10"
+    capped, of_all = (values(tmp_path, load.format(n), "p50_ttft_ms", "p90_ttft_ms") for n in ("64", ""))
+    (alone,) = values(tmp_path, "1,llama-3.1-8b,vllm,3500,1500,1,", "ttft_ms")
+    assert 0.8 * alone < capped[0] < capped[1] < 20.0 * alone
+    assert of_all[1] > 5.0 * capped[1]
+
+
 def test_a_percentile_has_a_wider_interval_and_the_ends_of_a_speed_change_places(tmp_path: Path) -> None:
     row = "a,H100-SXM,1,llama-3.1-8b,vllm,1000,200,32,,{},"
     mean, late, tpot, speed = answers(

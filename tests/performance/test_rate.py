@@ -63,7 +63,8 @@ class ExactQueue:
         self.places = int(min(times.max_sequences, times.kv_capacity_tokens // times.kept(self.context)))
         self.prefill = times.prefill_seconds(self.inputs, self.inputs * c.prefix_share)
         self.ripening = max(
-            0.0, times.first_token_seconds + (times.first_token_factor - 1 / times.pipeline_stages) * self.prefill
+            0.0,
+            times.first_token_seconds + (times.first_token_factor - 1 / times.pipeline_stages) * self.prefill,
         )
         self.mu = [1 / (self.prompt(n) + self.own(n) / n) for n in range(1, self.places + 1)]
 
@@ -152,7 +153,9 @@ def cases() -> Iterator[tuple[StepTimes, WorkloadClass]]:
         replica("gemma-3-27b", "L40S", 1, 64),
     )
     targets = ((0.4, 0.03), (3.0, 0.2), (0.5, None), (None, 0.04))
-    for times, tokens, (ttft, tpot) in product(replicas, ((150, 300), (1500, 100), (4000, 20), (100, 8), (300, 2)), targets):
+    for times, tokens, (ttft, tpot) in product(
+        replicas, ((150, 300), (1500, 100), (4000, 20), (100, 8), (300, 2)), targets
+    ):
         yield times, a_class(tokens, LatencyTarget(ttft_seconds=ttft, tpot_seconds=tpot))
 
 

@@ -56,7 +56,6 @@ def written(tmp_path: Path, text: str | bytes) -> Path:
         ("output_tokens", "0", "output_tokens must be above zero"),
         ("input_tokens", "many", "input_tokens must be a number"),
         ("input_tokens", "1e300", "input_tokens must be at most 1e+08"),
-        ("input_tokens", "", "input_tokens: nothing told"),
         ("input_tokens", "-5", "input_tokens must be above zero"),
         ("concurrency", "several", "concurrency must be a number"),
         ("request_rate", "1e30", "request_rate must be at most"),
@@ -425,6 +424,37 @@ def test_a_row_may_tell_how_many_requests_were_sent_and_that_their_lengths_diffe
         )
     assert refusal({**ROW, "requests": "many"}).startswith("requests must be a number")
     assert refusal({**ROW, "requests": "3.5"}).startswith("requests must be a whole number")
+
+
+@pytest.mark.parametrize(
+    ("note", "places"),
+    [
+        ("server with --max-num-seqs 32", 32.0),
+        ("max_running_requests=64, chunked", 64.0),
+        ("Max batch size: 1,024", 1024.0),
+        ("max batch size as given", None),
+        ("max-num-seqs 0", None),
+        ("32 at once", None),
+    ],
+)
+def test_a_note_may_tell_how_many_run_at_once(note: str, places: float | None) -> None:
+    found = read(concurrency="", request_rate="inf", note=note)
+    assert found.max_sequences == places
+    told, silent = (predictions([case], calibration())[0].value for case in (found, read(note="")))
+    assert ((told or 0.0) < 0.8 * (silent or 0.0)) == (places in (32.0, 64.0))
+
+
+@pytest.mark.parametrize("blank", ["", "n/a"])
+def test_lengths_that_are_not_told_are_those_of_conversations_and_cost_width(blank: str) -> None:
+    both, one = read(input_tokens=blank, output_tokens=blank), read(output_tokens=blank)
+    assert (both.input_tokens, both.output_tokens, both.unequal) == (220.0, 200.0, True)
+    assert (one.input_tokens, one.output_tokens) == (128.0, 200.0)
+    assert [*one.assumed] == ["output_tokens not told, taken for 200 as of conversations"]
+    told, taken = (predictions([case], calibration())[0] for case in (read(), both))
+    assert (taken.evidence.split("; ")[0], told.evidence) == ("prior", "calibrated")
+    assert (taken.high or 0) / (taken.low or 1) > 1.5 * (told.high or 0) / (told.low or 1)
+    first = read(metric="ttft_ms", concurrency="8", output_tokens=blank)
+    assert (first.output_tokens, first.assumed) == (1.0, ()), "the first token is one"
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from hetops.app.calibrate import SHIPPED, unread_columns
-from hetops.performance import rows
+from hetops.performance import rows, sent
 
 
 def written(folder: Path, head: str) -> Path:
@@ -26,6 +26,7 @@ def test_a_column_that_nobody_reads_is_named_beside_those_that_are_read(tmp_path
 
 
 def test_every_name_that_the_reader_of_rows_asks_for_is_a_known_column(tmp_path: Path) -> None:
-    asked = re.findall(r'row(?:, |\[|\.get\()"([a-z_]+)"', inspect.getsource(rows))
+    source = "".join(inspect.getsource(module) for module in (rows, sent))
+    asked = re.findall(r'row(?:, |\[|\.get\()"([a-z_]+)"', source)
     assert {"attention_dp", "unit", "requests", "tp", "engine_version"} <= set(asked)
     assert unread_columns(written(tmp_path, ",".join(dict.fromkeys((*rows.NEEDED, *asked))))) == ""
