@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from hetops.app.under_load import NOTHING_MORE, Answer, Asked, Known
+from hetops.app.under_load import NOTHING_MORE, PLACES, Answer, Asked, Known, class_of
 from hetops.catalog import hub_config, tables
 from hetops.catalog.tables import Catalog
 from hetops.configurations.enumerate import attends, runs
@@ -18,6 +18,8 @@ from hetops.domain.units import BYTES_PER_GB
 from hetops.errors import HetopsError, UnknownNameError
 from hetops.performance.breakdown import Breakdown, Load, Times
 from hetops.performance.estimate import calibration, plain_step_times, replica_of, step_times
+from hetops.performance.estimators import Estimated as OfForm
+from hetops.performance.estimators import Point, answered, points
 from hetops.performance.generation import Generation, generation, is_known, most_sequences, unread_version
 from hetops.performance.memory import MemoryFit, fit, kv_bytes, weight_bytes
 from hetops.performance.pipelines import Network, StageShare, pipeline
@@ -55,6 +57,8 @@ class Subject:
     """Between stages; without stages, between replicas that prefill and those that decode."""
     attention_data_parallel: int = 1
     """Groups of the GPUs that attend to requests of their own."""
+    estimator: str = ""
+    """A plugin's, asked in place of the closed form."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,13 +99,15 @@ def estimate(subject: Subject, load: Load, asked: Asked = NOTHING_MORE) -> Estim
     """The estimate, explained.
 
     Raises:
-        UnknownNameError: no such GPU type, model or engine, with the nearest.
+        UnknownNameError: no such GPU type, model, engine or estimator, with the nearest.
+        PluginError: the estimator cannot be used at all.
         HetopsError: it does not fit into memory, with what would; the GPU cannot run the precision; the model cannot be split
             so; the lengths exceed its context; requests come faster than it completes them.
     """
     plugins = manager.load()
     catalog = tables.load(plugins.gpu_types, plugins.models, plugins.checkpoints)
     _demand_engine(subject.engine, [engine.name for engine in plugins.engines])
+    estimator = plugins.estimator(subject.estimator) if subject.estimator else None
     model = _model(subject.model, catalog)
     configuration = _configuration(subject, model, catalog, load)
     if subject.stages:
@@ -128,19 +134,33 @@ def estimate(subject: Subject, load: Load, asked: Asked = NOTHING_MORE) -> Estim
         per_token=_per_token(subject),
     )
     replica = replica_of(configuration, model, gpu)
+    weights = _known_weights(replica, catalog)
+    one = OfForm(configuration=replace(configuration, checkpoint=weights.reference), times=times.whole)
     known = Known(
         name=configuration.id,
         replica=replace(replica, kv_capacity_tokens=float(memory.kv_capacity_tokens)),
         times=times,
         calibration=calibration(),
+        by_estimator=answered(estimator, one, model, gpu, _points(one, load)) if estimator else None,
     )
     return Estimated(
         answer=known.answer(load, asked),
         memory=memory,
         layers=layers,
-        apart=_apart(times.whole, subject, configuration, load, model),
-        weights=_known_weights(replica, catalog),
+        apart=_apart(known.steps, subject, configuration, load, model),
+        weights=weights,
     )
+
+
+def _points(one: OfForm, load: Load) -> tuple[Point, ...]:
+    """What an estimator is asked of a replica: what a plan asks for these requests alone, and this load as far as its KV holds it."""
+    inputs, outputs = load.input_tokens, load.output_tokens
+    held = max(
+        1, min(one.configuration.max_sequences, int(one.times.kv_capacity_tokens / (inputs + outputs)))
+    )
+    asked = points([class_of(load, NOTHING_MORE)], PLACES, one.times.kv_capacity_tokens)
+    here = Point(input_tokens=round(inputs), output_tokens=max(2, round(outputs)), concurrency=held)
+    return tuple(dict.fromkeys((*asked, here)))
 
 
 def _per_token(subject: Subject) -> PerToken:

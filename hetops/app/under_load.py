@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from hetops.app import virtual_replica
-from hetops.domain.performance import StepTimes
+from hetops.domain.performance import Evidence, StepTimes
 from hetops.domain.workload import LatencyTarget, WorkloadClass
 from hetops.errors import HetopsError
-from hetops.performance.breakdown import Breakdown, Load, Times, explain
+from hetops.performance.breakdown import Breakdown, Load, Times, answered_by, explain
 from hetops.performance.estimate import Calibration
+from hetops.performance.estimators import Founded, Unanswered, or_closed_form
 from hetops.performance.first_token import HIGHEST_USE
 from hetops.performance.intervals import Range
 from hetops.performance.margins import HalfWidths, widths_of
@@ -64,18 +65,17 @@ class Known:
     replica: Replica
     times: Times
     calibration: Calibration
+    by_estimator: Founded | Unanswered | None = None
+    """What a plugin's estimator says, where one was named."""
 
     def answer(self, load: Load, asked: Asked) -> Answer:
         """What it does under the load."""
-        widths, of = (
-            widths_of(self.calibration.evidence(self.replica, load.concurrency)),
-            _class_of(load, asked),
-        )
-        roomy = self._roomy(asked)
+        widths, of = widths_of(self._evidence(load)), class_of(load, asked)
+        roomy = _roomy(self.steps, asked)
         full = saturation(roomy, of, widths)
         if asked.requests_per_second is None:
             found = self._explained(load)
-            played = virtual_replica.kept_at_once(self.times.whole, load)
+            played = virtual_replica.kept_at_once(self.steps, load)
             under = kept_at_once(_seconds(found.ttft), _seconds(found.tpot), played)
         else:
             under = self._at_rate(load, asked.requests_per_second, full, widths)
@@ -87,14 +87,19 @@ class Known:
             largest_rate=largest_rate(roomy, of, widths) if asked.target else None,
         )
 
-    def _roomy(self, asked: Asked) -> StepTimes:
-        """With the places that an engine has: so many kept at once are a benchmark's matter, not the engine's."""
-        whole = self.times.whole
-        at_once = asked.requests_per_second is None
-        return replace(whole, max_sequences=max(PLACES, whole.max_sequences)) if at_once else whole
+    @property
+    def steps(self) -> StepTimes:
+        """The estimator's step times, where it has any."""
+        return self.by_estimator[0] if isinstance(self.by_estimator, tuple) else self.times.whole
+
+    def _evidence(self, load: Load) -> Evidence:
+        """What these rest on."""
+        of_form = self.calibration.evidence(self.replica, load.concurrency)
+        return or_closed_form(self.by_estimator, (self.times.whole, of_form))[1]
 
     def _explained(self, load: Load) -> Breakdown:
-        return explain(self.name, self.replica, load, self.times, self.calibration)
+        found = explain(self.name, self.replica, load, self.times, self.calibration)
+        return answered_by(found, load, self.times.whole, (self.steps, self._evidence(load)))
 
     def _at_rate(self, load: Load, rate: float, full: Saturation, widths: HalfWidths) -> UnderLoad:
         most = HIGHEST_USE * full.requests_per_second.value
@@ -106,9 +111,7 @@ class Known:
 
         def played(at: float) -> Replayed:
             return (
-                virtual_replica.at_rate(self.times.whole, load, at)
-                if at <= most
-                else endless(load.output_tokens)
+                virtual_replica.at_rate(self.steps, load, at) if at <= most else endless(load.output_tokens)
             )
 
         return at_rate(rate, {pace: played(rate * pace) for pace in paces(widths)}, widths)
@@ -120,7 +123,14 @@ def _seconds(found: Prediction) -> Range:
     return Range(value=value, low=low, high=high)
 
 
-def _class_of(load: Load, asked: Asked) -> WorkloadClass:
+def _roomy(steps: StepTimes, asked: Asked) -> StepTimes:
+    """With the places that an engine has: so many kept at once are a benchmark's matter, not the engine's."""
+    at_once = asked.requests_per_second is None
+    return replace(steps, max_sequences=max(PLACES, steps.max_sequences)) if at_once else steps
+
+
+def class_of(load: Load, asked: Asked) -> WorkloadClass:
+    """The requests of a load as a class."""
     return WorkloadClass(
         name="asked",
         requests_per_second=asked.requests_per_second or 0.0,

@@ -103,6 +103,11 @@ _AT_ONCE = 16.0
     metavar="GB/S",
     help="Between stages (12.5 unless told). Without stages: prefill and decode on replicas of their own over this link.",
 )
+@click.option(
+    "--estimator",
+    metavar="NAME",
+    help="Ask this estimator of a plugin, as engine.estimator in a spec; the closed form where it has no answer.",
+)
 @click.option("--plot", type=options.OutputFile(), help="Also write the roofline to this SVG file.")
 @options.json_option
 def command(cases: Path | None, plot: Path | None, as_json: bool, **asked: Any) -> None:
@@ -113,6 +118,8 @@ def command(cases: Path | None, plot: Path | None, as_json: bool, **asked: Any) 
     """
     from hetops.reports import estimate as report
 
+    if cases and asked["estimator"]:
+        raise click.UsageError("--estimator is asked about --model on --gpu, not about a file of --cases")
     if cases:
         from hetops.app.calibrate import predict_file, unread_columns
 
@@ -146,6 +153,10 @@ def _check(asked: dict[str, Any]) -> None:
         raise click.UsageError("--stages tells the GPUs of each stage: --tp and --pp go with --gpu")
     if asked["stages"] and asked["attention_dp"] > 1:
         raise click.UsageError("--attention-dp goes with --gpu and --tp, not with --stages")
+    if asked["stages"] and asked["estimator"]:
+        raise click.UsageError(
+            "--estimator is asked about equal stages: it goes with --gpu, not with --stages"
+        )
     if asked["draft_share"] and not asked["speculate"]:
         raise click.UsageError("--draft-share goes with --speculate")
 
@@ -166,6 +177,7 @@ def _asked(asked: dict[str, Any]) -> tuple[Any, Any, Any]:
         engine=asked["engine"],
         tensor_parallel=asked["tp"],
         attention_data_parallel=asked["attention_dp"],
+        estimator=asked["estimator"] or "",
         pipeline_parallel=asked["pp"],
         weights=Precision(asked["precision"]) if asked["precision"] else None,
         kv=Precision(asked["kv"]),

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
-from hetops.domain.performance import StepTimes
+from hetops.domain.added import ADDED
+from hetops.domain.performance import EvidenceLayer, StepTimes
 from hetops.performance.cases import Case, Cases, Metric, in_flight
 from hetops.performance.estimate import Calibration
+from hetops.performance.estimators import Founded
 from hetops.performance.form import Terms, compute_efficiency, terms
 from hetops.performance.generation import most_sequences
+from hetops.performance.margins import widths_of
 from hetops.performance.measured import ClosedLoop, closed_loop
 from hetops.performance.physics import Physics, physics
 from hetops.performance.predict import Prediction, predictions
@@ -80,6 +83,9 @@ class Breakdown:
     ttft: Prediction
     evidence: str
     roofline: Roofline
+    evidence_source: str = field(default="", metadata=ADDED)
+    """What the three answers rest on, and why a named estimator has none. An estimator tells no parts of a step: these, the step, the
+    prompt and the roofline stay the closed form's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +129,7 @@ def explain(name: str, replica: Replica, load: Load, times: Times, calibration: 
     parts = _parts(form, running, times, between)
     cached = load.prefix_share * load.input_tokens
     prompt = whole.prefill_seconds(load.input_tokens, cached) - whole.overhead_seconds
-    scale = _scale(times, running)
+    scale = _over(_loop(whole, running), _loop(times.plain, replace(running, prefix_share=0.0)))
     ttft = _answer(replica, load, Metric.TTFT, calibration, scale.ttft_seconds)
     places = min(load.concurrency, p.groups[0] * most_sequences(replica.generation.coefficients))
     by_memory = n < places * (1.0 - _ROUNDING)
@@ -148,6 +154,43 @@ def explain(name: str, replica: Replica, load: Load, times: Times, calibration: 
         evidence=str(calibration.layer(replica, load.concurrency)),
         roofline=_roofline(p, (_decode(p, running, times), _prefill(p, load, prompt)), times, calibration),
     )
+
+
+def answered_by(found: Breakdown, load: Load, times: StepTimes, founded: Founded) -> Breakdown:
+    """A breakdown, made with the closed form's step times, with the answers that others give, and what these rest on."""
+    steps, evidence = founded
+    told = replace(found, evidence_source=evidence.source)
+    if evidence.layer is not EvidenceLayer.ESTIMATOR:
+        return told
+    running, widths = replace(load, concurrency=found.in_flight), widths_of(evidence)
+    scale = _over(_loop(steps, running), _loop(times, running))
+    own = _first_token(steps, running) / (_first_token(times, running) - times.overhead_seconds)
+    waited = found.memory_wait_seconds * 1e3
+    slower = waited * (1.0 / scale.requests_per_second / own - 1.0)
+    return replace(
+        told,
+        evidence=str(evidence.layer),
+        memory_wait_seconds=found.memory_wait_seconds / scale.requests_per_second,
+        output_tokens_per_second=_answered(
+            found.output_tokens_per_second, scale.requests_per_second, widths.throughput
+        ),
+        tpot=_answered(found.tpot, scale.tpot_seconds, widths.tpot),
+        ttft=_answered(replace(found.ttft, value=(found.ttft.value or 0.0) + slower), own, widths.ttft),
+    )
+
+
+def _first_token(times: StepTimes, load: Load) -> float:
+    """Seconds of a prompt that waits for no other, alone or beside those that decode."""
+    tokens = load.input_tokens
+    delay = times.first_token_delay(tokens) if load.concurrency > 1.0 else times.first_token_seconds
+    return times.prefill_seconds(tokens, load.prefix_share * tokens) + delay
+
+
+def _answered(found: Prediction, scale: float, half_width: float) -> Prediction:
+    """An estimator's answer: so many times the closed form's."""
+    value, factor = (found.value or 0.0) * scale, math.exp(half_width)
+    layer = str(EvidenceLayer.ESTIMATOR)
+    return replace(found, value=value, low=value / factor, high=value * factor, evidence=layer)
 
 
 def _parts(t: Terms, load: Load, times: Times, between: float) -> tuple[Part, ...]:
@@ -186,11 +229,14 @@ def _touched(times: StepTimes, shared: float, sequences: float) -> float:
     return touched
 
 
-def _scale(times: Times, load: Load) -> ClosedLoop:
-    """What a benchmark of the whole gives over what one of the plain replica without a prefix cache gives."""
+def _loop(times: StepTimes, load: Load) -> ClosedLoop:
+    """What a benchmark gives, by step times."""
     cached = load.prefix_share * load.input_tokens
-    lengths = (load.input_tokens, load.output_tokens, load.concurrency)
-    plain, whole = closed_loop(times.plain, *lengths), closed_loop(times.whole, *lengths, cached)
+    return closed_loop(times, load.input_tokens, load.output_tokens, load.concurrency, cached)
+
+
+def _over(whole: ClosedLoop, plain: ClosedLoop) -> ClosedLoop:
+    """One as so many times the other."""
     return ClosedLoop(
         requests_per_second=whole.requests_per_second / plain.requests_per_second,
         ttft_seconds=whole.ttft_seconds / plain.ttft_seconds,

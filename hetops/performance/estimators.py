@@ -19,7 +19,7 @@ from hetops.domain.gpu import GpuType
 from hetops.domain.model import Model
 from hetops.domain.performance import Evidence, EvidenceLayer, Measurement, StepTimes
 from hetops.domain.workload import WorkloadClass
-from hetops.errors import HetopsError
+from hetops.errors import HetopsError, PluginError
 from hetops.performance import measured
 from hetops.performance.bounds import beyond_peaks
 
@@ -45,6 +45,10 @@ class Point:
     def context_tokens(self) -> float:
         """Of a request on average, while it is answered."""
         return self.input_tokens + self.output_tokens / 2.0
+
+
+Founded = tuple[StepTimes, Evidence]
+"""Step times, and what they rest on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,9 +84,13 @@ def points(
 
 def answered(
     estimator: Estimator, one: Estimated, model: Model, gpu: GpuType, asked: Sequence[Point]
-) -> tuple[StepTimes, Evidence] | Unanswered:
+) -> Founded | Unanswered:
     """Step times in the memory that the closed form leaves, and what they rest on; whatever a plugin raises is a reason, never ours, and so is a
-    margin that is none, or an answer that the GPU's peaks do not allow."""
+    margin that is none, or an answer that the GPU's peaks do not allow.
+
+    Raises:
+        PluginError: the estimator says that it cannot be used at all.
+    """
     if not 0.0 <= estimator.margin < 1.0:
         return Unanswered(
             reason=f"{estimator.name}: its margin is from 0 to below 1, not {estimator.margin}",
@@ -93,6 +101,12 @@ def answered(
         rows = [_row(estimator, configuration, model, gpu, point) for point in asked]
         read = measured.step_times(configuration, rows, one.times.kv_capacity_tokens)
         times = _with_kv_apart(read, rows, _kv_seconds(one.times, asked))
+    except PluginError as fault:
+        raise PluginError(
+            f"the estimator {estimator.name} cannot be used: {fault.message}",
+            details=fault.details,
+            hint=fault.hint,
+        ) from fault
     except HetopsError as fault:
         return Unanswered(reason=f"{estimator.name}: {fault.message}", hint=fault.hint)
     except (Exception, SystemExit) as fault:
@@ -110,6 +124,16 @@ def answered(
         ttft_margin=estimator.margin,
         tpot_margin=estimator.margin,
     )
+
+
+def or_closed_form(found: Founded | Unanswered | None, closed_form: Founded) -> Founded:
+    """The estimator's answer; the closed form, and why, where it has none."""
+    if found is None:
+        return closed_form
+    if isinstance(found, Unanswered):
+        times, evidence = closed_form
+        return times, replace(evidence, source=f"{evidence.source}; {found.reason}")
+    return found
 
 
 def _kv_seconds(times: StepTimes, asked: Sequence[Point]) -> float:

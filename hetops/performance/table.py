@@ -15,7 +15,7 @@ from hetops.domain.performance import Binding, Evidence, EvidenceLayer, Measurem
 from hetops.domain.workload import WorkloadClass
 from hetops.errors import HetopsError
 from hetops.performance import estimate, measured, pipelines
-from hetops.performance.estimators import Estimated, Unanswered, answered, points
+from hetops.performance.estimators import Estimated, Founded, Unanswered, answered, or_closed_form, points
 from hetops.performance.margins import founded_on
 from hetops.performance.memory import fit
 from hetops.performance.neighbours import Measured, off, sharpened
@@ -67,6 +67,7 @@ def build(
 
     Raises:
         HetopsError: an estimator is named, and has no answer for any configuration.
+        PluginError: it says that it cannot be used at all.
     """
     if not configurations:
         return PerformanceTable(rows={}, step_times={})
@@ -118,7 +119,7 @@ def build_over_stages(
 
 def _table(
     configurations: Sequence[Configuration],
-    founded: Mapping[str, tuple[StepTimes, Evidence]],
+    founded: Mapping[str, Founded],
     classes: Sequence[WorkloadClass],
     round_trips: Mapping[str, Sequence[float]] | None,
 ) -> PerformanceTable:
@@ -194,7 +195,7 @@ Known = Sequence[tuple[EvidenceLayer, Mapping[str, Sequence[Measurement]]]]
 
 def _founded(
     configurations: Sequence[Configuration], classes: Sequence[WorkloadClass], basis: Basis
-) -> Mapping[str, tuple[StepTimes, Evidence]]:
+) -> Mapping[str, Founded]:
     """Step times of each configuration from the strongest layer that knows it; estimates sharpened by what lies near."""
     times = estimate.step_times(configurations, basis.model, basis.gpus)
     estimated = {c.id: (c, steps) for c, steps in zip(configurations, times, strict=True)}
@@ -208,7 +209,7 @@ def _founded(
     by_estimator = _asked(others, classes, basis)
     return {
         name: by_benchmark[name]
-        or _or_closed_form(
+        or or_closed_form(
             by_estimator.get(name), sharpened(one, _estimated(one, steps, basis), near, basis.gpus)
         )
         for name, (one, steps) in estimated.items()
@@ -217,7 +218,7 @@ def _founded(
 
 def _asked(
     estimated: Sequence[tuple[Configuration, StepTimes]], classes: Sequence[WorkloadClass], basis: Basis
-) -> Mapping[str, tuple[StepTimes, Evidence] | Unanswered]:
+) -> Mapping[str, Founded | Unanswered]:
     """What the estimator says of each configuration; nothing where there is none."""
     if basis.estimator is None or not estimated:
         return {}
@@ -241,19 +242,6 @@ def _asked(
     return found
 
 
-def _or_closed_form(
-    found: tuple[StepTimes, Evidence] | Unanswered | None,
-    closed_form: tuple[StepTimes, Evidence],
-) -> tuple[StepTimes, Evidence]:
-    """The estimator's answer; the closed form, and why, where it has none."""
-    if found is None:
-        return closed_form
-    if isinstance(found, Unanswered):
-        times, evidence = closed_form
-        return times, replace(evidence, source=f"{evidence.source}; {found.reason}")
-    return found
-
-
 def _by_configuration(measurements: Sequence[Measurement]) -> Mapping[str, Sequence[Measurement]]:
     found: dict[str, list[Measurement]] = defaultdict(list)
     for one in measurements:
@@ -261,7 +249,7 @@ def _by_configuration(measurements: Sequence[Measurement]) -> Mapping[str, Seque
     return dict(found)
 
 
-def _estimated(configuration: Configuration, times: StepTimes, basis: Basis) -> tuple[StepTimes, Evidence]:
+def _estimated(configuration: Configuration, times: StepTimes, basis: Basis) -> Founded:
     replica = estimate.replica_of(configuration, basis.model, basis.gpus[configuration.gpu])
     evidence = estimate.calibration().evidence(replica, configuration.max_sequences)
     if configuration.speculation:
@@ -277,9 +265,7 @@ def _neighbours(estimated: Mapping[str, tuple[Configuration, StepTimes]], known:
             yield off(configuration, times, own)
 
 
-def _measured(
-    name: str, configuration: Configuration, known: Known, basis: Basis
-) -> tuple[StepTimes, Evidence] | None:
+def _measured(name: str, configuration: Configuration, known: Known, basis: Basis) -> Founded | None:
     """Step times from benchmarks of the configuration itself; None where there is none."""
     for layer, measurements in known:
         own = measurements.get(name, ())

@@ -14,7 +14,7 @@ from hetops.domain.offer import Availability, AvailabilityState, Limits, Market,
 from hetops.domain.performance import Measurement, StepTimes
 from hetops.domain.plan import PlannedPool, Refusal
 from hetops.domain.units import BYTES_PER_GIB
-from hetops.errors import ErrorKind, HetopsError, ProviderError, Scope, nearest
+from hetops.errors import ErrorKind, HetopsError, PluginError, ProviderError, Scope, nearest
 from hetops.files import write_whole
 from hetops.plugin.checks import finding, invalid_setting, refuse_unknown
 from hetops.plugin.engine import Download, Engine, EngineNeeds, FetchesWeights, Launch, LaunchContext
@@ -109,6 +109,7 @@ __all__ = [
     "Pace",
     "Patience",
     "PlannedPool",
+    "PluginError",
     "Precision",
     "PriceBasis",
     "Provider",

@@ -16,5 +16,6 @@ class Estimator(Protocol):
     """Share by which true rates may be lower: what a plan takes off, 0 to 1. Latencies may be off by as much."""
 
     def answer(self, asked: Benchmark) -> BenchmarkAnswer:
-        """The answer to one benchmark. Raises HetopsError where there is none, with why and what to do."""
+        """The answer to one benchmark. Raises HetopsError where there is none, with why and what to do, and PluginError where it can
+        answer none at all, as without its package."""
         ...

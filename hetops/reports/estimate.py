@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from hetops.domain import codec
 from hetops.domain.model import Precision
 from hetops.domain.percent import percent
-from hetops.domain.performance import Binding
+from hetops.domain.performance import Binding, EvidenceLayer
 from hetops.performance.breakdown import BUBBLE, MEMORY, STAGE_LINKS, Breakdown
 from hetops.performance.intervals import Range
 from hetops.performance.memory import MemoryFit
@@ -158,7 +158,7 @@ def as_text(estimated: Estimated) -> str:
         _benchmarked(answer) if rate is None else "",
         _percentiles(answer.under_load),
         _most(answer),
-        q.table(("a decode step", "seconds", "of step", ""), parts, right=(1, 2))
+        q.table((_step_of(found), "seconds", "of step", ""), parts, right=(1, 2))
         + f"\nA step of {found.in_flight:.3g} takes {q.seconds(found.step_seconds)} (reading weights and computing overlap), a"
         f" prompt {q.seconds(found.prefill_seconds)}; TPOT is the step and its share of the others' prompts"
         + _bubble(found)
@@ -167,9 +167,15 @@ def as_text(estimated: Estimated) -> str:
         or _stages(estimated.stages),
         f"Layers by stage: {' + '.join(map(str, estimated.layers))}" if estimated.layers else "",
         _apart(estimated.apart, answer.largest_rate) if estimated.apart else "",
-        f"Evidence: {found.evidence}; low and high enclose 80 % of cases",
+        f"Evidence: {found.evidence} ({found.evidence_source}); low and high enclose 80 % of cases",
     )
     return "\n\n".join(filter(None, sections)) + "\n"
+
+
+def _step_of(found: Breakdown) -> str:
+    """Whose a step's parts are, where the answers are another's."""
+    told_by_another = found.evidence == EvidenceLayer.ESTIMATOR
+    return "a decode step by the closed form" if told_by_another else "a decode step"
 
 
 def _bubble(found: Breakdown) -> str:

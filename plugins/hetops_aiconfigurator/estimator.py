@@ -13,7 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from hetops.plugin import Benchmark, BenchmarkAnswer, HetopsError, Model, Precision, nearest
+from hetops.plugin import Benchmark, BenchmarkAnswer, HetopsError, Model, PluginError, Precision, nearest
 from hetops_aiconfigurator.question import LEAVE_IT, arguments, precisions
 from hetops_aiconfigurator.shape import is_plain, plain_config
 
@@ -41,13 +41,13 @@ class Package:
 
 
 def installed() -> Package:
-    """The package of this environment; HetopsError where there is none."""
+    """The package of this environment; PluginError where there is none."""
     try:
         api = importlib.import_module("aiconfigurator.cli.api")
         common = importlib.import_module("aiconfigurator_core.sdk.common")
         utils = importlib.import_module("aiconfigurator_core.sdk.utils")
     except ImportError as fault:
-        raise HetopsError(
+        raise PluginError(
             "its package is not installed",
             hint="pip install 'hetops[aiconfigurator]' (750 MB, Linux on x86-64), or name no estimator",
         ) from fault
@@ -71,7 +71,7 @@ class AiConfigurator:
         self._package = package
 
     def answer(self, asked: Benchmark) -> BenchmarkAnswer:
-        """What its tables say; HetopsError where they hold nothing that is believed, or the package is not installed."""
+        """What its tables say; HetopsError where they hold nothing that is believed, PluginError where the package is not installed."""
         question = arguments(asked)
         package = self._package()
         with _in_a_line(asked), _model(asked, package) as model:

@@ -68,9 +68,10 @@ def set_estimator(folder: Path, name: str) -> None:
 
 def test_an_estimator_that_is_named_is_asked_and_says_what_it_lacks(tmp_path: Path) -> None:
     set_estimator(tmp_path, "aiconfigurator")
-    with pytest.raises(HetopsError, match="the estimator aiconfigurator has no answer") as caught:
+    with pytest.raises(
+        HetopsError, match="aiconfigurator cannot be used: its package is not installed"
+    ) as caught:
         make_plan(asked(tmp_path))
-    assert "is not installed" in "".join(caught.value.details)
     assert "hetops[aiconfigurator]" in caught.value.hint
     set_estimator(tmp_path, "aiconfig")
     with pytest.raises(HetopsError, match="unknown estimator 'aiconfig'") as caught:

@@ -46,6 +46,8 @@ def estimated(concurrency: float, tokens: tuple[float, float] = (1000.0, 200.0),
         (("--stages", ","), "'' is no GPU:TP"),
         (("--stages", "L40S:1,L40S:1", "--tp", "2"), "--tp and --pp go with --gpu"),
         (("--gpu", "L40S", "--draft-share", "0.1"), "goes with --speculate"),
+        (("--stages", "L40S:1,L40S:1", "--estimator", "x"), "--estimator is asked about equal stages"),
+        (("--cases", "cases.csv", "--estimator", "x"), "not about a file of --cases"),
     ],
 )
 def test_what_means_nothing_is_a_usage_error(tmp_path: Path, options: tuple[str, ...], told: str) -> None:

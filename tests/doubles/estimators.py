@@ -1,9 +1,9 @@
-"""Estimators as plugins bring them: one that answers by known step times, and one that knows nothing."""
+"""Estimators as plugins bring them: one that answers by known step times, one that knows nothing, one without its package."""
 
 from __future__ import annotations
 
 from hetops.domain.performance import StepTimes
-from hetops.errors import HetopsError
+from hetops.errors import HetopsError, PluginError
 from hetops.performance.measured import closed_loop
 from hetops.plugin import Benchmark, BenchmarkAnswer
 
@@ -38,3 +38,17 @@ class Broken:
 
     def answer(self, asked: Benchmark) -> BenchmarkAnswer:
         raise KeyError(asked.gpu.name)
+
+
+class Absent:
+    """Cannot be used at all."""
+
+    name = "absent"
+    margin = 0.3
+
+    def __init__(self) -> None:
+        self.asked: list[Benchmark] = []
+
+    def answer(self, asked: Benchmark) -> BenchmarkAnswer:
+        self.asked.append(asked)
+        raise PluginError("its package is not installed", hint="pip install it")

@@ -11,10 +11,10 @@ from hetops.domain.configuration import Configuration
 from hetops.domain.model import Precision
 from hetops.domain.performance import EvidenceLayer, StepTimes
 from hetops.domain.workload import LatencyTarget, TokenLengths, WorkloadClass
-from hetops.errors import HetopsError
+from hetops.errors import HetopsError, PluginError
 from hetops.performance.table import Basis, build
 from hetops.plugin import Estimator
-from tests.doubles.estimators import Broken, Known
+from tests.doubles.estimators import Absent, Broken, Known
 from tests.performance.test_features import CATALOG, GPUS, configuration
 
 TIMES = StepTimes(
@@ -79,6 +79,13 @@ def test_an_estimator_that_answers_for_nothing_is_an_error_with_its_reasons() ->
     with pytest.raises(HetopsError, match="broken has no answer for any of 2") as caught:
         build(two(), CLASSES, basis(Broken()))
     assert "broken failed: KeyError: 'H100-SXM'" in "".join(caught.value.details)
+
+
+def test_one_that_cannot_be_used_is_an_error_at_once() -> None:
+    absent = Absent()
+    with pytest.raises(PluginError, match="the estimator absent cannot be used: its package") as caught:
+        build(two(), CLASSES, basis(absent))
+    assert (len(absent.asked), caught.value.hint) == (1, "pip install it")
 
 
 def test_an_answer_that_no_gpu_allows_and_a_margin_that_is_none_are_no_answers() -> None:
