@@ -9,7 +9,8 @@ from pathlib import Path
 from hetops.app.under_load import NOTHING_MORE, PLACES, Answer, Asked, Known, class_of
 from hetops.catalog import hub_config, tables
 from hetops.catalog.tables import Catalog
-from hetops.configurations.enumerate import attends, runs
+from hetops.configurations.engines import ESTIMATED
+from hetops.configurations.enumerate import attends, no_kernels, runs
 from hetops.domain.configuration import Configuration, Speculation, StageGpus
 from hetops.domain.gpu import GpuType
 from hetops.domain.model import Model, Precision
@@ -280,6 +281,11 @@ def _check_gpu(subject: Subject, model: Model, gpu: GpuType, tensor: int) -> Non
             hint=f"set --tp to a divisor of the heads: {possible}",
         )
     weights = subject.weights or model.native
+    if lacking := _no_kernels(subject.engine, gpu):
+        raise HetopsError(
+            f"{subject.engine} of today has no kernels for {gpu.name}: {lacking}",
+            hint=f"ask for a newer GPU, or say which older version it is: --engine '{subject.engine} VERSION'",
+        )
     runs = _Runs(engine=subject.engine, model=model)
     if not attends(model, gpu):
         raise HetopsError(
@@ -295,6 +301,12 @@ def _check_gpu(subject: Subject, model: Model, gpu: GpuType, tensor: int) -> Non
         raise HetopsError(f"{gpu.name} keeps no {subject.kv} KV cache", hint=f"--kv {known}")
 
 
+def _no_kernels(engine: str, gpu: GpuType) -> str:
+    """Why today's version does not start on a GPU; empty where it does, and where another version is told."""
+    needs = ESTIMATED.get(engine.lower())
+    return no_kernels(needs, gpu) if needs else ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Runs:
     """Whether weights of a precision run on a GPU type."""
@@ -308,7 +320,7 @@ class _Runs:
         return generation(self.engine) is Generation.LLAMACPP
 
     def __call__(self, precision: Precision, gpu: GpuType) -> bool:
-        if not attends(self.model, gpu):
+        if not attends(self.model, gpu) or _no_kernels(self.engine, gpu):
             return False
         if gpu.vendor == "cpu":  # llama.cpp runs every format on a host's cores
             return True

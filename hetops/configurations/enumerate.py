@@ -20,6 +20,7 @@ class Why(StrEnum):
     """Why a configuration is not considered."""
 
     VENDOR = "the engine does not run on this vendor's GPUs"
+    NO_KERNELS = "the engine as it is shipped has no kernels for this GPU"
     PRECISION_NOT_ALLOWED = "the spec allows other precisions"
     PRECISION_ENGINE = "the engine cannot serve this precision"
     FORMAT = "the engine as it is shipped does not read weights of"
@@ -81,6 +82,9 @@ def enumerate_configurations(space: Space, rules: Rules, fits: Fits) -> Enumerat
     refused: Counter[tuple[str, str]] = Counter()
     examples: dict[tuple[str, str], str] = {}
     for engine, gpu, checkpoint in _combinations(space):
+        if lacking := no_kernels(space.engines[engine], gpu):
+            refused[gpu.name, f"{engine}: {Why.NO_KERNELS} ({lacking})"] += 1
+            continue
         why = _precision_refused(checkpoint, space.engines[engine], gpu, space.model, rules)
         if not attends(space.model, gpu):
             refused[gpu.name, Why.ATTENTION] += 1
@@ -90,10 +94,10 @@ def enumerate_configurations(space: Space, rules: Rules, fits: Fits) -> Enumerat
             continue
         for configuration in _layouts(space, engine, gpu, checkpoint, rules):
             split = _splits(configuration, space.model)
-            lacking = "" if split else fits(configuration, gpu)
-            if split or lacking:
+            no_room = "" if split else fits(configuration, gpu)
+            if split or no_room:
                 refused[gpu.name, split or Why.MEMORY] += 1
-                examples.setdefault((gpu.name, split or Why.MEMORY), lacking)
+                examples.setdefault((gpu.name, split or Why.MEMORY), no_room)
             else:
                 kept.setdefault(configuration.id, configuration)
     refusals = (*_without_checkpoint(space, rules), *_refusals(refused, examples))
@@ -105,6 +109,16 @@ def _combinations(space: Space) -> Iterator[tuple[str, GpuType, Checkpoint]]:
     for (engine, needs), gpu_name in itertools.product(space.engines.items(), space.largest_node):
         if space.gpus[gpu_name].vendor in needs.gpu_vendors:
             yield from ((engine, space.gpus[gpu_name], c) for c in _with_dynamic(space, needs))
+
+
+def no_kernels(needs: EngineNeeds, gpu: GpuType) -> str:
+    """Why an engine does not start on a GPU of a vendor that it runs on; empty where it does."""
+    has, least, known = gpu.compute_capability, needs.least_compute_capability, needs.amd_architectures
+    if gpu.vendor == "nvidia" and float(has) < least:
+        return f"compute capability {has}, it wants {least} or more"
+    if gpu.vendor == "amd" and known and has not in known:
+        return f"architecture {has}, it has those for {', '.join(sorted(known))}"
+    return ""
 
 
 def reads(needs: EngineNeeds, checkpoint: Checkpoint) -> bool:

@@ -43,6 +43,10 @@ class EngineNeeds:
 
     gpu_vendors: frozenset[str]
     """`GpuType.vendor` values it runs on: nvidia, amd, cpu."""
+    least_compute_capability: float = 0.0
+    """Of NVIDIA's GPUs: for older ones the engine as it is shipped has no kernels."""
+    amd_architectures: frozenset[str] = frozenset()
+    """`GpuType.compute_capability` values of AMD's GPUs that it has kernels for as it is shipped; all where none is named."""
     precisions: frozenset[str]
     formats: frozenset[str] = frozenset()
     """`Checkpoint.format` values that it reads: those of `bitsandbytes` want a package that vLLM's and SGLang's images lack."""

@@ -45,6 +45,14 @@ def test_cases_are_answered_one_line_each_and_the_impossible_with_a_reason(tmp_p
     assert "unknown GPU type 'H900'" in answers[3]["reason"]
 
 
+def test_a_case_on_a_gpu_that_todays_engine_does_not_start_on_is_answered(tmp_path: Path) -> None:
+    header = "id,gpu,gpu_count,model,precision_weights,engine,input_tokens,output_tokens,request_rate,metric"
+    row = "1,V100-32GB-SXM2,1,llama-3.1-8b,fp16,vLLM,500,150,inf,output_tok_s"
+    (tmp_path / "cases.csv").write_text(f"{header}\n{row}\n", encoding="utf-8")
+    (answer,) = hetops(tmp_path, "estimate", "--cases", "cases.csv", "--json").stdout.splitlines()
+    assert json.loads(answer)["value"] > 0
+
+
 def test_what_does_not_fit_or_is_not_known_says_so(tmp_path: Path) -> None:
     large = hetops(tmp_path, "estimate", "--model", "llama-3.1-70b", "--gpu", "L4")
     assert (large.returncode, "GB are lacking" in large.stderr) == (1, True)
@@ -136,7 +144,8 @@ def test_what_would_fit_is_told_and_what_a_gpu_runs(tmp_path: Path) -> None:
     assert "would fit: 2 x H100-SXM (bf16)" in large
     assert "would fit: 1 x H100-SXM (fp8)" in large
     assert "would fit: 1 x B200 (bf16)" in large
-    old = hetops(tmp_path, *ASKED[:3], "--gpu", "V100-32GB-SXM2", "--precision", "fp4").stderr
+    volta = ("--gpu", "V100-32GB-SXM2", "--engine", "vllm 0.14")
+    old = hetops(tmp_path, *ASKED[:3], *volta, "--precision", "fp4").stderr
     assert "cannot run fp4 weights" in old
     assert "it runs fp16, bf16, w8a16" in old
     sparse = hetops(tmp_path, "estimate", "--model", "glm-5", "--gpu", "L40S", "--tp", "8").stderr
@@ -161,7 +170,7 @@ def test_the_checkpoint_its_size_and_what_the_gpu_multiplies_it_in_are_told(tmp_
     assert told["checkpoint"] == "RedHatAI/Meta-Llama-3.1-70B-Instruct-quantized.w4a16"
     assert told["multiplied_in"] == "bf16"
     assert 37 < told["gigabytes"] < 42
-    old = hetops(tmp_path, "estimate", "--model", "llama-3.1-8b", "--gpu", "V100-32GB-SXM2").stdout
+    old = hetops(tmp_path, "estimate", "--model", "llama-3.1-8b", "--gpu", "T4", "--tp", "2").stdout
     assert "multiplied in fp16" in old
     native = hetops(tmp_path, *ASKED[:3], "--gpu", "B200", "--precision", "fp4").stdout
     assert "multiplied in fp4: no checkpoint of this precision is known" in native

@@ -147,3 +147,29 @@ def test_a_model_of_ones_own_is_called_as_its_file_or_folder(tmp_path: Path, fil
     folder.mkdir()
     (folder / (file or "config.json")).write_text(json.dumps(LLAMA), encoding="utf-8")
     assert estimated(1.0, model=str(folder / file)).breakdown.configuration.startswith(f"{name}/")
+
+
+@pytest.mark.parametrize(
+    ("engine", "gpu", "told"),
+    [
+        ("vllm", "V100-32GB-SXM2", "vllm of today has no kernels for V100-32GB-SXM2: compute capability 7.0"),
+        ("sglang", "T4", "compute capability 7.5, it wants 8.0 or more"),
+        ("sglang", "MI250", "architecture gfx90a, it has those for gfx942, gfx950"),
+        ("TensorRT-LLM", "T4", "compute capability 7.5, it wants 8.0 or more"),
+    ],
+)
+def test_a_gpu_that_todays_engine_does_not_start_on_is_refused_and_an_older_version_is_not(
+    engine: str, gpu: str, told: str
+) -> None:
+    asked = {"gpu": gpu, "tensor_parallel": 2, "weights": Precision.FP16}
+    with pytest.raises(HetopsError, match=re.escape(told)) as fault:
+        estimated(1.0, engine=engine, **asked)
+    assert f"--engine '{engine} VERSION'" in fault.value.hint
+    assert estimated(1.0, engine=f"{engine} 0.5", **asked).breakdown.step_seconds > 0
+
+
+def test_gpus_that_the_engine_does_not_start_on_are_not_told_as_what_would_fit() -> None:
+    with pytest.raises(HetopsError, match="does not fit") as fault:
+        estimated(1.0, gpu="RTX3060", engine="sglang", model="qwen2.5-7b")
+    assert fault.value.details
+    assert not any(name in " ".join(fault.value.details) for name in ("T4", "V100", "Turing"))

@@ -35,11 +35,21 @@ LLAMACPP = EngineNeeds(
 )
 
 
-def found(model: str, gpus: dict[str, int], rules: Rules | None = None, fits: object = None) -> Enumeration:
+OLDER = replace(BUILT_IN["vllm"], least_compute_capability=0.0)
+"""An engine like vLLM that has kernels for every GPU of its vendors."""
+
+
+def found(
+    model: str,
+    gpus: dict[str, int],
+    rules: Rules | None = None,
+    fits: object = None,
+    vllm: EngineNeeds = BUILT_IN["vllm"],
+) -> Enumeration:
     space = Space(
         model=CATALOG.model(model),
         checkpoints=CATALOG.checkpoints_of(model),
-        engines={"vllm": BUILT_IN["vllm"], "llamacpp": LLAMACPP},
+        engines={"vllm": vllm, "llamacpp": LLAMACPP},
         gpus=GPUS,
         largest_node=gpus,
     )
@@ -66,7 +76,36 @@ def precisions(e: Enumeration) -> set[Precision]:
     ],
 )
 def test_precisions_follow_the_hardware(gpu: str, kept: set[str]) -> None:
-    assert {str(p) for p in precisions(found("llama-3.1-70b", {gpu: 8}))} == kept
+    assert {str(p) for p in precisions(found("llama-3.1-70b", {gpu: 8}, vllm=OLDER))} == kept
+
+
+def started(engine: str) -> dict[str, str]:
+    """The GPU types that an engine is offered, and why those do not start it that do not."""
+    space = Space(
+        model=CATALOG.model("qwen2.5-7b"),
+        checkpoints=CATALOG.checkpoints_of("qwen2.5-7b"),
+        engines={engine: BUILT_IN[engine]},
+        gpus=GPUS,
+        largest_node={name: 8 for name, gpu in GPUS.items() if gpu.vendor in ("nvidia", "amd")},
+    )
+    tried = enumerate_configurations(space, Rules(max_context_tokens=4096), lambda _c, _g: "")
+    kept = dict.fromkeys((c.gpu for c in tried.configurations), "")
+    return kept | {r.subject: r.reason for r in tried.refusals if Why.NO_KERNELS in r.reason}
+
+
+def test_an_engine_is_planned_on_gpus_that_it_has_kernels_for_as_it_is_shipped_and_others_say_what_they_lack() -> (
+    None
+):
+    volta = {name for name in GPUS if name.startswith("V100")}
+    turing = {"T4", "RTX6000-Turing", "RTX8000-Turing", "RTX2080Ti"}
+    others_of_amd = {"MI250", "MI250X", "MI210", "RX7900XTX", "W7900", "R9700"}
+    vllm, sglang = started("vllm"), started("sglang")
+    assert {name for name, why in vllm.items() if why} == volta
+    assert {name for name, why in sglang.items() if why} == volta | turing | others_of_amd
+    told = f"vllm: {Why.NO_KERNELS} (compute capability 7.0, it wants 7.5 or more)"
+    assert vllm["V100-32GB-SXM2"] == told
+    told = f"sglang: {Why.NO_KERNELS} (architecture gfx90a, it has those for gfx942, gfx950)"
+    assert sglang["MI250"] == told
 
 
 def test_a_part_of_any_other_vendor_is_asked_for_its_arithmetic_and_not_for_a_capability() -> None:
@@ -99,6 +138,7 @@ def test_the_page_says_what_runs_where_as_the_planner_has_it() -> None:
     told = [[cell.strip() for cell in row.strip("|").split("|")] for row in (header, *rows)]
     names = [cell.rpartition("(")[2].rstrip(")") for cell in told[0][1:]]
     assert len(rows) == 6
+    assert all(not started("vllm").get(name, "") for name in names)
     for precision, *cells in told[1:]:
         for gpu, cell in zip((GPUS[name] for name in names), cells, strict=True):
             format = Precision(precision.strip("`"))
@@ -159,12 +199,12 @@ def test_of_several_checkpoints_of_a_precision_one_that_the_engine_reads_is_take
 def test_16_bit_is_one_precision_whichever_format_is_asked_for(asked: Precision) -> None:
     tried = found(
         "llama-3.1-8b",
-        {"H100-SXM": 1, "V100-32GB-SXM2": 1},
+        {"H100-SXM": 1, "T4": 1},
         Rules(max_context_tokens=4096, precisions=(asked,)),
     )
     assert {(c.gpu, c.weights) for c in tried.configurations} == {
         ("H100-SXM", Precision.BF16),
-        ("V100-32GB-SXM2", Precision.FP16),
+        ("T4", Precision.FP16),
     }
 
 
@@ -184,10 +224,11 @@ def test_sparse_attention_is_planned_where_its_kernels_run(model: str, kept: set
     assert refused == (set(gpus) - kept if "v3.1" not in model else set())
 
 
-def test_int8_weights_are_planned_from_volta_on_where_a_checkpoint_has_them() -> None:
+def test_int8_weights_are_planned_wherever_the_engine_starts_if_a_checkpoint_has_them() -> None:
     asked = Rules(max_context_tokens=4096, precisions=(Precision.INT8_WEIGHTS,))
-    kept = found("qwen2.5-7b", {"V100-32GB-SXM2": 1, "H100-SXM": 1, "B200": 1}, asked).configurations
-    assert {c.gpu for c in kept} == {"V100-32GB-SXM2", "H100-SXM", "B200"}
+    gpus = {"V100-32GB-SXM2": 1, "T4": 1, "H100-SXM": 1, "B200": 1}
+    assert {c.gpu for c in found("qwen2.5-7b", gpus, asked).configurations} == {"T4", "H100-SXM", "B200"}
+    assert {c.gpu for c in found("qwen2.5-7b", gpus, asked, vllm=OLDER).configurations} == set(gpus)
 
 
 def test_int4_needs_a_large_model_or_the_users_word() -> None:
