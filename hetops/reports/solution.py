@@ -13,6 +13,7 @@ from hetops.reports import pruning
 from hetops.reports import quantities as q
 from hetops.solver.certify import CHECKS, CHECKS_OF_TERMS
 from hetops.solver.problem import Mode, Problem
+from hetops.solver.proof import proves_nothing
 from hetops.solver.solution import Ended, Solution, SolvedPool, SolvedShare
 from hetops.solver.terms import Role
 
@@ -161,11 +162,20 @@ def _proof(problem: Problem, solution: Solution) -> str:
         f"; searched as {q.many(solution.searched_classes, 'class')}" if solution.searched_classes else ""
     )
     return (
-        f"Proof: {solution.objective:.6g} {unit}, bound {solution.bound:.6g}, gap {percent(solution.gap, 3)}"
-        f" (exact arithmetic alone proves {solution.certified_bound:.6g})\n"
+        f"Proof: {solution.objective:.6g} {unit}, {_bounds(problem, solution)}\n"
         f"       {len(checks)} rules checked in exact arithmetic: {', '.join(checks)}\n"
         f"       {solution.solver}, {solution.solve_seconds:.2f} s{merged}; problem {solution.problem_digest[:12]}"
     )
+
+
+def _bounds(problem: Problem, solution: Solution) -> str:
+    if proves_nothing(problem, solution.bound):
+        return "and nothing is proven of how many more there could be"
+    alone = (
+        "nothing" if proves_nothing(problem, solution.certified_bound) else f"{solution.certified_bound:.6g}"
+    )
+    gap = percent(solution.gap, 3)
+    return f"bound {solution.bound:.6g}, gap {gap} (exact arithmetic alone proves {alone})"
 
 
 def _checks(problem: Problem) -> tuple[str, ...]:
@@ -183,7 +193,10 @@ def _warnings(problem: Problem, solution: Solution) -> str:
         what = "the search was stopped" if stopped else "the time ran out"
         if solution.searched_classes and solution.ended is Ended.GAP:
             what = "classes were merged and the search ended"
-        lines.append(
-            f"warning: {what} at a gap of {percent(solution.gap, 3)}, before the gap asked for was reached"
+        where = (
+            "before anything was proven"
+            if proves_nothing(problem, solution.bound)
+            else f"at a gap of {percent(solution.gap, 3)}, before the gap asked for was reached"
         )
+        lines.append(f"warning: {what} {where}")
     return "\n".join(lines)

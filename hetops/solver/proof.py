@@ -16,6 +16,7 @@ from hetops.solver.patience import Patience
 from hetops.solver.problem import Mode, Problem
 from hetops.solver.search.start import Relaxed, relax
 from hetops.solver.solution import Ended, Solution
+from hetops.solver.weak_duality import BEYOND_ANY
 
 RELAXATION_SECONDS = 60.0
 """For a relaxation that is solved for its prices alone."""
@@ -119,4 +120,9 @@ def uncertified_bound(problem: Problem, _: Formulation, __: Relaxed) -> float:
 
 
 def _anyway(problem: Problem) -> float:
-    return 0.0 if problem.mode is Mode.MIN_COST else problem.requests_per_second * 1e12
+    return 0.0 if problem.mode is Mode.MIN_COST else problem.requests_per_second * BEYOND_ANY
+
+
+def proves_nothing(problem: Problem, bound: float) -> bool:
+    """Whether a bound is the one that holds for anything: of the largest rate it is a number that means nothing."""
+    return problem.mode is Mode.MAX_THROUGHPUT and bound >= 0.99 * _anyway(problem)

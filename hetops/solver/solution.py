@@ -177,7 +177,8 @@ class Solution:
     """Rate served: the demand but for what is shed, or what the limits allow when maximising."""
     objective: float
     bound: float
-    """The branch-and-bound's: no fleet is better, as far as the solver's floating point can be trusted."""
+    """The branch-and-bound's: no fleet is better, as far as the solver's floating point can be trusted. Where nothing is proven of
+    the largest rate, 1e12 times what is asked for; so below."""
     certified_bound: float
     """Weak duality in exact arithmetic: no fleet is better, whatever the solver says. Looser than `bound`."""
     gap: float

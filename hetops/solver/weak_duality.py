@@ -16,6 +16,9 @@ from hetops.solver.problem import Mode, PricedOffer, Problem
 ROUNDING = 1e-9
 """Relative difference of two quotients of floats beyond which the fractions differ the same way, with room to spare."""
 
+BEYOND_ANY = 10**12
+"""So many times all that is asked for bounds the largest rate where nothing is proven of it."""
+
 PLACES = 120
 """Binary places of what serving a class costs at the scarcity prices: thirty decimal digits after the point."""
 
@@ -55,7 +58,7 @@ def weak_duality_bound(problem: Problem, prices: ScarcityPrices) -> Fraction:
     if minimises:
         return max(serving - worth, Fraction(0))
     total = sum(asked.values(), Fraction(0))
-    return worth / serving * total if serving > 0 else total * 10**12
+    return worth / serving * total if serving > 0 else total * BEYOND_ANY
 
 
 def _charge(problem: Problem, offer: PricedOffer, prices: ScarcityPrices) -> Fraction:

@@ -9,9 +9,10 @@ from decimal import Decimal
 from hetops.domain import codec
 from hetops.reports import solution as report
 from hetops.solver.certify import CHECKS, CHECKS_OF_TERMS
-from hetops.solver.solution import Solution
+from hetops.solver.solution import Ended, Solution
 from hetops.solver.solve import solve
 from hetops.solver.terms import Service
+from hetops.solver.weak_duality import BEYOND_ANY
 from tests.solver.binding import BINDING
 from tests.solver.problems import TOY, offer, small
 
@@ -39,6 +40,19 @@ def test_text_of_a_maximum_speaks_of_requests() -> None:
     text = report.as_text(TOY, outcome)
     assert "3.52 /s requests of 2 classes, as many requests as the limits allow" in text
     assert "Proof: 3.51724 requests per second" in text
+
+
+def test_a_largest_rate_that_nothing_bounds_is_told_in_words() -> None:
+    outcome = solve(TOY)
+    assert isinstance(outcome, Solution)
+    anything = TOY.requests_per_second * BEYOND_ANY
+    exactly = replace(outcome, certified_bound=anything)
+    assert "gap 0.000 % (exact arithmetic alone proves nothing)" in report.as_text(TOY, exactly)
+    stopped = replace(exactly, bound=anything, gap=anything / outcome.objective, within_gap=False)
+    text = report.as_text(TOY, replace(stopped, ended=Ended.INTERRUPTED))
+    assert "requests per second, and nothing is proven of how many more there could be\n" in text
+    assert "warning: the search was stopped before anything was proven\n" in text
+    assert "e+" not in text
 
 
 def test_text_warns_of_assumed_stock_and_of_a_gap_not_reached() -> None:

@@ -17,6 +17,7 @@ from hetops.solver.questions.why import Case, why
 from hetops.solver.solution import Solution
 from hetops.solver.solve import solve
 from hetops.solver.terms import Loss, Migration, Period, Running, ShareLimit
+from hetops.solver.weak_duality import BEYOND_ANY
 from tests.solver import oracle
 from tests.solver.problems import TOY, column, demands, hard, offer, small, tiny
 
@@ -120,6 +121,21 @@ def test_when_maximising_the_budget_and_the_quota_are_what_binds() -> None:
     quota = on(Topic.QUOTA, told)[0]
     assert quota.text.startswith("2 of 2 GPUs of the quota t2 are taken: 1 more would serve 3.8 instead of")
     assert [s.after for s in on(Topic.BUDGET, told)] == pytest.approx([3.51724, 2.85714], abs=1e-4)
+
+
+def test_a_largest_rate_of_which_nothing_is_proven_is_told_without_a_bound() -> None:
+    known = case(TOY)
+    anything = TOY.requests_per_second * BEYOND_ANY
+    gap = anything / known.solution.objective
+    told = why(replace(known, solution=replace(known.solution, bound=anything, gap=gap)))
+    whole, *pools = on(Topic.FLEET, told)
+    assert whole.text == (
+        "The fleet serves 3.517 requests per second; nothing is proven of how much more another could."
+    )
+    assert {(s.before, s.exact) for s in (whole, *pools)} == {(None, False)}
+    more = on(Topic.QUOTA, told)[0]
+    assert more.text.endswith(" requests per second (not proven).")
+    assert not any("e+" in s.text for s in told)
 
 
 def test_a_provider_s_budget_and_a_number_of_pools_that_are_used_up_are_told() -> None:

@@ -71,7 +71,7 @@ class Unit(StrEnum):
 class Statement:
     """One sentence. `before` and `after` are objectives of fleets that were searched for; None where none exists.
 
-    Of a statement on the answer itself `before` is the proven bound and `after` the answer's own objective.
+    Of a statement on the answer itself `before` is the proven bound, None where nothing is proven, and `after` the answer's own objective.
     """
 
     topic: Topic

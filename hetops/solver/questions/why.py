@@ -13,6 +13,7 @@ from functools import partial
 
 from hetops.domain.percent import percent
 from hetops.solver.problem import Mode, Problem
+from hetops.solver.proof import proves_nothing
 from hetops.solver.questions.exact import Change, Found, Front, better, found, look, no_worse
 from hetops.solver.questions.explanation import (
     Statement,
@@ -60,6 +61,12 @@ class Case:
         return Unit.of(self.problem.mode)
 
     @property
+    def bound(self) -> float | None:
+        """What is proven of the answer; None where nothing is."""
+        bound = self.solution.bound
+        return None if proves_nothing(self.problem, bound) else bound
+
+    @property
     def answer(self) -> Found:
         """The answer as a search found it."""
         return found(self.solution)
@@ -94,7 +101,10 @@ class Case:
             return ""
         if after.solution is None:
             return " (none was found in time)"
-        bounds = (amount(bound, self.unit) for bound in (self.solution.bound, after.solution.bound))
+        both = (self.solution.bound, after.solution.bound)
+        if any(proves_nothing(self.problem, bound) for bound in both):
+            return " (not proven)"
+        bounds = (amount(bound, self.unit) for bound in both)
         return " (not proven: the best of both could be {} and {})".format(*bounds)
 
     def told(self, topic: Topic, text: str, subject: str = "") -> Statement:
@@ -103,7 +113,7 @@ class Case:
             topic=topic,
             subject=subject,
             text=text,
-            before=self.solution.bound,
+            before=self.bound,
             after=self.solution.objective,
             unit=self.unit,
             exact=self.answer.exact,
@@ -127,7 +137,7 @@ def why(case: Case) -> tuple[Statement, ...]:
 
 def _fleet(case: Case) -> Iterator[Statement]:
     solution, unit = case.solution, case.unit
-    reached, bound = amount(solution.objective, unit), amount(solution.bound, unit)
+    reached = amount(solution.objective, unit)
     least = (
         "no fleet costs less than"
         if unit is Unit.USD_PER_HOUR
@@ -147,7 +157,12 @@ def _fleet(case: Case) -> Iterator[Statement]:
             "none counts for less than",
         )
         told = ""
-    yield case.told(Topic.FLEET, f"The fleet {verb} {reached}{told}; {least} {bound}.")
+    proven = (
+        "nothing is proven of how much more another could"
+        if case.bound is None
+        else f"{least} {amount(case.bound, unit)}"
+    )
+    yield case.told(Topic.FLEET, f"The fleet {verb} {reached}{told}; {proven}.")
     for pool in solution.pools:
         yield case.told(Topic.FLEET, _pool(case, pool), pool.offer)
 
