@@ -21,6 +21,7 @@ from hetops.app.plan import (
 from hetops.app.pose import Posed, pose
 from hetops.app.pruning import pruned
 from hetops.app.shedding import shed_in_words, shed_of
+from hetops.app.stopped import without_answer
 from hetops.app.term_costs import cost_from_nothing, cost_of, least_cost, term_costs
 from hetops.app.terms import share_rules
 from hetops.app.what_if import Compared, answer_under, with_the_free
@@ -50,7 +51,16 @@ def answer_to(question: Compared, effort: Effort, asked: Asked) -> Answer:
     Raises:
         HetopsError: as `make_plan`, or no such period.
         InfeasibleError: no fleet answers what was changed; says what the other costs. Or there is none at all.
+        CancelledError: Ctrl-C before there was an answer.
     """
+    try:
+        return _answer_to(question, effort, asked)
+    except KeyboardInterrupt as stop:
+        a_day = question.posed.problem.periods and "periods (workload.periods) and "
+        raise without_answer(f"{a_day or 'offers ([offers]) and '}classes (workload.class_count)") from stop
+
+
+def _answer_to(question: Compared, effort: Effort, asked: Asked) -> Answer:
     if question.posed.problem.periods:
         if asked.period:
             meant_of(question.posed, asked)

@@ -14,6 +14,7 @@ from itertools import chain
 
 from hetops.app.candidates import Asked
 from hetops.app.pose import Posed, pose
+from hetops.app.stopped import without_answer
 from hetops.errors import InfeasibleError, TimeoutExpiredError, UsageError
 from hetops.reports.frontier import Axis, Frontier, FrontierPoint
 from hetops.solver.problem import Mode, Problem
@@ -68,7 +69,7 @@ def frontier(asked: FrontierAsked, say: Callable[[str], None]) -> Frontier:
     """The points in the order of their series; `say` hears of every fifth. Ctrl-C ends it with those found until then.
 
     Raises:
-        KeyboardInterrupt: Ctrl-C before the first.
+        CancelledError: Ctrl-C before the first.
         HetopsError: as `pose`.
         UsageError: more points than `MOST_POINTS`.
     """
@@ -91,9 +92,9 @@ def frontier(asked: FrontierAsked, say: Callable[[str], None]) -> Frontier:
             points.append(_no_worse_than(_harder(points, own), own))
             if len(points) % 5 == 0 and len(points) < wanted:
                 say(f"{len(points)} of {wanted} points")
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         if not points:
-            raise
+            raise without_answer("offers ([offers]) and classes (workload.class_count)") from stop
     return Frontier(
         deployment=posed.candidates.spec.deployment.name,
         axis=axis,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from hetops.app.stopped import without_answer
 from hetops.domain import codec
 from hetops.errors import DocumentError
 from hetops.files import read_bytes, write_whole
@@ -54,9 +55,13 @@ def solve_file(path: Path, *, effort: Effort | None = None) -> Solved:
         DocumentError: it is not a sound problem.
         InfeasibleError: no fleet exists; carries the smallest relaxation.
         TimeoutExpiredError: nothing was found in time.
+        CancelledError: Ctrl-C before anything was found.
     """
     problem = read_problem(path)
-    outcome = solve(problem, effort=effort)
+    try:
+        outcome = solve(problem, effort=effort)
+    except KeyboardInterrupt as stop:
+        raise without_answer("columns, classes or periods") from stop
     if isinstance(outcome, Infeasible):
         raise infeasible_error(problem, outcome, _relaxations(problem))
     return Solved(problem=problem, solution=replace(outcome, pruning=pruning_of(problem)))

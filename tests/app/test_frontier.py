@@ -11,6 +11,7 @@ import pytest
 
 from hetops.app.frontier import FrontierAsked, frontier
 from hetops.app.plan import make_plan
+from hetops.errors import CancelledError
 from hetops.reports import frontier as report
 from tests.doubles import specs
 
@@ -37,7 +38,7 @@ def test_stopped_before_the_first_point_there_is_nothing_to_tell(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("hetops.app.frontier.solve", lambda *_args, **_more: stop(""))
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(CancelledError, match="before there was an answer"):
         frontier(FrontierAsked(spec=specs.asked(tmp_path), target_factors=(1.0,)), stop)
 
 
