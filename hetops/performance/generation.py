@@ -87,6 +87,16 @@ def most_sequences(generation: str) -> float:
     return _MOST_SEQUENCES.get(generation, _OTHER_SEQUENCES)
 
 
+def memory_share(engine: str, version: str = "") -> float:
+    """Share of a GPU's memory that an engine takes by itself for weights, activations and KV together: vLLM 0.9, and 0.92 from 0.21 on
+    (May 2026; its pull request 38284), SGLang about 0.88, and llama.cpp is given 0.9. What nobody knows is taken for one like the older
+    vLLM; TensorRT-LLM has another rule."""
+    name, version = _named(engine), _UNTAGGED.sub("", version or engine)
+    if name is _Engine.VLLM and not _before(_of_vllm_alone(version), (0, 21, 0), (2026, 5)):
+        return 0.92
+    return 0.88 if name is _Engine.SGLANG else 0.9
+
+
 @lru_cache(maxsize=1 << 10)
 def generation(engine: str, version: str = "") -> Generation:
     """The generation of an engine by its name and version; what tells no version is of today.
@@ -135,11 +145,15 @@ def _of_tgi(version: str) -> Generation:
 
 
 def _of_vllm(version: str) -> Generation:
-    """Images of AMD's name other versions before it (`rocm6.2_vllm_0.6.4`)."""
-    version = version.lower().rpartition("vllm")[2]
+    version = _of_vllm_alone(version)
     if _before(version, (0, 6, 2), (2024, 10)):
         return Generation.VLLM_OLD
     return Generation.VLLM_MID if _before(version, (0, 8, 0), (2025, 1)) else Generation.VLLM_NEW
+
+
+def _of_vllm_alone(version: str) -> str:
+    """Without what stands before vLLM's own version: images of AMD's name others there (`rocm6.2_vllm_0.6.4`)."""
+    return version.lower().rpartition("vllm")[2]
 
 
 def _before(version: str, number: tuple[int, int, int], month: tuple[int, int]) -> bool:

@@ -1,7 +1,6 @@
 """Memory model of one replica: weights, reserves and what is left for the KV cache. Explicit, in bytes per GPU. Pure.
 
-Sources: vLLM takes `--gpu-memory-utilization` 0.92 of the card by default since 0.33, SGLang about 0.88;
-non-torch memory 0.15 GiB alone and 0.6 GiB with tensor parallelism (inference-sim `kv_capacity.go`). Quantized
+Sources: what engines take of a card by themselves (`generation.memory_share`); non-torch memory 0.15 GiB alone and 0.6 GiB with tensor parallelism (inference-sim `kv_capacity.go`). Quantized
 checkpoints keep embeddings and output head in 16 bit. The tight case, 70 GB of FP8 weights on one 80 GB card, is known
 to run with a short context, so activations are reckoned from their shapes rather than as a flat reserve.
 """
@@ -15,10 +14,7 @@ from hetops.domain.configuration import Configuration
 from hetops.domain.gpu import GpuType
 from hetops.domain.model import Model, Precision, Selection
 from hetops.domain.units import BYTES_PER_GB, BYTES_PER_GIB
-from hetops.performance.generation import TENSORRT, Generation, generation
-
-UTILISATION = {"vllm": 0.92, "sglang": 0.88, "llamacpp": 0.90}
-"""Share of a GPU's memory that an engine takes for weights, activations and KV together."""
+from hetops.performance.generation import TENSORRT, Generation, generation, memory_share
 
 _OF_THE_REST = 0.9
 """Share that TensorRT-LLM takes for KV of what weights and reserves leave (`KvCacheConfig.free_gpu_memory_fraction`)."""
@@ -247,7 +243,7 @@ def _usable_bytes(engine: str, memory: float, taken: float) -> float:
     """What an engine takes of a GPU for weights, reserves, which take so much of it, and KV: most rules are of all memory."""
     if generation(engine) in TENSORRT:
         return memory - (1.0 - _OF_THE_REST) * max(memory - taken, 0.0)
-    return memory * UTILISATION.get(engine, 0.9)
+    return memory * memory_share(engine)
 
 
 def _held_bytes(configuration: Configuration, model: Model) -> float:
@@ -269,7 +265,7 @@ def _reserve_bytes(configuration: Configuration, model: Model) -> float:
 
 def room_bytes(configuration: Configuration, model: Model, gpu: GpuType) -> float:
     """What one GPU has for weights and KV."""
-    usable = gpu.memory_bytes * UTILISATION.get(configuration.engine, 0.9)
+    usable = gpu.memory_bytes * memory_share(configuration.engine)
     return usable - _reserve_bytes(configuration, model)
 
 

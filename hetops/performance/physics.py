@@ -52,8 +52,6 @@ MI355X 1400/2516. A part with less power for its peak (PCIe and NVL boards, L4, 
 _TIMES_16_BIT = {Precision.FP8: 2.0, Precision.INT8: 2.0, Precision.FP4: 4.0}
 """How many times as fast as 16 bit matrix units multiply a format."""
 
-_MEMORY_SHARE = 0.9
-"""vLLM's `gpu_memory_utilization` (SGLang's `mem_fraction_static` is alike): of all memory, before the weights."""
 _FREE_SHARE = 0.92
 """TensorRT-LLM's `kv_cache_free_gpu_mem_fraction`, 0.9 unless told, 0.95 in its makers' tables: of what the weights leave.
 On 70 GB of weights in 80 GB that is five times what the other rule leaves."""
@@ -163,6 +161,8 @@ class Physics:
     """The same in tokens that all layers keep."""
     kv_shards: Floats
     """Ranks that the KV cache is divided over."""
+    memory_share: Floats
+    """What the engine takes of all memory, before the weights; of TensorRT-LLM another rule holds."""
     told_capacity: Floats
     """Tokens that the KV cache is told to hold; not a number where memory says it."""
     fp8: Bools
@@ -188,7 +188,7 @@ class Physics:
         """Tokens, kept by all layers, that the KV cache of a replica holds; may be below zero."""
         gpus = self.tensor * self.stages
         free = gpus * (self.memory - _RESERVE_BYTES) - self.stored_bytes
-        of_all = free - gpus * self.memory * (1.0 - _MEMORY_SHARE)
+        of_all = free - gpus * self.memory * (1.0 - self.memory_share)
         left = np.where(np.strings.startswith(self.generation, "trtllm"), _FREE_SHARE * free, of_all)
         held_once = self.kv_bytes * self.tensor / self.kv_shards
         capacity: Floats = np.where(np.isnan(self.told_capacity), left / held_once, self.told_capacity)
@@ -255,6 +255,7 @@ def _column(r: Replica) -> dict[str, object]:
         "state_bytes": model.state_bytes,
         "state_tokens": state_tokens(model, r.kv, gpu, r),
         "kv_shards": float(kv_shards(model, gpu, r)),
+        "memory_share": r.memory_share,
         "told_capacity": np.nan if r.kv_capacity_tokens is None else r.kv_capacity_tokens,
         "fp8": multiplied is Precision.FP8,
         "fp4": multiplied is Precision.FP4,

@@ -22,6 +22,8 @@ class Replica:
     weights: Precision
     kv: Precision = Precision.BF16
     generation: Generation = Generation.VLLM_NEW
+    memory_share: float = 0.9
+    """What the engine takes of a GPU's memory for weights, activations and KV together."""
     kv_capacity_tokens: float | None = None
     """Tokens that its KV cache holds; None where that is what its GPUs' memory leaves."""
 

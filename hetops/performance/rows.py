@@ -20,7 +20,7 @@ from hetops.performance import cells
 from hetops.performance.attention_names import groups_told
 from hetops.performance.cases import Case, MetricName, RefusedCase
 from hetops.performance.cells import Row
-from hetops.performance.generation import Generation, generation, is_known
+from hetops.performance.generation import Generation, generation, is_known, memory_share
 from hetops.performance.gpu_names import known_gpu
 from hetops.performance.meant import Meant, plain
 from hetops.performance.memory import weight_bytes
@@ -140,6 +140,7 @@ def _replica(row: Row, names: _Names) -> tuple[Replica, tuple[str, ...], tuple[s
         weights=weights.thing,
         kv=kv.thing,
         generation=generation(engine, row.get("engine_version", "")),
+        memory_share=_memory_share(engine, row.get("engine_version", "")),
     )
     kin = str(replica.generation).partition("_")[0]
     like = "" if is_known(engine) else f"engine {engine or '(none told)'} taken for one like {kin}"
@@ -156,6 +157,11 @@ def _replica(row: Row, names: _Names) -> tuple[Replica, tuple[str, ...], tuple[s
         _unshared(replica),
     )
     return replica, assumed, (noted, apart.noted)
+
+
+def _memory_share(engine: str, version: str) -> float:
+    """SGLang's 0.88 is of weights and KV alone: with what the form reserves besides, that is 0.9."""
+    return max(memory_share(engine, version), 0.9)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

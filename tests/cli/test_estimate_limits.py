@@ -173,3 +173,13 @@ def test_gpus_that_the_engine_does_not_start_on_are_not_told_as_what_would_fit()
         estimated(1.0, gpu="RTX3060", engine="sglang", model="qwen2.5-7b")
     assert fault.value.details
     assert not any(name in " ".join(fault.value.details) for name in ("T4", "V100", "Turing"))
+
+
+@pytest.mark.parametrize(
+    ("engine", "share"),
+    [("vllm", 0.92), ("vLLM", 0.92), ("vllm 0.25", 0.92), ("vllm 0.20.1", 0.9), ("sglang 0.5", 0.88)],
+)
+def test_an_engine_takes_of_the_memory_what_its_version_takes_by_itself(engine: str, share: float) -> None:
+    memory = estimated(1.0, engine=engine).memory
+    assert memory is not None
+    assert memory.usable_gb == pytest.approx(share * CATALOG.gpu("L40S").memory_bytes / BYTES_PER_GB)

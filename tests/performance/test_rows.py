@@ -492,3 +492,38 @@ def test_heads_that_do_not_divide_over_the_gpus_are_told_but_for_a_mixture() -> 
     assert read(**dense).assumed == ("32 heads taken as if 3 GPUs could share them",)
     assert read(**{**dense, "tp": "2", "gpu_count": "2"}).assumed == ()
     assert read(model="qwen3-30b-a3b", params_b="30", gpu_count="3", tp="3").assumed == ()
+
+
+@pytest.mark.parametrize(
+    ("engine", "version", "share"),
+    [
+        ("vllm", "0.20.2", 0.9),
+        ("vLLM 0.6.3", "", 0.9),
+        ("vllm", "2026-04", 0.9),
+        ("vllm", "0.21.0", 0.92),
+        ("vllm", "rocm7.0_vllm_0.25.1", 0.92),
+        ("vLLM", "", 0.92),
+        ("sglang", "0.5.23", 0.9),
+        ("an engine of ours", "", 0.9),
+    ],
+)
+def test_memory_is_counted_on_as_the_version_of_the_engine_takes_it(
+    engine: str, version: str, share: float
+) -> None:
+    case = read(engine=engine, engine_version=version)
+    assert case.replica.memory_share == share
+
+
+def test_more_memory_holds_more_requests_where_weights_leave_little() -> None:
+    tight = {
+        "model": "llama-3.1-70b",
+        "precision_weights": "fp8",
+        "gpu": "H100-SXM",
+        "engine": "vllm",
+        "concurrency": "64",
+        "input_tokens": "8192",
+        "output_tokens": "1024",
+    }
+    before, since = (read(**tight, engine_version=version) for version in ("0.20", "0.21"))
+    old, new = (found.value or 0.0 for found in predictions((before, since), calibration()))
+    assert new > 1.1 * old > 0
