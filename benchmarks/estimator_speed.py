@@ -21,8 +21,9 @@ from hetops.catalog import tables
 from hetops.domain.configuration import Configuration
 from hetops.domain.model import Precision
 from hetops.domain.workload import LatencyTarget, TokenLengths, WorkloadClass
+from hetops.performance.foundations import Basis
 from hetops.performance.memory import fit
-from hetops.performance.table import Basis, build
+from hetops.performance.table import build
 
 CONFIGURATIONS = 2000
 RUNS = 5

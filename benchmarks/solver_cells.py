@@ -21,8 +21,9 @@ from hetops.domain.configuration import Configuration
 from hetops.domain.gpu import GpuType
 from hetops.domain.model import Model, Precision
 from hetops.domain.workload import LatencyTarget, TokenLengths, WorkloadClass
+from hetops.performance.foundations import Basis
 from hetops.performance.memory import fit
-from hetops.performance.table import Basis, PerformanceTable, build
+from hetops.performance.table import PerformanceTable, build
 from hetops.solver.problem import Column, Demand, Mode, PricedOffer, Problem, QuotaGroup
 
 GPUS = {

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from hetops.app.fitting import SIXTEEN_BIT, Runs, fitting, unstartable
 from hetops.app.under_load import NOTHING_MORE, PLACES, Answer, Asked, Known, class_of
 from hetops.catalog import hub_config, tables
 from hetops.catalog.tables import Catalog
-from hetops.configurations.engines import ESTIMATED
-from hetops.configurations.enumerate import attends, no_kernels, runs
+from hetops.configurations.enumerate import attends
 from hetops.domain.configuration import Configuration, Speculation, StageGpus
 from hetops.domain.gpu import GpuType
 from hetops.domain.model import Model, Precision
@@ -21,7 +21,7 @@ from hetops.performance.breakdown import Breakdown, Load, Times
 from hetops.performance.estimate import calibration, plain_step_times, replica_of, step_times
 from hetops.performance.estimators import Estimated as OfForm
 from hetops.performance.estimators import Point, answered, points
-from hetops.performance.generation import Generation, generation, is_known, most_sequences, unread_version
+from hetops.performance.generation import generation, is_known, most_sequences, unread_version
 from hetops.performance.memory import MemoryFit, fit, kv_bytes, weight_bytes
 from hetops.performance.pipelines import Network, StageShare, pipeline
 from hetops.performance.replica import Replica, computes_in
@@ -30,11 +30,7 @@ from hetops.performance.speculation import PLAIN, PerToken, per_token
 from hetops.performance.stages import even, slowest_over_mean
 from hetops.plugin import manager
 
-_SIXTEEN_BIT = (Precision.BF16, Precision.FP16)
 _ENGINES = ("vllm", "sglang", "tensorrt-llm", "tgi", "llamacpp")
-_GGUF = (Precision.GGUF_Q8_0, Precision.GGUF_Q4_K_M)
-_LIGHTER = (Precision.FP8, Precision.INT8, Precision.INT4, Precision.FP4, *_GGUF)
-_TENSOR = (1, 2, 4, 8)
 _MOST_ANSWERS = 6
 
 
@@ -118,12 +114,12 @@ def estimate(subject: Subject, load: Load, asked: Asked = NOTHING_MORE) -> Estim
     gpu = catalog.device(configuration.gpu)
     memory = fit(configuration, model, gpu)
     if memory.reason:
-        fitting = tuple(_fitting(configuration, model, catalog))[:_MOST_ANSWERS]
+        others = tuple(fitting(configuration, model, catalog))[:_MOST_ANSWERS]
         raise HetopsError(
             f"it does not fit: {memory.reason}",
-            details=tuple(f"would fit: {one}" for one in fitting),
+            details=tuple(f"would fit: {one}" for one in others),
             hint="take one of these"
-            if fitting
+            if others
             else "no GPU type of the catalogue holds it: more stages (--pp)",
         )
     gpus = {gpu.name: gpu}
@@ -170,7 +166,7 @@ def _per_token(subject: Subject) -> PerToken:
 
 def _known_weights(replica: Replica, catalog: Catalog) -> KnownWeights:
     model, stored = replica.model, replica.weights
-    alike = _SIXTEEN_BIT if stored in _SIXTEEN_BIT else (stored,)
+    alike = SIXTEEN_BIT if stored in SIXTEEN_BIT else (stored,)
     known = (c for c in catalog.checkpoints_of(model.name) if c.precision in alike)
     found = min(known, key=lambda c: bool(c.format), default=None)
     told, computed = found.gigabytes if found else None, computes_in(replica)
@@ -281,12 +277,12 @@ def _check_gpu(subject: Subject, model: Model, gpu: GpuType, tensor: int) -> Non
             hint=f"set --tp to a divisor of the heads: {possible}",
         )
     weights = subject.weights or model.native
-    if lacking := _no_kernels(subject.engine, gpu):
+    if lacking := unstartable(subject.engine, gpu):
         raise HetopsError(
             f"{subject.engine} of today has no kernels for {gpu.name}: {lacking}",
             hint=f"ask for a newer GPU, or say which older version it is: --engine '{subject.engine} VERSION'",
         )
-    runs = _Runs(engine=subject.engine, model=model)
+    runs = Runs(engine=subject.engine, model=model)
     if not attends(model, gpu):
         raise HetopsError(
             f"no engine has a kernel for {model.name}'s sparse attention on {gpu.name}",
@@ -296,101 +292,9 @@ def _check_gpu(subject: Subject, model: Model, gpu: GpuType, tensor: int) -> Non
         known = ", ".join(p for p in Precision if runs(p, gpu))
         with_engine = f" with {subject.engine}" if runs.of_gguf else ""
         raise HetopsError(f"{gpu.name} cannot run {weights} weights{with_engine}", hint=f"it runs {known}")
-    if subject.kv not in _SIXTEEN_BIT and not (subject.kv is Precision.FP8 and gpu.fp8_tflops):
+    if subject.kv not in SIXTEEN_BIT and not (subject.kv is Precision.FP8 and gpu.fp8_tflops):
         known = "bf16, fp8" if gpu.fp8_tflops else "bf16"
         raise HetopsError(f"{gpu.name} keeps no {subject.kv} KV cache", hint=f"--kv {known}")
-
-
-def _no_kernels(engine: str, gpu: GpuType) -> str:
-    """Why today's version does not start on a GPU; empty where it does, and where another version is told."""
-    needs = ESTIMATED.get(engine.lower())
-    return no_kernels(needs, gpu) if needs else ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Runs:
-    """Whether weights of a precision run on a GPU type."""
-
-    engine: str
-    model: Model
-
-    @property
-    def of_gguf(self) -> bool:
-        """llama.cpp has kernels for its own formats and for 16 bit, on GPUs of every vendor."""
-        return generation(self.engine) is Generation.LLAMACPP
-
-    def __call__(self, precision: Precision, gpu: GpuType) -> bool:
-        if not attends(self.model, gpu) or _no_kernels(self.engine, gpu):
-            return False
-        if gpu.vendor == "cpu":  # llama.cpp runs every format on a host's cores
-            return True
-        if self.of_gguf:
-            return precision in (*_SIXTEEN_BIT, *_GGUF)
-        return precision not in _GGUF and runs(precision, gpu, self.model.native)
-
-
-def _fitting(configuration: Configuration, model: Model, catalog: Catalog) -> Iterator[str]:
-    """What else would fit, the nearest first: more GPUs, other weights, other GPU types; where nothing near does, both."""
-    found = tuple(_near(configuration, model, catalog))
-    yield from found or _far(configuration, model, catalog)
-
-
-def _fits(other: Configuration, model: Model, gpu: GpuType) -> bool:
-    return (gpu.mig is None or other.gpu_count == 1) and not fit(other, model, gpu).reason
-
-
-def _over(configuration: Configuration, tensor: int) -> Configuration:
-    """The same over so many GPUs; they attend together where the groups do not divide them."""
-    groups = configuration.attention_data_parallel
-    return replace(
-        configuration, tensor_parallel=tensor, attention_data_parallel=1 if tensor % groups else groups
-    )
-
-
-def _near(configuration: Configuration, model: Model, catalog: Catalog) -> Iterator[str]:
-    """What fits with one thing changed."""
-    here, can_run = catalog.device(configuration.gpu), _Runs(engine=configuration.engine, model=model)
-
-    if configuration.attention_data_parallel > 1 and _fits(
-        replace(configuration, attention_data_parallel=1), model, here
-    ):
-        yield f"{configuration.tensor_parallel} x {here.name} ({configuration.weights}) with attention over all of them"
-    for tensor in (t for t in _TENSOR if t > configuration.tensor_parallel and model.heads % t == 0):
-        other = _over(configuration, tensor)
-        if _fits(other, model, here):
-            yield f"{tensor} x {here.name} ({configuration.weights})"
-            break
-    lighter = [p for p in _LIGHTER if can_run(p, here)]
-    for weights in (p for p in lighter if p.bytes_per_value < configuration.weights.bytes_per_value):
-        if _fits(replace(configuration, weights=weights), model, here):
-            yield f"{configuration.tensor_parallel} x {here.name} ({weights})"
-            break
-    for gpu in sorted(catalog.gpu_types, key=lambda g: (g.memory_gb, g.name)):
-        if (
-            gpu.vendor == here.vendor
-            and gpu.memory_gb > here.memory_gb
-            and can_run(configuration.weights, gpu)
-        ):
-            other = replace(configuration, gpu=gpu.name)
-            if _fits(other, model, gpu):
-                yield f"{configuration.tensor_parallel} x {gpu.name} ({configuration.weights})"
-
-
-def _far(configuration: Configuration, model: Model, catalog: Catalog) -> Iterator[str]:
-    """So many GPUs of any type of the same vendor, those with the least memory in all first, with such weights."""
-    vendor, can_run = (
-        catalog.device(configuration.gpu).vendor,
-        _Runs(engine=configuration.engine, model=model),
-    )
-    nodes = [
-        (tensor * gpu.memory_gb, gpu.name, tensor, gpu)
-        for gpu in catalog.gpu_types
-        for tensor in _TENSOR
-        if gpu.vendor == vendor and model.heads % tensor == 0 and can_run(configuration.weights, gpu)
-    ]
-    for _, name, tensor, gpu in sorted(nodes, key=lambda node: node[:3]):
-        if _fits(replace(_over(configuration, tensor), gpu=name), model, gpu):
-            yield f"{tensor} x {name} ({configuration.weights})"
 
 
 def _apart(

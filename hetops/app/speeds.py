@@ -11,10 +11,10 @@ from hetops.app.ways import Ways
 from hetops.domain.configuration import Configuration, Role
 from hetops.domain.performance import Measurement
 from hetops.domain.workload import LatencyTarget, WorkloadClass
+from hetops.performance.foundations import Basis
 from hetops.performance.pipelines import Network
 from hetops.performance.roles import Transfer, highest_input, part_of
 from hetops.performance.table import (
-    Basis,
     PerformanceTable,
     at_most,
     barred,

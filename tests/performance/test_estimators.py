@@ -12,7 +12,8 @@ from hetops.domain.model import Precision
 from hetops.domain.performance import EvidenceLayer, StepTimes
 from hetops.domain.workload import LatencyTarget, TokenLengths, WorkloadClass
 from hetops.errors import HetopsError, PluginError
-from hetops.performance.table import Basis, build
+from hetops.performance.foundations import Basis
+from hetops.performance.table import build
 from hetops.plugin import Estimator
 from tests.doubles.estimators import Absent, Broken, Known
 from tests.performance.test_features import CATALOG, GPUS, configuration

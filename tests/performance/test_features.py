@@ -18,10 +18,11 @@ from hetops.domain.plan import ClassShare, PlannedPool
 from hetops.domain.workload import LatencyTarget, TokenLengths, WorkloadClass
 from hetops.performance import bounds
 from hetops.performance.estimate import step_times
+from hetops.performance.foundations import Basis
 from hetops.performance.memory import fit
 from hetops.performance.rate import sustained
 from hetops.performance.speculation import speculative
-from hetops.performance.table import Basis, build
+from hetops.performance.table import build
 from tests.doubles import plans
 
 CATALOG = tables.load()

@@ -17,9 +17,10 @@ from hetops.domain.plan import ClassShare
 from hetops.domain.workload import LatencyTarget, TokenLengths, WorkloadClass
 from hetops.performance import bounds, measured
 from hetops.performance.estimate import step_times
+from hetops.performance.foundations import Basis
 from hetops.performance.memory import fit, weight_bytes
 from hetops.performance.rate import sustained
-from hetops.performance.table import Basis, best_of_each, build
+from hetops.performance.table import best_of_each, build
 from tests.doubles import plans
 
 CATALOG = tables.load()

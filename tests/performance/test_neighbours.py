@@ -17,9 +17,10 @@ from hetops.domain.percent import percent
 from hetops.domain.performance import EvidenceLayer, Measurement, PerformanceRow
 from hetops.domain.workload import LatencyTarget, TokenLengths, WorkloadClass
 from hetops.performance.estimate import step_times
+from hetops.performance.foundations import Basis
 from hetops.performance.measured import closed_loop
 from hetops.performance.neighbours import Nearness, nearness
-from hetops.performance.table import Basis, build, build_apart
+from hetops.performance.table import build, build_apart
 
 CATALOG = tables.load()
 GPUS = {g.name: g for g in CATALOG.gpu_types}
