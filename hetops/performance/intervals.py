@@ -2,7 +2,7 @@
 
 What is off comes from two sides, as independent errors. The step times: their half widths are the calibration's or the benchmark's
 (`spread.py`). And the queue that makes percentiles of them, which errs on the safe side: replayed through the engine's core at 60 and
-85 % of the sustained rate, 81 to 86 % of 70 cases lie within the half widths below, at the 90th and at the 95th percentile
+85 % of the sustained rate, 80 to 84 % of 70 cases lie within the half widths below, at the 90th and at the 95th percentile
 (`benchmarks/performance_model.py`).
 """
 
