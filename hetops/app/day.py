@@ -7,6 +7,7 @@ from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
+from hetops.app.apart import cost_apart, proven
 from hetops.app.candidates import Asked
 from hetops.app.day_file import in_period, meant
 from hetops.app.periods import begins, boot_seconds, busiest, steady
@@ -37,7 +38,7 @@ from hetops.files import write_whole
 from hetops.reports.answer import Answer
 from hetops.reports.day import Beside
 from hetops.solver.answers.alone import Alone, alone, waiting
-from hetops.solver.certify import CHECKS, CHECKS_OF_TERMS
+from hetops.solver.certify import CHECKS, CHECKS_OF_TERMS, relative_gap
 from hetops.solver.highs import OnInterrupt
 from hetops.solver.recheck.day import seal_day
 from hetops.solver.recheck.plan import seal
@@ -96,7 +97,7 @@ def find_day(posed: Posed, effort: Effort) -> Answer:
     Raises:
         HetopsError: as `make_plan`.
     """
-    found = solved(posed, effort)
+    posed, found = solved(posed, effort)
     day = _day(posed, found)
     if found.ended is not Ended.INTERRUPTED:
         day = _with_costs(day, posed, found)
@@ -113,7 +114,7 @@ def day_under(compared: Compared, effort: Effort) -> Answer:
     if not compared.changes:
         return find_day(compared.posed, effort)
     whole = replace(effort, on_interrupt=OnInterrupt.CANCEL)  # half an answer to half the question is none
-    free = solved(compared.free, whole).usd_per_hour
+    free = solved(compared.free, whole)[1].usd_per_hour
     try:
         found = find_day(compared.posed, effort)
     except InfeasibleError as none:
@@ -231,12 +232,12 @@ def _starts(periods: tuple[DayPeriod, ...], boots: Mapping[str, float]) -> Itera
 
 
 def _certificate(posed: Posed, found: Solution) -> DayCertificate:
-    terms = posed.candidates.spec.policy.day
+    terms, bounding = posed.candidates.spec.policy.day, proven(posed, found)
     return DayCertificate(
         objective=found.objective,
-        bound=found.bound,
-        gap=found.gap,
-        problem_digest=found.problem_digest,
+        bound=bounding.bound,
+        gap=found.gap if bounding is found else relative_gap(found.objective, bounding.bound),
+        problem_digest=bounding.problem_digest,
         checks=(*CHECKS, *CHECKS_OF_TERMS),
         solver=found.solver,
         solve_seconds=found.solve_seconds,
@@ -269,6 +270,7 @@ def _with_costs(day: Day, posed: Posed, found: Solution) -> Day:
         steady_usd_per_hour=least_cost(steady(posed.problem), WEIGH_SECONDS),
         busiest_usd_per_hour=least_cost(busiest(posed.problem), WEIGH_SECONDS),
         term_costs=(
+            *cost_apart(posed, found),
             *waits,
             *_from_what_runs(posed, found),
             *term_costs(posed, found, limit_seconds=WEIGH_SECONDS),

@@ -88,7 +88,7 @@ def explain(asked: ExplainAsked) -> Explained:
         told = why_none(posed.problem, loosen=posed.loosen, limit_seconds=asked.limit_seconds)
         explanation = Explanation(question=asked.question, statements=told)
         return Explained(problem=posed.problem, explanation=explanation)
-    solution = _answer(posed, asked.limit_seconds)
+    posed, solution = _answer(posed, asked.limit_seconds)
     seconds = max(each_of(asked.limit_seconds, MOST_SEARCHES), 1.0)
     case = Case.of(posed.problem, solution, seconds=seconds, loosen=posed.loosen)
     return Explained(problem=posed.problem, explanation=_told(asked, posed, case))
@@ -128,14 +128,15 @@ def _demand_question(path: Path) -> None:
 _ANSWERS = tuple(kind.FORMAT for kind in (Plan, Day, Solution))
 
 
-def _answer(posed: _Posed, limit_seconds: float) -> Solution:
+def _answer(posed: _Posed, limit_seconds: float) -> tuple[_Posed, Solution]:
     effort = Effort(limit_seconds=limit_seconds, most_gap=wanted_gap(posed.problem))
     if posed.spec:
-        return solved(posed.spec, effort)
+        spec, solution = solved(posed.spec, effort)
+        return _Posed(problem=spec.problem, spec=spec), solution
     outcome = solve(posed.problem, effort=effort)
     if isinstance(outcome, Infeasible):
         raise infeasible_error(posed.problem, outcome, relaxations(posed.problem))
-    return outcome
+    return posed, outcome
 
 
 def _told(asked: ExplainAsked, posed: _Posed, case: Case) -> Explanation:

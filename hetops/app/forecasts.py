@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from hetops.app.pose import Posed
 from hetops.app.quality import asked_quality, mean_quality
@@ -15,8 +14,7 @@ from hetops.domain.plan import ClassForecast, Plan, PoolForecast
 from hetops.domain.workload import WorkloadClass
 from hetops.performance.intervals import Forecast, Range, Served, around, forecast, slowest, stated
 from hetops.performance.margins import widths_of
-from hetops.performance.queueing import Load, Mixture
-from hetops.performance.rate import latencies_at
+from hetops.performance.queueing import Mixture
 from hetops.solver.solution import Solution, SolvedPool, SolvedShare
 
 
@@ -90,36 +88,6 @@ def _in_pool(
     part = part_for(posed.candidates, posed.configurations[share.configuration], one)
     served = Served(of=part, requests_per_second=rate, mixture=mixture)
     return forecast(posed.step_times(share.configuration), served, row.evidence)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Late:
-    """A class whose first token, at its percentile, comes after its target in the queue of all that share a pool."""
-
-    of: WorkloadClass
-    pool: SolvedPool
-    seconds: float
-
-
-def late_among_others(posed: Posed, solution: Solution) -> Iterator[Late]:
-    """The classes that others hold up so: rates are reckoned class by class, and requests of one may be many times as long as another's."""
-    classes = {c.name: c for c in served_of(posed.candidates.workload, solution).classes}
-    for pool in solution.pools:
-        mixture, configuration = _mixture(pool, posed, solution), posed.configurations[pool.configuration]
-        if mixture is None or configuration.role is not Role.MIXED:
-            continue
-        times = posed.step_times(pool.configuration)
-        for share in (s for s in solution.shares if s.key == pool.key and s.share > 0):
-            one = classes[share.workload_class]
-            part, bound = part_for(posed.candidates, configuration, one), one.target.ttft_seconds
-            load = Load.of(part).among(mixture)
-            seconds = latencies_at(times, load, [mixture.requests_per_second])[0].ttft_seconds
-            if (
-                bound is not None
-                and seconds > bound
-                and share.share > 1.0 - one.target.ttft_percentile / 100.0
-            ):
-                yield Late(of=one, pool=pool, seconds=seconds)
 
 
 def _mixture(pool: SolvedPool, posed: Posed, solution: Solution) -> Mixture | None:

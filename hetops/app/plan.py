@@ -10,6 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from hetops import __version__
+from hetops.app.apart import cost_apart, kept_apart, proven
 from hetops.app.candidates import Asked, Candidates
 from hetops.app.forecasts import class_forecasts, pool_forecasts
 from hetops.app.no_fleet import no_fleet
@@ -22,6 +23,7 @@ from hetops.app.shedding import demand_served, served_of, shed_of
 from hetops.app.speeds import transfer_for
 from hetops.app.term_costs import cost_from_nothing, term_costs
 from hetops.app.terms import interruptions, loss_rules, share_rules
+from hetops.app.twins import key_of
 from hetops.app.warnings import warnings_of
 from hetops.app.ways import network, unsaid
 from hetops.domain import codec
@@ -44,7 +46,7 @@ from hetops.domain.service import PlannedService
 from hetops.errors import HetopsError, UsageError
 from hetops.files import write_whole
 from hetops.performance import bounds
-from hetops.solver.certify import CHECKS, CHECKS_OF_TERMS
+from hetops.solver.certify import CHECKS, CHECKS_OF_TERMS, relative_gap
 from hetops.solver.questions.explain import Weighed, weigh
 from hetops.solver.recheck.plan import seal
 from hetops.solver.solution import Ended, Infeasible, Solution, SolvedPool
@@ -69,7 +71,7 @@ def answer(posed: Posed, *, limit_seconds: float = DEFAULT_LIMIT_SECONDS) -> Pla
     """The plan for a question of one stretch; errors as `make_plan`."""
     if posed.problem.periods:
         raise UsageError("a day has a plan for each of its periods", hint="say which: --period NAME")
-    return planned(posed, solved(posed, Effort(limit_seconds=limit_seconds)))
+    return planned(*solved(posed, Effort(limit_seconds=limit_seconds)))
 
 
 def planned(posed: Posed, found: Solution) -> Plan:
@@ -84,13 +86,14 @@ def planned(posed: Posed, found: Solution) -> Plan:
     return plan
 
 
-def solved(posed: Posed, effort: Effort | None = None) -> Solution:
-    """The solver's certified answer; errors as `make_plan`."""
+def solved(posed: Posed, effort: Effort | None = None) -> tuple[Posed, Solution]:
+    """The question, with pools for classes that would hold one another up, and its certified answer; errors as `make_plan`."""
+    effort = effort or Effort()
     outcome = solve(posed.problem, effort=effort)
     if isinstance(outcome, Infeasible):
         raise no_fleet(posed.candidates, posed.table, posed.problem, outcome, posed.loosened)
     demand_served(outcome)
-    return outcome
+    return kept_apart(posed, outcome, effort)
 
 
 def write_plan(plan: Plan, path: Path) -> None:
@@ -103,12 +106,18 @@ def write_problem(posed: Posed, path: Path) -> None:
     write_whole(path, codec.encode(posed.problem))
 
 
-def pool_name(offer: Offer, configuration: Configuration, also: Iterable[NodesOf] = ()) -> str:
-    """Stable over plans: what the pool is in short, and a digest of offers and configuration."""
+def pool_name(
+    offer: Offer,
+    configuration: Configuration,
+    also: Iterable[NodesOf] = (),
+    apart_from: Iterable[str] = (),
+) -> str:
+    """Stable over plans: what the pool is in short, and a digest of offers, configuration and who keeps off."""
     gpus = "-".join(dict.fromkeys(stage.gpu for stage in configuration.each_stage))
     role = "" if configuration.role is Role.MIXED else f"-{configuration.role}"
     words = f"{gpus}-{configuration.layout}-{configuration.weights}{role}".lower()
-    meant = " ".join((offer.id, configuration.id, *(other.offer.id for other in also)))
+    off = (f"apart from {name}" for name in apart_from)
+    meant = " ".join((offer.id, configuration.id, *(other.offer.id for other in also), *off))
     digest = hashlib.sha256(meant.encode()).hexdigest()[:4]
     return f"{re.sub(r'[^a-z0-9]+', '-', words)}-{digest}"
 
@@ -180,7 +189,12 @@ def _handovers(posed: Posed, solution: Solution, names: Mapping[tuple[str, str],
 def _names(posed: Posed, solution: Solution) -> dict[tuple[str, str], str]:
     """The names of the pools and services, by offer and configuration; that of a service is empty."""
     pools = {
-        p.key: pool_name(posed.offers[p.offer], posed.configurations[p.configuration], _also(posed, p))
+        p.key: pool_name(
+            posed.offers[p.offer],
+            posed.configurations[p.configuration],
+            _also(posed, p),
+            _apart_from(posed, p),
+        )
         for p in solution.pools
     }
     return pools | {(one.service.name, ""): one.service.name for one in posed.overflow if one.classes}
@@ -202,7 +216,14 @@ def _pools(posed: Posed, solution: Solution, names: Mapping[tuple[str, str], str
             recovery_minutes=lost.recovery_minutes,
             parts_per_node=parts[p.key],
             also=_also(posed, p),
+            apart_from=_apart_from(posed, p),
         )
+
+
+def _apart_from(posed: Posed, pool: SolvedPool) -> tuple[str, ...]:
+    """The classes that keep off a pool."""
+    twin = posed.twins.get(pool.configuration)
+    return twin.apart_from if twin else ()
 
 
 def _also(posed: Posed, pool: SolvedPool) -> tuple[NodesOf, ...]:
@@ -254,7 +275,7 @@ def _migration(posed: Posed, solution: Solution) -> Migration | None:
     if asked is None or running is None:
         return None
     parts = {column.key: column.parts_per_node for column in posed.problem.columns}
-    names = {(p.offer.id, p.configuration.id): p.name for p in running.pools}
+    names = {key_of(p): p.name for p in running.pools}
     pools = {**names, **_names(posed, solution)}
     return Migration(
         running={names[one.key]: one.nodes for one in asked.running},
@@ -271,7 +292,7 @@ def _with_costs(plan: Plan, posed: Posed, solution: Solution) -> Plan:
     """The plan with what its rules cost, and what a fleet from nothing would."""
     plan = replace(
         plan,
-        term_costs=term_costs(posed, solution, limit_seconds=WEIGH_SECONDS),
+        term_costs=(*cost_apart(posed, solution), *term_costs(posed, solution, limit_seconds=WEIGH_SECONDS)),
         warnings=(*plan.warnings, *floor_cost(posed, solution)),
     )
     if plan.migration is None:
@@ -296,12 +317,12 @@ def _rows(posed: Posed, solution: Solution) -> Iterator[PerformanceRow]:
 
 
 def _certificate(posed: Posed, solution: Solution, names: Mapping[tuple[str, str], str]) -> Certificate:
-    problem = posed.problem
+    problem, bounding = posed.problem, proven(posed, solution)
     return Certificate(
         objective=solution.objective,
-        bound=solution.bound,
-        gap=solution.gap,
-        problem_digest=solution.problem_digest,
+        bound=bounding.bound,
+        gap=solution.gap if bounding is solution else relative_gap(solution.objective, bounding.bound),
+        problem_digest=bounding.problem_digest,
         checks=CHECKS if problem.plain else (*CHECKS, *CHECKS_OF_TERMS),
         solver=solution.solver,
         solve_seconds=solution.solve_seconds,
@@ -322,7 +343,7 @@ def _certificate(posed: Posed, solution: Solution, names: Mapping[tuple[str, str
 def floor_cost(posed: Posed, solution: Solution) -> tuple[str, ...]:
     """What is asked of quality costs, in words: the fleet against that of the same question without it. Empty without any."""
     c = posed.candidates
-    return (_floor_cost(posed, solution),) if c.floors else ()
+    return (_floor_cost(posed, proven(posed, solution)),) if c.floors else ()
 
 
 def _floor_cost(posed: Posed, solution: Solution) -> str:

@@ -27,6 +27,7 @@ from hetops.app.terms import (
     share_rules,
     standing_columns,
 )
+from hetops.app.twins import KeptApart, Twin, key_of, parted, running_twins, with_twins
 from hetops.app.ways import Ways, ways_of
 from hetops.domain.configuration import Configuration, Role
 from hetops.domain.offer import Market, Offer
@@ -53,6 +54,10 @@ class Posed:
     overflow: tuple[Overflow, ...] = ()
     """Services of the spec, those too that may serve nothing."""
     ways: Ways = field(default_factory=Ways)
+    twins: Mapping[str, Twin] = field(default_factory=dict)
+    """By the names of configurations that are others', but for who keeps off."""
+    kept_apart: KeptApart | None = None
+    """Where it was asked again so."""
 
     @property
     def places(self) -> tuple[Place, ...]:
@@ -70,8 +75,13 @@ class Posed:
         return self.table.step_times[self.configurations[name].id]
 
     def loosened(self, factor: float) -> Problem:
-        """The problem with every latency target multiplied by a factor."""
-        return _pose(self.candidates, factor).problem
+        """The problem with every latency target multiplied by a factor, and the same classes apart."""
+        other = _pose(self.candidates, factor)
+        problem, twins = other.problem, other.twins
+        for cut in self.kept_apart.cuts if self.kept_apart else ():
+            problem, new = parted(problem, cut, twins)
+            twins = {**twins, **new}
+        return problem
 
 
 def pose(asked: Asked) -> Posed:
@@ -97,20 +107,23 @@ def _pose(c: Candidates, target_factor: float) -> Posed:
     shared = sharing(c)
     kept = shortlist(c, table, shared)
     laid = tuple(laid_out(c, kept, shared))
-    columns = tuple(_columns(c, laid, table, classes, ways))
+    twins = running_twins(c.held.running.pools) if c.held.running else {}
+    columns = tuple(with_twins(_columns(c, laid, table, classes, ways), twins))
     services = overflow(c, classes, ways)
     if not columns and not any(one.classes for one in services):
         raise nothing_to_choose(c, table, services)
     columns = tuple(_booting(c, (*columns, *standing_columns(c, columns)), laid))
     offers = _offers(c, {offer for column in columns for offer in column.offers})
+    named = {one.id: one for one in kept} | {one.name: one.configuration for one in laid}
     return Posed(
         candidates=c,
         problem=_sound(c, classes, columns, offers.values(), services),
         table=table,
-        configurations={one.id: one for one in kept} | {one.name: one.configuration for one in laid},
+        configurations=named | {name: named[twin.of] for name, twin in twins.items() if twin.of in named},
         offers=offers,
         overflow=services,
         ways=ways,
+        twins=twins,
     )
 
 
@@ -185,8 +198,10 @@ def _booting(c: Candidates, columns: Iterable[Column], laid: Iterable[Laid]) -> 
         yield from columns
         return
     seconds = boot_seconds(c, day)
-    ids = {one.name: one.configuration.id for one in laid}
     running = c.held.running.pools if c.held.running else ()
+    ids = {one.name: one.configuration.id for one in laid} | {
+        key_of(pool)[1]: pool.configuration.id for pool in running
+    }
     offers = (*c.gathered.selection.offers, *(pool.offer for pool in running))
     whole = {o.id for o in offers if o.market in (Market.RESERVED, Market.CAPACITY_BLOCK)}
     for column in columns:

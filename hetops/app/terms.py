@@ -12,6 +12,7 @@ from decimal import Decimal
 
 from hetops.app.candidates import Candidates
 from hetops.app.naming import Place, values_of
+from hetops.app.twins import key_of
 from hetops.domain.offer import Market, Offer
 from hetops.domain.percent import percent
 from hetops.domain.policy import LossRule, ShareRule
@@ -174,9 +175,9 @@ def migration(c: Candidates, columns: Iterable[Column]) -> Migration | None:
         running=tuple(
             Running(
                 offer=p.offer.id,
-                configuration=p.configuration.id,
+                configuration=key_of(p)[1],
                 # What runs is on whole nodes, which may be all their parts now.
-                nodes=p.nodes * parts[p.offer.id, p.configuration.id] // p.parts_per_node,
+                nodes=p.nodes * parts[key_of(p)] // p.parts_per_node,
             )
             for p in c.held.running.pools
         ),
@@ -191,10 +192,10 @@ def standing_columns(c: Candidates, columns: Iterable[Column]) -> Iterator[Colum
     """A column without rates for each pool that runs and that the plan has no use for: so that its end is counted."""
     known = {column.key for column in columns}
     for pool in c.held.running.pools if c.held.running else ():
-        if (pool.offer.id, pool.configuration.id) not in known:
+        if key_of(pool) not in known:
             yield Column(
                 offer=pool.offer.id,
-                configuration=pool.configuration.id,
+                configuration=key_of(pool)[1],
                 replicas_per_node=pool.replicas_per_node,
                 parts_per_node=pool.parts_per_node,
                 requests_per_second={},

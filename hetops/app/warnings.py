@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 
-from hetops.app.forecasts import late_among_others
+from hetops.app.held_up import held_up
 from hetops.app.pose import Posed
 from hetops.app.quality import in_words
 from hetops.app.shedding import shed_in_words
 from hetops.app.terms import interruptions
+from hetops.app.twins import key_of
 from hetops.domain.configuration import Configuration, Role
 from hetops.domain.percent import percent
 from hetops.domain.performance import EvidenceLayer
 from hetops.domain.plan import Plan
 from hetops.performance.generation import Generation, generation
 from hetops.plugin.provider import for_planning_only
-from hetops.reports import quantities as q
 from hetops.solver.solution import Solution, nodes_of
 
 
@@ -84,13 +83,11 @@ def _in_slots(one: Configuration) -> bool:
 
 
 def _held_up(posed: Posed, solution: Solution) -> Iterator[str]:
-    """Classes that the others of their pool keep from their target, which rates that are reckoned class by class do not see."""
-    for late in late_among_others(posed, solution):
-        target = late.of.target
-        after = "never" if math.isinf(late.seconds) else f"after {q.seconds(late.seconds)}"
+    """Classes that the others of their pool keep from a target, which rates that are reckoned class by class do not see."""
+    for one in held_up(posed, solution):
         yield (
-            f"{late.of.name} shares {late.pool.configuration} with classes that hold it up: p{target.ttft_percentile:g} of its first token may"
-            f" come {after}, beyond its {q.seconds(target.ttft_seconds or 0.0)} (hetops simulate plays it; policy.headroom leaves more room)"
+            f"{one.name} shares {one.pool.configuration} with classes that hold it up: {one.in_words('may')}"
+            " (policy.headroom leaves more room)"
         )
 
 
@@ -116,5 +113,5 @@ def _leaving(posed: Posed) -> Iterator[str]:
     running = posed.candidates.held.running
     able = {column.key for column in posed.problem.columns if column.requests_per_second}
     for pool in running.pools if running else ():
-        if (pool.offer.id, pool.configuration.id) not in able:
+        if key_of(pool) not in able:
             yield f"{pool.name} runs and cannot stay: its offer or its configuration may not be chosen now"

@@ -122,7 +122,7 @@ def pose_under(
         _demand_some(left, found, restrictions)
         return Compared(posed=pose_of(left), free=free, changes=changes, only_restricts=not changed)
     except InfeasibleError as none:
-        found_free = solved(free)
+        free, found_free = solved(free)
         usd = found_free.usd_per_hour if free.problem.periods else planned(free, found_free).usd_per_hour
         raise with_the_free(none, usd, changes) from none
 
@@ -135,19 +135,19 @@ def answer_under(compared: Compared, effort: Effort) -> Answered:
         InfeasibleError: no fleet answers what was changed; says what the other costs. Or there is none at all.
     """
     if not compared.changes:
-        found = solved(compared.posed, effort)
-        return Answered(plan=planned(compared.posed, found), ended=found.ended)
+        posed, found = solved(compared.posed, effort)
+        return Answered(plan=planned(posed, found), ended=found.ended)
     alone = replace(effort, on_interrupt=OnInterrupt.CANCEL)  # half an answer to half the question is none
-    free = planned(compared.free, solved(compared.free, alone))
+    free = planned(*solved(compared.free, alone))
     try:
-        found = solved(compared.posed, effort)
+        posed, found = solved(compared.posed, effort)
     except InfeasibleError as none:
         raise with_the_free(none, free.usd_per_hour, compared.changes) from none
-    plan = planned(compared.posed, found)
+    plan = planned(posed, found)
     if (
         compared.only_restricts and plan.counted_usd_per_hour < free.counted_usd_per_hour
     ):  # the gap allowed to stop the free search early
-        free = planned(compared.free, solved(compared.free, replace(alone, most_gap=PROOF_GAP)))
+        free = planned(*solved(compared.free, replace(alone, most_gap=PROOF_GAP)))
     return Answered(
         plan=plan,
         ended=found.ended,

@@ -36,7 +36,7 @@ class PlannedPool:
     """All replicas of one configuration on one offer, or on several where its stages are."""
 
     name: str
-    """Stable over plans: derived from offer and configuration, never an index. Resource names derive from it."""
+    """Stable over plans: derived from offer, configuration and who keeps off, never an index. Resource names derive from it."""
     offer: Offer
     configuration: Configuration
     nodes: int
@@ -51,6 +51,8 @@ class PlannedPool:
     also: tuple[NodesOf, ...] = field(default=(), metadata=ADDED)
     """What goes with each of its nodes, and is rented and lost with it: nodes that the other stages of its replicas are on. A node
     in the sense of `replicas_per_node` is then all of these."""
+    apart_from: tuple[str, ...] = field(default=(), metadata=ADDED)
+    """Classes that get no share of it, for they would keep its own from their targets: others of its configuration and offer are theirs."""
 
     def __post_init__(self) -> None:
         counts = (self.nodes, self.replicas_per_node, self.parts_per_node, *(one.nodes for one in self.also))

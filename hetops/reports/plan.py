@@ -125,7 +125,8 @@ def how(pool: PlannedPool) -> str:
     configuration = pool.configuration
     parallel = configuration.layout if configuration.stages else _within(configuration)
     alone = "" if configuration.role is Role.MIXED else f", {configuration.role} alone"
-    return f"{configuration.engine} {parallel} {configuration.weights} {configuration.max_sequences} sequences{alone}"
+    apart = f", apart from {', '.join(pool.apart_from)}" if pool.apart_from else ""
+    return f"{configuration.engine} {parallel} {configuration.weights} {configuration.max_sequences} sequences{alone}{apart}"
 
 
 def _within(configuration: Configuration) -> str:

@@ -126,7 +126,7 @@ def test_a_gpu_type_that_is_known_and_not_on_offer_can_be_left_out(tmp_path: Pat
 
 def test_who_stopped_the_search_gets_the_plan_at_once_with_its_gap_in_a_warning(tmp_path: Path) -> None:
     posed = pose(specs.asked(tmp_path))
-    found = solved(posed)
+    posed, found = solved(posed)
     bound = found.objective * 0.9
     stopped = replace(found, ended=Ended.INTERRUPTED, bound=bound, gap=0.1, within_gap=False)
     plan = planned(posed, stopped)

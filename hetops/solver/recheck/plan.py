@@ -80,11 +80,15 @@ def _impossible_pools(plan: Plan) -> Iterator[Violation]:
             yield Violation(rule="pools", subject=pool.name, message=message)
     known = set(plan.destinations)
     models = {pool.name: pool.configuration.model for pool in plan.pools}
+    keeping_off = {pool.name: pool.apart_from for pool in plan.pools}
     asked = {one.name: one for one in plan.workload.classes}
     for share in plan.shares:
         model, of = models.get(share.pool), asked.get(share.workload_class)
         if model and of and not of.asks_for(model):
             message = f"asks for {of.model}, the pool serves {model}"
+            yield Violation(rule="pools", subject=_where(share), message=message)
+        if share.workload_class in keeping_off.get(share.pool, ()):
+            message = "keeps off this pool, where it would hold others up"
             yield Violation(rule="pools", subject=_where(share), message=message)
         if share.pool not in known:
             message = "serves a class and is no pool, nor a service"
