@@ -7,9 +7,9 @@ from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
-from hetops.app.apart import cost_apart, proven
 from hetops.app.candidates import Asked
 from hetops.app.day_file import in_period, meant
+from hetops.app.keep_apart import cost_apart, proven
 from hetops.app.periods import begins, boot_seconds, busiest, steady
 from hetops.app.plan import (
     WEIGH_SECONDS,
@@ -176,7 +176,8 @@ def _plan(posed: Posed, one: Alone) -> Plan:
     near_enough = replace(
         one.solution, within_gap=True
     )  # how near the whole is asked to come is told of the whole
-    plan = unsealed(replace(posed, candidates=then, problem=one.problem), near_enough)
+    alone_then = replace(posed, candidates=then, problem=one.problem, kept_apart=None)
+    plan = unsealed(alone_then, near_enough)
     hold_against_arithmetic(plan, c)
     late = waiting(posed.problem)
     certificate = plan.certificate

@@ -10,9 +10,9 @@ from decimal import Decimal
 from pathlib import Path
 
 from hetops import __version__
-from hetops.app.apart import cost_apart, kept_apart, proven
 from hetops.app.candidates import Asked, Candidates
 from hetops.app.forecasts import class_forecasts, pool_forecasts
+from hetops.app.keep_apart import cost_apart, kept_apart, proven
 from hetops.app.no_fleet import no_fleet
 from hetops.app.overflow import planned_service
 from hetops.app.pose import Posed, pose, pose_of

@@ -1,4 +1,4 @@
-"""Classes that others of their pool keep from their target: a plan warns of them."""
+"""Classes that others of their pool keep from their target, on this host's cores: kept apart where there is room, else warned of."""
 
 from __future__ import annotations
 
@@ -77,13 +77,24 @@ def planned(folder: Path, *overrides: str) -> Plan:
 
 
 def test_short_requests_behind_long_prompts_in_one_slot_are_warned_of(tmp_path: Path) -> None:
-    plan = planned(tmp_path)
+    plan = planned(tmp_path, "providers.local.cores=1", "offers.exclude=[]")
     assert {s.workload_class for s in plan.shares} == {"short", "long"}
     assert len(plan.pools) == 1
     (told,) = (w for w in plan.warnings if "hold it up" in w)
     assert told.startswith("short shares gemma-3-270m/llamacpp/CPU/tp1/")
     assert "p95 of its first token may come after " in told
     assert "beyond its 0.40 s" in told
+
+
+def test_where_there_is_another_core_each_gets_one(tmp_path: Path) -> None:
+    plan = planned(tmp_path)
+    assert {s.workload_class: plan.pool(s.pool).apart_from for s in plan.shares} == {
+        "short": ("long",),
+        "long": (),
+    }
+    assert not any("hold it up" in w for w in plan.warnings)
+    (cost,) = plan.term_costs
+    assert cost.usd_per_hour == 2 * (cost.usd_per_hour_without or 0)
 
 
 @pytest.mark.parametrize(
