@@ -7,7 +7,7 @@ router would send it, in virtual time, and that decides. Changes no plan.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import lru_cache
@@ -17,6 +17,7 @@ import numpy as np
 from hetops.app.pose import Posed
 from hetops.app.virtual_fleet import evaluate
 from hetops.domain.configuration import Role
+from hetops.domain.performance import StepTimes
 from hetops.domain.workload import WorkloadClass
 from hetops.performance.queueing import Load, Mixture
 from hetops.performance.rate import Latencies, latencies_at
@@ -101,12 +102,31 @@ def held_up(posed: Posed, solution: Solution) -> tuple[HeldUp, ...]:
     )
 
 
+def reckoned_late(
+    posed: Posed, pool: SolvedPool, mix: Mapping[str, float], classes: Iterable[WorkloadClass]
+) -> Iterator[HeldUp]:
+    """Those of the classes that would miss a target in the queue of such a mix in a pool's replicas, as reckoned."""
+    times, mixture = posed.step_times(pool.configuration), _mixture(posed, mix)
+    for one in classes:
+        reckoned = _in_queue(times, mixture, one)
+        for target in _targets(one, posed.ways.round_trip_seconds(one, pool.offer)):
+            seconds = target.seen(reckoned.ttft_seconds, reckoned.tpot_seconds)
+            if seconds > target.seconds:
+                yield HeldUp(target=target, pool=pool, mix=mix, seconds=seconds)
+
+
 def among(posed: Posed, configuration: str, mix: Mapping[str, float], one: WorkloadClass) -> Latencies:
     """What a class gets at its percentiles in the queue of what shares a replica, as reckoned."""
+    return _in_queue(posed.step_times(configuration), _mixture(posed, mix), one)
+
+
+def _mixture(posed: Posed, mix: Mapping[str, float]) -> Mixture:
     classes = {c.name: c for c in posed.candidates.workload.classes}
-    mixture = Mixture.of([(classes[name], rate) for name, rate in mix.items()])
-    times, load = posed.step_times(configuration), Load.of(one).among(mixture)
-    return latencies_at(times, load, [mixture.requests_per_second])[0]
+    return Mixture.of([(classes[name], rate) for name, rate in mix.items()])
+
+
+def _in_queue(times: StepTimes, mixture: Mixture, one: WorkloadClass) -> Latencies:
+    return latencies_at(times, Load.of(one).among(mixture), [mixture.requests_per_second])[0]
 
 
 def _of_pool(posed: Posed, period: SolvedPeriod, pool: SolvedPool) -> Iterator[HeldUp]:
@@ -117,13 +137,8 @@ def _of_pool(posed: Posed, period: SolvedPeriod, pool: SolvedPool) -> Iterator[H
     replicas = pool.nodes * pool.replicas_per_node
     mix = {s.workload_class: s.requests_per_second / replicas for s in shares}
     part = {s.workload_class: s.share for s in shares}
-    suspected = []
-    for one in (c for c in posed.candidates.workload.classes if c.name in mix):
-        reckoned = among(posed, pool.configuration, mix, one)
-        for target in _targets(one, posed.ways.round_trip_seconds(one, pool.offer)):
-            seconds = target.seen(reckoned.ttft_seconds, reckoned.tpot_seconds)
-            if seconds > target.seconds and part[one.name] > target.tail:
-                suspected.append(HeldUp(target=target, pool=pool, mix=mix, seconds=seconds))
+    classes = [c for c in posed.candidates.workload.classes if c.name in mix]
+    suspected = [one for one in reckoned_late(posed, pool, mix, classes) if part[one.name] > one.target.tail]
     if suspected and configuration.stages:  # a virtual engine is within one node
         yield from suspected
     elif suspected:

@@ -5,15 +5,19 @@ Who is held up is decided elsewhere. Where no such fleet is found in time the fi
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from hetops.app.held_up import HeldUp, among, held_up
+from hetops.app.held_up import HeldUp, among, held_up, reckoned_late
 from hetops.app.pose import Posed
 from hetops.app.twins import Cut, KeptApart, parted
 from hetops.domain.policy import TermCost
+from hetops.domain.workload import WorkloadClass
 from hetops.errors import TimeoutExpiredError
+from hetops.reports import quantities as q
+from hetops.solver.highs import OnInterrupt
 from hetops.solver.patience import Patience
 from hetops.solver.solution import Ended, Solution
 from hetops.solver.solve import Effort, solve
@@ -23,7 +27,8 @@ _ROUNDS = 4
 """Who was moved may be held up where it is now; after so many searches that is how it is."""
 _TIMES, _LEAST_SECONDS = 2.0, 1.0
 """All these searches together may take so many times as long as the first, a second at least."""
-_MOST_NAMES = 3
+_MOST_TIMES = 3
+"""As if a pool became three: in what is dearer the search lost its way, or somebody should decide."""
 
 
 def kept_apart(posed: Posed, found: Solution, effort: Effort) -> tuple[Posed, Solution]:
@@ -42,7 +47,7 @@ def kept_apart(posed: Posed, found: Solution, effort: Effort) -> tuple[Posed, So
             break
         seconds += answer.solve_seconds
         late = held_up(asked, answer)
-        if not late:
+        if not late and answer.counted_usd_per_hour <= _MOST_TIMES * found.counted_usd_per_hour:
             told = KeptApart(first=found, why=_why(first, cuts), cuts=tuple(cuts))
             return replace(asked, kept_apart=told), replace(answer, solve_seconds=seconds)
     return posed, found
@@ -61,10 +66,14 @@ def cost_apart(posed: Posed, found: Solution) -> Iterator[TermCost]:
 
 
 def _answer(posed: Posed, effort: Effort) -> Solution | None:
-    """None where there is none, or none was found in time."""
+    """None where there is none, or none was found before the time was up or somebody stopped it."""
     try:
         outcome = solve(posed.problem, effort=effort)
     except TimeoutExpiredError:
+        return None
+    except KeyboardInterrupt:
+        if effort.on_interrupt is OnInterrupt.CANCEL:
+            raise
         return None
     return outcome if isinstance(outcome, Solution) else None
 
@@ -78,10 +87,18 @@ def _cuts(posed: Posed, late: Iterable[HeldUp]) -> tuple[Cut, ...]:
 
 
 def _cut(posed: Posed, late: Sequence[HeldUp]) -> Cut:
+    """Classes like those who are late would be, and those like the others would hold them up: they are cut alike, wherever they are now."""
     worst = _worst(late)
-    others = _holding(posed, worst)
+    pair = _Pair.of(posed, worst)
+    holding = _holding(posed, worst)
+    seconds = {name: pair.seconds(worst.target.of, name) for name in pair.rates if name != worst.name}
+    least = min(seconds[name] for name in holding)
+    nearer = math.sqrt(least * worst.target.seconds)
+    others = tuple(n for n, held in seconds.items() if n in holding or held >= nearer)
+    hardest = max(holding, key=lambda name: seconds[name])
+    names = {one.name for one in late}
     return Cut(
-        late=tuple(dict.fromkeys(one.name for one in late if one.name not in others)),
+        late=tuple(n for n in pair.rates if n not in others and (n in names or pair.is_late(n, hardest))),
         others=others,
         configurations=frozenset((worst.pool.configuration, *_likewise(posed, worst, others))),
     )
@@ -104,6 +121,37 @@ def _holding(posed: Posed, worst: HeldUp) -> tuple[str, ...]:
         if without_these(chosen) <= worst.target.seconds:
             break
     return tuple(chosen)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Pair:
+    """Two classes alone in a replica of the pool: one with the part of its time that who is late has, another with the rest that is used."""
+
+    posed: Posed
+    worst: HeldUp
+    rates: Mapping[str, float]
+    """Requests a second that a replica sustains of each class."""
+
+    @classmethod
+    def of(cls, posed: Posed, worst: HeldUp) -> _Pair:
+        column = next(c for c in posed.problem.columns if c.key == worst.pool.key)
+        able = {name: rate for name, rate in column.requests_per_second.items() if rate > 0}
+        rates = {name: rate / column.replicas_per_node for name, rate in able.items()}
+        return cls(posed=posed, worst=worst, rates=rates)
+
+    def seconds(self, one: WorkloadClass, other: str) -> float:
+        """The latency that the target of who is late is of, for it."""
+        return _seconds(self.posed, self.worst.pool.configuration, self._mix(one.name, other), self.worst)
+
+    def is_late(self, name: str, other: str) -> bool:
+        """Whether the one would miss a target of its own."""
+        (one,) = (c for c in self.posed.candidates.workload.classes if c.name == name)
+        return any(reckoned_late(self.posed, self.worst.pool, self._mix(name, other), [one]))
+
+    def _mix(self, one: str, other: str) -> dict[str, float]:
+        part = self.worst.mix[self.worst.name] / self.rates[self.worst.name]
+        rest = max(self.worst.pool.utilisation - part, 0.0)
+        return {one: part * self.rates[one], other: rest * self.rates[other]}
 
 
 def _likewise(posed: Posed, worst: HeldUp, others: Sequence[str]) -> Iterator[str]:
@@ -145,10 +193,4 @@ def _why(first: Sequence[HeldUp], cuts: Sequence[Cut]) -> str:
         for of in zip(*((c.late, c.others) for c in cuts), strict=True)
     )
     told = f"{worst.name}: " if len(late) > 1 else ""
-    return f"keeping {_listed(late)} apart from {_listed(others)} ({told}{worst.in_words('would')})"
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = len(names) - _MOST_NAMES
-    listed = ", ".join(names[:_MOST_NAMES])
-    return f"{listed} and {more} more" if more > 0 else listed
+    return f"keeping {q.names(late)} apart from {q.names(others)} ({told}{worst.in_words('would')})"

@@ -49,10 +49,9 @@ class PlannedPool:
     parts_per_node: int = field(default=1, metadata=ADDED)
     """Above 1, its nodes and replicas are those of a part of a node, on GPUs of its own: pools of other models may have the rest."""
     also: tuple[NodesOf, ...] = field(default=(), metadata=ADDED)
-    """What goes with each of its nodes, and is rented and lost with it: nodes that the other stages of its replicas are on. A node
-    in the sense of `replicas_per_node` is then all of these."""
+    """Rented and lost with each of its nodes, for the other stages of its replicas: a node of `replicas_per_node` is then all of these."""
     apart_from: tuple[str, ...] = field(default=(), metadata=ADDED)
-    """Classes that get no share of it, for they would keep its own from their targets: others of its configuration and offer are theirs."""
+    """Classes that get no share of it: they would keep its own from their targets."""
 
     def __post_init__(self) -> None:
         counts = (self.nodes, self.replicas_per_node, self.parts_per_node, *(one.nodes for one in self.also))
@@ -221,9 +220,9 @@ class PlanLimits:
 class Certificate:
     """Proof that came with the answer.
 
-    `objective` and `bound` are in the problem's own unit (USD per hour, or requests per second when maximising);
-    `gap` is relative; `problem_digest` identifies the instance; `checks` names every rule that the independent
-    checker recomputed in exact arithmetic. With `limits` and `utilisation` the plan can be checked without the problem.
+    `objective` and `bound` are in the problem's own unit (USD per hour, or requests per second when maximising); `gap` is relative;
+    `problem_digest` identifies the instance; `checks` names every rule that the independent checker recomputed in exact arithmetic. With
+    `limits` and `utilisation` the plan can be checked without it. Where classes are kept apart, it is the one in which all may share.
     """
 
     objective: float

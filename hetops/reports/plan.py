@@ -125,7 +125,7 @@ def how(pool: PlannedPool) -> str:
     configuration = pool.configuration
     parallel = configuration.layout if configuration.stages else _within(configuration)
     alone = "" if configuration.role is Role.MIXED else f", {configuration.role} alone"
-    apart = f", apart from {', '.join(pool.apart_from)}" if pool.apart_from else ""
+    apart = f", apart from {q.names(pool.apart_from)}" if pool.apart_from else ""
     return f"{configuration.engine} {parallel} {configuration.weights} {configuration.max_sequences} sequences{alone}{apart}"
 
 
@@ -287,8 +287,9 @@ def _difference(alternative: Alternative) -> str:
 
 def _proof(plan: Plan) -> str:
     c = plan.certificate
+    of = " of fleets in which all may share" if any(pool.apart_from for pool in plan.pools) else ""
     lines = [
-        f"Proof: cost {c.objective:.4f}, bound {c.bound:.4f}, gap {percent(c.gap, 2)}; {len(c.checks)} rules checked in exact arithmetic;"
+        f"Proof: cost {c.objective:.4f}, bound {c.bound:.4f}{of}, gap {percent(c.gap, 2)}; {len(c.checks)} rules checked in exact arithmetic;"
         f" {c.solver}, {c.solve_seconds:.2f} s; problem {c.problem_digest[:12]}",
         *_arithmetic(plan),
         *(f"Evidence: {evidence(e)}" for e in plan.evidence),

@@ -13,6 +13,7 @@ from hetops.domain.units import usd_per_month
 from hetops.reports import page
 
 _BARS = "▁▂▃▄▅▆▇█"
+_MOST_NAMES = 3
 
 
 def usd(amount: Decimal | float) -> str:
@@ -28,6 +29,12 @@ def usd_both(usd_per_hour: Decimal) -> str:
     """`$9.42 /h · $6,877 /month`; a month is 730 hours."""
     month = usd_per_month(usd_per_hour)
     return f"{usd(usd_per_hour)} /h · {f'${month:,.0f}' if month >= 1 or not month else usd(month)} /month"
+
+
+def names(of: Sequence[str]) -> str:
+    """`a, b, c and 4 more`."""
+    more = len(of) - _MOST_NAMES
+    return ", ".join(of[:_MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
 
 
 def seconds(value: float | None) -> str:

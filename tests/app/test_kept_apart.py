@@ -278,6 +278,22 @@ def test_an_explanation_is_of_the_fleet_that_keeps_them_apart(tmp_path: Path) ->
     assert told.solution.usd_per_hour == make_plan(asked).usd_per_hour
 
 
+def test_of_many_classes_all_like_those_who_are_late_are_apart_from_all_like_the_others(
+    tmp_path: Path,
+) -> None:
+    head, rest = CHAT_AND_DOCS.split("[[workload.classes]]", 1)
+    tail = rest[rest.index("[targets]") :].replace('[offers]\ngpus = ["H100-SXM"]\n', "")
+    table = '[[workload.classes]]\nname = "{}"\nrequests_per_second = {}\ninput_tokens = {}\noutput_tokens = {}\nttft_seconds = {}\ntpot_seconds = {}\n'
+    chats = (table.format(f"c{i}", 0.5, 200 + i, 200, 0.3, 0.03) for i in range(15))
+    documents = (table.format(f"d{i}", 0.1, 15000 + 100 * i, 300, 10.0, 0.1) for i in range(5))
+    posed = pose(specs.asked(tmp_path, head + "\n".join((*chats, *documents, tail))))
+    before, plan = together(posed), answer(posed)
+    of = {pool.name: {s.workload_class[0] for s in plan.shares if s.pool == pool.name} for pool in plan.pools}
+    assert sorted(of.values(), key=sorted) == [{"c"}, {"d"}]
+    assert before.usd_per_hour < plan.usd_per_hour < 2 * before.usd_per_hour
+    assert "apart from d0, d1, d2 and 2 more (c" in plan.term_costs[0].text
+
+
 def test_of_three_the_two_that_bear_one_another_may_share(tmp_path: Path) -> None:
     third = '[[workload.classes]]\nname = "rag"\nrequests_per_second = 3.0\ninput_tokens = 600\noutput_tokens = 150\n'
     text = CHAT_AND_DOCS.replace("[targets]", f"{third}ttft_seconds = 0.6\ntpot_seconds = 0.05\n\n[targets]")
