@@ -15,12 +15,10 @@ import numpy as np
 
 from hetops.performance.draining import drained
 from hetops.performance.form import Terms, Values, terms
-from hetops.performance.generation import PREFILL_FIRST, Generation, most_sequences
+from hetops.performance.generation import PASS_TOKENS, PREFILL_FIRST, Generation, most_sequences
 from hetops.performance.physics import Bools, Floats, Names, Physics, physics
 from hetops.performance.replica import Replica
 
-_PASS_TOKENS = 8192.0
-"""Prompt tokens of one pass: `max_num_tokens` of TensorRT-LLM, `max_num_batched_tokens` of vLLM."""
 _KEPT_OUTPUT = 0.6
 """Share of a sequence's output that its place in the KV cache is counted with: half on average, and some slack."""
 _HALVINGS = 30
@@ -313,7 +311,7 @@ def _wave(cases: Cases, parts: Terms, served: _Served) -> Floats:
     """Seconds that a prompt waits on average for those that come with it: of k passes all prompts of one get their first token as it
     ends, (k + 1) / 2k of all on average; between passes those decode that had theirs, unless the engine prefills first."""
     n = served.running
-    passes = np.maximum(n * cases.input_tokens / _PASS_TOKENS, 1.0)
+    passes = np.maximum(n * cases.input_tokens / PASS_TOKENS, 1.0)
     whole = n * _among_others(cases, parts, n)
     decoded = np.where(_prefills_first(cases.physics), 0.0, served.step) * (passes - 1.0) / 2.0
     wait: Floats = np.maximum(whole * (passes + 1.0) / (2.0 * passes) - served.prefill, 0.0) + decoded
@@ -353,7 +351,7 @@ def _among_others(cases: Cases, parts: Terms, running: Floats) -> Floats:
     """Seconds of a prompt with so many sequences in flight. Those of a pass are as many as its tokens hold. Over groups go, at a rate,
     those whose places came free in one step: engines do not wait, unless told, until all groups have some. Where the next one always
     waits, those that passed together end together, and so do those after them."""
-    groups, each = cases.physics.groups, _PASS_TOKENS / cases.input_tokens
+    groups, each = cases.physics.groups, PASS_TOKENS / cases.input_tokens
     held = np.clip(groups * each, 1.0, running)
     most = np.clip(groups * np.maximum(each, 1.0), 1.0, running)
     came = np.clip(running / cases.output_tokens, 1.0, most)

@@ -45,6 +45,9 @@ TENSORRT = (Generation.TRTLLM_OLD, Generation.TRTLLM_MID, Generation.TRTLLM_NEW)
 PREFILL_FIRST = (Generation.VLLM_OLD, Generation.VLLM_MID, Generation.SGLANG, Generation.TGI)
 """Engines whose prompts go before all decoding unless told otherwise; the others run a part of them with each step."""
 
+PASS_TOKENS = 8192
+"""Prompt tokens that one step takes in, whose activations must fit: vLLM's `max_num_batched_tokens` for servers on GPUs with 70 GB and more,
+TensorRT-LLM's `max_num_tokens`."""
 _MOST_SEQUENCES = {
     "vllm_old": 256.0,
     "vllm_new": 1024.0,

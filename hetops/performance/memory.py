@@ -14,7 +14,7 @@ from hetops.domain.configuration import Configuration
 from hetops.domain.gpu import GpuType
 from hetops.domain.model import Model, Precision, Selection
 from hetops.domain.units import BYTES_PER_GB, BYTES_PER_GIB
-from hetops.performance.generation import TENSORRT, Generation, generation, memory_share
+from hetops.performance.generation import PASS_TOKENS, TENSORRT, Generation, generation, memory_share
 
 _OF_THE_REST = 0.9
 """Share that TensorRT-LLM takes for KV of what weights and reserves leave (`KvCacheConfig.free_gpu_memory_fraction`)."""
@@ -22,8 +22,6 @@ _GGUF = (Precision.GGUF_Q4_K_M, Precision.GGUF_Q8_0)
 _MXFP4_BYTES = 0.53125
 Q8_0_BYTES = 1.0625
 """Of a value in llama.cpp's format of eight bits, 32 values of which share a scale."""
-_BATCHED_TOKENS = 8192
-"""Tokens of one prefill step whose activations must fit (vLLM's default `--max-num-batched-tokens` for servers)."""
 _ACTIVATION_COPIES = 8
 """Live 16-bit copies of the hidden state while a layer runs: residual, QKV, attention output, gate, up, down."""
 _FORGOTTEN = {Generation.VLLM_NEW: 1.0, Generation.LLAMACPP: 1.0, Generation.SGLANG: 0.2}
@@ -255,7 +253,7 @@ def _held_bytes(configuration: Configuration, model: Model) -> float:
 def _reserve_bytes(configuration: Configuration, model: Model) -> float:
     """Activations, logits, graphs and what the driver and NCCL keep, per GPU."""
     together = configuration.tensor_parallel // configuration.attention_data_parallel
-    activations = _BATCHED_TOKENS * model.hidden * 2.0 * _ACTIVATION_COPIES / together
+    activations = PASS_TOKENS * model.hidden * 2.0 * _ACTIVATION_COPIES / together
     if model.experts:
         activations *= 1.5  # routed copies of the hidden state
     logits = configuration.max_sequences * model.vocabulary * 4.0 / configuration.tensor_parallel

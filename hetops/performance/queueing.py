@@ -21,6 +21,7 @@ import numpy as np
 
 from hetops.domain.workload import TokenLengths, WorkloadClass
 from hetops.performance.first_token import HIGHEST_USE, FirstToken, Wait
+from hetops.performance.generation import PASS_TOKENS
 from hetops.performance.in_flight import InFlight, Levels
 from hetops.performance.replicas import Crowd, Floats, Integers, Replicas
 
@@ -297,8 +298,9 @@ def _alone(r: Replicas, load: Load, together: Floats | float = 1.0) -> Floats:
 
 
 def _together(in_flight: Floats | float, load: Load) -> Floats:
-    """Prompts that a step takes in: those whose places came free in the one before, one at least."""
-    return np.maximum(in_flight / load.output_mean, 1.0)
+    """Prompts that a step takes in: those whose places came free in the one before, as many as its tokens hold, one at least."""
+    held = max(PASS_TOKENS / (load.input_mean * (1.0 - load.prefix_share)), 1.0)
+    return np.clip(in_flight / load.output_mean, 1.0, held)
 
 
 def _own(r: Replicas, load: Load, step: Floats) -> Floats:

@@ -61,6 +61,7 @@ class ExactQueue:
         self.inputs, self.outputs = c.input_tokens.mean, c.output_tokens.mean
         self.context = self.inputs + self.outputs / 2
         self.places = int(min(times.max_sequences, times.kv_capacity_tokens // times.kept(self.context)))
+        self.computed = self.inputs * (1 - c.prefix_share)
         self.prefill = times.prefill_seconds(self.inputs, self.inputs * c.prefix_share)
         self.ripening = max(
             0.0,
@@ -73,7 +74,7 @@ class ExactQueue:
 
     def together(self, n: float) -> float:
         """Prompts in a step."""
-        return max(1.0, n / self.outputs)
+        return min(max(1.0, n / self.outputs), max(1.0, 8192 / self.computed))
 
     def prompt(self, n: float) -> float:
         shared = self.times.overhead_seconds * (1 - 1 / self.together(n))
