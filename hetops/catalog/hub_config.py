@@ -212,7 +212,10 @@ def _mixed_layers(shape: Shape, layers: int) -> int:
     by_layer = shape.keys.get("moe_layer_freq")
     if isinstance(by_layer, list):
         return sum(bool(mixed) for mixed in by_layer)
-    first = shape.number("first_k_dense_replace", otherwise=0)
+    kinds = shape.keys.get("mlp_layer_types")
+    if isinstance(kinds, list):
+        return sum(kind == "sparse" for kind in kinds)
+    first = shape.number("first_k_dense_replace", "num_dense_layers", otherwise=0)
     every = max(
         1, shape.number("decoder_sparse_step", "interleave_moe_layer_step", "moe_layer_freq", otherwise=1)
     )

@@ -2,7 +2,7 @@
 
 Three kinds keep a matrix for each head and the newest inputs of their convolutions: the gated delta rule (Qwen3-Next, Qwen3.5; with
 a decay for each channel Kimi Linear's), Mamba 2 (Nemotron, Granite 4, Bamba), and lightning attention (MiniMax-01), which has no
-convolution. The matrix has 32 bits where the file says so and in Kimi's, whose kernels know no other; else as many as the model
+convolution. A fourth, the short convolutions of LFM2, keeps the newest inputs alone. The matrix has 32 bits where the file says so and in Kimi's, whose kernels know no other; else as many as the model
 (vLLM `mamba_utils.py`, `MambaStateDtypeCalculator`).
 """
 
@@ -17,7 +17,7 @@ from hetops.catalog.hub_shape import Shape
 
 _LETTERS = {"M": "mamba", "*": "attention", "-": "mlp", "E": "moe"}
 """Of `hybrid_override_pattern`."""
-_LINEAR = ("linear_attention", "mamba")
+_LINEAR = ("linear_attention", "mamba", "conv")
 _KERNEL = 4
 """Inputs that a convolution sees, where the file does not tell."""
 _WIDE, _NARROW = 4, 2
@@ -88,6 +88,8 @@ def _kind(shape: Shape) -> _Kind | None:
         return _kimi_delta(Shape(file=shape.file, keys=_delta(shape)))
     if shape.keys.get("mamba_num_heads") or shape.keys.get("mamba_n_heads"):
         return _mamba(shape)
+    if shape.keys.get("conv_L_cache"):
+        return _short_convolution(shape)
     return _lightning(shape) if shape.keys.get("attn_type_list") else None
 
 
@@ -157,5 +159,19 @@ def _lightning(shape: Shape) -> _Kind:
         convolved=0,
         projected=4 * heads * size,
         kernel=1,
+        state_value_bytes=_NARROW,
+    )
+
+
+def _short_convolution(shape: Shape) -> _Kind:
+    """What is convolved is gated before and after: three values are made of each of the hidden state, and one of them is kept."""
+    hidden = shape.number("hidden_size")
+    return _Kind(
+        heads=1,
+        keys=0,
+        values=hidden,
+        convolved=hidden,
+        projected=3 * hidden,
+        kernel=shape.number("conv_L_cache"),
         state_value_bytes=_NARROW,
     )

@@ -15,14 +15,13 @@ from hetops.performance.meant import Meant, did_you_mean, plain
 _TUNED_FROM_HERE = ("instruct", "chat", "it", "hf")
 _TUNING = re.compile(
     r"instruct|chat|it|hf|base|pt|thinking|reasoning|preview|turbo|fast|sft|dpo|rlhf|lora|interactive|server|offline|text"
-    r"|safeguard|meta|nvidia|amd|neuralmagic|redhatai|unsloth|thebloke|hugging|quants|latest|qat|terminus|exp|moe"
+    r"|safeguard|meta|nvidia|amd|neuralmagic|redhatai|unsloth|thebloke|hugging|quants|latest|qat|terminus|exp|moe|vl|vision"
     r"|awq|gptq|bnb|bitsandbytes|gguf|ggml|exl\d|hqq|autoround|torchao|marlin|dynamic|static|quant|quantized|per(?:tensor|channel|token)|kv|block|nf4|e4m3|e5m2"
     r"|(?:nv|mx)?(?:b?f|tf|bfloat|float|u?int)p?\d{1,2}\w*|w\d+a\w+|\d+bit|i?q\d[\w.]*|[kmslx]{1,2}|xxs|nl|g\d+|tp\d+"
     r"|v\d(?:\.\d+)?|\d{4,8}|\d+k|\d\d(?:\.\d+)?"
 )
-"""Words that leave a shape what it is: what it was tuned for, how its weights are stored, by whom and when; MLPerf's 99.9."""
-_SEES = ("vl", "vision")
-"""Words that leave the text part what it is."""
+"""Words that leave a shape, or its text part, what it is: what it was tuned for, that it sees, how its weights are stored, by whom
+and when; MLPerf's 99.9."""
 _SIZE = re.compile(r"(?:(\d+)x)?(\d+(?:\.\d+)?)([bmt])")
 _UNITS_B = {"m": 1e-3, "b": 1.0, "t": 1e3}
 _ACTIVE = re.compile(r"a(\d+(?:\.\d+)?)b")
@@ -213,4 +212,4 @@ def _words(name: str) -> list[str]:
     stem = plain(name).lower().rpartition("/")[2]
     stem = re.sub(r"(?<=\d) (?=b\b)", "", stem)
     stem = re.sub(r"(?<=\d)[-_ ](?=\d(?:[-_ ]|$))", ".", stem)
-    return [w for w in re.split(r"[^a-z0-9.]+|(?<!\d)\.|\.(?!\d)", stem) if w and w not in _SEES]
+    return [w for w in re.split(r"[^a-z0-9.]+|(?<!\d)\.|\.(?!\d)", stem) if w]

@@ -91,6 +91,57 @@ GRANITE = {
     "max_position_embeddings": 131072,
 }
 
+LFM2 = {
+    "hidden_size": 2048,
+    "num_hidden_layers": 24,
+    "num_attention_heads": 32,
+    "num_key_value_heads": 8,
+    "intermediate_size": 7168,
+    "moe_intermediate_size": 1792,
+    "num_experts": 32,
+    "num_experts_per_tok": 4,
+    "num_dense_layers": 2,
+    "conv_L_cache": 3,
+    "layer_types": ["full_attention" if i in (2, 6, 10, 14, 18, 21) else "conv" for i in range(24)],
+    "vocab_size": 65536,
+    "tie_word_embeddings": True,
+    "max_position_embeddings": 128000,
+}
+
+NEMOTRON_NANO = {
+    "model_type": "nemotron_h",
+    "hidden_size": 3136,
+    "intermediate_size": 12544,
+    "hybrid_override_pattern": "M-M-M-MM-M-M*-M-M*-M-M-M*-M-M-MM*-MMM-M-M-",
+    "num_attention_heads": 40,
+    "num_key_value_heads": 8,
+    "head_dim": 128,
+    "mamba_num_heads": 96,
+    "mamba_head_dim": 80,
+    "n_groups": 8,
+    "ssm_state_size": 128,
+    "conv_kernel": 4,
+    "mamba_ssm_cache_dtype": "float32",
+    "vocab_size": 131072,
+    "max_position_embeddings": 262144,
+}
+
+HY3 = {
+    "hidden_size": 4096,
+    "intermediate_size": 13312,
+    "num_hidden_layers": 80,
+    "num_attention_heads": 64,
+    "num_key_value_heads": 8,
+    "head_dim": 128,
+    "num_experts": 192,
+    "num_experts_per_tok": 8,
+    "num_shared_experts": 1,
+    "moe_intermediate_size": 1536,
+    "mlp_layer_types": ["dense"] + ["sparse"] * 79,
+    "vocab_size": 120832,
+    "max_position_embeddings": 262144,
+}
+
 COLUMNS = {
     "hidden_size": "hidden",
     "num_hidden_layers": "layers",
@@ -257,6 +308,7 @@ def config_of(row: dict[str, str]) -> dict[str, Any]:
     config["tie_word_embeddings"] = row["tied_embeddings"] == "1"
     if "non-gated" in row["note"]:
         config["model_type"] = "opt"
+    config["attn_output_gate"] = "with a gate" in row["note"]
     windowed, window = int(row["windowed_layers"] or 0), int(row["window_tokens"] or 0)
     kinds = ["sliding_attention" if window else "linear_attention"] * windowed
     config["layer_types"] = [*kinds, *["full_attention"] * (int(row["layers"]) - windowed)]

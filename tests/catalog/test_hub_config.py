@@ -19,12 +19,15 @@ from tests.catalog.hub_configs import (
     DEEPSEEK_V32,
     GLM_52,
     GRANITE,
+    HY3,
     KIMI_K3,
+    LFM2,
     LLAMA,
     MINIMAX_M3,
     MINIMAX_TEXT_01,
     MIXTRAL,
     NEMOTRON,
+    NEMOTRON_NANO,
     QWEN3_NEXT,
     ROWS,
     config_of,
@@ -38,6 +41,8 @@ UNCOUNTED = {
     "nemotron-3-super-120b-a12b": TURNS,
     "nemotron-3-ultra-550b-a55b": TURNS,
     "nemotron-h-56b": TURNS,
+    "nemotron-3-nano-4b": TURNS,
+    "nemotron-3.5-lightning-30b-a3b": TURNS,
     "nemotron-nano-9b-v2": TURNS,
     "kimi-k3": KINDS,
     "kimi-linear-48b-a3b": KINDS,
@@ -45,6 +50,10 @@ UNCOUNTED = {
     "minimax-m1": KINDS,
     "granite-4.0-h-small": KINDS,
     "granite-4.0-h-tiny": KINDS,
+    "lfm2-8b-a1b": KINDS,
+    "lfm2.5-8b-a1b": KINDS,
+    "ling-3.0-flash": KINDS,
+    "llama-3.2-11b-vision": "layers that attend to images alone",
     "deepseek-v4-flash": "compressed KV",
     "deepseek-v4-pro": "compressed KV",
     "llama-3.3-nemotron-super-49b": "layers of unlike width, some without attention",
@@ -56,6 +65,11 @@ BESIDE = {
     "gemma-4-31b": "wider heads in global layers, a vision tower",
     "gemma-4-26b-a4b": "wider heads in global layers, a vision tower",
     "mimo-7b": "a draft layer of 0.2",
+    "mistral-medium-3.5-128b": "a vision tower of 2.7",
+    "muse-glimmer-30b": "a vision tower of 1.9",
+    "qwen3-vl-2b": "a vision tower of 0.4",
+    "qwen3.5-4b": "the name says 4 of 4.2",
+    "qwen3.5-0.8b": "the name says 0.8 of 0.75 and a vision tower of 0.1",
 }
 """What the published total counts besides, where that is more than 2 %."""
 
@@ -77,6 +91,9 @@ def written(folder: Path, config: Any) -> Path:
         ("kimi-k3", KIMI_K3),
         ("minimax-text-01", MINIMAX_TEXT_01),
         ("granite-4.0-h-small", GRANITE),
+        ("lfm2-8b-a1b", LFM2),
+        ("nemotron-3-nano-4b", NEMOTRON_NANO),
+        ("hy3", HY3),
         ("deepseek-v4-flash", DEEPSEEK_V4),
         ("deepseek-v3.2", DEEPSEEK_V32),
         ("glm-5.2", GLM_52),
@@ -117,6 +134,7 @@ def alike(found: Selection | None, known: Selection | None) -> bool:
         (KIMI_K3, 69 * (96 * 128 * 128 * 4 + 3 * 3 * 96 * 128 * 2)),
         (MINIMAX_TEXT_01, 70 * 64 * 128 * 128 * 2),
         (GRANITE, 36 * (128 * 64 * 128 * 2 + 3 * (128 * 64 + 2 * 128) * 2)),
+        (LFM2, 18 * 2 * 2048 * 2),
         (DEEPSEEK_V4, 43 * 128 * 512 * 2),
     ],
 )
@@ -263,6 +281,21 @@ def test_layers_with_experts_may_be_told_one_by_one(tmp_path: Path) -> None:
         )
     )
     assert listed == every_second
+
+
+@pytest.mark.parametrize(
+    "told", [{"mlp_layer_types": ["dense"] * 3 + ["sparse"] * 29}, {"num_dense_layers": 3}]
+)
+def test_the_first_layers_without_experts_are_told_by_several_keys(
+    tmp_path: Path, told: dict[str, Any]
+) -> None:
+    experts = {"num_experts": 8, "num_experts_per_tok": 2, "moe_intermediate_size": 1024}
+    found, known = (
+        read(written(tmp_path, {**LLAMA, **experts, **keys}), "mine").model
+        for keys in (told, {"first_k_dense_replace": 3})
+    )
+    assert (found.parameters_b, found.active_parameters_b) == (known.parameters_b, known.active_parameters_b)
+    assert found.parameters_b > read(written(tmp_path, {**LLAMA, **experts}), "mine").model.parameters_b
 
 
 def group(bits: int, kind: str, activations: object = None) -> dict[str, Any]:
