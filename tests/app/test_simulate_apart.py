@@ -118,8 +118,8 @@ def test_one_model_hands_over_beside_another_that_is_served_whole(tmp_path: Path
     head, _, rest = text.partition("[[workload.classes]]")
     one, _, tail = rest.partition("[targets]")
     own = [f'[[workload.classes]]{one}model = "{name}"\n' for name in ("llama-3.1-70b", "qwen3-32b")]
-    text = f"{head}{own[0]}{own[1].replace('rag', 'docs')}[targets]{tail}"
-    plan = planned(text=text)
+    few = own[1].replace("rag", "docs").replace("requests_per_second = 6.0", "requests_per_second = 0.5")
+    plan = planned(text=f"{head}{own[0]}{few}[targets]{tail}")
     assert {h.workload_class for h in plan.handovers} == {"rag"}
     assert {pool.configuration.role for pool in plan.pools} == set(Role)
     found = played(tmp_path, plan)
