@@ -261,7 +261,7 @@ class Queue:
         """TTFT and what it is made of: the prompt's own prefill, a step and what else this takes in, and the longer wait."""
         load, r = self.load, self.replicas
         step = r.decode(found, load.context)
-        together, prompt = _together(found, load), self.prompt(found)
+        together, prompt = _together(r, load, found), self.prompt(found)
         service = prompt + r.interference * step / together
         behind = np.log(np.maximum(np.minimum(rate * service, HIGHEST_USE) / load.tail, 1.0))
         taken = np.log(np.maximum(now.waiting / load.tail, 1.0))
@@ -283,10 +283,9 @@ class Queue:
 
 
 def _prompt(r: Replicas, load: Load, in_flight: Floats | float) -> Floats:
-    """Seconds that a prompt of mean length takes of replicas. Those that one step takes in share its overhead, and go over the parts of
-    a replica together."""
-    together = _together(in_flight, load)
-    found = _alone(r, load, together) - r.overhead * (1.0 - 1.0 / together)
+    """Seconds that a prompt of mean length takes of replicas. Those whose places came free in one step go over the parts of a replica
+    together, and those that one step takes in share its overhead."""
+    found = _alone(r, load, _came(load, in_flight)) - r.overhead * (1.0 - 1.0 / _together(r, load, in_flight))
     return found / r.stages
 
 
@@ -297,10 +296,15 @@ def _alone(r: Replicas, load: Load, together: Floats | float = 1.0) -> Floats:
     )
 
 
-def _together(in_flight: Floats | float, load: Load) -> Floats:
-    """Prompts that a step takes in: those whose places came free in the one before, as many as its tokens hold, one at least."""
+def _came(load: Load, in_flight: Floats | float) -> Floats:
+    """Prompts whose places came free in one step, one at least."""
+    return np.maximum(in_flight / load.output_mean, 1.0)
+
+
+def _together(r: Replicas, load: Load, in_flight: Floats | float) -> Floats:
+    """Of these, those that a step takes in: as many as its tokens hold, and as many in each part that attends to requests of its own."""
     held = max(PASS_TOKENS / (load.input_mean * (1.0 - load.prefix_share)), 1.0)
-    return np.clip(in_flight / load.output_mean, 1.0, held)
+    return np.minimum(_came(load, in_flight), r.groups * held)
 
 
 def _own(r: Replicas, load: Load, step: Floats) -> Floats:

@@ -171,6 +171,23 @@ def test_full_replicas_serve_more_and_lone_prompts_take_longer() -> None:
     assert rates[1][0] > rates[1][1]
 
 
+def test_prompts_longer_than_a_step_go_over_the_groups_together_all_the_same() -> None:
+    """Each group works on its own queue of them, whatever one step takes in; how many share a step changes no more than overheads."""
+    long = TokenLengths.fixed(60_000)
+    c = WorkloadClass(
+        name="c",
+        requests_per_second=1.0,
+        input_tokens=long,
+        output_tokens=TokenLengths.fixed(1),
+        target=LatencyTarget(ttft_seconds=None, tpot_seconds=None),
+    )
+    many, few = (
+        sustained([replace(of(8), kv_capacity_tokens=60_002 * n, max_sequences=n)], c, [70_000])[0]
+        for n in (16, 1)
+    )
+    assert many.requests_per_second > 3.0 * few.requests_per_second
+
+
 def test_without_groups_nothing_changes() -> None:
     one = replace(configuration(8), attention_data_parallel=1, max_sequences=256)
     assert one.id == configuration(1).id == "deepseek-r1/vllm/H200-SXM/tp8/fp8/s256"
