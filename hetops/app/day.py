@@ -238,6 +238,7 @@ def _certificate(posed: Posed, found: Solution) -> DayCertificate:
         objective=found.objective,
         bound=bounding.bound,
         gap=found.gap if bounding is found else relative_gap(found.objective, bounding.bound),
+        all_may_share=posed.kept_apart is not None,
         problem_digest=bounding.problem_digest,
         checks=(*CHECKS, *CHECKS_OF_TERMS),
         solver=found.solver,

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from hetops.app.candidates import Asked
+from hetops.app.keep_apart import cost_apart
 from hetops.app.plan import solved
 from hetops.app.pose import Posed, pose
 from hetops.app.solve import read_problem
@@ -24,7 +25,7 @@ from hetops.solver.questions.breakeven import asked_about, breakeven, breakeven_
 from hetops.solver.questions.class_cost import class_cost
 from hetops.solver.questions.exact import wanted_gap
 from hetops.solver.questions.explain import weigh
-from hetops.solver.questions.explanation import Explanation, Question, Statement, Topic, dollars
+from hetops.solver.questions.explanation import Explanation, Question, Statement, Topic, Unit, dollars
 from hetops.solver.questions.goods import Good, of_service
 from hetops.solver.questions.relax import infeasible_error, relaxations
 from hetops.solver.questions.relaxation import Loosen
@@ -148,22 +149,38 @@ def _told(asked: ExplainAsked, posed: _Posed, case: Case) -> Explanation:
         case Question.CLASS:
             told = class_cost(case, _class_named(posed.problem, asked.subject))
         case _:
-            return _why(case, asked.limit_seconds)
+            return _why(posed, case, asked.limit_seconds)
     return Explanation(
         question=asked.question, subject=asked.subject, statements=told, solution=case.solution
     )
 
 
-def _why(case: Case, limit_seconds: float) -> Explanation:
+def _why(posed: _Posed, case: Case, limit_seconds: float) -> Explanation:
     gap = wanted_gap(case.problem)
     weighed = weigh(case.problem, case.solution, limit_seconds=limit_seconds, most_gap=gap)
     weighed_case = Case.of(case.problem, weighed.solution, seconds=case.seconds, loosen=case.loosen)
     return Explanation(
         question=Question.WHY,
-        statements=(*why(weighed_case), *services_used(weighed_case)),
+        statements=(*why(weighed_case), *_apart(posed, weighed.solution), *services_used(weighed_case)),
         solution=weighed.solution,
         alternatives=weighed.alternatives,
     )
+
+
+def _apart(posed: _Posed, solution: Solution) -> Iterator[Statement]:
+    """What it costs that classes are kept apart: no fleet costs less of those that do."""
+    for cost in cost_apart(posed.spec, solution) if posed.spec else ():
+        without = cost.usd_per_hour_without or Decimal(0)
+        what = (
+            f"{dollars(cost.usd_per_hour - without)} per hour" if cost.usd_per_hour > without else "nothing"
+        )
+        yield Statement(
+            topic=Topic.TARGETS,
+            text=f"{cost.text[:1].upper()}{cost.text[1:]} costs {what}: a fleet in which all may share is at {dollars(without)} per hour.",
+            before=float(without),
+            after=float(cost.usd_per_hour),
+            unit=Unit.USD_PER_HOUR,
+        )
 
 
 def _class_named(problem: Problem, name: str) -> str:

@@ -78,6 +78,8 @@ class DayCertificate:
     objective: float
     bound: float
     gap: float
+    all_may_share: bool = field(default=False, metadata=ADDED)
+    """As of a plan."""
     problem_digest: str
     checks: tuple[str, ...]
     solver: str

@@ -150,10 +150,7 @@ class ClassForecast:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolForecast:
-    """The most that a pool sustains of the classes that it is given, in their proportions, with its 80 % interval.
-
-    The plan counts on the lower end.
-    """
+    """The most that a pool sustains of its classes, in their proportions, with its 80 % interval: the plan counts on the lower end."""
 
     pool: str
     requests_per_second: float
@@ -222,12 +219,14 @@ class Certificate:
 
     `objective` and `bound` are in the problem's own unit (USD per hour, or requests per second when maximising); `gap` is relative;
     `problem_digest` identifies the instance; `checks` names every rule that the independent checker recomputed in exact arithmetic. With
-    `limits` and `utilisation` the plan can be checked without it. Where classes are kept apart, it is the one in which all may share.
+    `limits` and `utilisation` the plan can be checked without it.
     """
 
     objective: float
     bound: float
     gap: float
+    all_may_share: bool = field(default=False, metadata=ADDED)
+    """The bound, the gap and the instance are of fleets in which all classes may share pools, while this one keeps some apart."""
     problem_digest: str
     checks: tuple[str, ...]
     solver: str

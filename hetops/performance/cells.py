@@ -12,7 +12,7 @@ Row = Mapping[str, str]
 _NUMBER = re.compile(r"[+-]?(\d+|\d{1,3}([,' _]\d{3})+)(\.\d*)?(e[+-]?\d+)?|[+-]?\.\d+(e[+-]?\d+)?")
 """27792.16, 27,792.16, 1e3: separators between thousands, and a point before the rest."""
 _ZERO = re.compile(r"[+-]?(0+(\.0*)?|\.0+)(e[+-]?\d+)?", re.IGNORECASE)
-_MOST: Mapping[str, float] = {
+MOST: Mapping[str, float] = {
     "gpu_count": 1e5,
     "tp": 1e3,
     "pp": 1e3,
@@ -24,7 +24,7 @@ _MOST: Mapping[str, float] = {
     "requests": 1e9,
     "value": 1e12,
 }
-"""More is a slip of the pen: nothing that was ever measured comes near."""
+"""By column. More is a slip of the pen: nothing that was ever measured comes near."""
 LEAST = 1e-6
 """Above zero: no number that people write comes near."""
 
@@ -87,6 +87,6 @@ def number(row: Row, name: str, *, least: float = LEAST) -> float:
     value = float(re.sub("[,' _]", "", text))
     if value < least:
         raise ValueError(f"{name} must be above zero, found {row[name]!r}")
-    if value > _MOST[name]:
-        raise ValueError(f"{name} must be at most {_MOST[name]:g}, found {row[name]!r}")
+    if value > MOST[name]:
+        raise ValueError(f"{name} must be at most {MOST[name]:g}, found {row[name]!r}")
     return value

@@ -29,10 +29,11 @@ _SENT = re.compile(
 )
 """How many requests a benchmark sent, as notes tell it: `1,000 requests`, `conc*10 requests`. Not the last of several numbers."""
 _PLACES = re.compile(
-    r"\bmax[-_ ](?:num[-_ ]seqs|running[-_ ]requests|batch[-_ ]size)\b(?: of)?[ =:]*(?P<number>\d[\d,]*)"
+    r"\bmax[-_ ](?:num[-_ ]seqs|running[-_ ]requests|batch[-_ ]size)\b(?: of)?[ =:]*(?P<number>\d{1,3}(?:,\d{3})+|\d+)"
+    r"(?![\d,/-]*\d| (?:and|or|to) \d)"
 )
 """How many requests the engine may run at once, as notes tell it: `max-num-seqs 32` (vLLM), `max_running_requests=64` (SGLang),
-`max_batch_size: 128` (TensorRT-LLM)."""
+`max_batch_size: 128` (TensorRT-LLM). Not one of several numbers."""
 _TALK: Mapping[str, float] = {"input_tokens": 220.0, "output_tokens": 200.0}
 """Tokens of a conversation of ShareGPT: a thousand that vLLM's client draws have some 217,000 and 200,000 (its issue 17788)."""
 
@@ -110,7 +111,8 @@ def _requests(row: Row) -> int | None:
 def _places(note: str) -> float | None:
     """Of each replica, or of each of its parts that attend to requests of their own."""
     found = _PLACES.search(note)
-    return float(found["number"].replace(",", "")) or None if found else None
+    told = float(found["number"].replace(",", "")) if found else 0.0
+    return told if 0 < told <= cells.MOST["concurrency"] else None
 
 
 def _input(row: Row) -> float | None:

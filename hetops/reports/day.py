@@ -237,7 +237,7 @@ def _proof(day: Day) -> str:
     evidence = dict.fromkeys(e for period in day.periods for e in period.plan.evidence)
     return "\n".join(
         (
-            f"Proof: cost {c.objective:.4f} on average, bound {c.bound:.4f}, gap {percent(c.gap, 2)}{within}; {len(c.checks)} rules"
+            f"Proof: cost {c.objective:.4f} on average, {plan_report.proven_bound(c)}, gap {percent(c.gap, 2)}{within}; {len(c.checks)} rules"
             f" checked in exact arithmetic; {c.solver}, {c.solve_seconds:.2f} s; problem {c.problem_digest[:12]}",
             *(f"Evidence: {plan_report.evidence(e)}" for e in evidence),
         )

@@ -9,10 +9,11 @@ from typing import Any
 
 from hetops.domain import codec
 from hetops.domain.configuration import Configuration, Role
+from hetops.domain.day import DayCertificate
 from hetops.domain.offer import Offer
 from hetops.domain.percent import percent
 from hetops.domain.performance import Evidence
-from hetops.domain.plan import Alternative, ClassForecast, Plan, PlannedPool, PoolForecast, Shed
+from hetops.domain.plan import Alternative, Certificate, ClassForecast, Plan, PlannedPool, PoolForecast, Shed
 from hetops.domain.service import PlannedService
 from hetops.domain.workload import WorkloadClass
 from hetops.reports import plan_terms, pruning
@@ -285,11 +286,15 @@ def _difference(alternative: Alternative) -> str:
     return "-" if alternative.difference_share is None else q.change(alternative.difference_share)
 
 
+def proven_bound(proof: Certificate | DayCertificate) -> str:
+    """`bound 3.1900`, and what fleets it is of."""
+    return f"bound {proof.bound:.4f}{' of fleets in which all may share' if proof.all_may_share else ''}"
+
+
 def _proof(plan: Plan) -> str:
     c = plan.certificate
-    of = " of fleets in which all may share" if any(pool.apart_from for pool in plan.pools) else ""
     lines = [
-        f"Proof: cost {c.objective:.4f}, bound {c.bound:.4f}{of}, gap {percent(c.gap, 2)}; {len(c.checks)} rules checked in exact arithmetic;"
+        f"Proof: cost {c.objective:.4f}, {proven_bound(c)}, gap {percent(c.gap, 2)}; {len(c.checks)} rules checked in exact arithmetic;"
         f" {c.solver}, {c.solve_seconds:.2f} s; problem {c.problem_digest[:12]}",
         *_arithmetic(plan),
         *(f"Evidence: {evidence(e)}" for e in plan.evidence),

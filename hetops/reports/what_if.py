@@ -141,4 +141,4 @@ def _gets(name: str, plan: Plan) -> tuple[str, str, str]:
 
 
 def _proof(plan: Plan) -> str:
-    return f"bound {plan.certificate.bound:.4f}, gap {percent(plan.certificate.gap, 2)}"
+    return f"{plan_report.proven_bound(plan.certificate)}, gap {percent(plan.certificate.gap, 2)}"

@@ -18,6 +18,7 @@ from hetops.app.pose import Posed, pose
 from hetops.app.simulate import SimulationAsked, simulate
 from hetops.domain import codec
 from hetops.domain.plan import Plan
+from hetops.reports import day as day_report
 from hetops.reports import plan as report
 from hetops.reports.simulation import SimulatedClass
 from hetops.router.config import from_plan
@@ -161,6 +162,7 @@ def test_what_keeping_apart_costs_is_told_and_the_bound_is_that_of_fleets_that_n
     text = report.as_text(plan)
     assert "Keeping chat apart from docs" in text
     assert "256 sequences, apart from docs" in text
+    assert "of fleets in which all may share, gap 50.00 %" in text
 
 
 def test_a_class_whose_tokens_come_too_slowly_among_others_is_kept_apart_from_them(tmp_path: Path) -> None:
@@ -250,6 +252,8 @@ def test_of_a_day_all_periods_keep_them_apart(tmp_path: Path) -> None:
     assert cost.usd_per_hour == day.usd_per_hour
     assert cost.usd_per_hour_without is not None
     assert day.certificate.bound <= float(cost.usd_per_hour_without) < float(day.usd_per_hour)
+    assert "of fleets in which all may share" in day_report.as_text(day)
+    assert not any("of fleets in which" in report.as_text(period.plan) for period in day.periods)
     assert recheck_day(day) == ()
     assert not any("hold it up" in w for w in day.warnings)
 
@@ -275,7 +279,10 @@ def test_an_explanation_is_of_the_fleet_that_keeps_them_apart(tmp_path: Path) ->
     asked: Asked = specs.asked(tmp_path, CHAT_AND_DOCS)
     told = explain(ExplainAsked(spec=asked, question=Question.WHY)).explanation
     assert told.solution is not None
-    assert told.solution.usd_per_hour == make_plan(asked).usd_per_hour
+    plan = make_plan(asked)
+    assert told.solution.usd_per_hour == plan.usd_per_hour
+    (apart,) = (s for s in told.statements if s.text.startswith("Keeping chat apart from docs"))
+    assert apart.after == float(plan.usd_per_hour) == 2 * (apart.before or 0.0)
 
 
 def test_of_many_classes_all_like_those_who_are_late_are_apart_from_all_like_the_others(

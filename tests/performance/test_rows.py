@@ -434,6 +434,9 @@ def test_a_row_may_tell_how_many_requests_were_sent_and_that_their_lengths_diffe
         ("Max batch size: 1,024", 1024.0),
         ("max batch size as given", None),
         ("max-num-seqs 0", None),
+        ("max-num-seqs 32,64", None),
+        ("max-num-seqs 64 and 128", None),
+        (f"max-num-seqs {'9' * 400}", None),
         ("32 at once", None),
     ],
 )
