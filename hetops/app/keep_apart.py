@@ -33,7 +33,17 @@ _MOST_TIMES = 3
 
 def kept_apart(posed: Posed, found: Solution, effort: Effort) -> tuple[Posed, Solution]:
     """The question with pools for those who hold one another up, and its answer; both as they are where nobody does, or where no
-    fleet is found that keeps all targets. Whoever stopped the search waits for none."""
+    fleet is found that keeps all targets. Whoever stopped the search waits for none, and has lost nothing that was found."""
+    try:
+        return _kept_apart(posed, found, effort)
+    except KeyboardInterrupt:
+        if effort.on_interrupt is OnInterrupt.CANCEL:
+            raise
+        return posed, replace(found, ended=Ended.INTERRUPTED)
+
+
+def _kept_apart(posed: Posed, found: Solution, effort: Effort) -> tuple[Posed, Solution]:
+    """`KeyboardInterrupt` where somebody stopped it before all targets were kept."""
     first = held_up(posed, found) if found.ended is not Ended.INTERRUPTED else ()
     patience, seconds = Patience.of(max(found.solve_seconds * _TIMES, _LEAST_SECONDS)), found.solve_seconds
     asked, late, cuts = posed, first, list[Cut]()
@@ -50,6 +60,8 @@ def kept_apart(posed: Posed, found: Solution, effort: Effort) -> tuple[Posed, So
         if not late and answer.counted_usd_per_hour <= _MOST_TIMES * found.counted_usd_per_hour:
             told = KeptApart(first=found, why=_why(first, cuts), cuts=tuple(cuts))
             return replace(asked, kept_apart=told), replace(answer, solve_seconds=seconds)
+        if answer.ended is Ended.INTERRUPTED:
+            raise KeyboardInterrupt
     return posed, found
 
 
@@ -66,14 +78,10 @@ def cost_apart(posed: Posed, found: Solution) -> Iterator[TermCost]:
 
 
 def _answer(posed: Posed, effort: Effort) -> Solution | None:
-    """None where there is none, or none was found before the time was up or somebody stopped it."""
+    """None where there is none, or none was found before the time was up."""
     try:
         outcome = solve(posed.problem, effort=effort)
     except TimeoutExpiredError:
-        return None
-    except KeyboardInterrupt:
-        if effort.on_interrupt is OnInterrupt.CANCEL:
-            raise
         return None
     return outcome if isinstance(outcome, Solution) else None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -22,11 +23,12 @@ from hetops.reports import day as day_report
 from hetops.reports import plan as report
 from hetops.reports.simulation import SimulatedClass
 from hetops.router.config import from_plan
+from hetops.solver.highs import OnInterrupt
 from hetops.solver.questions.explanation import Question
 from hetops.solver.recheck.day import recheck_day
 from hetops.solver.recheck.plan import recheck, seal
-from hetops.solver.solution import Solution
-from hetops.solver.solve import solve
+from hetops.solver.solution import Ended, Solution
+from hetops.solver.solve import Effort, solve
 from tests.doubles import specs
 from tests.doubles.days import planned as planned_day
 
@@ -313,3 +315,19 @@ def test_of_three_the_two_that_bear_one_another_may_share(tmp_path: Path) -> Non
     assert cost.text.startswith(
         "keeping chat, rag apart from docs (rag: p95 of its first token would come after"
     )
+
+
+@pytest.mark.parametrize("at", ["held_up", "solve"])
+def test_who_stops_it_then_gets_what_was_found_first(
+    at: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_args: object, **_more: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+    posed = pose(specs.asked(tmp_path, CHAT_AND_DOCS))
+    before = together(posed)
+    monkeypatch.setattr(f"hetops.app.keep_apart.{at}", stop)
+    asked, found = solved(posed, Effort(on_interrupt=OnInterrupt.TAKE_BEST))
+    assert (asked, found.usd_per_hour, found.ended) == (posed, before.usd_per_hour, Ended.INTERRUPTED)
+    with pytest.raises(KeyboardInterrupt):
+        solved(posed, Effort(on_interrupt=OnInterrupt.CANCEL))
