@@ -237,7 +237,7 @@ def _certificate(posed: Posed, found: Solution) -> DayCertificate:
     return DayCertificate(
         objective=found.objective,
         bound=bounding.bound,
-        gap=found.gap if bounding is found else relative_gap(found.objective, bounding.bound),
+        gap=relative_gap(found.objective, bounding.bound),
         all_may_share=posed.kept_apart is not None,
         problem_digest=bounding.problem_digest,
         checks=(*CHECKS, *CHECKS_OF_TERMS),

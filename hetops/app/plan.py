@@ -321,7 +321,7 @@ def _certificate(posed: Posed, solution: Solution, names: Mapping[tuple[str, str
     return Certificate(
         objective=solution.objective,
         bound=bounding.bound,
-        gap=solution.gap if bounding is solution else relative_gap(solution.objective, bounding.bound),
+        gap=relative_gap(solution.objective, bounding.bound),
         all_may_share=posed.kept_apart is not None,
         problem_digest=bounding.problem_digest,
         checks=CHECKS if problem.plain else (*CHECKS, *CHECKS_OF_TERMS),

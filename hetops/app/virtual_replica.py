@@ -107,15 +107,15 @@ class _Run:
     def come(self, at: float, most: int) -> None:
         """The next request comes; with so many under way it is held back until one is done."""
         if self._under_way < most:
-            self.submit(self._next, at)
+            self._submit(at)
         else:
             self._held += 1
 
-    def submit(self, number: int, at: float) -> None:
+    def _submit(self, at: float) -> None:
         """The request comes."""
-        self._engine.submit(self._requests[number], at)
-        self._came[number] = at
-        self._next = number + 1
+        self._engine.submit(self._requests[self._next], at)
+        self._came[self._next] = at
+        self._next += 1
         self._under_way += 1
 
     def until(self, at: float) -> None:
@@ -143,4 +143,4 @@ class _Run:
             self._under_way -= 1
             if self._held:
                 self._held -= 1
-                self.submit(self._next, event.at)
+                self._submit(event.at)

@@ -204,9 +204,7 @@ def physics(replicas: Sequence[Replica]) -> Physics:
 def _column(r: Replica) -> dict[str, object]:
     gpu, model, host, devices = r.gpu, r.model, r.gpu.vendor == "cpu", r.gpu.devices
     peak_16 = (gpu.bf16_tflops or gpu.fp16_tflops) * 1e12
-    joined, apart = gpu.interconnect_gb_per_second, r.tensor_parallel > _joined_gpus(gpu)
-    bridged = _BRIDGE.search(gpu.interconnect) and r.tensor_parallel <= _NODE_GPUS
-    beyond = _SLOT_GB_PER_SECOND if bridged else _ADAPTER_GB_PER_SECOND
+    apart = r.tensor_parallel > _joined_gpus(gpu)
     stored, multiplied = weights(model, r.weights, _unquantized_bytes(r)), computes_in(r)
     near, active = within(model, r.kv, r), model.active_parameters_b * 1e9
     table = min(float(model.vocabulary * model.hidden), 0.4 * active)
@@ -217,7 +215,7 @@ def _column(r: Replica) -> dict[str, object]:
         "power": _power(gpu),
         "spare": _spare(gpu, multiplied),
         "memory": gpu.memory_bytes / devices,
-        "link": (min(beyond, joined) if apart else joined) * 1e9,
+        "link": (_beyond(r) if apart else gpu.interconnect_gb_per_second) * 1e9,
         "fast_link": gpu.nvlink and not apart,
         "through_host": not gpu.peer_to_peer,
         "amd": gpu.vendor == "amd",
@@ -299,6 +297,12 @@ def _joined_gpus(gpu: GpuType) -> int:
         return _RACK_GPUS if family(gpu) == "Blackwell" else 1
     bridge = _BRIDGE.search(gpu.interconnect)
     return int(bridge.group(1) or 2) if bridge else _NODE_GPUS
+
+
+def _beyond(r: Replica) -> float:
+    """GB a second of a tensor group's GPUs where their own links do not join all of them."""
+    bridged = _BRIDGE.search(r.gpu.interconnect) and r.tensor_parallel <= _NODE_GPUS
+    return min(_SLOT_GB_PER_SECOND if bridged else _ADAPTER_GB_PER_SECOND, r.gpu.interconnect_gb_per_second)
 
 
 def _flops(r: Replica, multiplied: Precision, peak_16: float) -> float:

@@ -64,7 +64,8 @@ class Sent:
         lone = not metric.metric.is_throughput and not (
             cells.above_none(row, "concurrency") or cells.above_none(row, "request_rate")
         )
-        given, wanted, sent = _input(row), _output(row, metric), _requests(row)
+        given, wanted = _tokens(row, "input_tokens", least=0.0), _output(row, metric)
+        sent = _requests(row)
         untold = [
             name for name, tokens in (("input_tokens", given), ("output_tokens", wanted)) if tokens is None
         ]
@@ -113,10 +114,6 @@ def _places(note: str) -> float | None:
     found = _PLACES.search(note)
     told = float(found["number"].replace(",", "")) if found else 0.0
     return told if 0 < told <= cells.MOST["concurrency"] else None
-
-
-def _input(row: Row) -> float | None:
-    return _tokens(row, "input_tokens", least=0.0)
 
 
 def _output(row: Row, told: MetricName) -> float | None:
